@@ -1,0 +1,31 @@
+#ifndef GATEWAY_BASE_UTF8_H_
+#define GATEWAY_BASE_UTF8_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace headgate {
+
+// UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, nothing above
+// U+10FFFF. Safe for any thread.
+
+// How many bytes at the start of `bytes` are valid, whole characters;
+// bytes.size() when all are.
+std::size_t ValidUtf8Prefix(absl::string_view bytes);
+
+inline bool IsUtf8(absl::string_view bytes) {
+  return ValidUtf8Prefix(bytes) == bytes.size();
+}
+
+// `bytes` with each byte that is not part of a character replaced by '?'.
+std::string ToUtf8(absl::string_view bytes);
+
+// The longest prefix of `text` of at most `max_bytes` that ends between two
+// characters. Requires: IsUtf8(text).
+absl::string_view CutUtf8(absl::string_view text, std::size_t max_bytes);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_BASE_UTF8_H_
