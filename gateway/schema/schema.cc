@@ -1,0 +1,442 @@
+#include "gateway/schema/schema.h"
+
+#include <algorithm>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/base/status.h"
+#include "gateway/schema/json_error.h"
+#include "gateway/schema/wire.h"
+#include "google/protobuf/any.pb.h"
+#include "google/protobuf/api.pb.h"
+#include "google/protobuf/duration.pb.h"
+#include "google/protobuf/dynamic_message.h"
+#include "google/protobuf/empty.pb.h"
+#include "google/protobuf/field_mask.pb.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "google/protobuf/source_context.pb.h"
+#include "google/protobuf/struct.pb.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "google/protobuf/type.pb.h"
+#include "google/protobuf/util/json_util.h"
+#include "google/protobuf/util/type_resolver_util.h"
+#include "google/protobuf/wrappers.pb.h"
+#include "headgate/v1/message.pb.h"
+#include "headgate/v1/packet.pb.h"
+
+namespace headgate {
+namespace {
+
+namespace pb = ::google::protobuf;
+
+constexpr char kUrlPrefix[] = "type.googleapis.com";
+
+std::string TypeUrl(absl::string_view type) {
+  return absl::StrCat(kUrlPrefix, "/", type);
+}
+
+// The library's types, from its descriptors in this program. protobuf's JSON
+// conversion relies on the shape of those it has a JSON form of its own for,
+// so these never come from a peer.
+std::vector<const pb::FileDescriptor*> WellKnownFiles() {
+  return {
+      pb::Any::descriptor()->file(),        pb::Duration::descriptor()->file(),
+      pb::Empty::descriptor()->file(),      pb::FieldMask::descriptor()->file(),
+      pb::Struct::descriptor()->file(),     pb::Timestamp::descriptor()->file(),
+      pb::StringValue::descriptor()->file()};
+}
+
+// The library's file of that name, or null.
+const pb::FileDescriptor* LibraryFile(absl::string_view name) {
+  // Naming them links them in, also from a static library.
+  for (const pb::FileDescriptor* file :
+       {pb::Api::descriptor()->file(),
+        pb::FileDescriptorProto::descriptor()->file(),
+        pb::SourceContext::descriptor()->file(),
+        pb::Type::descriptor()->file()}) {
+    if (file->name() == name) return file;
+  }
+  return nullptr;
+}
+
+pb::FileDescriptorProto ProtoOf(const pb::FileDescriptor& file) {
+  pb::FileDescriptorProto proto;
+  file.CopyTo(&proto);
+  return proto;
+}
+
+// Keeps the first error of one file. Newer releases of protobuf call
+// RecordError instead of AddError.
+class FirstError final : public pb::DescriptorPool::ErrorCollector {
+ public:
+  void AddError(const std::string& file, const std::string& element,
+                const pb::Message* /*descriptor*/, ErrorLocation /*location*/,
+                const std::string& message)
+#if GOOGLE_PROTOBUF_VERSION < 4022000
+      override
+#endif
+  {
+    Add(file, element, message);
+  }
+#if GOOGLE_PROTOBUF_VERSION >= 4022000
+  void RecordError(absl::string_view file, absl::string_view element,
+                   const pb::Message* /*descriptor*/,
+                   ErrorLocation /*location*/,
+                   absl::string_view message) override {
+    Add(file, element, message);
+  }
+#endif
+  const std::string& text() const { return text_; }
+
+ private:
+  void Add(absl::string_view file, absl::string_view element,
+           absl::string_view message) {
+    if (!text_.empty()) return;
+    text_ = absl::StrCat(file, ": ");
+    if (element != file) absl::StrAppend(&text_, element, ": ");
+    absl::StrAppend(&text_, message);
+  }
+
+  std::string text_;
+};
+
+// The indices of `files` so that each comes after what it imports; those in an
+// import cycle, or behind one, are missing.
+std::vector<std::size_t> ImportOrder(
+    const std::deque<pb::FileDescriptorProto>& files,
+    const absl::flat_hash_map<std::string, std::size_t>& index_of) {
+  std::vector<std::vector<std::size_t>> importers(files.size());
+  std::vector<int> awaited(files.size(), 0);
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    for (const std::string& import : files[i].dependency()) {
+      const auto found = index_of.find(import);
+      if (found == index_of.end()) continue;  // The pool will complain.
+      importers[found->second].push_back(i);
+      ++awaited[i];
+    }
+    if (awaited[i] == 0) order.push_back(i);
+  }
+  for (std::size_t next = 0; next < order.size(); ++next) {
+    for (const std::size_t importer : importers[order[next]]) {
+      if (--awaited[importer] == 0) order.push_back(importer);
+    }
+  }
+  return order;
+}
+
+MethodKind KindOf(const pb::MethodDescriptor& method) {
+  if (method.client_streaming()) {
+    return method.server_streaming() ? MethodKind::kBidiStreaming
+                                     : MethodKind::kClientStreaming;
+  }
+  return method.server_streaming() ? MethodKind::kServerStreaming
+                                   : MethodKind::kUnary;
+}
+
+// Keeps what the pool's own resolver makes anew from the descriptors each time.
+// An Any's type may have any prefix, as in the generated code.
+class CachingResolver final : public pb::util::TypeResolver {
+ public:
+  // protobuf's or abseil's, as the release has it.
+  using Status =
+      decltype(std::declval<pb::util::TypeResolver&>().ResolveMessageType(
+          std::declval<const std::string&>(), nullptr));
+
+  explicit CachingResolver(const pb::DescriptorPool* pool)
+      : pool_(pb::util::NewTypeResolverForDescriptorPool(kUrlPrefix, pool)) {}
+
+  Status ResolveMessageType(const std::string& url, pb::Type* type) override {
+    const std::string name = NameOf(url);
+    if (const auto found = types_.find(name); found != types_.end()) {
+      *type = *found->second;
+      return Status();
+    }
+    Status status = pool_->ResolveMessageType(TypeUrl(name), type);
+    if (status.ok()) types_.emplace(name, std::make_unique<pb::Type>(*type));
+    return status;
+  }
+
+  Status ResolveEnumType(const std::string& url, pb::Enum* type) override {
+    const std::string name = NameOf(url);
+    if (const auto found = enums_.find(name); found != enums_.end()) {
+      *type = *found->second;
+      return Status();
+    }
+    Status status = pool_->ResolveEnumType(TypeUrl(name), type);
+    if (status.ok()) enums_.emplace(name, std::make_unique<pb::Enum>(*type));
+    return status;
+  }
+
+ private:
+  static std::string NameOf(const std::string& url) {
+    return url.substr(url.rfind('/') + 1);
+  }
+
+  std::unique_ptr<pb::util::TypeResolver> pool_;
+  // Only what the pool knows, so no larger than it.
+  absl::flat_hash_map<std::string, std::unique_ptr<pb::Type>> types_;
+  absl::flat_hash_map<std::string, std::unique_ptr<pb::Enum>> enums_;
+};
+
+// Whether the brackets of a well-formed JSON text nest deeper than
+// kMaxNesting. protobuf has such a limit for objects, not for lists.
+bool NestsTooDeep(absl::string_view json) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > kMaxNesting) return true;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return false;
+}
+
+pb::util::JsonPrintOptions PrintOptions(const JsonOptions& options) {
+  pb::util::JsonPrintOptions print;
+  print.preserve_proto_field_names =
+      options.field_names == JsonOptions::FieldNames::kProto;
+  print.always_print_enums_as_ints =
+      options.enums == JsonOptions::Enums::kNumber;
+  const bool emit = options.unpopulated == JsonOptions::Unpopulated::kEmit;
+#if GOOGLE_PROTOBUF_VERSION < 5026000
+  print.always_print_primitive_fields = emit;
+#else
+  print.always_print_fields_with_no_presence = emit;
+#endif
+  return print;
+}
+
+// `bytes` merged into one message and written in the usual order. Any values
+// stay as they are.
+absl::StatusOr<std::string> Merge(const pb::Descriptor& type,
+                                  absl::string_view bytes) {
+  pb::DynamicMessageFactory factory;
+  const std::unique_ptr<pb::Message> message(
+      factory.GetPrototype(&type)->New());
+  std::string merged;
+  if (!message->ParsePartialFromArray(bytes.data(),
+                                      static_cast<int>(bytes.size())) ||
+      !message->SerializePartialToString(&merged)) {
+    return absl::InternalError(absl::StrCat("not a ", type.full_name()));
+  }
+  return merged;
+}
+
+}  // namespace
+
+Schema::Schema() = default;
+Schema::~Schema() = default;
+
+std::shared_ptr<const Schema> Schema::Build(
+    std::vector<pb::FileDescriptorProto> files,
+    std::vector<std::string>* warnings) {
+  // The first of a name wins.
+  std::deque<pb::FileDescriptorProto> all;
+  absl::flat_hash_map<std::string, std::size_t> index_of;
+  const auto add = [&](pb::FileDescriptorProto file) {
+    if (index_of.emplace(file.name(), all.size()).second) {
+      all.push_back(std::move(file));
+    }
+  };
+  for (const auto* file : WellKnownFiles()) add(ProtoOf(*file));
+  for (auto& file : files) add(std::move(file));
+  for (std::size_t i = 0; i < all.size(); ++i) {  // `all` grows meanwhile.
+    for (int d = 0; d < all[i].dependency_size(); ++d) {
+      const auto* file = LibraryFile(all[i].dependency(d));
+      if (file != nullptr) add(ProtoOf(*file));
+    }
+  }
+
+  std::shared_ptr<Schema> schema(new Schema);
+  schema->pool_ = std::make_unique<pb::DescriptorPool>();
+  std::vector<bool> tried(all.size(), false);
+  for (const std::size_t i : ImportOrder(all, index_of)) {
+    tried[i] = true;
+    FirstError error;
+    const pb::FileDescriptor* file =
+        schema->pool_->BuildFileCollectingErrors(all[i], &error);
+    if (file == nullptr) {
+      warnings->push_back(error.text());
+      continue;
+    }
+    for (int s = 0; s < file->service_count(); ++s) {
+      const pb::ServiceDescriptor& service = *file->service(s);
+      for (int m = 0; m < service.method_count(); ++m) {
+        const pb::MethodDescriptor& method = *service.method(m);
+        std::string path =
+            absl::StrCat("/", service.full_name(), "/", method.name());
+        Method value{path, KindOf(method),
+                     std::string(method.input_type()->full_name()),
+                     std::string(method.output_type()->full_name())};
+        schema->methods_.emplace(std::move(path), std::move(value));
+      }
+    }
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (tried[i]) continue;
+    warnings->push_back(
+        absl::StrCat(all[i].name(), ": in an import cycle, or imports one"));
+  }
+  schema->resolver_ = std::make_unique<CachingResolver>(schema->pool_.get());
+  return schema;
+}
+
+std::shared_ptr<const Schema> Schema::BuiltIn() {
+  std::vector<pb::FileDescriptorProto> files = {
+      ProtoOf(*v1::Packet::descriptor()->file()),
+      ProtoOf(*v1::Message::descriptor()->file())};
+  std::vector<std::string> warnings;
+  return Build(std::move(files), &warnings);
+}
+
+const Schema::Method* Schema::FindMethod(absl::string_view path) const {
+  const auto found = methods_.find(path);
+  return found == methods_.end() ? nullptr : &found->second;
+}
+
+std::vector<const Schema::Method*> Schema::methods() const {
+  std::vector<const Method*> all;
+  all.reserve(methods_.size());
+  for (const auto& [path, method] : methods_) all.push_back(&method);
+  std::sort(all.begin(), all.end(),
+            [](const Method* a, const Method* b) { return a->path < b->path; });
+  return all;
+}
+
+absl::StatusOr<std::string> Schema::JsonToProto(absl::string_view type,
+                                                absl::string_view json,
+                                                const JsonOptions& options,
+                                                JsonError& error) const {
+  std::string message;
+  if (NestsTooDeep(json)) {
+    error = {"", absl::StrCat("nested deeper than ", kMaxNesting)};
+  } else if (json.size() > INT_MAX) {
+    error = {"", "longer than 2 GiB"};
+  } else {
+    pb::util::JsonParseOptions parse;
+    parse.ignore_unknown_fields =
+        options.unknown_fields == JsonOptions::UnknownFields::kIgnore;
+    const auto status = pb::util::JsonToBinaryString(
+        resolver_.get(), TypeUrl(type), {json.data(), json.size()}, &message,
+        parse);
+    if (status.ok()) return message;
+    error = ParseJsonError({status.message().data(), status.message().size()});
+  }
+  return Annotate(absl::InvalidArgumentError(error.message),
+                  error.field.empty() ? "invalid JSON" : error.field);
+}
+
+absl::StatusOr<std::string> Schema::ProtoToJson(
+    absl::string_view type, absl::string_view message,
+    const JsonOptions& options) const {
+  const pb::Descriptor* descriptor =
+      pool_->FindMessageTypeByName(std::string(type));
+  if (descriptor == nullptr) {
+    return absl::InternalError(absl::StrCat("unknown message type ", type));
+  }
+  if (message.size() > INT_MAX) {
+    return absl::InternalError("a message longer than 2 GiB");
+  }
+  absl::StatusOr<WireForm> form = CheckWire(*descriptor, message);
+  if (!form.ok()) return form.status();
+  std::string merged;
+  if (*form == WireForm::kMergeable) {
+    auto result = Merge(*descriptor, message);
+    if (!result.ok()) return result.status();
+    merged = *std::move(result);
+    message = merged;
+    form = CheckWire(*descriptor, message);
+    if (!form.ok()) return form.status();
+    if (*form == WireForm::kMergeable) {
+      return absl::InternalError(absl::StrCat(
+          "an Any within ", type, " holds fields in several pieces"));
+    }
+  }
+
+  std::string json;
+  pb::io::ArrayInputStream input(message.data(),
+                                 static_cast<int>(message.size()));
+  {
+    pb::io::StringOutputStream output(&json);
+    const auto status = pb::util::BinaryToJsonStream(
+        resolver_.get(), TypeUrl(type), &input, &output, PrintOptions(options));
+    if (!status.ok()) {
+      return absl::InternalError(absl::StrCat(
+          "cannot write ", type, " as JSON: ",
+          absl::string_view(status.message().data(), status.message().size())));
+    }
+  }
+  // A google.protobuf.Value of no kind comes out as nothing at all.
+  if (json.empty()) json = "null";
+  return json;
+}
+
+std::string Schema::StatusDetailsToJson(absl::string_view rpc_status,
+                                        const JsonOptions& options) const {
+  constexpr std::uint32_t kDetailsTag = 3 << 3 | 2;
+  constexpr char kNone[] = "[]";
+  const auto quote = [&](const std::string& text) {
+    pb::StringValue value;
+    value.set_value(text);
+    auto json = ProtoToJson("google.protobuf.StringValue",
+                            value.SerializeAsString(), options);
+    return json.ok() ? *std::move(json) : std::string("\"\"");
+  };
+
+  if (rpc_status.size() > INT_MAX) return kNone;
+  pb::io::CodedInputStream input(
+      reinterpret_cast<const std::uint8_t*>(rpc_status.data()),
+      static_cast<int>(rpc_status.size()));
+  std::string details;
+  while (const std::uint32_t tag = input.ReadTag()) {
+    std::uint32_t size = 0;
+    std::uint64_t ignored = 0;
+    std::string bytes;
+    switch (tag & 7) {
+      case 0:
+        if (!input.ReadVarint64(&ignored)) return kNone;
+        continue;
+      case 2:
+        if (!input.ReadVarint32(&size) || size > rpc_status.size() ||
+            !input.ReadString(&bytes, static_cast<int>(size))) {
+          return kNone;
+        }
+        break;
+      default:
+        return kNone;
+    }
+    if (tag != kDetailsTag) continue;
+    pb::Any any;
+    if (!any.ParseFromString(bytes)) return kNone;
+    auto json = ProtoToJson("google.protobuf.Any", bytes, options);
+    const bool known = pool_->FindMessageTypeByName(any.type_url().substr(
+                           any.type_url().rfind('/') + 1)) != nullptr;
+    if (!details.empty()) details += ',';
+    if (json.ok() && known) {
+      absl::StrAppend(&details, *json);
+    } else {
+      absl::StrAppend(&details, "{\"@type\":", quote(any.type_url()),
+                      ",\"value\":\"", absl::Base64Escape(any.value()), "\"}");
+    }
+  }
+  if (!input.ConsumedEntireMessage()) return kNone;
+  return absl::StrCat("[", details, "]");
+}
+
+}  // namespace headgate

@@ -1,0 +1,464 @@
+#include "gateway/schema/schema.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/any.pb.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "gtest/gtest.h"
+#include "schema_test.pb.h"
+
+namespace headgate {
+namespace {
+
+using ::google::protobuf::FileDescriptorProto;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr char kNode[] = "headgate.test.Node";
+
+FileDescriptorProto NodeFile() {
+  FileDescriptorProto file;
+  test::Node::descriptor()->file()->CopyTo(&file);
+  return file;
+}
+
+FileDescriptorProto File(const std::string& name,
+                         const std::vector<std::string>& imports = {}) {
+  FileDescriptorProto file;
+  file.set_name(name);
+  for (const auto& import : imports) file.add_dependency(import);
+  return file;
+}
+
+std::string AnyOf(const google::protobuf::Message& message) {
+  google::protobuf::Any any;
+  any.PackFrom(message);
+  return any.SerializeAsString();
+}
+
+// A length-delimited field of a number below 16.
+std::string Field(int number, const std::string& value) {
+  std::string size;
+  for (std::size_t rest = value.size();; rest >>= 7) {
+    size += static_cast<char>(rest < 128 ? rest : (rest & 127) | 128);
+    if (rest < 128) break;
+  }
+  return absl::StrCat(std::string(1, static_cast<char>(number << 3 | 2)), size,
+                      value);
+}
+
+class SchemaTest : public ::testing::Test {
+ protected:
+  absl::StatusOr<std::string> ToJson(const std::string& message) {
+    return schema_->ProtoToJson(kNode, message, options_);
+  }
+  std::string ToJson(const test::Node& node) {
+    auto json = ToJson(node.SerializeAsString());
+    return json.ok() ? *json : json.status().ToString();
+  }
+  test::Node FromJson(const std::string& json) {
+    test::Node node;
+    auto message = schema_->JsonToProto(kNode, json, options_, error_);
+    EXPECT_TRUE(message.ok()) << json << ": " << message.status();
+    EXPECT_TRUE(node.ParseFromString(message.value_or("")));
+    return node;
+  }
+  // "FIELD | MESSAGE" of a JSON text that does not fit.
+  std::string Error(const std::string& json) {
+    auto message = schema_->JsonToProto(kNode, json, options_, error_);
+    EXPECT_EQ(message.status().code(), absl::StatusCode::kInvalidArgument);
+    return absl::StrCat(error_.field, " | ", error_.message);
+  }
+
+  std::vector<std::string> warnings_;
+  std::shared_ptr<const Schema> schema_ =
+      Schema::Build({NodeFile()}, &warnings_);
+  JsonOptions options_;
+  JsonError error_;
+};
+
+// --- Build ---
+
+// A kind is told by the two "stream" words of the method.
+TEST_F(SchemaTest, KnowsTheFourKindsOfCall) {
+  EXPECT_THAT(warnings_, IsEmpty());
+  std::vector<std::pair<std::string, MethodKind>> kinds;
+  for (const auto* method : schema_->methods()) {
+    kinds.emplace_back(method->path, method->kind);
+    EXPECT_EQ(method->input, kNode);
+    EXPECT_EQ(method->output, kNode);
+  }
+  EXPECT_THAT(
+      kinds,
+      ElementsAre(
+          std::pair("/headgate.test.Kinds/Bidi", MethodKind::kBidiStreaming),
+          std::pair("/headgate.test.Kinds/Client",
+                    MethodKind::kClientStreaming),
+          std::pair("/headgate.test.Kinds/Server",
+                    MethodKind::kServerStreaming),
+          std::pair("/headgate.test.Kinds/Unary", MethodKind::kUnary)));
+  EXPECT_NE(schema_->FindMethod("/headgate.test.Kinds/Unary"), nullptr);
+  EXPECT_EQ(schema_->FindMethod("headgate.test.Kinds/Unary"), nullptr);
+  EXPECT_EQ(schema_->FindMethod("/headgate.test.Kinds/Nope"), nullptr);
+}
+
+// The gateway's own services need no reflection.
+TEST(SchemaBuildTest, BuiltInHasTheGatewaysServices) {
+  const auto schema = Schema::BuiltIn();
+  std::vector<std::string> paths;
+  for (const auto* method : schema->methods()) paths.push_back(method->path);
+  EXPECT_THAT(paths, ElementsAre("/headgate.v1.MessageService/Connect",
+                                 "/headgate.v1.PacketService/Connect"));
+  EXPECT_EQ(schema->methods()[1]->kind, MethodKind::kBidiStreaming);
+  EXPECT_EQ(schema->methods()[1]->input, "headgate.v1.Packet");
+}
+
+// A server may list its files in any order.
+TEST(SchemaBuildTest, AnyOrderOfFilesWillDo) {
+  std::vector<std::string> warnings;
+  auto file = NodeFile();
+  file.add_dependency("b.proto");
+  const auto schema = Schema::Build(
+      {file, File("b.proto", {"c.proto"}), File("c.proto")}, &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
+  EXPECT_EQ(schema->methods().size(), 4u);
+}
+
+TEST(SchemaBuildTest, FileWithAMissingImportIsLeftOut) {
+  std::vector<std::string> warnings;
+  const auto schema = Schema::Build({File("a.proto", {"gone.proto"}),
+                                     File("b.proto", {"a.proto"}), NodeFile()},
+                                    &warnings);
+  EXPECT_THAT(
+      warnings,
+      ElementsAre(AllOf(HasSubstr("a.proto: "), HasSubstr("gone.proto")),
+                  AllOf(HasSubstr("b.proto: "), HasSubstr("a.proto"))));
+  EXPECT_EQ(schema->methods().size(), 4u);
+}
+
+TEST(SchemaBuildTest, NameDefinedTwiceLeavesTheLaterFileOut) {
+  std::vector<std::string> warnings;
+  auto twin = NodeFile();
+  twin.set_name("twin.proto");
+  const auto schema = Schema::Build({NodeFile(), twin}, &warnings);
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("twin.proto: ")));
+  EXPECT_EQ(schema->methods().size(), 4u);
+}
+
+TEST(SchemaBuildTest, FirstOfTwoFilesOfOneNameWins) {
+  std::vector<std::string> warnings;
+  const auto schema =
+      Schema::Build({NodeFile(), File("schema_test.proto")}, &warnings);
+  EXPECT_EQ(schema->methods().size(), 4u);
+}
+
+TEST(SchemaBuildTest, ImportCyclesAreLeftOut) {
+  std::vector<std::string> warnings;
+  const auto schema =
+      Schema::Build({File("a.proto", {"b.proto"}), File("b.proto", {"a.proto"}),
+                     File("self.proto", {"self.proto"}),
+                     File("behind.proto", {"a.proto"}), NodeFile()},
+                    &warnings);
+  EXPECT_EQ(warnings.size(), 4u);
+  for (const auto& warning : warnings) {
+    EXPECT_THAT(warning, HasSubstr("import cycle"));
+  }
+  EXPECT_EQ(schema->methods().size(), 4u);
+}
+
+// A chain of imports as long as a server likes takes no stack.
+TEST(SchemaBuildTest, LongChainOfImportsIsFine) {
+  std::vector<FileDescriptorProto> files;
+  for (int i = 0; i < 5000; ++i) {
+    files.push_back(File(absl::StrCat(i), {absl::StrCat(i + 1)}));
+  }
+  files.push_back(File("5000"));
+  std::vector<std::string> warnings;
+  Schema::Build(std::move(files), &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
+}
+
+// protobuf's JSON conversion relies on the shape of the well-known types.
+TEST(SchemaBuildTest, WellKnownTypesAreTheLibrarys) {
+  auto evil = File("google/protobuf/timestamp.proto");
+  evil.set_package("google.protobuf");
+  evil.add_message_type()->set_name("Timestamp");
+  auto disguised = evil;
+  disguised.set_name("evil.proto");
+  std::vector<std::string> warnings;
+  const auto schema = Schema::Build({evil, disguised, NodeFile()}, &warnings);
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("evil.proto: ")));
+  JsonError error;
+  EXPECT_TRUE(
+      schema->JsonToProto(kNode, R"({"t":"2020-01-01T00:00:00Z"})", {}, error)
+          .ok());
+}
+
+// Imports that only descriptors need are the library's too.
+TEST(SchemaBuildTest, LibraryFilesAreFoundWhenMissing) {
+  std::vector<std::string> warnings;
+  Schema::Build({File("a.proto", {"google/protobuf/descriptor.proto",
+                                  "google/protobuf/api.proto"})},
+                &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
+}
+
+// --- JSON -> protobuf ---
+
+TEST_F(SchemaTest, ReadsBothSpellingsOfAFieldAndOfAnEnum) {
+  EXPECT_EQ(FromJson(R"({"twoWords":"x"})").two_words(), "x");
+  EXPECT_EQ(FromJson(R"({"two_words":"x"})").two_words(), "x");
+  EXPECT_EQ(FromJson(R"({"color":"RED"})").color(), test::RED);
+  EXPECT_EQ(FromJson(R"({"color":1})").color(), test::RED);
+}
+
+TEST_F(SchemaTest, UnknownFieldsAreRejectedUnlessIgnored) {
+  EXPECT_EQ(Error(R"({"zz":1})"), "zz | no such field");
+  options_.unknown_fields = JsonOptions::UnknownFields::kIgnore;
+  EXPECT_EQ(FromJson(R"({"zz":{"q":[1]},"n":2})").n(), 2);
+}
+
+// The field's path is what a person looks for first.
+TEST_F(SchemaTest, ErrorsNameTheirPlace) {
+  EXPECT_EQ(Error(R"({"n":"x"})"),
+            R"(n | invalid value "x" for type TYPE_INT32)");
+  EXPECT_EQ(Error(R"({"kids":[{"n":1},{"n":1.5}]})"),
+            "kids[1].n | invalid value 1.5 for type TYPE_INT32");
+  EXPECT_EQ(Error(R"({"kids":[{"zz":1}]})"), "kids[0].zz | no such field");
+  EXPECT_EQ(Error(R"({"m":{"k":{"n":[]}}})"),
+            "m[0].value.n | not repeated, not a list");
+  EXPECT_EQ(Error(R"({"s":{}})"), "s | a scalar, not an object");
+  EXPECT_EQ(Error("5"), " | Root element must be a message.");
+  EXPECT_EQ(Error(R"({"t":"foo"})"), "t | Invalid time format: foo");
+  EXPECT_EQ(Error(R"({"color":"PUCE"})"),
+            "color | invalid value \"PUCE\" for type "
+            "type.googleapis.com/headgate.test.Color");
+  EXPECT_EQ(Error(R"({"a b":1})"), R"(["a b"] | no such field)");
+  EXPECT_THAT(Error(R"({"a":1,"b":"x"})"), HasSubstr("already set"));
+  EXPECT_THAT(Error(R"({"raw":"%%%"})"), HasSubstr("raw | "));
+}
+
+TEST_F(SchemaTest, StatusSaysFieldAndFault) {
+  EXPECT_EQ(
+      schema_->JsonToProto(kNode, R"({"zz":1})", options_, error_).status(),
+      absl::InvalidArgumentError("zz: no such field"));
+}
+
+// Not even protobuf's parser needs to be right about these.
+TEST_F(SchemaTest, BrokenJsonNeverPasses) {
+  for (const char* json : {"", "{", "[", "{\"n\":", "{\"n\" 1}", "nul",
+                           "{\"s\":\"\\ud800\"}", "{\"s\":\"\xff\"}"}) {
+    EXPECT_FALSE(schema_->JsonToProto(kNode, json, options_, error_).ok())
+        << json;
+  }
+}
+
+// protobuf's parser takes quadratic time over nested lists.
+TEST_F(SchemaTest, DeepJsonIsRefusedAtOnce) {
+  const auto nested = [](int depth) {
+    return absl::StrCat("{\"v\":", std::string(depth, '['),
+                        std::string(depth, ']'), "}");
+  };
+  EXPECT_TRUE(schema_->JsonToProto(kNode, nested(99), options_, error_).ok());
+  EXPECT_EQ(Error(nested(100)), " | nested deeper than 100");
+  EXPECT_EQ(Error(nested(1'000'000)), " | nested deeper than 100");
+  // Brackets in a string are no nesting.
+  EXPECT_EQ(
+      FromJson(absl::StrCat("{\"s\":\"\\\"", std::string(200, '['), "\"}"))
+          .s()
+          .size(),
+      201u);
+}
+
+// --- protobuf -> JSON ---
+
+TEST_F(SchemaTest, WritesTheDefaultMapping) {
+  test::Node node;
+  node.set_two_words("x");
+  node.set_color(test::RED);
+  EXPECT_EQ(ToJson(node), R"({"color":"RED","twoWords":"x"})");
+  EXPECT_EQ(ToJson(test::Node()), "{}");
+}
+
+TEST_F(SchemaTest, OptionsChangeNamesEnumsAndDefaults) {
+  test::Node node;
+  node.set_two_words("x");
+  node.set_color(test::RED);
+  options_.field_names = JsonOptions::FieldNames::kProto;
+  options_.enums = JsonOptions::Enums::kNumber;
+  EXPECT_EQ(ToJson(node), R"({"color":1,"two_words":"x"})");
+  options_.unpopulated = JsonOptions::Unpopulated::kEmit;
+  EXPECT_THAT(ToJson(node), HasSubstr(R"("n":0,"s":"","kids":[])"));
+}
+
+TEST_F(SchemaTest, AnswerIsOneLineOfUtf8) {
+  test::Node node;
+  node.set_s("a\nb\r\xe2\x80\xa8\"");
+  const std::string json = ToJson(node);
+  EXPECT_EQ(json.find_first_of("\r\n"), std::string::npos);
+  EXPECT_EQ(FromJson(json).s(), node.s());
+}
+
+TEST_F(SchemaTest, WellKnownTypesHaveTheirJsonForm) {
+  const std::string json = R"({"v":{"x":[1,null]},"t":"2020-01-01T00:00:00Z",)"
+                           R"("wrapped":"w","d":"1.500s","mask":"a,bC"})";
+  const test::Node node = FromJson(json);
+  EXPECT_EQ(node.t().seconds(), 1577836800);
+  EXPECT_EQ(node.mask().paths(1), "b_c");
+  EXPECT_EQ(ToJson(node), json);
+  // As a whole message, too.
+  auto text = schema_->JsonToProto("google.protobuf.StringValue", "\"x\"",
+                                   options_, error_);
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_EQ(
+      *schema_->ProtoToJson("google.protobuf.StringValue", *text, options_),
+      "\"x\"");
+  EXPECT_EQ(*schema_->ProtoToJson("google.protobuf.Value", "", options_),
+            "null");
+}
+
+// Also one with another prefix than type.googleapis.com (any.proto).
+TEST_F(SchemaTest, AnyOfAKnownTypeWorksBothWays) {
+  const std::string json =
+      R"({"any":{"@type":"example.com/headgate.test.Node","n":1}})";
+  const test::Node node = FromJson(json);
+  EXPECT_EQ(node.any().value(), "\x08\x01");
+  EXPECT_EQ(ToJson(node), json);
+  EXPECT_THAT(Error(R"({"any":{"@type":"type.googleapis.com/none","x":1}})"),
+              HasSubstr("any | "));
+}
+
+TEST_F(SchemaTest, UnknownTypesInAnAnswerAreInternal) {
+  test::Node node;
+  node.mutable_any()->set_type_url("type.googleapis.com/none");
+  node.mutable_any()->set_value("x");
+  EXPECT_EQ(ToJson(node.SerializeAsString()).status().code(),
+            absl::StatusCode::kInternal);
+  EXPECT_EQ(schema_->ProtoToJson("none", "", options_).status().code(),
+            absl::StatusCode::kInternal);
+}
+
+// protobuf's conversion takes each of these for a message.
+TEST_F(SchemaTest, MalformedBytesAreInternal) {
+  const std::string kCases[] = {
+      std::string("\x08"),      // A varint cut off.
+      std::string(11, '\x80'),  // No end of a varint.
+      std::string("\x12\x05"
+                  "ab"),                        // A string cut off.
+      std::string("\x1a\x01\x08"),              // A sub-message cut off.
+      std::string("\x00\x01", 2),               // Field number zero.
+      std::string("\x0c"),                      // The end of no group.
+      std::string("\x0f\x01"),                  // Wire type seven.
+      std::string("\x42\x01\x80"),              // A packed varint cut off.
+      std::string("\xf3\x07\x08\x01\xfc\x07"),  // Another group's end.
+      std::string("\xf3\x07\x08\x01"),          // A group without end.
+      std::string("\x12\x01\xff"),              // A string that is not UTF-8.
+      std::string("\x22\x03\x0a\x01\xff"),      // A key that is not UTF-8.
+      Field(5, Field(1, "x/headgate.test.Node") + Field(2, "\x08")),
+  };
+  for (const std::string& bytes : kCases) {
+    EXPECT_EQ(ToJson(bytes).status().code(), absl::StatusCode::kInternal)
+        << ::testing::PrintToString(bytes) << ToJson(bytes).value_or("");
+  }
+}
+
+TEST_F(SchemaTest, UnknownFieldsOfAnAnswerAreLeftOut) {
+  EXPECT_EQ(*ToJson(std::string("\x08\x01\xa0\x06\x05"
+                                "\xf3\x07\x08\x01\xf4\x07")),
+            R"({"n":1})");
+  // A known number with another wire type is an unknown field.
+  EXPECT_EQ(*ToJson(std::string("\x0a\x01x")), "{}");
+}
+
+// Serialized messages may be concatenated to merge them (protobuf's encoding
+// guide, "Last One Wins"); JSON has no such thing.
+TEST_F(SchemaTest, FieldsInSeveralPiecesAreMerged) {
+  EXPECT_EQ(*ToJson(std::string("\x08\x01\x08\x02")), R"({"n":2})");
+  EXPECT_EQ(*ToJson(std::string("\x40\x01\x08\x02\x40\x03")),
+            R"({"n":2,"r":[1,3]})");
+  EXPECT_EQ(*ToJson(std::string("\x42\x01\x01\x42\x01\x02")), R"({"r":[1,2]})");
+  EXPECT_EQ(*ToJson(std::string("\x48\x01\x52\x01x")), R"({"b":"x"})");
+  // A map's entry without its value, and with the value first.
+  EXPECT_EQ(*ToJson(std::string("\x22\x03\x0a\x01k")), R"({"m":{"k":{}}})");
+  EXPECT_EQ(*ToJson(std::string("\x22\x07\x12\x02\x08\x01\x0a\x01k")),
+            R"({"m":{"k":{"n":1}}})");
+  // Within an Any nobody merges: an error, never half of it.
+  EXPECT_EQ(ToJson(Field(5, Field(1, "x/headgate.test.Node") +
+                                Field(2, "\x08\x01\x08\x02")))
+                .status()
+                .code(),
+            absl::StatusCode::kInternal);
+}
+
+// Repeated fields in one piece, of any length, are not merged but as they are.
+TEST_F(SchemaTest, ListsAndMapsComeWhole) {
+  const std::string json = R"({"kids":[{"n":1},{},{"n":3}],"r":[1,2,3]})";
+  EXPECT_EQ(ToJson(FromJson(json)), json);
+  // A map has no order.
+  const std::string map = ToJson(FromJson(R"({"m":{"a":{"n":1},"b":{}}})"));
+  EXPECT_THAT(map, ::testing::AnyOf(R"({"m":{"a":{"n":1},"b":{}}})",
+                                    R"({"m":{"b":{},"a":{"n":1}}})"));
+}
+
+// A backend can nest for free: an Any in an Any in an Any.
+TEST_F(SchemaTest, DeepMessagesAreInternal) {
+  test::Node node;
+  std::string nodes;
+  for (int i = 0; i < 3'000; ++i) nodes = Field(3, nodes);
+  EXPECT_EQ(ToJson(nodes).status().code(), absl::StatusCode::kInternal);
+
+  std::string any;
+  for (int i = 0; i < 3'000; ++i) {
+    any = Field(1, "type.googleapis.com/google.protobuf.Any") + Field(2, any);
+  }
+  EXPECT_EQ(ToJson(Field(5, any)).status().code(), absl::StatusCode::kInternal);
+
+  std::string groups(3'000, '\x4b');  // The start of group 9.
+  EXPECT_EQ(ToJson(groups).status().code(), absl::StatusCode::kInternal);
+
+  std::string value;
+  for (int i = 0; i < 3'000; ++i) value = Field(6, Field(1, value));
+  EXPECT_EQ(ToJson(Field(6, value)).status().code(),
+            absl::StatusCode::kInternal);
+}
+
+// --- google.rpc.Status ---
+
+TEST_F(SchemaTest, StatusDetailsAreAnArrayOfAnys) {
+  test::Node node;
+  node.set_n(1);
+  const std::string status = std::string("\x08\x05") + Field(2, "gone") +
+                             Field(3, AnyOf(node)) +
+                             Field(3, Field(1, "x/none") + Field(2, "a\xff"));
+  EXPECT_EQ(schema_->StatusDetailsToJson(status, options_),
+            R"([{"@type":"type.googleapis.com/headgate.test.Node","n":1},)"
+            R"({"@type":"x/none","value":"Yf8="}])");
+  EXPECT_EQ(schema_->StatusDetailsToJson("", options_), "[]");
+}
+
+// A known type whose bytes are none is told as they are.
+TEST_F(SchemaTest, BrokenDetailIsToldAsBytes) {
+  EXPECT_EQ(schema_->StatusDetailsToJson(
+                Field(3, Field(1, "x/headgate.test.Node") + Field(2, "\x08")),
+                options_),
+            R"([{"@type":"x/headgate.test.Node","value":"CA=="}])");
+}
+
+TEST_F(SchemaTest, GarbageForAStatusHasNoDetails) {
+  for (const std::string& bytes :
+       {std::string("\x1a\x05x"), std::string("\x1a\xff\xff\xff\xff\xff"),
+        std::string("\x08"), std::string("\x0b"), std::string("\x00", 1),
+        Field(3, "garbage"), Field(3, Field(1, "\xff")),
+        Field(3, AnyOf(test::Node())) + "\x08"}) {
+    EXPECT_EQ(schema_->StatusDetailsToJson(bytes, options_), "[]")
+        << ::testing::PrintToString(bytes);
+  }
+}
+
+}  // namespace
+}  // namespace headgate
