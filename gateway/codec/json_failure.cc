@@ -1,0 +1,76 @@
+#include "gateway/codec/json_failure.h"
+
+#include <boost/json/serialize.hpp>
+#include <boost/json/string.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/base/utf8.h"
+
+namespace headgate {
+namespace {
+
+// The reason phrases (RFC 9110 section 15) of what HttpStatusFor returns. 499
+// is nginx's.
+absl::string_view ReasonPhrase(int http_status) {
+  switch (http_status) {
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 409:
+      return "Conflict";
+    case 429:
+      return "Too Many Requests";
+    case 499:
+      return "Client Closed Request";
+    case 501:
+      return "Not Implemented";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Internal Server Error";
+  }
+}
+
+}  // namespace
+
+std::string JsonString(absl::string_view text) {
+  const std::string utf8 = ToUtf8(text);
+  return boost::json::serialize(
+      boost::json::string_view(utf8.data(), utf8.size()));
+}
+
+std::string JsonFailure(const absl::Status& status, absl::string_view details,
+                        MethodKind kind, JsonCodecOptions::ErrorShape shape) {
+  const int code = static_cast<int>(status.code());
+  const std::string message = JsonString(status.message());
+  const bool is_v1 = shape == JsonCodecOptions::ErrorShape::kGrpcGatewayV1;
+  if (is_v1 && GivesOneAnswer(kind)) {
+    return absl::StrCat("{\"error\":", message, ",\"message\":", message,
+                        ",\"code\":", code, "}");
+  }
+  std::string error;
+  if (is_v1) {
+    const int http_status = HttpStatusFor(status.code());
+    error =
+        absl::StrCat("{\"grpc_code\":", code, ",\"http_code\":", http_status,
+                     ",\"message\":", message,
+                     ",\"http_status\":", JsonString(ReasonPhrase(http_status)),
+                     ",\"details\":", details, "}");
+  } else {
+    error = absl::StrCat("{\"code\":", code, ",\"message\":", message,
+                         ",\"details\":", details, "}");
+  }
+  if (GivesOneAnswer(kind)) return error;
+  return absl::StrCat("{\"error\":", error, "}");
+}
+
+}  // namespace headgate

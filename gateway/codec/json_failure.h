@@ -1,0 +1,24 @@
+#ifndef GATEWAY_CODEC_JSON_FAILURE_H_
+#define GATEWAY_CODEC_JSON_FAILURE_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "gateway/base/status.h"
+#include "gateway/codec/json.h"
+
+namespace headgate {
+
+// `text` as a JSON string, with its quotes; bytes that are not UTF-8 become
+// '?'. Safe for any thread.
+std::string JsonString(absl::string_view text);
+
+// A failure as grpc-gateway tells it at the end of a stream of answers
+// (`kind` gives several) or in place of the one answer. `details`: a JSON
+// array. docs/protocol.md has the table.
+std::string JsonFailure(const absl::Status& status, absl::string_view details,
+                        MethodKind kind, JsonCodecOptions::ErrorShape shape);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_CODEC_JSON_FAILURE_H_

@@ -1,0 +1,107 @@
+#include "gateway/codec/passthrough.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/base/utf8.h"
+#include "gateway/codec/protobuf_wire.h"
+
+namespace headgate {
+namespace {
+
+class ProtobufCodec final : public Codec {
+ public:
+  CodecKind kind() const override { return CodecKind::kProtobuf; }
+
+  void Feed(WireMessage message) override { message_ = std::move(message); }
+
+  Decoded Next() override {
+    if (!message_) return NeedInput{};
+    WireMessage message = *std::exchange(message_, std::nullopt);
+    if (message.opcode == Opcode::kText) {
+      return DecodeTextOfBinaryCodec(kind(), message.payload);
+    }
+    return RequestMessage{std::move(message.payload)};
+  }
+
+  absl::StatusOr<WireMessage> EncodeAnswer(std::string message) override {
+    return WireMessage{Opcode::kBinary, std::move(message)};
+  }
+
+  std::optional<WireMessage> EncodeEnd(const Ending&) override {
+    return std::nullopt;
+  }
+
+ private:
+  std::optional<WireMessage> message_;
+};
+
+// The fields of headgate.v1.Message.
+constexpr std::uint32_t kTextTag = WireTag(1, WireType::kBytes);
+constexpr std::uint32_t kBinaryTag = WireTag(2, WireType::kBytes);
+
+class RawCodec final : public Codec {
+ public:
+  CodecKind kind() const override { return CodecKind::kRaw; }
+
+  void Feed(WireMessage message) override { message_ = std::move(message); }
+
+  Decoded Next() override {
+    if (!message_) return NeedInput{};
+    const WireMessage message = *std::exchange(message_, std::nullopt);
+    const std::string& payload = message.payload;
+    RequestMessage request;
+    request.payload.reserve(1 + VarintSize(payload.size()) + payload.size());
+    AppendVarint(message.opcode == Opcode::kText ? kTextTag : kBinaryTag,
+                 request.payload);
+    AppendVarint(payload.size(), request.payload);
+    request.payload += payload;
+    return request;
+  }
+
+  absl::StatusOr<WireMessage> EncodeAnswer(std::string message) override {
+    WireReader reader(message);
+    WireField field;
+    std::optional<Opcode> opcode;
+    absl::string_view payload;
+    // Of a oneof the last member on the wire counts.
+    while (reader.Next(field)) {
+      if (field.tag != kTextTag && field.tag != kBinaryTag) continue;
+      opcode = field.tag == kTextTag ? Opcode::kText : Opcode::kBinary;
+      payload = field.bytes;
+    }
+    if (!reader.ok()) {
+      return absl::InternalError("answer: not a headgate.v1.Message");
+    }
+    if (!opcode) {
+      return absl::InternalError("answer: neither text nor binary is set");
+    }
+    // A text frame that is not UTF-8 would make the client fail the connection
+    // (RFC 6455 section 8.1).
+    if (opcode == Opcode::kText) {
+      const std::size_t valid = ValidUtf8Prefix(payload);
+      if (valid != payload.size()) {
+        return absl::InternalError(
+            absl::StrCat("answer: text: not UTF-8 at byte ", valid));
+      }
+    }
+    return WireMessage{*opcode, std::string(payload)};
+  }
+
+  std::optional<WireMessage> EncodeEnd(const Ending&) override {
+    return std::nullopt;
+  }
+
+ private:
+  std::optional<WireMessage> message_;
+};
+
+}  // namespace
+
+std::unique_ptr<Codec> MakeProtobufCodec() {
+  return std::make_unique<ProtobufCodec>();
+}
+
+std::unique_ptr<Codec> MakeRawCodec() { return std::make_unique<RawCodec>(); }
+
+}  // namespace headgate
