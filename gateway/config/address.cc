@@ -1,0 +1,97 @@
+#include "gateway/config/address.h"
+
+#include <arpa/inet.h>
+
+#include <cstring>
+#include <optional>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace headgate {
+namespace {
+
+// The address in network order, 4 or 16 bytes.
+std::optional<std::string> AddressBytes(absl::string_view text) {
+  const std::string name(text);
+  char bytes[16];
+  if (inet_pton(AF_INET, name.c_str(), bytes) == 1) {
+    return std::string(bytes, 4);
+  }
+  if (inet_pton(AF_INET6, name.c_str(), bytes) != 1) return std::nullopt;
+  static constexpr char kMapped[] =
+      "\0\0\0\0\0\0\0\0\0\0\xff\xff";  // RFC 4291 section 2.5.5.2
+  if (std::memcmp(bytes, kMapped, 12) == 0) return std::string(bytes + 12, 4);
+  return std::string(bytes, 16);
+}
+
+}  // namespace
+
+absl::StatusOr<Address> ParseAddress(absl::string_view text) {
+  const auto fault = [&] {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, is \"", text,
+        "\""));
+  };
+  const std::size_t colon = text.rfind(':');
+  if (colon == absl::string_view::npos) return fault();
+  absl::string_view host = text.substr(0, colon);
+  std::uint32_t port = 0;
+  const absl::string_view digits = text.substr(colon + 1);
+  if (digits.empty() || digits.size() > 5 ||
+      digits.find_first_not_of("0123456789") != absl::string_view::npos ||
+      !absl::SimpleAtoi(digits, &port) || port > 65535) {
+    return fault();
+  }
+  if (absl::StartsWith(host, "[")) {
+    if (!absl::EndsWith(host, "]")) return fault();
+    host = host.substr(1, host.size() - 2);
+  } else if (absl::StrContains(host, ':')) {
+    return fault();  // IPv6 without brackets: where would the port begin?
+  }
+  if (host == "*") host = "";
+  return Address{std::string(host), static_cast<std::uint16_t>(port)};
+}
+
+std::string FormatAddress(absl::string_view host, std::uint16_t port) {
+  if (absl::StrContains(host, ':')) return absl::StrCat("[", host, "]:", port);
+  return absl::StrCat(host, ":", port);
+}
+
+absl::StatusOr<Network> Network::Parse(absl::string_view text) {
+  const auto fault = [&] {
+    return absl::InvalidArgumentError(
+        absl::StrCat("must be an IP address or a network such as 10.0.0.0/8, "
+                     "is \"",
+                     text, "\""));
+  };
+  const std::size_t slash = text.find('/');
+  const auto bytes = AddressBytes(text.substr(0, slash));
+  if (!bytes) return fault();
+  Network network;
+  network.bytes_ = *bytes;
+  const int most = static_cast<int>(bytes->size()) * 8;
+  network.bits_ = most;
+  if (slash != absl::string_view::npos &&
+      (!absl::SimpleAtoi(text.substr(slash + 1), &network.bits_) ||
+       network.bits_ < 0 || network.bits_ > most)) {
+    return fault();
+  }
+  return network;
+}
+
+bool Network::Contains(absl::string_view address) const {
+  const auto bytes = AddressBytes(address);
+  if (!bytes || bytes->size() != bytes_.size()) return false;
+  const std::size_t whole = static_cast<std::size_t>(bits_) / 8;
+  if (bytes->compare(0, whole, bytes_, 0, whole) != 0) return false;
+  const int rest = bits_ % 8;
+  if (rest == 0) return true;
+  const int mask = 0xFF << (8 - rest);
+  return ((static_cast<unsigned char>((*bytes)[whole]) ^
+           static_cast<unsigned char>(bytes_[whole])) &
+          mask) == 0;
+}
+
+}  // namespace headgate
