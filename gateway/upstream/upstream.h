@@ -1,0 +1,70 @@
+#ifndef GATEWAY_UPSTREAM_UPSTREAM_H_
+#define GATEWAY_UPSTREAM_UPSTREAM_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "gateway/base/metadata.h"
+#include "gateway/base/status.h"
+
+namespace headgate {
+
+// Hears the events of one upstream call.
+//
+// Thread: the worker that started the call; never from within a method of
+//         UpstreamCall or Upstream.
+// Order:  OnMessage answers one Read, OnWritten one Write; OnDone comes once,
+//         and last, in answer to the Read that finds no further message: what
+//         the backend sent before its status is always delivered first.
+class UpstreamCallObserver {
+ public:
+  // `payload` is one serialized message.
+  virtual void OnMessage(std::string payload) = 0;
+  // The message is on its way, or the backend listens no longer (then OnDone
+  // will say why): either way the next Write may follow.
+  virtual void OnWritten() = 0;
+  // The observer may destroy the call in here.
+  virtual void OnDone(CallEnd end) = 0;
+
+ protected:
+  ~UpstreamCallObserver() = default;
+};
+
+// One RPC in flight, driven from its worker's thread.
+//
+// Lifetime: destroying it cancels the RPC, and no event follows.
+class UpstreamCall {
+ public:
+  virtual ~UpstreamCall() = default;
+
+  // Asks for one message. At most one Read is pending.
+  virtual void Read() = 0;
+  // Sends one message. At most one Write is pending.
+  virtual void Write(std::string payload) = 0;
+  // Says that no Write follows. Requires: no Write pending, not called before.
+  virtual void WritesDone() = 0;
+};
+
+struct CallRequest {
+  std::string method;  // "/package.Service/Method"
+  Metadata metadata;
+  // From now; OnDone with DEADLINE_EXCEEDED when it has passed, even if the
+  // backend is silent.
+  absl::Duration timeout = absl::InfiniteDuration();
+};
+
+// One gRPC target, for the calls of one worker.
+class Upstream {
+ public:
+  virtual ~Upstream() = default;
+
+  // Starts an RPC. A failure to connect is not an error here: it arrives as
+  // OnDone with UNAVAILABLE.
+  virtual std::unique_ptr<UpstreamCall> StartCall(
+      CallRequest request, UpstreamCallObserver& observer) = 0;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_UPSTREAM_UPSTREAM_H_
