@@ -1,0 +1,62 @@
+#ifndef GATEWAY_SESSION_TRANSPORT_H_
+#define GATEWAY_SESSION_TRANSPORT_H_
+
+#include <string>
+
+#include "gateway/base/status.h"
+#include "gateway/codec/codec.h"
+
+namespace headgate {
+
+// Why a WebSocket is over.
+struct TransportEnd {
+  enum class Cause {
+    kClosedByClient,   // `code` and `reason` are the client's.
+    kClosedByGateway,  // Close was called.
+    kBrokenByClient,   // Not RFC 6455; told with `code`.
+    kLost,             // The connection ended without a Close frame.
+    kSendTimeout,      // The client took nothing for `send_timeout`.
+    kAborted,          // The gateway is stopping and waits no longer.
+  };
+  Cause cause = Cause::kLost;
+  CloseCode code = CloseCode::kAbnormal;
+  std::string reason;
+};
+
+// Hears the events of one WebSocket.
+//
+// Thread: the worker's; never from within a method of Transport.
+// Order:  OnMessage or OnMessageTooBig answers one Read, OnWritten one Write;
+//         OnClosed comes once, and last.
+class TransportObserver {
+ public:
+  virtual void OnMessage(WireMessage message) = 0;
+  // The message was longer than the limit. What follows is discarded: a Read
+  // after this is never answered.
+  virtual void OnMessageTooBig() = 0;
+  virtual void OnWritten() = 0;
+  virtual void OnClosed(const TransportEnd& end) = 0;
+
+ protected:
+  ~TransportObserver() = default;
+};
+
+// One WebSocket as a session sees it. Pings are answered while a Read is
+// pending.
+class Transport {
+ public:
+  // Asks for one message. At most one Read is pending.
+  virtual void Read() = 0;
+  // Sends one message. At most one Write is pending.
+  virtual void Write(WireMessage message) = 0;
+  // Sends the Close frame and ends the connection. `reason` is cut to what a
+  // frame holds. Requires: no Write pending; nothing is called after it.
+  virtual void Close(CloseCode code, absl::string_view reason) = 0;
+
+ protected:
+  ~Transport() = default;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_SESSION_TRANSPORT_H_
