@@ -1,0 +1,81 @@
+#ifndef GATEWAY_NET_CONNECTION_H_
+#define GATEWAY_NET_CONNECTION_H_
+
+#include <memory>
+#include <string>
+
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "absl/time/time.h"
+#include "gateway/config/settings.h"
+#include "gateway/net/handshake.h"
+#include "gateway/session/session.h"
+
+namespace headgate {
+
+// A TCP socket with its executor's concrete type, which costs less than
+// any_io_executor.
+using TcpSocket =
+    boost::asio::basic_stream_socket<boost::asio::ip::tcp,
+                                     boost::asio::io_context::executor_type>;
+
+// One accepted connection, in one of its two phases: the HTTP request
+// (HttpConnection), then the WebSocket (WsTransport).
+//
+// Thread:   its worker's.
+// Lifetime: shared by its host, until ConnectionHost::Remove, and by the
+//           operations it has started.
+class Connection {
+ public:
+  virtual ~Connection() = default;
+
+  // Its sense of time; see Session::OnTick.
+  virtual void OnTick(absl::Time now) = 0;
+  // The gateway stops: a session ends with Close 1001, a request is refused.
+  virtual void Drain() = 0;
+  // Ends at once: the socket is closed, no Close frame is waited for.
+  virtual void Abort() = 0;
+};
+
+// Where connections live: a worker.
+class ConnectionHost {
+ public:
+  virtual void Add(std::shared_ptr<Connection> connection) = 0;
+  // The connection is over; it touches its host no more.
+  virtual void Remove(Connection& connection) = 0;
+
+  // Takes a place among the sessions when the answer is kFree; Leave gives it
+  // back.
+  virtual Capacity Admit() = 0;
+  virtual void Leave() = 0;
+  virtual std::string NewSessionId() = 0;
+  virtual std::unique_ptr<Session> OpenSession(SessionRequest request,
+                                               Transport& transport) = 0;
+  virtual void SessionEnded(const Session& session) = 0;
+  virtual void HandshakeRefused(const Refusal& refusal,
+                                const std::string& peer) = 0;
+  virtual absl::Time now() const = 0;
+
+ protected:
+  ~ConnectionHost() = default;
+};
+
+// What a connection needs to know of its settings; outlives it.
+struct ConnectionSettings {
+  HandshakePolicy policy;
+  std::size_t max_header_bytes = 16 * 1024;
+  absl::Duration handshake_timeout = absl::Seconds(5);
+  absl::Duration send_timeout = absl::Seconds(30);
+  absl::Duration close_timeout = absl::Seconds(5);
+};
+
+// Takes a fresh connection on: reads its request, and either refuses it or
+// makes it a session of `host`.
+void ServeConnection(TcpSocket socket, const ConnectionSettings& settings,
+                     ConnectionHost& host);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_NET_CONNECTION_H_

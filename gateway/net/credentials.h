@@ -1,0 +1,44 @@
+#ifndef GATEWAY_NET_CREDENTIALS_H_
+#define GATEWAY_NET_CREDENTIALS_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "gateway/codec/codec.h"
+#include "gateway/net/http.h"
+#include "gateway/route/route.h"
+
+namespace headgate {
+
+// What the entries of Sec-WebSocket-Protocol say: names of codecs, and
+// credentials in two forms that scripts in a browser can send.
+struct Subprotocols {
+  // Headgate's own names among the entries, in the client's order.
+  std::vector<CodecKind> codecs;
+  bool bearer_offered = false;
+  // The entry after the first "Bearer"; absent when there is none.
+  std::optional<absl::string_view> bearer_token;
+  // What follows "base64url.bearer.authorization.k8s.io." in each such entry.
+  std::vector<absl::string_view> kubernetes_tokens;
+};
+
+// Views into `request`. An entry that is a token is never taken for a codec.
+Subprotocols ParseSubprotocols(const HttpRequest& request);
+
+// The value of the session's `authorization` metadata: the first source of
+// docs/protocol.md ("Credentials") that the request uses; absent when it uses
+// none. UNAUTHENTICATED when that source is malformed; the message never
+// contains any of it. `query_token` is the value of the route's query
+// parameter.
+// Requires: the Origin check passed, for cookies count only after it.
+absl::StatusOr<std::optional<std::string>> FindAuthorization(
+    const HttpRequest& request, const Subprotocols& subprotocols,
+    const Route& route, const std::optional<std::string>& query_token);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_NET_CREDENTIALS_H_

@@ -1,0 +1,41 @@
+#include "gateway/net/http.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_split.h"
+
+namespace headgate {
+
+std::vector<absl::string_view> HeaderValues(const HttpRequest& request,
+                                            absl::string_view name) {
+  std::vector<absl::string_view> values;
+  const auto [begin, end] = request.equal_range({name.data(), name.size()});
+  for (auto field = begin; field != end; ++field) {
+    values.emplace_back(field->value().data(), field->value().size());
+  }
+  return values;
+}
+
+absl::string_view HeaderValue(const HttpRequest& request,
+                              absl::string_view name) {
+  const auto field = request.find({name.data(), name.size()});
+  if (field == request.end()) return "";
+  return {field->value().data(), field->value().size()};
+}
+
+std::vector<absl::string_view> HeaderElements(const HttpRequest& request,
+                                              absl::string_view name) {
+  std::vector<absl::string_view> elements;
+  for (const absl::string_view value : HeaderValues(request, name)) {
+    for (absl::string_view element : absl::StrSplit(value, ',')) {
+      element = absl::StripAsciiWhitespace(element);
+      if (!element.empty()) elements.push_back(element);
+    }
+  }
+  return elements;
+}
+
+std::string LowerName(absl::string_view name) {
+  return absl::AsciiStrToLower(name);
+}
+
+}  // namespace headgate

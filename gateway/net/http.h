@@ -1,0 +1,34 @@
+#ifndef GATEWAY_NET_HTTP_H_
+#define GATEWAY_NET_HTTP_H_
+
+#include <string>
+#include <vector>
+
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/message.hpp>
+
+#include "absl/strings/string_view.h"
+
+namespace headgate {
+
+using HttpRequest = boost::beast::http::request<boost::beast::http::empty_body>;
+
+// Views into `request`, in the order of its header lines.
+std::vector<absl::string_view> HeaderValues(const HttpRequest& request,
+                                            absl::string_view name);
+
+// The first value of the header; empty when there is none.
+absl::string_view HeaderValue(const HttpRequest& request,
+                              absl::string_view name);
+
+// The elements of a comma-separated header over all its lines, without blanks
+// around them and without empty ones (RFC 9110 section 5.6.1).
+std::vector<absl::string_view> HeaderElements(const HttpRequest& request,
+                                              absl::string_view name);
+
+// A header name as metadata has it: in lower case.
+std::string LowerName(absl::string_view name);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_NET_HTTP_H_

@@ -1,0 +1,196 @@
+#include "gateway/net/request_metadata.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+
+namespace headgate {
+namespace {
+
+constexpr absl::string_view kMetadataPrefix = "grpc-metadata-";
+constexpr std::size_t kMaxRequestIdBytes = 128;
+
+// Hop-by-hop headers (RFC 9110 section 7.6.1), what gRPC sets itself, and what
+// only the gateway may say.
+constexpr absl::string_view kReserved[] = {
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "keep-alive",
+    "origin",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "x-request-id",
+};
+constexpr absl::string_view kReservedPrefixes[] = {
+    "grpc-", "sec-websocket-", "x-forwarded-", "x-headgate-"};
+
+bool IsReserved(absl::string_view key) {
+  return std::find(std::begin(kReserved), std::end(kReserved), key) !=
+             std::end(kReserved) ||
+         std::any_of(std::begin(kReservedPrefixes), std::end(kReservedPrefixes),
+                     [&](absl::string_view prefix) {
+                       return absl::StartsWith(key, prefix);
+                     });
+}
+
+absl::Status BadHeader(absl::string_view name, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("header ", name, ": ", what));
+}
+
+// Adds what the client sent under `name` as `key`.
+absl::Status AddValue(absl::string_view name, std::string key,
+                      absl::string_view value, Metadata& metadata) {
+  if (!IsMetadataKey(key)) {
+    return BadHeader(name, "the name cannot be a metadata key");
+  }
+  if (absl::EndsWith(key, "-bin")) {
+    // gRPC allows base64 with and without padding.
+    std::string bytes;
+    if (!absl::Base64Unescape(value, &bytes)) {
+      return BadHeader(name, "the value is not base64");
+    }
+    metadata.emplace_back(std::move(key), std::move(bytes));
+    return absl::OkStatus();
+  }
+  if (!IsMetadataValue(value)) {
+    return BadHeader(name,
+                     "the value has characters other than printable ASCII");
+  }
+  metadata.emplace_back(std::move(key), std::string(value));
+  return absl::OkStatus();
+}
+
+// For what is passed on unasked: bytes that metadata cannot hold become '?'.
+std::string Printable(absl::string_view value) {
+  std::string text(value);
+  for (char& c : text) {
+    if (c < 0x20 || c > 0x7E) c = '?';
+  }
+  return text;
+}
+
+void AddIfPresent(const HttpRequest& request, absl::string_view header,
+                  absl::string_view key, Metadata& metadata) {
+  const absl::string_view value = HeaderValue(request, header);
+  if (!value.empty()) metadata.emplace_back(key, Printable(value));
+}
+
+void AddForwarded(const HttpRequest& request, const Peer& peer,
+                  const std::vector<Network>& trusted_proxies,
+                  Metadata& metadata) {
+  const bool trusted = std::any_of(
+      trusted_proxies.begin(), trusted_proxies.end(),
+      [&](const Network& network) { return network.Contains(peer.address); });
+  std::vector<std::string> hops;
+  std::string host = Printable(HeaderValue(request, "Host"));
+  std::string protocol = "http";
+  if (trusted) {
+    for (const absl::string_view hop :
+         HeaderElements(request, "X-Forwarded-For")) {
+      hops.push_back(Printable(hop));
+    }
+    const absl::string_view first_host =
+        HeaderValue(request, "X-Forwarded-Host");
+    if (!first_host.empty()) host = Printable(first_host);
+    const absl::string_view first_protocol =
+        HeaderValue(request, "X-Forwarded-Proto");
+    if (!first_protocol.empty()) protocol = Printable(first_protocol);
+  }
+  hops.push_back(peer.address);
+  metadata.emplace_back("x-forwarded-for", absl::StrJoin(hops, ", "));
+  if (!host.empty()) metadata.emplace_back("x-forwarded-host", host);
+  metadata.emplace_back("x-forwarded-proto", protocol);
+}
+
+}  // namespace
+
+absl::StatusOr<Metadata> MetadataFromHeaders(
+    const HttpRequest& request, const Route& route, const Peer& peer,
+    const std::vector<Network>& trusted_proxies) {
+  Metadata metadata;
+  for (const auto& field : request) {
+    const absl::string_view name(field.name_string().data(),
+                                 field.name_string().size());
+    const absl::string_view value(field.value().data(), field.value().size());
+    std::string lower = LowerName(name);
+    absl::string_view key = lower;
+    if (absl::ConsumePrefix(&key, kMetadataPrefix)) {
+      if (IsReserved(key)) continue;
+    } else if (std::find(route.forward_headers.begin(),
+                         route.forward_headers.end(),
+                         lower) != route.forward_headers.end()) {
+      // What the gateway sends anyway or never stays so; a cookie goes to a
+      // backend only where a route says so.
+      if (IsReserved(key) && key != "cookie") continue;
+    } else {
+      continue;
+    }
+    if (absl::Status added = AddValue(name, std::string(key), value, metadata);
+        !added.ok()) {
+      return added;
+    }
+  }
+  for (const absl::string_view name :
+       {"traceparent", "tracestate", "baggage"}) {
+    AddIfPresent(request, name, name, metadata);
+  }
+  const absl::string_view request_id = HeaderValue(request, "X-Request-Id");
+  metadata.emplace_back(
+      "x-request-id",
+      request_id.empty() || request_id.size() > kMaxRequestIdBytes
+          ? peer.session_id
+          : Printable(request_id));
+  AddForwarded(request, peer, trusted_proxies, metadata);
+  AddIfPresent(request, "Origin", "origin", metadata);
+  AddIfPresent(request, "User-Agent", "x-forwarded-user-agent", metadata);
+  metadata.emplace_back("x-headgate-session", peer.session_id);
+  return metadata;
+}
+
+absl::StatusOr<absl::Duration> TimeoutFromHeaders(const HttpRequest& request) {
+  const absl::string_view value = HeaderValue(request, "Grpc-Timeout");
+  if (value.empty()) return absl::InfiniteDuration();
+  const absl::string_view digits = value.substr(0, value.size() - 1);
+  std::int64_t amount = 0;
+  const bool valid =
+      !digits.empty() && digits.size() <= 8 &&
+      std::all_of(digits.begin(), digits.end(), absl::ascii_isdigit) &&
+      absl::SimpleAtoi(digits, &amount);
+  if (valid) {
+    switch (value.back()) {
+      case 'H':
+        return absl::Hours(amount);
+      case 'M':
+        return absl::Minutes(amount);
+      case 'S':
+        return absl::Seconds(amount);
+      case 'm':
+        return absl::Milliseconds(amount);
+      case 'u':
+        return absl::Microseconds(amount);
+      case 'n':
+        return absl::Nanoseconds(amount);
+    }
+  }
+  return BadHeader("Grpc-Timeout",
+                   "must be 1 to 8 digits and one of H M S m u n");
+}
+
+}  // namespace headgate

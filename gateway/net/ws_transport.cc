@@ -1,0 +1,253 @@
+#include "gateway/net/ws_transport.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/core/bind_handler.hpp>
+#include <boost/beast/http/field.hpp>
+#include <boost/beast/websocket/error.hpp>
+
+#include "absl/strings/string_view.h"
+#include "gateway/base/status.h"
+
+namespace headgate {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace websocket = boost::beast::websocket;
+
+// What one read may take of a message: small while nothing is known of it, for
+// an idle socket holds this much, then as much again as there is already.
+constexpr std::size_t kFirstReadBytes = 1024;
+constexpr std::size_t kMostReadBytes = 64 * 1024;
+
+}  // namespace
+
+WsTransport::WsTransport(TcpSocket socket, const ConnectionSettings& settings,
+                         ConnectionHost& host)
+    : ws_(Wire(std::move(socket))), settings_(settings), host_(host) {
+  ws_.auto_fragment(false);
+  ws_.read_message_max(0);  // Counted in OnReadSome, to tell the client why.
+  ws_.control_callback(
+      [this](websocket::frame_type kind, beast::string_view /*payload*/) {
+        if (kind == websocket::frame_type::close) OnCloseFrame();
+      });
+}
+
+template <typename Handler>
+void WsTransport::SendAccept(const HttpRequest& request,
+                             const std::string& subprotocol, Handler handler) {
+  ws_.set_option(websocket::stream_base::decorator(
+      [subprotocol](websocket::response_type& response) {
+        response.set(beast::http::field::server, "headgate");
+        if (!subprotocol.empty()) {
+          response.set(beast::http::field::sec_websocket_protocol, subprotocol);
+        }
+      }));
+  ws_.async_accept(request,
+                   [self = shared_from_this(),
+                    handler = std::move(handler)](Error error) mutable {
+                     if (self->finished_) return;
+                     if (error) return self->Finish(TransportEnd{});
+                     handler();
+                   });
+}
+
+void WsTransport::Accept(const HttpRequest& request, Admission admission) {
+  admitted_ = true;
+  const std::string subprotocol = std::move(admission.subprotocol);
+  SendAccept(request, subprotocol,
+             [this, session = std::move(admission.session)]() mutable {
+               OnAccepted(std::move(session));
+             });
+}
+
+void WsTransport::OnAccepted(SessionRequest request) {
+  max_message_bytes_ = request.route->max_message_bytes;
+  session_ = host_.OpenSession(std::move(request), *this);
+  session_->Start(host_.now());
+  if (drain_requested_) session_->Drain();
+}
+
+void WsTransport::AcceptAndClose(const HttpRequest& request,
+                                 const Refusal& refusal) {
+  SendAccept(request, refusal.subprotocol, [this, status = refusal.status] {
+    Close(CloseCodeFor(status.code()), status.message());
+  });
+}
+
+void WsTransport::Read() {
+  if (reading_ || finished_ || closing_) return;
+  reading_ = true;
+  incoming_.clear();
+  ReadSome();
+}
+
+void WsTransport::ReadSome() {
+  const std::size_t old_size = incoming_.size();
+  const std::size_t room =
+      std::clamp(old_size, kFirstReadBytes, kMostReadBytes);
+  incoming_.resize(old_size + room);
+  ws_.async_read_some(asio::buffer(&incoming_[old_size], room),
+                      beast::bind_front_handler(&WsTransport::OnReadSome,
+                                                shared_from_this(), old_size));
+}
+
+void WsTransport::OnReadSome(std::size_t old_size, Error error,
+                             std::size_t bytes) {
+  if (finished_) return;
+  if (error) {
+    reading_ = false;
+    return Finish(EndOfRead(error));
+  }
+  if (closing_ || notified_) {  // Beast's close operation reads the rest.
+    reading_ = false;
+    return;
+  }
+  if (discarding_) {
+    incoming_.clear();
+    return ReadSome();
+  }
+  incoming_.resize(old_size + bytes);
+  if (incoming_.size() > max_message_bytes_) {
+    discarding_ = true;
+    incoming_.clear();
+    ReadSome();  // Still pending when the session closes, as Beast likes it.
+    return session_->OnMessageTooBig();
+  }
+  if (!ws_.is_message_done()) return ReadSome();
+  reading_ = false;
+  WireMessage message{ws_.got_text() ? Opcode::kText : Opcode::kBinary, ""};
+  // A short message does not keep the long buffer.
+  if (incoming_.size() < incoming_.capacity() / 2) {
+    message.payload = std::string(incoming_);
+  } else {
+    message.payload = std::move(incoming_);
+    incoming_.clear();
+  }
+  session_->OnMessage(std::move(message));
+}
+
+TransportEnd WsTransport::EndOfRead(const Error& error) const {
+  if (closing_) return {TransportEnd::Cause::kClosedByGateway, close_code_, ""};
+  if (error == websocket::error::closed) {
+    const websocket::close_reason& reason = ws_.reason();
+    const auto code = reason.code == websocket::close_code::none
+                          ? CloseCode::kNoStatus
+                          : static_cast<CloseCode>(reason.code);
+    return {TransportEnd::Cause::kClosedByClient, code,
+            std::string(reason.reason.data(), reason.reason.size())};
+  }
+  if (error == websocket::condition::protocol_violation) {
+    // Beast has told the client with the matching Close frame.
+    const CloseCode code = error == websocket::error::bad_frame_payload
+                               ? CloseCode::kInvalidPayload
+                               : CloseCode::kProtocolError;
+    return {TransportEnd::Cause::kBrokenByClient, code, error.message()};
+  }
+  return {TransportEnd::Cause::kLost, CloseCode::kAbnormal, error.message()};
+}
+
+// Beast answers the frame and waits for the end of the connection before the
+// read completes; the call need not wait for that.
+void WsTransport::OnCloseFrame() {
+  if (!closing_) NotifyClosed(EndOfRead(websocket::error::closed));
+}
+
+void WsTransport::Write(WireMessage message) {
+  if (finished_ || notified_) return;
+  outgoing_ = std::move(message);
+  writing_ = true;
+  send_stalled_since_.reset();
+  ws_.text(outgoing_.opcode == Opcode::kText);
+  ws_.async_write(asio::buffer(outgoing_.payload),
+                  [self = shared_from_this()](Error error, std::size_t) {
+                    self->OnWritten(error);
+                  });
+}
+
+void WsTransport::OnWritten(Error error) {
+  writing_ = false;
+  if (finished_) return;
+  if (error) {
+    // The pending read knows better why.
+    if (!reading_) Finish(EndOfRead(error));
+    return;
+  }
+  if (notified_) return;
+  session_->OnWritten();
+}
+
+void WsTransport::Close(CloseCode code, absl::string_view reason) {
+  if (finished_ || notified_ || closing_) return;
+  closing_ = true;
+  close_code_ = code;
+  const std::string text = CloseReason(reason);
+  websocket::close_reason close(static_cast<std::uint16_t>(code));
+  close.reason.assign(text.data(), text.size());
+  ws_.async_close(close, [self = shared_from_this()](Error) {
+    self->Finish(
+        {TransportEnd::Cause::kClosedByGateway, self->close_code_, ""});
+  });
+}
+
+void WsTransport::NotifyClosed(const TransportEnd& end) {
+  if (notified_) return;
+  notified_ = true;
+  if (session_ != nullptr) session_->OnClosed(end);
+}
+
+void WsTransport::Finish(const TransportEnd& end) {
+  if (finished_) return;
+  finished_ = true;
+  NotifyClosed(end);
+  beast_close_socket(ws_.next_layer());
+  if (session_ != nullptr) host_.SessionEnded(*session_);
+  session_.reset();
+  if (admitted_) host_.Leave();
+  host_.Remove(*this);
+}
+
+bool WsTransport::Expired(std::optional<absl::Time>& since, absl::Time now,
+                          absl::Duration timeout) {
+  if (!since) since = now;
+  return now - *since >= timeout;
+}
+
+void WsTransport::OnTick(absl::Time now) {
+  if (finished_) return;
+  // Closing: by the gateway, by the client, or by Beast after a violation; or
+  // the 101 has not got through yet.
+  if (closing_ || notified_ || !ws_.is_open()) {
+    if (Expired(closing_since_, now, settings_.close_timeout)) {
+      Finish(closing_ ? TransportEnd{TransportEnd::Cause::kClosedByGateway,
+                                     close_code_, ""}
+                      : TransportEnd{});
+    }
+    return;
+  }
+  closing_since_.reset();
+  if (writing_) {
+    const std::uint64_t sends = ws_.next_layer().sends_started();
+    if (sends != sends_when_stalled_) send_stalled_since_.reset();
+    sends_when_stalled_ = sends;
+    if (Expired(send_stalled_since_, now, settings_.send_timeout)) {
+      return Finish(
+          {TransportEnd::Cause::kSendTimeout, CloseCode::kAbnormal, ""});
+    }
+  }
+  if (session_ != nullptr) session_->OnTick(now);
+}
+
+void WsTransport::Drain() {
+  drain_requested_ = true;
+  if (session_ != nullptr && !notified_) session_->Drain();
+}
+
+void WsTransport::Abort() {
+  Finish({TransportEnd::Cause::kAborted, CloseCode::kAbnormal, ""});
+}
+
+}  // namespace headgate
