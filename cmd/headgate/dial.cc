@@ -1,0 +1,244 @@
+#include "cmd/headgate/dial.h"
+
+#include <unistd.h>
+#include <csignal>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "cmd/headgate/dial/client.h"
+#include "cmd/headgate/dial/output.h"
+
+namespace headgate {
+namespace {
+
+constexpr char kFooter[] = R"(Lines and messages, by codec:
+  none      a line is one text message, an empty one is not sent; answers are
+            printed as they are, binary ones as "binary BASE64"
+  json      the same, as lines of JSON
+  packet    a line is the content of one packet (--packet); an answer is one
+            line per packet, "TYPE:WHO CONTENT" or "TYPE:WHO base64:...", and
+            "TYPE:WHO {N}" before the N packets that are nested in it
+  protobuf  a line is one serialized message in base64; so are answers
+  raw       a line is one text message, the empty one too
+
+The end of the input: with --end, from a terminal (Ctrl-D), or when nothing was
+sent at all, it ends the client's side of the call (not with raw), and the
+answers are awaited. Otherwise the session is closed once no answer has come
+for --linger; with --stay, never.
+
+Exit status:
+  0       closed with 1000, by either side
+  1 - 16  closed with 4001 - 4016: the gRPC code of the call
+  20      refused in the handshake
+  21      could not connect
+  22      the connection broke without a Close frame
+  23      closed with any other code
+  64      wrong usage or input
+
+Examples:
+  printf '{"greeting":"ann"}\n' | headgate dial --codec json --end \
+    ws://127.0.0.1:8080/headgate.demo.v1.HelloService/BidiHello
+  echo hello | headgate dial --codec packet --packet 7:42 \
+    ws://127.0.0.1:8080/packets
+  HEADGATE_BEARER=s3cret headgate dial --codec json \
+    ws://127.0.0.1:8080/headgate.demo.v1.EchoService/Metadata </dev/null)";
+
+// The flags as they were typed.
+struct Flags {
+  std::string url;
+  std::string codec;
+  std::string bearer;
+  std::string origin;
+  std::vector<std::string> headers;
+  std::string packet = "0:0";
+  std::string packet_order = "type-length-who";
+  std::string packet_endian = "big";
+  std::string packet_length_counts = "content";
+  std::vector<std::uint32_t> packet_containers;
+  std::string linger = "1s";
+  std::string connect_timeout = "10s";
+  bool end = false;
+  bool stay = false;
+  bool reconnect = false;
+  bool print_status = false;
+};
+
+absl::Status Invalid(absl::string_view why) {
+  return absl::InvalidArgumentError(why);
+}
+
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view flag,
+                                             const std::string& text) {
+  absl::Duration duration;
+  if (!absl::ParseDuration(text, &duration) ||
+      duration < absl::ZeroDuration() || duration > absl::Hours(24)) {
+    return Invalid(absl::StrCat(flag, " '", text,
+                                "': must be a duration such as 500ms or 2s, "
+                                "at most 24h"));
+  }
+  return duration;
+}
+
+PacketOptions WireOf(const Flags& flags) {
+  PacketOptions wire;
+  if (flags.packet_order == "type-who-length") {
+    wire.order = PacketOptions::Order::kTypeWhoLength;
+  }
+  if (flags.packet_endian == "little") {
+    wire.endian = PacketOptions::Endian::kLittle;
+  }
+  if (flags.packet_length_counts == "packet") {
+    wire.length_counts = PacketOptions::LengthCounts::kPacket;
+  }
+  wire.container_types = flags.packet_containers;
+  return wire;
+}
+
+absl::StatusOr<DialOptions> OptionsOf(const Flags& flags) {
+  DialOptions options;
+  auto url = ParseDialUrl(flags.url);
+  if (!url.ok()) return url.status();
+  options.url = *std::move(url);
+
+  DialHandshakeOptions handshake;
+  handshake.codec = CodecFromName(flags.codec);
+  if (!flags.bearer.empty()) handshake.bearer = flags.bearer;
+  if (!flags.origin.empty()) handshake.origin = flags.origin;
+  handshake.headers = flags.headers;
+  auto made = MakeDialHandshake(handshake);
+  if (!made.ok()) return made.status();
+  options.handshake = *std::move(made);
+
+  options.lines.codec = handshake.codec;
+  auto packet = ParsePacketAddress(flags.packet);
+  if (!packet.ok()) {
+    return Invalid(absl::StrCat("--packet ", packet.status().message()));
+  }
+  options.lines.packet = *packet;
+  options.lines.wire = WireOf(flags);
+
+  if (flags.end && options.lines.codec == CodecKind::kRaw) {
+    return Invalid("--end: the codec raw has nothing that ends one side");
+  }
+  if (flags.end) options.at_end = AtEnd::kHalfClose;
+  if (flags.stay) options.at_end = AtEnd::kStay;
+  if (flags.reconnect) options.on_loss = OnLoss::kReconnect;
+
+  auto linger = ParseDuration("--linger", flags.linger);
+  if (!linger.ok()) return linger.status();
+  options.linger = *linger;
+  auto connect_timeout =
+      ParseDuration("--connect-timeout", flags.connect_timeout);
+  if (!connect_timeout.ok()) return connect_timeout.status();
+  if (*connect_timeout < absl::Milliseconds(1)) {
+    return Invalid("--connect-timeout: must be at least 1ms");
+  }
+  options.connect_timeout = *connect_timeout;
+  return options;
+}
+
+int Dial(const Flags& flags) {
+  // Whoever reads our output may stop; that is no reason to be killed.
+  std::signal(SIGPIPE, SIG_IGN);
+  const auto options = OptionsOf(flags);
+  if (!options.ok()) {
+    Tell(options.status().message());
+    return kExitUsage;
+  }
+  const DialEnding ending = RunDial(*options);
+  if (flags.print_status) {
+    WriteOut(STDOUT_FILENO, absl::StrCat(StatusJson(ending), "\n"));
+  }
+  return ExitStatus(ending);
+}
+
+}  // namespace
+
+void AddDial(CLI::App& app, std::function<int()>& run) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* const dial = app.add_subcommand(
+      "dial",
+      "Speak with a WebSocket: lines of standard input become messages, "
+      "messages become lines of standard output");
+  dial->footer(kFooter);
+  dial->add_option("URL", flags->url, "ws://HOST[:PORT]/PATH[?QUERY]")
+      ->required();
+  dial->add_option("--codec", flags->codec,
+                   "Ask for this codec, as the subprotocol headgate.CODEC.v1")
+      ->check(CLI::IsMember({"json", "packet", "protobuf", "raw"}));
+  dial->add_option("--bearer", flags->bearer,
+                   "Send this token as credentials; the environment hides it "
+                   "from other users, a flag does not")
+      ->envname("HEADGATE_BEARER");
+  dial->add_option("--header", flags->headers,
+                   "Send this header in the handshake; may be repeated")
+      ->type_name("'NAME: VALUE'")
+      ->allow_extra_args(false);
+  dial->add_option("--origin", flags->origin,
+                   "Send this Origin, as a browser would");
+
+  auto* const end =
+      dial->add_flag("--end", flags->end,
+                     "End the client's side with the input, and wait until "
+                     "the other side closes");
+  dial->add_flag("--stay", flags->stay,
+                 "Listen on after the end of the input, until the other side "
+                 "closes")
+      ->excludes(end);
+  dial->add_option("--linger", flags->linger,
+                   "Else close once no answer has come for this long")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  dial->add_option("--connect-timeout", flags->connect_timeout,
+                   "Give up connecting, or the handshake, after this long")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  dial->add_flag("--reconnect", flags->reconnect,
+                 "Connect again when the connection cannot be made or breaks, "
+                 "on close codes 1001, 1012, 1013 and 4014, and on HTTP 503; "
+                 "waits up to 250ms at first, up to 10s in the end");
+  dial->add_flag("--print-status", flags->print_status,
+                 "Print a last line, a JSON object that tells how the session "
+                 "ended: close or http, code, status, message");
+
+  const std::string packets = "Packets";
+  dial->add_option("--packet", flags->packet,
+                   "The header of packets that are sent, decimal or 0x...")
+      ->type_name("TYPE:WHO")
+      ->capture_default_str()
+      ->group(packets);
+  dial->add_option("--packet-order", flags->packet_order,
+                   "The order of the header's fields")
+      ->check(CLI::IsMember({"type-length-who", "type-who-length"}))
+      ->capture_default_str()
+      ->group(packets);
+  dial->add_option("--packet-endian", flags->packet_endian,
+                   "The order of the bytes in a field")
+      ->check(CLI::IsMember({"big", "little"}))
+      ->capture_default_str()
+      ->group(packets);
+  dial->add_option("--packet-length-counts", flags->packet_length_counts,
+                   "What the length counts")
+      ->check(CLI::IsMember({"content", "packet"}))
+      ->capture_default_str()
+      ->group(packets);
+  dial->add_option("--packet-container", flags->packet_containers,
+                   "A type whose content is packets, besides 0xFFFFFFFE; may "
+                   "be repeated")
+      ->type_name("TYPE")
+      ->allow_extra_args(false)
+      ->group(packets);
+
+  dial->callback([&run, flags] { run = [flags] { return Dial(*flags); }; });
+}
+
+}  // namespace headgate

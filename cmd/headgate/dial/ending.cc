@@ -1,0 +1,233 @@
+#include "cmd/headgate/dial/ending.h"
+
+#include <cstddef>
+
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "cmd/headgate/dial/text.h"
+#include "gateway/base/status.h"
+#include "gateway/base/utf8.h"
+#include "gateway/codec/protobuf_wire.h"
+
+namespace headgate {
+namespace {
+
+namespace json = boost::json;
+
+// The longest part of a refusal's body that is shown, in bytes.
+constexpr std::size_t kMaxBodyShown = 1000;
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+// The gRPC code that a close code stands for.
+std::optional<int> CodeOf(std::uint16_t close) {
+  if (close == 1000) return 0;
+  if (close > 4000 && close <= 4016) return close - 4000;
+  return std::nullopt;
+}
+
+// Any int is allowed; gRPC's are named.
+std::string CodeName(int code) {
+  return absl::StatusCodeToString(StatusCodeFromWire(code));
+}
+
+// RFC 6455 section 7.4.1 and the registry that it founded.
+absl::string_view CloseName(std::uint16_t close) {
+  switch (close) {
+    case 1001:
+      return "going away";
+    case 1002:
+      return "protocol error";
+    case 1003:
+      return "unsupported data";
+    case 1005:
+      return "no status";
+    case 1007:
+      return "invalid payload";
+    case 1008:
+      return "policy violation";
+    case 1009:
+      return "message too big";
+    case 1010:
+      return "missing extension";
+    case 1011:
+      return "internal error";
+    case 1012:
+      return "service restart";
+    case 1013:
+      return "try again later";
+    case 1014:
+      return "bad gateway";
+    default:
+      return "";
+  }
+}
+
+// The whole message if the end packet told it: a Close frame has room for only
+// a part.
+const std::string& MessageOf(const Closed& closed) {
+  if (closed.status.has_value() && closed.status->code == CodeOf(closed.code)) {
+    return closed.status->message;
+  }
+  return closed.reason;
+}
+
+json::object Status(std::optional<int> code, absl::string_view message) {
+  json::object object;
+  if (code.has_value()) {
+    object["code"] = *code;
+    object["status"] = CodeName(*code);
+  } else {
+    object["code"] = nullptr;
+    object["status"] = nullptr;
+  }
+  object["message"] = ToUtf8(message);
+  return object;
+}
+
+json::object CloseStatus(json::value close, std::optional<int> code,
+                         absl::string_view message) {
+  json::object object;
+  object["close"] = std::move(close);
+  for (auto& member : Status(code, message)) {
+    object.insert(member);
+  }
+  return object;
+}
+
+// The gateway says why in JSON, {"code": 5, "message": "..."}; anybody else
+// may have said anything.
+json::object RefusalStatus(const Refused& refused) {
+  std::optional<int> code;
+  std::string message = refused.body;
+  json::error_code error;
+  const json::value body = json::parse(refused.body, error);
+  if (!error && body.is_object()) {
+    const json::object& object = body.as_object();
+    const json::value* const number = object.if_contains("code");
+    if (number != nullptr && number->is_int64() && number->as_int64() >= 0 &&
+        number->as_int64() <= 16) {
+      code = static_cast<int>(number->as_int64());
+    }
+    const json::value* const text = object.if_contains("message");
+    if (text != nullptr && text->is_string()) {
+      message = std::string(text->as_string());
+    }
+  }
+  json::object result;
+  result["http"] = refused.http;
+  for (auto& member : Status(code, message)) result.insert(member);
+  return result;
+}
+
+std::string WithReason(std::string line, absl::string_view reason) {
+  if (!reason.empty()) absl::StrAppend(&line, ": ", OneLine(reason));
+  return line;
+}
+
+}  // namespace
+
+std::optional<RpcStatus> ParseRpcStatus(absl::string_view bytes) {
+  RpcStatus status;
+  WireReader reader(bytes);
+  WireField field;
+  while (reader.Next(field)) {
+    if (field.tag == WireTag(1, WireType::kVarint)) {
+      status.code = static_cast<int>(field.value);
+    } else if (field.tag == WireTag(2, WireType::kBytes)) {
+      status.message = std::string(field.bytes);
+    }
+  }
+  if (!reader.ok()) return std::nullopt;
+  return status;
+}
+
+int ExitStatus(const DialEnding& ending) {
+  return std::visit(
+      Overloaded{
+          [](const Closed& closed) {
+            return CodeOf(closed.code).value_or(kExitClosedOtherwise);
+          },
+          [](const ClosedByUs&) { return 0; },
+          [](const Refused&) { return kExitRefused; },
+          [](const Unreachable&) { return kExitUnreachable; },
+          [](const Lost&) { return kExitLost; },
+          [](const BadInput&) { return kExitUsage; },
+      },
+      ending);
+}
+
+std::string Describe(const DialEnding& ending) {
+  return std::visit(
+      Overloaded{
+          [](const Closed& closed) {
+            const std::optional<int> code = CodeOf(closed.code);
+            const std::string name = code.has_value()
+                                         ? CodeName(*code)
+                                         : std::string(CloseName(closed.code));
+            std::string line = absl::StrCat("closed ", closed.code);
+            if (!name.empty()) absl::StrAppend(&line, " (", name, ")");
+            return WithReason(std::move(line), MessageOf(closed));
+          },
+          [](const ClosedByUs&) { return std::string("closed 1000 (OK)"); },
+          [](const Refused& refused) {
+            const absl::string_view body =
+                absl::StripTrailingAsciiWhitespace(refused.body);
+            return WithReason(absl::StrCat("refused: HTTP ", refused.http),
+                              body.substr(0, kMaxBodyShown));
+          },
+          [](const Unreachable& unreachable) {
+            return WithReason("could not connect", unreachable.why);
+          },
+          [](const Lost& lost) { return WithReason("lost", lost.why); },
+          [](const BadInput& bad) { return WithReason("stopped", bad.why); },
+      },
+      ending);
+}
+
+std::string StatusJson(const DialEnding& ending) {
+  return json::serialize(std::visit(
+      Overloaded{
+          [](const Closed& closed) {
+            return CloseStatus(closed.code, CodeOf(closed.code),
+                               MessageOf(closed));
+          },
+          [](const ClosedByUs&) { return CloseStatus(1000, 0, ""); },
+          [](const Refused& refused) { return RefusalStatus(refused); },
+          [](const Unreachable& unreachable) {
+            return CloseStatus(nullptr, std::nullopt, unreachable.why);
+          },
+          [](const Lost& lost) {
+            return CloseStatus(nullptr, std::nullopt, lost.why);
+          },
+          [](const BadInput& bad) {
+            return CloseStatus(nullptr, std::nullopt, bad.why);
+          },
+      },
+      ending));
+}
+
+bool IsPassing(const DialEnding& ending) {
+  if (const auto* closed = std::get_if<Closed>(&ending)) {
+    return closed->code == 1001 || closed->code == 1012 ||
+           closed->code == 1013 || closed->code == 4014;
+  }
+  if (const auto* refused = std::get_if<Refused>(&ending)) {
+    return refused->http == 503;
+  }
+  return std::holds_alternative<Unreachable>(ending) ||
+         std::holds_alternative<Lost>(ending);
+}
+
+}  // namespace headgate

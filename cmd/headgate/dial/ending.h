@@ -1,0 +1,69 @@
+#ifndef CMD_HEADGATE_DIAL_ENDING_H_
+#define CMD_HEADGATE_DIAL_ENDING_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "absl/strings/string_view.h"
+
+namespace headgate {
+
+// The code and the message of a google.rpc.Status.
+struct RpcStatus {
+  int code = 0;
+  std::string message;
+};
+
+// nullopt when `bytes` is no serialized google.rpc.Status.
+std::optional<RpcStatus> ParseRpcStatus(absl::string_view bytes);
+
+// How a session of `headgate dial` ended.
+struct Closed {  // By the other side's Close frame.
+  std::uint16_t code = 0;
+  std::string reason;
+  std::optional<RpcStatus> status;  // From the end packet, when one came.
+};
+struct ClosedByUs {};  // Its Close frame came first.
+struct Refused {       // By an HTTP answer instead of a WebSocket.
+  int http = 0;
+  std::string body;
+};
+struct Unreachable {
+  std::string why;
+};
+struct Lost {  // Without a Close frame.
+  std::string why;
+};
+struct BadInput {
+  std::string why;
+};
+using DialEnding =
+    std::variant<Closed, ClosedByUs, Refused, Unreachable, Lost, BadInput>;
+
+// Exit statuses besides 0 (1000) and 1 to 16, the gRPC code of a close code
+// 4001 to 4016.
+inline constexpr int kExitRefused = 20;
+inline constexpr int kExitUnreachable = 21;
+inline constexpr int kExitLost = 22;
+inline constexpr int kExitClosedOtherwise = 23;
+inline constexpr int kExitUsage = 64;  // sysexits.h
+
+int ExitStatus(const DialEnding& ending);
+
+// One line for a person, without its end: "closed 4005 (NOT_FOUND): no room".
+// Control characters in what the other side said are escaped.
+std::string Describe(const DialEnding& ending);
+
+// One line for a program, without its end: a JSON object with "close" or
+// "http", and "code", "status" and "message"; null for what there is not.
+std::string StatusJson(const DialEnding& ending);
+
+// Whether connecting again may help: the connection broke or could not be
+// made, or the other side goes away, restarts or is overloaded.
+bool IsPassing(const DialEnding& ending);
+
+}  // namespace headgate
+
+#endif  // CMD_HEADGATE_DIAL_ENDING_H_

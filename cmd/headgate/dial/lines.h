@@ -1,0 +1,53 @@
+#ifndef CMD_HEADGATE_DIAL_LINES_H_
+#define CMD_HEADGATE_DIAL_LINES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cmd/headgate/dial/ending.h"
+#include "gateway/codec/codec.h"
+#include "gateway/codec/packet.h"
+
+namespace headgate {
+
+// How lines and WebSocket messages correspond; pure, safe for any thread.
+
+struct PacketAddress {
+  std::uint32_t type = 0;
+  std::uint32_t who = 0;
+};
+
+// "TYPE:WHO", each decimal or 0x and hexadecimal.
+absl::StatusOr<PacketAddress> ParsePacketAddress(absl::string_view text);
+
+struct LineOptions {
+  std::optional<CodecKind> codec = std::nullopt;  // None: lines are texts.
+  PacketAddress packet = {};  // Of the packets that lines become.
+  PacketOptions wire = {};
+};
+
+// The message that a line becomes; `line` is without its newline. nullopt: it
+// is not sent, because an empty text would end the client's side.
+// INVALID_ARGUMENT when the codec cannot take it.
+absl::StatusOr<std::optional<WireMessage>> MessageOfLine(
+    absl::string_view line, const LineOptions& options);
+
+// What a WebSocket message looks like.
+struct PrintedMessage {
+  std::string text;  // Whole lines.
+  // The status of an end packet that was among them.
+  std::optional<RpcStatus> status;
+  // Why the rest of the message could not be read.
+  absl::Status fault;
+};
+
+PrintedMessage PrintMessage(const WireMessage& message,
+                            const LineOptions& options);
+
+}  // namespace headgate
+
+#endif  // CMD_HEADGATE_DIAL_LINES_H_

@@ -1,0 +1,24 @@
+#ifndef CMD_HEADGATE_DIAL_URL_H_
+#define CMD_HEADGATE_DIAL_URL_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace headgate {
+
+// Where a WebSocket URL leads to (RFC 6455 section 3).
+struct DialUrl {
+  std::string host;       // To look up; an IPv6 address without brackets.
+  std::string port;       // In decimal.
+  std::string authority;  // The Host header: the port only if the URL has one.
+  std::string target;     // Path and query, encoded as they were.
+};
+
+// INVALID_ARGUMENT for what is not a ws:// URL, UNIMPLEMENTED for wss://.
+absl::StatusOr<DialUrl> ParseDialUrl(absl::string_view url);
+
+}  // namespace headgate
+
+#endif  // CMD_HEADGATE_DIAL_URL_H_

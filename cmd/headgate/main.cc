@@ -1,0 +1,48 @@
+#include <csignal>
+#include <functional>
+#include <string>
+
+#include <google/protobuf/stubs/common.h>
+#include <CLI/CLI.hpp>
+#if GOOGLE_PROTOBUF_VERSION < 4022000
+#include <google/protobuf/stubs/logging.h>
+#endif
+
+#include "cmd/headgate/backend.h"
+#include "cmd/headgate/demo.h"
+#include "cmd/headgate/dial.h"
+#include "cmd/headgate/serve.h"
+
+namespace {
+constexpr int kUsageError = 64;  // EX_USAGE of sysexits.h.
+}
+
+int main(int argc, char** argv) {
+  // A peer that is gone is an error of the write, not the end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
+
+#if GOOGLE_PROTOBUF_VERSION < 4022000
+  // A message that does not parse is answered where it is parsed; without this
+  // the library would also write what peers send to stderr.
+  google::protobuf::SetLogHandler(nullptr);
+#endif
+
+  CLI::App app{"Headgate: a WebSocket-to-gRPC gateway"};
+  app.set_version_flag("--version",
+                       std::string("headgate ") + HEADGATE_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(36);
+
+  std::function<int()> run;
+  headgate::AddServe(app, run);
+  headgate::AddDemo(app, run);
+  headgate::AddBackend(app, run);
+  headgate::AddDial(app, run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // Prints the help, or what is wrong with the command line.
+    return app.exit(error) == 0 ? 0 : kUsageError;
+  }
+  return run();
+}

@@ -1,0 +1,482 @@
+// The pure parts of `headgate dial`.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "cmd/headgate/dial/backoff.h"
+#include "cmd/headgate/dial/ending.h"
+#include "cmd/headgate/dial/handshake.h"
+#include "cmd/headgate/dial/line_reader.h"
+#include "cmd/headgate/dial/lines.h"
+#include "cmd/headgate/dial/text.h"
+#include "cmd/headgate/dial/url.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+
+// ---- URLs
+
+TEST(DialUrlTest, TakesAUrlApart) {
+  const auto url = ParseDialUrl("ws://example.com:8080/a/b?x=%20y");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->host, "example.com");
+  EXPECT_EQ(url->port, "8080");
+  EXPECT_EQ(url->authority, "example.com:8080");
+  EXPECT_EQ(url->target, "/a/b?x=%20y");
+}
+
+// RFC 6455 section 3: the default port is 80, the default path "/".
+TEST(DialUrlTest, FillsInWhatIsLeftOut) {
+  const auto url = ParseDialUrl("WS://example.com");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->port, "80");
+  EXPECT_EQ(url->authority, "example.com");
+  EXPECT_EQ(url->target, "/");
+  EXPECT_EQ(ParseDialUrl("ws://example.com?a=b")->target, "/?a=b");
+}
+
+TEST(DialUrlTest, LooksUpAnIpv6AddressWithoutItsBrackets) {
+  const auto url = ParseDialUrl("ws://[::1]:8080/x");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->host, "::1");
+  EXPECT_EQ(url->authority, "[::1]:8080");
+}
+
+TEST(DialUrlTest, RefusesWhatIsNoWebSocketUrl) {
+  for (const char* url :
+       {"", "127.0.0.1:8080/x", "http://a/", "ws://", "ws:///x", "ws://a:0/",
+        "ws://a:65536/", "ws://a:b/", "ws://a/ b", "ws://a/#b",
+        "ws://user:pass@a/", "ws://[::1/"}) {
+    EXPECT_EQ(ParseDialUrl(url).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << url;
+  }
+}
+
+TEST(DialUrlTest, SaysThatWssIsNotThereYet) {
+  EXPECT_EQ(ParseDialUrl("wss://a/").status().message(),
+            "wss is not supported yet");
+}
+
+// ---- Handshake
+
+TEST(DialHandshakeTest, OffersTheCodecThenTheToken) {
+  const auto handshake =
+      MakeDialHandshake({.codec = CodecKind::kJson, .bearer = "s3.cret"});
+  ASSERT_TRUE(handshake.ok()) << handshake.status();
+  EXPECT_THAT(handshake->subprotocols,
+              ElementsAre("headgate.json.v1", "Bearer", "s3.cret"));
+  EXPECT_THAT(handshake->headers, IsEmpty());
+}
+
+// RFC 6455 section 4.1: a subprotocol is a token, which base64 with padding,
+// for one, is not.
+TEST(DialHandshakeTest, SendsATokenThatCannotBeASubprotocolInAHeader) {
+  for (const std::string token : {"YQ==", "a/b", "a b", "a,b"}) {
+    const auto handshake = MakeDialHandshake({.bearer = token});
+    ASSERT_TRUE(handshake.ok()) << handshake.status();
+    EXPECT_THAT(handshake->subprotocols, IsEmpty());
+    EXPECT_THAT(handshake->headers,
+                ElementsAre(Pair("Authorization", "Bearer " + token)));
+  }
+}
+
+TEST(DialHandshakeTest, SendsHeadersAsGiven) {
+  const auto handshake = MakeDialHandshake(
+      {.origin = "https://a", .headers = {"X-A: 1", "X-A:  2 ", "X-B:"}});
+  ASSERT_TRUE(handshake.ok()) << handshake.status();
+  EXPECT_THAT(handshake->headers,
+              ElementsAre(Pair("Origin", "https://a"), Pair("X-A", "1"),
+                          Pair("X-A", "2"), Pair("X-B", "")));
+}
+
+TEST(DialHandshakeTest, RefusesWhatWouldBreakTheRequest) {
+  for (const std::string header :
+       {"no colon", ": a", "a b: c", "A: b\r\nC: d", "Upgrade: x",
+        "sec-websocket-protocol: x", "Content-Length: 3"}) {
+    EXPECT_FALSE(MakeDialHandshake({.headers = {header}}).ok()) << header;
+  }
+  EXPECT_FALSE(MakeDialHandshake({.bearer = ""}).ok());
+  EXPECT_FALSE(MakeDialHandshake({.bearer = "a\r\nB: c"}).ok());
+  EXPECT_FALSE(MakeDialHandshake({.origin = "a\nb"}).ok());
+}
+
+// ---- Lines -> messages
+
+std::optional<WireMessage> Message(absl::string_view line,
+                                   const LineOptions& options) {
+  auto message = MessageOfLine(line, options);
+  EXPECT_TRUE(message.ok()) << message.status();
+  return message.ok() ? *message : std::nullopt;
+}
+
+TEST(MessageOfLineTest, ALineIsATextWithoutACodec) {
+  const auto message = Message("a\tb", {});
+  ASSERT_TRUE(message.has_value());
+  EXPECT_EQ(message->opcode, Opcode::kText);
+  EXPECT_EQ(message->payload, "a\tb");
+}
+
+// An empty text ends the client's side in every codec but raw.
+TEST(MessageOfLineTest, AnEmptyLineNeverEndsTheClientsSide) {
+  EXPECT_FALSE(Message("", {}).has_value());
+  EXPECT_EQ(Message("", {.codec = CodecKind::kJson})->payload, "\n");
+  EXPECT_EQ(Message("", {.codec = CodecKind::kProtobuf})->opcode,
+            Opcode::kBinary);
+  EXPECT_EQ(Message("", {.codec = CodecKind::kPacket})->payload.size(), 12u);
+  EXPECT_EQ(Message("", {.codec = CodecKind::kRaw})->payload, "");
+}
+
+TEST(MessageOfLineTest, ALineOfBase64IsAProtobufMessage) {
+  const LineOptions options{.codec = CodecKind::kProtobuf};
+  const auto message = Message("CgNhbm4=", options);
+  ASSERT_TRUE(message.has_value());
+  EXPECT_EQ(message->opcode, Opcode::kBinary);
+  EXPECT_EQ(message->payload,
+            "\x0a\x03"
+            "ann");
+  EXPECT_EQ(MessageOfLine("{}", options).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(MessageOfLineTest, ALineIsTheContentOfAPacket) {
+  LineOptions options{.codec = CodecKind::kPacket, .packet = {7, 42}};
+  EXPECT_EQ(Message("hi", options)->opcode, Opcode::kBinary);
+  EXPECT_EQ(Message("hi", options)->payload,
+            std::string("\0\0\0\x07\0\0\0\x02\0\0\0\x2ahi", 14));
+  options.wire.order = PacketOptions::Order::kTypeWhoLength;
+  options.wire.endian = PacketOptions::Endian::kLittle;
+  options.wire.length_counts = PacketOptions::LengthCounts::kPacket;
+  EXPECT_EQ(Message("hi", options)->payload,
+            std::string("\x07\0\0\0\x2a\0\0\0\x0e\0\0\0hi", 14));
+}
+
+TEST(PacketAddressTest, TakesDecimalAndHexadecimal) {
+  const auto address = ParsePacketAddress("0xFFFFFFFE:42");
+  ASSERT_TRUE(address.ok());
+  EXPECT_EQ(address->type, 0xFFFFFFFEu);
+  EXPECT_EQ(address->who, 42u);
+}
+
+TEST(PacketAddressTest, RefusesWhatIsNotTwoNumbers) {
+  for (const char* text :
+       {"", "7", "7:", ":7", "a:b", "4294967296:1", "-1:1", "1:2:3", "0x:1"}) {
+    EXPECT_FALSE(ParsePacketAddress(text).ok()) << text;
+  }
+}
+
+// ---- Messages -> lines
+
+const LineOptions kPacketLines{.codec = CodecKind::kPacket};
+
+std::string Packet(std::uint32_t type, std::uint32_t who,
+                   const std::string& content) {
+  std::string bytes;
+  AppendPacketHeader({type, who, content.size()}, PacketOptions(), bytes);
+  return bytes + content;
+}
+
+TEST(PrintMessageTest, PrintsATextAsItIs) {
+  EXPECT_EQ(PrintMessage({Opcode::kText, "a\nb"}, {}).text, "a\nb\n");
+  EXPECT_EQ(PrintMessage({Opcode::kText, "x"}, kPacketLines).text, "x\n");
+  EXPECT_EQ(
+      PrintMessage({Opcode::kText, "{}\n"}, {.codec = CodecKind::kJson}).text,
+      "{}\n");
+}
+
+TEST(PrintMessageTest, PrintsBytesAsBase64) {
+  EXPECT_EQ(PrintMessage({Opcode::kBinary, "\xff"}, {}).text, "binary /w==\n");
+  EXPECT_EQ(
+      PrintMessage({Opcode::kBinary, "\xff"}, {.codec = CodecKind::kProtobuf})
+          .text,
+      "/w==\n");
+}
+
+TEST(PrintMessageTest, PrintsALinePerPacket) {
+  const PrintedMessage printed = PrintMessage(
+      {Opcode::kBinary, Packet(7, 42, "caf\xc3\xa9") + Packet(8, 0, "") +
+                            Packet(9, 1, "two\nlines") + Packet(1, 2, "\xff")},
+      kPacketLines);
+  EXPECT_EQ(printed.text,
+            "7:42 caf\xc3\xa9\n8:0 \n9:1 base64:dHdvCmxpbmVz\n"
+            "1:2 base64:/w==\n");
+  EXPECT_TRUE(printed.fault.ok());
+  EXPECT_FALSE(printed.status.has_value());
+}
+
+TEST(PrintMessageTest, IndentsThePacketsThatAreNested) {
+  LineOptions options = kPacketLines;
+  options.wire.container_types = {100};
+  const std::string inner = Packet(100, 3, Packet(4, 5, "deep"));
+  EXPECT_EQ(PrintMessage({Opcode::kBinary, Packet(kContainerPacket, 9,
+                                                  Packet(1, 2, "a") + inner) +
+                                               Packet(7, 8, "b")},
+                         options)
+                .text,
+            "4294967294:9 {2}\n"
+            "  1:2 a\n"
+            "  100:3 {1}\n"
+            "    4:5 deep\n"
+            "7:8 b\n");
+}
+
+// However deep a peer nests: what is below the eighth depth is bytes.
+TEST(PrintMessageTest, DoesNotFollowNestingForEver) {
+  std::string bytes = Packet(1, 2, "bottom");
+  for (int i = 0; i < 1000; ++i) bytes = Packet(kContainerPacket, 0, bytes);
+  const PrintedMessage printed =
+      PrintMessage({Opcode::kBinary, bytes}, kPacketLines);
+  EXPECT_TRUE(printed.fault.ok());
+  EXPECT_THAT(printed.text, HasSubstr("\n              4294967294:0 base64:"));
+  EXPECT_EQ(printed.text.find("bottom"), std::string::npos);
+}
+
+TEST(PrintMessageTest, TakesTheStatusOutOfTheEndPacket) {
+  const PrintedMessage printed = PrintMessage(
+      {Opcode::kBinary,
+       Packet(7, 1, "last") + Packet(kEndPacket, 0, "\x08\x05\x12\x04gone")},
+      kPacketLines);
+  EXPECT_EQ(printed.text, "7:1 last\n");
+  ASSERT_TRUE(printed.status.has_value());
+  EXPECT_EQ(printed.status->code, 5);
+  EXPECT_EQ(printed.status->message, "gone");
+}
+
+TEST(PrintMessageTest, PrintsWhatCameBeforeAPacketThatIsCutShort) {
+  for (const std::string& rest :
+       {Packet(1, 1, "abc").substr(0, 13), std::string("\x01"),
+        Packet(kContainerPacket, 1, "not packets")}) {
+    const PrintedMessage printed = PrintMessage(
+        {Opcode::kBinary, Packet(7, 1, "whole") + rest}, kPacketLines);
+    EXPECT_THAT(printed.text, HasSubstr("7:1 whole\n"));
+    EXPECT_FALSE(printed.fault.ok());
+  }
+}
+
+// ---- Terminals
+
+TEST(TextTest, MakesControlCharactersVisible) {
+  EXPECT_EQ(ForTerminal("a\x1b[31m\r\x07\x7f"), "a\\x1b[31m\\x0d\\x07\\x7f");
+  EXPECT_EQ(ForTerminal("a\tb\nc\xc3\xa9"), "a\tb\nc\xc3\xa9");
+  EXPECT_EQ(ForTerminal("\xc2\x9b"
+                        "31m"),
+            "\\x9b31m");  // C1's CSI.
+  EXPECT_EQ(ForTerminal("\xff\xc2"), "??");
+  EXPECT_EQ(OneLine("a\nb"), "a\\x0ab");
+}
+
+// ---- Endings
+
+struct EndingCase {
+  DialEnding ending;
+  int exit_status;
+  std::string line;
+  std::string json;
+};
+
+TEST(DialEndingTest, IsToldInEveryForm) {
+  const std::vector<EndingCase> cases = {
+      {Closed{1000, "", {}}, 0, "closed 1000 (OK)",
+       R"({"close":1000,"code":0,"status":"OK","message":""})"},
+      {Closed{4005, "no such room", {}}, 5,
+       "closed 4005 (NOT_FOUND): no such room",
+       R"({"close":4005,"code":5,"status":"NOT_FOUND",)"
+       R"("message":"no such room"})"},
+      {Closed{4016, "", {}}, 16, "closed 4016 (UNAUTHENTICATED)",
+       R"({"close":4016,"code":16,"status":"UNAUTHENTICATED","message":""})"},
+      {Closed{1001, "draining", {}}, 23, "closed 1001 (going away): draining",
+       R"({"close":1001,"code":null,"status":null,"message":"draining"})"},
+      {Closed{1005, "", {}}, 23, "closed 1005 (no status)",
+       R"({"close":1005,"code":null,"status":null,"message":""})"},
+      {Closed{4000, "", {}}, 23, "closed 4000",
+       R"({"close":4000,"code":null,"status":null,"message":""})"},
+      {Closed{4017, "", {}}, 23, "closed 4017",
+       R"({"close":4017,"code":null,"status":null,"message":""})"},
+      {ClosedByUs{}, 0, "closed 1000 (OK)",
+       R"({"close":1000,"code":0,"status":"OK","message":""})"},
+      {Refused{404, "{\"code\":5,\"message\":\"no route\"}\n"}, 20,
+       R"(refused: HTTP 404: {"code":5,"message":"no route"})",
+       R"({"http":404,"code":5,"status":"NOT_FOUND","message":"no route"})"},
+      {Refused{502, "<html>"}, 20, "refused: HTTP 502: <html>",
+       R"({"http":502,"code":null,"status":null,"message":"<html>"})"},
+      {Refused{403, R"({"code":99,"message":7})"}, 20,
+       R"(refused: HTTP 403: {"code":99,"message":7})",
+       R"({"http":403,"code":null,"status":null,)"
+       R"("message":"{\"code\":99,\"message\":7}"})"},
+      {Unreachable{"Connection refused"}, 21,
+       "could not connect: Connection refused",
+       R"({"close":null,"code":null,"status":null,)"
+       R"("message":"Connection refused"})"},
+      {Lost{"broken"}, 22, "lost: broken",
+       R"({"close":null,"code":null,"status":null,"message":"broken"})"},
+      {BadInput{"line 3 is not base64"}, 64, "stopped: line 3 is not base64",
+       R"({"close":null,"code":null,"status":null,)"
+       R"("message":"line 3 is not base64"})"},
+  };
+  for (const EndingCase& c : cases) {
+    EXPECT_EQ(ExitStatus(c.ending), c.exit_status) << c.line;
+    EXPECT_EQ(Describe(c.ending), c.line);
+    EXPECT_EQ(StatusJson(c.ending), c.json);
+  }
+}
+
+// A Close frame has room for 123 bytes of the message only.
+TEST(DialEndingTest, TellsTheWholeMessageOfTheEndPacket) {
+  const DialEnding ending =
+      Closed{4005, "no such", RpcStatus{5, "no such room"}};
+  EXPECT_EQ(Describe(ending), "closed 4005 (NOT_FOUND): no such room");
+  EXPECT_THAT(StatusJson(ending), HasSubstr(R"("message":"no such room")"));
+}
+
+// An end packet that tells another code is not this ending's.
+TEST(DialEndingTest, IgnoresTheStatusOfAnotherCode) {
+  EXPECT_EQ(Describe(Closed{1002, "bad frame", RpcStatus{5, "other"}}),
+            "closed 1002 (protocol error): bad frame");
+}
+
+TEST(DialEndingTest, CannotMessUpATerminal) {
+  EXPECT_EQ(Describe(Closed{4005, "\x1b[2J\n", {}}),
+            "closed 4005 (NOT_FOUND): \\x1b[2J\\x0a");
+  EXPECT_EQ(Describe(Refused{404, "\x1b"}), "refused: HTTP 404: \\x1b");
+}
+
+TEST(DialEndingTest, OnlyWhatMayPassIsTriedAgain) {
+  for (const int code : {1001, 1012, 1013, 4014}) {
+    EXPECT_TRUE(IsPassing(Closed{static_cast<std::uint16_t>(code), "", {}}));
+  }
+  EXPECT_TRUE(IsPassing(Lost{}));
+  EXPECT_TRUE(IsPassing(Unreachable{}));
+  EXPECT_TRUE(IsPassing(Refused{503, ""}));
+  for (const int code : {1000, 1002, 1008, 1011, 4005, 4008}) {
+    EXPECT_FALSE(IsPassing(Closed{static_cast<std::uint16_t>(code), "", {}}));
+  }
+  EXPECT_FALSE(IsPassing(ClosedByUs{}));
+  EXPECT_FALSE(IsPassing(Refused{401, ""}));
+  EXPECT_FALSE(IsPassing(BadInput{}));
+}
+
+TEST(RpcStatusTest, TakesTheCodeAndTheMessage) {
+  const auto status =
+      ParseRpcStatus(absl::StrCat("\x08\x0d\x12\x02hi", "\x1a\x03xyz"));
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(status->code, 13);
+  EXPECT_EQ(status->message, "hi");
+  EXPECT_EQ(ParseRpcStatus("")->code, 0);
+  EXPECT_FALSE(ParseRpcStatus("\x12\x7fshort").has_value());
+}
+
+// ---- Backoff
+
+TEST(BackoffTest, DoublesUpToTenSecondsAndStartsAgain) {
+  Backoff backoff;
+  EXPECT_EQ(backoff.Next(1), absl::Milliseconds(250));
+  EXPECT_EQ(backoff.Next(1), absl::Milliseconds(500));
+  EXPECT_EQ(backoff.Next(0), absl::ZeroDuration());
+  EXPECT_EQ(backoff.Next(0.5), absl::Seconds(1));
+  for (int i = 0; i < 100; ++i) backoff.Next(1);
+  EXPECT_EQ(backoff.Next(1), absl::Seconds(10));
+  backoff.Reset();
+  EXPECT_EQ(backoff.Next(1), absl::Milliseconds(250));
+}
+
+// ---- Input
+
+// A reader of a pipe, asked for one event at a time.
+class LineReaderTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_EQ(pipe(pipe_), 0); }
+  void TearDown() override {
+    close(pipe_[0]);
+    CloseInput();
+  }
+
+  void Input(const std::string& bytes) {
+    ASSERT_EQ(write(pipe_[1], bytes.data(), bytes.size()),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  void CloseInput() {
+    if (pipe_[1] >= 0) close(std::exchange(pipe_[1], -1));
+  }
+
+  // "line TEXT", "end" or "too long".
+  std::string Next(LineReader& reader) {
+    came_.emplace();
+    reader.Next();
+    came_->WaitForNotification();
+    if (const auto* line = std::get_if<LineReader::Line>(&event_)) {
+      return "line " + line->text;
+    }
+    return std::holds_alternative<LineReader::End>(event_) ? "end" : "too long";
+  }
+
+  std::function<void(LineReader::Event)> Handler() {
+    return [this](LineReader::Event event) {
+      event_ = std::move(event);
+      came_->Notify();
+    };
+  }
+
+  int pipe_[2];
+  LineReader::Event event_;
+  std::optional<absl::Notification> came_;
+};
+
+TEST_F(LineReaderTest, GivesLineAfterLineAndTheLastOneWithoutNewline) {
+  LineReader reader(pipe_[0], Handler());
+  Input("a\n\nb");
+  EXPECT_EQ(Next(reader), "line a");
+  EXPECT_EQ(Next(reader), "line ");
+  Input("c\nlast");
+  EXPECT_EQ(Next(reader), "line bc");
+  CloseInput();
+  EXPECT_EQ(Next(reader), "line last");
+  EXPECT_EQ(Next(reader), "end");
+}
+
+TEST_F(LineReaderTest, StopsAtALineThatIsTooLong) {
+  LineReader reader(pipe_[0], Handler());
+  std::thread writer(
+      [this] { Input(std::string(LineReader::kMaxLineBytes + 1, 'x')); });
+  EXPECT_EQ(Next(reader), "too long");
+  writer.join();
+}
+
+// Its destructor does not wait for input that never comes.
+TEST_F(LineReaderTest, CanBeDestroyedWhileItWaits) {
+  came_.emplace();
+  {
+    LineReader reader(pipe_[0], Handler());
+    reader.Next();
+  }
+  EXPECT_FALSE(came_->HasBeenNotified());
+}
+
+TEST_F(LineReaderTest, WhatCannotBeReadIsAtItsEnd) {
+  const int directory = open("/", O_RDONLY);
+  ASSERT_GE(directory, 0);
+  {
+    LineReader reader(directory, Handler());
+    EXPECT_EQ(Next(reader), "end");
+  }
+  close(directory);
+}
+
+}  // namespace
+}  // namespace headgate
