@@ -145,7 +145,7 @@ absl::Status Validate(const Settings& settings) {
   faults.Range<std::size_t>("limits.max_header_bytes", limits.max_header_bytes,
                             256, 1024 * 1024);
   faults.Range<std::size_t>("limits.max_buffered_bytes",
-                            limits.max_buffered_bytes, 1, kMostMessageBytes);
+                            limits.max_buffered_bytes, 1, 1024 * 1024 * 1024);
 
   const TimeoutSettings& timeouts = settings.timeouts;
   const absl::Duration tick = absl::Milliseconds(10);

@@ -1,8 +1,9 @@
 #include "gateway/net/credentials.h"
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -30,6 +31,13 @@ Authorization Bearer(absl::string_view token, absl::string_view source) {
   return absl::StrCat("Bearer ", token);
 }
 
+// absl's decoder also takes blanks, and '.' for padding.
+bool IsUnpaddedBase64Url(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isalnum(c) || c == '-' || c == '_';
+  });
+}
+
 // The form that Kubernetes' API server takes: unpadded base64url of UTF-8.
 Authorization FromKubernetes(const std::vector<absl::string_view>& tokens) {
   constexpr absl::string_view kSource =
@@ -39,7 +47,7 @@ Authorization FromKubernetes(const std::vector<absl::string_view>& tokens) {
         absl::StrCat(kSource, " occurs more than once"));
   }
   std::string token;
-  if (absl::StrContains(tokens[0], '=') ||
+  if (!IsUnpaddedBase64Url(tokens[0]) ||
       !absl::WebSafeBase64Unescape(tokens[0], &token)) {
     return absl::UnauthenticatedError(
         absl::StrCat(kSource, " is not unpadded base64url"));

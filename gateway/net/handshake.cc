@@ -59,6 +59,13 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
   if (HeaderValues(request, "Host").size() != 1) {
     return BadRequest("there must be one Host header");
   }
+  // Whoever stands between us and the client would take a body for HTTP's, and
+  // we for WebSocket frames.
+  if (request.count("Transfer-Encoding") > 0 ||
+      (request.count("Content-Length") > 0 &&
+       HeaderValue(request, "Content-Length") != "0")) {
+    return BadRequest("a handshake has no body");
+  }
   return std::nullopt;
 }
 

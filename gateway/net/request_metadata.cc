@@ -92,6 +92,19 @@ void AddIfPresent(const HttpRequest& request, absl::string_view header,
   if (!value.empty()) metadata.emplace_back(key, Printable(value));
 }
 
+// Tracing headers; tracestate and baggage may have several lines (W3C Trace
+// Context section 3.3, W3C Baggage section 3.3). What the client or the route
+// has made metadata of already stays as it is.
+void AddTracing(const HttpRequest& request, absl::string_view name,
+                Metadata& metadata) {
+  const bool present =
+      std::any_of(metadata.begin(), metadata.end(),
+                  [&](const auto& entry) { return entry.first == name; });
+  const std::vector<absl::string_view> lines = HeaderValues(request, name);
+  if (present || lines.empty()) return;
+  metadata.emplace_back(name, Printable(absl::StrJoin(lines, ",")));
+}
+
 void AddForwarded(const HttpRequest& request, const Peer& peer,
                   const std::vector<Network>& trusted_proxies,
                   Metadata& metadata) {
@@ -149,7 +162,7 @@ absl::StatusOr<Metadata> MetadataFromHeaders(
   }
   for (const absl::string_view name :
        {"traceparent", "tracestate", "baggage"}) {
-    AddIfPresent(request, name, name, metadata);
+    AddTracing(request, name, metadata);
   }
   const absl::string_view request_id = HeaderValue(request, "X-Request-Id");
   metadata.emplace_back(

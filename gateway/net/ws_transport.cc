@@ -10,6 +10,7 @@
 
 #include "absl/strings/string_view.h"
 #include "gateway/base/status.h"
+#include "gateway/base/utf8.h"
 
 namespace headgate {
 namespace {
@@ -27,10 +28,12 @@ constexpr std::size_t kMostReadBytes = 64 * 1024;
 
 WsTransport::WsTransport(TcpSocket socket, const ConnectionSettings& settings,
                          ConnectionHost& host)
-    : ws_(Wire(std::move(socket))), settings_(settings), host_(host) {
-  ws_.auto_fragment(false);
-  ws_.read_message_max(0);  // Counted in OnReadSome, to tell the client why.
-  ws_.control_callback(
+    : ws_(std::in_place, Wire(std::move(socket))),
+      settings_(settings),
+      host_(host) {
+  ws_->auto_fragment(false);
+  ws_->read_message_max(0);  // Counted in OnReadSome, to tell the client why.
+  ws_->control_callback(
       [this](websocket::frame_type kind, beast::string_view /*payload*/) {
         if (kind == websocket::frame_type::close) OnCloseFrame();
       });
@@ -39,20 +42,20 @@ WsTransport::WsTransport(TcpSocket socket, const ConnectionSettings& settings,
 template <typename Handler>
 void WsTransport::SendAccept(const HttpRequest& request,
                              const std::string& subprotocol, Handler handler) {
-  ws_.set_option(websocket::stream_base::decorator(
+  ws_->set_option(websocket::stream_base::decorator(
       [subprotocol](websocket::response_type& response) {
         response.set(beast::http::field::server, "headgate");
         if (!subprotocol.empty()) {
           response.set(beast::http::field::sec_websocket_protocol, subprotocol);
         }
       }));
-  ws_.async_accept(request,
-                   [self = shared_from_this(),
-                    handler = std::move(handler)](Error error) mutable {
-                     if (self->finished_) return;
-                     if (error) return self->Finish(TransportEnd{});
-                     handler();
-                   });
+  ws_->async_accept(request,
+                    [self = shared_from_this(),
+                     handler = std::move(handler)](Error error) mutable {
+                      if (self->finished_) return;
+                      if (error) return self->Finish(TransportEnd{});
+                      handler();
+                    });
 }
 
 void WsTransport::Accept(const HttpRequest& request, Admission admission) {
@@ -90,9 +93,9 @@ void WsTransport::ReadSome() {
   const std::size_t room =
       std::clamp(old_size, kFirstReadBytes, kMostReadBytes);
   incoming_.resize(old_size + room);
-  ws_.async_read_some(asio::buffer(&incoming_[old_size], room),
-                      beast::bind_front_handler(&WsTransport::OnReadSome,
-                                                shared_from_this(), old_size));
+  ws_->async_read_some(asio::buffer(&incoming_[old_size], room),
+                       beast::bind_front_handler(&WsTransport::OnReadSome,
+                                                 shared_from_this(), old_size));
 }
 
 void WsTransport::OnReadSome(std::size_t old_size, Error error,
@@ -117,9 +120,16 @@ void WsTransport::OnReadSome(std::size_t old_size, Error error,
     ReadSome();  // Still pending when the session closes, as Beast likes it.
     return session_->OnMessageTooBig();
   }
-  if (!ws_.is_message_done()) return ReadSome();
+  if (!ws_->is_message_done()) return ReadSome();
   reading_ = false;
-  WireMessage message{ws_.got_text() ? Opcode::kText : Opcode::kBinary, ""};
+  // Beast does not look at a character that an empty last frame leaves cut
+  // short (RFC 6455 section 8.1).
+  if (bytes == 0 && ws_->got_text() && !IsUtf8(incoming_)) {
+    NotifyClosed({TransportEnd::Cause::kBrokenByClient,
+                  CloseCode::kInvalidPayload, "text is not UTF-8"});
+    return SendClose(CloseCode::kInvalidPayload, "text is not UTF-8");
+  }
+  WireMessage message{ws_->got_text() ? Opcode::kText : Opcode::kBinary, ""};
   // A short message does not keep the long buffer.
   if (incoming_.size() < incoming_.capacity() / 2) {
     message.payload = std::string(incoming_);
@@ -133,7 +143,7 @@ void WsTransport::OnReadSome(std::size_t old_size, Error error,
 TransportEnd WsTransport::EndOfRead(const Error& error) const {
   if (closing_) return {TransportEnd::Cause::kClosedByGateway, close_code_, ""};
   if (error == websocket::error::closed) {
-    const websocket::close_reason& reason = ws_.reason();
+    const websocket::close_reason& reason = ws_->reason();
     const auto code = reason.code == websocket::close_code::none
                           ? CloseCode::kNoStatus
                           : static_cast<CloseCode>(reason.code);
@@ -161,11 +171,11 @@ void WsTransport::Write(WireMessage message) {
   outgoing_ = std::move(message);
   writing_ = true;
   send_stalled_since_.reset();
-  ws_.text(outgoing_.opcode == Opcode::kText);
-  ws_.async_write(asio::buffer(outgoing_.payload),
-                  [self = shared_from_this()](Error error, std::size_t) {
-                    self->OnWritten(error);
-                  });
+  ws_->text(outgoing_.opcode == Opcode::kText);
+  ws_->async_write(asio::buffer(outgoing_.payload),
+                   [self = shared_from_this()](Error error, std::size_t) {
+                     self->OnWritten(error);
+                   });
 }
 
 void WsTransport::OnWritten(Error error) {
@@ -182,12 +192,16 @@ void WsTransport::OnWritten(Error error) {
 
 void WsTransport::Close(CloseCode code, absl::string_view reason) {
   if (finished_ || notified_ || closing_) return;
+  SendClose(code, reason);
+}
+
+void WsTransport::SendClose(CloseCode code, absl::string_view reason) {
   closing_ = true;
   close_code_ = code;
   const std::string text = CloseReason(reason);
   websocket::close_reason close(static_cast<std::uint16_t>(code));
   close.reason.assign(text.data(), text.size());
-  ws_.async_close(close, [self = shared_from_this()](Error) {
+  ws_->async_close(close, [self = shared_from_this()](Error) {
     self->Finish(
         {TransportEnd::Cause::kClosedByGateway, self->close_code_, ""});
   });
@@ -203,9 +217,10 @@ void WsTransport::Finish(const TransportEnd& end) {
   if (finished_) return;
   finished_ = true;
   NotifyClosed(end);
-  beast_close_socket(ws_.next_layer());
+  beast_close_socket(ws_->next_layer());
   if (session_ != nullptr) host_.SessionEnded(*session_);
   session_.reset();
+  ws_.reset();
   if (admitted_) host_.Leave();
   host_.Remove(*this);
 }
@@ -220,7 +235,7 @@ void WsTransport::OnTick(absl::Time now) {
   if (finished_) return;
   // Closing: by the gateway, by the client, or by Beast after a violation; or
   // the 101 has not got through yet.
-  if (closing_ || notified_ || !ws_.is_open()) {
+  if (closing_ || notified_ || !ws_->is_open()) {
     if (Expired(closing_since_, now, settings_.close_timeout)) {
       Finish(closing_ ? TransportEnd{TransportEnd::Cause::kClosedByGateway,
                                      close_code_, ""}
@@ -230,7 +245,7 @@ void WsTransport::OnTick(absl::Time now) {
   }
   closing_since_.reset();
   if (writing_) {
-    const std::uint64_t sends = ws_.next_layer().sends_started();
+    const std::uint64_t sends = ws_->next_layer().sends_started();
     if (sends != sends_when_stalled_) send_stalled_since_.reset();
     sends_when_stalled_ = sends;
     if (Expired(send_stalled_since_, now, settings_.send_timeout)) {

@@ -56,6 +56,7 @@ class WsTransport final : public Connection,
   void OnReadSome(std::size_t old_size, Error error, std::size_t bytes);
   void OnWritten(Error error);
   void OnCloseFrame();
+  void SendClose(CloseCode code, absl::string_view reason);
   // Tells the session, once.
   void NotifyClosed(const TransportEnd& end);
   // Tells the session, closes the socket and leaves the host; once.
@@ -65,8 +66,10 @@ class WsTransport final : public Connection,
   static bool Expired(std::optional<absl::Time>& since, absl::Time now,
                       absl::Duration timeout);
 
-  // `false`: without permessage-deflate.
-  boost::beast::websocket::stream<Wire, false> ws_;
+  // `false`: without permessage-deflate. Empty once finished: a read that fails
+  // the connection and a close can wait for each other inside Beast, each
+  // keeping this alive, until their stream is gone.
+  std::optional<boost::beast::websocket::stream<Wire, false>> ws_;
   const ConnectionSettings& settings_;
   ConnectionHost& host_;
   std::unique_ptr<Session> session_;

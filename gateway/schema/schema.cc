@@ -7,6 +7,7 @@
 #include <deque>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -132,6 +133,29 @@ std::vector<std::size_t> ImportOrder(
   return order;
 }
 
+// Some servers name files after packages: one file of theirs then holds all
+// that they have of google.protobuf. The library's files take its place in
+// `file`'s imports.
+void ImportFromLibrary(const absl::flat_hash_set<std::string>& replaced,
+                       pb::FileDescriptorProto& file) {
+  const int imports = file.dependency_size();
+  bool any = false;
+  for (int i = 0; i < imports; ++i) {
+    if (!replaced.contains(file.dependency(i))) continue;
+    any = true;
+    // The place is kept, for public_dependency counts places.
+    file.set_dependency(i, std::string(pb::Any::descriptor()->file()->name()));
+  }
+  if (!any) return;
+  absl::flat_hash_set<std::string> present(file.dependency().begin(),
+                                           file.dependency().end());
+  for (const pb::FileDescriptor* library : WellKnownFiles()) {
+    if (!present.contains(library->name())) {
+      file.add_dependency(std::string(library->name()));
+    }
+  }
+}
+
 MethodKind KindOf(const pb::MethodDescriptor& method) {
   if (method.client_streaming()) {
     return method.server_streaming() ? MethodKind::kBidiStreaming
@@ -255,7 +279,18 @@ std::shared_ptr<const Schema> Schema::Build(
     }
   };
   for (const auto* file : WellKnownFiles()) add(ProtoOf(*file));
-  for (auto& file : files) add(std::move(file));
+  absl::flat_hash_set<std::string> replaced;
+  for (const auto& file : files) {
+    if (file.package() == "google.protobuf" && !index_of.contains(file.name()) &&
+        LibraryFile(file.name()) == nullptr) {
+      replaced.insert(file.name());
+    }
+  }
+  for (auto& file : files) {
+    if (replaced.contains(file.name())) continue;
+    ImportFromLibrary(replaced, file);
+    add(std::move(file));
+  }
   for (std::size_t i = 0; i < all.size(); ++i) {  // `all` grows meanwhile.
     for (int d = 0; d < all[i].dependency_size(); ++d) {
       const auto* file = LibraryFile(all[i].dependency(d));

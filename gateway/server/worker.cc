@@ -59,7 +59,8 @@ Worker::Worker(int index, const Settings& settings, ServerState& state)
       work_(io_context_.get_executor()),
       timer_(io_context_),
       upstream_(MakeGrpcChannel({settings.upstream.target,
-                                 settings.limits.max_answer_bytes}),
+                                 settings.limits.max_answer_bytes,
+                                 settings.limits.max_buffered_bytes}),
                 io_context_) {
   SchemaSourceOptions options;
   options.fetch_timeout = settings.timeouts.reflection;

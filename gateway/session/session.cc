@@ -182,7 +182,7 @@ void Session::FlushAnswers() {
     WireMessage message = answers_.Pop();
     if (codec_ != nullptr) {
       const std::size_t most = codec_->coalesce_bytes();
-      while (!answers_.empty() &&
+      while (most > 0 && !answers_.empty() &&
              message.payload.size() + answers_.Front().payload.size() <= most) {
         message.payload += answers_.Pop().payload;
       }

@@ -1,5 +1,6 @@
 #include "gateway/upstream/grpc_upstream.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -193,6 +194,12 @@ std::shared_ptr<grpc::Channel> MakeGrpcChannel(
   // know.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  // Left to itself gRPC lets the window grow with the bandwidth, to megabytes
+  // for each client that stops reading.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
+                   static_cast<int>(std::max<std::size_t>(
+                       options.read_ahead_bytes, 64 * 1024)));
   // An upstream is near: http_proxy in the environment is not meant for it.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 250);

@@ -19,6 +19,9 @@ struct GrpcChannelOptions {
   std::string target;
   // A longer answer ends its call with RESOURCE_EXHAUSTED.
   std::size_t max_answer_bytes = 4 * 1024 * 1024;
+  // What gRPC takes of a call's answers ahead of Read: the HTTP/2 window of a
+  // stream, at least the 64 KiB of RFC 9113 section 6.9.2.
+  std::size_t read_ahead_bytes = 64 * 1024;
 };
 
 // A channel with a connection of its own, shared with no other channel. It

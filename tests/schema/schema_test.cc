@@ -192,7 +192,26 @@ TEST(SchemaBuildTest, WellKnownTypesAreTheLibrarys) {
   disguised.set_name("evil.proto");
   std::vector<std::string> warnings;
   const auto schema = Schema::Build({evil, disguised, NodeFile()}, &warnings);
-  EXPECT_THAT(warnings, ElementsAre(HasSubstr("evil.proto: ")));
+  EXPECT_THAT(warnings, IsEmpty());  // Neither was taken up.
+  JsonError error;
+  EXPECT_TRUE(
+      schema->JsonToProto(kNode, R"({"t":"2020-01-01T00:00:00Z"})", {}, error)
+          .ok());
+}
+
+// @grpc/reflection names a file after its package, and so has one file of its
+// own for all of google.protobuf.
+TEST(SchemaBuildTest, AFileOfWellKnownTypesGivesWayToTheLibrarys) {
+  auto well_known = File("google_protobuf.proto");
+  well_known.set_package("google.protobuf");
+  well_known.add_message_type()->set_name("Timestamp");
+  well_known.add_message_type()->set_name("Any");
+  auto node = NodeFile();
+  node.clear_dependency();
+  node.add_dependency("google_protobuf.proto");
+  std::vector<std::string> warnings;
+  const auto schema = Schema::Build({node, well_known}, &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
   JsonError error;
   EXPECT_TRUE(
       schema->JsonToProto(kNode, R"({"t":"2020-01-01T00:00:00Z"})", {}, error)

@@ -358,6 +358,19 @@ TEST_F(SessionTest, JoinsPacketsThatWait) {
   EXPECT_EQ(session_->report().messages_out, 2u);
 }
 
+// Without joining every message stays one, however short.
+TEST_F(SessionTest, KeepsEmptyMessagesApart) {
+  Start(CodecKind::kProtobuf);
+  backend().OnMessage("a");
+  backend().OnMessage("");
+  backend().OnMessage("");
+  Steps();
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("ws binary "));
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("ws binary "));
+}
+
 // The end packet carries the status before the Close frame does.
 TEST_F(SessionTest, TellsTheStatusInBandWhereTheCodecCan) {
   Start(CodecKind::kPacket);
