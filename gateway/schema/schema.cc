@@ -7,12 +7,12 @@
 #include <deque>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
 #include "gateway/schema/json_error.h"
+#include "gateway/schema/repair.h"
 #include "gateway/schema/wire.h"
 #include "google/protobuf/any.pb.h"
 #include "google/protobuf/api.pb.h"
@@ -131,29 +131,6 @@ std::vector<std::size_t> ImportOrder(
     }
   }
   return order;
-}
-
-// Some servers name files after packages: one file of theirs then holds all
-// that they have of google.protobuf. The library's files take its place in
-// `file`'s imports.
-void ImportFromLibrary(const absl::flat_hash_set<std::string>& replaced,
-                       pb::FileDescriptorProto& file) {
-  const int imports = file.dependency_size();
-  bool any = false;
-  for (int i = 0; i < imports; ++i) {
-    if (!replaced.contains(file.dependency(i))) continue;
-    any = true;
-    // The place is kept, for public_dependency counts places.
-    file.set_dependency(i, std::string(pb::Any::descriptor()->file()->name()));
-  }
-  if (!any) return;
-  absl::flat_hash_set<std::string> present(file.dependency().begin(),
-                                           file.dependency().end());
-  for (const pb::FileDescriptor* library : WellKnownFiles()) {
-    if (!present.contains(library->name())) {
-      file.add_dependency(std::string(library->name()));
-    }
-  }
 }
 
 MethodKind KindOf(const pb::MethodDescriptor& method) {
@@ -279,18 +256,8 @@ std::shared_ptr<const Schema> Schema::Build(
     }
   };
   for (const auto* file : WellKnownFiles()) add(ProtoOf(*file));
-  absl::flat_hash_set<std::string> replaced;
-  for (const auto& file : files) {
-    if (file.package() == "google.protobuf" && !index_of.contains(file.name()) &&
-        LibraryFile(file.name()) == nullptr) {
-      replaced.insert(file.name());
-    }
-  }
-  for (auto& file : files) {
-    if (replaced.contains(file.name())) continue;
-    ImportFromLibrary(replaced, file);
-    add(std::move(file));
-  }
+  RepairFiles(WellKnownFiles(), files);
+  for (auto& file : files) add(std::move(file));
   for (std::size_t i = 0; i < all.size(); ++i) {  // `all` grows meanwhile.
     for (int d = 0; d < all[i].dependency_size(); ++d) {
       const auto* file = LibraryFile(all[i].dependency(d));
@@ -391,7 +358,7 @@ absl::StatusOr<std::string> Schema::ProtoToJson(
   absl::StatusOr<WireForm> form = CheckWire(*descriptor, message);
   if (!form.ok()) return form.status();
   std::string merged;
-  if (*form == WireForm::kMergeable) {
+  if (*form != WireForm::kCanonical) {
     auto result = Merge(*descriptor, message);
     if (!result.ok()) return result.status();
     merged = *std::move(result);

@@ -74,11 +74,20 @@ class Reader {
   absl::string_view rest_;
 };
 
+// Whether the bytes of a fixed-size value are those of the default; of a varint
+// and of a string there are none here, or the number is not 0.
+bool IsZero(absl::string_view bytes) {
+  return bytes.find_first_not_of('\0') == absl::string_view::npos;
+}
+
 class Walker {
  public:
   explicit Walker(const google::protobuf::DescriptorPool& pool) : pool_(pool) {}
 
-  bool canonical() const { return canonical_; }
+  WireForm form() const {
+    if (!canonical_) return WireForm::kMergeable;
+    return spelled_out_ ? WireForm::kSpelledOut : WireForm::kCanonical;
+  }
 
   absl::Status Message(const Descriptor& type, absl::string_view bytes,
                        int depth) {
@@ -149,6 +158,10 @@ class Walker {
       seen[index / 64] |= bit;
       previous_tag = tag;
       if (is_entry && number != ++entry_fields) canonical_ = false;
+      if (!is_entry && !is_any && !field->is_repeated() &&
+          !field->has_presence() && integer == 0 && IsZero(run)) {
+        spelled_out_ = true;
+      }
 
       if (is_packed) {
         if (auto status = Packed(*field, run); !status.ok()) return status;
@@ -256,6 +269,7 @@ class Walker {
 
   const google::protobuf::DescriptorPool& pool_;
   bool canonical_ = true;
+  bool spelled_out_ = false;
 };
 
 }  // namespace
@@ -264,7 +278,7 @@ absl::StatusOr<WireForm> CheckWire(const Descriptor& type,
                                    absl::string_view bytes) {
   Walker walker(*type.file()->pool());
   if (auto status = walker.Message(type, bytes, 1); !status.ok()) return status;
-  return walker.canonical() ? WireForm::kCanonical : WireForm::kMergeable;
+  return walker.form();
 }
 
 }  // namespace headgate

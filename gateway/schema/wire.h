@@ -15,6 +15,9 @@ enum class WireForm {
   // As every serializer writes it: a field that is not repeated comes once, the
   // elements of a repeated one come together, a map's entry is key and value.
   kCanonical,
+  // The same, and default values that serializers leave out are spelled out:
+  // JSON would show them.
+  kSpelledOut,
   // Valid, but protobuf's JSON conversion, which goes through the bytes once
   // and knows nothing of merging, would get it wrong.
   kMergeable,

@@ -218,6 +218,48 @@ TEST(SchemaBuildTest, AFileOfWellKnownTypesGivesWayToTheLibrarys) {
           .ok());
 }
 
+// Nor does it list imports, or name a map's entry as protoc does.
+TEST(SchemaBuildTest, MissingImportsAndOddMapEntriesAreRepaired) {
+  auto types = File("types.proto");
+  types.set_package("library");
+  types.add_message_type()->set_name("Book");
+  auto file = File("service.proto");
+  file.set_package("library.v1");
+  auto* shelf = file.add_message_type();
+  shelf->set_name("Shelf");
+  auto* entry = shelf->add_nested_type();
+  entry->set_name("BooksByName");
+  entry->mutable_options()->set_map_entry(true);
+  using Field = google::protobuf::FieldDescriptorProto;
+  const auto add = [](google::protobuf::DescriptorProto* message,
+                      const std::string& name, int number, Field::Type type,
+                      Field::Label label, const std::string& type_name) {
+    Field* field = message->add_field();
+    field->set_name(name);
+    field->set_number(number);
+    field->set_type(type);
+    field->set_label(label);
+    if (!type_name.empty()) field->set_type_name(type_name);
+  };
+  add(entry, "key", 1, Field::TYPE_STRING, Field::LABEL_OPTIONAL, "");
+  add(entry, "value", 2, Field::TYPE_MESSAGE, Field::LABEL_OPTIONAL, "Book");
+  add(shelf, "books_by_name", 1, Field::TYPE_MESSAGE, Field::LABEL_REPEATED,
+      "BooksByName");
+  add(shelf, "opened", 2, Field::TYPE_MESSAGE, Field::LABEL_OPTIONAL,
+      "google.protobuf.Timestamp");
+
+  std::vector<std::string> warnings;
+  const auto schema = Schema::Build({file, types}, &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
+  JsonError error;
+  const std::string json =
+      R"({"booksByName":{"a":{}},"opened":"2020-01-01T00:00:00Z"})";
+  const auto message = schema->JsonToProto("library.v1.Shelf", json, {}, error);
+  ASSERT_TRUE(message.ok()) << message.status();
+  EXPECT_EQ(schema->ProtoToJson("library.v1.Shelf", *message, {}).value_or(""),
+            json);
+}
+
 // Imports that only descriptors need are the library's too.
 TEST(SchemaBuildTest, LibraryFilesAreFoundWhenMissing) {
   std::vector<std::string> warnings;
@@ -225,6 +267,16 @@ TEST(SchemaBuildTest, LibraryFilesAreFoundWhenMissing) {
                                   "google/protobuf/api.proto"})},
                 &warnings);
   EXPECT_THAT(warnings, IsEmpty());
+}
+
+// Some serializers (protobufjs) write default values out. JSON leaves them out
+// all the same, unless they say something: of a oneof that it was chosen.
+TEST_F(SchemaTest, LeavesOutDefaultsThatAreSpelledOut) {
+  EXPECT_EQ(*ToJson(Field(2, "") + std::string("\x08\x00", 2)), "{}");
+  EXPECT_EQ(*ToJson(Field(3, std::string("\x08\x00\x58\x01", 4))),
+            R"({"kids":[{"color":"RED"}]})");
+  EXPECT_EQ(*ToJson(std::string("\x48\x00", 2)), R"({"a":0})");
+  EXPECT_EQ(*ToJson(Field(2, std::string("\0", 1))), R"({"s":"\u0000"})");
 }
 
 // --- JSON -> protobuf ---
