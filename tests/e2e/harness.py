@@ -1,0 +1,185 @@
+"""Starts the processes under test, and ends them with questions.
+
+Every process is asked, when it ends, for exit status 0 and a stderr without a
+sanitizer's report, whatever its test was about.
+"""
+
+import functools
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HEADGATE = os.environ.get("HEADGATE", str(ROOT / "build/dev/bin/headgate"))
+
+# For everything that should happen soon. Sanitizer builds on a busy machine
+# are slow, and a deadline that is never reached costs nothing.
+TIMEOUT = 40.0
+
+SANITIZER_REPORT = re.compile(
+    r"ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:")
+
+
+@functools.cache
+def sanitized():
+    """Whether the binary is a sanitizer build: slow, and greedy for memory."""
+    return re.search(rb"__[at]san_init",
+                     pathlib.Path(HEADGATE).read_bytes()) is not None
+
+
+def soon(seconds):
+    """A time limit that a test is about: `seconds` of an ordinary build on a
+    machine that has time for it."""
+    return seconds * (8 if sanitized() else 2)
+
+
+def eventually(condition, what, timeout=TIMEOUT):
+    """Polls until `condition()` is true, and returns what it returned."""
+    deadline = time.monotonic() + timeout
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.02)
+
+
+class Process:
+    """A process whose output goes to files, so that it never waits for us."""
+
+    def __init__(self, *command, **popen_options):
+        self._output = tempfile.TemporaryDirectory(prefix="headgate-e2e-")
+        self._stdout = pathlib.Path(self._output.name, "stdout")
+        self._stderr = pathlib.Path(self._output.name, "stderr")
+        self._ended = False
+        with open(self._stdout, "wb") as out, open(self._stderr, "wb") as err:
+            self._process = subprocess.Popen(
+                [str(word) for word in command], stdin=subprocess.DEVNULL,
+                stdout=out, stderr=err, **popen_options)
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def stdout(self):
+        return self._stdout.read_text(errors="replace")
+
+    def stderr(self):
+        return self._stderr.read_text(errors="replace")
+
+    def running(self):
+        return self._process.poll() is None
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    def wait_for_output(self, pattern):
+        """Waits until stdout has a match of `pattern`."""
+
+        def match():
+            found = re.search(pattern, self.stdout())
+            assert found or self.running(), (
+                f"ended with {self._process.returncode}: {self.stderr()}")
+            return found
+
+        return eventually(match, f"{pattern!r} on stdout")
+
+    def wait(self, expected=0, timeout=TIMEOUT):
+        """Waits for the end of the process and judges it. Once is enough."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(
+                f"still there after {timeout} s; stderr:\n{self.stderr()}")
+        errors = self.stderr()
+        assert not SANITIZER_REPORT.search(errors), errors
+        assert self._process.returncode == expected, (
+            f"exit status {self._process.returncode}; stderr:\n{errors}")
+
+    def stop(self):
+        if not self._ended and self.running():
+            self.signal(signal.SIGTERM)
+        self.wait()
+
+    def kill(self):
+        """The end that a process does not notice itself."""
+        self.signal(signal.SIGKILL)
+        self.wait(expected=-signal.SIGKILL)
+
+    def rss(self):
+        """Resident memory, bytes."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+
+
+LISTENING = r"listening on (?:\w+://)?(\S+):(\d+)"
+
+
+class Backend(Process):
+    """`headgate backend`, the demo services alone."""
+
+    def __init__(self, port=0):
+        super().__init__(HEADGATE, "backend", "--listen", f"127.0.0.1:{port}")
+        self.port = int(self.wait_for_output(LISTENING)[2])
+        self.target = f"127.0.0.1:{self.port}"
+
+
+class Gateway(Process):
+    """`headgate serve` or `headgate demo`. `host` and `port` are those of its
+    first listener."""
+
+    def __init__(self, command, *flags, listen=("127.0.0.1:0",)):
+        words = [HEADGATE, command]
+        for address in listen:
+            words += ["--listen", address]
+        # A test that leaves sockets open should not wait for them at its end.
+        for flag, value in (("--drain", "2s"), ("--close-timeout", "1s")):
+            if flag not in flags:
+                words += [flag, value]
+        super().__init__(*words, *flags)
+        self.addresses = eventually(lambda: self._listeners(len(listen)),
+                                    "a line for each listener")
+        self.host, self.port = self.addresses[0]
+
+    def _listeners(self, count):
+        assert self.running(), f"does not run: {self.stderr()}"
+        found = re.findall(r"headgate: listening on ws://(\S+):(\d+)\n",
+                           self.stdout())
+        if len(found) < count:
+            return None
+        return [(host.strip("[]"), int(port)) for host, port in found]
+
+    @classmethod
+    def serve(cls, target, *flags, **options):
+        return cls("serve", "--upstream", target, *flags, **options)
+
+    @classmethod
+    def demo(cls, *flags, **options):
+        return cls("demo", *flags, **options)
+
+    def url(self, path):
+        return f"ws://{self.host}:{self.port}{path}"
+
+
+def run(*words, stdin=b"", timeout=TIMEOUT):
+    """Runs headgate to its end, and checks only that no sanitizer spoke."""
+    result = subprocess.run([HEADGATE, *[str(word) for word in words]],
+                            input=stdin, capture_output=True, timeout=timeout)
+    errors = result.stderr.decode(errors="replace")
+    assert not SANITIZER_REPORT.search(errors), errors
+    return result

@@ -1,0 +1,91 @@
+// A gRPC server with reflection v1, and without v1alpha, in another language
+// than the gateway's: `node server.mjs PORT [newer|bare]`. With `newer` it serves
+// library.v2.Desk as well, with `bare` it has no reflection.
+import {dirname, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+
+import grpc from '@grpc/grpc-js';
+import protoLoader from '@grpc/proto-loader';
+import {ReflectionService} from '@grpc/reflection';
+
+const [port, release] = process.argv.slice(2);
+const here = dirname(fileURLToPath(import.meta.url));
+
+function load(file) {
+  return protoLoader.loadSync(join(here, file), {longs: String, enums: Number});
+}
+
+const library = {
+  getBook(call, callback) {
+    const {title} = call.request;
+    if (!title) {
+      callback({code: grpc.status.NOT_FOUND, details: 'no book without a title'});
+      return;
+    }
+    const user = call.metadata.get('authorization').join();
+    callback(null, {
+      title,
+      author: {fullName: user},
+      genre: 1,
+      pages: '9007199254740993',
+      copies: {main: 2, west: 1},
+      published: {seconds: '1700000000', nanos: 500000000},
+    });
+  },
+
+  listBooks(call) {
+    const {count = 0, code = 0} = call.request;
+    for (let i = 0; i < count; ++i) call.write({title: `book ${i}`});
+    if (code === 0) {
+      call.end();
+    } else {
+      call.emit('error', {code, details: `after ${count}`});
+    }
+  },
+
+  addBooks(call, callback) {
+    let books = 0;
+    let pages = 0n;
+    call.on('data', (book) => {
+      ++books;
+      pages += BigInt(book.pages ?? 0);
+    });
+    // 0 is written to the wire too, where other encoders would leave it out.
+    call.on('end', () => callback(null, {books, pages: pages.toString()}));
+  },
+
+  exchange(call) {
+    call.on('data', (book) => call.write(book));
+    call.on('end', () => call.end());
+    call.on('error', () => {});  // The client is gone.
+  },
+};
+
+const desk = {
+  ask(call, callback) {
+    callback(null, {text: `why ${call.request.text}`});
+  },
+};
+
+const server = new grpc.Server();
+let definitions = load('library.proto');
+server.addService(definitions['library.v1.Library'], library);
+if (release === 'newer') {
+  definitions = {...definitions, ...load('newer.proto')};
+  server.addService(definitions['library.v2.Desk'], desk);
+}
+if (release !== 'bare') {
+  // addToServer of the whole would add v1alpha too.
+  new ReflectionService(definitions).v1.addToServer(server);
+}
+
+server.bindAsync(
+    `127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(),
+    (error, bound) => {
+      if (error) throw error;
+      console.log(`listening on 127.0.0.1:${bound}`);
+    });
+process.on('SIGTERM', () => {
+  server.forceShutdown();
+  process.exit(0);
+});

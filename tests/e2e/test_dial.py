@@ -1,0 +1,332 @@
+"""`headgate dial`: lines in, messages out, and an exit status that tells how
+the session ended."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from client import ECHO, HELLO
+from dialed import Dialed
+from harness import HEADGATE, SANITIZER_REPORT, TIMEOUT, Gateway, run
+from wire import message
+
+BIDI = HELLO + "BidiHello"
+
+
+def dial(gateway, path, *flags, lines=(), stdin=None):
+    """Runs dial in a pipe. Returns (exit status, lines of stdout, stderr)."""
+    if stdin is None:
+        stdin = "".join(line + "\n" for line in lines).encode()
+    result = run("dial", *flags, gateway.url(path), stdin=stdin)
+    return (result.returncode, result.stdout.decode().splitlines(),
+            result.stderr.decode())
+
+
+def ending(stderr):
+    """The one line that says how the session ended."""
+    line, = [line for line in stderr.splitlines() if "closed" in line or
+             "refused" in line or "lost" in line or "could not" in line]
+    return line
+
+
+# --- what the documentation shows ---
+
+
+def test_json_lines_with_end(demo):
+    assert dial(demo, BIDI, "--codec", "json", "--end",
+                stdin=b'{"greeting":"ann"}\n{"greeting":"bob"}\n') == (
+                    0, ['{"reply":"hello, ann"}', '{"reply":"hello, bob"}'],
+                    "headgate dial: closed 1000 (OK)\n")
+
+
+def test_packet_line_without_end(demo):
+    status, out, _ = dial(demo, "/packets", "--codec", "packet", "--packet",
+                          "7:42", stdin=b"hello\n")
+    assert (status, out) == (0, ["7:42 hello"])
+
+
+# A method without parameters needs no input.
+def test_bearer_reaches_the_backend(demo):
+    status, out, _ = dial(demo, ECHO + "Metadata", "--codec", "json",
+                          "--bearer", "s3cret")
+    assert status == 0
+    answer, = out
+    assert json.loads(answer)["metadata"]["authorization"] == {
+        "values": ["Bearer s3cret"]}
+
+
+# --- input and output ---
+
+
+def test_header_reaches_the_backend(demo):
+    _, (answer,), _ = dial(demo, ECHO + "Metadata", "--codec", "json",
+                           "--header", "Grpc-Metadata-X-User: ann",
+                           "--header", "Grpc-Metadata-X-Team: red, blue")
+    metadata = json.loads(answer)["metadata"]
+    assert metadata["x-user"]["values"] == ["ann"]
+    assert metadata["x-team"]["values"] == ["red, blue"]
+
+
+def test_last_line_needs_no_newline(demo):
+    status, out, _ = dial(demo, BIDI, "--codec", "json", "--end",
+                          stdin=b'{"greeting":"ann"}')
+    assert (status, out) == (0, ['{"reply":"hello, ann"}'])
+
+
+def test_object_over_several_lines(demo):
+    status, out, _ = dial(demo, BIDI, "--codec", "json", "--end",
+                          lines=["{", '"greeting":', "", '"ann"}'])
+    assert (status, out) == (0, ['{"reply":"hello, ann"}'])
+
+
+def test_many_lines(demo):
+    lines = [json.dumps({"greeting": str(i)}) for i in range(2000)]
+    status, out, _ = dial(demo, BIDI, "--codec", "json", "--end", lines=lines)
+    assert status == 0
+    assert out == [f'{{"reply":"hello, {i}"}}' for i in range(2000)]
+
+
+def test_protobuf_lines_are_base64(demo):
+    line = base64.b64encode(message((1, "ann"))).decode()
+    status, out, _ = dial(demo, HELLO + "SayHello", "--codec", "protobuf",
+                          "--end", lines=[line])
+    assert status == 0
+    assert [base64.b64decode(line) for line in out] == [
+        message((1, "hello, ann"))]
+
+
+def test_raw_lines_are_texts(demo):
+    status, out, _ = dial(demo, "/echo", "--codec", "raw",
+                          lines=["hello", "", "you"])
+    assert (status, out) == (0, ["hello", "", "you"])
+
+
+def test_without_codec_lines_are_texts(demo):
+    status, out, _ = dial(demo, BIDI, "--end", lines=['{"greeting":"ann"}'])
+    assert (status, out) == (0, ['{"reply":"hello, ann"}'])
+
+
+@pytest.mark.parametrize("address, printed", [
+    ("7:42", "7:42"), ("0:0", "0:0"), ("0x10:0xFFFFFFFF", "16:4294967295")])
+def test_packet_has_the_type_and_who_of_the_flag(demo, address, printed):
+    status, out, _ = dial(demo, "/packets", "--codec", "packet", "--packet",
+                          address, "--end", lines=["a", "", "žluť"])
+    assert (status, out) == (0, [f"{printed} a", f"{printed} ",
+                                 f"{printed} žluť"])
+
+
+# A container's content is packets, which are shown inside it.
+def test_nested_packets_are_shown_nested(demo):
+    inner = "".join(chr(c) for c in bytes.fromhex("000000010000000100000002"))
+    status, out, _ = dial(demo, "/packets", "--codec", "packet", "--packet",
+                          "0xFFFFFFFE:9", "--end",
+                          stdin=(inner + "x\n").encode())
+    assert status == 0
+    assert out == ["4294967294:9 {1}", "  1:2 x"]
+
+
+def test_content_that_is_no_text_is_base64(demo):
+    status, out, _ = dial(demo, "/packets", "--codec", "packet", "--packet",
+                          "1:2", "--end", stdin=b"\xff\x00\n")
+    assert (status, out) == (0, ["1:2 base64:/wA="])
+
+
+# --- endings ---
+
+
+@pytest.mark.parametrize("code, name", [
+    (1, "CANCELLED"), (3, "INVALID_ARGUMENT"), (5, "NOT_FOUND"),
+    (14, "UNAVAILABLE"), (16, "UNAUTHENTICATED")])
+def test_exit_status_is_the_grpc_code(demo, code, name):
+    status, out, err = dial(demo, ECHO + "Fail", "--codec", "json", "--end",
+                            lines=[f'{{"code":{code},"message":"no"}}'])
+    assert (status, out) == (code, [])
+    assert ending(err) == f"headgate dial: closed {4000 + code} ({name}): no"
+
+
+# The end packet has room for all of it.
+def test_status_of_the_end_packet_is_told_in_full(start_demo):
+    gateway = start_demo("--deadline", "200ms")
+    status, _, err = dial(gateway, "/packets", "--codec", "packet", "--packet",
+                          "1:2", "--stay")
+    assert status == 4
+    assert "4004 (DEADLINE_EXCEEDED)" in ending(err)
+
+
+@pytest.mark.parametrize("path, http", [("/nothing", 404)])
+def test_refusal_is_20(demo, path, http):
+    status, out, err = dial(demo, path)
+    assert (status, out) == (20, [])
+    assert f"refused: HTTP {http}" in ending(err)
+
+
+def test_codec_that_is_not_served_is_20(demo):
+    status, _, err = dial(demo, BIDI, "--codec", "raw")
+    assert status == 20
+    assert "HTTP 400" in ending(err)
+
+
+def test_unreachable_is_21():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # Bound, but nobody listens.
+        result = run("dial", f"ws://127.0.0.1:{probe.getsockname()[1]}/x")
+    assert result.returncode == 21
+    assert "could not connect" in ending(result.stderr.decode())
+
+
+def test_lost_connection_is_22(backend):
+    gateway = Gateway.serve(backend.target)
+    with Dialed(gateway, BIDI, "--codec", "json", "--stay") as client:
+        client.send('{"greeting":"ann"}')
+        client.receive("hello, ann")
+        gateway.kill()
+        assert client.wait() == 22
+        assert "lost" in ending(client.errors())
+
+
+def test_other_close_code_is_23(backend):
+    gateway = Gateway.serve(backend.target)
+    with Dialed(gateway, BIDI, "--codec", "json", "--stay") as client:
+        client.send('{"greeting":"ann"}')
+        client.receive("hello, ann")
+        gateway.stop()
+        assert client.wait() == 23
+        assert "closed 1001 (going away)" in ending(client.errors())
+
+
+def test_input_that_the_codec_cannot_take_is_64(demo):
+    status, _, err = dial(demo, HELLO + "SayHello", "--codec", "protobuf",
+                          "--end", lines=["***"])
+    assert status == 64
+    assert "line 1" in err
+
+
+@pytest.mark.parametrize("words", [
+    [], ["--no-such-flag", "ws://127.0.0.1:1/"], ["http://127.0.0.1:1/"],
+    ["nonsense"], ["ws://"], ["ws://127.0.0.1:99999/"],
+    ["--codec", "xml", "ws://127.0.0.1:1/"],
+    ["--packet", "seven", "--codec", "packet", "ws://127.0.0.1:1/"],
+    ["--header", "no colon", "ws://127.0.0.1:1/"],
+    ["--header", "Sec-WebSocket-Key: x", "ws://127.0.0.1:1/"]])
+def test_wrong_usage_is_64(words):
+    result = run("dial", *words)
+    assert result.returncode == 64
+    assert result.stderr
+    assert result.stdout == b""
+
+
+def test_print_status_tells_a_program(demo):
+    _, out, _ = dial(demo, ECHO + "Fail", "--codec", "json", "--end",
+                     "--print-status", lines=['{"code":5,"message":"no"}'])
+    assert json.loads(out[-1]) == {"close": 4005, "code": 5,
+                                   "status": "NOT_FOUND", "message": "no"}
+
+
+def test_print_status_of_a_success_and_of_a_refusal(demo):
+    _, out, _ = dial(demo, HELLO + "SayHello", "--codec", "json", "--end",
+                     "--print-status", lines=["{}"])
+    assert json.loads(out[-1]) == {"close": 1000, "code": 0, "status": "OK",
+                                   "message": ""}
+    _, out, _ = dial(demo, "/nothing", "--print-status")
+    status = json.loads(out[-1])
+    assert (status["http"], status["code"]) == (404, 5)
+
+
+# A peer must not be able to write to somebody's terminal what it likes.
+def test_reason_cannot_control_the_terminal(demo):
+    _, _, err = dial(demo, ECHO + "Fail", "--codec", "json", "--end", lines=[
+        json.dumps({"code": 5, "message": "\x1b[31mred\nline"})])
+    assert "\x1b" not in err
+    assert "red" in ending(err)
+
+
+def test_reader_that_leaves_ends_it(demo):
+    """dial … | head -1"""
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [HEADGATE, "dial", "--codec", "json", "--stay",
+         demo.url(ECHO + "Flood")], stdin=subprocess.PIPE, stdout=write,
+        stderr=subprocess.PIPE)
+    os.close(write)
+    process.stdin.write(b'{"size":1}\n')
+    process.stdin.close()
+    assert os.read(read, 1)
+    os.close(read)
+    process.wait(TIMEOUT)
+    assert not SANITIZER_REPORT.search(process.stderr.read().decode())
+    process.stderr.close()
+
+
+# --- a conversation ---
+
+
+def test_conversation_in_a_pipe(demo):
+    with Dialed(demo, BIDI, "--codec", "json", "--end") as client:
+        for name in ("ann", "bob"):
+            client.send(f'{{"greeting":"{name}"}}')
+            client.receive(f'{{"reply":"hello, {name}"}}\n')
+        client.process.stdin.close()
+        client.process.stdin = None
+        assert client.wait() == 0
+
+
+def test_conversation_at_a_terminal(demo):
+    with Dialed(demo, BIDI, "--codec", "json", terminal=True) as client:
+        client.receive("connected")  # With a hint how to leave.
+        client.receive("Ctrl-D")
+        client.send('{"greeting":"ann"}')
+        client.receive('{"reply":"hello, ann"}')
+        client.type(b"\x04")  # Ctrl-D: half-close.
+        assert client.wait() == 0
+        assert "closed 1000 (OK)" in client.errors()
+
+
+# Somebody who mistypes can try again.
+def test_bad_line_at_a_terminal_is_told_and_forgotten(demo):
+    with Dialed(demo, HELLO + "SayHello", "--codec", "protobuf",
+                terminal=True) as client:
+        client.send("***")
+        client.receive("not base64")
+        client.send("CgNhbm4=")
+        client.receive(base64.b64encode(message((1, "hello, ann"))).decode())
+        assert client.wait() == 0
+
+
+def test_ctrl_c_closes_the_session(demo):
+    with Dialed(demo, BIDI, "--codec", "json", "--stay") as client:
+        client.send('{"greeting":"ann"}')
+        client.receive("hello, ann")
+        client.process.send_signal(signal.SIGINT)
+        assert client.wait() == 0
+
+
+# What a peer sends is shown, but cannot take the terminal over.
+def test_answer_cannot_control_the_terminal(demo):
+    with Dialed(demo, "/echo", "--codec", "raw", terminal=True) as client:
+        client.receive("connected")
+        client.send("a\tb")
+        client.receive("a\tb")
+        client.type(b"\x16\x1b[31mred\n")  # Ctrl-V takes ESC literally.
+        client.receive("\\x1b[31mred")
+
+
+# --- reconnecting ---
+
+
+def test_reconnect_survives_a_restart_of_the_gateway(backend):
+    gateway = Gateway.serve(backend.target)
+    port = gateway.port
+    with Dialed(gateway, BIDI, "--codec", "json", "--reconnect") as client:
+        client.send('{"greeting":"ann"}')
+        client.receive("hello, ann")
+        gateway.stop()
+        with Gateway.serve(backend.target, listen=[f"127.0.0.1:{port}"]):
+            client.send('{"greeting":"bob"}')
+            client.receive("hello, bob")
+            client.process.send_signal(signal.SIGINT)
+            assert client.wait() == 0

@@ -1,0 +1,137 @@
+"""Who may connect from where, and what is agreed upon: Origin and subprotocols
+(docs/protocol.md, "Handshake")."""
+
+import pytest
+
+from client import HELLO, JSON, PROTOBUF, Client
+from wire import RawClient
+
+BIDI = HELLO + "BidiHello"
+
+# --- Origin ---
+
+
+def origin_status(gateway, origin, host="gateway.test"):
+    headers = [("Host", host)]
+    if origin is not None:
+        headers.append(("Origin", origin))
+    with RawClient(gateway) as client:
+        response = client.request(BIDI, headers, without=("Host",))
+    if response.status == 403:
+        assert response.json()["code"] == 7  # PERMISSION_DENIED
+    return response.status
+
+
+# No browser leaves Origin out, and nobody else is bound to tell the truth.
+def test_request_without_origin_passes(demo):
+    assert origin_status(demo, None) == 101
+
+
+@pytest.mark.parametrize("origin, host", [
+    ("http://gateway.test", "gateway.test"),
+    ("http://gateway.test:8080", "gateway.test:8080"),
+    ("http://GATEWAY.test", "gateway.TEST"),
+    ("http://gateway.test", "gateway.test:80"),
+    # Behind a proxy that ends TLS.
+    ("https://gateway.test", "gateway.test"),
+])
+def test_same_origin_passes(demo, origin, host):
+    assert origin_status(demo, origin, host) == 101
+
+
+@pytest.mark.parametrize("origin", [
+    "https://other.test", "http://gateway.test:8080", "null", "",
+    "http://gateway.test.evil.test", "gateway.test", "http://"])
+def test_other_origin_is_403(demo, origin):
+    assert origin_status(demo, origin) == 403
+
+
+@pytest.mark.parametrize("allowed, origin, status", [
+    ("https://app.test", "https://app.test", 101),
+    ("https://app.test", "HTTPS://App.Test", 101),
+    ("https://app.test", "https://app.test:443", 101),
+    ("https://app.test", "https://app.test:8443", 403),
+    ("https://app.test", "http://app.test", 403),
+    ("https://app.test", "https://www.app.test", 403),
+    ("https://*.app.test", "https://www.app.test", 101),
+    ("https://*.app.test", "https://a.b.app.test", 101),
+    ("https://*.app.test", "https://app.test", 403),
+    ("https://*.app.test", "https://evilapp.test", 403),
+    ("https://*.app.test", "https://www.app.test.evil.test", 403),
+    ("https://*.app.test", "http://www.app.test", 403),
+    ("null", "null", 101),
+    ("https://app.test", "null", 403),
+    ("*", "https://anything.test", 101),
+    ("*", "null", 101),
+])
+def test_allowed_origin(start_demo, allowed, origin, status):
+    gateway = start_demo("--allow-origin", allowed)
+    assert origin_status(gateway, origin) == status
+
+
+def test_several_origins_are_allowed(start_demo):
+    gateway = start_demo("--allow-origin", "https://a.test",
+                         "--allow-origin", "https://b.test")
+    assert origin_status(gateway, "https://a.test") == 101
+    assert origin_status(gateway, "https://b.test") == 101
+    assert origin_status(gateway, "https://c.test") == 403
+
+
+# --- subprotocols ---
+
+
+@pytest.mark.parametrize("lines, answer", [
+    ([], None),
+    (["headgate.json.v1"], "headgate.json.v1"),
+    (["chat, headgate.json.v1"], "headgate.json.v1"),
+    (["chat", "headgate.json.v1"], "headgate.json.v1"),
+    (["  headgate.json.v1 ,\tchat "], "headgate.json.v1"),
+    (["headgate.protobuf.v1", "headgate.json.v1"], "headgate.protobuf.v1"),
+    # A codec comes before Bearer, wherever either stands.
+    (["Bearer, t0ken, headgate.json.v1"], "headgate.json.v1"),
+    (["headgate.json.v1", "Bearer", "t0ken"], "headgate.json.v1"),
+    (["Bearer, t0ken"], "Bearer"),
+    (["Bearer,t0ken"], "Bearer"),
+    (["Bearer", "t0ken"], "Bearer"),
+    (["chat, Bearer, t0ken"], "Bearer"),
+    # Never a token, even one that looks like a codec.
+    (["Bearer, headgate.json.v1"], "Bearer"),
+    (["base64url.bearer.authorization.k8s.io.dDBrZW4"], None),
+    (["base64url.bearer.authorization.k8s.io.dDBrZW4, headgate.json.v1"],
+     "headgate.json.v1"),
+    (["chat"], None),
+    (["HEADGATE.JSON.V1"], None),
+    (["headgate.json.v2"], None),
+])
+def test_answer_echoes_one_subprotocol(demo, lines, answer):
+    with RawClient(demo) as client:
+        response = client.upgrade(
+            BIDI, [("Sec-WebSocket-Protocol", line) for line in lines])
+    assert response.header("Sec-WebSocket-Protocol") == answer
+
+
+# BidiHello is no PacketService, so nobody could say what a packet means there.
+def test_codec_that_the_route_does_not_allow_is_not_echoed(demo):
+    with RawClient(demo) as client:
+        response = client.request(
+            BIDI, [("Sec-WebSocket-Protocol",
+                    "headgate.packet.v1, headgate.json.v1")])
+    assert response.status == 101
+    assert response.header("Sec-WebSocket-Protocol") == "headgate.json.v1"
+
+
+def test_codec_that_the_route_does_not_serve_is_400(demo):
+    with RawClient(demo) as client:
+        response = client.request(
+            BIDI, [("Sec-WebSocket-Protocol", "headgate.raw.v1, chat")])
+    assert response.status == 400
+    assert "raw" in response.json()["message"]
+
+
+def test_subprotocol_chooses_the_codec(demo):
+    with Client(demo, BIDI, "chat", JSON) as client:
+        assert client.subprotocol == JSON
+        client.send(b'{"greeting": "ann"}')  # Binary, and JSON all the same.
+        assert client.receive_json() == {"reply": "hello, ann"}
+    with Client(demo, BIDI, PROTOBUF) as client:
+        assert client.subprotocol == PROTOBUF
