@@ -169,9 +169,8 @@ void Worker::SessionEnded(const Session& session) {
        {"bytes_in", absl::StrCat(report.bytes_in)},
        {"messages_out", absl::StrCat(report.messages_out)},
        {"bytes_out", absl::StrCat(report.bytes_out)},
-       {"duration",
-        absl::FormatDuration(absl::Trunc(absl::Now() - session.opened_at(),
-                                         absl::Milliseconds(1)))}});
+       {"duration", absl::FormatDuration(absl::Trunc(
+                        now() - session.opened_at(), absl::Milliseconds(1)))}});
 }
 
 void Worker::HandshakeRefused(const Refusal& refusal, const std::string& peer) {
@@ -194,9 +193,9 @@ void Worker::StartTicking() {
 }
 
 void Worker::OnTick() {
-  now_ = absl::Now();
+  const absl::Time time = now();
   ForEachConnection(
-      [this](Connection& connection) { connection.OnTick(now_); });
+      [time](Connection& connection) { connection.OnTick(time); });
 }
 
 void Worker::ForEachConnection(const std::function<void(Connection&)>& act) {
@@ -210,13 +209,14 @@ void Worker::ForEachConnection(const std::function<void(Connection&)>& act) {
 }
 
 void Worker::WatchUpstream() {
+  const absl::Time time = now();
   if (upstream_state_ == UpstreamState::kReachable || watch_ != nullptr ||
-      now_ < next_watch_) {
+      time < next_watch_) {
     return;
   }
-  next_watch_ = now_ + absl::Seconds(1);
+  next_watch_ = time + absl::Seconds(1);
   // The name is of no method: what counts is whether the upstream answers.
-  watch_ = schemas_->Resolve("/", now_,
+  watch_ = schemas_->Resolve("/", time,
                              [this](const ResolvedMethod&) { watch_.reset(); });
 }
 

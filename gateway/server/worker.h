@@ -67,7 +67,7 @@ class Worker final : private ConnectionHost {
   void SessionEnded(const Session& session) override;
   void HandshakeRefused(const Refusal& refusal,
                         const std::string& peer) override;
-  absl::Time now() const override { return now_; }
+  absl::Time now() const override { return absl::Now(); }
 
   void StartTicking();
   void OnTick();
@@ -88,7 +88,6 @@ class Worker final : private ConnectionHost {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
       work_;
   boost::asio::steady_timer timer_;
-  absl::Time now_ = absl::Now();
   absl::BitGen random_;
 
   GrpcUpstream upstream_;

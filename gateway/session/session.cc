@@ -198,8 +198,11 @@ void Session::FlushAnswers() {
 }
 
 void Session::OnCallDone(CallEnd end) {
-  // With no codec yet there is no way to write the answer that came first; the
-  // status alone is told.
+  // Servers say UNIMPLEMENTED without a word; here it is known what is.
+  if (absl::IsUnimplemented(end.status) && end.status.message().empty() &&
+      resolved_.method == nullptr) {
+    end.status = resolved_.why_unknown;
+  }
   EndWith(EndingOf(std::move(end)));
 }
 

@@ -26,7 +26,8 @@ struct GrpcChannelOptions {
 
 // A channel with a connection of its own, shared with no other channel. It
 // connects when the first call needs it, and again after a failure, with a
-// backoff of at most 5 s.
+// backoff of at most 1 s: each worker has its own, and an upstream that is back
+// should be back for all of them.
 std::shared_ptr<grpc::Channel> MakeGrpcChannel(
     const GrpcChannelOptions& options);
 

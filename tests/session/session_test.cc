@@ -396,6 +396,14 @@ TEST_F(SessionTest, WaitsForTheDescriptorsBeforeItCalls) {
               ElementsAre("start /s/m", "read", "write early", "ws read"));
 }
 
+TEST_F(SessionTest, SaysWhatIsUnimplementedWhenTheBackendDoesNot) {
+  schemas_.why_unknown_ = absl::UnimplementedError("unknown method s/m");
+  Start(CodecKind::kProtobuf);
+  Steps();
+  backend().OnDone({absl::UnimplementedError(""), ""});
+  EXPECT_THAT(Steps(), ElementsAre("ws close 4012 unknown method s/m"));
+}
+
 // Guessing the kind of the call would leave a unary one hanging.
 TEST_F(SessionTest, AnUpstreamThatCannotBeAskedEndsTheSession) {
   schemas_.why_unknown_ = absl::UnavailableError("connection refused");
