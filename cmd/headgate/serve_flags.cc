@@ -43,6 +43,14 @@ CLI::Option* AddChoice(CLI::App& command, const std::string& flag, Enum& value,
       ->default_str(current);
 }
 
+// As ParseSize reads it.
+std::string FormatSize(std::size_t bytes) {
+  constexpr std::size_t kKiB = 1024, kMiB = 1024 * 1024;
+  if (bytes % kMiB == 0) return absl::StrCat(bytes / kMiB, "MiB");
+  if (bytes % kKiB == 0) return absl::StrCat(bytes / kKiB, "KiB");
+  return absl::StrCat(bytes);
+}
+
 CLI::Option* AddSize(CLI::App& command, const std::string& flag,
                      std::size_t& value, const std::string& help) {
   return command
@@ -58,8 +66,7 @@ CLI::Option* AddSize(CLI::App& command, const std::string& flag,
           },
           help)
       ->type_name("SIZE")
-      ->default_str(value % 1024 == 0 ? absl::StrCat(value / 1024, "KiB")
-                                      : absl::StrCat(value));
+      ->default_str(FormatSize(value));
 }
 
 CLI::Option* AddDuration(CLI::App& command, const std::string& flag,
