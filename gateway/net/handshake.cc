@@ -187,8 +187,10 @@ std::variant<Refusal, Admission> JudgeHandshake(const HttpRequest& request,
   if (auto* refusal = std::get_if<Refusal>(&result); refusal != nullptr) {
     refusal->how = route != nullptr ? route->refusals : policy.refusals;
     if (not_a_websocket) refusal->how = Refusals::kHttp;
+    // Also a codec that the route does not allow: a browser that offers names
+    // and gets none back fails the connection, and its script sees no reason.
     std::optional<CodecKind> codec;
-    refusal->subprotocol = EchoedSubprotocol(subprotocols, route.get(), codec);
+    refusal->subprotocol = EchoedSubprotocol(subprotocols, nullptr, codec);
   }
   return result;
 }

@@ -75,9 +75,10 @@ class HttpConnection final
  private:
   enum class State { kReading, kRefusing, kFinished };
 
-  void OnRead(Error error, std::size_t /*bytes*/) {
+  void OnRead(Error error, std::size_t bytes) {
     if (state_ != State::kReading) return;
-    if (error == http::error::header_limit ||
+    if (bytes > settings_.max_header_bytes ||
+        error == http::error::header_limit ||
         error == http::error::buffer_overflow) {
       return Refuse(HeadersTooLarge(settings_.max_header_bytes));
     }

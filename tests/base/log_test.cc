@@ -1,0 +1,77 @@
+#include "gateway/base/log.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace headgate {
+namespace {
+
+TEST(LogTest, PlainValuesStayAsTheyAre) {
+  for (const char* value :
+       {"a", "1.5s", "/p.S/M", "[::1]:80", "a,b;c'd", "sch\xC3\xB6n"}) {
+    EXPECT_EQ(LogfmtValue(value), value);
+  }
+}
+
+TEST(LogTest, EmptyValueAndSeparatorsAreQuoted) {
+  EXPECT_EQ(LogfmtValue(""), "\"\"");
+  EXPECT_EQ(LogfmtValue("a b"), "\"a b\"");
+  EXPECT_EQ(LogfmtValue("a=b"), "\"a=b\"");
+}
+
+TEST(LogTest, QuotesAndBackslashesAreEscaped) {
+  EXPECT_EQ(LogfmtValue("say \"hi\""), R"("say \"hi\"")");
+  EXPECT_EQ(LogfmtValue("\\"), R"("\\")");
+  EXPECT_EQ(LogfmtValue("\\\" level=error"), R"("\\\" level=error")");
+}
+
+// No peer may write a line of its own, or speak to a terminal.
+TEST(LogTest, ControlCharactersAreEscaped) {
+  EXPECT_EQ(LogfmtValue("a\nlevel=error"), R"("a\x0alevel=error")");
+  EXPECT_EQ(LogfmtValue("\r\t\x1B[2J"), R"("\x0d\x09\x1b[2J")");
+  EXPECT_EQ(LogfmtValue(absl::string_view("\0\x7F", 2)), R"("\x00\x7f")");
+}
+
+TEST(LogTest, WhatIsNotUtf8IsReplaced) {
+  EXPECT_EQ(LogfmtValue("a\xFF"
+                        "b\xC0\x80"),
+            "a?b??");
+  EXPECT_EQ(LogfmtValue("\xE2\x82"), "??");
+}
+
+TEST(LogTest, LevelsHaveNames) {
+  EXPECT_EQ(LogLevelFromName("debug"), LogLevel::kDebug);
+  EXPECT_EQ(LogLevelFromName("info"), LogLevel::kInfo);
+  EXPECT_EQ(LogLevelFromName("warning"), LogLevel::kWarning);
+  EXPECT_EQ(LogLevelFromName("error"), LogLevel::kError);
+  for (const char* name : {"", "Info", "warn", "trace"}) {
+    EXPECT_EQ(LogLevelFromName(name), std::nullopt) << name;
+  }
+}
+
+TEST(LogTest, LevelCutsOffWhatIsBelowIt) {
+  EXPECT_TRUE(LogEnabled(LogLevel::kInfo));
+  EXPECT_FALSE(LogEnabled(LogLevel::kDebug));
+  SetLogLevel(LogLevel::kError);
+  EXPECT_FALSE(LogEnabled(LogLevel::kWarning));
+  EXPECT_TRUE(LogEnabled(LogLevel::kError));
+  SetLogLevel(LogLevel::kInfo);
+}
+
+// The whole line: message and values are escaped alike.
+TEST(LogTest, LineIsOneLine) {
+  ::testing::internal::CaptureStderr();
+  Log(LogLevel::kWarning, "odd\nmessage", {{"peer", "a\nb"}, {"n", "1"}});
+  Log(LogLevel::kDebug, "not written");
+  const std::string line = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(line.find(" level=warning msg=\"odd\\x0amessage\" "
+                      "peer=\"a\\x0ab\" n=1\n"),
+            std::string::npos)
+      << line;
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  EXPECT_EQ(line.rfind("time=20", 0), 0u) << line;
+}
+
+}  // namespace
+}  // namespace headgate

@@ -1,0 +1,323 @@
+#ifndef TESTS_NET_CONNECTION_FIXTURE_H_
+#define TESTS_NET_CONNECTION_FIXTURE_H_
+
+#include <sys/socket.h>
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/net/connection.h"
+#include "tests/testing/fake_upstream.h"
+
+namespace headgate {
+
+// Knows no method, and says so at once: every call is bidirectional.
+class NoSchemas final : public SchemaSource {
+ public:
+  std::unique_ptr<Ticket> Resolve(absl::string_view, absl::Time,
+                                  Callback callback) override {
+    ResolvedMethod resolved;
+    resolved.why_unknown = absl::UnimplementedError("unknown method");
+    callback(resolved);
+    return nullptr;
+  }
+};
+
+// A worker whose clock and capacity are the test's.
+class FakeHost final : public ConnectionHost {
+ public:
+  explicit FakeHost(testing::Log& log) : upstream_(log) {}
+
+  void Add(std::shared_ptr<Connection> connection) override {
+    seen_.push_back(connection);
+    Connection* key = connection.get();
+    connections_.emplace(key, std::move(connection));
+  }
+  void Remove(Connection& connection) override {
+    EXPECT_EQ(connections_.erase(&connection), 1u) << "removed twice";
+  }
+  Capacity Admit() override {
+    if (capacity_ == Capacity::kFree) ++admitted_;
+    return capacity_;
+  }
+  void Leave() override { --admitted_; }
+  std::string NewSessionId() override { return "session-1"; }
+  std::unique_ptr<Session> OpenSession(SessionRequest request,
+                                       Transport& transport) override {
+    return std::make_unique<Session>(std::move(request), limits_, upstream_,
+                                     schemas_, transport);
+  }
+  void SessionEnded(const Session& session) override {
+    ended_.push_back(session.report());
+  }
+  void HandshakeRefused(const Refusal& refusal,
+                        const std::string& peer) override {
+    EXPECT_EQ(peer, "127.0.0.1");
+    refused_.push_back(refusal.http_status);
+  }
+  absl::Time now() const override { return now_; }
+
+  void ForEach(const std::function<void(Connection&)>& act) {
+    const auto connections = connections_;
+    for (const auto& [key, connection] : connections) act(*connection);
+  }
+  // Whether every connection is not only removed but destroyed.
+  bool AllGone() const {
+    for (const auto& connection : seen_) {
+      if (!connection.expired()) return false;
+    }
+    return true;
+  }
+
+  testing::FakeUpstream upstream_;
+  NoSchemas schemas_;
+  SessionLimits limits_;
+  Capacity capacity_ = Capacity::kFree;
+  int admitted_ = 0;
+  absl::Time now_ = absl::FromUnixSeconds(1'000'000);
+  std::vector<SessionReport> ended_;
+  std::vector<int> refused_;
+  std::map<Connection*, std::shared_ptr<Connection>> connections_;
+  std::vector<std::weak_ptr<Connection>> seen_;
+};
+
+// One frame of RFC 6455 section 5.2. The opcode's byte is given as it is on
+// the wire: FIN, RSV and opcode.
+inline std::string Frame(int first_byte, const std::string& payload,
+                         bool masked = true) {
+  const std::string key = masked ? "\x11\x22\x33\x44" : "";
+  const int mask_bit = masked ? 0x80 : 0;
+  std::string frame(1, static_cast<char>(first_byte));
+  const std::size_t size = payload.size();
+  const auto append = [&](std::uint64_t value, int bytes) {
+    for (int i = bytes - 1; i >= 0; --i) {
+      frame += static_cast<char>((value >> (8 * i)) & 0xFF);
+    }
+  };
+  if (size < 126) {
+    append(mask_bit | size, 1);
+  } else if (size < 65536) {
+    append(mask_bit | 126, 1);
+    append(size, 2);
+  } else {
+    append(mask_bit | 127, 1);
+    append(size, 8);
+  }
+  frame += key;
+  for (std::size_t i = 0; i < size; ++i) {
+    frame += static_cast<char>(masked ? payload[i] ^ key[i % 4] : payload[i]);
+  }
+  return frame;
+}
+inline constexpr int kText = 0x81, kBinary = 0x82, kClose = 0x88, kPing = 0x89,
+                     kPong = 0x8A;
+
+inline std::string CloseFrame(int code, const std::string& reason = "") {
+  std::string payload = {static_cast<char>(code >> 8),
+                         static_cast<char>(code & 0xFF)};
+  return Frame(kClose, payload + reason);
+}
+
+// ServeConnection at one end of a loopback connection, the test with a raw
+// socket at the other, both on the test's thread.
+class ConnectionTest : public ::testing::Test {
+ protected:
+  ConnectionTest() {
+    Route raw;
+    raw.path = "/raw";
+    raw.method = "/headgate.v1.MessageService/Connect";
+    raw.codec = CodecKind::kRaw;
+    raw.max_message_bytes = 100'000;
+    Route binary;
+    binary.path = "/bin";
+    binary.method = "/s/m";
+    binary.codec = CodecKind::kProtobuf;
+    Route told = raw;
+    told.path = "/told";
+    told.refusals = Refusals::kClose;
+    router_ = std::make_unique<Router>(std::vector<Route>{raw, binary, told});
+    settings_.policy.router = router_.get();
+    settings_.max_header_bytes = 1024;
+  }
+
+  // Whatever a test did, nothing may be left: no connection, no place taken,
+  // no work that would keep a worker from stopping.
+  void TearDown() override {
+    boost::system::error_code ignored;
+    client_.close(ignored);
+    EXPECT_TRUE(Until([&] { return host_->connections_.empty(); }));
+    EXPECT_EQ(host_->admitted_, 0);
+    EXPECT_TRUE(Until([&] { return io_.stopped(); })) << "work is left over";
+    EXPECT_TRUE(host_->AllGone());
+  }
+
+  void Connect(int buffer_bytes = 0) {
+    boost::asio::basic_socket_acceptor<boost::asio::ip::tcp,
+                                       boost::asio::io_context::executor_type>
+        acceptor(io_, {boost::asio::ip::address_v4::loopback(), 0});
+    if (buffer_bytes > 0) {
+      client_.open(boost::asio::ip::tcp::v4());
+      client_.set_option(
+          boost::asio::socket_base::receive_buffer_size(buffer_bytes));
+    }
+    client_.connect(acceptor.local_endpoint());
+    client_.non_blocking(true);
+    client_.set_option(boost::asio::ip::tcp::no_delay(true));
+    TcpSocket server(io_.get_executor());
+    acceptor.accept(server);
+    if (buffer_bytes > 0) {
+      server.set_option(
+          boost::asio::socket_base::send_buffer_size(buffer_bytes));
+    }
+    ServeConnection(std::move(server), settings_, *host_);
+  }
+
+  // Runs one handler after the other until `done`; gives up after some
+  // seconds.
+  bool Until(const std::function<bool()>& done) {
+    for (int step = 0; step < 3000; ++step) {
+      if (done()) return true;
+      if (io_.stopped()) io_.restart();
+      io_.run_one_for(std::chrono::milliseconds(2));
+    }
+    return done();
+  }
+  // Lets happen what can happen by itself.
+  void Settle() {
+    for (int step = 0; step < 20; ++step) {
+      if (io_.stopped()) io_.restart();
+      io_.run_one_for(std::chrono::milliseconds(1));
+      io_.poll();
+    }
+  }
+
+  void Send(absl::string_view bytes) {
+    EXPECT_TRUE(Until([&] {
+      boost::system::error_code error;
+      bytes.remove_prefix(client_.write_some(
+          boost::asio::buffer(bytes.data(), bytes.size()), error));
+      return bytes.empty() || (error && !WouldBlock(error));
+    }));
+  }
+  // Takes what has arrived into `received_`.
+  void Receive() {
+    for (;;) {
+      char buffer[16384];
+      boost::system::error_code error;
+      const std::size_t bytes =
+          client_.read_some(boost::asio::buffer(buffer), error);
+      received_.append(buffer, bytes);
+      if (!error) continue;
+      if (!WouldBlock(error)) end_ = error;
+      return;
+    }
+  }
+  bool UntilReceived(std::size_t bytes) {
+    return Until([&] {
+             Receive();
+             return received_.size() >= bytes || end_;
+           }) &&
+           received_.size() >= bytes;
+  }
+  // The exact bytes that come next.
+  void Expect(const std::string& bytes) {
+    ASSERT_TRUE(UntilReceived(bytes.size()))
+        << "got \"" << absl::CHexEscape(received_) << '"';
+    EXPECT_EQ(absl::CHexEscape(received_.substr(0, bytes.size())),
+              absl::CHexEscape(bytes));
+    received_.erase(0, bytes.size());
+  }
+  // Nothing more, then FIN.
+  void ExpectEnd() {
+    EXPECT_TRUE(Until([&] {
+      Receive();
+      return bool(end_);
+    }));
+    EXPECT_EQ(absl::CHexEscape(received_), "");
+    EXPECT_EQ(end_, boost::asio::error::eof);
+  }
+  void ExpectClose(int code, const std::string& reason) {
+    const std::string payload = {static_cast<char>(code >> 8),
+                                 static_cast<char>(code & 0xFF)};
+    Expect(Frame(kClose, payload + reason, /*masked=*/false));
+  }
+
+  static std::string Request(const std::string& path,
+                             const std::string& headers = "") {
+    return absl::StrCat("GET ", path,
+                        " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n"
+                        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+                        headers, "\r\n");
+  }
+  // The head of the answer, up to the empty line.
+  std::string ReceiveHead() {
+    EXPECT_TRUE(Until([&] {
+      Receive();
+      return received_.find("\r\n\r\n") != std::string::npos || end_;
+    }));
+    const std::size_t size = received_.find("\r\n\r\n");
+    if (size == std::string::npos) return "";
+    std::string head = received_.substr(0, size + 4);
+    received_.erase(0, size + 4);
+    return head;
+  }
+  // A session on `path`, its call started.
+  void Open(const std::string& path, int buffer_bytes = 0) {
+    Connect(buffer_bytes);
+    Send(Request(path));
+    ASSERT_THAT(ReceiveHead(), ::testing::StartsWith("HTTP/1.1 101 "));
+    ASSERT_TRUE(Until([&] { return host_->upstream_.call_count() > 0; }));
+  }
+
+  testing::FakeUpstream::Call& call() { return host_->upstream_.call(0); }
+  void BackendEnds(absl::Status status) {
+    call().observer().OnDone({std::move(status), ""});
+  }
+  void Tick(absl::Duration passed) {
+    host_->now_ += passed;
+    host_->ForEach([&](Connection& c) { c.OnTick(host_->now_); });
+  }
+  void Drain() {
+    host_->ForEach([](Connection& c) { c.Drain(); });
+  }
+  void Abort() {
+    host_->ForEach([](Connection& c) { c.Abort(); });
+  }
+  bool UntilEnded() {
+    return Until([&] { return host_->connections_.empty(); });
+  }
+  // How the one session ended.
+  const SessionReport& report() { return host_->ended_.at(0); }
+
+  static bool WouldBlock(const boost::system::error_code& error) {
+    return error == boost::asio::error::would_block ||
+           error == boost::asio::error::try_again;
+  }
+
+  testing::Log log_;
+  std::unique_ptr<FakeHost> host_ = std::make_unique<FakeHost>(log_);
+  std::unique_ptr<Router> router_;
+  ConnectionSettings settings_;
+  boost::asio::io_context io_{1};
+  TcpSocket client_{io_.get_executor()};
+  std::string received_;
+  boost::system::error_code end_;
+};
+
+}  // namespace headgate
+
+#endif  // TESTS_NET_CONNECTION_FIXTURE_H_

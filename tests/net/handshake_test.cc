@@ -1,0 +1,369 @@
+#include "gateway/net/handshake.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/net/http_request.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::Pair;
+
+constexpr char kUpgrade[] =
+    "Host: example.com\r\nConnection: keep-alive, Upgrade\r\n"
+    "Upgrade: WebSocket\r\n";
+constexpr char kVersion[] = "Sec-WebSocket-Version: 13\r\n";
+constexpr char kKey[] = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+std::string WebSocket(const std::string& more = "") {
+  return absl::StrCat(kUpgrade, kVersion, kKey, more);
+}
+
+class HandshakeTest : public ::testing::Test {
+ protected:
+  HandshakeTest() {
+    Route room;
+    room.path = "/room";
+    room.method = "/p.S/M";
+    room.token_cookie = "token";
+    room.token_query = "access_token";
+    room.deadline = absl::Seconds(30);
+    Route told = room;
+    told.path = "/told";
+    told.refusals = Refusals::kClose;
+    router_.emplace(std::vector<Route>{room, told, Route{}});
+    policy_.router = &*router_;
+  }
+
+  std::variant<Refusal, Admission> Judge(const std::string& line,
+                                         const std::string& headers) {
+    return JudgeHandshake(
+        ParseRequest(absl::StrCat(line, " HTTP/1.1\r\n", headers, "\r\n")),
+        policy_, peer_, capacity_);
+  }
+  Refusal Refused(const std::string& line, const std::string& headers) {
+    auto result = Judge(line, headers);
+    if (auto* refusal = std::get_if<Refusal>(&result)) return *refusal;
+    ADD_FAILURE() << "admitted: " << line << "\n" << headers;
+    return {};
+  }
+  Admission Admitted(const std::string& headers,
+                     const std::string& line = "GET /room") {
+    auto result = Judge(line, headers);
+    if (auto* admission = std::get_if<Admission>(&result)) return *admission;
+    ADD_FAILURE() << std::get<Refusal>(result).status;
+    return {};
+  }
+  std::string Echo(const std::string& offered,
+                   const std::string& line = "GET /room") {
+    return Admitted(WebSocket("Sec-WebSocket-Protocol: " + offered + "\r\n"),
+                    line)
+        .subprotocol;
+  }
+
+  std::optional<Router> router_;
+  HandshakePolicy policy_;
+  Peer peer_{"192.0.2.1", "id-1"};
+  Capacity capacity_ = Capacity::kFree;
+};
+
+TEST_F(HandshakeTest, AdmissionSaysAllOfTheSession) {
+  const Admission admission =
+      Admitted(WebSocket("Authorization: Bearer t\r\nGrpc-Metadata-A: b\r\n"
+                         "Sec-WebSocket-Protocol: headgate.json.v1\r\n"
+                         "Grpc-Timeout: 5S\r\n"));
+  const SessionRequest& session = admission.session;
+  EXPECT_EQ(session.id, "id-1");
+  EXPECT_EQ(session.peer, "192.0.2.1");
+  EXPECT_EQ(session.route->path, "/room");
+  EXPECT_EQ(session.method, "/p.S/M");
+  EXPECT_EQ(session.codec, CodecKind::kJson);
+  EXPECT_THAT(session.metadata, Contains(Pair("authorization", "Bearer t")));
+  EXPECT_THAT(session.metadata, Contains(Pair("a", "b")));
+  EXPECT_EQ(session.timeout, absl::Seconds(5));
+}
+
+// The route's deadline is a cap, and holds without a wish of the client's.
+TEST_F(HandshakeTest, TimeoutIsCappedByTheRoute) {
+  EXPECT_EQ(Admitted(WebSocket("Grpc-Timeout: 1H\r\n")).session.timeout,
+            absl::Seconds(30));
+  EXPECT_EQ(Admitted(WebSocket()).session.timeout, absl::Seconds(30));
+  EXPECT_EQ(Admitted(WebSocket(), "GET /p.S/N").session.timeout,
+            absl::InfiniteDuration());
+}
+
+TEST_F(HandshakeTest, PathIsDecodedAndTheQueryLeftOut) {
+  EXPECT_EQ(Admitted(WebSocket(), "GET /r%6Fom?x=y").session.method, "/p.S/M");
+  EXPECT_EQ(Refused("GET /room/", WebSocket()).http_status, 404);
+  EXPECT_EQ(Refused("GET /room%2F", WebSocket()).http_status, 404);
+}
+
+TEST_F(HandshakeTest, UnknownPathIsRefusedWith404) {
+  const Refusal refusal = Refused("GET /no%01where?token=s3cret", WebSocket());
+  EXPECT_EQ(refusal.http_status, 404);
+  EXPECT_EQ(refusal.status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(RefusalBody(refusal), HasSubstr("\\u0001"));
+  EXPECT_THAT(RefusalBody(refusal), Not(HasSubstr("s3cret")));
+}
+
+// Section 2.2: "not an upgrade 426 (with `Upgrade: websocket`)".
+TEST_F(HandshakeTest, WhatIsNoUpgradeIsRefusedWith426) {
+  const std::pair<const char*, std::string> cases[] = {
+      {"GET /room", "Host: h\r\n"},
+      {"GET /room",
+       absl::StrCat("Host: h\r\nUpgrade: websocket\r\n", kVersion, kKey)},
+      {"GET /room", absl::StrCat("Host: h\r\nConnection: Upgrade\r\n",
+                                 "Upgrade: h2c\r\n", kVersion, kKey)},
+      {"POST /room", WebSocket()},
+      {"HEAD /room", WebSocket()},
+  };
+  for (const auto& [line, headers] : cases) {
+    const Refusal refusal = Refused(line, headers);
+    EXPECT_EQ(refusal.http_status, 426) << line << "\n" << headers;
+    EXPECT_EQ(refusal.status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(refusal.headers, ElementsAre(Pair("Upgrade", "websocket")));
+  }
+}
+
+TEST_F(HandshakeTest, WrongVersionIsRefusedWith426AndTheRightOne) {
+  for (const std::string version :
+       {"", "Sec-WebSocket-Version: 8\r\n", "Sec-WebSocket-Version: 013\r\n",
+        "Sec-WebSocket-Version: 13, 8\r\n", "Sec-WebSocket-Version:\r\n",
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13\r\n"}) {
+    const Refusal refusal =
+        Refused("GET /room", absl::StrCat(kUpgrade, kKey, version));
+    EXPECT_EQ(refusal.http_status, 426) << version;
+    EXPECT_THAT(refusal.headers, Contains(Pair("Sec-WebSocket-Version", "13")));
+  }
+}
+
+// RFC 6455 section 4.2.1, items 2 and 5; and a body, which no handshake has.
+TEST_F(HandshakeTest, MalformedHandshakeIsRefusedWith400) {
+  const std::string no_host =
+      absl::StrCat("Connection: Upgrade\r\nUpgrade: websocket\r\n", kVersion);
+  for (const std::string& headers :
+       {absl::StrCat(kUpgrade, kVersion),
+        absl::StrCat(kUpgrade, kVersion, "Sec-WebSocket-Key: short\r\n"),
+        absl::StrCat(kUpgrade, kVersion,
+                     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAAA\r\n"),
+        absl::StrCat(kUpgrade, kVersion,
+                     "Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==\r\n"),
+        absl::StrCat(kUpgrade, kVersion, kKey, kKey),
+        absl::StrCat(no_host, kKey), WebSocket("Host: other\r\n"),
+        WebSocket("Content-Length: 5\r\n"),
+        WebSocket("Transfer-Encoding: chunked\r\n")}) {
+    const Refusal refusal = Refused("GET /room", headers);
+    EXPECT_EQ(refusal.http_status, 400) << headers;
+    EXPECT_EQ(refusal.status.code(), absl::StatusCode::kInvalidArgument);
+  }
+  Admitted(WebSocket("Content-Length: 0\r\n"));
+}
+
+TEST_F(HandshakeTest, TargetThatIsNoPathIsRefusedWith400) {
+  for (const char* target : {"*", "room", "/%zz", "http://example.com/room"}) {
+    EXPECT_EQ(Refused(absl::StrCat("GET ", target), WebSocket()).http_status,
+              400)
+        << target;
+  }
+}
+
+TEST_F(HandshakeTest, ForeignOriginIsRefusedWith403) {
+  const Refusal refusal =
+      Refused("GET /room", WebSocket("Origin: https://evil.com\r\n"));
+  EXPECT_EQ(refusal.http_status, 403);
+  EXPECT_EQ(refusal.status.message(), "origin https://evil.com is not allowed");
+  EXPECT_EQ(Refused("GET /room", WebSocket("Origin: https://example.com\r\n"
+                                           "Origin: https://example.com\r\n"))
+                .http_status,
+            403);
+  Admitted(WebSocket());  // No browser.
+  Admitted(WebSocket("Origin: https://example.com\r\n"));
+  policy_.allowed_origins = {"https://*.evil.com"};
+  Admitted(WebSocket("Origin: https://a.evil.com\r\n"));
+}
+
+TEST_F(HandshakeTest, MalformedCredentialsAreRefusedWith401) {
+  const Refusal refusal =
+      Refused("GET /room", WebSocket("Sec-WebSocket-Protocol: Bearer\r\n"));
+  EXPECT_EQ(refusal.http_status, 401);
+  EXPECT_EQ(refusal.status.code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_THAT(refusal.headers, ElementsAre(Pair("WWW-Authenticate", "Bearer")));
+}
+
+// A cross-site page could otherwise use the browser's cookie.
+TEST_F(HandshakeTest, CookieCountsOnlyAfterTheOriginPassed) {
+  const std::string cookie = "Cookie: token=t\r\n";
+  EXPECT_THAT(Admitted(WebSocket(cookie)).session.metadata,
+              Contains(Pair("authorization", "Bearer t")));
+  EXPECT_EQ(
+      Refused("GET /room", WebSocket("Origin: http://evil.com\r\n" + cookie))
+          .http_status,
+      403);
+}
+
+TEST_F(HandshakeTest, QueryTokenIsDecodedAndGoesNoFurther) {
+  const Admission admission =
+      Admitted(WebSocket(), "GET /room?a=b&access_token=s3cr%65t");
+  EXPECT_THAT(admission.session.metadata,
+              Contains(Pair("authorization", "Bearer s3cret")));
+  EXPECT_EQ(admission.session.method, "/p.S/M");
+  // A route that does not name it does not look at it.
+  EXPECT_THAT(
+      Admitted(WebSocket(), "GET /p.S/M?access_token=t").session.metadata,
+      Not(Contains(Pair("authorization", ::testing::_))));
+}
+
+TEST_F(HandshakeTest, NoCredentialsIsNoAuthorization) {
+  EXPECT_THAT(
+      Admitted(WebSocket("Sec-WebSocket-Protocol: other\r\n")).session.metadata,
+      Not(Contains(Pair("authorization", ::testing::_))));
+}
+
+TEST_F(HandshakeTest, MetadataThatCannotBeSentIsRefusedWith400) {
+  EXPECT_EQ(
+      Refused("GET /room", WebSocket("Grpc-Metadata-X-Bin: !\r\n")).http_status,
+      400);
+  EXPECT_EQ(
+      Refused("GET /room", WebSocket("Grpc-Timeout: soon\r\n")).http_status,
+      400);
+}
+
+// "exactly one entry that the client offered: the codec's name if offered;
+// else Bearer if offered; never a token".
+TEST_F(HandshakeTest, OneEntryIsEchoedAndNeverAToken) {
+  EXPECT_EQ(Echo("headgate.json.v1"), "headgate.json.v1");
+  EXPECT_EQ(Echo("Bearer, s3cret"), "Bearer");
+  EXPECT_EQ(Echo("Bearer, s3cret, headgate.protobuf.v1"),
+            "headgate.protobuf.v1");
+  EXPECT_EQ(Echo("headgate.protobuf.v1, headgate.json.v1"),
+            "headgate.protobuf.v1");
+  EXPECT_EQ(Echo("Bearer, headgate.json.v1"), "Bearer");
+  EXPECT_EQ(Echo("unknown"), "");
+  EXPECT_EQ(Echo("base64url.bearer.authorization.k8s.io.YQ"), "");
+  EXPECT_EQ(Echo("base64url.bearer.authorization.k8s.io.YQ, headgate.json.v1"),
+            "headgate.json.v1");
+  EXPECT_EQ(Admitted(WebSocket()).subprotocol, "");
+}
+
+// The first codec that the route allows is taken; none is a 400 that names
+// those that are.
+TEST_F(HandshakeTest, CodecIsAmongThoseOfTheRoute) {
+  EXPECT_EQ(Echo("headgate.packet.v1, headgate.json.v1"), "headgate.json.v1");
+  EXPECT_EQ(
+      Echo("headgate.packet.v1", "GET /headgate.v1.PacketService/Connect"),
+      "headgate.packet.v1");
+  const Refusal refusal =
+      Refused("GET /room", WebSocket("Sec-WebSocket-Protocol: headgate.raw.v1, "
+                                     "headgate.packet.v1\r\n"));
+  EXPECT_EQ(refusal.http_status, 400);
+  EXPECT_EQ(
+      refusal.status.message(),
+      "codec raw, packet is not served here; it is one of json, protobuf");
+}
+
+TEST_F(HandshakeTest, FullAndDrainingAreRefusedWith503AndRetryAfter) {
+  for (const Capacity capacity : {Capacity::kFull, Capacity::kDraining}) {
+    capacity_ = capacity;
+    const Refusal refusal = Refused("GET /room", WebSocket());
+    EXPECT_EQ(refusal.http_status, 503);
+    EXPECT_EQ(refusal.status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(refusal.headers, ElementsAre(Pair("Retry-After", "5")));
+  }
+}
+
+// The order of the refusals: each request has the fault of its row and of all
+// rows below.
+TEST_F(HandshakeTest, RefusalsHaveAnOrder) {
+  const std::string token = "Sec-WebSocket-Protocol: Bearer\r\n";
+  const std::string origin = "Origin: http://evil.com\r\n";
+  const std::string metadata = "Grpc-Metadata-X-Bin: !\r\n";
+  capacity_ = Capacity::kFull;
+  EXPECT_EQ(Refused("GET /x", "Host: h\r\n" + origin + token).http_status, 503);
+  capacity_ = Capacity::kFree;
+  EXPECT_EQ(Refused("GET /x", "Host: h\r\n" + origin + token).http_status, 404);
+  EXPECT_EQ(Refused("GET /room", "Host: h\r\n" + origin + token).http_status,
+            426);
+  EXPECT_EQ(
+      Refused("GET /room", WebSocket(origin + token + metadata)).http_status,
+      403);
+  EXPECT_EQ(Refused("GET /room", WebSocket(token + metadata)).http_status, 401);
+  EXPECT_EQ(Refused("GET /room", WebSocket(metadata)).http_status, 400);
+}
+
+// `refusals: close` is for what is a WebSocket's request in form.
+TEST_F(HandshakeTest, RefusalByCloseIsOnlyForAWebSocket) {
+  const std::string evil = "Origin: http://evil.com\r\n";
+  Refusal refusal = Refused(
+      "GET /told",
+      WebSocket(evil +
+                "Sec-WebSocket-Protocol: Bearer, t, headgate.json.v1\r\n"));
+  EXPECT_EQ(refusal.how, Refusals::kClose);
+  EXPECT_EQ(refusal.subprotocol, "headgate.json.v1");
+  refusal = Refused("GET /told",
+                    WebSocket("Sec-WebSocket-Protocol: headgate.raw.v1\r\n"));
+  EXPECT_EQ(refusal.http_status, 400);
+  EXPECT_EQ(refusal.subprotocol, "headgate.raw.v1");
+  EXPECT_EQ(Refused("GET /room", WebSocket(evil)).how, Refusals::kHttp);
+  EXPECT_EQ(Refused("GET /told", "Host: h\r\n").how, Refusals::kHttp);
+  EXPECT_EQ(Refused("GET /told", absl::StrCat(kUpgrade, kKey)).how,
+            Refusals::kHttp);
+  capacity_ = Capacity::kFull;
+  EXPECT_EQ(Refused("GET /told", WebSocket()).how, Refusals::kClose);
+  EXPECT_EQ(Refused("GET /told", "Host: h\r\n").how, Refusals::kHttp);
+}
+
+// Without a route the listener's setting counts; a codec's name is echoed all
+// the same, or a browser would not show the code.
+TEST_F(HandshakeTest, ListenerSaysHowUnknownPathsAreRefused) {
+  EXPECT_EQ(Refused("GET /x", WebSocket()).how, Refusals::kHttp);
+  policy_.refusals = Refusals::kClose;
+  const Refusal refusal = Refused(
+      "GET /x", WebSocket("Sec-WebSocket-Protocol: headgate.packet.v1\r\n"));
+  EXPECT_EQ(refusal.how, Refusals::kClose);
+  EXPECT_EQ(refusal.subprotocol, "headgate.packet.v1");
+  EXPECT_EQ(Refused("GET /x", "Host: h\r\n").how, Refusals::kHttp);
+}
+
+TEST_F(HandshakeTest, NoRefusalTellsAToken) {
+  for (const std::string& headers :
+       {std::string("Sec-WebSocket-Protocol: Bearer, s3cret\xFF\r\n"),
+        std::string("Sec-WebSocket-Protocol: Bearer, s3cret, "
+                    "headgate.raw.v1\r\n"),
+        std::string("Authorization: s3cret\r\nAuthorization: s3cret\r\n"),
+        std::string("Authorization: s3cret\r\nGrpc-Timeout: x\r\n"),
+        std::string("Cookie: token=s3cret\xFF\r\n"),
+        std::string("Origin: http://evil.com\r\nCookie: token=s3cret\r\n"),
+        std::string("Grpc-Metadata-X: s3cret\xFF\r\n"),
+        std::string("Grpc-Metadata-X-Bin: s3cret!\r\n")}) {
+    const Refusal refusal =
+        Refused("GET /room?access_token=s3cret", WebSocket(headers));
+    EXPECT_THAT(RefusalBody(refusal), Not(HasSubstr("s3cret"))) << headers;
+    EXPECT_NE(refusal.subprotocol, "s3cret");
+  }
+}
+
+TEST_F(HandshakeTest, BodyIsJsonWhateverTheMessage) {
+  Refusal refusal = BadRequest("a \"quote\", \\, \n and \xFF");
+  EXPECT_EQ(RefusalBody(refusal),
+            "{\"code\":3,\"message\":\"a \\\"quote\\\", \\\\, \\n and ?\"}\n");
+}
+
+TEST_F(HandshakeTest, UnreadableRequestsHaveRefusalsOfTheirOwn) {
+  EXPECT_EQ(HeadersTooLarge(10).http_status, 431);
+  EXPECT_EQ(HeadersTooLarge(10).status.code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(HandshakeTooSlow(absl::Seconds(5)).http_status, 408);
+  EXPECT_EQ(HandshakeTooSlow(absl::Seconds(5)).status.code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(BadRequest("x").http_status, 400);
+}
+
+}  // namespace
+}  // namespace headgate

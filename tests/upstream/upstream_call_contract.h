@@ -1,0 +1,91 @@
+#ifndef TESTS_UPSTREAM_UPSTREAM_CALL_CONTRACT_H_
+#define TESTS_UPSTREAM_UPSTREAM_CALL_CONTRACT_H_
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <grpcpp/server.h>
+#include <gtest/gtest.h>
+#include <boost/asio/io_context.hpp>
+
+#include "gateway/upstream/upstream.h"
+#include "tests/upstream/scripted_service.h"
+
+namespace headgate {
+
+// Makes the transport under test, for the calls of `worker`.
+using MakeUpstream = std::unique_ptr<Upstream> (*)(
+    const std::string& target, std::size_t max_answer_bytes,
+    boost::asio::io_context& worker);
+
+// What every transport behind UpstreamCall must do, against a real gRPC server.
+// The tests are in upstream_call_contract.cc; a transport runs them with
+//
+//   INSTANTIATE_TEST_SUITE_P(Grpc, UpstreamCallContract, Values(&MakeGrpc));
+//
+// The fixture is the observer of one call, and looks after the rules that hold
+// at any time: events come on the worker's thread, never from within a method,
+// never after OnDone or after the call was destroyed.
+class UpstreamCallContract : public ::testing::TestWithParam<MakeUpstream>,
+                             public UpstreamCallObserver {
+ protected:
+  static constexpr std::size_t kMaxAnswerBytes = 4 * 1024 * 1024;
+
+  UpstreamCallContract();
+  ~UpstreamCallContract();
+
+  // Starts a call of the method; see ScriptedService for what they do.
+  void Start(const std::string& method, Metadata metadata = {},
+             absl::Duration timeout = absl::InfiniteDuration());
+  void Read();
+  void Write(std::string payload);
+  void WritesDone();
+  void Destroy();
+  // Writes these one after the other, as OnWritten allows, then half-closes.
+  void WriteAll(std::deque<std::string> payloads);
+
+  // Runs the worker until no call is left.
+  void Run();
+  // Runs it until `done`; gives up after some seconds.
+  bool RunUntil(const std::function<bool()>& done);
+
+  const absl::Status& status() const { return end_->status; }
+
+  void OnMessage(std::string payload) override;
+  void OnWritten() override;
+  void OnDone(CallEnd end) override;
+
+  ScriptedService service_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+  boost::asio::io_context worker_{1};
+  std::unique_ptr<Upstream> upstream_;
+  std::unique_ptr<UpstreamCall> call_;
+
+  bool reads_on_ = true;  // OnMessage reads again.
+  std::function<void()> on_message_;
+  std::function<void()> on_written_;
+  std::function<void()> on_done_;
+
+  std::vector<std::string> messages_;
+  int written_ = 0;
+  std::optional<CallEnd> end_;
+
+ private:
+  void CheckEvent();
+  void WriteNext();
+
+  const std::thread::id thread_ = std::this_thread::get_id();
+  bool inside_ = false;  // A method of the call or the upstream.
+  std::optional<std::deque<std::string>> queue_;
+};
+
+}  // namespace headgate
+
+#endif  // TESTS_UPSTREAM_UPSTREAM_CALL_CONTRACT_H_
