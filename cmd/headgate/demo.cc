@@ -16,6 +16,20 @@
 namespace headgate {
 namespace {
 
+constexpr char kFooter[] = R"(Paths:
+  /headgate.demo.v1.HelloService/METHOD  SayHello, LotsOfReplies,
+                                         LotsOfGreetings, BidiHello
+  /headgate.demo.v1.EchoService/METHOD   Metadata, Fail, Flood, Sink, Echo, Stats
+  /packets                               packets: an echo, and rooms
+  /echo                                  an echo of plain messages
+  /chat                                  JSON to everyone who is connected
+
+Example, in a second terminal:
+  printf '{"greeting":"ann"}\n' | headgate dial --codec json --end \
+    ws://127.0.0.1:8080/headgate.demo.v1.HelloService/BidiHello
+
+SIZE, DURATION, signals and exit status are those of "headgate serve".)";
+
 const std::vector<std::string>& DemoRoutes() {
   static const auto& routes = *new std::vector<std::string>{
       "/packets=headgate.v1.PacketService/Connect",
@@ -53,6 +67,7 @@ void AddDemo(CLI::App& app, std::function<int()>& run) {
   CLI::App* command = app.add_subcommand(
       "demo",
       "The gateway and the demo backend in one process, nothing else to start");
+  command->footer(kFooter);
   const std::shared_ptr<ServeFlags> flags = AddServeFlags(*command);
   const auto address = std::make_shared<std::string>("127.0.0.1:0");
   command

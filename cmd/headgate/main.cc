@@ -14,8 +14,15 @@
 #include "cmd/headgate/serve.h"
 
 namespace {
+constexpr char kFooter[] =
+    R"("headgate COMMAND --help" tells what a command takes. To begin with:
+  headgate demo
+and in a second terminal
+  echo '{"greeting":"ann"}' | headgate dial --codec json \
+    ws://127.0.0.1:8080/headgate.demo.v1.HelloService/SayHello)";
+
 constexpr int kUsageError = 64;  // EX_USAGE of sysexits.h.
-}
+}  // namespace
 
 int main(int argc, char** argv) {
   // A peer that is gone is an error of the write, not the end of the process.
@@ -38,6 +45,8 @@ int main(int argc, char** argv) {
   headgate::AddDemo(app, run);
   headgate::AddBackend(app, run);
   headgate::AddDial(app, run);
+  // Now, for a command takes the footer that is there when it is added.
+  app.footer(kFooter);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -19,6 +19,21 @@
 namespace headgate {
 namespace {
 
+constexpr char kFooter[] =
+    R"(SIZE: bytes, or with KiB, MiB, GiB. DURATION: 500ms, 30s, 5m, 1h30m.
+
+The upstream should have server reflection: without it every method counts as
+bidirectional, and JSON is not served. It need not be there at the start.
+
+SIGTERM closes every session with 1001 and waits for them (--drain), SIGINT for
+a second at most; a second signal stops at once.
+Exit status: 0 after a drain, 1 when it cannot serve or was stopped by a second
+signal, 64 for a command line that cannot be understood.
+
+Example:
+  headgate serve --listen '*:8080' --upstream dns:///chat:50051 \
+    --route /chat=chat.v1.Chat/Join --allow-origin https://app.example.com)";
+
 constexpr absl::Duration kInterruptDrain = absl::Seconds(1);
 
 // Drains the server on the first signal, stops it on the second.
@@ -87,6 +102,7 @@ int RunGateway(Settings settings, const std::function<void()>& on_serving) {
 void AddServe(CLI::App& app, std::function<int()>& run) {
   CLI::App* command =
       app.add_subcommand("serve", "The gateway: WebSockets in, gRPC calls out");
+  command->footer(kFooter);
   const std::shared_ptr<ServeFlags> flags = AddServeFlags(*command);
   const auto target = std::make_shared<std::string>(UpstreamSettings{}.target);
   command

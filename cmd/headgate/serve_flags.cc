@@ -100,8 +100,8 @@ void AddListenerFlags(CLI::App& command, ServeFlags& flags) {
   command
       .add_option("--allow-origin", flags.listener.allowed_origins,
                   "Origin whose scripts may connect besides the listener's "
-                  "own: https://example.com, https://*.example.com or *; "
-                  "repeatable")
+                  "own: https://example.com, https://*.example.com, null (a "
+                  "page from a file) or *; repeatable")
       ->type_name("ORIGIN")
       ->group("Listener");
   command
@@ -143,7 +143,8 @@ void AddRouteFlags(CLI::App& command, ServeFlags& flags) {
       ->group("Routes");
   command
       .add_option("--token-query", route.token_query,
-                  "Query parameter to take a bearer token from")
+                  "Query parameter to take a bearer token from; neither the "
+                  "backend nor the log sees it")
       ->type_name("NAME")
       ->group("Routes");
   command
@@ -279,13 +280,14 @@ void AddTimeoutFlags(CLI::App& command, TimeoutSettings& timeouts) {
               "RESOURCE_EXHAUSTED")
       ->group(group);
   AddDuration(command, "--close-timeout", timeouts.close,
-              "For a client to answer the Close frame")
+              "For a client to answer the Close frame; then it is cut off")
       ->group(group);
   AddDuration(command, "--drain", timeouts.drain,
-              "For sessions to end after SIGTERM")
+              "For sessions to end after SIGTERM; then they are cut off")
       ->group(group);
   AddDuration(command, "--reflection-timeout", timeouts.reflection,
-              "For the upstream to tell its descriptors")
+              "For the upstream to tell its descriptors; then sessions that "
+              "need them end with UNAVAILABLE")
       ->group(group);
 }
 

@@ -1,5 +1,6 @@
 #include "gateway/base/log.h"
 
+#include <cstddef>
 #include <memory>
 
 #include <spdlog/logger.h>
@@ -59,18 +60,24 @@ std::string LogfmtValue(absl::string_view value) {
   const std::string text = ToUtf8(value);
   std::string escaped;
   bool quote = text.empty();
-  for (const char c : text) {
-    const unsigned char byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const unsigned char byte = static_cast<unsigned char>(text[i]);
+    const unsigned char next =
+        i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+    if (byte == '"' || byte == '\\') {
       quote = true;
       escaped += '\\';
-      escaped += c;
+      escaped += text[i];
     } else if (byte < 0x20 || byte == 0x7F) {
       quote = true;
       absl::StrAppendFormat(&escaped, "\\x%02x", byte);
+    } else if (byte == 0xC2 && next < 0xA0) {  // U+0080 to U+009F.
+      quote = true;
+      absl::StrAppendFormat(&escaped, "\\xc2\\x%02x", next);
+      ++i;
     } else {
-      if (c == ' ' || c == '=') quote = true;
-      escaped += c;
+      if (byte == ' ' || byte == '=') quote = true;
+      escaped += text[i];
     }
   }
   return quote ? absl::StrCat("\"", escaped, "\"") : escaped;

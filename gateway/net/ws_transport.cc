@@ -236,6 +236,12 @@ void WsTransport::OnTick(absl::Time now) {
   // Closing: by the gateway, by the client, or by Beast after a violation; or
   // the 101 has not got through yet.
   if (closing_ || notified_ || !ws_->is_open()) {
+    // Beast waits for the client to hang up before it says so; the call need
+    // not. Which violation it was, its Close frame has told the client.
+    if (!closing_ && session_ != nullptr) {
+      NotifyClosed({TransportEnd::Cause::kBrokenByClient,
+                    CloseCode::kProtocolError, "a violation of RFC 6455"});
+    }
     if (Expired(closing_since_, now, settings_.close_timeout)) {
       Finish(closing_ ? TransportEnd{TransportEnd::Cause::kClosedByGateway,
                                      close_code_, ""}

@@ -31,6 +31,9 @@ TEST(LogTest, ControlCharactersAreEscaped) {
   EXPECT_EQ(LogfmtValue("a\nlevel=error"), R"("a\x0alevel=error")");
   EXPECT_EQ(LogfmtValue("\r\t\x1B[2J"), R"("\x0d\x09\x1b[2J")");
   EXPECT_EQ(LogfmtValue(absl::string_view("\0\x7F", 2)), R"("\x00\x7f")");
+  EXPECT_EQ(LogfmtValue("\xC2\x9B"
+                        "2J\xC2\xA0"),
+            "\"\\xc2\\x9b2J\xC2\xA0\"");
 }
 
 TEST(LogTest, WhatIsNotUtf8IsReplaced) {

@@ -225,6 +225,19 @@ TEST_F(WsEndingTest, AbortDuringTheHandshakeGivesThePlaceBack) {
   EXPECT_EQ(host_->upstream_.call_count(), 0u);
 }
 
+// The call does not wait for the client of a broken WebSocket to hang up.
+TEST_F(WsEndingTest, ViolationCancelsTheCallAtTheNextTick) {
+  Open("/bin");
+  Send(Frame(0x83, ""));  // A reserved opcode.
+  ExpectClose(1002, "");
+  Tick(absl::ZeroDuration());
+  EXPECT_FALSE(call().alive());
+  EXPECT_FALSE(host_->connections_.empty());  // TCP is still there.
+  Tick(settings_.close_timeout);
+  EXPECT_EQ(report().cause, Cause::kBrokenByClient);
+  EXPECT_EQ(report().close, CloseCode::kProtocolError);
+}
+
 // After a violation the connection waits for its client to hang up. Whatever
 // comes meanwhile must do no harm, and nothing may outlast close_timeout.
 TEST_F(WsEndingTest, FailedConnectionSurvivesWhatComesMeanwhile) {

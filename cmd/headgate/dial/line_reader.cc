@@ -19,33 +19,34 @@ LineReader::LineReader(int fd, std::function<void(Event)> handler)
 
 LineReader::~LineReader() {
   {
-    absl::MutexLock lock(&mu_);
+    const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
+  changed_.notify_one();
   if (wake_[1] >= 0) close(wake_[1]);
   thread_.join();
   if (wake_[0] >= 0) close(wake_[0]);
 }
 
 void LineReader::Next() {
-  absl::MutexLock lock(&mu_);
-  wanted_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    wanted_ = true;
+  }
+  changed_.notify_one();
 }
 
 void LineReader::Run() {
-  const auto called = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return wanted_ || stopping_;
-  };
   for (;;) {
     {
-      absl::MutexLock lock(&mu_);
-      mu_.Await(absl::Condition(&called));
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return wanted_ || stopping_; });
       if (stopping_) return;
       wanted_ = false;
     }
     Event event = ReadEvent();
     {
-      absl::MutexLock lock(&mu_);
+      const std::lock_guard lock(mutex_);
       if (stopping_) return;
     }
     handler_(std::move(event));

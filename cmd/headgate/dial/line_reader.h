@@ -1,14 +1,13 @@
 #ifndef CMD_HEADGATE_DIAL_LINE_READER_H_
 #define CMD_HEADGATE_DIAL_LINE_READER_H_
 
+#include <condition_variable>
 #include <cstddef>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <variant>
-
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 
 namespace headgate {
 
@@ -56,9 +55,10 @@ class LineReader {
   std::size_t searched_ = 0;  // No newline before this.
   bool at_end_ = false;
 
-  absl::Mutex mu_;
-  bool wanted_ ABSL_GUARDED_BY(mu_) = false;
-  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool wanted_ = false;    // Under mutex_.
+  bool stopping_ = false;  // Under mutex_.
   std::thread thread_;
 };
 
