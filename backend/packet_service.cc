@@ -173,6 +173,11 @@ class Member final : public Stream {
   void OnEnding() override { hub_.Exit(id_); }
 
   absl::Status Say(Packet packet) {
+    // A client that speaks packets on the wire would be ended by a 202 that
+    // holds packets, for 202 is no container there.
+    if (packet.packets_size() > 0) {
+      return absl::InvalidArgumentError("what is said is content, no packets");
+    }
     const std::uint32_t address = packet.who();
     packet.set_who(id_);
     auto streams = hub_.Say(address, id_,

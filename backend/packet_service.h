@@ -18,8 +18,8 @@ namespace headgate {
 //   201   leave the room `who`           201, likewise
 //   202   say the content to `who`: a    none; each who is addressed gets 202,
 //         room that one is in (everyone  who = the sender's id, with the same
-//         in it gets it, the sender as   content or packets
-//         well), or a member
+//         in it gets it, the sender as   content; a 202 that holds packets is
+//         well), or a member             refused
 //   203                                  what went wrong: who = the address
 //                                        that was named, content = a text
 //   other                                the packet as it was, with the packets

@@ -69,13 +69,17 @@ CLI::Option* AddSize(CLI::App& command, const std::string& flag,
       ->default_str(FormatSize(value));
 }
 
+constexpr char kNoDuration[] = "none";
+
 CLI::Option* AddDuration(CLI::App& command, const std::string& flag,
                          absl::Duration& value, const std::string& help) {
   return command
       .add_option_function<std::string>(
           flag,
           [&value, flag](const std::string& text) {
-            const absl::StatusOr<absl::Duration> duration = ParseDuration(text);
+            const absl::StatusOr<absl::Duration> duration =
+                text == kNoDuration ? absl::InfiniteDuration()
+                                    : ParseDuration(text);
             if (!duration.ok()) {
               throw CLI::ValidationError(
                   flag, std::string(duration.status().message()));
@@ -85,7 +89,7 @@ CLI::Option* AddDuration(CLI::App& command, const std::string& flag,
           help)
       ->type_name("DURATION")
       ->default_str(value == absl::InfiniteDuration()
-                        ? "none"
+                        ? kNoDuration
                         : absl::FormatDuration(value));
 }
 
@@ -94,6 +98,7 @@ void AddListenerFlags(CLI::App& command, ServeFlags& flags) {
       .add_option("--listen", flags.listen,
                   "Where WebSockets come in, HOST:PORT; repeatable. Host * is "
                   "every address, port 0 a free one")
+      ->allow_extra_args(false)
       ->type_name("ADDRESS")
       ->capture_default_str()
       ->group("Listener");
@@ -102,12 +107,14 @@ void AddListenerFlags(CLI::App& command, ServeFlags& flags) {
                   "Origin whose scripts may connect besides the listener's "
                   "own: https://example.com, https://*.example.com, null (a "
                   "page from a file) or *; repeatable")
+      ->allow_extra_args(false)
       ->type_name("ORIGIN")
       ->group("Listener");
   command
       .add_option("--trusted-proxy", flags.listener.trusted_proxies,
                   "Network whose X-Forwarded-* headers are believed, such as "
                   "10.0.0.0/8; repeatable")
+      ->allow_extra_args(false)
       ->type_name("NETWORK")
       ->group("Listener");
   AddChoice<Refusals>(command, "--refusals", flags.listener.refusals,
@@ -125,6 +132,7 @@ void AddRouteFlags(CLI::App& command, ServeFlags& flags) {
       .add_option("--route", flags.routes,
                   "Serves a method at a path of its own; repeatable. "
                   "/package.Service/Method is always served")
+      ->allow_extra_args(false)
       ->type_name("PATH=package.Service/Method")
       ->group("Routes");
   AddChoice<CodecChoice>(command, "--codec", route.codec,
@@ -156,6 +164,7 @@ void AddRouteFlags(CLI::App& command, ServeFlags& flags) {
             }
           },
           "Request header that goes to the backend as metadata; repeatable")
+      ->allow_extra_args(false)
       ->type_name("NAME")
       ->group("Routes");
   AddDuration(command, "--deadline", route.deadline,
@@ -228,6 +237,7 @@ void AddPacketFlags(CLI::App& command, PacketOptions& packet) {
       .add_option("--packet-container-types", packet.container_types,
                   "Types, besides 0xFFFFFFFE, whose content is packets")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("TYPE,...")
       ->group("Packets");
   command

@@ -80,6 +80,29 @@ void CheckListener(const std::string& field, const ListenerSettings& listener,
   }
 }
 
+// grpc/grpc doc/naming.md. gRPC itself takes any text for the name of a host,
+// and says so only when it cannot be found.
+void CheckTarget(const std::string& target, Faults& faults) {
+  static constexpr absl::string_view kSchemes[] = {
+      "dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:"};
+  for (const absl::string_view scheme : kSchemes) {
+    if (!absl::StartsWith(target, scheme)) continue;
+    if (target.find_first_not_of('/', scheme.size()) == std::string::npos) {
+      break;
+    }
+    return;
+  }
+  const absl::StatusOr<Address> address = ParseAddress(target);
+  if (address.ok() && !address->host.empty() && address->port != 0 &&
+      !absl::StrContains(target, '/')) {
+    return;
+  }
+  faults.Add("upstream.target",
+             absl::StrCat("must be host:port or a gRPC name such as "
+                          "dns:///host:port or unix:/path, is \"",
+                          target, "\""));
+}
+
 void CheckRoute(const std::string& field, const Route& route, Faults& faults) {
   if (!route.path.empty() && route.path[0] != '/') {
     faults.Add(field + ".path",
@@ -130,9 +153,7 @@ absl::Status Validate(const Settings& settings) {
     CheckListener(absl::StrCat("listeners[", i, "]"), settings.listeners[i],
                   faults);
   }
-  if (settings.upstream.target.empty()) {
-    faults.Add("upstream.target", "is missing");
-  }
+  CheckTarget(settings.upstream.target, faults);
   for (std::size_t i = 0; i < settings.routes.size(); ++i) {
     CheckRoute(absl::StrCat("routes[", i, "]"), settings.routes[i], faults);
   }

@@ -6,6 +6,7 @@
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/url/authority_view.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
@@ -29,9 +30,34 @@ Refusal Refuse(int http_status, absl::StatusCode code,
   return refusal;
 }
 
+// RFC 9112 section 3.2.
+bool IsHost(absl::string_view value) {
+  const auto host = boost::urls::parse_authority({value.data(), value.size()});
+  return host && !host->has_userinfo() && !host->encoded_host().empty();
+}
+
+// The target of a request: a path, or the whole address, which a server has to
+// take as well (RFC 9112 section 3.2.2).
+boost::urls::result<boost::urls::url_view> ParseTarget(
+    const HttpRequest& request) {
+  const boost::core::string_view target(request.target().data(),
+                                        request.target().size());
+  const auto path = boost::urls::parse_origin_form(target);
+  if (path) return path;
+  const auto address = boost::urls::parse_uri(target);
+  if (!address || !address->has_authority()) return path;
+  for (const char* scheme : {"http", "https", "ws", "wss"}) {
+    if (address->scheme() == scheme) return address;
+  }
+  return path;
+}
+
 // What is wrong with the request as a WebSocket handshake (RFC 6455 section
 // 4.2.1).
 std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
+  if (request.version() < 11) {
+    return BadRequest("a WebSocket needs HTTP/1.1");
+  }
   if (!boost::beast::websocket::is_upgrade(request)) {
     Refusal refusal =
         Refuse(426, absl::StatusCode::kFailedPrecondition,
@@ -56,8 +82,9 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
       !absl::Base64Unescape(keys[0], &key) || key.size() != 16) {
     return BadRequest("Sec-WebSocket-Key must be the base64 of 16 bytes");
   }
-  if (HeaderValues(request, "Host").size() != 1) {
-    return BadRequest("there must be one Host header");
+  const std::vector<absl::string_view> hosts = HeaderValues(request, "Host");
+  if (hosts.size() != 1 || !IsHost(hosts[0])) {
+    return BadRequest("there must be one Host header, HOST or HOST:PORT");
   }
   // Whoever stands between us and the client would take a body for HTTP's, and
   // we for WebSocket frames.
@@ -157,8 +184,7 @@ std::variant<Refusal, Admission> JudgeHandshake(const HttpRequest& request,
                                                 const HandshakePolicy& policy,
                                                 const Peer& peer,
                                                 Capacity capacity) {
-  const auto target = boost::urls::parse_origin_form(
-      {request.target().data(), request.target().size()});
+  const auto target = ParseTarget(request);
   if (!target) return BadRequest("the request's target is not a path");
 
   const std::optional<Refusal> not_a_websocket = CheckUpgrade(request);

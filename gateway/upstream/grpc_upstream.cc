@@ -16,6 +16,9 @@
 namespace headgate {
 namespace {
 
+// What a backend's metadata may hold, bytes as HTTP/2 counts them.
+constexpr int kMaxMetadataBytes = 64 * 1024;
+
 // Below this a copy is cheaper than handing the buffer over.
 constexpr std::size_t kCopyBelowBytes = 1024;
 
@@ -194,6 +197,9 @@ std::shared_ptr<grpc::Channel> MakeGrpcChannel(
   // know.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  // A status and its details come as metadata; gRPC's own limit, 8 KiB, would
+  // turn a long one into RESOURCE_EXHAUSTED.
+  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   // Left to itself gRPC lets the window grow with the bandwidth, to megabytes
   // for each client that stops reading.
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);

@@ -127,8 +127,25 @@ TEST(SettingsTest, TellsAllFaultsAtOnce) {
   settings.threads = -1;
   const std::string faults = Faults(settings);
   EXPECT_THAT(faults, HasSubstr("listeners[0].address: must be HOST:PORT"));
-  EXPECT_THAT(faults, HasSubstr("\nupstream.target: is missing"));
+  EXPECT_THAT(faults, HasSubstr("\nupstream.target: must be host:port"));
   EXPECT_THAT(faults, HasSubstr("\nthreads: must be at least 0, is -1"));
+}
+
+TEST(SettingsTest, AnUpstreamIsAGrpcName) {
+  Settings settings;
+  for (const char* target :
+       {"localhost:50051", "[::1]:50051", "dns:///chat:50051", "dns:chat:1",
+        "unix:/run/chat.sock", "ipv4:10.0.0.1:1,10.0.0.2:1", "xds:///chat"}) {
+    settings.upstream.target = target;
+    EXPECT_EQ(Faults(settings), "") << target;
+  }
+  for (const char* target :
+       {"", "http://127.0.0.1:50051", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0",
+        "unix:", "dns:///", ":50051", ":::", "chat:50051/path"}) {
+    settings.upstream.target = target;
+    EXPECT_THAT(Faults(settings), HasSubstr("upstream.target: must be"))
+        << target;
+  }
 }
 
 TEST(SettingsTest, ChecksOriginsAndProxies) {

@@ -120,6 +120,12 @@ class Process:
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 
+    def cpu_seconds(self):
+        """What the process has spent of a processor so far."""
+        stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text()
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def __enter__(self):
         return self
 

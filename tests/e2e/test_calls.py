@@ -201,6 +201,14 @@ def test_reason_is_cut_at_a_character(demo, text, reason):
         4009, reason)
 
 
+# A long status stays what it is: gRPC has it in metadata, whose limit is 8 KiB
+# unless somebody says otherwise.
+@pytest.mark.parametrize("size", [9000, 40000])
+def test_long_status_keeps_its_code(demo, size):
+    assert call(demo, ECHO + "Fail", {"code": 5, "message": "x" * size})[1] == (
+        4005, "x" * 123)
+
+
 @pytest.mark.parametrize("count", [1, 10, 5000])
 def test_all_messages_before_the_status_are_delivered(demo, count):
     answers, ending = call(demo, ECHO + "Flood", message((1, count), (2, 100)),

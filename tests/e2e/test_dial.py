@@ -2,11 +2,15 @@
 the session ended."""
 
 import base64
+import hashlib
 import json
 import os
+import re
 import signal
 import socket
+import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -260,6 +264,56 @@ def test_reader_that_leaves_ends_it(demo):
     process.wait(TIMEOUT)
     assert not SANITIZER_REPORT.search(process.stderr.read().decode())
     process.stderr.close()
+
+
+# --- the other side does not hang up ---
+
+
+def serve_once(after_handshake):
+    """A WebSocket server that answers one handshake, says `after_handshake`,
+    and then keeps the connection open. Returns its port and its threads' end."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    done = threading.Event()
+
+    def serve():
+        peer, _ = listener.accept()
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += peer.recv(4096)
+        key = re.search(rb"Sec-WebSocket-Key: (\S+)", request)[1]
+        accept = base64.b64encode(hashlib.sha1(
+            key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        peer.sendall(b"HTTP/1.1 101 Switching Protocols\r\n"
+                     b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                     b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+                     + after_handshake)
+        done.wait(TIMEOUT)
+        peer.close()
+        listener.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+
+    def finish():
+        done.set()
+        thread.join()
+
+    return listener.getsockname()[1], finish
+
+
+@pytest.mark.parametrize("frames, status, word", [
+    (b"\x88\x06" + struct.pack(">H", 4005) + b"gone", 5, "4005 (NOT_FOUND): gone"),
+    (b"\x83\x00", 22, "broke the WebSocket protocol")])
+def test_peer_that_does_not_hang_up_is_left(frames, status, word):
+    port, finish = serve_once(frames)
+    try:
+        result = subprocess.run(
+            [HEADGATE, "dial", "--stay", f"ws://127.0.0.1:{port}/"],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT)
+    finally:
+        finish()
+    assert result.returncode == status
+    assert word in result.stderr.decode()
 
 
 # --- a conversation ---

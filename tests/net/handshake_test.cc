@@ -166,8 +166,30 @@ TEST_F(HandshakeTest, MalformedHandshakeIsRefusedWith400) {
   Admitted(WebSocket("Content-Length: 0\r\n"));
 }
 
+// RFC 9112 section 3.2.2: a server takes the whole address too.
+TEST_F(HandshakeTest, TargetMayBeAnAddress) {
+  for (const char* line :
+       {"GET http://example.com/room", "GET ws://example.com/room?x=1"}) {
+    const auto result = Judge(line, WebSocket(""));
+    EXPECT_TRUE(std::holds_alternative<Admission>(result)) << line;
+  }
+}
+
+// RFC 9112 section 3.2.
+TEST_F(HandshakeTest, HostThatIsNoneIsRefusedWith400) {
+  const std::string rest = absl::StrCat(
+      "Connection: Upgrade\r\nUpgrade: websocket\r\n", kVersion, kKey);
+  for (const char* host : {"", "a b", "a/b", "user@a", "a:b"}) {
+    EXPECT_EQ(Refused("GET /room", absl::StrCat("Host: ", host, "\r\n", rest))
+                  .http_status,
+              400)
+        << host;
+  }
+}
+
 TEST_F(HandshakeTest, TargetThatIsNoPathIsRefusedWith400) {
-  for (const char* target : {"*", "room", "/%zz", "http://example.com/room"}) {
+  for (const char* target :
+       {"*", "room", "/%zz", "ftp://example.com/room", "example.com:80"}) {
     EXPECT_EQ(Refused(absl::StrCat("GET ", target), WebSocket()).http_status,
               400)
         << target;

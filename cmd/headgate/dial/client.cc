@@ -54,6 +54,8 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kMaxMessageBytes = 64 * 1024 * 1024;
 // How long the other side has for its Close frame after ours.
 constexpr std::chrono::seconds kCloseTimeout(2);
+// How often it is looked whether the session has come to its end.
+constexpr std::chrono::milliseconds kEndCheck(250);
 // A session that lasted as long was a success, whatever ended it.
 constexpr absl::Duration kLongSession = absl::Seconds(10);
 
@@ -68,6 +70,8 @@ struct Connection {
   bool closing = false;  // and one Close.
   bool half_closed = false;
   bool lingering = false;
+  bool close_received = false;
+  bool given_up = false;            // The other side did not hang up.
   std::optional<RpcStatus> status;  // From the end packet.
 };
 
@@ -108,6 +112,7 @@ class Client {
       ending_ = co_await Session();
       connection_ = nullptr;
       linger_timer_.cancel();
+      end_timer_.cancel();
       if (bad_input_.has_value()) ending_ = *bad_input_;
       if (options_.on_loss == OnLoss::kEnd || leaving_ || !IsPassing(ending_)) {
         break;
@@ -134,6 +139,12 @@ class Client {
     if (failure.has_value()) co_return *std::move(failure);
 
     connection_ = connection;
+    connection->ws.control_callback(
+        [&received = connection->close_received](websocket::frame_type kind,
+                                                 beast::string_view) {
+          if (kind == websocket::frame_type::close) received = true;
+        });
+    WatchForTheEnd(connection, kCloseTimeout);
     if (interactive_) TellHint();
     Pump();
     beast::flat_buffer buffer;
@@ -145,6 +156,24 @@ class Client {
                  beast::buffers_to_string(buffer.data())});
       buffer.consume(buffer.size());
     }
+  }
+
+  // After a Close frame, or a violation of the protocol, Beast waits for the
+  // other side to hang up, and would do so for ever: this hangs up when `left`
+  // of that time has passed.
+  void WatchForTheEnd(std::shared_ptr<Connection> connection,
+                      std::chrono::milliseconds left) {
+    end_timer_.expires_after(kEndCheck);
+    end_timer_.async_wait([this, connection = std::move(connection),
+                           left](beast::error_code error) mutable {
+      if (error || connection != connection_) return;
+      if (!connection->ws.is_open()) left -= kEndCheck;
+      if (left <= std::chrono::milliseconds(0)) {
+        connection->given_up = true;
+        return beast::get_lowest_layer(connection->ws).close();
+      }
+      WatchForTheEnd(std::move(connection), left);
+    });
   }
 
   asio::awaitable<std::optional<DialEnding>> Connect(Connection& connection) {
@@ -257,7 +286,8 @@ class Client {
 
   DialEnding EndingOf(const Connection& connection, beast::error_code error) {
     const auto& reason = connection.ws.reason();
-    const bool told = error == websocket::error::closed;
+    const bool told =
+        error == websocket::error::closed || connection.close_received;
     // The other side answers our Close with the same code; another one is
     // its own, and says more.
     if (connection.closing && (!told || reason.code == 1000)) {
@@ -273,6 +303,8 @@ class Client {
     if (error == websocket::error::message_too_big) {
       why =
           absl::StrCat("a message is longer than ", kMaxMessageBytes, " bytes");
+    } else if (connection.given_up) {
+      why = "the other side broke the WebSocket protocol";
     } else if (error != asio::error::eof) {
       absl::StrAppend(&why, " (", error.message(), ")");
     }
@@ -427,6 +459,7 @@ class Client {
   asio::signal_set signals_{io_, SIGINT, SIGTERM};
   asio::steady_timer linger_timer_{io_};
   asio::steady_timer retry_timer_{io_};
+  asio::steady_timer end_timer_{io_};
   std::shared_ptr<Connection> connecting_;
   std::shared_ptr<Connection> connection_;
   LineReader input_;
