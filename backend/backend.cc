@@ -16,6 +16,8 @@
 #include "backend/chat_service.h"
 #include "backend/echo_service.h"
 #include "backend/hello_service.h"
+#include "backend/library_service.h"
+#include "backend/lobby_service.h"
 #include "backend/message_service.h"
 #include "backend/packet_service.h"
 
@@ -25,7 +27,8 @@ namespace {
 // The services by the names that the health service knows them by.
 constexpr const char* kServiceNames[] = {
     "headgate.demo.v1.ChatService",  "headgate.demo.v1.EchoService",
-    "headgate.demo.v1.HelloService", "headgate.v1.MessageService",
+    "headgate.demo.v1.HelloService", "headgate.demo.v1.LibraryService",
+    "headgate.demo.v1.LobbyService", "headgate.v1.MessageService",
     "headgate.v1.PacketService",
 };
 
@@ -73,6 +76,8 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(
   backend->services_.push_back(MakeChatService());
   backend->services_.push_back(MakeEchoService());
   backend->services_.push_back(MakeHelloService());
+  backend->services_.push_back(MakeLibraryService());
+  backend->services_.push_back(MakeLobbyService());
   backend->services_.push_back(MakeMessageService());
   backend->services_.push_back(MakePacketService());
 

@@ -123,6 +123,9 @@ class StreamReactor : public grpc::ServerBidiReactor<In, Out> {
   // after this returned.
   virtual void OnMessage(In& message) = 0;
 
+  // For whoever else shall send to it. Only between Start and OnDone.
+  std::shared_ptr<StreamReactor> self() const { return self_; }
+
   // The stream takes no more messages from anybody. Comes exactly once, before
   // the stream is finished, on any thread, and never from within Enqueue.
   virtual void OnEnding() {}
