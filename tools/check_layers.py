@@ -12,10 +12,10 @@ import sys
 # In order. room -> the libraries it may include, by the prefix of the header.
 ROOMS = {
     "base": {"absl", "spdlog"},
-    "schema": {"absl", "google/protobuf", "headgate/v1"},
-    "codec": {"absl", "boost/json", "google/protobuf", "headgate/v1"},
+    "schema": {"absl", "google/api", "google/protobuf", "headgate/v1"},
+    "codec": {"absl", "boost/json", "google/api", "google/protobuf", "headgate/v1"},
     "route": {"absl"},
-    "config": {"absl"},
+    "config": {"absl", "google/protobuf", "headgate/config", "yaml-cpp"},
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection"},
     "session": {"absl"},
     "net": {"absl", "boost"},
@@ -23,7 +23,7 @@ ROOMS = {
 }
 # What of a room its followers may not see: the transports behind the interface.
 PRIVATE = {"gateway/upstream/grpc_upstream.h": {"upstream", "server"}}
-LIBRARIES = ("absl", "boost", "google/protobuf", "grpc", "grpcpp", "headgate/", "spdlog", "CLI", "nghttp2")
+LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "spdlog", "CLI", "nghttp2", "yaml-cpp")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)
 
 

@@ -1,5 +1,6 @@
 #include "cmd/headgate/demo.h"
 
+#include <cstdint>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -8,10 +9,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "backend/backend.h"
 #include "cmd/headgate/serve.h"
 #include "cmd/headgate/serve_flags.h"
-#include "gateway/base/log.h"
 
 namespace headgate {
 namespace {
@@ -23,12 +24,20 @@ constexpr char kFooter[] = R"(Paths:
   /packets                               packets: an echo, and rooms
   /echo                                  an echo of plain messages
   /chat                                  JSON to everyone who is connected
+  /game                                  several calls on one socket: type 1 is
+                                         LobbyService/Join, 2 Chat, 3 Score,
+                                         4 Replay
+  /v1/...                                google.api.http rules of LibraryService,
+                                         also over plain HTTP
 
 Example, in a second terminal:
   printf '{"greeting":"ann"}\n' | headgate dial --codec json --end \
     ws://127.0.0.1:8080/headgate.demo.v1.HelloService/BidiHello
 
-SIZE, DURATION, signals and exit status are those of "headgate serve".)";
+With --config the file's routes take the place of these paths, and the demo
+backend that of all its upstreams, without TLS and health checks.
+SIZE, DURATION, signals, flags with --config, and exit status are those of
+"headgate serve".)";
 
 const std::vector<std::string>& DemoRoutes() {
   static const auto& routes = *new std::vector<std::string>{
@@ -39,26 +48,64 @@ const std::vector<std::string>& DemoRoutes() {
   return routes;
 }
 
-int RunDemo(const ServeFlags& flags, const std::string& backend_address) {
-  SetLogLevel(flags.log_level);
-  absl::StatusOr<Settings> settings = SettingsFrom(flags, DemoRoutes());
-  if (!settings.ok()) {
-    std::cerr << "headgate: " << settings.status().message() << std::endl;
-    return 1;
+// The routes of the demo that --route has no words for.
+std::vector<Route> MoreDemoRoutes(const Route& base) {
+  Route game = base;
+  game.path = "/game";
+  game.codec = CodecKind::kPacket;
+  game.binary_codec = CodecKind::kPacket;
+  game.allowed_codecs = {CodecKind::kPacket};
+  std::uint32_t type = 0;
+  for (const char* method : {"Join", "Chat", "Score", "Replay"}) {
+    game.multiplex.methods[++type] =
+        absl::StrCat("/headgate.demo.v1.LobbyService/", method);
   }
+  Route library = base;
+  library.prefix = "/v1";
+  library.http_rules = true;
+  library.codec = CodecKind::kJson;
+  library.allowed_codecs = {CodecKind::kJson};
+  return {game, library};
+}
+
+// The settings, with the demo backend in place of every upstream.
+absl::StatusOr<Settings> DemoSettings(const ServeFlags& flags,
+                                      const std::string& backend) {
+  absl::StatusOr<Settings> settings = SettingsFrom(flags, DemoRoutes());
+  if (!settings.ok()) return settings;
+  if (flags.config.empty()) {
+    // Before the last one, which serves the methods' own paths.
+    for (Route& route : MoreDemoRoutes(settings->routes.back())) {
+      settings->routes.insert(settings->routes.end() - 1, std::move(route));
+    }
+  }
+  for (UpstreamSettings& upstream : settings->upstreams) {
+    upstream.target = backend;
+    upstream.tls.reset();
+    upstream.health_check.reset();
+  }
+  return settings;
+}
+
+int RunDemo(const ServeFlags& flags, const std::string& backend_address) {
   const absl::StatusOr<std::unique_ptr<Backend>> backend =
       Backend::Start({backend_address});
   if (!backend.ok()) {
-    std::cerr << "headgate: " << backend.status().message() << std::endl;
+    PrintFailure(backend.status());
     return 1;
   }
-  settings->upstream.target = (*backend)->address();
-  return RunGateway(*std::move(settings), [&backend] {
-    std::cout << "headgate: demo backend on " << (*backend)->address()
-              << "; routes /packets, /echo, /chat and "
-                 "/headgate.demo.v1.HelloService/SayHello, ..."
-              << std::endl;
-  });
+  const std::string address = (*backend)->address();
+  return RunGateway(
+      {[&] { return DemoSettings(flags, address); }, flags.config,
+       [&] {
+         std::cout << "headgate: demo backend on " << address;
+         if (flags.config.empty()) {
+           std::cout << "; routes /packets, /echo, /chat, /game, /v1 and "
+                        "/headgate.demo.v1.HelloService/"
+                        "SayHello, ...";
+         }
+         std::cout << std::endl;
+       }});
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #endif
 
 #include "cmd/headgate/backend.h"
+#include "cmd/headgate/check.h"
 #include "cmd/headgate/demo.h"
 #include "cmd/headgate/dial.h"
 #include "cmd/headgate/serve.h"
@@ -45,6 +46,7 @@ int main(int argc, char** argv) {
   headgate::AddDemo(app, run);
   headgate::AddBackend(app, run);
   headgate::AddDial(app, run);
+  headgate::AddCheck(app, run);
   // Now, for a command takes the footer that is there when it is added.
   app.footer(kFooter);
   try {

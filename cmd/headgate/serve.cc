@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "absl/strings/str_split.h"
 #include "cmd/headgate/serve_flags.h"
 #include "gateway/base/log.h"
 #include "gateway/server/server.h"
@@ -25,6 +26,14 @@ constexpr char kFooter[] =
 The upstream should have server reflection: without it every method counts as
 bidirectional, and JSON is not served. It need not be there at the start.
 
+With --config the file says what is served, and flags that are given win:
+  --listen    takes the place of the file's listeners; each is as the first one
+  --upstream  is the target of the file's upstream; it may have only one
+  --route     comes before the file's routes, and replaces one at its path
+  any other   holds for all listeners, routes, limits or timeouts of the file
+SIGHUP reads the file again, for what comes in from then on; a file with faults
+changes nothing. Both are told in the log.
+
 SIGTERM closes every session with 1001 and waits for them (--drain), SIGINT for
 a second at most; a second signal stops at once.
 Exit status: 0 after a drain, 1 when it cannot serve or was stopped by a second
@@ -36,12 +45,17 @@ Example:
 
 constexpr absl::Duration kInterruptDrain = absl::Seconds(1);
 
-// Drains the server on the first signal, stops it on the second.
+// Drains the server on the first signal to stop, stops it on the second;
+// reloads it on SIGHUP.
 class SignalHandler {
  public:
   SignalHandler(boost::asio::io_context& control, Server& server,
-                absl::Duration drain)
-      : signals_(control, SIGTERM, SIGINT), server_(server), drain_(drain) {
+                const GatewayRun& gateway, absl::Duration drain)
+      : signals_(control, SIGTERM, SIGINT),
+        server_(server),
+        gateway_(gateway),
+        drain_(drain) {
+    if (!gateway.config.empty()) signals_.add(SIGHUP);
     Wait();
   }
 
@@ -50,11 +64,42 @@ class SignalHandler {
  private:
   void Wait() {
     signals_.async_wait([this](boost::system::error_code error, int signal) {
-      if (!error) OnSignal(signal);
+      if (error) return;
+      if (signal == SIGHUP) {
+        OnReload();
+      } else {
+        OnStop(signal);
+      }
     });
   }
 
-  void OnSignal(int signal) {
+  void OnReload() {
+    Wait();
+    if (draining_) return;
+    const std::string& file = gateway_.config;
+    std::vector<std::string> needs_restart;
+    absl::StatusOr<Settings> settings = gateway_.settings();
+    absl::Status status = settings.status();
+    if (status.ok()) status = server_.Reload(*settings, &needs_restart);
+    if (!status.ok()) {
+      for (const absl::string_view line :
+           absl::StrSplit(status.message(), '\n')) {
+        Log(LogLevel::kError, "configuration not reloaded",
+            {{"file", file}, {"fault", std::string(line)}});
+      }
+      return;
+    }
+    drain_ = settings->timeouts.drain;
+    // Told whether or not it is still to be told from now on.
+    Log(LogLevel::kInfo, "configuration reloaded", {{"file", file}});
+    for (const std::string& setting : needs_restart) {
+      Log(LogLevel::kWarning, "a setting has changed that needs a restart",
+          {{"file", file}, {"setting", setting}});
+    }
+    SetLogLevel(settings->log_level);
+  }
+
+  void OnStop(int signal) {
     if (draining_) {
       Log(LogLevel::kWarning, "stopping at once, on a second signal");
       exit_status_ = 1;
@@ -73,27 +118,41 @@ class SignalHandler {
 
   boost::asio::signal_set signals_;
   Server& server_;
-  const absl::Duration drain_;
+  const GatewayRun& gateway_;
+  absl::Duration drain_;
   bool draining_ = false;
   int exit_status_ = 0;
 };
 
 }  // namespace
 
-int RunGateway(Settings settings, const std::function<void()>& on_serving) {
-  boost::asio::io_context control{1};
-  const absl::Duration drain = settings.timeouts.drain;
-  absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(std::move(settings), control);
-  if (!server.ok()) {
-    std::cerr << "headgate: " << server.status().message() << std::endl;
+void PrintFailure(const absl::Status& status) {
+  for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
+    std::cerr << "headgate: " << line << "\n";
+  }
+  std::cerr.flush();
+}
+
+int RunGateway(const GatewayRun& gateway) {
+  absl::StatusOr<Settings> settings = gateway.settings();
+  if (!settings.ok()) {
+    PrintFailure(settings.status());
     return 1;
   }
-  SignalHandler signals(control, **server, drain);
+  SetLogLevel(settings->log_level);
+  boost::asio::io_context control{1};
+  const absl::Duration drain = settings->timeouts.drain;
+  const absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(*std::move(settings), control);
+  if (!server.ok()) {
+    PrintFailure(server.status());
+    return 1;
+  }
+  SignalHandler signals(control, **server, gateway, drain);
   for (const std::string& address : (*server)->addresses()) {
     std::cout << "headgate: listening on ws://" << address << std::endl;
   }
-  on_serving();
+  gateway.on_serving();
   control.run();
   Log(LogLevel::kInfo, "stopped");
   return signals.exit_status();
@@ -104,24 +163,17 @@ void AddServe(CLI::App& app, std::function<int()>& run) {
       app.add_subcommand("serve", "The gateway: WebSockets in, gRPC calls out");
   command->footer(kFooter);
   const std::shared_ptr<ServeFlags> flags = AddServeFlags(*command);
-  const auto target = std::make_shared<std::string>(UpstreamSettings{}.target);
   command
-      ->add_option("--upstream", *target,
+      ->add_option("--upstream", flags->upstream,
                    "The gRPC server, a gRPC name: host:port, "
                    "dns:///host:port, unix:/path, ...")
       ->type_name("TARGET")
-      ->capture_default_str()
+      ->default_str(UpstreamSettings().target)
       ->group("Upstream");
-  command->callback([&run, flags, target] {
-    run = [flags, target] {
-      SetLogLevel(flags->log_level);
-      absl::StatusOr<Settings> settings = SettingsFrom(*flags, {});
-      if (!settings.ok()) {
-        std::cerr << "headgate: " << settings.status().message() << std::endl;
-        return 1;
-      }
-      settings->upstream.target = *target;
-      return RunGateway(*std::move(settings), [] {});
+  command->callback([&run, flags] {
+    run = [flags] {
+      return RunGateway(
+          {[flags] { return SettingsFrom(*flags, {}); }, flags->config, [] {}});
     };
   });
 }

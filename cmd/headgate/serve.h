@@ -2,9 +2,12 @@
 #define CMD_HEADGATE_SERVE_H_
 
 #include <functional>
+#include <string>
 
 #include <CLI/App.hpp>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "gateway/config/settings.h"
 
 namespace headgate {
@@ -13,10 +16,23 @@ namespace headgate {
 // set to what does the work and returns the exit status.
 void AddServe(CLI::App& app, std::function<int()>& run);
 
+struct GatewayRun {
+  // Asked at the start, and again at each reload.
+  std::function<absl::StatusOr<Settings>()> settings;
+  // The file that SIGHUP reloads; empty: SIGHUP ends the process, as of any
+  // that does not know it.
+  std::string config;
+  // Called when it listens.
+  std::function<void()> on_serving;
+};
+
 // Runs a gateway until it is told to stop, by SIGTERM (after a drain) or
-// SIGINT (after a short one); a second signal stops it at once. `on_serving` is
-// called when it listens. Returns the exit status.
-int RunGateway(Settings settings, const std::function<void()>& on_serving);
+// SIGINT (after a short one); a second signal stops it at once. Returns the
+// exit status; faults have gone to stderr.
+int RunGateway(const GatewayRun& gateway);
+
+// Writes a failure to stderr, "headgate: " before each of its lines.
+void PrintFailure(const absl::Status& status);
 
 }  // namespace headgate
 

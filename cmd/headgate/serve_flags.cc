@@ -1,362 +1,417 @@
 #include "cmd/headgate/serve_flags.h"
 
+#include <algorithm>
 #include <cstdint>
-#include <map>
+#include <optional>
 #include <utility>
 
-#include <CLI/CLI.hpp>
-
-#include "absl/strings/numbers.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "gateway/config/units.h"
+#include "absl/strings/strip.h"
+#include "gateway/base/log.h"
+#include "gateway/config/load.h"
 
 namespace headgate {
 namespace {
 
-// An option whose value is one of a few names.
-template <typename Enum>
-CLI::Option* AddChoice(CLI::App& command, const std::string& flag, Enum& value,
-                       const std::vector<std::pair<std::string, Enum>>& choices,
-                       const std::string& help) {
-  std::map<std::string, Enum> by_name(choices.begin(), choices.end());
-  std::string names;
-  std::string current;
-  for (const auto& [name, choice] : choices) {
-    absl::StrAppend(&names, names.empty() ? "" : "|", name);
-    if (choice == value) current = name;
-  }
-  return command
-      .add_option_function<std::string>(
-          flag,
-          [&value, by_name, flag, names](const std::string& name) {
-            const auto it = by_name.find(name);
-            if (it == by_name.end()) {
-              throw CLI::ValidationError(
-                  flag, absl::StrCat("must be ", names, ", is ", name));
-            }
-            value = it->second;
-          },
-          help)
-      ->type_name(names)
-      ->default_str(current);
+// Sets something in every route.
+template <typename T>
+SettingsFlags::Setter<T> OnRoutes(std::function<void(Route&, const T&)> set) {
+  return [set = std::move(set)](Settings& settings, const T& value) {
+    for (Route& route : settings.routes) set(route, value);
+  };
 }
 
-// As ParseSize reads it.
-std::string FormatSize(std::size_t bytes) {
-  constexpr std::size_t kKiB = 1024, kMiB = 1024 * 1024;
-  if (bytes % kMiB == 0) return absl::StrCat(bytes / kMiB, "MiB");
-  if (bytes % kKiB == 0) return absl::StrCat(bytes / kKiB, "KiB");
-  return absl::StrCat(bytes);
+// Sets a member of a part of every route.
+template <typename Part, typename T>
+SettingsFlags::Setter<T> OnRoutes(Part& (*part)(Route&), T Part::*member) {
+  return OnRoutes<T>([part, member](Route& route, const T& value) {
+    part(route).*member = value;
+  });
 }
 
-CLI::Option* AddSize(CLI::App& command, const std::string& flag,
-                     std::size_t& value, const std::string& help) {
-  return command
-      .add_option_function<std::string>(
-          flag,
-          [&value, flag](const std::string& text) {
-            const absl::StatusOr<std::size_t> size = ParseSize(text);
-            if (!size.ok()) {
-              throw CLI::ValidationError(flag,
-                                         std::string(size.status().message()));
-            }
-            value = *size;
-          },
-          help)
-      ->type_name("SIZE")
-      ->default_str(FormatSize(value));
+PacketOptions& PacketOf(Route& route) { return route.packet; }
+JsonCodecOptions& JsonCodecOf(Route& route) { return route.json; }
+JsonOptions& JsonOf(Route& route) { return route.json.json; }
+Route& RouteItself(Route& route) { return route; }
+
+template <typename T>
+SettingsFlags::Setter<T> OnLimits(T LimitSettings::*member) {
+  return [member](Settings& settings, const T& value) {
+    settings.limits.*member = value;
+  };
 }
 
-constexpr char kNoDuration[] = "none";
-
-CLI::Option* AddDuration(CLI::App& command, const std::string& flag,
-                         absl::Duration& value, const std::string& help) {
-  return command
-      .add_option_function<std::string>(
-          flag,
-          [&value, flag](const std::string& text) {
-            const absl::StatusOr<absl::Duration> duration =
-                text == kNoDuration ? absl::InfiniteDuration()
-                                    : ParseDuration(text);
-            if (!duration.ok()) {
-              throw CLI::ValidationError(
-                  flag, std::string(duration.status().message()));
-            }
-            value = *duration;
-          },
-          help)
-      ->type_name("DURATION")
-      ->default_str(value == absl::InfiniteDuration()
-                        ? kNoDuration
-                        : absl::FormatDuration(value));
-}
-
-void AddListenerFlags(CLI::App& command, ServeFlags& flags) {
+void AddListenerFlags(CLI::App& command, SettingsFlags& add,
+                      ServeFlags& flags) {
+  using Texts = std::vector<std::string>;
   command
       .add_option("--listen", flags.listen,
-                  "Where WebSockets come in, HOST:PORT; repeatable. Host * is "
+                  "Where clients come in, HOST:PORT; repeatable. Host * is "
                   "every address, port 0 a free one")
       ->allow_extra_args(false)
       ->type_name("ADDRESS")
-      ->capture_default_str()
+      ->default_str(ListenerSettings().address)
       ->group("Listener");
-  command
-      .add_option("--allow-origin", flags.listener.allowed_origins,
-                  "Origin whose scripts may connect besides the listener's "
-                  "own: https://example.com, https://*.example.com, null (a "
-                  "page from a file) or *; repeatable")
-      ->allow_extra_args(false)
+  const auto on_listeners = [](Texts ListenerSettings::*member) {
+    return [member](Settings& settings, const Texts& texts) {
+      for (ListenerSettings& listener : settings.listeners) {
+        listener.*member = texts;
+      }
+    };
+  };
+  add.List<std::string>("--allow-origin",
+                        on_listeners(&ListenerSettings::allowed_origins),
+                        "Origin whose scripts may connect besides the "
+                        "listener's own: https://example.com, "
+                        "https://*.example.com, null (a page from a file) or "
+                        "*; repeatable")
       ->type_name("ORIGIN")
       ->group("Listener");
-  command
-      .add_option("--trusted-proxy", flags.listener.trusted_proxies,
-                  "Network whose X-Forwarded-* headers are believed, such as "
-                  "10.0.0.0/8; repeatable")
-      ->allow_extra_args(false)
+  add.List<std::string>("--trusted-proxy",
+                        on_listeners(&ListenerSettings::trusted_proxies),
+                        "Network whose X-Forwarded-* headers are believed, "
+                        "such as 10.0.0.0/8; repeatable")
       ->type_name("NETWORK")
       ->group("Listener");
-  AddChoice<Refusals>(command, "--refusals", flags.listener.refusals,
-                      {{"http", Refusals::kHttp}, {"close", Refusals::kClose}},
-                      "How a refused handshake is told: by HTTP status, or by "
-                      "accepting and closing with 4000 + code, which a "
-                      "browser's script can read")
+  add.Choice<Refusals>(
+         "--refusals", {{"http", Refusals::kHttp}, {"close", Refusals::kClose}},
+         [](Settings& settings, Refusals refusals) {
+           for (ListenerSettings& listener : settings.listeners) {
+             listener.refusals = refusals;
+           }
+           for (Route& route : settings.routes) route.refusals = refusals;
+         },
+         "How a refused handshake is told: by HTTP status, or by accepting "
+         "and closing with 4000 + code, which a browser's script can read")
       ->group("Listener");
 }
 
-void AddRouteFlags(CLI::App& command, ServeFlags& flags) {
-  using CodecChoice = std::optional<CodecKind>;
-  Route& route = flags.route;
+void AddRouteFlags(CLI::App& command, SettingsFlags& add, ServeFlags& flags) {
+  const std::string group = "Routes";
   command
       .add_option("--route", flags.routes,
-                  "Serves a method at a path of its own; repeatable. "
-                  "/package.Service/Method is always served")
+                  "Serves a method at a path of its own; repeatable. Without a "
+                  "file /package.Service/Method is always served")
       ->allow_extra_args(false)
       ->type_name("PATH=package.Service/Method")
-      ->group("Routes");
-  AddChoice<CodecChoice>(command, "--codec", route.codec,
-                         {{"auto", std::nullopt},
-                          {"json", CodecKind::kJson},
-                          {"packet", CodecKind::kPacket},
-                          {"protobuf", CodecKind::kProtobuf},
-                          {"raw", CodecKind::kRaw}},
-                         "What clients speak that name no codec as their "
-                         "subprotocol; auto: as their first message is")
-      ->group("Routes");
-  command
-      .add_option("--token-cookie", route.token_cookie,
-                  "Cookie to take a bearer token from")
+      ->group(group);
+  using CodecChoice = std::optional<CodecKind>;
+  add.Choice<CodecChoice>(
+         "--codec",
+         {{"auto", std::nullopt},
+          {"json", CodecKind::kJson},
+          {"packet", CodecKind::kPacket},
+          {"protobuf", CodecKind::kProtobuf},
+          {"raw", CodecKind::kRaw}},
+         OnRoutes<CodecChoice>([](Route& route, const CodecChoice& codec) {
+           route.codec = codec;
+           SetCodecs(route);
+         }),
+         "What clients speak that name no codec as their subprotocol; auto: "
+         "as their first message is")
+      ->group(group);
+  add.Value<std::string>("--token-cookie",
+                         OnRoutes(RouteItself, &Route::token_cookie),
+                         "Cookie to take a bearer token from")
       ->type_name("NAME")
-      ->group("Routes");
-  command
-      .add_option("--token-query", route.token_query,
-                  "Query parameter to take a bearer token from; neither the "
-                  "backend nor the log sees it")
+      ->group(group);
+  add.Value<std::string>("--token-query",
+                         OnRoutes(RouteItself, &Route::token_query),
+                         "Query parameter to take a bearer token from; neither "
+                         "the backend nor the log sees it")
       ->type_name("NAME")
-      ->group("Routes");
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--forward-header",
-          [&route](const std::vector<std::string>& names) {
-            for (const std::string& name : names) {
-              route.forward_headers.push_back(absl::AsciiStrToLower(name));
-            }
-          },
-          "Request header that goes to the backend as metadata; repeatable")
-      ->allow_extra_args(false)
+      ->group(group);
+  using Texts = std::vector<std::string>;
+  add.List<std::string>(
+         "--forward-header",
+         OnRoutes<Texts>([](Route& route, const Texts& names) {
+           route.forward_headers.clear();
+           for (const std::string& name : names) {
+             route.forward_headers.push_back(absl::AsciiStrToLower(name));
+           }
+         }),
+         "Request header that goes to the backend as metadata; repeatable")
       ->type_name("NAME")
-      ->group("Routes");
-  AddDuration(command, "--deadline", route.deadline,
-              "The longest that a call may take")
-      ->group("Routes");
+      ->group(group);
+  add.Duration("--deadline", Route().deadline,
+               OnRoutes(RouteItself, &Route::deadline),
+               "The longest that a call may take")
+      ->group(group);
 }
 
-void AddJsonFlags(CLI::App& command, JsonCodecOptions& json) {
-  AddChoice<JsonOptions::FieldNames>(
-      command, "--json-field-names", json.json.field_names,
-      {{"json", JsonOptions::FieldNames::kJson},
-       {"proto", JsonOptions::FieldNames::kProto}},
-      "Names of fields in answers: lowerCamel, "
-      "or as the .proto file has them")
-      ->group("JSON");
-  AddChoice<JsonOptions::Unpopulated>(
-      command, "--json-unpopulated", json.json.unpopulated,
-      {{"omit", JsonOptions::Unpopulated::kOmit},
-       {"emit", JsonOptions::Unpopulated::kEmit}},
-      "Fields of answers that have their default value")
-      ->group("JSON");
-  AddChoice<JsonOptions::Enums>(command, "--json-enums", json.json.enums,
-                                {{"name", JsonOptions::Enums::kName},
-                                 {"number", JsonOptions::Enums::kNumber}},
-                                "Enum values in answers")
-      ->group("JSON");
-  AddChoice<JsonOptions::UnknownFields>(
-      command, "--json-unknown-fields", json.json.unknown_fields,
-      {{"reject", JsonOptions::UnknownFields::kReject},
-       {"ignore", JsonOptions::UnknownFields::kIgnore}},
-      "Fields of requests that the message does not have")
-      ->group("JSON");
-  AddChoice<JsonCodecOptions::Envelope>(
-      command, "--json-envelope", json.envelope,
-      {{"none", JsonCodecOptions::Envelope::kNone},
-       {"result", JsonCodecOptions::Envelope::kResult}},
-      "Bare answers, or {\"result\": ...} and {\"error\": ...} as grpc-gateway "
-      "writes them")
-      ->group("JSON");
-  AddChoice<JsonCodecOptions::ErrorShape>(
-      command, "--json-error-shape", json.error_shape,
-      {{"grpc-gateway-v2", JsonCodecOptions::ErrorShape::kGrpcGatewayV2},
-       {"grpc-gateway-v1", JsonCodecOptions::ErrorShape::kGrpcGatewayV1}},
-      "Form of the error that --json-envelope result sends")
-      ->group("JSON");
+void AddJsonFlags(SettingsFlags& add) {
+  const std::string group = "JSON";
+  add.Choice<JsonOptions::FieldNames>(
+         "--json-field-names",
+         {{"json", JsonOptions::FieldNames::kJson},
+          {"proto", JsonOptions::FieldNames::kProto}},
+         OnRoutes(JsonOf, &JsonOptions::field_names),
+         "Names of fields in answers: lowerCamel, or as the .proto file has "
+         "them")
+      ->group(group);
+  add.Choice<JsonOptions::Unpopulated>(
+         "--json-unpopulated",
+         {{"omit", JsonOptions::Unpopulated::kOmit},
+          {"emit", JsonOptions::Unpopulated::kEmit}},
+         OnRoutes(JsonOf, &JsonOptions::unpopulated),
+         "Fields of answers that have their default value")
+      ->group(group);
+  add.Choice<JsonOptions::Enums>("--json-enums",
+                                 {{"name", JsonOptions::Enums::kName},
+                                  {"number", JsonOptions::Enums::kNumber}},
+                                 OnRoutes(JsonOf, &JsonOptions::enums),
+                                 "Enum values in answers")
+      ->group(group);
+  add.Choice<JsonOptions::UnknownFields>(
+         "--json-unknown-fields",
+         {{"reject", JsonOptions::UnknownFields::kReject},
+          {"ignore", JsonOptions::UnknownFields::kIgnore}},
+         OnRoutes(JsonOf, &JsonOptions::unknown_fields),
+         "Fields of requests that the message does not have")
+      ->group(group);
+  add.Choice<JsonCodecOptions::Envelope>(
+         "--json-envelope",
+         {{"none", JsonCodecOptions::Envelope::kNone},
+          {"result", JsonCodecOptions::Envelope::kResult}},
+         OnRoutes(JsonCodecOf, &JsonCodecOptions::envelope),
+         "Bare answers, or {\"result\": ...} and {\"error\": ...} as "
+         "grpc-gateway writes them")
+      ->group(group);
+  add.Choice<JsonCodecOptions::ErrorShape>(
+         "--json-error-shape",
+         {{"grpc-gateway-v2", JsonCodecOptions::ErrorShape::kGrpcGatewayV2},
+          {"grpc-gateway-v1", JsonCodecOptions::ErrorShape::kGrpcGatewayV1}},
+         OnRoutes(JsonCodecOf, &JsonCodecOptions::error_shape),
+         "Form of the error that --json-envelope result sends")
+      ->group(group);
 }
 
-void AddPacketFlags(CLI::App& command, PacketOptions& packet) {
-  AddChoice<PacketOptions::Order>(
-      command, "--packet-order", packet.order,
-      {{"type-length-who", PacketOptions::Order::kTypeLengthWho},
-       {"type-who-length", PacketOptions::Order::kTypeWhoLength}},
-      "Order of the header's fields")
-      ->group("Packets");
-  AddChoice<PacketOptions::Endian>(command, "--packet-endian", packet.endian,
-                                   {{"big", PacketOptions::Endian::kBig},
-                                    {"little", PacketOptions::Endian::kLittle}},
-                                   "Byte order of the header")
-      ->group("Packets");
-  AddChoice<PacketOptions::LengthCounts>(
-      command, "--packet-length-counts", packet.length_counts,
-      {{"content", PacketOptions::LengthCounts::kContent},
-       {"packet", PacketOptions::LengthCounts::kPacket}},
-      "What the length counts: the content, or the header as well")
-      ->group("Packets");
-  AddSize(command, "--packet-max-bytes", packet.max_packet_bytes,
-          "The longest content of a packet")
-      ->group("Packets");
-  command
-      .add_option("--packet-container-types", packet.container_types,
-                  "Types, besides 0xFFFFFFFE, whose content is packets")
+void AddPacketFlags(SettingsFlags& add) {
+  const std::string group = "Packets";
+  const PacketOptions current;
+  add.Choice<PacketOptions::Order>(
+         "--packet-order",
+         {{"type-length-who", PacketOptions::Order::kTypeLengthWho},
+          {"type-who-length", PacketOptions::Order::kTypeWhoLength}},
+         OnRoutes(PacketOf, &PacketOptions::order),
+         "Order of the header's fields")
+      ->group(group);
+  add.Choice<PacketOptions::Endian>(
+         "--packet-endian",
+         {{"big", PacketOptions::Endian::kBig},
+          {"little", PacketOptions::Endian::kLittle}},
+         OnRoutes(PacketOf, &PacketOptions::endian), "Byte order of the header")
+      ->group(group);
+  add.Choice<PacketOptions::LengthCounts>(
+         "--packet-length-counts",
+         {{"content", PacketOptions::LengthCounts::kContent},
+          {"packet", PacketOptions::LengthCounts::kPacket}},
+         OnRoutes(PacketOf, &PacketOptions::length_counts),
+         "What the length counts: the content, or the header as well")
+      ->group(group);
+  add.Size("--packet-max-bytes", current.max_packet_bytes,
+           OnRoutes(PacketOf, &PacketOptions::max_packet_bytes),
+           "The longest content of a packet")
+      ->group(group);
+  add.List<std::uint32_t>("--packet-container-types",
+                          OnRoutes(PacketOf, &PacketOptions::container_types),
+                          "Types, besides 0xFFFFFFFE, whose content is packets")
       ->delimiter(',')
-      ->allow_extra_args(false)
       ->type_name("TYPE,...")
-      ->group("Packets");
-  command
-      .add_option("--packet-max-depth", packet.max_depth,
-                  "How deep packets may nest")
-      ->capture_default_str()
-      ->group("Packets");
-  AddChoice<PacketOptions::Coalesce>(command, "--packet-coalesce",
-                                     packet.coalesce,
-                                     {{"on", PacketOptions::Coalesce::kOn},
-                                      {"off", PacketOptions::Coalesce::kOff}},
-                                     "Under load, several answers in one "
-                                     "WebSocket message")
-      ->group("Packets");
+      ->group(group);
+  add.Value<int>("--packet-max-depth",
+                 OnRoutes(PacketOf, &PacketOptions::max_depth),
+                 "How deep packets may nest")
+      ->default_str(absl::StrCat(current.max_depth))
+      ->group(group);
+  add.Choice<PacketOptions::Coalesce>(
+         "--packet-coalesce",
+         {{"on", PacketOptions::Coalesce::kOn},
+          {"off", PacketOptions::Coalesce::kOff}},
+         OnRoutes(PacketOf, &PacketOptions::coalesce),
+         "Under load, several answers in one WebSocket message")
+      ->group(group);
 }
 
-void AddLimitFlags(CLI::App& command, ServeFlags& flags) {
+void AddLimitFlags(SettingsFlags& add) {
   const std::string group = "Limits";
-  command
-      .add_option("--max-sessions", flags.limits.max_sessions,
-                  "Sessions at a time; more are refused with 503")
-      ->capture_default_str()
+  const LimitSettings current;
+  add.Value<int>("--max-sessions", OnLimits(&LimitSettings::max_sessions),
+                 "Sessions at a time; more are refused with 503")
+      ->default_str(absl::StrCat(current.max_sessions))
       ->group(group);
-  AddSize(command, "--max-message-bytes", flags.route.max_message_bytes,
-          "The longest message from a client; a longer one: Close 1009")
+  add.Size("--max-message-bytes", Route().max_message_bytes,
+           OnRoutes<std::size_t>([](Route& route, std::size_t bytes) {
+             route.max_message_bytes = bytes;
+             route.json.max_message_bytes = bytes;
+           }),
+           "The longest message from a client; a longer one: Close 1009")
       ->group(group);
-  AddSize(command, "--max-answer-bytes", flags.limits.max_answer_bytes,
-          "The longest message from the backend; a longer one: "
-          "RESOURCE_EXHAUSTED")
+  add.Size("--max-answer-bytes", current.max_answer_bytes,
+           OnLimits(&LimitSettings::max_answer_bytes),
+           "The longest message from the backend; a longer one: "
+           "RESOURCE_EXHAUSTED")
       ->group(group);
-  AddSize(command, "--max-header-bytes", flags.limits.max_header_bytes,
-          "The longest head of a handshake; a longer one: 431")
+  add.Size("--max-header-bytes", current.max_header_bytes,
+           OnLimits(&LimitSettings::max_header_bytes),
+           "The longest head of a handshake; a longer one: 431")
       ->group(group);
-  AddSize(command, "--max-buffered-bytes", flags.limits.max_buffered_bytes,
-          "What may wait in a session each way before reading stops")
+  add.Size("--max-buffered-bytes", current.max_buffered_bytes,
+           OnLimits(&LimitSettings::max_buffered_bytes),
+           "What may wait in a session each way before reading stops")
       ->group(group);
 }
 
-void AddTimeoutFlags(CLI::App& command, TimeoutSettings& timeouts) {
-  const std::string group = "Timeouts";
-  AddDuration(command, "--handshake-timeout", timeouts.handshake,
-              "For a client to send its request; then 408")
-      ->group(group);
-  AddDuration(command, "--send-timeout", timeouts.send,
-              "For a client that takes nothing of its answers; then it is cut "
-              "off")
-      ->group(group);
-  AddDuration(command, "--stall-timeout", timeouts.stall,
-              "For a backend that takes nothing of what the client sent; then "
-              "RESOURCE_EXHAUSTED")
-      ->group(group);
-  AddDuration(command, "--close-timeout", timeouts.close,
-              "For a client to answer the Close frame; then it is cut off")
-      ->group(group);
-  AddDuration(command, "--drain", timeouts.drain,
-              "For sessions to end after SIGTERM; then they are cut off")
-      ->group(group);
-  AddDuration(command, "--reflection-timeout", timeouts.reflection,
-              "For the upstream to tell its descriptors; then sessions that "
-              "need them end with UNAVAILABLE")
-      ->group(group);
+void AddTimeoutFlags(SettingsFlags& add) {
+  const TimeoutSettings current;
+  const auto timeout = [&](const std::string& flag,
+                           absl::Duration TimeoutSettings::*member,
+                           const std::string& help) {
+    add.Duration(
+           flag, current.*member,
+           [member](Settings& settings, absl::Duration duration) {
+             settings.timeouts.*member = duration;
+           },
+           help)
+        ->group("Timeouts");
+  };
+  timeout("--handshake-timeout", &TimeoutSettings::handshake,
+          "For a client to send its request; then 408");
+  timeout("--send-timeout", &TimeoutSettings::send,
+          "For a client that takes nothing of its answers; then it is cut off");
+  timeout("--stall-timeout", &TimeoutSettings::stall,
+          "For a backend that takes nothing of what the client sent; then "
+          "RESOURCE_EXHAUSTED");
+  timeout("--close-timeout", &TimeoutSettings::close,
+          "For a client to answer the Close frame; then it is cut off");
+  timeout("--drain", &TimeoutSettings::drain,
+          "For sessions to end after SIGTERM; then they are cut off");
+  timeout("--keep-alive-timeout", &TimeoutSettings::keep_alive,
+          "For the next request on an HTTP connection that had one; then it is "
+          "closed");
+  timeout("--reflection-timeout", &TimeoutSettings::reflection,
+          "For the upstream to tell its descriptors; then sessions that need "
+          "them end with UNAVAILABLE");
+}
+
+// The route that --route asks for: what every route has, at a path of its own.
+absl::StatusOr<Route> ParseRoute(const std::string& text, const Route& base) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--route: must be PATH=package.Service/Method, is \"", text, "\""));
+  }
+  Route route = base;
+  route.path = text.substr(0, equals);
+  route.method =
+      absl::StrCat("/", absl::StripPrefix(text.substr(equals + 1), "/"));
+  SetCodecs(route);
+  return route;
+}
+
+// Puts the flags' routes before all others, and takes away what they replace.
+absl::Status AddRoutes(const std::vector<std::string>& texts, const Route& base,
+                       std::vector<Route>& routes) {
+  std::vector<Route> added;
+  for (const std::string& text : texts) {
+    absl::StatusOr<Route> route = ParseRoute(text, base);
+    if (!route.ok()) return route.status();
+    routes.erase(std::remove_if(routes.begin(), routes.end(),
+                                [&route](const Route& other) {
+                                  return other.path == route->path;
+                                }),
+                 routes.end());
+    added.push_back(*std::move(route));
+  }
+  routes.insert(routes.begin(), added.begin(), added.end());
+  return absl::OkStatus();
+}
+
+// What a route has that no file says anything of.
+Route BaseRoute(const Settings& settings) {
+  Route base;
+  base.refusals = settings.listeners[0].refusals;
+  // Of several upstreams there must be one of the usual name.
+  if (settings.upstreams.size() == 1) {
+    base.upstream = settings.upstreams[0].name;
+  }
+  return base;
 }
 
 }  // namespace
 
 std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command) {
   auto flags = std::make_shared<ServeFlags>();
-  AddListenerFlags(command, *flags);
-  AddRouteFlags(command, *flags);
-  AddJsonFlags(command, flags->route.json);
-  AddPacketFlags(command, flags->route.packet);
-  AddLimitFlags(command, *flags);
-  AddTimeoutFlags(command, flags->timeouts);
+  SettingsFlags add(command, flags->overrides);
   command
-      .add_option("--threads", flags->threads,
-                  "Worker threads; 0: as many as there are cores")
-      ->capture_default_str();
-  AddChoice<LogLevel>(command, "--log-level", flags->log_level,
-                      {{"debug", LogLevel::kDebug},
-                       {"info", LogLevel::kInfo},
-                       {"warning", LogLevel::kWarning},
-                       {"error", LogLevel::kError}},
-                      "What is logged, to stderr, as logfmt; info has a line "
-                      "for each session");
+      .add_option("--config", flags->config,
+                  "Configuration file (docs/configuration.md); \"headgate "
+                  "check FILE\" says what is in it. Flags that are given win "
+                  "over it")
+      ->type_name("FILE");
+  AddListenerFlags(command, add, *flags);
+  AddRouteFlags(command, add, *flags);
+  AddJsonFlags(add);
+  AddPacketFlags(add);
+  AddLimitFlags(add);
+  AddTimeoutFlags(add);
+  add.Value<int>(
+         "--threads",
+         [](Settings& settings, int threads) { settings.threads = threads; },
+         "Worker threads; 0: as many as there are cores")
+      ->default_str(absl::StrCat(Settings().threads));
+  add.Choice<LogLevel>(
+      "--log-level",
+      {{"info", LogLevel::kInfo},
+       {"debug", LogLevel::kDebug},
+       {"warning", LogLevel::kWarning},
+       {"error", LogLevel::kError}},
+      [](Settings& settings, LogLevel level) { settings.log_level = level; },
+      "What is logged, to stderr, as logfmt; info has a line for each "
+      "session");
   return flags;
 }
 
 absl::StatusOr<Settings> SettingsFrom(const ServeFlags& flags,
                                       const std::vector<std::string>& routes) {
-  Settings settings;
-  settings.listeners.clear();
-  for (const std::string& address : flags.listen) {
-    ListenerSettings& listener =
-        settings.listeners.emplace_back(flags.listener);
-    listener.address = address;
+  absl::StatusOr<Settings> settings = Settings();
+  std::vector<std::string> built_in = routes;
+  if (!flags.config.empty()) {
+    settings = LoadSettings(flags.config);
+    if (!settings.ok()) return settings;
+    built_in.clear();
   }
-  Route base = flags.route;
-  base.json.max_message_bytes = base.max_message_bytes;
-  base.refusals = flags.listener.refusals;
-
-  settings.routes.clear();
-  std::vector<std::string> all = flags.routes;
-  all.insert(all.end(), routes.begin(), routes.end());
-  for (const std::string& text : all) {
-    const std::size_t equals = text.find('=');
-    if (equals == std::string::npos) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "--route: must be PATH=package.Service/Method, is \"", text, "\""));
+  if (!flags.listen.empty()) {
+    const ListenerSettings first = settings->listeners[0];
+    settings->listeners.assign(flags.listen.size(), first);
+    for (std::size_t i = 0; i < flags.listen.size(); ++i) {
+      settings->listeners[i].address = flags.listen[i];
     }
-    Route& route = settings.routes.emplace_back(base);
-    route.path = text.substr(0, equals);
-    route.method =
-        absl::StrCat("/", absl::StripPrefix(text.substr(equals + 1), "/"));
-    SetCodecsFor(route.method, route);
   }
-  settings.routes.push_back(base);
-  settings.limits = flags.limits;
-  settings.timeouts = flags.timeouts;
-  settings.threads = flags.threads;
+  if (!flags.upstream.empty()) {
+    if (settings->upstreams.size() > 1) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--upstream: ", flags.config, " has ", settings->upstreams.size(),
+          " upstreams, so that it is not clear which one is meant"));
+    }
+    settings->upstreams[0].target = flags.upstream;
+  }
+
+  // A last route to hear what the flags say of every route.
+  settings->routes.push_back(BaseRoute(*settings));
+  for (const auto& override_ : flags.overrides) override_(*settings);
+  const Route base = settings->routes.back();
+  settings->routes.pop_back();
+  if (absl::Status added = AddRoutes(built_in, base, settings->routes);
+      !added.ok()) {
+    return added;
+  }
+  if (absl::Status added = AddRoutes(flags.routes, base, settings->routes);
+      !added.ok()) {
+    return added;
+  }
   return settings;
 }
 

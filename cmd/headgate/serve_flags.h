@@ -7,28 +7,28 @@
 
 #include <CLI/App.hpp>
 
-#include "gateway/base/log.h"
+#include "absl/status/statusor.h"
+#include "cmd/headgate/settings_flags.h"
 #include "gateway/config/settings.h"
 
 namespace headgate {
 
-// The flags that `serve` and `demo` share, and what they were set to.
+// What the flags that `serve` and `demo` share were set to.
 struct ServeFlags {
-  std::vector<std::string> listen = {"127.0.0.1:8080"};
+  std::string config;               // The file; empty: none.
+  std::vector<std::string> listen;  // Empty: as the settings have it.
   std::vector<std::string> routes;  // "PATH=package.Service/Method"
-  ListenerSettings listener;        // For each of `listen`.
-  Route route;                      // What every route starts from.
-  LimitSettings limits;
-  TimeoutSettings timeouts;
-  int threads = 0;
-  LogLevel log_level = LogLevel::kInfo;
+  std::string upstream;             // Empty: as the settings have it.
+  Overrides overrides;              // Everything else.
 };
 
 // Adds the flags, with their help, to `command`; they are set when it parses.
 std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command);
 
-// The settings that the flags ask for, all but the upstream. `routes` are those
-// the command brings itself, in the form of --route; the flags' come first.
+// The settings that the flags ask for: those of the file, or else the defaults,
+// with what the flags say on top. `routes` are those that the command brings
+// itself, in the form of --route; a file takes their place. May be asked again:
+// the file is read each time.
 absl::StatusOr<Settings> SettingsFrom(const ServeFlags& flags,
                                       const std::vector<std::string>& routes);
 

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "gateway/base/metadata.h"
 
 namespace headgate {
 
@@ -55,6 +56,9 @@ struct CallEnd {
   // A serialized google.rpc.Status (metadata "grpc-status-details-bin"), as
   // the backend sent it; empty when it sent none.
   std::string details;
+  // The backend's trailing metadata, when the call was started with
+  // MetadataDelivery::kDelivered. "grpc-..." keys are not among it.
+  Metadata trailers = {};
 };
 
 // How a session ends: the status told in-band, where the codec has a place for

@@ -29,6 +29,9 @@ enum class Opcode { kText, kBinary };
 struct WireMessage {
   Opcode opcode;
   std::string payload;
+  // Over plain HTTP: the media type of an answer that is not JSON, such as that
+  // of a google.api.HttpBody. Empty otherwise.
+  std::string media_type = {};
 };
 
 // What came out of the client's messages.

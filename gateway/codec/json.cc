@@ -2,10 +2,8 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "gateway/codec/json_failure.h"
-#include "gateway/codec/json_location.h"
 #include "gateway/codec/json_stream.h"
+#include "gateway/codec/json_text.h"
 
 namespace headgate {
 namespace {
@@ -33,21 +31,16 @@ class JsonCodec final : public Codec {
     if (half_close_) {
       half_close_ = false;
       if (!stream_.inside_text()) return HalfClose{};
-      return Fault(stream_.End(), "",
-                   absl::InvalidArgumentError(
-                       "the client ended its side inside a JSON text"));
+      return JsonFault(stream_.End(), "",
+                       absl::InvalidArgumentError(
+                           "the client ended its side inside a JSON text"));
     }
     const JsonStream::Event event = stream_.Next();
     if (const auto* text = std::get_if<JsonStream::Text>(&event)) {
       return Decode(text->json);
     }
     if (const auto* fault = std::get_if<JsonStream::Fault>(&event)) {
-      Ending ending = Fault(fault->position, "", fault->status);
-      // Too long is a matter of the WebSocket, all else of the call.
-      if (absl::IsResourceExhausted(fault->status)) {
-        ending.close = CloseCode::kMessageTooBig;
-      }
-      return ending;
+      return JsonFault(*fault);
     }
     return NeedInput{};
   }
@@ -56,24 +49,14 @@ class JsonCodec final : public Codec {
     absl::StatusOr<std::string> json =
         schema_->ProtoToJson(method_.output, message, options_.json);
     if (!json.ok()) return json.status();
-    if (options_.envelope == JsonCodecOptions::Envelope::kResult &&
-        !GivesOneAnswer(method_.kind)) {
-      return WireMessage{Opcode::kText,
-                         absl::StrCat("{\"result\":", *json, "}")};
-    }
-    return WireMessage{Opcode::kText, *std::move(json)};
+    return JsonAnswer(*std::move(json), method_, options_);
   }
 
   std::optional<WireMessage> EncodeEnd(const Ending& ending) override {
-    if (options_.envelope != JsonCodecOptions::Envelope::kResult ||
-        ending.end.status.ok()) {
+    if (options_.envelope == JsonCodecOptions::Envelope::kNone) {
       return std::nullopt;
     }
-    const std::string details = schema_->StatusDetailsToJson(
-        SerializeRpcStatus(ending.end), options_.json);
-    return WireMessage{Opcode::kText,
-                       JsonFailure(ending.end.status, details, method_.kind,
-                                   options_.error_shape)};
+    return JsonEnd(ending, *schema_, method_, options_);
   }
 
  private:
@@ -82,16 +65,7 @@ class JsonCodec final : public Codec {
     absl::StatusOr<std::string> message =
         schema_->JsonToProto(method_.input, json, options_.json, error);
     if (message.ok()) return RequestMessage{*std::move(message)};
-    const std::size_t offset = LocateJsonField(json, error.field);
-    return Fault(stream_.PositionOf(offset), error.field,
-                 absl::Status(message.status().code(), error.message));
-  }
-
-  static Ending Fault(const StreamPosition& position, absl::string_view field,
-                      const absl::Status& status) {
-    std::string place = ToString(position);
-    if (!field.empty()) absl::StrAppend(&place, ", field ", field);
-    return EndingOf(Annotate(status, place));
+    return JsonMismatch(stream_, json, error);
   }
 
   const JsonCodecOptions& options_;

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
+#include <variant>
 
 #include "gateway/codec/codec.h"
 #include "gateway/schema/schema.h"
@@ -31,6 +33,40 @@ struct JsonCodecOptions {
 std::unique_ptr<Codec> MakeJsonCodec(const JsonCodecOptions& options,
                                      std::shared_ptr<const Schema> schema,
                                      const Schema::Method& method);
+
+// One whole JSON text as a serialized message `type`; on failure how its call
+// ends, with the place of the fault in `json`.
+std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
+                                                 absl::string_view type,
+                                                 absl::string_view json,
+                                                 const JsonOptions& options);
+
+// Where the client's JSON comes from; it decides how a failure is told.
+enum class JsonWire {
+  kWebSocket,  // By the Close frame, and in-band as the envelope has it.
+  kHttp,       // Always in-band: there is nothing else.
+};
+
+// The same for a request whose path and query take part in it (google.api.http,
+// or a route's template):
+//   * body "*": each JSON text is a message; "field": each is the value of that
+//     field; "": there is no body, and the one message that path and query make
+//     comes out before anything was fed, the half-close right behind it.
+//   * The first message also has what path and query say. A half-close before
+//     any text, of a method that takes one request, is that message alone.
+//   * response_body: answers are that field's value.
+//   * google.api.HttpBody, as the message or as the body's field: over kHttp
+//     bytes go through as they are, `media_type` with them; of a method that
+//     takes one request all that comes before the half-close is its data,
+//     at most max_message_bytes; else each piece fed is one message's. An
+//     answer carries its own media_type and is not enveloped. Over kWebSocket
+//     it is JSON like any other message.
+// Fails with INVALID_ARGUMENT when a parameter does not fit its field, naming
+// it. `media_type` is the request's Content-Type; empty when it has none.
+absl::StatusOr<std::unique_ptr<Codec>> MakeBoundJsonCodec(
+    const JsonCodecOptions& options, JsonWire wire,
+    std::shared_ptr<const Schema> schema, const Schema::Method& method,
+    const RequestBinding& binding, absl::string_view media_type);
 
 }  // namespace headgate
 

@@ -88,11 +88,7 @@ class PacketReader {
   PacketReader(absl::string_view message, const PacketOptions& options)
       : message_(message), options_(options) {}
 
-  struct Packet {
-    PacketHeader header;
-    std::size_t content = 0;  // Offset in the message.
-    std::size_t end = 0;
-  };
+  using Packet = FramedPacket;
 
   // Reads and checks the packet at `offset`, what is nested in it excepted.
   // `end` is where the container ends, or the message; `depth` the packet's
@@ -100,35 +96,26 @@ class PacketReader {
   absl::StatusOr<Packet> ReadPacket(std::size_t offset, std::size_t end,
                                     int depth) const {
     if (depth > options_.max_depth) {
-      return Fault(offset, absl::StrCat("depth: nested deeper than max_depth (",
-                                        options_.max_depth, ")"));
+      return PacketFault(offset,
+                         absl::StrCat("depth: nested deeper than max_depth (",
+                                      options_.max_depth, ")"));
     }
-    const absl::StatusOr<PacketHeader> header =
-        ParsePacketHeader(message_.substr(offset, end - offset), options_);
-    if (!header.ok()) return Fault(offset, header.status().message());
-    if (header->content_bytes > options_.max_packet_bytes) {
-      return Fault(offset, absl::StrCat("length: ", header->content_bytes,
-                                        " is over max_packet_bytes (",
-                                        options_.max_packet_bytes, ")"));
-    }
-    const std::size_t content = offset + kPacketHeaderBytes;
-    if (header->content_bytes > end - content) {
-      return Fault(offset, absl::StrCat("length: ", header->content_bytes,
-                                        " bytes of content, but only ",
-                                        end - content, " are there"));
-    }
+    const absl::StatusOr<Packet> packet =
+        FindPacket(message_, offset, end, options_);
+    if (!packet.ok()) return packet.status();
+    const PacketHeader* const header = &packet->header;
     if (header->type == kEndPacket) {
       if (depth > 1) {
-        return Fault(offset, "type: an end packet inside a container");
+        return PacketFault(offset, "type: an end packet inside a container");
       }
       if (header->content_bytes != 0) {
-        return Fault(offset, "length: an end packet with content");
+        return PacketFault(offset, "length: an end packet with content");
       }
     } else if (header->content_bytes == 0 &&
                IsContainer(header->type, options_)) {
-      return Fault(offset, "length: an empty container");
+      return PacketFault(offset, "length: an empty container");
     }
-    return Packet{*header, content, content + header->content_bytes};
+    return packet;
   }
 
   // `packet`, which ReadPacket has found at depth 1, as a headgate.v1.Packet.
@@ -142,11 +129,6 @@ class PacketReader {
   }
 
  private:
-  static absl::Status Fault(std::size_t offset, absl::string_view what) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("packet at offset ", offset, ": ", what));
-  }
-
   static std::size_t PlainSize(const Packet& packet) {
     const std::size_t content = packet.header.content_bytes;
     return ScalarFieldsSize(packet.header) +
@@ -456,6 +438,31 @@ absl::StatusOr<PacketHeader> ParsePacketHeader(absl::string_view bytes,
   header.who = LoadU32(bytes.data() + layout.who, options.endian);
   header.content_bytes = length - counted;
   return header;
+}
+
+absl::Status PacketFault(std::size_t offset, absl::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("packet at offset ", offset, ": ", what));
+}
+
+absl::StatusOr<FramedPacket> FindPacket(absl::string_view message,
+                                        std::size_t offset, std::size_t end,
+                                        const PacketOptions& options) {
+  const absl::StatusOr<PacketHeader> header =
+      ParsePacketHeader(message.substr(offset, end - offset), options);
+  if (!header.ok()) return PacketFault(offset, header.status().message());
+  if (header->content_bytes > options.max_packet_bytes) {
+    return PacketFault(offset, absl::StrCat("length: ", header->content_bytes,
+                                            " is over max_packet_bytes (",
+                                            options.max_packet_bytes, ")"));
+  }
+  const std::size_t content = offset + kPacketHeaderBytes;
+  if (header->content_bytes > end - content) {
+    return PacketFault(offset, absl::StrCat("length: ", header->content_bytes,
+                                            " bytes of content, but only ",
+                                            end - content, " are there"));
+  }
+  return FramedPacket{*header, content, content + header->content_bytes};
 }
 
 std::unique_ptr<Codec> MakePacketCodec(const PacketOptions& options) {

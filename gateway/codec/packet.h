@@ -58,6 +58,24 @@ void AppendPacketHeader(const PacketHeader& header,
 absl::StatusOr<PacketHeader> ParsePacketHeader(absl::string_view bytes,
                                                const PacketOptions& options);
 
+// A packet within a message: its header, and where its content is.
+struct FramedPacket {
+  PacketHeader header;
+  std::size_t content = 0;  // Offset in the message.
+  std::size_t end = 0;
+};
+
+// The packet at `offset` of a message, whose container, or the message itself,
+// goes up to `end`. INVALID_ARGUMENT says what is wrong with its header or
+// length: "packet at offset 12: length: 70000 is over max_packet_bytes
+// (65536)".
+absl::StatusOr<FramedPacket> FindPacket(absl::string_view message,
+                                        std::size_t offset, std::size_t end,
+                                        const PacketOptions& options);
+
+// Such a fault of the packet at `offset`.
+absl::Status PacketFault(std::size_t offset, absl::string_view what);
+
 // Binary WebSocket messages of whole packets <-> serialized
 // headgate.v1.Packet messages. `options` must outlive the codec.
 std::unique_ptr<Codec> MakePacketCodec(const PacketOptions& options);

@@ -2,11 +2,13 @@
 #define GATEWAY_CONFIG_SETTINGS_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "gateway/base/log.h"
 #include "gateway/route/route.h"
 
 namespace headgate {
@@ -27,9 +29,60 @@ struct ListenerSettings {
   Refusals refusals = Refusals::kHttp;
 };
 
+// Where the descriptors of an upstream come from.
+struct DescriptorSettings {
+  bool reflection = true;
+  // Descriptor sets: files made by protoc --descriptor_set_out
+  // --include_imports. What they define wins over what reflection tells.
+  std::vector<std::string> files;
+  // Older descriptors are fetched anew, in the background, when they are used.
+  absl::Duration refresh = absl::Minutes(1);
+
+  bool operator==(const DescriptorSettings&) const = default;
+};
+
+// TLS towards an upstream. Files are PEM, read anew when they change.
+struct UpstreamTlsSettings {
+  std::string ca;           // Empty: the system's roots.
+  std::string certificate;  // The client's own, with `key`; empty: none.
+  std::string key;
+  // The name that the server's certificate must be for; empty: the upstream's
+  // authority, else the target's host.
+  std::string authority;
+
+  bool operator==(const UpstreamTlsSettings&) const = default;
+};
+
 struct UpstreamSettings {
+  enum class LoadBalancing { kRoundRobin, kPickFirst };
+  enum class Compression { kNone, kGzip };
+
+  std::string name = "default";
   // A gRPC name: "host:port", "dns:///host:port", "unix:/path", ...
   std::string target = "127.0.0.1:50051";
+  DescriptorSettings descriptors;
+  std::optional<UpstreamTlsSettings> tls;  // Absent: plaintext.
+  // The :authority of every call; empty: tls.authority, else the target's host
+  // and port.
+  std::string authority;
+  // The longest that a call may take; the shorter of this and the route's.
+  absl::Duration deadline = absl::InfiniteDuration();
+  LoadBalancing load_balancing = LoadBalancing::kRoundRobin;
+  // Of requests; answers are taken as they come, identity or gzip.
+  Compression compression = Compression::kNone;
+  // The most calls on one connection: no more than the server's
+  // MAX_CONCURRENT_STREAMS, above which calls would wait without a word.
+  int max_streams_per_channel = 100;
+  // A ping after this time without any data, and the connection is dead when no
+  // answer came within keepalive_timeout. Infinite: no pings. Servers end
+  // connections that ping more often than they allow, 5 min by default.
+  absl::Duration keepalive_interval = absl::InfiniteDuration();
+  absl::Duration keepalive_timeout = absl::Seconds(20);
+  // The service whose health (grpc.health.v1) decides which of the addresses
+  // get calls; "" is the server as a whole. Absent: no health checks.
+  std::optional<std::string> health_check;
+
+  bool operator==(const UpstreamSettings&) const = default;
 };
 
 struct LimitSettings {
@@ -51,22 +104,37 @@ struct TimeoutSettings {
   absl::Duration close = absl::Seconds(5);
   // From the signal to stop until the last session is cut off.
   absl::Duration drain = absl::Seconds(15);
+  // For the next request on a connection that had one; then it is closed.
+  absl::Duration keep_alive = absl::Seconds(60);
   // For the upstream's answer to a question for its descriptors.
   absl::Duration reflection = absl::Seconds(5);
 };
 
 struct Settings {
   std::vector<ListenerSettings> listeners = {ListenerSettings{}};
-  UpstreamSettings upstream;
+  std::vector<UpstreamSettings> upstreams = {UpstreamSettings{}};
   std::vector<Route> routes = {Route{}};
   LimitSettings limits;
   TimeoutSettings timeouts;
   int threads = 0;  // 0: as many as the machine has cores.
+  // The process's, not the server's: who starts it sets it.
+  LogLevel log_level = LogLevel::kInfo;
 };
 
 // All faults at once, a line each, named by their fields:
 // "limits.max_sessions: must be at least 1, is 0". OK when there are none.
+// Files that settings name are looked at, so that it may take a moment.
 absl::Status Validate(const Settings& settings);
+
+// Gives a route the codecs that the rest of it asks for: those of its method
+// (SetCodecsFor), packet alone for several calls on one socket, json alone
+// where path and query are part of the request; and what `codec` names is
+// allowed. Requires: `codec` is what was asked for, absent for what fits.
+void SetCodecs(Route& route);
+
+// Whether what stands in the path, or the query, becomes fields of the call's
+// first message.
+bool TakesPathAndQuery(const Route& route);
 
 }  // namespace headgate
 

@@ -1,9 +1,12 @@
 #include "gateway/config/units.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -40,6 +43,24 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
         "must be a duration such as 500ms, 30s or 5m, is \"", text, "\""));
   }
   return duration;
+}
+
+std::optional<std::uint32_t> ParseUint32(absl::string_view text) {
+  std::uint32_t number = 0;
+  if (absl::StartsWith(text, "0x")) {
+    const absl::string_view digits = text.substr(2);
+    if (!digits.empty() &&
+        std::all_of(digits.begin(), digits.end(), absl::ascii_isxdigit) &&
+        absl::SimpleHexAtoi(digits, &number)) {
+      return number;
+    }
+    return std::nullopt;
+  }
+  if (std::all_of(text.begin(), text.end(), absl::ascii_isdigit) &&
+      absl::SimpleAtoi(text, &number)) {
+    return number;
+  }
+  return std::nullopt;
 }
 
 }  // namespace headgate

@@ -1,6 +1,7 @@
 #ifndef GATEWAY_NET_CONNECTION_H_
 #define GATEWAY_NET_CONNECTION_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -12,6 +13,7 @@
 #include "gateway/config/settings.h"
 #include "gateway/net/handshake.h"
 #include "gateway/session/session.h"
+#include "gateway/upstream/schema_source.h"
 
 namespace headgate {
 
@@ -39,6 +41,17 @@ class Connection {
   virtual void Abort() = 0;
 };
 
+// What a connection needs to know of its settings.
+struct ConnectionSettings {
+  HandshakePolicy policy;
+  std::size_t max_header_bytes = 16 * 1024;
+  absl::Duration handshake_timeout = absl::Seconds(5);
+  absl::Duration send_timeout = absl::Seconds(30);
+  absl::Duration close_timeout = absl::Seconds(5);
+  // For the next request of a connection that had one.
+  absl::Duration keep_alive_timeout = absl::Seconds(60);
+};
+
 // Where connections live: a worker.
 class ConnectionHost {
  public:
@@ -51,6 +64,13 @@ class ConnectionHost {
   virtual Capacity Admit() = 0;
   virtual void Leave() = 0;
   virtual std::string NewSessionId() = 0;
+  // What the listener has by now; a reload changes it between two requests.
+  virtual std::shared_ptr<const ConnectionSettings> SettingsOf(
+      std::size_t listener) = 0;
+  // The google.api.http rules of the route's upstream; see SchemaSource::Get.
+  virtual std::unique_ptr<SchemaSource::Ticket> FindHttpRules(
+      const Route& route, SchemaSource::SnapshotCallback callback) = 0;
+  // Null when a reload has taken the route's upstream away meanwhile.
   virtual std::unique_ptr<Session> OpenSession(SessionRequest request,
                                                Transport& transport) = 0;
   virtual void SessionEnded(const Session& session) = 0;
@@ -62,18 +82,9 @@ class ConnectionHost {
   ~ConnectionHost() = default;
 };
 
-// What a connection needs to know of its settings; outlives it.
-struct ConnectionSettings {
-  HandshakePolicy policy;
-  std::size_t max_header_bytes = 16 * 1024;
-  absl::Duration handshake_timeout = absl::Seconds(5);
-  absl::Duration send_timeout = absl::Seconds(30);
-  absl::Duration close_timeout = absl::Seconds(5);
-};
-
-// Takes a fresh connection on: reads its request, and either refuses it or
-// makes it a session of `host`.
-void ServeConnection(TcpSocket socket, const ConnectionSettings& settings,
+// Takes a fresh connection of the listener on: reads its requests, and refuses
+// each or makes it a session of `host`. A WebSocket is its last one.
+void ServeConnection(TcpSocket socket, std::size_t listener,
                      ConnectionHost& host);
 
 }  // namespace headgate

@@ -1,55 +1,46 @@
 #include "gateway/net/handshake.h"
 
 #include <algorithm>
-#include <optional>
+#include <cstdint>
+#include <utility>
 
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <boost/url/authority_view.hpp>
-#include <boost/url/parse.hpp>
-#include <boost/url/url_view.hpp>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gateway/base/utf8.h"
 #include "gateway/net/credentials.h"
+#include "gateway/net/http_response.h"
 #include "gateway/net/origin.h"
 
 namespace headgate {
 namespace {
 
-constexpr absl::string_view kRetryAfterSeconds = "5";
+using Codecs = std::vector<CodecKind>;
 
 Refusal Refuse(int http_status, absl::StatusCode code,
                absl::string_view message) {
   Refusal refusal;
   refusal.http_status = http_status;
   refusal.status = absl::Status(code, message);
+  AddFieldsOfStatus(http_status, refusal.headers);
   return refusal;
 }
 
-// RFC 9112 section 3.2.
-bool IsHost(absl::string_view value) {
-  const auto host = boost::urls::parse_authority({value.data(), value.size()});
-  return host && !host->has_userinfo() && !host->encoded_host().empty();
+bool IsWebSocket(const HttpRequest& request) {
+  return boost::beast::websocket::is_upgrade(request);
 }
 
-// The target of a request: a path, or the whole address, which a server has to
-// take as well (RFC 9112 section 3.2.2).
-boost::urls::result<boost::urls::url_view> ParseTarget(
-    const HttpRequest& request) {
-  const boost::core::string_view target(request.target().data(),
-                                        request.target().size());
-  const auto path = boost::urls::parse_origin_form(target);
-  if (path) return path;
-  const auto address = boost::urls::parse_uri(target);
-  if (!address || !address->has_authority()) return path;
-  for (const char* scheme : {"http", "https", "ws", "wss"}) {
-    if (address->scheme() == scheme) return address;
-  }
-  return path;
+// RFC 9112 section 3.2; HTTP/1.0 knows no Host.
+std::optional<Refusal> CheckHost(const HttpRequest& request) {
+  const std::vector<absl::string_view> hosts = HeaderValues(request, "Host");
+  if (hosts.empty() && request.version() < 11) return std::nullopt;
+  if (hosts.size() == 1 && IsHost(hosts[0])) return std::nullopt;
+  return BadRequest("there must be one Host header, HOST or HOST:PORT");
 }
 
 // What is wrong with the request as a WebSocket handshake (RFC 6455 section
@@ -58,7 +49,7 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
   if (request.version() < 11) {
     return BadRequest("a WebSocket needs HTTP/1.1");
   }
-  if (!boost::beast::websocket::is_upgrade(request)) {
+  if (!IsWebSocket(request)) {
     Refusal refusal =
         Refuse(426, absl::StatusCode::kFailedPrecondition,
                "this address speaks WebSocket: send Connection: Upgrade and "
@@ -82,10 +73,7 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
       !absl::Base64Unescape(keys[0], &key) || key.size() != 16) {
     return BadRequest("Sec-WebSocket-Key must be the base64 of 16 bytes");
   }
-  const std::vector<absl::string_view> hosts = HeaderValues(request, "Host");
-  if (hosts.size() != 1 || !IsHost(hosts[0])) {
-    return BadRequest("there must be one Host header, HOST or HOST:PORT");
-  }
+  if (std::optional<Refusal> refusal = CheckHost(request)) return refusal;
   // Whoever stands between us and the client would take a body for HTTP's, and
   // we for WebSocket frames.
   if (request.count("Transfer-Encoding") > 0 ||
@@ -96,14 +84,23 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
   return std::nullopt;
 }
 
+// What the route lets a subprotocol choose.
+Codecs CodecsOf(const Route& route) {
+  if (!route.multiplex.methods.empty()) return {CodecKind::kPacket};
+  if (route.http_rules || !route.path_template.empty()) {
+    return {CodecKind::kJson};  // Path and query are part of the request.
+  }
+  return route.allowed_codecs;
+}
+
 // The entry of Sec-WebSocket-Protocol that the answer echoes: the codec's, else
-// "Bearer", never a token.
-std::string EchoedSubprotocol(const Subprotocols& offered, const Route* route,
+// "Bearer", never a token. `allowed`: null for any.
+std::string EchoedSubprotocol(const Subprotocols& offered,
+                              const Codecs* allowed,
                               std::optional<CodecKind>& codec) {
   for (const CodecKind kind : offered.codecs) {
-    if (route == nullptr ||
-        std::find(route->allowed_codecs.begin(), route->allowed_codecs.end(),
-                  kind) != route->allowed_codecs.end()) {
+    if (allowed == nullptr ||
+        std::find(allowed->begin(), allowed->end(), kind) != allowed->end()) {
       codec = kind;
       return std::string(SubprotocolOf(kind));
     }
@@ -111,114 +108,197 @@ std::string EchoedSubprotocol(const Subprotocols& offered, const Route* route,
   return offered.bearer_offered ? "Bearer" : "";
 }
 
-Refusal CodecNotAllowed(const Subprotocols& offered, const Route& route) {
+Refusal CodecNotAllowed(const Subprotocols& offered, const Codecs& allowed) {
   const auto name = [](std::string* out, CodecKind kind) {
     absl::StrAppend(out, CodecName(kind));
   };
-  return BadRequest(
-      absl::StrCat("codec ", absl::StrJoin(offered.codecs, ", ", name),
-                   " is not served here; it is one of ",
-                   absl::StrJoin(route.allowed_codecs, ", ", name)));
+  return BadRequest(absl::StrCat("codec ",
+                                 absl::StrJoin(offered.codecs, ", ", name),
+                                 " is not served here; it is one of ",
+                                 absl::StrJoin(allowed, ", ", name)));
 }
 
-// Everything of a handshake whose route is known.
-std::variant<Refusal, Admission> JudgeRouted(const HttpRequest& request,
-                                             const HandshakePolicy& policy,
-                                             const Peer& peer,
-                                             const Subprotocols& subprotocols,
-                                             const boost::urls::url_view& url,
-                                             Router::Match match) {
-  const Route& route = *match.route;
-  const std::vector<absl::string_view> origins =
-      HeaderValues(request, "Origin");
-  if (origins.size() > 1 ||
-      (origins.size() == 1 &&
-       !OriginAllowed(origins[0], HeaderValue(request, "Host"),
-                      policy.allowed_origins))) {
-    return Refuse(403, absl::StatusCode::kPermissionDenied,
-                  absl::StrCat("origin ", absl::StrJoin(origins, ", "),
-                               " is not allowed"));
-  }
+// `refusal` as it is told to what may be a WebSocket's client: by HTTP, or as
+// `how` says.
+Refusal Told(Refusal refusal, const HttpRequest& request, Refusals how) {
+  if (CheckUpgrade(request)) return refusal;
+  refusal.how = how;
+  // Also a codec that the route does not allow: a browser that offers names
+  // and gets none back fails the connection, and its script sees no reason.
+  std::optional<CodecKind> codec;
+  refusal.subprotocol =
+      EchoedSubprotocol(ParseSubprotocols(request), nullptr, codec);
+  return refusal;
+}
 
-  std::optional<std::string> query_token;
-  if (!route.token_query.empty()) {
-    for (const auto& parameter : url.params()) {
-      if (parameter.key == route.token_query) query_token = parameter.value;
+// The query as far as it is the call's business.
+std::vector<Parameter> QueryOf(const HttpTarget& target, const Route& route) {
+  std::vector<Parameter> query;
+  for (const Parameter& parameter : target.query) {
+    if (parameter.field.empty() && parameter.value.empty()) continue;  // "?&"
+    if (parameter.field == route.token_query ||
+        parameter.field == route.method_override) {
+      continue;
     }
+    query.push_back(parameter);
   }
-  absl::StatusOr<std::optional<std::string>> authorization =
-      FindAuthorization(request, subprotocols, route, query_token);
-  if (!authorization.ok()) {
-    Refusal refusal = Refuse(401, absl::StatusCode::kUnauthenticated,
-                             authorization.status().message());
-    refusal.headers = {{"WWW-Authenticate", "Bearer"}};
-    return refusal;
-  }
-  absl::StatusOr<Metadata> metadata =
-      MetadataFromHeaders(request, route, peer, policy.trusted_proxies);
-  if (!metadata.ok()) return BadRequest(metadata.status().message());
-  if (*authorization) {
-    metadata->emplace_back("authorization", **std::move(authorization));
-  }
-  const absl::StatusOr<absl::Duration> timeout = TimeoutFromHeaders(request);
-  if (!timeout.ok()) return BadRequest(timeout.status().message());
+  return query;
+}
 
-  Admission admission;
-  admission.subprotocol =
-      EchoedSubprotocol(subprotocols, &route, admission.session.codec);
-  if (!subprotocols.codecs.empty() && !admission.session.codec) {
-    return CodecNotAllowed(subprotocols, route);
+// The last value of the parameter; absent also when `name` is empty.
+std::optional<std::string> QueryValue(const HttpTarget& target,
+                                      absl::string_view name) {
+  std::optional<std::string> value;
+  if (name.empty()) return value;
+  for (const Parameter& parameter : target.query) {
+    if (parameter.field == name) value = parameter.value;
   }
-  admission.session.id = peer.session_id;
-  admission.session.peer = peer.address;
-  admission.session.method = std::move(match.method);
-  admission.session.metadata = *std::move(metadata);
-  admission.session.timeout = std::min(*timeout, route.deadline);
-  admission.session.route = std::move(match.route);
-  return admission;
+  return value;
+}
+
+absl::StatusOr<HttpRules::Match> FindRule(const HttpRequest& request,
+                                          const Located& located,
+                                          const HttpRules& rules) {
+  if (!located.is_websocket) {
+    const auto verb = request.method_string();
+    return rules.Find({verb.data(), verb.size()}, located.target.encoded_path);
+  }
+  const std::optional<std::string> verb =
+      QueryValue(located.target, located.match.route->method_override);
+  return rules.FindForWebSocket(located.target.encoded_path, verb.value_or(""));
+}
+
+Refusal RuleNotFound(const absl::Status& status, const Located& located,
+                     const HttpRules& rules) {
+  if (!absl::IsUnimplemented(status)) return NotFound(located.target.path);
+  std::vector<std::string> verbs = AllowedVerbs(rules, located.target);
+  Refusal refusal = Refuse(
+      405, absl::StatusCode::kUnimplemented,
+      absl::StrCat("the path takes ", absl::StrJoin(verbs, ", "), " only"));
+  refusal.headers.emplace_back("Allow", absl::StrJoin(verbs, ", "));
+  return refusal;
+}
+
+// Whether the body is known beforehand to be longer than the one request
+// message may be.
+bool IsTooLong(const HttpRequest& request, const Route& route,
+               const Destination& destination) {
+  std::uint64_t length = 0;
+  return destination.kind && TakesOneRequest(*destination.kind) &&
+         absl::SimpleAtoi(HeaderValue(request, "Content-Length"), &length) &&
+         length > route.max_message_bytes;
 }
 
 }  // namespace
 
-std::variant<Refusal, Admission> JudgeHandshake(const HttpRequest& request,
-                                                const HandshakePolicy& policy,
-                                                const Peer& peer,
-                                                Capacity capacity) {
-  const auto target = ParseTarget(request);
+std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
+                                             const HandshakePolicy& policy,
+                                             Capacity capacity) {
+  std::optional<HttpTarget> target = ParseTarget(request);
   if (!target) return BadRequest("the request's target is not a path");
-
-  const std::optional<Refusal> not_a_websocket = CheckUpgrade(request);
-  const Subprotocols subprotocols = ParseSubprotocols(request);
-  std::optional<Router::Match> match = policy.router->Find(target->path());
-  const std::shared_ptr<const Route> route = match ? match->route : nullptr;
-
-  std::variant<Refusal, Admission> result;
+  std::optional<Router::Match> match =
+      policy.router->Find(target->host, target->encoded_path);
+  const Refusals how = match ? match->route->refusals : policy.refusals;
   if (capacity != Capacity::kFree) {
-    Refusal refusal =
+    return Told(
         Refuse(503, absl::StatusCode::kUnavailable,
                capacity == Capacity::kFull ? "there are too many sessions"
-                                           : "the gateway is shutting down");
-    refusal.headers = {{"Retry-After", std::string(kRetryAfterSeconds)}};
-    result = std::move(refusal);
-  } else if (!match) {
-    result =
-        Refuse(404, absl::StatusCode::kNotFound,
-               absl::StrCat("nothing is served at ", ToUtf8(target->path())));
-  } else if (not_a_websocket) {
-    return *not_a_websocket;
+                                           : "the gateway is shutting down"),
+        request, how);
+  }
+  if (!match) return Told(NotFound(target->path), request, how);
+
+  const bool is_websocket = IsWebSocket(request) || !match->route->http_rules;
+  std::optional<Refusal> malformed =
+      is_websocket ? CheckUpgrade(request) : CheckHost(request);
+  if (malformed) return *std::move(malformed);
+  return Located{is_websocket, *std::move(target), *std::move(match)};
+}
+
+std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
+                                                   const Located& located,
+                                                   const HttpRules* rules) {
+  const Route& route = *located.match.route;
+  Destination destination;
+  if (rules == nullptr) {
+    destination.method = located.match.method;
+    if (!route.path_template.empty() && route.multiplex.methods.empty()) {
+      destination.binding.emplace();
+      destination.binding->variables = located.match.variables;
+    }
+    return destination;
+  }
+  absl::StatusOr<HttpRules::Match> match = FindRule(request, located, *rules);
+  if (!match.ok()) {
+    return Told(RuleNotFound(match.status(), located, *rules), request,
+                route.refusals);
+  }
+  destination.method = match->method->path;
+  destination.kind = match->method->kind;
+  destination.binding = RequestBinding{
+      std::move(match->variables), QueryOf(located.target, route),
+      match->rule->body, match->rule->response_body};
+  return destination;
+}
+
+std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
+                                              const HandshakePolicy& policy,
+                                              const Peer& peer,
+                                              const Located& located,
+                                              const Destination& destination) {
+  const Route& route = *located.match.route;
+  const auto refuse = [&](Refusal refusal) {
+    return Told(std::move(refusal), request, route.refusals);
+  };
+  if (std::optional<Refusal> refusal = CheckOrigin(request, policy)) {
+    return refuse(*std::move(refusal));
+  }
+  const Subprotocols subprotocols =
+      located.is_websocket ? ParseSubprotocols(request) : Subprotocols{};
+  absl::StatusOr<std::optional<std::string>> authorization =
+      FindAuthorization(request, subprotocols, route,
+                        QueryValue(located.target, route.token_query));
+  if (!authorization.ok()) {
+    return refuse(Refuse(401, absl::StatusCode::kUnauthenticated,
+                         authorization.status().message()));
+  }
+  absl::StatusOr<Metadata> metadata =
+      MetadataFromHeaders(request, route, peer, policy.trusted_proxies);
+  if (!metadata.ok()) return refuse(BadRequest(metadata.status().message()));
+  if (*authorization) {
+    metadata->emplace_back("authorization", **std::move(authorization));
+  }
+  const absl::StatusOr<absl::Duration> timeout = TimeoutFromHeaders(request);
+  if (!timeout.ok()) return refuse(BadRequest(timeout.status().message()));
+
+  Admission admission;
+  SessionRequest& session = admission.session;
+  if (located.is_websocket) {
+    const Codecs allowed = CodecsOf(route);
+    admission.subprotocol =
+        EchoedSubprotocol(subprotocols, &allowed, session.codec);
+    if (!subprotocols.codecs.empty() && !session.codec) {
+      return refuse(CodecNotAllowed(subprotocols, allowed));
+    }
   } else {
-    result = JudgeRouted(request, policy, peer, subprotocols, *target,
-                         *std::move(match));
+    if (IsTooLong(request, route, destination)) {
+      return Refuse(413, absl::StatusCode::kResourceExhausted,
+                    absl::StrCat("the body is longer than max_message_bytes (",
+                                 route.max_message_bytes, ")"));
+    }
+    session.wire = JsonWire::kHttp;
+    session.media_type = std::string(HeaderValue(request, "Content-Type"));
   }
-  if (auto* refusal = std::get_if<Refusal>(&result); refusal != nullptr) {
-    refusal->how = route != nullptr ? route->refusals : policy.refusals;
-    if (not_a_websocket) refusal->how = Refusals::kHttp;
-    // Also a codec that the route does not allow: a browser that offers names
-    // and gets none back fails the connection, and its script sees no reason.
-    std::optional<CodecKind> codec;
-    refusal->subprotocol = EchoedSubprotocol(subprotocols, nullptr, codec);
-  }
-  return result;
+  if (destination.binding) session.codec = CodecKind::kJson;
+  if (!route.multiplex.methods.empty()) session.codec = CodecKind::kPacket;
+  session.id = peer.session_id;
+  session.peer = peer.address;
+  session.method = destination.method;
+  session.binding = destination.binding;
+  session.metadata = *std::move(metadata);
+  session.timeout = std::min(*timeout, route.deadline);
+  session.route = located.match.route;
+  return admission;
 }
 
 Refusal HeadersTooLarge(std::size_t max_header_bytes) {
@@ -235,6 +315,40 @@ Refusal HandshakeTooSlow(absl::Duration timeout) {
 
 Refusal BadRequest(absl::string_view what) {
   return Refuse(400, absl::StatusCode::kInvalidArgument, what);
+}
+
+Refusal Unavailable(const absl::Status& status) {
+  return Refuse(HttpStatusFor(status.code()), status.code(), status.message());
+}
+
+std::optional<Refusal> CheckOrigin(const HttpRequest& request,
+                                   const HandshakePolicy& policy) {
+  const std::vector<absl::string_view> origins =
+      HeaderValues(request, "Origin");
+  if (origins.empty() ||
+      (origins.size() == 1 &&
+       OriginAllowed(origins[0], HeaderValue(request, "Host"),
+                     policy.allowed_origins))) {
+    return std::nullopt;
+  }
+  return Refuse(
+      403, absl::StatusCode::kPermissionDenied,
+      absl::StrCat("origin ", absl::StrJoin(origins, ", "), " is not allowed"));
+}
+
+Refusal NotFound(absl::string_view path) {
+  return Refuse(404, absl::StatusCode::kNotFound,
+                absl::StrCat("nothing is served at ", ToUtf8(path)));
+}
+
+std::vector<std::string> AllowedVerbs(const HttpRules& rules,
+                                      const HttpTarget& target) {
+  std::vector<std::string> verbs = rules.VerbsAt(target.encoded_path);
+  if (verbs.empty()) return verbs;
+  if (std::find(verbs.begin(), verbs.end(), "OPTIONS") == verbs.end()) {
+    verbs.emplace_back("OPTIONS");
+  }
+  return verbs;
 }
 
 std::string RefusalBody(const Refusal& refusal) {

@@ -1,23 +1,27 @@
 #ifndef GATEWAY_NET_HANDSHAKE_H_
 #define GATEWAY_NET_HANDSHAKE_H_
 
+#include <memory>
+#include <optional>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "gateway/config/address.h"
 #include "gateway/net/http.h"
+#include "gateway/net/http_target.h"
 #include "gateway/net/request_metadata.h"
+#include "gateway/route/http_rules.h"
 #include "gateway/route/route.h"
+#include "gateway/schema/schema.h"
 #include "gateway/session/session.h"
 
 namespace headgate {
 
 // What a listener judges a handshake by. Immutable while it serves.
 struct HandshakePolicy {
-  const Router* router = nullptr;  // Never null.
+  std::shared_ptr<const Router> router;  // Never null.
   std::vector<std::string> allowed_origins;
   std::vector<Network> trusted_proxies;
   Refusals refusals = Refusals::kHttp;  // Where no route was found.
@@ -25,34 +29,73 @@ struct HandshakePolicy {
 
 enum class Capacity { kFree, kFull, kDraining };
 
-// A handshake that does not become a session.
+// A request that does not become a session.
 struct Refusal {
   int http_status = 400;
   absl::Status status;
-  std::vector<std::pair<std::string, std::string>> headers;
+  HttpFields headers;
   // kClose only for a request that is a WebSocket's: it can be accepted and
   // closed again.
   Refusals how = Refusals::kHttp;
   std::string subprotocol;  // For kClose; empty: none.
 };
 
-// A handshake that does.
+// A request that does.
 struct Admission {
   SessionRequest session;
   std::string subprotocol;  // To be echoed; empty: none.
 };
 
-// Judges one request: RFC 6455 section 4.2, and the rules of docs/protocol.md.
-// Pure.
-std::variant<Refusal, Admission> JudgeHandshake(const HttpRequest& request,
-                                                const HandshakePolicy& policy,
-                                                const Peer& peer,
-                                                Capacity capacity);
+// A request is judged in steps, because the rules of an upstream may have to be
+// asked for between them: RFC 6455 section 4.2, RFC 9112, and the rules of
+// docs/protocol.md. All of them are pure.
+
+// The first step: the listener has a route for it.
+struct Located {
+  bool is_websocket = false;
+  HttpTarget target;
+  Router::Match match;
+};
+std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
+                                             const HandshakePolicy& policy,
+                                             Capacity capacity);
+
+// The second: what is called there.
+struct Destination {
+  std::string method;  // Empty: several.
+  // The kind of call; known where a rule has led to the method.
+  std::optional<MethodKind> kind;
+  std::optional<RequestBinding> binding;
+};
+// `rules`: those of the route's upstream; null unless the route has http_rules.
+std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
+                                                   const Located& located,
+                                                   const HttpRules* rules);
+
+// The last: who may call it, and how.
+std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
+                                              const HandshakePolicy& policy,
+                                              const Peer& peer,
+                                              const Located& located,
+                                              const Destination& destination);
 
 // Refusals of requests that could not be read to the end.
 Refusal HeadersTooLarge(std::size_t max_header_bytes);
 Refusal HandshakeTooSlow(absl::Duration timeout);
 Refusal BadRequest(absl::string_view what);
+// Of requests that what lies behind the gateway does not let be served.
+Refusal Unavailable(const absl::Status& status);
+// Of an Origin that is not among the allowed ones; absent when it is, or when
+// there is none.
+std::optional<Refusal> CheckOrigin(const HttpRequest& request,
+                                   const HandshakePolicy& policy);
+// Nothing is served at `path`.
+Refusal NotFound(absl::string_view path);
+
+// What the rules take at the target, and what the gateway answers itself;
+// empty: nothing is served there.
+std::vector<std::string> AllowedVerbs(const HttpRules& rules,
+                                      const HttpTarget& target);
 
 // The body of a refusal: {"code": 5, "message": "..."}.
 std::string RefusalBody(const Refusal& refusal);

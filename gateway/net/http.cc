@@ -1,5 +1,7 @@
 #include "gateway/net/http.h"
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
 
@@ -32,6 +34,14 @@ std::vector<absl::string_view> HeaderElements(const HttpRequest& request,
     }
   }
   return elements;
+}
+
+bool IsToken(absl::string_view text) {
+  static constexpr absl::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+           kMarks.find(c) != absl::string_view::npos;
+  });
 }
 
 std::string LowerName(absl::string_view name) {

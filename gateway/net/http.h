@@ -2,6 +2,7 @@
 #define GATEWAY_NET_HTTP_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/beast/http/empty_body.hpp>
@@ -12,6 +13,9 @@
 namespace headgate {
 
 using HttpRequest = boost::beast::http::request<boost::beast::http::empty_body>;
+
+// The header fields of an answer, in order.
+using HttpFields = std::vector<std::pair<std::string, std::string>>;
 
 // Views into `request`, in the order of its header lines.
 std::vector<absl::string_view> HeaderValues(const HttpRequest& request,
@@ -25,6 +29,10 @@ absl::string_view HeaderValue(const HttpRequest& request,
 // around them and without empty ones (RFC 9110 section 5.6.1).
 std::vector<absl::string_view> HeaderElements(const HttpRequest& request,
                                               absl::string_view name);
+
+// Whether `text` is a token (RFC 9110 section 5.6.2), such as the name of a
+// header or of a method.
+bool IsToken(absl::string_view text);
 
 // A header name as metadata has it: in lower case.
 std::string LowerName(absl::string_view name);

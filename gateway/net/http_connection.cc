@@ -1,201 +1,489 @@
-#include <array>
-#include <memory>
-#include <optional>
+#include "gateway/net/http_connection.h"
+
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/bind_handler.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/write.hpp>
 
-#include "gateway/net/connection.h"
-#include "gateway/net/ws_transport.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "gateway/net/cors.h"
+#include "gateway/net/http_response.h"
 
 namespace headgate {
 namespace {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = boost::beast::http;
 
-using Error = boost::beast::error_code;
+// What every answer says of the gateway.
+HttpFields CommonFields(absl::Time now) {
+  return {{"Server", "headgate"}, {"Date", HttpDate(now)}};
+}
 
-// The category of what is wrong with a request, as opposed to its connection.
-const boost::system::error_category& kHttpErrors =
-    Error(http::error::bad_method).category();
-
-// A connection until its request is answered: with a refusal, after which it
-// ends, or with 101, when a WsTransport takes the socket over.
-class HttpConnection final
-    : public Connection,
-      public std::enable_shared_from_this<HttpConnection> {
- public:
-  HttpConnection(TcpSocket socket, const ConnectionSettings& settings,
-                 ConnectionHost& host)
-      : socket_(std::move(socket)),
-        settings_(settings),
-        host_(host),
-        since_(host.now()),
-        buffer_(settings.max_header_bytes + 1) {
-    parser_.header_limit(static_cast<std::uint32_t>(settings.max_header_bytes));
+bool HasElement(const HttpRequest& request, absl::string_view header,
+                absl::string_view element) {
+  for (absl::string_view found : HeaderElements(request, header)) {
+    found = absl::StripAsciiWhitespace(found.substr(0, found.find(';')));
+    if (absl::EqualsIgnoreCase(found, element)) return true;
   }
+  return false;
+}
 
-  void Start() {
-    Error error;
-    const auto peer = socket_.remote_endpoint(error);
-    if (error) return Finish();  // Gone before it was served.
-    peer_.address = peer.address().to_string();
-    http::async_read_header(
-        socket_, buffer_, parser_,
-        beast::bind_front_handler(&HttpConnection::OnRead, shared_from_this()));
-  }
+bool ExpectsContinue(const HttpRequest& request) {
+  return request.version() >= 11 &&
+         HasElement(request, "Expect", "100-continue");
+}
 
-  void OnTick(absl::Time now) override {
-    if (state_ == State::kReading &&
-        now - since_ >= settings_.handshake_timeout) {
-      Refuse(HandshakeTooSlow(settings_.handshake_timeout));
-    } else if (state_ == State::kRefusing &&
-               now - since_ >= settings_.close_timeout) {
-      Finish();
-    }
-  }
-
-  // A request that is still on its way will be answered with 503; there is no
-  // reason to wait for one that may never come.
-  void Drain() override {
-    if (state_ == State::kReading && buffer_.size() == 0) Finish();
-  }
-  void Abort() override { Finish(); }
-
- private:
-  enum class State { kReading, kRefusing, kFinished };
-
-  void OnRead(Error error, std::size_t bytes) {
-    if (state_ != State::kReading) return;
-    if (bytes > settings_.max_header_bytes ||
-        error == http::error::header_limit ||
-        error == http::error::buffer_overflow) {
-      return Refuse(HeadersTooLarge(settings_.max_header_bytes));
-    }
-    if (error && (error.category() != kHttpErrors ||
-                  error == http::error::end_of_stream ||
-                  error == http::error::partial_message)) {
-      return Finish();  // The client is gone.
-    }
-    if (error) {
-      return Refuse(BadRequest("not an HTTP/1.1 request: " + error.message()));
-    }
-    Judge();
-  }
-
-  void Judge() {
-    const HttpRequest& request = parser_.get();
-    peer_.session_id = host_.NewSessionId();
-    const Capacity capacity = host_.Admit();
-    std::variant<Refusal, Admission> judgement =
-        JudgeHandshake(request, settings_.policy, peer_, capacity);
-    if (std::holds_alternative<Admission>(judgement) && buffer_.size() > 0) {
-      // RFC 6455 section 4.1: the client waits for the answer.
-      judgement = BadRequest("data before the handshake was answered");
-    }
-    auto* refusal = std::get_if<Refusal>(&judgement);
-    if (refusal == nullptr) {
-      return Upgrade()->Accept(request,
-                               std::get<Admission>(std::move(judgement)));
-    }
-    if (capacity == Capacity::kFree) host_.Leave();
-    if (refusal->how == Refusals::kHttp || buffer_.size() > 0) {
-      return Refuse(*std::move(refusal));
-    }
-    host_.HandshakeRefused(*refusal, peer_.address);
-    Upgrade()->AcceptAndClose(request, *refusal);
-  }
-
-  // Hands the socket over and leaves the host.
-  std::shared_ptr<WsTransport> Upgrade() {
-    state_ = State::kFinished;
-    auto transport =
-        std::make_shared<WsTransport>(std::move(socket_), settings_, host_);
-    host_.Add(transport);
-    host_.Remove(*this);
-    return transport;
-  }
-
-  void Refuse(const Refusal& refusal) {
-    host_.HandshakeRefused(refusal, peer_.address);
-    state_ = State::kRefusing;
-    since_ = host_.now();
-    response_.version(11);
-    response_.result(static_cast<unsigned>(refusal.http_status));
-    for (const auto& [name, value] : refusal.headers) {
-      response_.insert(name, value);
-    }
-    response_.set(http::field::server, "headgate");
-    response_.set(http::field::content_type, "application/json");
-    response_.body() = RefusalBody(refusal);
-    response_.prepare_payload();
-    response_.keep_alive(false);
-    if (refusal.http_status == 426) {
-      response_.set(http::field::connection, "close, Upgrade");
-    }
-    if (parser_.get().method() == http::verb::head) response_.body().clear();
-    http::async_write(socket_, response_,
-                      [self = shared_from_this()](Error error, std::size_t) {
-                        self->OnRefused(error);
-                      });
-  }
-
-  // Closing at once would reset the connection when the client is still
-  // sending, and take the answer from it before it is read.
-  void OnRefused(Error error) {
-    if (state_ == State::kFinished) return;
-    if (error) return Finish();
-    Error ignored;
-    socket_.shutdown(TcpSocket::shutdown_send, ignored);
-    Discard();
-  }
-
-  void Discard() {
-    socket_.async_read_some(
-        asio::buffer(discarded_),
-        [self = shared_from_this()](Error error, std::size_t) {
-          if (self->state_ == State::kFinished) return;
-          if (error) return self->Finish();
-          self->Discard();
-        });
-  }
-
-  void Finish() {
-    if (state_ == State::kFinished) return;
-    state_ = State::kFinished;
-    Error ignored;
-    socket_.close(ignored);
-    host_.Remove(*this);
-  }
-
-  TcpSocket socket_;
-  const ConnectionSettings& settings_;
-  ConnectionHost& host_;
-  Peer peer_;
-  State state_ = State::kReading;
-  absl::Time since_;  // The state's beginning.
-  beast::flat_buffer buffer_;
-  http::request_parser<http::empty_body> parser_;
-  http::response<http::string_body> response_;
-  std::array<char, 512> discarded_;
-};
+void Append(HttpFields more, HttpFields& fields) {
+  std::move(more.begin(), more.end(), std::back_inserter(fields));
+}
 
 }  // namespace
 
-void ServeConnection(TcpSocket socket, const ConnectionSettings& settings,
+HttpConnection::HttpConnection(TcpSocket socket, std::size_t listener,
+                               ConnectionHost& host)
+    : wire_(std::move(socket)),
+      listener_(listener),
+      host_(host),
+      settings_(host.SettingsOf(listener)) {}
+
+void HttpConnection::Start() {
+  Error error;
+  const auto peer = wire_.socket()->remote_endpoint(error);
+  // Gone before it was served.
+  if (error) return Finish(TransportEnd::Cause::kLost);
+  peer_.address = peer.address().to_string();
+  BeginRequest();
+}
+
+// --- Reading and writing ---
+
+void HttpConnection::Receive() {
+  // While a request is at work, what its client sends behind it is kept, but
+  // no more than one head may be long.
+  const bool full = received_.size() > settings_->max_header_bytes;
+  if (reading_ || (full && state_ != State::kLingering)) return;
+  reading_ = true;
+  wire_.async_read_some(
+      asio::buffer(incoming_),
+      beast::bind_front_handler(&HttpConnection::OnRead, shared_from_this()));
+}
+
+void HttpConnection::OnRead(Error error, std::size_t bytes) {
+  reading_ = false;
+  if (state_ == State::kFinished) return;
+  if (state_ == State::kUpgrading &&
+      (!error || error == asio::error::operation_aborted)) {
+    received_.append(incoming_.data(), bytes);
+    return Upgrade(*std::exchange(judgement_, std::nullopt));
+  }
+  if (error) return OnReadFailed();
+  switch (state_) {
+    case State::kHead:
+      // From here on it is a request that is slow.
+      if (received_.empty() && !first_request_) since_ = host_.now();
+      received_.append(incoming_.data(), bytes);
+      return ReadHead();
+    case State::kExchange:
+      received_.append(incoming_.data(), bytes);
+      return exchange_->OnReceived();
+    case State::kFinding:
+    case State::kAnswering:
+      received_.append(incoming_.data(), bytes);
+      return Receive();
+    case State::kLingering:
+      return Receive();
+    case State::kUpgrading:
+    case State::kFinished:
+      return;
+  }
+}
+
+void HttpConnection::OnReadFailed() {
+  // An answer on its way may still get through to who has only stopped
+  // sending; if not, the write will say so.
+  if (state_ == State::kAnswering) return;
+  if (state_ == State::kExchange && exchange_->is_ending()) return;
+  Finish(TransportEnd::Cause::kLost);
+}
+
+void HttpConnection::Send(std::string head, std::string content,
+                          std::string tail) {
+  writing_ = true;
+  send_stalled_since_.reset();
+  outgoing_ = {std::move(head), std::move(content), std::move(tail)};
+  const std::array<asio::const_buffer, 3> buffers = {
+      asio::buffer(outgoing_[0]), asio::buffer(outgoing_[1]),
+      asio::buffer(outgoing_[2])};
+  asio::async_write(wire_, buffers,
+                    [self = shared_from_this()](Error error, std::size_t) {
+                      self->OnWritten(error);
+                    });
+}
+
+void HttpConnection::OnWritten(Error error) {
+  writing_ = false;
+  if (state_ == State::kFinished) return;
+  if (error) return Finish(TransportEnd::Cause::kLost);
+  if (state_ == State::kExchange) return exchange_->OnSent();
+  if (state_ != State::kAnswering) return;
+  if (!reusable_) return Linger();
+  BeginRequest();
+}
+
+void HttpConnection::Post(std::function<void()> act) {
+  asio::post(
+      wire_.get_executor(),
+      [self = shared_from_this(), exchange = exchanges_, act = std::move(act)] {
+        if (self->exchange_ && self->exchanges_ == exchange) act();
+      });
+}
+
+// --- From the head to what is done about it ---
+
+void HttpConnection::BeginRequest() {
+  settings_ = host_.SettingsOf(listener_);
+  state_ = State::kHead;
+  since_ = host_.now();
+  located_.reset();
+  head_.emplace(settings_->max_header_bytes);
+  if (received_.empty()) received_.shrink_to_fit();
+  ReadHead();
+}
+
+void HttpConnection::ReadHead() {
+  // Empty lines before a request are not its fault (RFC 9112 section 2.2).
+  if (head_->bytes() == 0) {
+    received_.erase(
+        0, std::min(received_.find_first_not_of("\r\n"), received_.size()));
+  }
+  if (received_.empty()) {
+    if (draining_) return Finish(TransportEnd::Cause::kClosedByGateway);
+    return Receive();
+  }
+  switch (head_->Parse(received_)) {
+    case RequestHead::Result::kNeedMore:
+      return Receive();
+    case RequestHead::Result::kTooLong:
+      return Refuse(HeadersTooLarge(settings_->max_header_bytes));
+    case RequestHead::Result::kMalformed:
+      return Refuse(BadRequest(
+          absl::StrCat("not an HTTP/1.1 request: ", head_->error())));
+    case RequestHead::Result::kDone:
+      received_.erase(0, head_->bytes());
+      return OnHead();
+  }
+}
+
+void HttpConnection::OnHead() {
+  first_request_ = false;
+  settings_ = host_.SettingsOf(listener_);
+  peer_.session_id = host_.NewSessionId();
+  const Capacity capacity = host_.Admit();
+  admitted_ = capacity == Capacity::kFree;
+  std::variant<Refusal, Located> located =
+      LocateRequest(head_->request(), settings_->policy, capacity);
+  if (auto* refusal = std::get_if<Refusal>(&located)) {
+    if (refusal->how == Refusals::kClose) return Upgrade(*std::move(refusal));
+    return Refuse(*refusal);
+  }
+  located_ = std::get<Located>(std::move(located));
+  if (!located_->match.route->http_rules) return Judge(nullptr);
+  FindRules();
+}
+
+void HttpConnection::FindRules() {
+  state_ = State::kFinding;
+  std::unique_ptr<SchemaSource::Ticket> ticket = host_.FindHttpRules(
+      *located_->match.route,
+      [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
+        OnRules(snapshot);
+      });
+  if (state_ != State::kFinding) return;
+  ticket_ = std::move(ticket);
+  Receive();  // To see the client leave.
+}
+
+void HttpConnection::OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot) {
+  const auto self = shared_from_this();
+  // What it owns may be what is calling.
+  const std::unique_ptr<SchemaSource::Ticket> ticket = std::move(ticket_);
+  if (!snapshot.ok()) return Refuse(Unavailable(snapshot.status()));
+  const HttpRules& rules = *snapshot->http_rules;
+  if (!located_->is_websocket && AnswerOptions(rules)) return;
+  Judge(&rules);
+}
+
+bool HttpConnection::AnswerOptions(const HttpRules& rules) {
+  const HttpRequest& request = head_->request();
+  const std::string& path = located_->target.encoded_path;
+  if (request.method() != beast::http::verb::options) return false;
+  const bool is_preflight = IsPreflight(request);
+  if (!is_preflight && rules.Find("OPTIONS", path).ok()) return false;
+  const std::vector<std::string> verbs = AllowedVerbs(rules, located_->target);
+  if (verbs.empty()) {
+    Refuse(NotFound(located_->target.path));
+  } else if (const auto refusal = CheckOrigin(request, settings_->policy)) {
+    Refuse(*refusal);
+  } else {
+    Leave();
+    const std::vector<std::string>& origins = settings_->policy.allowed_origins;
+    HttpFields fields = is_preflight
+                            ? PreflightFields(request, origins, verbs)
+                            : HttpFields{{"Allow", absl::StrJoin(verbs, ", ")}};
+    if (!is_preflight) Append(CorsFields(request, origins), fields);
+    Answer(204, std::move(fields), "", true);
+  }
+  return true;
+}
+
+void HttpConnection::Judge(const HttpRules* rules) {
+  const HttpRequest& request = head_->request();
+  std::variant<Refusal, Destination> found =
+      FindDestination(request, *located_, rules);
+  Judgement judgement;
+  if (auto* refusal = std::get_if<Refusal>(&found)) {
+    judgement = *std::move(refusal);
+  } else {
+    judgement = JudgeSession(request, settings_->policy, peer_, *located_,
+                             std::get<Destination>(found));
+  }
+  if (located_->is_websocket) return Upgrade(std::move(judgement));
+  if (auto* refusal = std::get_if<Refusal>(&judgement)) return Refuse(*refusal);
+  StartExchange(std::get<Admission>(std::move(judgement)),
+                *std::get<Destination>(found).kind);
+}
+
+// --- WebSockets ---
+
+void HttpConnection::Upgrade(Judgement judgement) {
+  auto* refusal = std::get_if<Refusal>(&judgement);
+  const bool is_by_http = refusal && refusal->how == Refusals::kHttp;
+  if (reading_ && !is_by_http) {
+    state_ = State::kUpgrading;
+    judgement_ = std::move(judgement);
+    wire_.socket()->cancel();
+    return;
+  }
+  if (!refusal && !received_.empty()) {
+    // RFC 6455 section 4.1: the client waits for the answer.
+    return Refuse(BadRequest("data before the handshake was answered"));
+  }
+  if (refusal && (is_by_http || !received_.empty())) return Refuse(*refusal);
+
+  state_ = State::kFinished;
+  if (refusal) {
+    Leave();
+    host_.HandshakeRefused(*refusal, peer_.address);
+  }
+  auto transport = std::make_shared<WsTransport>(std::move(*wire_.socket()),
+                                                 settings_, host_);
+  host_.Add(transport);
+  if (refusal) {
+    transport->AcceptAndClose(head_->request(), *refusal);
+  } else {
+    transport->Accept(head_->request(),
+                      std::get<Admission>(std::move(judgement)));
+    if (draining_) transport->Drain();
+  }
+  host_.Remove(*this);
+}
+
+// --- Plain HTTP ---
+
+void HttpConnection::StartExchange(Admission admission, MethodKind kind) {
+  const HttpRequest& request = head_->request();
+  const Route& route = *admission.session.route;
+  HttpTransport::Options options;
+  options.kind = kind;
+  options.error_shape = route.json.error_shape;
+  options.max_message_bytes = route.max_message_bytes;
+  options.body_timeout = settings_->send_timeout;
+  options.is_head = request.method() == beast::http::verb::head;
+  options.is_http_1_0 = request.version() < 11;
+  options.keep_alive = head_->keep_alive() && !draining_;
+  options.expects_continue = ExpectsContinue(request);
+  options.wants_trailers = HasElement(request, "TE", "trailers");
+  options.wants_events = !GivesOneAnswer(kind) &&
+                         HasElement(request, "Accept", "text/event-stream");
+  options.is_cross_origin = !HeaderValue(request, "Origin").empty();
+  options.fields = CommonFields(host_.now());
+  for (const auto& [key, value] : admission.session.metadata) {
+    if (key == "x-request-id")
+      options.fields.emplace_back("X-Request-Id", value);
+  }
+  Append(CorsFields(request, settings_->policy.allowed_origins),
+         options.fields);
+
+  ++exchanges_;
+  HttpLink& link = *this;
+  exchange_ =
+      std::make_unique<HttpTransport>(std::move(options), head_->body(), link);
+  std::unique_ptr<Session> session =
+      host_.OpenSession(std::move(admission.session), *exchange_);
+  if (session == nullptr) {
+    exchange_.reset();
+    return Refuse(
+        Unavailable(absl::UnavailableError("the configuration has changed")));
+  }
+  state_ = State::kExchange;
+  exchange_->Start(std::move(session), host_.now());
+}
+
+void HttpConnection::ExchangeOver(Afterwards afterwards) {
+  EndExchange();
+  switch (afterwards) {
+    case Afterwards::kNextRequest:
+      return BeginRequest();
+    case Afterwards::kClose:
+      since_ = host_.now();
+      return Linger();
+    case Afterwards::kCutOff:
+      return Finish(TransportEnd::Cause::kClosedByGateway);
+  }
+}
+
+void HttpConnection::EndExchange() {
+  if (exchange_ == nullptr) return;
+  if (exchange_->session() != nullptr) {
+    host_.SessionEnded(*exchange_->session());
+  }
+  exchange_.reset();
+  Leave();
+}
+
+void HttpConnection::Leave() {
+  if (std::exchange(admitted_, false)) host_.Leave();
+}
+
+// --- Answers of the gateway's own ---
+
+void HttpConnection::Refuse(const Refusal& refusal) {
+  Leave();
+  host_.HandshakeRefused(refusal, peer_.address);
+  HttpFields fields = refusal.headers;
+  fields.emplace_back("Content-Type", "application/json");
+  const bool is_http = located_ && !located_->is_websocket;
+  if (is_http) {
+    Append(CorsFields(head_->request(), settings_->policy.allowed_origins),
+           fields);
+  }
+  Answer(refusal.http_status, std::move(fields), RefusalBody(refusal), is_http);
+}
+
+void HttpConnection::Answer(int status, HttpFields fields, std::string body,
+                            bool keep_alive) {
+  state_ = State::kAnswering;
+  since_ = host_.now();
+  Append(CommonFields(since_), fields);
+  if (status != 204) {
+    fields.emplace_back("Content-Length", absl::StrCat(body.size()));
+  }
+  reusable_ = false;
+  if (keep_alive && !draining_ && head_->keep_alive()) {
+    // The body is of no interest, but the next request is behind it.
+    RequestBody rest = head_->body();
+    absl::string_view bytes = received_;
+    std::string dropped;
+    reusable_ = rest.Take(bytes, bytes.size(), dropped).ok() && rest.done();
+    received_.erase(0, received_.size() - bytes.size());
+  }
+  if (!reusable_) {
+    fields.emplace_back("Connection",
+                        status == 426 ? "close, Upgrade" : "close");
+  }
+  if (head_->request().method() == beast::http::verb::head) body.clear();
+  Send(ResponseHead(status, fields), std::move(body), "");
+}
+
+// Closing at once would reset the connection when the client is still sending,
+// and take the answer from it before it is read.
+void HttpConnection::Linger() {
+  state_ = State::kLingering;
+  received_.clear();
+  Error ignored;
+  wire_.socket()->shutdown(TcpSocket::shutdown_send, ignored);
+  Receive();
+}
+
+// --- From outside ---
+
+void HttpConnection::OnTick(absl::Time now) {
+  switch (state_) {
+    case State::kHead: {
+      const bool is_idle = !first_request_ && received_.empty();
+      const absl::Duration patience = is_idle ? settings_->keep_alive_timeout
+                                              : settings_->handshake_timeout;
+      if (now - since_ < patience) return;
+      if (is_idle) return Finish(TransportEnd::Cause::kClosedByGateway);
+      return Refuse(HandshakeTooSlow(patience));
+    }
+    case State::kAnswering:
+    case State::kLingering:
+      if (now - since_ >= settings_->close_timeout) {
+        Finish(TransportEnd::Cause::kClosedByGateway);
+      }
+      return;
+    case State::kExchange:
+      if (writing_) {
+        const std::uint64_t sends = wire_.sends_started();
+        if (sends != sends_when_stalled_ || !send_stalled_since_) {
+          send_stalled_since_ = now;
+        }
+        sends_when_stalled_ = sends;
+        if (now - *send_stalled_since_ >= settings_->send_timeout) {
+          return Finish(TransportEnd::Cause::kSendTimeout);
+        }
+      }
+      return exchange_->OnTick(now);
+    case State::kFinding:    // Has a time limit of its own.
+    case State::kUpgrading:  // Takes no time.
+    case State::kFinished:
+      return;
+  }
+}
+
+// A request that is still on its way will be answered with 503; there is no
+// reason to wait for one that may never come.
+void HttpConnection::Drain() {
+  draining_ = true;
+  if (state_ == State::kHead && received_.empty()) {
+    Finish(TransportEnd::Cause::kClosedByGateway);
+  } else if (state_ == State::kFinding) {
+    ticket_.reset();
+    Refuse(Unavailable(absl::UnavailableError("the gateway is shutting down")));
+  } else if (state_ == State::kExchange) {
+    exchange_->Drain();
+  }
+}
+
+void HttpConnection::Abort() { Finish(TransportEnd::Cause::kAborted); }
+
+void HttpConnection::Finish(TransportEnd::Cause cause) {
+  if (state_ == State::kFinished) return;
+  state_ = State::kFinished;
+  ticket_.reset();
+  if (exchange_ != nullptr) {
+    exchange_->OnLost({cause, CloseCode::kAbnormal, ""});
+    EndExchange();
+  }
+  Leave();
+  Error ignored;
+  wire_.socket()->close(ignored);
+  host_.Remove(*this);
+}
+
+void ServeConnection(TcpSocket socket, std::size_t listener,
                      ConnectionHost& host) {
   auto connection =
-      std::make_shared<HttpConnection>(std::move(socket), settings, host);
+      std::make_shared<HttpConnection>(std::move(socket), listener, host);
   host.Add(connection);
   connection->Start();
 }

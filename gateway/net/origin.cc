@@ -57,18 +57,23 @@ bool Matches(const Origin& origin, absl::string_view pattern_text) {
 
 }  // namespace
 
-bool OriginAllowed(absl::string_view origin_text, absl::string_view host,
-                   const std::vector<std::string>& allowed) {
+OriginVerdict JudgeOrigin(absl::string_view origin_text, absl::string_view host,
+                          const std::vector<std::string>& allowed) {
   const std::optional<Origin> origin = ParseOrigin(origin_text);
   if (origin && !host.empty() &&
       origin->host == WithoutDefaultPort(origin->scheme, host)) {
-    return true;
+    return OriginVerdict::kTrusted;
   }
+  OriginVerdict verdict = OriginVerdict::kRefused;
   for (const std::string& pattern : allowed) {
-    if (pattern == "*" || pattern == origin_text) return true;
-    if (origin && Matches(*origin, pattern)) return true;
+    if (pattern == "*") {
+      verdict = OriginVerdict::kAnyone;
+    } else if (pattern == origin_text ||
+               (origin && Matches(*origin, pattern))) {
+      return OriginVerdict::kTrusted;
+    }
   }
-  return false;
+  return verdict;
 }
 
 }  // namespace headgate

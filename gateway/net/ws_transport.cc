@@ -26,10 +26,11 @@ constexpr std::size_t kMostReadBytes = 64 * 1024;
 
 }  // namespace
 
-WsTransport::WsTransport(TcpSocket socket, const ConnectionSettings& settings,
+WsTransport::WsTransport(TcpSocket socket,
+                         std::shared_ptr<const ConnectionSettings> settings,
                          ConnectionHost& host)
     : ws_(std::in_place, Wire(std::move(socket))),
-      settings_(settings),
+      settings_(std::move(settings)),
       host_(host) {
   ws_->auto_fragment(false);
   ws_->read_message_max(0);  // Counted in OnReadSome, to tell the client why.
@@ -70,15 +71,18 @@ void WsTransport::Accept(const HttpRequest& request, Admission admission) {
 void WsTransport::OnAccepted(SessionRequest request) {
   max_message_bytes_ = request.route->max_message_bytes;
   session_ = host_.OpenSession(std::move(request), *this);
+  if (session_ == nullptr) {
+    return Close(
+        EndingOf(absl::UnavailableError("the configuration has changed")));
+  }
   session_->Start(host_.now());
   if (drain_requested_) session_->Drain();
 }
 
 void WsTransport::AcceptAndClose(const HttpRequest& request,
                                  const Refusal& refusal) {
-  SendAccept(request, refusal.subprotocol, [this, status = refusal.status] {
-    Close(CloseCodeFor(status.code()), status.message());
-  });
+  SendAccept(request, refusal.subprotocol,
+             [this, status = refusal.status] { Close(EndingOf(status)); });
 }
 
 void WsTransport::Read() {
@@ -190,9 +194,9 @@ void WsTransport::OnWritten(Error error) {
   session_->OnWritten();
 }
 
-void WsTransport::Close(CloseCode code, absl::string_view reason) {
+void WsTransport::Close(const Ending& ending) {
   if (finished_ || notified_ || closing_) return;
-  SendClose(code, reason);
+  SendClose(ending.close, ending.end.status.message());
 }
 
 void WsTransport::SendClose(CloseCode code, absl::string_view reason) {
@@ -242,7 +246,7 @@ void WsTransport::OnTick(absl::Time now) {
       NotifyClosed({TransportEnd::Cause::kBrokenByClient,
                     CloseCode::kProtocolError, "a violation of RFC 6455"});
     }
-    if (Expired(closing_since_, now, settings_.close_timeout)) {
+    if (Expired(closing_since_, now, settings_->close_timeout)) {
       Finish(closing_ ? TransportEnd{TransportEnd::Cause::kClosedByGateway,
                                      close_code_, ""}
                       : TransportEnd{});
@@ -254,7 +258,7 @@ void WsTransport::OnTick(absl::Time now) {
     const std::uint64_t sends = ws_->next_layer().sends_started();
     if (sends != sends_when_stalled_) send_stalled_since_.reset();
     sends_when_stalled_ = sends;
-    if (Expired(send_stalled_since_, now, settings_.send_timeout)) {
+    if (Expired(send_stalled_since_, now, settings_->send_timeout)) {
       return Finish(
           {TransportEnd::Cause::kSendTimeout, CloseCode::kAbnormal, ""});
     }

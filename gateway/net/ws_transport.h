@@ -27,8 +27,9 @@ class WsTransport final : public Connection,
                           public Transport,
                           public std::enable_shared_from_this<WsTransport> {
  public:
-  // `settings` and `host` must outlive it.
-  WsTransport(TcpSocket socket, const ConnectionSettings& settings,
+  // `host` must outlive it.
+  WsTransport(TcpSocket socket,
+              std::shared_ptr<const ConnectionSettings> settings,
               ConnectionHost& host);
 
   // Answers the handshake with 101 and opens the session. The host must have
@@ -43,7 +44,7 @@ class WsTransport final : public Connection,
 
   void Read() override;
   void Write(WireMessage message) override;
-  void Close(CloseCode code, absl::string_view reason) override;
+  void Close(const Ending& ending) override;
 
  private:
   using Error = boost::beast::error_code;
@@ -70,7 +71,7 @@ class WsTransport final : public Connection,
   // the connection and a close can wait for each other inside Beast, each
   // keeping this alive, until their stream is gone.
   std::optional<boost::beast::websocket::stream<Wire, false>> ws_;
-  const ConnectionSettings& settings_;
+  const std::shared_ptr<const ConnectionSettings> settings_;
   ConnectionHost& host_;
   std::unique_ptr<Session> session_;
   bool admitted_ = false;

@@ -4,6 +4,10 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/route/path_segments.h"
+#include "gateway/route/path_template.h"
+#include "gateway/route/path_tree.h"
 
 namespace headgate {
 namespace {
@@ -12,12 +16,6 @@ constexpr absl::string_view kPacketMethod =
     "/headgate.v1.PacketService/Connect";
 constexpr absl::string_view kMessageMethod =
     "/headgate.v1.MessageService/Connect";
-
-std::shared_ptr<const Route> Specialized(Route route,
-                                         absl::string_view method) {
-  SetCodecsFor(method, route);
-  return std::make_shared<const Route>(std::move(route));
-}
 
 // A name of protobuf's: [A-Za-z_][A-Za-z0-9_]*.
 bool IsIdentifier(absl::string_view name) {
@@ -59,30 +57,168 @@ void SetCodecsFor(absl::string_view method, Route& route) {
   }
 }
 
-Router::Router(std::vector<Route> routes) {
-  for (Route& route : routes) {
-    if (!route.path.empty()) {
-      std::string path = route.path;
-      exact_.emplace(std::move(path),
-                     std::make_shared<const Route>(std::move(route)));
-    } else if (any_method_ == nullptr) {
-      packet_method_ = Specialized(route, kPacketMethod);
-      message_method_ = Specialized(route, kMessageMethod);
-      any_method_ = std::make_shared<const Route>(std::move(route));
-    }
+namespace {
+
+// A domain name has no more bytes (RFC 1035 section 2.3.4).
+constexpr std::size_t kMostHostBytes = 255;
+
+// The Host header without its port and without the dot that may end a name, in
+// lower case; empty when it is too long to be a host.
+std::string HostName(absl::string_view host) {
+  const std::size_t colon = host.rfind(':');
+  // The colons of an IPv6 address stand inside brackets.
+  if (colon != absl::string_view::npos &&
+      host.find(']', colon) == absl::string_view::npos) {
+    host = host.substr(0, colon);
   }
+  if (!host.empty() && host.back() == '.') host.remove_suffix(1);
+  if (host.size() > kMostHostBytes) return "";
+  return absl::AsciiStrToLower(host);
 }
 
-std::optional<Router::Match> Router::Find(absl::string_view path) const {
-  if (const auto it = exact_.find(path); it != exact_.end()) {
-    const std::shared_ptr<const Route>& route = it->second;
-    return Match{route,
-                 route->method.empty() ? std::string(path) : route->method};
+// What of the path a route is for, as a template; absent when it is for all
+// methods.
+std::optional<PathTemplate> TemplateOf(const Route& route) {
+  if (!route.path_template.empty()) {
+    return *PathTemplate::Parse(route.path_template);
   }
-  if (any_method_ == nullptr || !IsMethodPath(path)) return std::nullopt;
-  if (path == kPacketMethod) return Match{packet_method_, std::string(path)};
-  if (path == kMessageMethod) return Match{message_method_, std::string(path)};
-  return Match{any_method_, std::string(path)};
+  if (route.path.empty() && route.prefix.empty()) return std::nullopt;
+  PathTemplate result;
+  const std::string& text = route.path.empty() ? route.prefix : route.path;
+  const auto segments = SplitPath(text);
+  for (const absl::string_view segment : *segments) {
+    result.segments.push_back(
+        {PathTemplate::Kind::kLiteral, DecodeSegment(segment).value_or("")});
+  }
+  if (route.path.empty()) {
+    // "/v3/" is "/v3".
+    if (result.segments.back().literal.empty()) result.segments.pop_back();
+    result.segments.push_back({PathTemplate::Kind::kAny, ""});
+  }
+  return result;
+}
+
+}  // namespace
+
+// The routes, and a tree of those of each host.
+class Router::Tree {
+ public:
+  explicit Tree(std::vector<Route> routes) {
+    for (std::size_t i = 0; i < routes.size(); ++i) {
+      Entry entry;
+      entry.path_template = TemplateOf(routes[i]);
+      std::vector<std::string> hosts = routes[i].hosts;
+      if (hosts.empty()) hosts.push_back("");
+      for (const std::string& host : hosts) {
+        Host& tree = hosts_[absl::AsciiStrToLower(host)];
+        if (entry.path_template) {
+          tree.paths.Add(*entry.path_template, i);
+        } else {
+          tree.all_methods.push_back(i);
+        }
+      }
+      if (routes[i].method.empty()) {
+        entry.packet = Specialized(routes[i], kPacketMethod);
+        entry.message = Specialized(routes[i], kMessageMethod);
+      }
+      entry.route = std::make_shared<const Route>(std::move(routes[i]));
+      entries_.push_back(std::move(entry));
+    }
+  }
+
+  std::optional<Match> Find(absl::string_view host,
+                            absl::string_view path) const {
+    const auto segments = SplitPath(path);
+    if (!segments) return std::nullopt;
+    std::vector<PathTree::Found> candidates;
+    const std::string name = HostName(host);
+    const auto look = [&](absl::string_view key) {
+      const auto found = hosts_.find(key);
+      if (found == hosts_.end()) return;
+      for (const auto candidate : found->second.paths.Find(*segments)) {
+        candidates.push_back(candidate);
+      }
+      for (const std::size_t id : found->second.all_methods) {
+        candidates.push_back({id, false});
+      }
+    };
+    look("");
+    if (!name.empty()) look(name);
+    // "*.example.com" for every name under example.com.
+    for (std::size_t dot = name.find('.', 1); dot != std::string::npos;
+         dot = name.find('.', dot + 1)) {
+      look(absl::StrCat("*", name.substr(dot)));
+    }
+    std::sort(candidates.begin(), candidates.end(),
+              [](const auto& a, const auto& b) { return a.id < b.id; });
+    for (const PathTree::Found& candidate : candidates) {
+      std::optional<Match> match =
+          Judge(entries_[candidate.id],
+                candidate.has_verb ? WithoutVerb(*segments) : *segments, path);
+      if (match) return match;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  struct Entry {
+    std::optional<PathTemplate> path_template;
+    std::shared_ptr<const Route> route;
+    // The same for the two methods that have codecs of their own, when the
+    // request says which method it is.
+    std::shared_ptr<const Route> packet;
+    std::shared_ptr<const Route> message;
+  };
+  struct Host {
+    PathTree paths;
+    std::vector<std::size_t> all_methods;
+  };
+
+  static std::shared_ptr<const Route> Specialized(Route route,
+                                                  absl::string_view method) {
+    // What a route allows by its own word is not widened.
+    if (route.allowed_codecs == Route().allowed_codecs) {
+      SetCodecsFor(method, route);
+    }
+    return std::make_shared<const Route>(std::move(route));
+  }
+
+  // Whether the route is for the path after all: the method may be part of it.
+  // `segments`: of the path, without the template's verb.
+  static std::optional<Match> Judge(
+      const Entry& entry, const std::vector<absl::string_view>& segments,
+      absl::string_view path) {
+    const Route& route = *entry.route;
+    Match match{entry.route, route.method, {}};
+    if (entry.path_template) {
+      match.variables = BindVariables(*entry.path_template, segments);
+    }
+    if (!route.method.empty() || route.http_rules ||
+        !route.multiplex.methods.empty()) {
+      return match;
+    }
+    match.method = route.service.empty()
+                       ? std::string(path)
+                       : absl::StrCat(route.service, "/", segments.back());
+    if (!IsMethodPath(match.method)) return std::nullopt;
+    if (match.method == kPacketMethod) match.route = entry.packet;
+    if (match.method == kMessageMethod) match.route = entry.message;
+    return match;
+  }
+
+  std::vector<Entry> entries_;
+  absl::flat_hash_map<std::string, Host> hosts_;  // "": any host.
+};
+
+Router::Router(std::vector<Route> routes)
+    : tree_(std::make_unique<const Tree>(std::move(routes))) {}
+Router::~Router() = default;
+Router::Router(Router&&) noexcept = default;
+Router& Router::operator=(Router&&) noexcept = default;
+
+std::optional<Router::Match> Router::Find(absl::string_view host,
+                                          absl::string_view path) const {
+  return tree_->Find(host, path);
 }
 
 }  // namespace headgate

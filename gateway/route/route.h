@@ -2,6 +2,7 @@
 #define GATEWAY_ROUTE_ROUTE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "gateway/codec/codec.h"
 #include "gateway/codec/json.h"
 #include "gateway/codec/packet.h"
+#include "gateway/schema/schema.h"
 
 namespace headgate {
 
@@ -24,13 +26,50 @@ enum class Refusals {
            // read the status of a failed handshake.
 };
 
-// What a request path leads to. Plain data, shared by the sessions that came
-// in on it.
+// Packet routes with several calls on one socket: what the content of a packet
+// is.
+enum class PacketContent { kProtobuf, kJson };
+
+// Several calls on one socket: the type of a packet chooses the method, its
+// `who` is the call's number.
+struct MultiplexOptions {
+  // Packet type -> "/package.Service/Method". Empty: one call per socket.
+  absl::flat_hash_map<std::uint32_t, std::string> methods;
+  PacketContent content = PacketContent::kProtobuf;
+  // More open calls at a time than this end with RESOURCE_EXHAUSTED.
+  int max_calls = 100;
+  // What one call may hold of the client's messages that the backend has not
+  // taken, bytes; the call of a client that overruns it ends with
+  // RESOURCE_EXHAUSTED.
+  std::size_t call_window_bytes = 64 * 1024;
+};
+
+// What a request leads to. Plain data, shared by the sessions that came in on
+// it.
 struct Route {
-  // The request path, exactly; empty: every "/package.Service/Method".
-  std::string path;
-  // "/package.Service/Method"; empty: the request path is the method.
-  std::string method;
+  // Hosts (the Host header without its port, lower case) that it is for:
+  // "api.example.com" or "*.example.com" (any subdomain). Empty: any.
+  std::vector<std::string> hosts;
+  // What path it is for; at most one is set. All empty: every
+  // "/package.Service/Method".
+  std::string path;           // Exactly this one.
+  std::string prefix;         // Whole segments: "/v3" is for /v3 and /v3/x.
+  std::string path_template;  // "/rooms/{room}/join", as in google.api.http.
+
+  // The upstream's name.
+  std::string upstream = "default";
+
+  // What is called; at most one is set. All empty: the request path is the
+  // method.
+  std::string method;       // "/package.Service/Method"
+  std::string service;      // "/package.Service": the last segment of the
+                            // path is the method.
+  bool http_rules = false;  // What google.api.http annotations say.
+  MultiplexOptions multiplex;
+
+  // With http_rules: the query parameter that chooses, on a WebSocket, among
+  // rules that share a template by their verb ("?method=PUT"); empty: none.
+  std::string method_override;
 
   // Absent: chosen by the first message, text -> json, binary -> binary_codec.
   std::optional<CodecKind> codec;
@@ -58,28 +97,38 @@ struct Route {
 // headgate.v1.MessageService/Connect, json and protobuf for any other.
 void SetCodecsFor(absl::string_view method, Route& route);
 
-// Request path -> route. Immutable, so safe for any thread.
+// Request -> route. Immutable, so safe for any thread.
+//
+// Of the routes that fit a request the first wins. A lookup costs what the
+// request's path is long, whatever the number of routes: they share one tree of
+// path segments for each host.
 class Router {
  public:
-  // `routes` with a path of their own come before those without. Of two with
-  // the same path the first wins.
+  // Requires: the paths, prefixes, templates and hosts are well formed
+  // (config's Validate sees to it).
   explicit Router(std::vector<Route> routes);
+  ~Router();
+  Router(Router&&) noexcept;
+  Router& operator=(Router&&) noexcept;
 
   struct Match {
     std::shared_ptr<const Route> route;
+    // "/package.Service/Method"; empty when the route has http_rules, where the
+    // upstream's descriptors say it, or several methods.
     std::string method;
+    // Of the route's template.
+    std::vector<Parameter> variables;
   };
 
-  // `path`: percent-decoded, without the query. Absent: nothing is served
-  // there.
-  std::optional<Match> Find(absl::string_view path) const;
+  // `host`: the Host header, with or without a port. `path`: of the request
+  // target, still percent-encoded, without the query. Absent: nothing is
+  // served there.
+  std::optional<Match> Find(absl::string_view host,
+                            absl::string_view path) const;
 
  private:
-  absl::flat_hash_map<std::string, std::shared_ptr<const Route>> exact_;
-  // The route of every method path, for each way of speaking.
-  std::shared_ptr<const Route> any_method_;
-  std::shared_ptr<const Route> packet_method_;
-  std::shared_ptr<const Route> message_method_;
+  class Tree;
+  std::unique_ptr<const Tree> tree_;
 };
 
 // Whether `path` has the form "/package.Service/Method" (the package may be

@@ -14,6 +14,7 @@
 #include "gateway/schema/json_error.h"
 #include "gateway/schema/repair.h"
 #include "gateway/schema/wire.h"
+#include "google/api/annotations.pb.h"
 #include "google/protobuf/any.pb.h"
 #include "google/protobuf/api.pb.h"
 #include "google/protobuf/duration.pb.h"
@@ -140,6 +141,49 @@ MethodKind KindOf(const pb::MethodDescriptor& method) {
   }
   return method.server_streaming() ? MethodKind::kServerStreaming
                                    : MethodKind::kUnary;
+}
+
+// Appends one binding; one without a pattern is none.
+void AppendRule(const google::api::HttpRule& rule,
+                std::vector<HttpRule>& rules) {
+  HttpRule binding{"", "", rule.body(), rule.response_body()};
+  using Rule = google::api::HttpRule;
+  switch (rule.pattern_case()) {
+    case Rule::kGet:
+      binding.verb = "GET", binding.path_template = rule.get();
+      break;
+    case Rule::kPut:
+      binding.verb = "PUT", binding.path_template = rule.put();
+      break;
+    case Rule::kPost:
+      binding.verb = "POST", binding.path_template = rule.post();
+      break;
+    case Rule::kDelete:
+      binding.verb = "DELETE", binding.path_template = rule.delete_();
+      break;
+    case Rule::kPatch:
+      binding.verb = "PATCH", binding.path_template = rule.patch();
+      break;
+    case Rule::kCustom:
+      binding.verb = rule.custom().kind();
+      binding.path_template = rule.custom().path();
+      break;
+    case Rule::PATTERN_NOT_SET:
+      return;
+  }
+  if (!binding.verb.empty()) rules.push_back(std::move(binding));
+}
+
+std::vector<HttpRule> HttpRulesOf(const pb::MethodDescriptor& method) {
+  std::vector<HttpRule> rules;
+  if (!method.options().HasExtension(google::api::http)) return rules;
+  const google::api::HttpRule& rule =
+      method.options().GetExtension(google::api::http);
+  AppendRule(rule, rules);
+  for (const google::api::HttpRule& more : rule.additional_bindings()) {
+    AppendRule(more, rules);
+  }
+  return rules;
 }
 
 // Keeps what the pool's own resolver makes anew from the descriptors each time.
@@ -285,7 +329,8 @@ std::shared_ptr<const Schema> Schema::Build(
             absl::StrCat("/", service.full_name(), "/", method.name());
         Method value{path, KindOf(method),
                      std::string(method.input_type()->full_name()),
-                     std::string(method.output_type()->full_name())};
+                     std::string(method.output_type()->full_name()),
+                     HttpRulesOf(method)};
         schema->methods_.emplace(std::move(path), std::move(value));
       }
     }
@@ -296,6 +341,7 @@ std::shared_ptr<const Schema> Schema::Build(
         absl::StrCat(all[i].name(), ": in an import cycle, or imports one"));
   }
   schema->resolver_ = std::make_unique<CachingResolver>(schema->pool_.get());
+  schema->factory_ = std::make_unique<pb::DynamicMessageFactory>();
   return schema;
 }
 
@@ -319,6 +365,27 @@ std::vector<const Schema::Method*> Schema::methods() const {
   std::sort(all.begin(), all.end(),
             [](const Method* a, const Method* b) { return a->path < b->path; });
   return all;
+}
+
+bool Schema::HasField(absl::string_view type, absl::string_view field) const {
+  const pb::Descriptor* const descriptor =
+      pool_->FindMessageTypeByName(std::string(type));
+  return descriptor != nullptr &&
+         descriptor->FindFieldByName(std::string(field)) != nullptr;
+}
+
+std::string Schema::MessageTypeOf(absl::string_view type,
+                                  absl::string_view field) const {
+  const pb::Descriptor* const descriptor =
+      pool_->FindMessageTypeByName(std::string(type));
+  const pb::FieldDescriptor* const found =
+      descriptor == nullptr ? nullptr
+                            : descriptor->FindFieldByName(std::string(field));
+  if (found == nullptr || found->is_repeated() ||
+      found->message_type() == nullptr) {
+    return "";
+  }
+  return std::string(found->message_type()->full_name());
 }
 
 absl::StatusOr<std::string> Schema::JsonToProto(absl::string_view type,

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
+#include "google/protobuf/dynamic_message.h"
 #include "google/protobuf/util/type_resolver.h"
 
 namespace headgate {
@@ -54,6 +55,35 @@ struct JsonError {
   std::string message;
 };
 
+// One binding of a google.api.http annotation (google/api/http.proto): the
+// HTTP requests that mean a call of the method.
+struct HttpRule {
+  std::string verb;           // "GET", "POST", a custom kind; "*": any.
+  std::string path_template;  // "/v1/{name=shelves/*}:move"
+  std::string body;           // "": no body; "*": the message; or a field.
+  std::string response_body;  // "": the message; or a field.
+};
+
+// Text for a field of a request: from a path template's variable or from a
+// query parameter.
+struct Parameter {
+  std::string field;  // "book.author.name": names of fields, joined by dots.
+  std::string value;
+};
+
+// What a request's path and query contribute to the call's first message, and
+// what of the messages the bodies are.
+struct RequestBinding {
+  // From the path: the field must exist.
+  std::vector<Parameter> variables;
+  // From the query: one that names no field, or one that the path or the body
+  // has set, is a fault or ignored, as JsonOptions::unknown_fields says.
+  std::vector<Parameter> query;
+  // As in HttpRule.
+  std::string body = "*";
+  std::string response_body;
+};
+
 // Immutable descriptors of one upstream, and the conversion between protobuf
 // and JSON that they allow.
 //
@@ -67,6 +97,9 @@ class Schema {
     MethodKind kind;
     std::string input;   // Full name of the request message.
     std::string output;  // Full name of the answer's.
+    // Its google.api.http bindings: the rule itself, then its
+    // additional_bindings.
+    std::vector<HttpRule> http_rules = {};
   };
 
   // Builds what can be built of `files`, in any order; those that cannot
@@ -108,6 +141,54 @@ class Schema {
                                           absl::string_view message,
                                           const JsonOptions& options) const;
 
+  // A message `type` with nothing set but what `binding` takes from path and
+  // query, serialized. Appending it to a serialized body overrides the body's
+  // fields (protobuf merges what is concatenated). Values are read as the JSON
+  // mapping writes them, without quotes: enums by name or number, well-known
+  // types in their JSON form, bytes as base64 or base64url; repeated fields
+  // take one parameter each, map fields `field[key]=value`, messages
+  // `field.sub`. INVALID_ARGUMENT names the parameter, and what its field
+  // takes.
+  absl::StatusOr<std::string> BindParameters(absl::string_view type,
+                                             const RequestBinding& binding,
+                                             const JsonOptions& options) const;
+
+  // One JSON value for `field` of `type` -> a serialized message `type` with
+  // that field alone. Errors as JsonToProto's, their places within `json`.
+  // INVALID_ARGUMENT when there is no such field.
+  absl::StatusOr<std::string> FieldFromJson(absl::string_view type,
+                                            absl::string_view field,
+                                            absl::string_view json,
+                                            const JsonOptions& options,
+                                            JsonError& error) const;
+
+  // A serialized message for the message field `field` of `type` -> a
+  // serialized message `type` with that field alone.
+  // Requires: MessageTypeOf(type, field) is not empty.
+  std::string FieldFromProto(absl::string_view type, absl::string_view field,
+                             absl::string_view message) const;
+
+  // `field` of a serialized message `type` -> its serialized message; empty
+  // when it is absent. INTERNAL when the bytes are not such a message.
+  // Requires: MessageTypeOf(type, field) is not empty.
+  absl::StatusOr<std::string> FieldToProto(absl::string_view type,
+                                           absl::string_view field,
+                                           absl::string_view message) const;
+
+  // `field` of a serialized message `type` -> its JSON value on one line; of
+  // an absent field its default: "", 0, [], {} and so on, null for a message.
+  absl::StatusOr<std::string> FieldToJson(absl::string_view type,
+                                          absl::string_view field,
+                                          absl::string_view message,
+                                          const JsonOptions& options) const;
+
+  // The full name of the message type of `field` (one field name, not a path)
+  // of `type`; empty when it is not a singular message or does not exist.
+  std::string MessageTypeOf(absl::string_view type,
+                            absl::string_view field) const;
+  // Whether `type` has a field of that name (as in the .proto file).
+  bool HasField(absl::string_view type, absl::string_view field) const;
+
   // A serialized google.rpc.Status -> the JSON array of its details. A detail
   // of a type that the schema does not know is
   // {"@type": "...", "value": "<base64>"}.
@@ -119,6 +200,8 @@ class Schema {
 
   std::unique_ptr<google::protobuf::DescriptorPool> pool_;
   std::unique_ptr<google::protobuf::util::TypeResolver> resolver_;
+  // After the pool, for its messages must go first.
+  std::unique_ptr<google::protobuf::DynamicMessageFactory> factory_;
   absl::flat_hash_map<std::string, Method> methods_;
 };
 

@@ -20,23 +20,6 @@ using Error = boost::system::error_code;
 
 constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
 
-ConnectionSettings MakeConnectionSettings(const Settings& settings,
-                                          const ListenerSettings& listener,
-                                          const Router& router) {
-  ConnectionSettings connection;
-  connection.policy.router = &router;
-  connection.policy.allowed_origins = listener.allowed_origins;
-  for (const std::string& proxy : listener.trusted_proxies) {
-    connection.policy.trusted_proxies.push_back(*Network::Parse(proxy));
-  }
-  connection.policy.refusals = listener.refusals;
-  connection.max_header_bytes = settings.limits.max_header_bytes;
-  connection.handshake_timeout = settings.timeouts.handshake;
-  connection.send_timeout = settings.timeouts.send;
-  connection.close_timeout = settings.timeouts.close;
-  return connection;
-}
-
 // NOT_FOUND when the machine has no such address.
 absl::Status CannotListen(absl::string_view address, const Error& error) {
   const bool no_such_address =
@@ -53,30 +36,35 @@ absl::Status CannotListen(absl::string_view address, const Error& error) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     Settings settings, asio::io_context& control) {
   if (absl::Status valid = Validate(settings); !valid.ok()) return valid;
-  auto server =
-      std::unique_ptr<Server>(new Server(std::move(settings), control));
-  for (const ListenerSettings& listener : server->settings_.listeners) {
-    if (absl::Status status = server->Listen(listener); !status.ok()) {
-      return status;
-    }
+  auto configuration =
+      std::make_shared<const Configuration>(std::move(settings));
+  auto server = std::unique_ptr<Server>(new Server(configuration, control));
+  const std::vector<ListenerSettings>& listeners =
+      configuration->settings.listeners;
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    absl::Status status = server->Listen(listeners[i].address, i);
+    if (!status.ok()) return status;
   }
-  int threads = server->settings_.threads;
+  int threads = configuration->settings.threads;
   if (threads == 0) {
     threads =
         std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
   for (int i = 0; i < threads; ++i) {
     server->workers_.push_back(
-        std::make_unique<Worker>(i, server->settings_, server->state_));
+        std::make_unique<Worker>(configuration,
+                                 i == 0 ? WorkerUpstream::Voice::kSpeaks
+                                        : WorkerUpstream::Voice::kSilent,
+                                 server->state_));
     server->workers_.back()->Start();
   }
   for (Listener& listener : server->listeners_) server->Accept(listener);
   return server;
 }
 
-Server::Server(Settings settings, asio::io_context& control)
-    : settings_(std::move(settings)),
-      router_(settings_.routes),
+Server::Server(std::shared_ptr<const Configuration> configuration,
+               asio::io_context& control)
+    : configuration_(std::move(configuration)),
       control_(control),
       drain_timer_(control) {}
 
@@ -85,30 +73,27 @@ Server::~Server() {
   Stop();
 }
 
-absl::Status Server::Listen(const ListenerSettings& settings) {
-  const Address address = *ParseAddress(settings.address);
-  connection_settings_.push_back(
-      MakeConnectionSettings(settings_, settings, router_));
-  const ConnectionSettings& connection = connection_settings_.back();
+absl::Status Server::Listen(const std::string& text, std::size_t index) {
+  const Address address = *ParseAddress(text);
   if (address.host.empty()) {
     // One socket for both families: the IPv6 wildcard takes IPv4 as well,
     // where there is IPv6.
     const absl::Status both =
-        ListenOn(tcp::endpoint(tcp::v6(), address.port), connection);
+        ListenOn(tcp::endpoint(tcp::v6(), address.port), index);
     if (both.ok()) return both;
-    return ListenOn(tcp::endpoint(tcp::v4(), address.port), connection);
+    return ListenOn(tcp::endpoint(tcp::v4(), address.port), index);
   }
   Error error;
   tcp::resolver resolver(control_);
   const auto endpoints = resolver.resolve(
       address.host, absl::StrCat(address.port), tcp::resolver::passive, error);
-  if (error) return CannotListen(settings.address, error);
+  if (error) return CannotListen(text, error);
   // A name such as localhost may have an address of a family that the machine
   // does not have; the others will do.
   absl::Status status;
   bool listening = false;
   for (const auto& entry : endpoints) {
-    status = ListenOn(entry.endpoint(), connection);
+    status = ListenOn(entry.endpoint(), index);
     if (status.ok()) listening = true;
     if (!status.ok() && !absl::IsNotFound(status)) return status;
   }
@@ -116,8 +101,8 @@ absl::Status Server::Listen(const ListenerSettings& settings) {
 }
 
 absl::Status Server::ListenOn(const tcp::endpoint& endpoint,
-                              const ConnectionSettings& settings) {
-  Listener& listener = listeners_.emplace_back(control_, settings);
+                              std::size_t index) {
+  Listener& listener = listeners_.emplace_back(control_, index);
   Error error;
   const auto ok = [&error] { return !error; };
   listener.acceptor.open(endpoint.protocol(), error);
@@ -169,9 +154,44 @@ void Server::Accept(Listener& listener) {
         Error ignored;
         socket.set_option(tcp::no_delay(true), ignored);
         socket.set_option(asio::socket_base::keep_alive(true), ignored);
-        worker.Serve(std::move(socket), listener.settings);
+        worker.Serve(std::move(socket), listener.index);
         Accept(listener);
       });
+}
+
+absl::Status Server::Reload(Settings settings,
+                            std::vector<std::string>* needs_restart) {
+  if (absl::Status valid = Validate(settings); !valid.ok()) return valid;
+  const Settings& before = configuration_->settings;
+  if (settings.threads != before.threads) {
+    needs_restart->push_back("threads");
+    settings.threads = before.threads;
+  }
+  // The sockets stay; what is said of an address applies to the listener that
+  // is there.
+  std::vector<ListenerSettings> listeners = before.listeners;
+  for (ListenerSettings& listener : listeners) {
+    const auto same =
+        std::find_if(settings.listeners.begin(), settings.listeners.end(),
+                     [&listener](const ListenerSettings& candidate) {
+                       return candidate.address == listener.address;
+                     });
+    if (same == settings.listeners.end()) {
+      needs_restart->push_back(absl::StrCat("listeners: ", listener.address,
+                                            " is not among them any more"));
+      continue;
+    }
+    listener = *same;
+    settings.listeners.erase(same);
+  }
+  for (const ListenerSettings& listener : settings.listeners) {
+    needs_restart->push_back(
+        absl::StrCat("listeners: ", listener.address, " is new"));
+  }
+  settings.listeners = std::move(listeners);
+  configuration_ = std::make_shared<const Configuration>(std::move(settings));
+  for (const auto& worker : workers_) worker->Reload(configuration_);
+  return absl::OkStatus();
 }
 
 void Server::Drain(absl::Duration timeout, std::function<void()> on_stopped) {

@@ -1,6 +1,7 @@
 #ifndef GATEWAY_SERVER_SERVER_H_
 #define GATEWAY_SERVER_SERVER_H_
 
+#include <cstddef>
 #include <functional>
 #include <list>
 #include <memory>
@@ -14,8 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "gateway/config/settings.h"
-#include "gateway/net/connection.h"
-#include "gateway/route/route.h"
+#include "gateway/server/configuration.h"
 #include "gateway/server/worker.h"
 
 namespace headgate {
@@ -39,6 +39,14 @@ class Server {
   // taken for 0; a listener on a name with several addresses has several.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
+  // Takes routes, upstreams, limits and timeouts over from `settings`, for all
+  // that comes in from now on; open sessions keep what they were opened with.
+  // Fails with INVALID_ARGUMENT, changing nothing, for settings that Validate
+  // refuses. `needs_restart` names what else is different, and stays as it was:
+  // the listeners' addresses and the number of threads.
+  absl::Status Reload(Settings settings,
+                      std::vector<std::string>* needs_restart);
+
   // Stops listening, ends the sessions with Close 1001, and stops when they
   // are gone or `timeout` has passed; then calls `on_stopped`. To be called
   // once.
@@ -51,26 +59,24 @@ class Server {
   using Acceptor = boost::asio::basic_socket_acceptor<
       boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
   struct Listener {
-    Listener(boost::asio::io_context& control,
-             const ConnectionSettings& settings)
-        : acceptor(control), retry(control), settings(settings) {}
+    Listener(boost::asio::io_context& control, std::size_t index)
+        : acceptor(control), retry(control), index(index) {}
     Acceptor acceptor;
     boost::asio::steady_timer retry;
-    const ConnectionSettings& settings;
+    const std::size_t index;  // Of the settings' listeners.
   };
 
-  Server(Settings settings, boost::asio::io_context& control);
+  Server(std::shared_ptr<const Configuration> configuration,
+         boost::asio::io_context& control);
 
-  absl::Status Listen(const ListenerSettings& settings);
+  absl::Status Listen(const std::string& address, std::size_t index);
   absl::Status ListenOn(const boost::asio::ip::tcp::endpoint& endpoint,
-                        const ConnectionSettings& settings);
+                        std::size_t index);
   void Accept(Listener& listener);
 
-  const Settings settings_;
-  const Router router_;
+  std::shared_ptr<const Configuration> configuration_;
   boost::asio::io_context& control_;
   ServerState state_;
-  std::list<ConnectionSettings> connection_settings_;  // Stable addresses.
   std::list<Listener> listeners_;
   std::vector<std::string> addresses_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -13,23 +13,6 @@
 namespace headgate {
 namespace {
 
-// Timeouts are looked at four times in the shortest of them, but no more often
-// than every 10 ms and no more seldom than every 250 ms.
-absl::Duration TickFor(const TimeoutSettings& timeouts) {
-  const absl::Duration shortest = std::min(
-      {timeouts.handshake, timeouts.send, timeouts.stall, timeouts.close});
-  return std::clamp(shortest / 4, absl::Milliseconds(10),
-                    absl::Milliseconds(250));
-}
-
-SessionLimits LimitsFrom(const Settings& settings) {
-  SessionLimits limits;
-  const std::size_t high = settings.limits.max_buffered_bytes;
-  limits.answers = limits.requests = Watermarks{high / 4, high};
-  limits.stall_timeout = settings.timeouts.stall;
-  return limits;
-}
-
 absl::string_view CauseName(TransportEnd::Cause cause) {
   switch (cause) {
     case TransportEnd::Cause::kClosedByClient:
@@ -48,28 +31,25 @@ absl::string_view CauseName(TransportEnd::Cause cause) {
   return "unknown";
 }
 
+// What a route is called in the log: by what it matches.
+std::string RouteName(const Route& route) {
+  for (const std::string* name :
+       {&route.path, &route.path_template, &route.prefix}) {
+    if (!name->empty()) return *name;
+  }
+  return "/";
+}
+
 }  // namespace
 
-Worker::Worker(int index, const Settings& settings, ServerState& state)
-    : index_(index),
-      settings_(settings),
+Worker::Worker(std::shared_ptr<const Configuration> configuration,
+               WorkerUpstream::Voice voice, ServerState& state)
+    : configuration_(std::move(configuration)),
+      voice_(voice),
       state_(state),
-      limits_(LimitsFrom(settings)),
-      tick_(TickFor(settings.timeouts)),
       work_(io_context_.get_executor()),
-      timer_(io_context_),
-      upstream_(MakeGrpcChannel({settings.upstream.target,
-                                 settings.limits.max_answer_bytes,
-                                 settings.limits.max_buffered_bytes}),
-                io_context_) {
-  SchemaSourceOptions options;
-  options.fetch_timeout = settings.timeouts.reflection;
-  schemas_ = MakeReflectionSource(
-      upstream_, options,
-      [this](const absl::Status& status, const Schema* schema,
-             const std::vector<std::string>& warnings) {
-        OnSchemaFetched(status, schema, warnings);
-      });
+      timer_(io_context_) {
+  MakeUpstreams();
 }
 
 Worker::~Worker() { Stop(); }
@@ -79,11 +59,38 @@ void Worker::Start() {
   thread_ = std::thread([this] { io_context_.run(); });
 }
 
-void Worker::Serve(TcpSocket socket, const ConnectionSettings& settings) {
+void Worker::Serve(TcpSocket socket, std::size_t listener) {
   boost::asio::post(io_context_,
-                    [this, &settings, socket = std::move(socket)]() mutable {
-                      ServeConnection(std::move(socket), settings, *this);
+                    [this, listener, socket = std::move(socket)]() mutable {
+                      ServeConnection(std::move(socket), listener, *this);
                     });
+}
+
+void Worker::Reload(std::shared_ptr<const Configuration> configuration) {
+  boost::asio::post(io_context_,
+                    [this, configuration = std::move(configuration)]() mutable {
+                      if (stopping_) return;
+                      configuration_ = std::move(configuration);
+                      MakeUpstreams();
+                    });
+}
+
+void Worker::MakeUpstreams() {
+  const Settings& settings = configuration_->settings;
+  absl::flat_hash_map<std::string, UpstreamEntry> upstreams;
+  for (const UpstreamSettings& wanted : settings.upstreams) {
+    const auto known = upstreams_.find(wanted.name);
+    std::shared_ptr<WorkerUpstream> upstream =
+        known != upstreams_.end() &&
+                known->second.upstream->IsMadeOf(wanted, settings)
+            ? known->second.upstream
+            : std::make_shared<WorkerUpstream>(wanted, settings, voice_,
+                                               io_context_);
+    auto context = upstream->MakeContext(configuration_->limits);
+    upstreams.emplace(wanted.name,
+                      UpstreamEntry{std::move(upstream), std::move(context)});
+  }
+  upstreams_ = std::move(upstreams);
 }
 
 void Worker::Drain(std::function<void()> on_idle) {
@@ -97,12 +104,12 @@ void Worker::Drain(std::function<void()> on_idle) {
 void Worker::Stop() {
   if (!thread_.joinable()) return;
   boost::asio::post(io_context_, [this] {
+    stopping_ = true;
     on_idle_ = nullptr;
     ForEachConnection([](Connection& connection) { connection.Abort(); });
     timer_.cancel();
-    watch_.reset();
-    schemas_.reset();  // Cancels a fetch.
-    work_.reset();     // run() returns when gRPC has let go of every call.
+    upstreams_.clear();  // Cancels fetches.
+    work_.reset();       // run() returns when gRPC has let go of every call.
   });
   thread_.join();
 }
@@ -124,7 +131,8 @@ void Worker::CheckIdle() {
 
 Capacity Worker::Admit() {
   if (state_.draining) return Capacity::kDraining;
-  if (state_.sessions.fetch_add(1) >= settings_.limits.max_sessions) {
+  if (state_.sessions.fetch_add(1) >=
+      configuration_->settings.limits.max_sessions) {
     Leave();
     return Capacity::kFull;
   }
@@ -146,19 +154,37 @@ std::unique_ptr<Session> Worker::OpenSession(SessionRequest request,
          {"peer", request.peer},
          {"method", request.method}});
   }
-  return std::make_unique<Session>(std::move(request), limits_, upstream_,
-                                   *schemas_, transport);
+  const auto found = upstreams_.find(request.route->upstream);
+  if (found == upstreams_.end()) return nullptr;
+  const UpstreamEntry& entry = found->second;
+  request.timeout =
+      std::min(request.timeout, entry.upstream->settings().deadline);
+  return MakeSession(std::move(request), entry.context, transport);
+}
+
+std::shared_ptr<const ConnectionSettings> Worker::SettingsOf(
+    std::size_t listener) {
+  return configuration_->listeners[listener];
+}
+
+std::unique_ptr<SchemaSource::Ticket> Worker::FindHttpRules(
+    const Route& route, SchemaSource::SnapshotCallback callback) {
+  const auto found = upstreams_.find(route.upstream);
+  if (found == upstreams_.end()) {
+    callback(absl::UnavailableError("the configuration has changed"));
+    return nullptr;
+  }
+  return found->second.upstream->schemas().Get(now(), std::move(callback));
 }
 
 void Worker::SessionEnded(const Session& session) {
   if (!LogEnabled(LogLevel::kInfo)) return;
   const SessionRequest& request = session.request();
   const SessionReport& report = session.report();
-  const std::string& route = request.route->path;
   Log(LogLevel::kInfo, "session ended",
       {{"id", request.id},
        {"peer", request.peer},
-       {"route", route.empty() ? "/" : route},
+       {"route", RouteName(*request.route)},
        {"method", request.method},
        {"codec", std::string(report.codec ? CodecName(*report.codec) : "none")},
        {"status", absl::StatusCodeToString(report.status.code())},
@@ -183,17 +209,17 @@ void Worker::HandshakeRefused(const Refusal& refusal, const std::string& peer) {
 }
 
 void Worker::StartTicking() {
-  timer_.expires_after(absl::ToChronoNanoseconds(tick_));
+  timer_.expires_after(absl::ToChronoNanoseconds(configuration_->tick));
   timer_.async_wait([this](boost::system::error_code error) {
-    if (error || schemas_ == nullptr) return;
+    if (error || stopping_) return;
     OnTick();
     StartTicking();
   });
-  if (index_ == 0) WatchUpstream();
 }
 
 void Worker::OnTick() {
   const absl::Time time = now();
+  for (const auto& [name, entry] : upstreams_) entry.upstream->OnTick(time);
   ForEachConnection(
       [time](Connection& connection) { connection.OnTick(time); });
 }
@@ -206,48 +232,6 @@ void Worker::ForEachConnection(const std::function<void(Connection&)>& act) {
     connections.push_back(connection);
   }
   for (const auto& connection : connections) act(*connection);
-}
-
-void Worker::WatchUpstream() {
-  const absl::Time time = now();
-  if (upstream_state_ == UpstreamState::kReachable || watch_ != nullptr ||
-      time < next_watch_) {
-    return;
-  }
-  next_watch_ = time + absl::Seconds(1);
-  // The name is of no method: what counts is whether the upstream answers.
-  watch_ = schemas_->Resolve("/", time,
-                             [this](const ResolvedMethod&) { watch_.reset(); });
-}
-
-void Worker::OnSchemaFetched(const absl::Status& status, const Schema* schema,
-                             const std::vector<std::string>& warnings) {
-  if (index_ != 0) return;
-  const UpstreamState before = upstream_state_;
-  const bool answered =
-      status.ok() || status.code() == absl::StatusCode::kUnimplemented;
-  upstream_state_ =
-      answered ? UpstreamState::kReachable : UpstreamState::kUnreachable;
-  for (const std::string& warning : warnings) {
-    Log(LogLevel::kDebug, "descriptor left out",
-        {{"upstream", settings_.upstream.target}, {"reason", warning}});
-  }
-  if (upstream_state_ == before) return;
-  if (status.ok()) {
-    Log(LogLevel::kInfo, "upstream is reachable",
-        {{"upstream", settings_.upstream.target},
-         {"methods", absl::StrCat(schema->methods().size())}});
-  } else if (answered) {
-    Log(LogLevel::kWarning,
-        "upstream is reachable but has no server reflection: methods count as "
-        "bidirectional, and JSON is not served",
-        {{"upstream", settings_.upstream.target}});
-  } else {
-    Log(LogLevel::kWarning,
-        "upstream is not reachable, calls fail with UNAVAILABLE until it is",
-        {{"upstream", settings_.upstream.target},
-         {"reason", std::string(status.message())}});
-  }
 }
 
 }  // namespace headgate

@@ -2,6 +2,7 @@
 #define GATEWAY_SERVER_WORKER_H_
 
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,9 +14,9 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/random/random.h"
-#include "gateway/config/settings.h"
 #include "gateway/net/connection.h"
-#include "gateway/upstream/grpc_upstream.h"
+#include "gateway/server/configuration.h"
+#include "gateway/server/worker_upstream.h"
 #include "gateway/upstream/schema_source.h"
 
 namespace headgate {
@@ -27,16 +28,17 @@ struct ServerState {
   std::atomic<bool> draining = false;
 };
 
-// One thread with one io_context, one channel to the upstream, and the
+// One thread with one io_context, channels of its own to the upstreams, and the
 // connections that were given to it. A connection stays with its worker for
 // life, so that everything of a session runs on one thread.
 //
 // Thread: the public functions are for the thread that owns the server.
 class Worker final : private ConnectionHost {
  public:
-  // All references must outlive the worker. `index`: 0 for the one that also
-  // speaks for the server, such as about the upstream.
-  Worker(int index, const Settings& settings, ServerState& state);
+  // `state` must outlive the worker. `voice`: whether it is the one that says
+  // in the log how the upstreams are.
+  Worker(std::shared_ptr<const Configuration> configuration,
+         WorkerUpstream::Voice voice, ServerState& state);
   ~Worker();
 
   // Starts the thread.
@@ -45,9 +47,13 @@ class Worker final : private ConnectionHost {
   // Where the sockets for Serve must come from.
   boost::asio::io_context& io_context() { return io_context_; }
 
-  // Takes a socket that was accepted on io_context(). `settings` must outlive
-  // the worker.
-  void Serve(TcpSocket socket, const ConnectionSettings& settings);
+  // Takes a socket that was accepted on io_context() for the listener of that
+  // index.
+  void Serve(TcpSocket socket, std::size_t listener);
+
+  // Goes by `configuration` for every request from now on. Upstreams that are
+  // the same in both keep their channels and descriptors.
+  void Reload(std::shared_ptr<const Configuration> configuration);
 
   // Ends all sessions with Close 1001. `on_idle` is called, on the worker's
   // thread, once there is no connection left.
@@ -62,6 +68,10 @@ class Worker final : private ConnectionHost {
   Capacity Admit() override;
   void Leave() override;
   std::string NewSessionId() override;
+  std::shared_ptr<const ConnectionSettings> SettingsOf(
+      std::size_t listener) override;
+  std::unique_ptr<SchemaSource::Ticket> FindHttpRules(
+      const Route& route, SchemaSource::SnapshotCallback callback) override;
   std::unique_ptr<Session> OpenSession(SessionRequest request,
                                        Transport& transport) override;
   void SessionEnded(const Session& session) override;
@@ -71,18 +81,19 @@ class Worker final : private ConnectionHost {
 
   void StartTicking();
   void OnTick();
-  // Asks for the schema until it is there; says how it goes.
-  void WatchUpstream();
-  void OnSchemaFetched(const absl::Status& status, const Schema* schema,
-                       const std::vector<std::string>& warnings);
+  void MakeUpstreams();
   void ForEachConnection(const std::function<void(Connection&)>& act);
   void CheckIdle();
 
-  const int index_;
-  const Settings& settings_;
+  // An upstream, and what sessions get of it.
+  struct UpstreamEntry {
+    std::shared_ptr<WorkerUpstream> upstream;
+    std::shared_ptr<const SessionContext> context;
+  };
+
+  std::shared_ptr<const Configuration> configuration_;
+  const WorkerUpstream::Voice voice_;
   ServerState& state_;
-  const SessionLimits limits_;
-  const absl::Duration tick_;
 
   boost::asio::io_context io_context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
@@ -90,15 +101,10 @@ class Worker final : private ConnectionHost {
   boost::asio::steady_timer timer_;
   absl::BitGen random_;
 
-  GrpcUpstream upstream_;
-  std::unique_ptr<SchemaSource> schemas_;
-  std::unique_ptr<SchemaSource::Ticket> watch_;
-  absl::Time next_watch_ = absl::InfinitePast();
-  enum class UpstreamState { kUnknown, kReachable, kUnreachable };
-  UpstreamState upstream_state_ = UpstreamState::kUnknown;
-
+  absl::flat_hash_map<std::string, UpstreamEntry> upstreams_;  // By name.
   absl::flat_hash_map<Connection*, std::shared_ptr<Connection>> connections_;
   std::function<void()> on_idle_;
+  bool stopping_ = false;
   std::thread thread_;
 };
 

@@ -54,6 +54,10 @@ void Call::Read() {
   if (!done_) upstream_call_->Read();
 }
 
+void Call::OnHeaders(Metadata headers) {
+  observer_.OnCallHeaders(std::move(headers));
+}
+
 void Call::OnMessage(std::string payload) {
   if (++answers_ > 1 && GivesOneAnswer(kind_)) {
     return OnDone(CallEnd{

@@ -17,6 +17,8 @@ namespace headgate {
 // of these, as the last thing it does there.
 class CallObserver {
  public:
+  // As UpstreamCallObserver::OnHeaders.
+  virtual void OnCallHeaders(Metadata /*headers*/) {}
   // Answers one Read.
   virtual void OnCallMessage(std::string payload) = 0;
   // The call was backlogged and is no longer.
@@ -66,6 +68,7 @@ class Call final : private UpstreamCallObserver {
     kHalfClosed,       // It said so itself.
   };
 
+  void OnHeaders(Metadata headers) override;
   void OnMessage(std::string payload) override;
   void OnWritten() override;
   void OnDone(CallEnd end) override;

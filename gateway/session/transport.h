@@ -5,6 +5,7 @@
 
 #include "gateway/base/status.h"
 #include "gateway/codec/codec.h"
+#include "gateway/upstream/upstream.h"
 
 namespace headgate {
 
@@ -49,9 +50,21 @@ class Transport {
   virtual void Read() = 0;
   // Sends one message. At most one Write is pending.
   virtual void Write(WireMessage message) = 0;
-  // Sends the Close frame and ends the connection. `reason` is cut to what a
-  // frame holds. Requires: no Write pending; nothing is called after it.
-  virtual void Close(CloseCode code, absl::string_view reason) = 0;
+  // Ends it: a WebSocket with a Close frame (the status message cut to what a
+  // frame holds), an HTTP answer with its last byte. Requires: no Write
+  // pending; nothing is called after it.
+  virtual void Close(const Ending& ending) = 0;
+
+  // What follows is for a transport that has a place for it, plain HTTP.
+  // Whether it wants OnCallHeaders and the trailers of the ending.
+  virtual MetadataDelivery metadata_delivery() const {
+    return MetadataDelivery::kDropped;
+  }
+  // The backend's initial metadata; before the first Write.
+  virtual void OnCallHeaders(const Metadata& /*headers*/) {}
+  // How it will end; what is still to be written before Close is the rest of
+  // the answers and the message that tells the failure.
+  virtual void OnEnding(const Ending& /*ending*/) {}
 
  protected:
   ~Transport() = default;

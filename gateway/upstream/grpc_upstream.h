@@ -3,20 +3,18 @@
 
 #include <cstddef>
 #include <memory>
-#include <string>
 
-#include <grpcpp/channel.h>
-#include <grpcpp/generic/generic_stub.h>
 #include <boost/asio/io_context.hpp>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "gateway/config/settings.h"
 #include "gateway/upstream/upstream.h"
 
 namespace headgate {
 
-struct GrpcChannelOptions {
-  // A gRPC name (grpc/grpc doc/naming.md): "host:port", "dns:///host:port",
-  // "unix:/path", ...
-  std::string target;
+struct GrpcUpstreamOptions {
+  UpstreamSettings settings;
   // A longer answer ends its call with RESOURCE_EXHAUSTED.
   std::size_t max_answer_bytes = 4 * 1024 * 1024;
   // What gRPC takes of a call's answers ahead of Read: the HTTP/2 window of a
@@ -24,14 +22,16 @@ struct GrpcChannelOptions {
   std::size_t read_ahead_bytes = 64 * 1024;
 };
 
-// A channel with a connection of its own, shared with no other channel. It
-// connects when the first call needs it, and again after a failure, with a
-// backoff of at most 1 s: each worker has its own, and an upstream that is back
-// should be back for all of them.
-std::shared_ptr<grpc::Channel> MakeGrpcChannel(
-    const GrpcChannelOptions& options);
-
-// Upstream over one channel of gRPC C++, for the calls of one worker.
+// Upstream over channels of gRPC C++, for the calls of one worker.
+//
+// Each channel has connections of its own, shared with no other channel, and
+// at most max_streams_per_channel calls at a time; when all are full there is
+// one more, and one that has had no call for half a minute goes again, but the
+// last. With health checks it is one call less: they are a stream too.
+// When the files of TLS change, new calls get new channels.
+// A channel connects when its first call needs it, and again after a failure,
+// with a backoff of at most 1 s: each worker has its own, and an upstream that
+// is back should be back for all of them.
 //
 // Thread: the worker's, the one that runs `worker`. gRPC's own threads only
 // post to it; a call counts as work there until gRPC is done with it, so that
@@ -39,15 +39,24 @@ std::shared_ptr<grpc::Channel> MakeGrpcChannel(
 class GrpcUpstream final : public Upstream {
  public:
   // `worker` must outlive every call, and be run by one thread.
-  GrpcUpstream(std::shared_ptr<grpc::Channel> channel,
-               boost::asio::io_context& worker);
+  GrpcUpstream(GrpcUpstreamOptions options, boost::asio::io_context& worker);
+  ~GrpcUpstream() override;
 
   std::unique_ptr<UpstreamCall> StartCall(
       CallRequest request, UpstreamCallObserver& observer) override;
 
+  // To be called now and then: lets go of channels that are idle.
+  void OnTick(absl::Time now);
+
+  // Channels there are; for the log and the tests.
+  std::size_t channel_count() const;
+  // Why the files of TLS, as they are now, cannot be used; what they were
+  // before then goes on being used. OK without TLS.
+  absl::Status tls_status() const;
+
  private:
-  grpc::GenericStub stub_;
-  boost::asio::io_context& worker_;
+  class Pool;
+  std::unique_ptr<Pool> pool_;
 };
 
 }  // namespace headgate

@@ -1,14 +1,12 @@
-#include <algorithm>
+#include "gateway/upstream/reflection.h"
+
 #include <cstddef>
 #include <deque>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "gateway/base/status.h"
-#include "gateway/upstream/schema_source.h"
 #include "headgate/reflection/reflection.pb.h"
 
 namespace headgate {
@@ -20,31 +18,11 @@ using ::google::protobuf::FileDescriptorProto;
 constexpr std::size_t kMaxFiles = 10'000;
 constexpr std::size_t kMaxDescriptorBytes = 64 << 20;
 
-// The two names of the one protocol, the standard one first.
-constexpr const char* kMethods[] = {
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-};
-
-class ConversationObserver {
- public:
-  // Once, and last; the observer may destroy the conversation in here.
-  virtual void OnConversationDone(absl::Status status,
-                                  std::vector<FileDescriptorProto> files,
-                                  std::vector<std::string> warnings) = 0;
-
- protected:
-  ~ConversationObserver() = default;
-};
-
-// One ServerReflectionInfo call: asks for all services, then for the file of
-// each, then for the imports that are still missing, until there are none.
-//
-// Thread: that of its upstream. Lifetime: destroying it cancels the call.
-class Conversation final : public UpstreamCallObserver {
+class Conversation final : public ReflectionConversation,
+                           private UpstreamCallObserver {
  public:
   Conversation(Upstream& upstream, const char* method, absl::Duration timeout,
-               ConversationObserver& observer)
+               ReflectionObserver& observer)
       : timeout_(timeout),
         observer_(observer),
         call_(upstream.StartCall({method, {}, timeout}, *this)) {
@@ -183,6 +161,8 @@ class Conversation final : public UpstreamCallObserver {
                         "listing the services");
       }
       case Question::kSymbol:
+        // gRPC's C++ servers offer it and have no descriptors for it.
+        if (question.name == "grpc.health.v1.Health") return absl::OkStatus();
         warnings_.push_back(
             absl::StrCat(question.name, ": ", error.error_message()));
         return absl::OkStatus();
@@ -217,12 +197,12 @@ class Conversation final : public UpstreamCallObserver {
 
   void Finish(absl::Status status) {
     call_.reset();
-    observer_.OnConversationDone(std::move(status), std::move(files_),
-                                 std::move(warnings_));
+    observer_.OnReflected(std::move(status), std::move(files_),
+                          std::move(warnings_));
   }
 
   const absl::Duration timeout_;
-  ConversationObserver& observer_;
+  ReflectionObserver& observer_;
 
   std::deque<Question> unasked_;
   std::deque<Question> awaited_;  // Written; answers come in this order.
@@ -241,180 +221,16 @@ class Conversation final : public UpstreamCallObserver {
   std::unique_ptr<UpstreamCall> call_;
 };
 
-class ReflectionSource final : public SchemaSource,
-                               public ConversationObserver {
- public:
-  ReflectionSource(Upstream& upstream, SchemaSourceOptions options,
-                   SchemaFetched on_fetched)
-      : upstream_(upstream),
-        options_(options),
-        on_fetched_(std::move(on_fetched)),
-        built_in_(Schema::BuiltIn()) {}
-
-  std::unique_ptr<Ticket> Resolve(absl::string_view path, absl::Time now,
-                                  Callback callback) override {
-    latest_now_ = std::max(latest_now_, now);
-    const bool asked_before = knowledge_ != Knowledge::kNone;
-    const ResolvedMethod known = Lookup(path);
-    if (asked_before && known.method != nullptr) {
-      if (MayFetch(options_.refresh_after)) StartFetch();
-      callback(known);
-      return nullptr;
-    }
-
-    const bool lasting = knowledge_ == Knowledge::kNoReflection;
-    if (MayFetch(lasting ? options_.refresh_after
-                         : options_.min_fetch_interval)) {
-      StartFetch();
-    }
-    if (conversation_ == nullptr) {
-      callback(known);
-      return nullptr;
-    }
-    auto waiter = std::make_shared<Waiter>();
-    waiter->path = std::string(path);
-    waiter->callback = std::move(callback);
-    waiters_.push_back(waiter);
-    return std::make_unique<WaitingTicket>(std::move(waiter));
-  }
-
- private:
-  // What the last fetch that ended has taught.
-  enum class Knowledge {
-    kNone,          // None has ended yet.
-    kFetched,       // schema_ is what the server has.
-    kNoReflection,  // The server answered UNIMPLEMENTED to both names.
-    kFailed,        // failure_ says why; schema_ is an older one, if any.
-  };
-
-  // Shared by the ticket and the source, whichever goes first.
-  struct Waiter {
-    std::string path;
-    Callback callback;  // Empty once called or cancelled.
-  };
-
-  class WaitingTicket final : public Ticket {
-   public:
-    explicit WaitingTicket(std::shared_ptr<Waiter> waiter)
-        : waiter_(std::move(waiter)) {}
-    ~WaitingTicket() override { *waiter_ = Waiter(); }
-
-   private:
-    const std::shared_ptr<Waiter> waiter_;
-  };
-
-  bool MayFetch(absl::Duration interval) const {
-    return conversation_ == nullptr && (knowledge_ == Knowledge::kNone ||
-                                        latest_now_ - fetch_ended_ >= interval);
-  }
-
-  void StartFetch() {
-    tried_other_ = false;
-    StartConversation();
-  }
-
-  void StartConversation() {
-    conversation_ = std::make_unique<Conversation>(
-        upstream_, kMethods[version_], options_.fetch_timeout, *this);
-  }
-
-  void OnConversationDone(absl::Status status,
-                          std::vector<FileDescriptorProto> files,
-                          std::vector<std::string> warnings) override {
-    // Its caller: it must live until this returns.
-    const std::unique_ptr<Conversation> done = std::move(conversation_);
-    if (absl::IsUnimplemented(status) && !tried_other_) {
-      tried_other_ = true;
-      version_ = 1 - version_;
-      StartConversation();
-      return;
-    }
-
-    fetch_ended_ = latest_now_;
-    if (status.ok()) {
-      knowledge_ = Knowledge::kFetched;
-      schema_ = Schema::Build(std::move(files), &warnings);
-      failure_ = absl::OkStatus();
-    } else if (absl::IsUnimplemented(status)) {
-      knowledge_ = Knowledge::kNoReflection;
-      failure_ = Annotate(status, "the upstream has no server reflection");
-    } else {
-      knowledge_ = Knowledge::kFailed;
-      failure_ = Annotate(status, "server reflection");
-    }
-
-    std::vector<std::shared_ptr<Waiter>> waiters;
-    waiters.swap(waiters_);
-    const std::weak_ptr<bool> alive = alive_;
-    if (on_fetched_) {
-      on_fetched_(failure_, failure_.ok() ? schema_.get() : nullptr, warnings);
-    }
-    for (const auto& waiter : waiters) {
-      if (alive.expired()) return;  // Destroyed by one of the callbacks.
-      if (!waiter->callback) continue;
-      // The callback may destroy its ticket, and with it what the waiter holds.
-      const Callback callback = std::exchange(waiter->callback, nullptr);
-      callback(Lookup(waiter->path));
-    }
-  }
-
-  // The upstream's own descriptors win over those that are built in.
-  ResolvedMethod Lookup(absl::string_view path) const {
-    ResolvedMethod found;
-    for (const auto& schema : {schema_, built_in_}) {
-      if (schema == nullptr) continue;
-      found.method = schema->FindMethod(path);
-      if (found.method == nullptr) continue;
-      found.schema = schema;
-      return found;
-    }
-    const absl::string_view name = absl::StripPrefix(path, "/");
-    switch (knowledge_) {
-      case Knowledge::kNone:
-      case Knowledge::kFetched:
-        found.why_unknown =
-            absl::UnimplementedError(absl::StrCat("unknown method ", name));
-        break;
-      case Knowledge::kNoReflection:
-        found.why_unknown = absl::UnimplementedError(
-            absl::StrCat("the upstream has no server reflection, so ", name,
-                         " is not known"));
-        break;
-      case Knowledge::kFailed:
-        found.why_unknown = failure_;
-        break;
-    }
-    return found;
-  }
-
-  Upstream& upstream_;
-  const SchemaSourceOptions options_;
-  const SchemaFetched on_fetched_;
-  const std::shared_ptr<const Schema> built_in_;
-
-  Knowledge knowledge_ = Knowledge::kNone;
-  std::shared_ptr<const Schema> schema_;
-  absl::Status failure_;
-  // There is no clock in here: a fetch ends at the time of the last Resolve
-  // before its end.
-  absl::Time latest_now_ = absl::InfinitePast();
-  absl::Time fetch_ended_ = absl::InfinitePast();
-
-  std::size_t version_ = 0;   // In kMethods, the one that worked last.
-  bool tried_other_ = false;  // In this fetch.
-  std::vector<std::shared_ptr<Waiter>> waiters_;
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  // Null when no fetch is under way.
-  std::unique_ptr<Conversation> conversation_;
-};
-
 }  // namespace
 
-std::unique_ptr<SchemaSource> MakeReflectionSource(Upstream& upstream,
-                                                   SchemaSourceOptions options,
-                                                   SchemaFetched on_fetched) {
-  return std::make_unique<ReflectionSource>(upstream, options,
-                                            std::move(on_fetched));
+std::unique_ptr<ReflectionConversation> AskReflection(
+    Upstream& upstream, ReflectionVersion version, absl::Duration timeout,
+    ReflectionObserver& observer) {
+  const char* method =
+      version == ReflectionVersion::kV1
+          ? "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+          : "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+  return std::make_unique<Conversation>(upstream, method, timeout, observer);
 }
 
 }  // namespace headgate

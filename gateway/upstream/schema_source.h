@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "gateway/route/http_rules.h"
 #include "gateway/schema/schema.h"
 #include "gateway/upstream/upstream.h"
 
@@ -19,15 +21,28 @@ struct ResolvedMethod {
   // belongs to `schema`.
   const Schema::Method* method = nullptr;
   std::shared_ptr<const Schema> schema;
-  // OK when `method` is set. UNIMPLEMENTED: the server has reflection and does
-  // not know the method, or it has no reflection. UNAVAILABLE (or another code
-  // of the upstream's): it could not be asked.
+  // OK when `method` is set. UNIMPLEMENTED: neither the descriptor sets nor the
+  // server know the method, or the server has no reflection. UNAVAILABLE (or
+  // another code of the upstream's): it could not be asked, or a descriptor set
+  // never be read.
   absl::Status why_unknown;
 };
 
+// All that is known of an upstream at one time.
+struct SchemaSnapshot {
+  std::shared_ptr<const Schema> schema;
+  std::shared_ptr<const HttpRules> http_rules;  // Of `schema`.
+};
+
 struct SchemaSourceOptions {
-  // The whole conversation with the server; then UNAVAILABLE... as
-  // DEADLINE_EXCEEDED is not the client's deadline.
+  // Server reflection is asked.
+  bool reflection = true;
+  // Descriptor sets (google.protobuf.FileDescriptorSet), read when the source
+  // is made and again when a file has changed. What they define comes first:
+  // of a method that they know, reflection is never waited for.
+  std::vector<std::string> files;
+  // The whole conversation with the server; then UNAVAILABLE, as
+  // DEADLINE_EXCEEDED would be taken for the client's deadline.
   absl::Duration fetch_timeout = absl::Seconds(5);
   // A schema older than this is fetched anew, in the background, when a method
   // is asked for.
@@ -37,8 +52,11 @@ struct SchemaSourceOptions {
   absl::Duration min_fetch_interval = absl::Seconds(1);
 };
 
-// The descriptors of one upstream, by server reflection: v1 when the server
-// has it, else v1alpha (grpc/grpc doc/server-reflection.md).
+// The descriptors of one upstream, from descriptor sets and by server
+// reflection: v1 when the server has it, else v1alpha (grpc/grpc
+// doc/server-reflection.md). The files are looked at once a second at most,
+// when something is asked; one that cannot be used any more leaves what it last
+// defined.
 //
 // Thread:   the worker that owns it. Lifetime: `upstream` must outlive it.
 class SchemaSource {
@@ -58,16 +76,32 @@ class SchemaSource {
   virtual std::unique_ptr<Ticket> Resolve(absl::string_view path,
                                           absl::Time now,
                                           Callback callback) = 0;
+
+  // Everything that is known, for finding the rule of a request. As Resolve, it
+  // calls back at once or once the server has answered for the first time,
+  // which may know rules that the files do not; UNAVAILABLE (or another code of
+  // the upstream's) when it could not be asked and nothing is known,
+  // UNIMPLEMENTED when nothing will be.
+  using SnapshotCallback =
+      std::function<void(const absl::StatusOr<SchemaSnapshot>&)>;
+  virtual std::unique_ptr<Ticket> Get(absl::Time now,
+                                      SnapshotCallback callback) = 0;
 };
 
-// Hears how each fetch went: OK and the schema, or why there is none.
+// Hears how each fetch went: OK and the schema, or why there is none. With
+// `reflection` the status is the server's: when a file has changed, that of the
+// last fetch is told again, and nothing before the first. Without, it is told
+// when the source is made, and when a file has changed; UNAVAILABLE as long as
+// none could be read.
+// `warnings` are all that there are now: descriptor sets that cannot be used,
+// what could not be built, rules that are left out (from the first Get on).
 using SchemaFetched =
     std::function<void(const absl::Status& status, const Schema* schema,
                        const std::vector<std::string>& warnings)>;
 
-std::unique_ptr<SchemaSource> MakeReflectionSource(Upstream& upstream,
-                                                   SchemaSourceOptions options,
-                                                   SchemaFetched on_fetched);
+std::unique_ptr<SchemaSource> MakeSchemaSource(Upstream& upstream,
+                                               SchemaSourceOptions options,
+                                               SchemaFetched on_fetched);
 
 }  // namespace headgate
 

@@ -19,6 +19,10 @@ namespace headgate {
 //         the backend sent before its status is always delivered first.
 class UpstreamCallObserver {
  public:
+  // The backend's initial metadata, once, before the first OnMessage and
+  // before OnDone; not for a call that ends before the backend has sent any.
+  // Only of a call started with MetadataDelivery::kDelivered.
+  virtual void OnHeaders(Metadata /*headers*/) {}
   // `payload` is one serialized message.
   virtual void OnMessage(std::string payload) = 0;
   // The message is on its way, or the backend listens no longer (then OnDone
@@ -46,12 +50,17 @@ class UpstreamCall {
   virtual void WritesDone() = 0;
 };
 
+// Whether the backend's metadata, initial and trailing, is wanted. It costs a
+// hand-off, and a WebSocket has no place for it.
+enum class MetadataDelivery { kDropped, kDelivered };
+
 struct CallRequest {
   std::string method;  // "/package.Service/Method"
   Metadata metadata;
   // From now; OnDone with DEADLINE_EXCEEDED when it has passed, even if the
   // backend is silent.
   absl::Duration timeout = absl::InfiniteDuration();
+  MetadataDelivery metadata_delivery = MetadataDelivery::kDropped;
 };
 
 // One gRPC target, for the calls of one worker.

@@ -149,7 +149,8 @@ class Gateway(Process):
     """`headgate serve` or `headgate demo`. `host` and `port` are those of its
     first listener."""
 
-    def __init__(self, command, *flags, listen=("127.0.0.1:0",)):
+    def __init__(self, command, *flags, listen=("127.0.0.1:0",),
+                 listeners=None):
         words = [HEADGATE, command]
         for address in listen:
             words += ["--listen", address]
@@ -158,8 +159,9 @@ class Gateway(Process):
             if flag not in flags:
                 words += [flag, value]
         super().__init__(*words, *flags)
-        self.addresses = eventually(lambda: self._listeners(len(listen)),
-                                    "a line for each listener")
+        self.addresses = eventually(
+            lambda: self._listeners(listeners or len(listen)),
+            "a line for each listener")
         self.host, self.port = self.addresses[0]
 
     def _listeners(self, count):
@@ -173,6 +175,13 @@ class Gateway(Process):
     @classmethod
     def serve(cls, target, *flags, **options):
         return cls("serve", "--upstream", target, *flags, **options)
+
+    @classmethod
+    def configured(cls, file, *flags, command="serve", listeners=1):
+        """With a configuration file that has so many listeners, each at port
+        0."""
+        return cls(command, "--config", file, *flags, listen=(),
+                   listeners=listeners)
 
     @classmethod
     def demo(cls, *flags, **options):

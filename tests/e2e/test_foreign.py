@@ -3,27 +3,15 @@ here one in JavaScript, of which the gateway knows nothing beforehand, and
 which has reflection v1 but not v1alpha."""
 
 import json
-import pathlib
-import shutil
 
 import pytest
 
 from client import JSON, PROTOBUF, Client, call, call_json, refusal
-from harness import LISTENING, Gateway, Process, eventually
+from foreign import LibraryServer
+from harness import Gateway, eventually
 from wire import fields, message
 
-NODE = pathlib.Path(__file__).parent / "node"
 LIBRARY = "/library.v1.Library/"
-
-
-class LibraryServer(Process):
-    def __init__(self, port=0, *arguments):
-        assert (NODE / "node_modules").is_dir(), (
-            f"run script/setup --tests, or npm ci in {NODE}")
-        super().__init__(shutil.which("node"), NODE / "server.mjs", port,
-                         *arguments)
-        self.port = int(self.wait_for_output(LISTENING)[2])
-        self.target = f"127.0.0.1:{self.port}"
 
 
 @pytest.fixture(scope="module")

@@ -138,9 +138,24 @@ class RawClient:
             name, value = line.split(":", 1)
             headers.append((name.lower(), value.strip()))
         response = Response(int(status_line.split()[1]), headers, b"")
-        if response.status != 101:
+        if response.status not in (100, 101, 204):
             response.body = self._take(int(response.header("Content-Length")))
         return response
+
+    def receive_some(self):
+        """What comes next, at least a byte."""
+        if not self._received:
+            self._fill()
+        data, self._received = self._received, b""
+        return data
+
+    def receive_to_end(self):
+        data = b""
+        try:
+            while True:
+                data += self.receive_some()
+        except EOFError:
+            return data
 
     def request(self, *arguments, **options):
         """Sends a handshake and returns the answer to it."""

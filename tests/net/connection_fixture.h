@@ -34,12 +34,17 @@ class NoSchemas final : public SchemaSource {
     callback(resolved);
     return nullptr;
   }
+  std::unique_ptr<Ticket> Get(absl::Time, SnapshotCallback callback) override {
+    callback(absl::UnimplementedError("no descriptors"));
+    return nullptr;
+  }
 };
 
 // A worker whose clock and capacity are the test's.
 class FakeHost final : public ConnectionHost {
  public:
-  explicit FakeHost(testing::Log& log) : upstream_(log) {}
+  explicit FakeHost(testing::Log& log)
+      : upstream_(std::make_shared<testing::FakeUpstream>(log)) {}
 
   void Add(std::shared_ptr<Connection> connection) override {
     seen_.push_back(connection);
@@ -57,8 +62,28 @@ class FakeHost final : public ConnectionHost {
   std::string NewSessionId() override { return "session-1"; }
   std::unique_ptr<Session> OpenSession(SessionRequest request,
                                        Transport& transport) override {
-    return std::make_unique<Session>(std::move(request), limits_, upstream_,
-                                     schemas_, transport);
+    requests_.push_back(request);
+    if (open_) return open_(std::move(request), transport);
+    return MakeSession(std::move(request),
+                       std::make_shared<const SessionContext>(
+                           SessionContext{limits_, upstream_, schemas_}),
+                       transport);
+  }
+  std::shared_ptr<const ConnectionSettings> SettingsOf(
+      std::size_t listener) override {
+    EXPECT_EQ(listener, 7u);
+    return settings_;
+  }
+  std::unique_ptr<SchemaSource::Ticket> FindHttpRules(
+      const Route& route, SchemaSource::SnapshotCallback callback) override {
+    EXPECT_TRUE(route.http_rules);
+    if (rules_.ok()) {
+      callback(SchemaSnapshot{(*rules_)->schema(), *rules_});
+      return nullptr;
+    }
+    // Answers later: when `asked_` is called.
+    asked_ = std::move(callback);
+    return std::make_unique<Ticket>(*this);
   }
   void SessionEnded(const Session& session) override {
     ended_.push_back(session.report());
@@ -82,9 +107,18 @@ class FakeHost final : public ConnectionHost {
     return true;
   }
 
-  testing::FakeUpstream upstream_;
-  NoSchemas schemas_;
+  testing::FakeUpstream& upstream() { return *upstream_; }
+
+  std::shared_ptr<const ConnectionSettings> settings_;
+  std::shared_ptr<testing::FakeUpstream> upstream_;
+  std::shared_ptr<SchemaSource> schemas_ = std::make_shared<NoSchemas>();
   SessionLimits limits_;
+  // What sessions are, where they are not the gateway's own.
+  std::function<std::unique_ptr<Session>(SessionRequest, Transport&)> open_;
+  std::vector<SessionRequest> requests_;
+  absl::StatusOr<std::shared_ptr<const HttpRules>> rules_ =
+      absl::UnavailableError("not known yet");
+  SchemaSource::SnapshotCallback asked_;
   Capacity capacity_ = Capacity::kFree;
   int admitted_ = 0;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
@@ -92,6 +126,16 @@ class FakeHost final : public ConnectionHost {
   std::vector<int> refused_;
   std::map<Connection*, std::shared_ptr<Connection>> connections_;
   std::vector<std::weak_ptr<Connection>> seen_;
+
+ private:
+  class Ticket final : public SchemaSource::Ticket {
+   public:
+    explicit Ticket(FakeHost& host) : host_(host) {}
+    ~Ticket() override { host_.asked_ = nullptr; }
+
+   private:
+    FakeHost& host_;
+  };
 };
 
 // One frame of RFC 6455 section 5.2. The opcode's byte is given as it is on
@@ -148,8 +192,11 @@ class ConnectionTest : public ::testing::Test {
     Route told = raw;
     told.path = "/told";
     told.refusals = Refusals::kClose;
-    router_ = std::make_unique<Router>(std::vector<Route>{raw, binary, told});
-    settings_.policy.router = router_.get();
+    Route api;
+    api.prefix = "/api";
+    api.http_rules = true;
+    settings_.policy.router = std::make_shared<const Router>(
+        std::vector<Route>{raw, binary, told, api});
     settings_.max_header_bytes = 1024;
   }
 
@@ -182,7 +229,8 @@ class ConnectionTest : public ::testing::Test {
       server.set_option(
           boost::asio::socket_base::send_buffer_size(buffer_bytes));
     }
-    ServeConnection(std::move(server), settings_, *host_);
+    host_->settings_ = std::make_shared<const ConnectionSettings>(settings_);
+    ServeConnection(std::move(server), 7, *host_);
   }
 
   // Runs one handler after the other until `done`; gives up after some
@@ -280,10 +328,10 @@ class ConnectionTest : public ::testing::Test {
     Connect(buffer_bytes);
     Send(Request(path));
     ASSERT_THAT(ReceiveHead(), ::testing::StartsWith("HTTP/1.1 101 "));
-    ASSERT_TRUE(Until([&] { return host_->upstream_.call_count() > 0; }));
+    ASSERT_TRUE(Until([&] { return host_->upstream().call_count() > 0; }));
   }
 
-  testing::FakeUpstream::Call& call() { return host_->upstream_.call(0); }
+  testing::FakeUpstream::Call& call() { return host_->upstream().call(0); }
   void BackendEnds(absl::Status status) {
     call().observer().OnDone({std::move(status), ""});
   }
@@ -310,7 +358,6 @@ class ConnectionTest : public ::testing::Test {
 
   testing::Log log_;
   std::unique_ptr<FakeHost> host_ = std::make_unique<FakeHost>(log_);
-  std::unique_ptr<Router> router_;
   ConnectionSettings settings_;
   boost::asio::io_context io_{1};
   TcpSocket client_{io_.get_executor()};

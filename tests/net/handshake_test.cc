@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/net/api_rules.h"
 #include "tests/net/http_request.h"
 
 namespace headgate {
@@ -38,15 +39,23 @@ class HandshakeTest : public ::testing::Test {
     Route told = room;
     told.path = "/told";
     told.refusals = Refusals::kClose;
-    router_.emplace(std::vector<Route>{room, told, Route{}});
-    policy_.router = &*router_;
+    Use({room, told, Route{}});
+  }
+  void Use(std::vector<Route> routes) {
+    policy_.router = std::make_shared<const Router>(std::move(routes));
   }
 
   std::variant<Refusal, Admission> Judge(const std::string& line,
                                          const std::string& headers) {
-    return JudgeHandshake(
-        ParseRequest(absl::StrCat(line, " HTTP/1.1\r\n", headers, "\r\n")),
-        policy_, peer_, capacity_);
+    const HttpRequest request =
+        ParseRequest(absl::StrCat(line, " HTTP/1.1\r\n", headers, "\r\n"));
+    auto located = LocateRequest(request, policy_, capacity_);
+    if (auto* refusal = std::get_if<Refusal>(&located)) return *refusal;
+    const auto& where = std::get<Located>(located);
+    auto found = FindDestination(request, where, rules_.get());
+    if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
+    return JudgeSession(request, policy_, peer_, where,
+                        std::get<Destination>(found));
   }
   Refusal Refused(const std::string& line, const std::string& headers) {
     auto result = Judge(line, headers);
@@ -68,7 +77,7 @@ class HandshakeTest : public ::testing::Test {
         .subprotocol;
   }
 
-  std::optional<Router> router_;
+  std::shared_ptr<const HttpRules> rules_;
   HandshakePolicy policy_;
   Peer peer_{"192.0.2.1", "id-1"};
   Capacity capacity_ = Capacity::kFree;
@@ -385,6 +394,118 @@ TEST_F(HandshakeTest, UnreadableRequestsHaveRefusalsOfTheirOwn) {
   EXPECT_EQ(HandshakeTooSlow(absl::Seconds(5)).status.code(),
             absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(BadRequest("x").http_status, 400);
+}
+
+// --- routes where path and query are part of the request ---
+
+std::vector<std::string> Texts(const std::vector<Parameter>& parameters) {
+  std::vector<std::string> texts;
+  for (const Parameter& parameter : parameters) {
+    texts.push_back(absl::StrCat(parameter.field, "=", parameter.value));
+  }
+  return texts;
+}
+
+class BoundHandshakeTest : public HandshakeTest {
+ protected:
+  BoundHandshakeTest() {
+    Route api;
+    api.prefix = "/api";
+    api.http_rules = true;
+    api.token_query = "token";
+    Route overridden = api;
+    overridden.hosts = {"overridden"};
+    overridden.method_override = "method";
+    Route room;
+    room.path_template = "/rooms/{room}/join";
+    room.method = "/p.S/Talk";
+    Route game;
+    game.path = "/game";
+    game.multiplex.methods = {{1, "/p.S/Talk"}};
+    Use({overridden, api, room, game});
+  }
+  Admission Bound(const std::string& target, const std::string& more = "") {
+    rules_ = ApiRules();
+    return Admitted(WebSocket(more), "GET " + target);
+  }
+};
+
+// A WebSocket's handshake is always a GET: POST comes before it.
+TEST_F(BoundHandshakeTest, TemplateDecidesOnAWebSocket) {
+  const SessionRequest session =
+      Bound("/api/things/a%20b?x=1&token=s3cret").session;
+  EXPECT_EQ(session.method, "/p.S/Get");
+  EXPECT_EQ(session.codec, CodecKind::kJson);
+  EXPECT_EQ(session.wire, JsonWire::kWebSocket);
+  ASSERT_TRUE(session.binding);
+  EXPECT_THAT(Texts(session.binding->variables), ElementsAre("name=a b"));
+  EXPECT_THAT(Texts(session.binding->query), ElementsAre("x=1"));
+  EXPECT_EQ(session.binding->body, "*");
+  EXPECT_THAT(session.metadata,
+              Contains(Pair("authorization", "Bearer s3cret")));
+}
+
+// "?method=" counts where the route allows it, and is then no parameter.
+TEST_F(BoundHandshakeTest, OverrideChoosesTheVerbWhereTheRouteAllowsIt) {
+  SessionRequest session = Bound("/api/things/a?method=PUT").session;
+  EXPECT_EQ(session.binding->body, "*");
+  EXPECT_THAT(Texts(session.binding->query), ElementsAre("method=PUT"));
+  session = Bound("http://overridden/api/things/a?method=put").session;
+  EXPECT_EQ(session.binding->body, "name");
+  EXPECT_EQ(session.binding->response_body, "name");
+  EXPECT_THAT(session.binding->query, IsEmpty());
+  EXPECT_EQ(
+      Refused("GET http://overridden/api/things/a?method=PATCH", WebSocket())
+          .http_status,
+      404);
+}
+
+TEST_F(BoundHandshakeTest, OnlyJsonCanBeBound) {
+  EXPECT_EQ(
+      Bound("/api/things:talk", "Sec-WebSocket-Protocol: headgate.json.v1\r\n")
+          .subprotocol,
+      "headgate.json.v1");
+  for (const char* line : {"GET /api/things:talk", "GET /rooms/a/join"}) {
+    if (line[5] == 'r') rules_ = nullptr;
+    const Refusal refusal = Refused(
+        line, WebSocket("Sec-WebSocket-Protocol: headgate.protobuf.v1\r\n"));
+    EXPECT_EQ(refusal.http_status, 400);
+    EXPECT_EQ(refusal.status.message(),
+              "codec protobuf is not served here; it is one of json");
+  }
+}
+
+// Its body is the whole message, so that the query has no field left to set.
+TEST_F(BoundHandshakeTest, VariablesOfARoutesTemplateAreBound) {
+  const SessionRequest session =
+      Admitted(WebSocket(), "GET /rooms/a/join?as=ann").session;
+  EXPECT_EQ(session.method, "/p.S/Talk");
+  EXPECT_EQ(session.codec, CodecKind::kJson);
+  ASSERT_TRUE(session.binding);
+  EXPECT_THAT(Texts(session.binding->variables), ElementsAre("room=a"));
+  EXPECT_THAT(Texts(session.binding->query), ElementsAre());
+  EXPECT_EQ(session.binding->body, "*");
+}
+
+TEST_F(BoundHandshakeTest, SeveralCallsOnOneSocketArePackets) {
+  const Admission admission = Admitted(WebSocket(), "GET /game");
+  EXPECT_EQ(admission.session.method, "");
+  EXPECT_EQ(admission.session.codec, CodecKind::kPacket);
+  EXPECT_FALSE(admission.session.binding);
+  EXPECT_EQ(Echo("headgate.packet.v1", "GET /game"), "headgate.packet.v1");
+  EXPECT_EQ(Refused("GET /game",
+                    WebSocket("Sec-WebSocket-Protocol: headgate.json.v1\r\n"))
+                .http_status,
+            400);
+}
+
+// Plain HTTP too has one Host, or is of a time before it.
+TEST_F(BoundHandshakeTest, PlainRequestHasOneHost) {
+  rules_ = ApiRules();
+  EXPECT_EQ(Refused("GET /api/things/a", "").http_status, 400);
+  EXPECT_EQ(Refused("GET /api/things/a", "Host: a\r\nHost: a\r\n").http_status,
+            400);
+  Admitted("Host: a\r\n", "GET /api/things/a");
 }
 
 }  // namespace

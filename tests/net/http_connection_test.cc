@@ -159,7 +159,7 @@ TEST_F(HttpConnectionTest, RefusalByCloseIsAcceptedAndClosed) {
   ASSERT_TRUE(UntilEnded());
   EXPECT_THAT(host_->refused_, ElementsAre(403));
   EXPECT_THAT(host_->ended_, IsEmpty());
-  EXPECT_EQ(host_->upstream_.call_count(), 0u);
+  EXPECT_EQ(host_->upstream().call_count(), 0u);
 }
 
 TEST_F(HttpConnectionTest, RefusalByCloseSurvivesDrainAbortAndSilence) {

@@ -96,5 +96,15 @@ TEST(OriginTest, AllowedOriginsAreExactOrOneWildcard) {
   }
 }
 
+// "*" says nothing about whom to trust with a visitor's cookies.
+TEST(OriginTest, AllowedByStarAloneIsAnyone) {
+  EXPECT_EQ(JudgeOrigin("http://a", "h", {"*"}), OriginVerdict::kAnyone);
+  EXPECT_EQ(JudgeOrigin("http://h", "h", {"*"}), OriginVerdict::kTrusted);
+  EXPECT_EQ(JudgeOrigin("http://a", "h", {"*", "http://a"}),
+            OriginVerdict::kTrusted);
+  EXPECT_EQ(JudgeOrigin("http://a", "h", {"http://b"}),
+            OriginVerdict::kRefused);
+}
+
 }  // namespace
 }  // namespace headgate

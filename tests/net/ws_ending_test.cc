@@ -182,7 +182,7 @@ TEST_F(WsEndingTest, DrainDuringTheHandshakeClosesWith1001) {
   Connect();
   Send(Request("/raw"));
   ASSERT_TRUE(Until([&] { return host_->seen_.size() == 2; }));
-  ASSERT_EQ(host_->upstream_.call_count(), 0u);
+  ASSERT_EQ(host_->upstream().call_count(), 0u);
   Drain();
   EXPECT_THAT(ReceiveHead(), HasSubstr("101"));
   ExpectClose(1001, "the gateway is shutting down");
@@ -222,7 +222,7 @@ TEST_F(WsEndingTest, AbortDuringTheHandshakeGivesThePlaceBack) {
   EXPECT_EQ(host_->admitted_, 1);
   Abort();
   EXPECT_EQ(host_->admitted_, 0);
-  EXPECT_EQ(host_->upstream_.call_count(), 0u);
+  EXPECT_EQ(host_->upstream().call_count(), 0u);
 }
 
 // The call does not wait for the client of a broken WebSocket to hang up.

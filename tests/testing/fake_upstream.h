@@ -49,6 +49,9 @@ class FakeUpstream final : public Upstream {
     // The test gives the backend's events here; the code under test gets them.
     UpstreamCallObserver& observer() { return *this; }
 
+    void OnHeaders(Metadata headers) override {
+      observer_.OnHeaders(std::move(headers));
+    }
     void OnMessage(std::string payload) override {
       reading_ = false;
       observer_.OnMessage(std::move(payload));

@@ -82,7 +82,7 @@ class ReflectionTest : public ::testing::Test {
   ReflectionTest() { Renew(); }
 
   void Renew() {
-    source_ = MakeReflectionSource(
+    source_ = MakeSchemaSource(
         upstream_, options_,
         [this](const absl::Status& status, const Schema* schema,
                const std::vector<std::string>& warnings) {

@@ -34,7 +34,7 @@ grpc::ByteBuffer Buffer(const std::string& text) {
 class ScriptedService::Reactor final : public grpc::ServerGenericBidiReactor {
  public:
   Reactor(ScriptedService& service, grpc::GenericCallbackServerContext* context)
-      : service_(service), method_(context->method()) {
+      : service_(service), context_(*context), method_(context->method()) {
     service_.Count(service_.calls_);
     for (const auto& [key, value] : context->client_metadata()) {
       if (key.starts_with("x-")) {
@@ -44,7 +44,20 @@ class ScriptedService::Reactor final : public grpc::ServerGenericBidiReactor {
       }
     }
     int code = 0;
-    if (method_ == "/ok") {
+    if (method_ == "/headers") {
+      context->AddInitialMetadata("x-first", "1");
+      context->AddInitialMetadata("x-first", "one");
+      context->AddInitialMetadata("x-first-bin", BinaryValue());
+      StartSendInitialMetadata();
+    }
+    if (method_ == "/headers" || method_ == "/trailers") {
+      context->AddTrailingMetadata("x-last", "2");
+      context->AddTrailingMetadata("x-last", "two");
+      context->AddTrailingMetadata("x-last-bin", BinaryValue());
+    }
+    if (method_ == "/trailers") {
+      Finish(grpc::Status(grpc::StatusCode::ABORTED, "no", "details"));
+    } else if (method_ == "/ok") {
       Finish(grpc::Status::OK);
     } else if (absl::StartsWith(method_, "/code-") &&
                absl::SimpleAtoi(method_.substr(6), &code)) {
@@ -66,8 +79,15 @@ class ScriptedService::Reactor final : public grpc::ServerGenericBidiReactor {
     ++count_;
     const std::string message = Text(incoming_);
     int size = 0;
-    if (method_ == "/echo") {
+    if (method_ == "/echo" || method_ == "/headers") {
       answers_.push_back(message);
+    } else if (method_ == "/host") {
+      answers_.push_back(context_.host());
+    } else if (method_ == "/identity") {
+      for (const auto& name :
+           context_.auth_context()->FindPropertyValues("x509_common_name")) {
+        answers_.emplace_back(name.data(), name.size());
+      }
     } else if (method_ == "/large" && absl::SimpleAtoi(message, &size)) {
       answers_.push_back(std::string(size, 'x'));
     } else if (method_ == "/burst") {
@@ -103,6 +123,7 @@ class ScriptedService::Reactor final : public grpc::ServerGenericBidiReactor {
   }
 
   ScriptedService& service_;
+  grpc::GenericCallbackServerContext& context_;
   const std::string method_;
   std::vector<std::string> metadata_;
   int count_ = 0;
@@ -123,6 +144,10 @@ bool ScriptedService::WaitForCancellations(int count) {
   return WaitFor(cancellations_, count);
 }
 
+int ScriptedService::calls() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return calls_;
+}
 int ScriptedService::cancellations() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return cancellations_;

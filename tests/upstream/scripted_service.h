@@ -15,6 +15,13 @@ namespace headgate {
 //   /count     answers half-close with the number of messages, then OK
 //   /metadata  answers half-close with a message "key=value" for each entry of
 //              the metadata whose key begins with "x-", then OK
+//   /host      answers each message with the :authority of the call
+//   /identity  answers each message with the common name of the client's
+//              certificate
+//   /headers   sends its initial metadata at once: "x-first: 1", twice with
+//              other values, and "x-first-bin"; then it does as /echo, and ends
+//              with OK and trailers of the same kind, "x-last..."
+//   /trailers  ends with ABORTED and the trailers of /headers at once
 //   /large     answers a message, a number, with one of so many bytes
 //   /fail      answers the first message with NOT_FOUND and details
 //   /burst     answers the first message with itself three times, then ABORTED;
@@ -33,7 +40,11 @@ class ScriptedService final : public grpc::CallbackGenericService {
   // seconds.
   bool WaitForCalls(int count);
   bool WaitForCancellations(int count);
+  int calls();
   int cancellations();
+
+  // The values of "x-first-bin" and "x-last-bin".
+  static std::string BinaryValue() { return std::string("\0\xFF,\n", 4); }
 
  private:
   class Reactor;

@@ -39,6 +39,14 @@ void UpstreamCallContract::Start(const std::string& method, Metadata metadata,
   call_ = upstream_->StartCall({method, std::move(metadata), timeout}, *this);
   inside_ = false;
 }
+void UpstreamCallContract::StartWithMetadata(const std::string& method) {
+  inside_ = true;
+  CallRequest request;
+  request.method = method;
+  request.metadata_delivery = MetadataDelivery::kDelivered;
+  call_ = upstream_->StartCall(std::move(request), *this);
+  inside_ = false;
+}
 void UpstreamCallContract::Read() {
   inside_ = true;
   call_->Read();
@@ -94,6 +102,13 @@ void UpstreamCallContract::CheckEvent() {
   EXPECT_NE(call_, nullptr) << "an event after the call was destroyed";
   EXPECT_FALSE(end_) << "an event after OnDone";
   EXPECT_EQ(std::this_thread::get_id(), thread_);
+}
+void UpstreamCallContract::OnHeaders(Metadata headers) {
+  CheckEvent();
+  EXPECT_FALSE(headers_) << "headers for a second time";
+  EXPECT_TRUE(messages_.empty()) << "headers after a message";
+  headers_ = std::move(headers);
+  if (on_headers_) on_headers_();
 }
 void UpstreamCallContract::OnMessage(std::string payload) {
   CheckEvent();

@@ -25,7 +25,8 @@ using MakeUpstream = std::unique_ptr<Upstream> (*)(
     boost::asio::io_context& worker);
 
 // What every transport behind UpstreamCall must do, against a real gRPC server.
-// The tests are in upstream_call_contract.cc; a transport runs them with
+// The tests are in upstream_call_contract.cc and, those of the backend's
+// metadata, in upstream_call_metadata_contract.cc; a transport runs them with
 //
 //   INSTANTIATE_TEST_SUITE_P(Grpc, UpstreamCallContract, Values(&MakeGrpc));
 //
@@ -43,6 +44,8 @@ class UpstreamCallContract : public ::testing::TestWithParam<MakeUpstream>,
   // Starts a call of the method; see ScriptedService for what they do.
   void Start(const std::string& method, Metadata metadata = {},
              absl::Duration timeout = absl::InfiniteDuration());
+  // The same, with the backend's metadata.
+  void StartWithMetadata(const std::string& method);
   void Read();
   void Write(std::string payload);
   void WritesDone();
@@ -57,6 +60,7 @@ class UpstreamCallContract : public ::testing::TestWithParam<MakeUpstream>,
 
   const absl::Status& status() const { return end_->status; }
 
+  void OnHeaders(Metadata headers) override;
   void OnMessage(std::string payload) override;
   void OnWritten() override;
   void OnDone(CallEnd end) override;
@@ -69,10 +73,12 @@ class UpstreamCallContract : public ::testing::TestWithParam<MakeUpstream>,
   std::unique_ptr<UpstreamCall> call_;
 
   bool reads_on_ = true;  // OnMessage reads again.
+  std::function<void()> on_headers_;
   std::function<void()> on_message_;
   std::function<void()> on_written_;
   std::function<void()> on_done_;
 
+  std::optional<Metadata> headers_;
   std::vector<std::string> messages_;
   int written_ = 0;
   std::optional<CallEnd> end_;

@@ -1,6 +1,10 @@
 // A gRPC server with reflection v1, and without v1alpha, in another language
 // than the gateway's: `node server.mjs PORT [newer|bare]`. With `newer` it serves
-// library.v2.Desk as well, with `bare` it has no reflection.
+// library.v2.Desk as well, with `bare` it has no reflection. PORT may be
+// unix:/path. Environment: MAX_STREAMS, the most calls on one connection;
+// TLS_CERT and TLS_KEY, files for a server with TLS; TLS_CLIENT_CA, then a
+// client must have a certificate that this file vouches for.
+import {readFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
@@ -67,7 +71,20 @@ const desk = {
   },
 };
 
-const server = new grpc.Server();
+const {MAX_STREAMS, TLS_CERT, TLS_KEY, TLS_CLIENT_CA} = process.env;
+
+function credentials() {
+  if (!TLS_CERT) return grpc.ServerCredentials.createInsecure();
+  const pair = {
+    cert_chain: readFileSync(TLS_CERT),
+    private_key: readFileSync(TLS_KEY),
+  };
+  const ca = TLS_CLIENT_CA ? readFileSync(TLS_CLIENT_CA) : null;
+  return grpc.ServerCredentials.createSsl(ca, [pair], ca !== null);
+}
+
+const server = new grpc.Server(
+    MAX_STREAMS ? {'grpc.max_concurrent_streams': Number(MAX_STREAMS)} : {});
 let definitions = load('library.proto');
 server.addService(definitions['library.v1.Library'], library);
 if (release === 'newer') {
@@ -80,7 +97,7 @@ if (release !== 'bare') {
 }
 
 server.bindAsync(
-    `127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(),
+    port.startsWith('unix:') ? port : `127.0.0.1:${port}`, credentials(),
     (error, bound) => {
       if (error) throw error;
       console.log(`listening on 127.0.0.1:${bound}`);

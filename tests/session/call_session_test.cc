@@ -1,4 +1,4 @@
-#include "gateway/session/session.h"
+#include "gateway/session/call_session.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,106 +7,42 @@
 #include <optional>
 
 #include "gateway/codec/packet.h"
-#include "headgate/demo/v1/hello.pb.h"
+#include "tests/session/hello.h"
+#include "tests/testing/fake_schema_source.h"
+#include "tests/testing/fake_transport.h"
 #include "tests/testing/fake_upstream.h"
 
 namespace headgate {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::FakeSchemaSource;
+using testing::FakeTransport;
 using testing::FakeUpstream;
 using ::testing::HasSubstr;
 using testing::Log;
 
-// A WebSocket whose client is the test.
-class FakeTransport final : public Transport {
- public:
-  explicit FakeTransport(Log& log) : log_(log) {}
-  void Read() override { log_.push_back("ws read"); }
-  void Write(WireMessage message) override {
-    log_.push_back(absl::StrCat(
-        "ws ", message.opcode == Opcode::kText ? "text " : "binary ",
-        message.payload));
-  }
-  void Close(CloseCode code, absl::string_view reason) override {
-    log_.push_back(
-        absl::StrCat("ws close ", static_cast<int>(code), " ", reason));
-  }
-
- private:
-  Log& log_;
-};
-
-// Answers at once, or when the test says so.
-class FakeSchemaSource final : public SchemaSource {
- public:
-  class FakeTicket final : public Ticket {
-   public:
-    explicit FakeTicket(FakeSchemaSource& source) : source_(source) {}
-    ~FakeTicket() override { source_.waiting_ = nullptr; }
-
-   private:
-    FakeSchemaSource& source_;
-  };
-
-  std::unique_ptr<Ticket> Resolve(absl::string_view path, absl::Time,
-                                  Callback callback) override {
-    resolved_.method = schema_ ? schema_->FindMethod(path) : nullptr;
-    resolved_.schema = schema_;
-    if (resolved_.method == nullptr) resolved_.why_unknown = why_unknown_;
-    if (answer_at_once_) {
-      callback(resolved_);
-      return nullptr;
-    }
-    waiting_ = std::move(callback);
-    return std::make_unique<FakeTicket>(*this);
-  }
-
-  void Answer() {
-    const Callback callback = waiting_;
-    callback(resolved_);
-  }
-
-  std::shared_ptr<const Schema> schema_;
-  absl::Status why_unknown_ = absl::UnimplementedError("unknown method");
-  bool answer_at_once_ = true;
-  Callback waiting_;
-
- private:
-  ResolvedMethod resolved_;
-};
-
-std::shared_ptr<const Schema> HelloSchema() {
-  google::protobuf::FileDescriptorProto file;
-  demo::v1::HelloRequest::descriptor()->file()->CopyTo(&file);
-  std::vector<std::string> warnings;
-  return Schema::Build({file}, &warnings);
-}
-
-std::string Reply(const std::string& text) {
-  demo::v1::HelloResponse response;
-  response.set_reply(text);
-  return response.SerializeAsString();
-}
-
-class SessionTest : public ::testing::Test {
+class CallSessionTest : public ::testing::Test {
  protected:
   // A session without descriptors: its call is bidirectional.
-  Session& Start(std::optional<CodecKind> codec,
-                 const std::string& method = "/s/m") {
+  CallSession& Start(std::optional<CodecKind> codec,
+                     const std::string& method = "/s/m") {
     route_->binary_codec = CodecKind::kProtobuf;
     SessionRequest request;
     request.id = "id";
     request.route = route_;
     request.method = method;
     request.codec = codec;
-    session_.emplace(std::move(request), limits_, upstream_, schemas_,
+    request.binding = binding_;
+    session_.emplace(std::move(request),
+                     std::make_shared<const SessionContext>(
+                         SessionContext{limits_, upstream_, schemas_}),
                      transport_);
     session_->Start(now_);
     return *session_;
   }
-  Session& StartHello(const std::string& method, CodecKind codec) {
-    schemas_.schema_ = HelloSchema();
+  CallSession& StartHello(const std::string& method, CodecKind codec) {
+    schemas_->schema = HelloSchema();
     return Start(codec, "/headgate.demo.v1.HelloService/" + method);
   }
   void Binary(std::string payload) {
@@ -115,21 +51,24 @@ class SessionTest : public ::testing::Test {
   void Text(std::string payload) {
     session_->OnMessage({Opcode::kText, std::move(payload)});
   }
-  UpstreamCallObserver& backend() { return upstream_.call(0).observer(); }
+  UpstreamCallObserver& backend() { return upstream_->call(0).observer(); }
   // What happened since the last look.
   Log Steps() { return std::exchange(log_, {}); }
 
   Log log_;
-  FakeUpstream upstream_{log_};
+  const std::shared_ptr<FakeUpstream> upstream_ =
+      std::make_shared<FakeUpstream>(log_);
+  const std::shared_ptr<FakeSchemaSource> schemas_ =
+      std::make_shared<FakeSchemaSource>();
   FakeTransport transport_{log_};
-  FakeSchemaSource schemas_;
   std::shared_ptr<Route> route_ = std::make_shared<Route>();
   SessionLimits limits_;
   absl::Time now_ = absl::UnixEpoch();
-  std::optional<Session> session_;
+  std::optional<RequestBinding> binding_;
+  std::optional<CallSession> session_;
 };
 
-TEST_F(SessionTest, PipesMessagesBothWays) {
+TEST_F(CallSessionTest, PipesMessagesBothWays) {
   Start(CodecKind::kProtobuf);
   EXPECT_THAT(Steps(), ElementsAre("ws read", "start /s/m", "read"));
   Binary("question");
@@ -138,7 +77,7 @@ TEST_F(SessionTest, PipesMessagesBothWays) {
   EXPECT_THAT(Steps(), ElementsAre("ws binary answer", "read"));
 }
 
-TEST_F(SessionTest, EndsWithTheStatusOfTheCall) {
+TEST_F(CallSessionTest, EndsWithTheStatusOfTheCall) {
   Start(CodecKind::kProtobuf);
   Steps();
   backend().OnDone({absl::NotFoundError("no such room"), ""});
@@ -147,7 +86,7 @@ TEST_F(SessionTest, EndsWithTheStatusOfTheCall) {
             CloseCodeFor(absl::StatusCode::kNotFound));
 }
 
-TEST_F(SessionTest, EndsWith1000WhenTheCallEndsWithOk) {
+TEST_F(CallSessionTest, EndsWith1000WhenTheCallEndsWithOk) {
   Start(CodecKind::kProtobuf);
   Steps();
   backend().OnDone({absl::OkStatus(), ""});
@@ -155,7 +94,7 @@ TEST_F(SessionTest, EndsWith1000WhenTheCallEndsWithOk) {
 }
 
 // What the backend sent before its status reaches the client before the Close.
-TEST_F(SessionTest, WritesEveryAnswerBeforeTheClose) {
+TEST_F(CallSessionTest, WritesEveryAnswerBeforeTheClose) {
   Start(CodecKind::kProtobuf);
   Steps();
   backend().OnMessage("a");
@@ -169,7 +108,7 @@ TEST_F(SessionTest, WritesEveryAnswerBeforeTheClose) {
 }
 
 // The client's window closes: the backend is not read until there is room.
-TEST_F(SessionTest, ASlowClientStopsTheReadingFromTheBackend) {
+TEST_F(CallSessionTest, ASlowClientStopsTheReadingFromTheBackend) {
   limits_.answers = {.low_bytes = 0, .high_bytes = 1};
   Start(CodecKind::kProtobuf);
   Steps();
@@ -181,7 +120,7 @@ TEST_F(SessionTest, ASlowClientStopsTheReadingFromTheBackend) {
   EXPECT_THAT(Steps(), ElementsAre("ws binary b", "read"));
 }
 
-TEST_F(SessionTest, ASlowBackendStopsTheReadingFromTheClient) {
+TEST_F(CallSessionTest, ASlowBackendStopsTheReadingFromTheClient) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};
   Start(CodecKind::kProtobuf);
   Steps();
@@ -194,7 +133,7 @@ TEST_F(SessionTest, ASlowBackendStopsTheReadingFromTheClient) {
 }
 
 // stall_timeout counts from the last message that the backend took.
-TEST_F(SessionTest, EndsACallWhoseBackendTakesNothing) {
+TEST_F(CallSessionTest, EndsACallWhoseBackendTakesNothing) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};
   limits_.stall_timeout = absl::Seconds(30);
   Start(CodecKind::kProtobuf);
@@ -202,7 +141,7 @@ TEST_F(SessionTest, EndsACallWhoseBackendTakesNothing) {
   Binary("b");
   session_->OnTick(now_);
   session_->OnTick(now_ + absl::Seconds(29));
-  EXPECT_TRUE(upstream_.call(0).alive());
+  EXPECT_TRUE(upstream_->call(0).alive());
   Steps();
   session_->OnTick(now_ + absl::Seconds(30));
   EXPECT_THAT(
@@ -212,7 +151,7 @@ TEST_F(SessionTest, EndsACallWhoseBackendTakesNothing) {
                   "cancel"));
 }
 
-TEST_F(SessionTest, AMessageTakenStartsTheStallAnew) {
+TEST_F(CallSessionTest, AMessageTakenStartsTheStallAnew) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};
   limits_.stall_timeout = absl::Seconds(30);
   Start(CodecKind::kProtobuf);
@@ -223,10 +162,10 @@ TEST_F(SessionTest, AMessageTakenStartsTheStallAnew) {
   Binary("c");
   session_->OnTick(now_ + absl::Seconds(20));
   session_->OnTick(now_ + absl::Seconds(45));
-  EXPECT_TRUE(upstream_.call(0).alive());
+  EXPECT_TRUE(upstream_->call(0).alive());
 }
 
-TEST_F(SessionTest, AMessageTooBigEndsWith1009) {
+TEST_F(CallSessionTest, AMessageTooBigEndsWith1009) {
   route_->max_message_bytes = 10;
   Start(CodecKind::kProtobuf);
   Steps();
@@ -239,7 +178,7 @@ TEST_F(SessionTest, AMessageTooBigEndsWith1009) {
                   "cancel"));
 }
 
-TEST_F(SessionTest, DataAfterHalfCloseEndsWith1002) {
+TEST_F(CallSessionTest, DataAfterHalfCloseEndsWith1002) {
   Start(CodecKind::kProtobuf);
   Text("");
   Steps();
@@ -251,7 +190,7 @@ TEST_F(SessionTest, DataAfterHalfCloseEndsWith1002) {
 
 // After an ending of the gateway's own the client may still be sending; it has
 // to get as far as the Close frame.
-TEST_F(SessionTest, DropsWhatComesWhileItEnds) {
+TEST_F(CallSessionTest, DropsWhatComesWhileItEnds) {
   Start(CodecKind::kProtobuf);
   backend().OnMessage("a");
   session_->Drain();
@@ -260,7 +199,7 @@ TEST_F(SessionTest, DropsWhatComesWhileItEnds) {
   EXPECT_THAT(Steps(), ElementsAre("ws read"));
 }
 
-TEST_F(SessionTest, ClosesWith1001OnDrain) {
+TEST_F(CallSessionTest, ClosesWith1001OnDrain) {
   Start(CodecKind::kProtobuf);
   Steps();
   session_->Drain();
@@ -268,7 +207,7 @@ TEST_F(SessionTest, ClosesWith1001OnDrain) {
                                    "cancel"));
 }
 
-TEST_F(SessionTest, AClientThatLeavesCancelsTheCall) {
+TEST_F(CallSessionTest, AClientThatLeavesCancelsTheCall) {
   Start(CodecKind::kProtobuf);
   Steps();
   session_->OnClosed({TransportEnd::Cause::kLost, CloseCode::kAbnormal, ""});
@@ -278,22 +217,22 @@ TEST_F(SessionTest, AClientThatLeavesCancelsTheCall) {
 
 // --- The codec
 
-TEST_F(SessionTest, TheFirstMessageChoosesTheCodec) {
-  schemas_.schema_ = HelloSchema();
+TEST_F(CallSessionTest, TheFirstMessageChoosesTheCodec) {
+  schemas_->schema = HelloSchema();
   Start(std::nullopt, "/headgate.demo.v1.HelloService/BidiHello");
   Text("{\"greeting\":\"ann\"}");
   EXPECT_EQ(session_->report().codec, CodecKind::kJson);
 }
 
-TEST_F(SessionTest, ABinaryFirstMessageChoosesTheRoutesBinaryCodec) {
+TEST_F(CallSessionTest, ABinaryFirstMessageChoosesTheRoutesBinaryCodec) {
   Start(std::nullopt);
   Binary("a");
   EXPECT_EQ(session_->report().codec, CodecKind::kProtobuf);
-  EXPECT_THAT(upstream_.call(0).written(), ElementsAre("a"));
+  EXPECT_THAT(upstream_->call(0).written(), ElementsAre("a"));
 }
 
 // A backend may speak first; its answer waits until the codec is known.
-TEST_F(SessionTest, KeepsAnEarlyAnswerUntilTheCodecIsChosen) {
+TEST_F(CallSessionTest, KeepsAnEarlyAnswerUntilTheCodecIsChosen) {
   Start(std::nullopt);
   backend().OnMessage("welcome");
   Steps();
@@ -302,7 +241,7 @@ TEST_F(SessionTest, KeepsAnEarlyAnswerUntilTheCodecIsChosen) {
               ElementsAre("write a", "ws read", "ws binary welcome", "read"));
 }
 
-TEST_F(SessionTest, JsonNeedsADescriptor) {
+TEST_F(CallSessionTest, JsonNeedsADescriptor) {
   Start(CodecKind::kJson);
   EXPECT_THAT(Steps(),
               ElementsAre("ws read",
@@ -310,7 +249,7 @@ TEST_F(SessionTest, JsonNeedsADescriptor) {
                           "unknown method"));
 }
 
-TEST_F(SessionTest, AnUnreadableRequestEndsWithInvalidArgument) {
+TEST_F(CallSessionTest, AnUnreadableRequestEndsWithInvalidArgument) {
   StartHello("BidiHello", CodecKind::kJson);
   Steps();
   Text("{\"greting\":1}");
@@ -322,7 +261,7 @@ TEST_F(SessionTest, AnUnreadableRequestEndsWithInvalidArgument) {
 }
 
 // An answer that is not what the descriptor says is the backend's fault.
-TEST_F(SessionTest, AnUnreadableAnswerEndsWithInternal) {
+TEST_F(CallSessionTest, AnUnreadableAnswerEndsWithInternal) {
   StartHello("BidiHello", CodecKind::kJson);
   Steps();
   backend().OnMessage("\xff");
@@ -332,12 +271,12 @@ TEST_F(SessionTest, AnUnreadableAnswerEndsWithInternal) {
   EXPECT_EQ(steps[1], "cancel");
 }
 
-TEST_F(SessionTest, AUnaryCallIsKnownFromItsDescriptor) {
+TEST_F(CallSessionTest, AUnaryCallIsKnownFromItsDescriptor) {
   StartHello("SayHello", CodecKind::kJson);
   Steps();
   Text("{\"greeting\":\"ann\"}");
   backend().OnWritten();
-  EXPECT_TRUE(upstream_.call(0).writes_done());
+  EXPECT_TRUE(upstream_->call(0).writes_done());
   Steps();
   backend().OnMessage(Reply("hello, ann"));
   EXPECT_THAT(Steps(),
@@ -345,7 +284,7 @@ TEST_F(SessionTest, AUnaryCallIsKnownFromItsDescriptor) {
 }
 
 // Answers that have to wait share one message, bounded by size.
-TEST_F(SessionTest, JoinsPacketsThatWait) {
+TEST_F(CallSessionTest, JoinsPacketsThatWait) {
   Start(CodecKind::kPacket);
   backend().OnMessage("");  // An empty Packet: 12 bytes on the wire.
   Steps();
@@ -359,7 +298,7 @@ TEST_F(SessionTest, JoinsPacketsThatWait) {
 }
 
 // Without joining every message stays one, however short.
-TEST_F(SessionTest, KeepsEmptyMessagesApart) {
+TEST_F(CallSessionTest, KeepsEmptyMessagesApart) {
   Start(CodecKind::kProtobuf);
   backend().OnMessage("a");
   backend().OnMessage("");
@@ -372,7 +311,7 @@ TEST_F(SessionTest, KeepsEmptyMessagesApart) {
 }
 
 // The end packet carries the status before the Close frame does.
-TEST_F(SessionTest, TellsTheStatusInBandWhereTheCodecCan) {
+TEST_F(CallSessionTest, TellsTheStatusInBandWhereTheCodecCan) {
   Start(CodecKind::kPacket);
   Steps();
   backend().OnDone({absl::NotFoundError("gone"), ""});
@@ -384,20 +323,78 @@ TEST_F(SessionTest, TellsTheStatusInBandWhereTheCodecCan) {
   EXPECT_THAT(Steps(), ElementsAre("ws close 4005 gone"));
 }
 
+// --- What path and query say
+
+// google.api.http without a body: there is nothing to wait for.
+TEST_F(CallSessionTest, PathAndQueryMayBeTheWholeRequest) {
+  binding_ = RequestBinding{{}, {{"greeting", "ann"}}, "", ""};
+  StartHello("SayHello", CodecKind::kJson);
+  backend().OnWritten();
+  EXPECT_THAT(upstream_->call(0).written(), ElementsAre(Greeting("ann")));
+  EXPECT_TRUE(upstream_->call(0).writes_done());
+}
+
+TEST_F(CallSessionTest, PathAndQueryTakePartInTheFirstMessage) {
+  binding_ = RequestBinding{{{"greeting", "ann"}}, {}, "*", ""};
+  StartHello("BidiHello", CodecKind::kJson);
+  EXPECT_THAT(upstream_->call(0).written(), ElementsAre());
+  Text("{}{\"greeting\":\"bob\"}");
+  backend().OnWritten();
+  EXPECT_THAT(upstream_->call(0).written(),
+              ElementsAre(Greeting("ann"), Greeting("bob")));
+}
+
+TEST_F(CallSessionTest, AParameterThatNoFieldHasEndsTheSession) {
+  binding_ = RequestBinding{{}, {{"greetin", "ann"}}, "", ""};
+  StartHello("SayHello", CodecKind::kJson);
+  const Log steps = Steps();
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_THAT(steps[1], HasSubstr("ws close 4003 "));
+  EXPECT_THAT(steps[1], HasSubstr("greetin"));
+  EXPECT_EQ(upstream_->call_count(), 0u);
+}
+
+// --- Metadata of the backend's, for a transport that has a place for it
+
+TEST_F(CallSessionTest, HandsOnTheBackendsMetadataWhereItIsWanted) {
+  transport_.DeliverMetadata();
+  Start(CodecKind::kProtobuf);
+  EXPECT_EQ(upstream_->call(0).request().metadata_delivery,
+            MetadataDelivery::kDelivered);
+  Steps();
+  backend().OnHeaders({{"a", "b"}, {"c", "d"}});
+  EXPECT_THAT(Steps(), ElementsAre("ws headers a=b,c=d"));
+}
+
+TEST_F(CallSessionTest, AWebSocketHasNoPlaceForMetadata) {
+  Start(CodecKind::kProtobuf);
+  EXPECT_EQ(upstream_->call(0).request().metadata_delivery,
+            MetadataDelivery::kDropped);
+}
+
+// An HTTP answer's status line has to say it before the first byte of a body.
+TEST_F(CallSessionTest, SaysHowItWillEndBeforeTheLastMessage) {
+  transport_.DeliverMetadata();
+  Start(CodecKind::kPacket);
+  Steps();
+  backend().OnDone({absl::NotFoundError("gone"), ""});
+  EXPECT_THAT(Steps(), ElementsAre("ws ending 4005", HasSubstr("gone")));
+}
+
 // --- Finding the method
 
-TEST_F(SessionTest, WaitsForTheDescriptorsBeforeItCalls) {
-  schemas_.answer_at_once_ = false;
+TEST_F(CallSessionTest, WaitsForTheDescriptorsBeforeItCalls) {
+  schemas_->answers_at_once = false;
   Start(CodecKind::kProtobuf);
   Binary("early");
   EXPECT_THAT(Steps(), ElementsAre("ws read"));
-  schemas_.Answer();
+  schemas_->Answer();
   EXPECT_THAT(Steps(),
               ElementsAre("start /s/m", "read", "write early", "ws read"));
 }
 
-TEST_F(SessionTest, SaysWhatIsUnimplementedWhenTheBackendDoesNot) {
-  schemas_.why_unknown_ = absl::UnimplementedError("unknown method s/m");
+TEST_F(CallSessionTest, SaysWhatIsUnimplementedWhenTheBackendDoesNot) {
+  schemas_->why_unknown = absl::UnimplementedError("unknown method s/m");
   Start(CodecKind::kProtobuf);
   Steps();
   backend().OnDone({absl::UnimplementedError(""), ""});
@@ -405,31 +402,31 @@ TEST_F(SessionTest, SaysWhatIsUnimplementedWhenTheBackendDoesNot) {
 }
 
 // Guessing the kind of the call would leave a unary one hanging.
-TEST_F(SessionTest, AnUpstreamThatCannotBeAskedEndsTheSession) {
-  schemas_.why_unknown_ = absl::UnavailableError("connection refused");
+TEST_F(CallSessionTest, AnUpstreamThatCannotBeAskedEndsTheSession) {
+  schemas_->why_unknown = absl::UnavailableError("connection refused");
   Start(CodecKind::kProtobuf);
   EXPECT_THAT(Steps(),
               ElementsAre("ws read", "ws close 4014 connection refused"));
 }
 
-TEST_F(SessionTest, AClientThatLeavesWhileTheMethodIsLookedUpIsForgotten) {
-  schemas_.answer_at_once_ = false;
+TEST_F(CallSessionTest, AClientThatLeavesWhileTheMethodIsLookedUpIsForgotten) {
+  schemas_->answers_at_once = false;
   Start(CodecKind::kProtobuf);
   session_->OnClosed(
       {TransportEnd::Cause::kClosedByClient, CloseCode::kGoingAway, "bye"});
-  EXPECT_EQ(schemas_.waiting_, nullptr);
-  EXPECT_EQ(upstream_.call_count(), 0u);
+  EXPECT_EQ(schemas_->waiting(), 0u);
+  EXPECT_EQ(upstream_->call_count(), 0u);
   EXPECT_EQ(session_->report().close, CloseCode::kGoingAway);
 }
 
-TEST_F(SessionTest, DrainWhileTheMethodIsLookedUpCloses) {
-  schemas_.answer_at_once_ = false;
+TEST_F(CallSessionTest, DrainWhileTheMethodIsLookedUpCloses) {
+  schemas_->answers_at_once = false;
   Start(CodecKind::kProtobuf);
   Steps();
   session_->Drain();
   EXPECT_THAT(Steps(),
               ElementsAre("ws close 1001 the gateway is shutting down"));
-  EXPECT_EQ(schemas_.waiting_, nullptr);
+  EXPECT_EQ(schemas_->waiting(), 0u);
 }
 
 }  // namespace

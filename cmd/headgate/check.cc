@@ -1,0 +1,251 @@
+#include "cmd/headgate/check.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "cmd/headgate/serve.h"
+#include "gateway/config/load.h"
+#include "gateway/schema/schema.h"
+#include "google/protobuf/descriptor.pb.h"
+
+namespace headgate {
+namespace {
+
+constexpr char kFooter[] =
+    R"(It prints the listeners, the upstreams with the methods that their descriptor
+sets define, and the routes in the order in which they are tried: which requests,
+to which upstream, which call, which codecs (the first one when a client asks for
+none). No upstream is asked for anything.
+
+Exit status: 0 when the file is valid; 1 when it is not, its faults on stderr,
+each with line, column and path; 64 for a command line that cannot be
+understood.)";
+
+// Lines of cells, as columns.
+class Table {
+ public:
+  void Add(std::vector<std::string> cells) {
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      if (widths_.size() <= i) widths_.push_back(0);
+      widths_[i] = std::max(widths_[i], cells[i].size());
+    }
+    lines_.push_back(std::move(cells));
+  }
+
+  void Print(const std::string& indent) const {
+    for (const std::vector<std::string>& cells : lines_) {
+      std::string line = indent;
+      for (std::size_t i = 0; i < cells.size(); ++i) {
+        absl::StrAppend(&line, cells[i],
+                        std::string(widths_[i] - cells[i].size() + 2, ' '));
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      std::cout << line << "\n";
+    }
+  }
+
+ private:
+  std::vector<std::size_t> widths_;
+  std::vector<std::vector<std::string>> lines_;
+};
+
+void PrintListeners(const Settings& settings) {
+  std::cout << "listeners\n";
+  Table table;
+  for (const ListenerSettings& listener : settings.listeners) {
+    table.Add(
+        {listener.address,
+         listener.allowed_origins.empty()
+             ? "its own origin"
+             : absl::StrCat("its own origin, ",
+                            absl::StrJoin(listener.allowed_origins, ", "))});
+  }
+  table.Print("  ");
+}
+
+// What the descriptor sets of an upstream define; null when it has none.
+std::shared_ptr<const Schema> SchemaOf(const UpstreamSettings& upstream) {
+  if (upstream.descriptors.files.empty()) return nullptr;
+  std::vector<google::protobuf::FileDescriptorProto> files;
+  for (const std::string& path : upstream.descriptors.files) {
+    google::protobuf::FileDescriptorSet set;
+    std::ifstream file(path, std::ios::binary);
+    // That it can be read was seen to a moment ago.
+    set.ParseFromIstream(&file);
+    files.insert(files.end(), set.file().begin(), set.file().end());
+  }
+  std::vector<std::string> warnings;
+  std::shared_ptr<const Schema> schema =
+      Schema::Build(std::move(files), &warnings);
+  for (const std::string& warning : warnings) {
+    std::cerr << "headgate: warning: upstream '" << upstream.name
+              << "': " << warning << "\n";
+  }
+  return schema;
+}
+
+absl::string_view KindName(MethodKind kind) {
+  switch (kind) {
+    case MethodKind::kUnary:
+      return "unary";
+    case MethodKind::kServerStreaming:
+      return "server-streaming";
+    case MethodKind::kClientStreaming:
+      return "client-streaming";
+    case MethodKind::kBidiStreaming:
+      break;
+  }
+  return "bidirectional";
+}
+
+void PrintMethods(const Schema& schema) {
+  Table table;
+  for (const Schema::Method* method : schema.methods()) {
+    std::vector<std::string> rules;
+    for (const HttpRule& rule : method->http_rules) {
+      rules.push_back(absl::StrCat(rule.verb, " ", rule.path_template));
+    }
+    table.Add({std::string(absl::StripPrefix(method->path, "/")),
+               std::string(KindName(method->kind)),
+               absl::StrJoin(rules, ", ")});
+  }
+  table.Print("    ");
+}
+
+using Schemas = std::map<std::string, std::shared_ptr<const Schema>>;
+
+Schemas PrintUpstreams(const Settings& settings) {
+  std::cout << "upstreams\n";
+  Schemas schemas;
+  for (const UpstreamSettings& upstream : settings.upstreams) {
+    std::vector<std::string> facts = {upstream.target};
+    if (upstream.tls) {
+      facts.push_back(upstream.tls->certificate.empty() ? "TLS" : "mutual TLS");
+    }
+    if (upstream.descriptors.reflection) facts.push_back("reflection");
+    for (const std::string& file : upstream.descriptors.files) {
+      facts.push_back(file);
+    }
+    std::cout << "  " << upstream.name << ": " << absl::StrJoin(facts, ", ")
+              << "\n";
+    schemas[upstream.name] = SchemaOf(upstream);
+    if (schemas[upstream.name]) PrintMethods(*schemas[upstream.name]);
+  }
+  return schemas;
+}
+
+std::string RequestsOf(const Route& route) {
+  std::string requests = absl::StrJoin(route.hosts, ",");
+  if (!route.path.empty()) return absl::StrCat(requests, route.path);
+  if (route.prefix == "/") return absl::StrCat(requests, "/...");
+  if (!route.prefix.empty()) {
+    return absl::StrCat(requests, route.prefix, "[/...]");
+  }
+  if (!route.path_template.empty()) {
+    return absl::StrCat(requests, route.path_template);
+  }
+  return absl::StrCat(requests, "/package.Service/Method");
+}
+
+std::string CallOf(const Route& route) {
+  if (!route.method.empty()) return route.method.substr(1);
+  if (!route.service.empty()) {
+    return absl::StrCat(route.service.substr(1), "/...");
+  }
+  if (route.http_rules) return "HTTP rules";
+  if (!route.multiplex.methods.empty()) return "by packet type";
+  return "the path's method";
+}
+
+std::string CodecsOf(const Route& route) {
+  std::vector<std::string> names = {
+      route.codec ? std::string(CodecName(*route.codec)) : "auto"};
+  for (const CodecKind codec : route.allowed_codecs) {
+    if (codec != route.codec) names.push_back(std::string(CodecName(codec)));
+  }
+  return absl::StrJoin(names, ", ");
+}
+
+void PrintRoutes(const Settings& settings) {
+  std::cout << "routes\n";
+  Table table;
+  for (const Route& route : settings.routes) {
+    table.Add({RequestsOf(route), absl::StrCat("-> ", route.upstream),
+               CallOf(route), CodecsOf(route)});
+    const std::map<std::uint32_t, std::string> methods(
+        route.multiplex.methods.begin(), route.multiplex.methods.end());
+    for (const auto& [type, method] : methods) {
+      table.Add({"", "", absl::StrCat("  ", type, ": ", method.substr(1))});
+    }
+  }
+  table.Print("  ");
+}
+
+// A method that reflection might still know is nobody's fault.
+void WarnOfUnknownMethods(const Settings& settings, const Schemas& schemas) {
+  std::map<std::string, bool> asked;
+  for (const UpstreamSettings& upstream : settings.upstreams) {
+    asked[upstream.name] = upstream.descriptors.reflection;
+  }
+  for (std::size_t i = 0; i < settings.routes.size(); ++i) {
+    const Route& route = settings.routes[i];
+    const auto schema = schemas.find(route.upstream);
+    if (asked[route.upstream] || schema == schemas.end() ||
+        schema->second == nullptr) {
+      continue;
+    }
+    std::vector<std::string> methods;
+    if (!route.method.empty()) methods.push_back(route.method);
+    for (const auto& [type, method] : route.multiplex.methods) {
+      methods.push_back(method);
+    }
+    for (const std::string& method : methods) {
+      if (schema->second->FindMethod(method) != nullptr) continue;
+      std::cerr << "headgate: warning: routes[" << i
+                << "]: the descriptor sets of upstream '" << route.upstream
+                << "' do not know " << method.substr(1) << "\n";
+    }
+  }
+}
+
+int RunCheck(const std::string& file) {
+  const absl::StatusOr<Settings> settings = LoadSettings(file);
+  if (!settings.ok()) {
+    PrintFailure(settings.status());
+    return 1;
+  }
+  PrintListeners(*settings);
+  const Schemas schemas = PrintUpstreams(*settings);
+  PrintRoutes(*settings);
+  std::cout << std::flush;
+  WarnOfUnknownMethods(*settings, schemas);
+  return 0;
+}
+
+}  // namespace
+
+void AddCheck(CLI::App& app, std::function<int()>& run) {
+  CLI::App* command = app.add_subcommand(
+      "check", "Validates a configuration file, and says what it would serve");
+  command->footer(kFooter);
+  const auto file = std::make_shared<std::string>();
+  command->add_option("FILE", *file, "The file (docs/configuration.md)")
+      ->type_name("")
+      ->required();
+  command->callback([&run, file] { run = [file] { return RunCheck(*file); }; });
+}
+
+}  // namespace headgate

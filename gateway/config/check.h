@@ -1,0 +1,25 @@
+#ifndef GATEWAY_CONFIG_CHECK_H_
+#define GATEWAY_CONFIG_CHECK_H_
+
+#include <cstddef>
+
+#include "gateway/config/faults.h"
+#include "gateway/config/settings.h"
+
+namespace headgate {
+
+// What Validate is made of. Each adds the faults of its part; their fields are
+// those of Settings. Files that settings name are looked at.
+void CheckSettings(const Settings& settings, Faults& faults);
+
+void CheckUpstreams(const Settings& settings, Faults& faults);
+void CheckRoutes(const Settings& settings, Faults& faults);
+// Routes that an earlier one leaves no request to.
+void CheckReach(const Settings& settings, Faults& faults);
+
+// protobuf's own limit, and so gRPC's, on one message.
+inline constexpr std::size_t kMostMessageBytes = 0x7fffffff;
+
+}  // namespace headgate
+
+#endif  // GATEWAY_CONFIG_CHECK_H_

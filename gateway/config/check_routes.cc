@@ -1,0 +1,305 @@
+#include <algorithm>
+#include <cstdint>
+#include <map>
+
+#include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "gateway/base/metadata.h"
+#include "gateway/config/check.h"
+#include "gateway/config/suggestion.h"
+#include "gateway/route/path_segments.h"
+#include "gateway/route/path_template.h"
+
+namespace headgate {
+namespace {
+
+// Longer ones cannot come in: a request's head is limited too.
+constexpr std::size_t kMostPathBytes = 4096;
+constexpr std::size_t kMostHostBytes = 255;
+constexpr std::size_t kMostSuggestions = 20;
+
+// Whether text can be the path of a request's target (RFC 3986 section 3.3),
+// percent-encoded where it must be.
+bool IsRequestPath(absl::string_view text) {
+  const auto segments = SplitPath(text);
+  return segments && absl::c_all_of(*segments, [](absl::string_view segment) {
+           return DecodeSegment(segment).has_value() &&
+                  absl::c_all_of(segment, [](char c) {
+                    return absl::ascii_isgraph(c) && c != '?' && c != '#';
+                  });
+         });
+}
+
+// One route, with the place of its faults.
+class RouteCheck {
+ public:
+  RouteCheck(std::string field, const Route& route, Faults& faults)
+      : field_(std::move(field)), route_(route), faults_(faults) {}
+
+  void Run() {
+    for (std::size_t i = 0; i < route_.hosts.size(); ++i) {
+      CheckHost(absl::StrCat(".hosts[", i, "]"), route_.hosts[i]);
+    }
+    CheckPlaces();
+    CheckCalls();
+    CheckCodecs();
+    CheckPackets();
+    CheckRequests();
+  }
+
+ private:
+  void Add(absl::string_view member, absl::string_view fault) {
+    faults_.Add(absl::StrCat(field_, member), fault);
+  }
+
+  void CheckHost(absl::string_view member, absl::string_view host) {
+    const absl::string_view name = absl::StripPrefix(host, "*.");
+    const bool is_ipv6 =
+        absl::StartsWith(name, "[") && absl::EndsWith(name, "]") &&
+        name.size() == host.size() &&
+        absl::c_all_of(name.substr(1, name.size() - 2), [](char c) {
+          return absl::ascii_isxdigit(c) || c == ':' || c == '.';
+        });
+    const bool is_name =
+        !absl::StartsWith(name, ".") && !absl::EndsWith(name, ".") &&
+        !absl::StrContains(name, "..") && absl::c_all_of(name, [](char c) {
+          return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-' ||
+                 c == '.' || c == '_';
+        });
+    if (name.empty() || host.size() > kMostHostBytes || !(is_name || is_ipv6)) {
+      Add(member, absl::StrCat("must be a host without a port, such as "
+                               "api.example.com or *.example.com, is \"",
+                               host, "\""));
+    }
+  }
+
+  // Two of these together leave open which one counts.
+  void CheckAtMostOne(
+      const std::vector<std::pair<absl::string_view, bool>>& members) {
+    std::vector<absl::string_view> set;
+    for (const auto& [name, is_set] : members) {
+      if (is_set) set.push_back(name);
+    }
+    if (set.size() > 1) {
+      Add("", absl::StrCat("has ", absl::StrJoin(set, " and "),
+                           "; it may have one of them"));
+    }
+  }
+
+  void CheckPath(absl::string_view member, absl::string_view path) {
+    if (path.empty()) return;
+    if (path[0] != '/') {
+      Add(member, absl::StrCat("must begin with /, is \"", path, "\""));
+    } else if (path.size() > kMostPathBytes || !IsRequestPath(path)) {
+      Add(member, absl::StrCat("must be a path, percent-encoded and without a "
+                               "query, is \"",
+                               path, "\""));
+    }
+  }
+
+  void CheckPlaces() {
+    CheckAtMostOne({{"path", !route_.path.empty()},
+                    {"prefix", !route_.prefix.empty()},
+                    {"template", !route_.path_template.empty()}});
+    CheckPath(".path", route_.path);
+    CheckPath(".prefix", route_.prefix);
+    if (route_.prefix.size() > 1 && absl::EndsWith(route_.prefix, "/")) {
+      Add(".prefix", absl::StrCat("must not end with /, for it is of whole "
+                                  "segments, is \"",
+                                  route_.prefix, "\""));
+    }
+    if (route_.path_template.empty()) return;
+    if (route_.path_template.size() > kMostPathBytes) {
+      Add(".template", "is too long");
+    } else if (const auto parsed = PathTemplate::Parse(route_.path_template);
+               !parsed.ok()) {
+      Add(".template", parsed.status().message());
+    }
+  }
+
+  void CheckMethod(absl::string_view member, const std::string& method) {
+    if (IsMethodPath(method)) return;
+    Add(member, absl::StrCat("must be package.Service/Method, is \"",
+                             absl::StripPrefix(method, "/"), "\""));
+  }
+
+  void CheckCalls() {
+    const bool multiplexed = !route_.multiplex.methods.empty();
+    CheckAtMostOne({{"method", !route_.method.empty()},
+                    {"service", !route_.service.empty()},
+                    {"http_rules", route_.http_rules},
+                    {"packet.methods", multiplexed}});
+    if (!route_.method.empty()) CheckMethod(".method", route_.method);
+    if (!route_.service.empty() &&
+        !IsMethodPath(absl::StrCat(route_.service, "/M"))) {
+      Add(".service",
+          absl::StrCat("must be package.Service, is \"",
+                       absl::StripPrefix(route_.service, "/"), "\""));
+    }
+    if (route_.http_rules && !route_.path_template.empty()) {
+      Add(".template",
+          "cannot be with http_rules, which have templates of "
+          "their own; use prefix or path");
+    }
+
+    const bool called = !route_.method.empty() || !route_.service.empty() ||
+                        route_.http_rules || multiplexed;
+    const bool placed = !route_.path.empty() || !route_.prefix.empty() ||
+                        !route_.path_template.empty();
+    if (called && !placed) {
+      Add("", "needs path, prefix or template; for all paths: prefix: /");
+    } else if (!called && placed && !PathIsMethod()) {
+      Add(".method", "is missing, and the path is not /package.Service/Method");
+    }
+  }
+
+  // Whether requests that the route fits can have a method as their path.
+  bool PathIsMethod() const {
+    return IsMethodPath(route_.path) || route_.prefix == "/" ||
+           IsMethodPath(absl::StrCat(route_.prefix, "/M"));
+  }
+
+  bool Allows(CodecKind codec) const {
+    return absl::c_linear_search(route_.allowed_codecs, codec);
+  }
+
+  void CheckCodecs() {
+    const bool multiplexed = !route_.multiplex.methods.empty();
+    std::vector<CodecKind> only;
+    absl::string_view why;
+    if (multiplexed) {
+      only = {CodecKind::kPacket};
+      why = "packet.methods";
+    } else if (TakesPathAndQuery(route_)) {
+      only = {CodecKind::kJson};
+      why = route_.http_rules ? "http_rules" : "a template with variables";
+    }
+    if (!only.empty()) {
+      const absl::string_view name = CodecName(only[0]);
+      if (route_.codec != only[0]) {
+        Add(".codec", absl::StrCat("must be ", name, " with ", why));
+      }
+      if (route_.allowed_codecs != only) {
+        Add(".allowed_codecs",
+            absl::StrCat("must be ", name, " alone with ", why));
+      }
+      return;
+    }
+    if (route_.allowed_codecs.empty()) Add(".allowed_codecs", "is empty");
+    const auto must_allow = [this](absl::string_view member, CodecKind codec,
+                                   absl::string_view what) {
+      if (Allows(codec)) return;
+      Add(member, absl::StrCat(what, CodecName(codec),
+                               ", which is not among allowed_codecs"));
+    };
+    if (route_.codec) {
+      must_allow(".codec", *route_.codec, "is ");
+    } else if (!route_.allowed_codecs.empty()) {
+      must_allow(".codec", CodecKind::kJson, "auto takes text for ");
+      must_allow(".binary_codec", route_.binary_codec, "is ");
+      if (route_.binary_codec == CodecKind::kRaw) {
+        Add(".binary_codec", "cannot be raw, which is never guessed");
+      }
+    }
+  }
+
+  void CheckPackets() {
+    const PacketOptions& packet = route_.packet;
+    faults_.Range<std::size_t>(field_ + ".packet.max_packet_bytes",
+                               packet.max_packet_bytes, 1, kMostMessageBytes);
+    faults_.Range(field_ + ".packet.max_depth", packet.max_depth, 1, 64);
+    if (absl::c_linear_search(packet.container_types, kEndPacket)) {
+      Add(".packet.container_types",
+          "the type of the end packet cannot be a container");
+    }
+    const MultiplexOptions& multiplex = route_.multiplex;
+    if (multiplex.methods.empty()) return;
+    // In order, so that faults come in order.
+    const std::map<std::uint32_t, std::string> methods(
+        multiplex.methods.begin(), multiplex.methods.end());
+    for (const auto& [type, method] : methods) {
+      const std::string member = absl::StrCat(".packet.methods[", type, "]");
+      CheckMethod(member, method);
+      if (type == kEndPacket) {
+        Add(member, "that is the type of the end packet");
+      } else if (type == kContainerPacket ||
+                 absl::c_linear_search(packet.container_types, type)) {
+        Add(member, "that is the type of a container");
+      }
+    }
+    faults_.Range(field_ + ".packet.max_calls", multiplex.max_calls, 1,
+                  1000 * 1000);
+    faults_.Range<std::size_t>(field_ + ".packet.call_window",
+                               multiplex.call_window_bytes, 1,
+                               1024 * 1024 * 1024);
+  }
+
+  void CheckRequests() {
+    for (std::size_t i = 0; i < route_.forward_headers.size(); ++i) {
+      const std::string& name = route_.forward_headers[i];
+      if (!IsMetadataKey(name) || absl::StartsWith(name, "grpc-")) {
+        Add(absl::StrCat(".forward_headers[", i, "]"),
+            absl::StrCat("\"", name, "\" cannot be a metadata key"));
+      }
+    }
+    if (!route_.method_override.empty() && !route_.http_rules) {
+      Add(".method_override", "means nothing without http_rules");
+    }
+    if (route_.deadline <= absl::ZeroDuration()) {
+      Add(".deadline", absl::StrCat("must be more than 0, is ",
+                                    absl::FormatDuration(route_.deadline)));
+    }
+    faults_.Range<std::size_t>(field_ + ".max_message_bytes",
+                               route_.max_message_bytes, 1, kMostMessageBytes);
+  }
+
+  const std::string field_;
+  const Route& route_;
+  Faults& faults_;
+};
+
+}  // namespace
+
+void CheckRoutes(const Settings& settings, Faults& faults) {
+  if (settings.routes.empty()) faults.Add("routes", "there is none");
+  absl::flat_hash_map<absl::string_view, const UpstreamSettings*> by_name;
+  std::vector<std::string> names;
+  for (const UpstreamSettings& upstream : settings.upstreams) {
+    by_name.emplace(upstream.name, &upstream);
+    names.push_back(upstream.name);
+  }
+  std::size_t dangling = 0;
+  for (std::size_t i = 0; i < settings.routes.size(); ++i) {
+    const Route& route = settings.routes[i];
+    const std::string field = absl::StrCat("routes[", i, "]");
+    RouteCheck(field, route, faults).Run();
+    const auto upstream = by_name.find(route.upstream);
+    if (upstream == by_name.end()) {
+      // Looking for what was meant takes a while.
+      const bool suggests = ++dangling <= kMostSuggestions;
+      faults.Add(
+          field + ".upstream",
+          absl::StrCat("no upstream is named '", route.upstream, "'",
+                       suggests ? DidYouMean(route.upstream, names) : ""),
+          "upstreams");
+      continue;
+    }
+    const DescriptorSettings& descriptors = upstream->second->descriptors;
+    if (route.http_rules && !descriptors.reflection &&
+        descriptors.files.empty()) {
+      faults.Add(
+          field + ".http_rules",
+          absl::StrCat("needs descriptors, and upstream '", route.upstream,
+                       "' has neither reflection nor files"),
+          "upstreams");
+    }
+  }
+}
+
+}  // namespace headgate

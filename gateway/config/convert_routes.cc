@@ -1,0 +1,186 @@
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "gateway/config/convert.h"
+
+namespace headgate {
+namespace {
+
+namespace pb = config::v1;
+
+// "package.Service/Method" as the path of a request.
+std::string WithSlash(const std::string& name) {
+  if (name.empty()) return name;
+  return absl::StrCat("/", absl::StripPrefix(name, "/"));
+}
+
+// Absent for auto, and where the file says nothing.
+std::optional<CodecKind> CodecFrom(pb::CodecOrAuto from) {
+  std::optional<CodecKind> to;
+  Choose<pb::CodecOrAuto, std::optional<CodecKind>>(
+      from,
+      {{pb::CODEC_OR_AUTO_PACKET, CodecKind::kPacket},
+       {pb::CODEC_OR_AUTO_JSON, CodecKind::kJson},
+       {pb::CODEC_OR_AUTO_PROTOBUF, CodecKind::kProtobuf},
+       {pb::CODEC_OR_AUTO_RAW, CodecKind::kRaw}},
+      to);
+  return to;
+}
+
+CodecKind CodecFrom(pb::Codec from, CodecKind otherwise) {
+  Choose(from,
+         {{pb::CODEC_PACKET, CodecKind::kPacket},
+          {pb::CODEC_JSON, CodecKind::kJson},
+          {pb::CODEC_PROTOBUF, CodecKind::kProtobuf},
+          {pb::CODEC_RAW, CodecKind::kRaw}},
+         otherwise);
+  return otherwise;
+}
+
+void CodecsFrom(const pb::Route& from, Route& to) {
+  to.codec = CodecFrom(from.codec());
+  SetCodecs(to);
+  to.binary_codec = CodecFrom(from.binary_codec(), to.binary_codec);
+  if (from.allowed_codecs().empty()) return;
+  to.allowed_codecs.clear();
+  for (const int codec : from.allowed_codecs()) {
+    to.allowed_codecs.push_back(
+        CodecFrom(static_cast<pb::Codec>(codec), CodecKind::kJson));
+  }
+}
+
+void PacketFrom(const pb::Packet& from, const std::string& field,
+                const FieldConverter& convert, PacketOptions& packet,
+                MultiplexOptions& multiplex) {
+  Choose(from.order(),
+         {{pb::Packet::ORDER_TYPE_LENGTH_WHO,
+           PacketOptions::Order::kTypeLengthWho},
+          {pb::Packet::ORDER_TYPE_WHO_LENGTH,
+           PacketOptions::Order::kTypeWhoLength}},
+         packet.order);
+  Choose(from.endian(),
+         {{pb::Packet::ENDIAN_BIG, PacketOptions::Endian::kBig},
+          {pb::Packet::ENDIAN_LITTLE, PacketOptions::Endian::kLittle}},
+         packet.endian);
+  Choose(from.length_counts(),
+         {{pb::Packet::LENGTH_COUNTS_CONTENT,
+           PacketOptions::LengthCounts::kContent},
+          {pb::Packet::LENGTH_COUNTS_PACKET,
+           PacketOptions::LengthCounts::kPacket}},
+         packet.length_counts);
+  convert.Size(field + ".max_packet_bytes", from.has_max_packet_bytes(),
+               from.max_packet_bytes(), packet.max_packet_bytes);
+  packet.container_types.assign(from.container_types().begin(),
+                                from.container_types().end());
+  convert.Number(field + ".max_depth", from.has_max_depth(), from.max_depth(),
+                 packet.max_depth);
+  if (from.has_coalesce()) {
+    packet.coalesce = from.coalesce() ? PacketOptions::Coalesce::kOn
+                                      : PacketOptions::Coalesce::kOff;
+  }
+
+  for (const auto& [type, method] : from.methods()) {
+    multiplex.methods.emplace(type, WithSlash(method));
+  }
+  Choose(from.content(),
+         {{pb::Packet::CONTENT_PROTOBUF, PacketContent::kProtobuf},
+          {pb::Packet::CONTENT_JSON, PacketContent::kJson}},
+         multiplex.content);
+  convert.Number(field + ".max_calls", from.has_max_calls(), from.max_calls(),
+                 multiplex.max_calls);
+  convert.Size(field + ".call_window", from.has_call_window(),
+               from.call_window(), multiplex.call_window_bytes);
+  if (!from.methods().empty()) return;
+  const auto needs_methods = [&](absl::string_view member, bool has) {
+    if (!has) return;
+    convert.faults().Add(absl::StrCat(field, member),
+                         "means nothing without packet.methods");
+  };
+  needs_methods(".content", from.has_content());
+  needs_methods(".max_calls", from.has_max_calls());
+  needs_methods(".call_window", from.has_call_window());
+}
+
+void JsonFrom(const pb::Json& from, JsonCodecOptions& to) {
+  using Options = JsonCodecOptions;
+  Choose(from.field_names(),
+         {{pb::Json::FIELD_NAMES_JSON, JsonOptions::FieldNames::kJson},
+          {pb::Json::FIELD_NAMES_PROTO, JsonOptions::FieldNames::kProto}},
+         to.json.field_names);
+  Choose(from.unpopulated(),
+         {{pb::Json::UNPOPULATED_OMIT, JsonOptions::Unpopulated::kOmit},
+          {pb::Json::UNPOPULATED_EMIT, JsonOptions::Unpopulated::kEmit}},
+         to.json.unpopulated);
+  Choose(from.enums(),
+         {{pb::Json::ENUMS_NAME, JsonOptions::Enums::kName},
+          {pb::Json::ENUMS_NUMBER, JsonOptions::Enums::kNumber}},
+         to.json.enums);
+  Choose(
+      from.unknown_fields(),
+      {{pb::Json::UNKNOWN_FIELDS_REJECT, JsonOptions::UnknownFields::kReject},
+       {pb::Json::UNKNOWN_FIELDS_IGNORE, JsonOptions::UnknownFields::kIgnore}},
+      to.json.unknown_fields);
+  Choose(from.envelope(),
+         {{pb::Json::ENVELOPE_NONE, Options::Envelope::kNone},
+          {pb::Json::ENVELOPE_RESULT, Options::Envelope::kResult}},
+         to.envelope);
+  Choose(from.error_shape(),
+         {{pb::Json::ERROR_SHAPE_GRPC_GATEWAY_V2,
+           Options::ErrorShape::kGrpcGatewayV2},
+          {pb::Json::ERROR_SHAPE_GRPC_GATEWAY_V1,
+           Options::ErrorShape::kGrpcGatewayV1}},
+         to.error_shape);
+}
+
+}  // namespace
+
+Route RouteFrom(const pb::Route& from, const std::string& field,
+                const Route& base, const FieldConverter& convert) {
+  Route to = base;
+  const auto text = [&](absl::string_view member, bool has,
+                        const std::string& value, std::string& setting) {
+    convert.Text(absl::StrCat(field, member), has, value, setting);
+  };
+  for (const std::string& host : from.hosts()) {
+    to.hosts.push_back(absl::AsciiStrToLower(host));
+  }
+  text(".path", from.has_path(), from.path(), to.path);
+  text(".prefix", from.has_prefix(), from.prefix(), to.prefix);
+  text(".template", from.has_template_(), from.template_(), to.path_template);
+  text(".upstream", from.has_upstream(), from.upstream(), to.upstream);
+  if (!from.has_upstream() && to.upstream.empty()) {
+    convert.faults().Add(
+        field + ".upstream",
+        "is missing, and there are several upstreams, none named 'default'",
+        "upstreams");
+  }
+  text(".method", from.has_method(), WithSlash(from.method()), to.method);
+  text(".service", from.has_service(), WithSlash(from.service()), to.service);
+  to.http_rules = from.http_rules();
+
+  PacketFrom(from.packet(), field + ".packet", convert, to.packet,
+             to.multiplex);
+  JsonFrom(from.json(), to.json);
+  CodecsFrom(from, to);
+
+  text(".method_override", from.has_method_override(), from.method_override(),
+       to.method_override);
+  text(".token_cookie", from.has_token_cookie(), from.token_cookie(),
+       to.token_cookie);
+  text(".token_query", from.has_token_query(), from.token_query(),
+       to.token_query);
+  for (const std::string& name : from.forward_headers()) {
+    to.forward_headers.push_back(absl::AsciiStrToLower(name));
+  }
+  convert.DurationOrNone(field + ".deadline", from.has_deadline(),
+                         from.deadline(), to.deadline);
+  convert.Size(field + ".max_message_bytes", from.has_max_message_bytes(),
+               from.max_message_bytes(), to.max_message_bytes);
+  to.json.max_message_bytes = to.max_message_bytes;
+  to.refusals = RefusalsFrom(from.refusals(), to.refusals);
+  return to;
+}
+
+}  // namespace headgate

@@ -1,0 +1,19 @@
+#ifndef GATEWAY_CONFIG_FILE_H_
+#define GATEWAY_CONFIG_FILE_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace headgate {
+
+// The bytes of a file. The errors do not name it: NOT_FOUND, PERMISSION_DENIED
+// and so on as the system has it, RESOURCE_EXHAUSTED when it is longer than
+// `max_bytes`.
+absl::StatusOr<std::string> ReadFile(const std::string& path,
+                                     std::size_t max_bytes);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_CONFIG_FILE_H_

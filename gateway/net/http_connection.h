@@ -1,0 +1,129 @@
+#ifndef GATEWAY_NET_HTTP_CONNECTION_H_
+#define GATEWAY_NET_HTTP_CONNECTION_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include <boost/beast/core/error.hpp>
+
+#include "absl/time/time.h"
+#include "gateway/net/connection.h"
+#include "gateway/net/handshake.h"
+#include "gateway/net/http_transport.h"
+#include "gateway/net/request_head.h"
+#include "gateway/net/wire.h"
+#include "gateway/net/ws_transport.h"
+
+namespace headgate {
+
+// A connection that speaks HTTP/1.1: one request after the other, each answered
+// before the next is looked at. A WebSocket's handshake is the last one: a
+// WsTransport then takes the socket over.
+//
+//   kHead --> kFinding --> kExchange --> kHead ...   a call over plain HTTP
+//      \-------\--> kUpgrading --> (WsTransport)
+//       \-------\--> kAnswering --> kHead ...        a refusal, OPTIONS
+//                          \--> kLingering --> kFinished
+//
+// One read and one write are under way at most, each into or from a buffer of
+// its own; the read goes on from one state to the next.
+//
+// Thread: the worker's. Lifetime: a Connection.
+class HttpConnection final
+    : public Connection,
+      private HttpLink,
+      public std::enable_shared_from_this<HttpConnection> {
+ public:
+  // `host` must outlive it.
+  HttpConnection(TcpSocket socket, std::size_t listener, ConnectionHost& host);
+
+  void Start();
+
+  void OnTick(absl::Time now) override;
+  void Drain() override;
+  void Abort() override;
+
+ private:
+  enum class State {
+    kHead,       // Waits for a request, or for the rest of its head.
+    kFinding,    // Waits for the upstream's rules.
+    kUpgrading,  // Waits for the last read to end.
+    kExchange,   // `exchange_` is at work.
+    kAnswering,  // Sends an answer of the gateway's own.
+    kLingering,  // Nothing is sent any longer; what the client sends is
+                 // dropped.
+    kFinished,
+  };
+  using Error = boost::beast::error_code;
+  using Judgement = std::variant<Refusal, Admission>;
+
+  // HttpLink.
+  std::string& received() override { return received_; }
+  void Receive() override;
+  void Send(std::string head, std::string content, std::string tail) override;
+  void Post(std::function<void()> act) override;
+  void ExchangeOver(Afterwards afterwards) override;
+
+  void OnRead(Error error, std::size_t bytes);
+  void OnReadFailed();
+  void OnWritten(Error error);
+
+  void BeginRequest();
+  void ReadHead();
+  void OnHead();
+  void FindRules();
+  void OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot);
+  // An OPTIONS that no rule is for; false when it is another request.
+  bool AnswerOptions(const HttpRules& rules);
+  void Judge(const HttpRules* rules);
+  void Upgrade(Judgement judgement);
+  void StartExchange(Admission admission, MethodKind kind);
+
+  void Refuse(const Refusal& refusal);
+  // Sends an answer of the gateway's own.
+  void Answer(int status, HttpFields fields, std::string body, bool keep_alive);
+  void Linger();
+  // Gives the request's place among the sessions back.
+  void Leave();
+  // Reports the session and lets the exchange go.
+  void EndExchange();
+  void Finish(TransportEnd::Cause cause);
+
+  Wire wire_;
+  const std::size_t listener_;
+  ConnectionHost& host_;
+  std::shared_ptr<const ConnectionSettings> settings_;
+  Peer peer_;
+  State state_ = State::kHead;
+  absl::Time since_;  // When the state's patience began.
+  bool first_request_ = true;
+  bool draining_ = false;
+
+  std::array<char, 4096> incoming_;  // Of the read under way.
+  std::string received_;
+  bool reading_ = false;
+  std::array<std::string, 3> outgoing_;  // Of the write under way.
+  bool writing_ = false;
+  std::optional<absl::Time> send_stalled_since_;
+  std::uint64_t sends_when_stalled_ = 0;
+
+  // Of the request at hand.
+  std::optional<RequestHead> head_;
+  std::optional<Located> located_;
+  bool admitted_ = false;
+  bool reusable_ = false;  // After kAnswering.
+  std::unique_ptr<SchemaSource::Ticket> ticket_;
+  std::optional<Judgement> judgement_;  // Of kUpgrading.
+  std::unique_ptr<HttpTransport> exchange_;
+  std::uint64_t exchanges_ = 0;  // Tells one from the next.
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_NET_HTTP_CONNECTION_H_

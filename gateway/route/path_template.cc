@@ -1,0 +1,187 @@
+#include "gateway/route/path_template.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/route/path_segments.h"
+
+namespace headgate {
+namespace {
+
+absl::Status Fault(absl::string_view text, std::size_t at,
+                   absl::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("path template \"", text, "\", byte ", at, ": ", what));
+}
+
+bool IsFieldPath(absl::string_view text) {
+  bool at_start = true;
+  for (const char c : text) {
+    if (c == '.') {
+      if (at_start) return false;
+      at_start = true;
+    } else if (absl::ascii_isalpha(c) || c == '_' ||
+               (absl::ascii_isdigit(c) && !at_start)) {
+      at_start = false;
+    } else {
+      return false;
+    }
+  }
+  return !at_start;
+}
+
+class Parser {
+ public:
+  explicit Parser(absl::string_view text) : text_(text) {}
+
+  absl::StatusOr<PathTemplate> Parse() {
+    if (text_.empty() || text_[0] != '/') {
+      return Fault(text_, 0, "must begin with /");
+    }
+    end_ = text_.size();
+    if (absl::Status status = TakeVerb(); !status.ok()) return status;
+    at_ = 1;
+    for (;;) {
+      absl::Status status = Peek() == '{' ? Variable() : Segment();
+      if (!status.ok()) return status;
+      if (at_ == end_) break;
+      if (text_[at_] != '/') return Fault(text_, at_, "expected / here");
+      ++at_;
+    }
+    return std::move(result_);
+  }
+
+ private:
+  char Peek() const { return at_ < end_ ? text_[at_] : '\0'; }
+
+  // The verb is what follows the last colon of the last segment.
+  absl::Status TakeVerb() {
+    int depth = 0;
+    std::size_t colon = 0;
+    for (std::size_t i = 1; i < text_.size(); ++i) {
+      const char c = text_[i];
+      if (c == '{') ++depth;
+      if (c == '}') --depth;
+      if (depth > 0) continue;
+      if (c == ':') colon = i;
+      if (c == '/') colon = 0;
+    }
+    if (colon == 0) return absl::OkStatus();
+    result_.verb = std::string(text_.substr(colon + 1));
+    end_ = colon;
+    if (result_.verb.empty()) {
+      return Fault(text_, colon, "a verb must follow the colon");
+    }
+    if (result_.verb.find_first_of("{}*%") != std::string::npos) {
+      return Fault(text_, colon, "the verb must be plain text");
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Segment() {
+    const std::size_t start = at_;
+    while (at_ < end_ && text_[at_] != '/' && text_[at_] != '}' &&
+           text_[at_] != '{') {
+      ++at_;
+    }
+    const absl::string_view text = text_.substr(start, at_ - start);
+    if (at_ < end_ && text_[at_] == '{') {
+      return Fault(text_, at_, "a variable must be a segment of its own");
+    }
+    if (text.empty()) return Fault(text_, start, "a segment is empty");
+    if (!result_.segments.empty() &&
+        result_.segments.back().kind == PathTemplate::Kind::kAny) {
+      return Fault(text_, start, "nothing may follow **");
+    }
+    PathTemplate::Segment segment;
+    if (text == "*") {
+      segment.kind = PathTemplate::Kind::kOne;
+    } else if (text == "**") {
+      segment.kind = PathTemplate::Kind::kAny;
+    } else if (text.find('*') != absl::string_view::npos) {
+      return Fault(text_, start, "* must be a segment of its own");
+    } else {
+      std::optional<std::string> literal = DecodeSegment(text);
+      if (!literal) return Fault(text_, start, "a bad percent escape");
+      segment.literal = *std::move(literal);
+    }
+    result_.segments.push_back(std::move(segment));
+    return absl::OkStatus();
+  }
+
+  absl::Status Variable() {
+    const std::size_t start = ++at_;
+    const std::size_t stop = text_.find_first_of("=}", at_);
+    if (stop == absl::string_view::npos || stop >= end_) {
+      return Fault(text_, start, "} is missing");
+    }
+    PathTemplate::Variable variable;
+    variable.field = std::string(text_.substr(start, stop - start));
+    if (!IsFieldPath(variable.field)) {
+      return Fault(text_, start, "must be names of fields joined by dots");
+    }
+    if (!fields_.insert(variable.field).second) {
+      return Fault(text_, start,
+                   absl::StrCat("there are two ", variable.field));
+    }
+    variable.first = result_.segments.size();
+    at_ = stop;
+    if (text_[at_] == '}') {
+      if (!result_.segments.empty() &&
+          result_.segments.back().kind == PathTemplate::Kind::kAny) {
+        return Fault(text_, start, "nothing may follow **");
+      }
+      result_.segments.push_back({PathTemplate::Kind::kOne, ""});
+    } else {
+      do {
+        ++at_;
+        if (Peek() == '{') return Fault(text_, at_, "variables do not nest");
+        if (absl::Status status = Segment(); !status.ok()) return status;
+      } while (Peek() == '/');
+    }
+    if (Peek() != '}') return Fault(text_, at_, "} is missing");
+    ++at_;
+    variable.last = result_.segments.size();
+    result_.variables.push_back(std::move(variable));
+    return absl::OkStatus();
+  }
+
+  const absl::string_view text_;
+  std::size_t at_ = 0;
+  std::size_t end_ = 0;  // Where the verb's colon is, or the end.
+  absl::flat_hash_set<std::string> fields_;
+  PathTemplate result_;
+};
+
+}  // namespace
+
+absl::StatusOr<PathTemplate> PathTemplate::Parse(absl::string_view text) {
+  return Parser(text).Parse();
+}
+
+std::vector<Parameter> BindVariables(
+    const PathTemplate& path_template,
+    const std::vector<absl::string_view>& segments) {
+  std::vector<Parameter> parameters;
+  for (const PathTemplate::Variable& variable : path_template.variables) {
+    const bool open = path_template.segments[variable.last - 1].kind ==
+                      PathTemplate::Kind::kAny;
+    const std::size_t last = open ? segments.size() : variable.last;
+    Parameter parameter{variable.field, ""};
+    if (!open && last - variable.first == 1) {
+      parameter.value = DecodeSegment(segments[variable.first]).value_or("");
+    } else {
+      for (std::size_t i = variable.first; i < last; ++i) {
+        if (i > variable.first) parameter.value += '/';
+        parameter.value += DecodeKeepingSlashes(segments[i]);
+      }
+    }
+    parameters.push_back(std::move(parameter));
+  }
+  return parameters;
+}
+
+}  // namespace headgate

@@ -1,0 +1,55 @@
+#ifndef GATEWAY_ROUTE_PATH_TEMPLATE_H_
+#define GATEWAY_ROUTE_PATH_TEMPLATE_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "gateway/schema/schema.h"
+
+namespace headgate {
+
+// A path template of google.api.http (google/api/http.proto, "Path template
+// syntax"):
+//
+//   Template  = "/" Segments [ ":" verb ]
+//   Segments  = Segment { "/" Segment }
+//   Segment   = "*" | "**" | LITERAL | "{" field { "." field } [ "=" Segments ]
+//   "}"
+//
+// "*" is one segment, "**" any number of them, none included, and only as the
+// last one; "{x}" is "{x=*}". Variables do not nest.
+struct PathTemplate {
+  enum class Kind { kLiteral, kOne, kAny };
+  struct Segment {
+    Kind kind = Kind::kLiteral;
+    std::string literal;  // Percent-decoded.
+  };
+  // The segments [first, last) of the path; with a kAny among them `last` is
+  // the end of the path.
+  struct Variable {
+    std::string field;  // "book.name"
+    std::size_t first = 0;
+    std::size_t last = 0;
+  };
+
+  std::vector<Segment> segments;
+  std::vector<Variable> variables;
+  std::string verb;  // After the colon; empty: none.
+
+  // INVALID_ARGUMENT says what is wrong at which byte.
+  static absl::StatusOr<PathTemplate> Parse(absl::string_view text);
+};
+
+// What the template's variables are in a path that fits it. `segments`: of the
+// path, still percent-encoded, without the verb. A variable of one segment is
+// decoded whole; of several, all but escaped slashes.
+std::vector<Parameter> BindVariables(
+    const PathTemplate& path_template,
+    const std::vector<absl::string_view>& segments);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_ROUTE_PATH_TEMPLATE_H_

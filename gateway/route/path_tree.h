@@ -1,0 +1,61 @@
+#ifndef GATEWAY_ROUTE_PATH_TREE_H_
+#define GATEWAY_ROUTE_PATH_TREE_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "gateway/route/path_template.h"
+
+namespace headgate {
+
+// Path templates, found by a path. Looking a path up costs a few hash lookups
+// for each of its segments, whatever the number of templates that do not fit.
+//
+// Immutable once filled, then safe for any thread.
+class PathTree {
+ public:
+  PathTree();
+  ~PathTree();
+  PathTree(PathTree&&) noexcept;
+  PathTree& operator=(PathTree&&) noexcept;
+
+  // `id` is what Find gives back.
+  void Add(const PathTemplate& path_template, std::size_t id);
+
+  struct Found {
+    std::size_t id;
+    // Whether the last segment's end, from its last colon on, was the
+    // template's verb.
+    bool has_verb;
+  };
+  // Every template that fits, in ascending order of their ids. `segments`: as
+  // SplitPath gives them. None when a segment has a bad escape. Adds to
+  // `nodes_visited`, if given, what the lookup has cost.
+  std::vector<Found> Find(const std::vector<absl::string_view>& segments,
+                          std::size_t* nodes_visited = nullptr) const;
+
+ private:
+  struct Node;
+  Node* NewNode();
+  void Collect(const Node& root, const std::vector<std::string>& segments,
+               bool has_verb, std::vector<Found>& found,
+               std::size_t* nodes_visited) const;
+
+  // All nodes, side by side: if each owned those below it, a template of many
+  // segments would be destroyed by as deep a recursion.
+  std::vector<std::unique_ptr<Node>> nodes_;
+  // By verb, decoded; "": those without.
+  absl::flat_hash_map<std::string, Node*> roots_;
+};
+
+// `segments` as a template with this verb sees them: without the verb.
+std::vector<absl::string_view> WithoutVerb(
+    std::vector<absl::string_view> segments);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_ROUTE_PATH_TREE_H_

@@ -1,0 +1,67 @@
+#include "gateway/server/configuration.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "gateway/config/address.h"
+#include "gateway/route/route.h"
+
+namespace headgate {
+namespace {
+
+SessionLimits LimitsFrom(const Settings& settings) {
+  SessionLimits limits;
+  const std::size_t high = settings.limits.max_buffered_bytes;
+  limits.answers = limits.requests = Watermarks{high / 4, high};
+  limits.stall_timeout = settings.timeouts.stall;
+  return limits;
+}
+
+// Timeouts are looked at four times in the shortest of them, but no more often
+// than every 10 ms and no more seldom than every 250 ms.
+absl::Duration TickFor(const TimeoutSettings& timeouts) {
+  const absl::Duration shortest =
+      std::min({timeouts.handshake, timeouts.send, timeouts.stall,
+                timeouts.close, timeouts.keep_alive});
+  return std::clamp(shortest / 4, absl::Milliseconds(10),
+                    absl::Milliseconds(250));
+}
+
+ConnectionSettings ConnectionSettingsFor(
+    const Settings& settings, const ListenerSettings& listener,
+    const std::shared_ptr<const Router>& router) {
+  ConnectionSettings connection;
+  connection.policy.router = router;
+  connection.policy.allowed_origins = listener.allowed_origins;
+  for (const std::string& proxy : listener.trusted_proxies) {
+    connection.policy.trusted_proxies.push_back(*Network::Parse(proxy));
+  }
+  connection.policy.refusals = listener.refusals;
+  connection.max_header_bytes = settings.limits.max_header_bytes;
+  connection.handshake_timeout = settings.timeouts.handshake;
+  connection.send_timeout = settings.timeouts.send;
+  connection.close_timeout = settings.timeouts.close;
+  connection.keep_alive_timeout = settings.timeouts.keep_alive;
+  return connection;
+}
+
+std::vector<std::shared_ptr<const ConnectionSettings>> ListenersOf(
+    const Settings& settings) {
+  const auto router = std::make_shared<const Router>(settings.routes);
+  std::vector<std::shared_ptr<const ConnectionSettings>> listeners;
+  for (const ListenerSettings& listener : settings.listeners) {
+    listeners.push_back(std::make_shared<const ConnectionSettings>(
+        ConnectionSettingsFor(settings, listener, router)));
+  }
+  return listeners;
+}
+
+}  // namespace
+
+Configuration::Configuration(Settings from)
+    : settings(std::move(from)),
+      limits(LimitsFrom(settings)),
+      tick(TickFor(settings.timeouts)),
+      listeners(ListenersOf(settings)) {}
+
+}  // namespace headgate

@@ -1,0 +1,28 @@
+#ifndef GATEWAY_SERVER_CONFIGURATION_H_
+#define GATEWAY_SERVER_CONFIGURATION_H_
+
+#include <memory>
+#include <vector>
+
+#include "gateway/config/settings.h"
+#include "gateway/net/connection.h"
+#include "gateway/session/session.h"
+
+namespace headgate {
+
+// What all workers of a server go by; a reload makes a new one. Immutable, so
+// safe for any thread.
+struct Configuration {
+  explicit Configuration(Settings settings);
+
+  const Settings settings;
+  const SessionLimits limits;
+  // How often the workers look at their timeouts.
+  const absl::Duration tick;
+  // One for each of settings.listeners.
+  const std::vector<std::shared_ptr<const ConnectionSettings>> listeners;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_SERVER_CONFIGURATION_H_

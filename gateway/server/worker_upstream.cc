@@ -1,0 +1,122 @@
+#include "gateway/server/worker_upstream.h"
+
+#include "absl/strings/str_cat.h"
+#include "gateway/base/log.h"
+
+namespace headgate {
+namespace {
+
+// How often an upstream that has not answered is asked again.
+constexpr absl::Duration kWatchInterval = absl::Seconds(1);
+
+GrpcUpstreamOptions OptionsFrom(const UpstreamSettings& settings,
+                                const Settings& general) {
+  return GrpcUpstreamOptions{settings, general.limits.max_answer_bytes,
+                             general.limits.max_buffered_bytes};
+}
+
+}  // namespace
+
+WorkerUpstream::WorkerUpstream(const UpstreamSettings& settings,
+                               const Settings& general, Voice voice,
+                               boost::asio::io_context& io_context)
+    : settings_(settings),
+      options_(OptionsFrom(settings, general)),
+      fetch_timeout_(general.timeouts.reflection),
+      voice_(voice),
+      upstream_(options_, io_context) {
+  SchemaSourceOptions options;
+  options.reflection = settings.descriptors.reflection;
+  options.files = settings.descriptors.files;
+  options.refresh_after = settings.descriptors.refresh;
+  options.fetch_timeout = fetch_timeout_;
+  schemas_ =
+      MakeSchemaSource(upstream_, options,
+                       [this](const absl::Status& status, const Schema* schema,
+                              const std::vector<std::string>& warnings) {
+                         OnFetched(status, schema, warnings);
+                       });
+}
+
+bool WorkerUpstream::IsMadeOf(const UpstreamSettings& settings,
+                              const Settings& general) const {
+  const GrpcUpstreamOptions options = OptionsFrom(settings, general);
+  return settings == settings_ &&
+         options.max_answer_bytes == options_.max_answer_bytes &&
+         options.read_ahead_bytes == options_.read_ahead_bytes &&
+         general.timeouts.reflection == fetch_timeout_;
+}
+
+std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
+    const SessionLimits& limits) {
+  const std::shared_ptr<WorkerUpstream> self = shared_from_this();
+  auto context = std::make_shared<SessionContext>();
+  context->limits = limits;
+  context->upstream = std::shared_ptr<Upstream>(self, &upstream_);
+  context->schemas = std::shared_ptr<SchemaSource>(self, schemas_.get());
+  return context;
+}
+
+void WorkerUpstream::OnTick(absl::Time now) {
+  upstream_.OnTick(now);
+  TellOfTls();
+  if (voice_ == Voice::kSilent || state_ == State::kReachable ||
+      watch_ != nullptr || now < next_watch_ ||
+      !settings_.descriptors.reflection) {
+    return;
+  }
+  next_watch_ = now + kWatchInterval;
+  // The name is of no method: what counts is whether the upstream answers.
+  watch_ = schemas_->Resolve("/", now,
+                             [this](const ResolvedMethod&) { watch_.reset(); });
+}
+
+void WorkerUpstream::TellOfTls() {
+  const absl::Status status = upstream_.tls_status();
+  if (voice_ == Voice::kSilent || status == tls_status_) return;
+  tls_status_ = status;
+  if (status.ok()) {
+    Log(LogLevel::kInfo, "TLS files are in order again",
+        {{"upstream", settings_.name}});
+  } else {
+    Log(LogLevel::kError, "TLS files cannot be used, the last good ones stay",
+        {{"upstream", settings_.name},
+         {"reason", std::string(status.message())}});
+  }
+}
+
+void WorkerUpstream::OnFetched(const absl::Status& status, const Schema* schema,
+                               const std::vector<std::string>& warnings) {
+  if (voice_ == Voice::kSilent) return;
+  const LogField name = {"upstream", settings_.name};
+  const LogField target = {"target", settings_.target};
+  if (warnings != warnings_) {
+    for (const std::string& warning : warnings) {
+      Log(LogLevel::kWarning, "descriptors are incomplete",
+          {name, {"reason", warning}});
+    }
+    warnings_ = warnings;
+  }
+  if (!settings_.descriptors.reflection) return;
+  const State before = state_;
+  const bool answered =
+      status.ok() || status.code() == absl::StatusCode::kUnimplemented;
+  state_ = answered ? State::kReachable : State::kUnreachable;
+  if (state_ == before) return;
+  if (status.ok()) {
+    Log(LogLevel::kInfo, "upstream is reachable",
+        {name, target, {"methods", absl::StrCat(schema->methods().size())}});
+  } else if (answered) {
+    Log(LogLevel::kWarning,
+        "upstream is reachable but has no server reflection: methods that no "
+        "descriptor set defines count as bidirectional, and JSON is not served "
+        "for them",
+        {name, target});
+  } else {
+    Log(LogLevel::kWarning,
+        "upstream is not reachable, calls fail with UNAVAILABLE until it is",
+        {name, target, {"reason", std::string(status.message())}});
+  }
+}
+
+}  // namespace headgate

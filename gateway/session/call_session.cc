@@ -1,0 +1,277 @@
+#include "gateway/session/call_session.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/codec/json.h"
+#include "gateway/codec/packet.h"
+#include "gateway/codec/passthrough.h"
+
+namespace headgate {
+
+CallSession::CallSession(SessionRequest request,
+                         std::shared_ptr<const SessionContext> context,
+                         Transport& transport)
+    : Session(std::move(request)),
+      context_(std::move(context)),
+      transport_(transport),
+      answers_(context_->limits.answers) {}
+
+CallSession::~CallSession() = default;
+
+void CallSession::Start(absl::Time now) {
+  opened_at_ = now;
+  ReadTransport();  // From the start: a client that leaves must be noticed.
+  ticket_ = context_->schemas->Resolve(
+      request_.method, now,
+      [this](const ResolvedMethod& resolved) { OnResolved(resolved); });
+}
+
+void CallSession::OnResolved(const ResolvedMethod& resolved) {
+  resolved_ = resolved;
+  // Without descriptors a method is taken for bidirectional. But where the
+  // upstream could not be asked, a guess would leave a unary call hanging.
+  if (resolved_.method == nullptr &&
+      resolved_.why_unknown.code() != absl::StatusCode::kUnimplemented) {
+    return EndWith(EndingOf(resolved_.why_unknown));
+  }
+  state_ = State::kOpen;
+  const std::optional<CodecKind> kind =
+      request_.codec ? request_.codec : request_.route->codec;
+  if (kind && !ChooseCodec(*kind)) return;
+
+  const MethodKind method_kind = resolved_.method != nullptr
+                                     ? resolved_.method->kind
+                                     : MethodKind::kBidiStreaming;
+  CallObserver& observer = *this;
+  call_ = std::make_unique<Call>(
+      method_kind,
+      CallRequest{request_.method, std::move(request_.metadata),
+                  request_.timeout, transport_.metadata_delivery()},
+      context_->limits.requests, *context_->upstream, observer);
+  call_->Read();
+  if (early_message_) {
+    WireMessage message = *std::exchange(early_message_, std::nullopt);
+    OnMessage(std::move(message));
+  } else if (codec_ != nullptr) {
+    PumpRequests();  // Path and query may be all there is of the request.
+  }
+}
+
+bool CallSession::ChooseCodec(CodecKind kind) {
+  switch (kind) {
+    case CodecKind::kPacket:
+      codec_ = MakePacketCodec(request_.route->packet);
+      break;
+    case CodecKind::kJson:
+      if (resolved_.method == nullptr) {
+        EndWith(EndingOf(Annotate(resolved_.why_unknown,
+                                  "JSON needs the method's descriptor")));
+        return false;
+      }
+      if (request_.binding) {
+        absl::StatusOr<std::unique_ptr<Codec>> codec = MakeBoundJsonCodec(
+            request_.route->json, request_.wire, resolved_.schema,
+            *resolved_.method, *request_.binding, request_.media_type);
+        if (!codec.ok()) {
+          EndWith(EndingOf(codec.status()));
+          return false;
+        }
+        codec_ = *std::move(codec);
+      } else {
+        codec_ = MakeJsonCodec(request_.route->json, resolved_.schema,
+                               *resolved_.method);
+      }
+      break;
+    case CodecKind::kProtobuf:
+      codec_ = MakeProtobufCodec();
+      break;
+    case CodecKind::kRaw:
+      codec_ = MakeRawCodec();
+      break;
+  }
+  report_.codec = kind;
+  return true;
+}
+
+void CallSession::OnMessage(WireMessage message) {
+  reading_ = false;
+  switch (state_) {
+    case State::kResolving:
+      early_message_ = std::move(message);
+      return;
+    case State::kEnding:
+      // Taken and dropped: a client that writes before it reads must get as
+      // far as the answers and the Close frame.
+      return ReadTransport();
+    case State::kClosing:
+    case State::kClosed:
+      return;
+    case State::kOpen:
+      break;
+  }
+  ++report_.messages_in;
+  report_.bytes_in += message.payload.size();
+  const bool first = codec_ == nullptr;
+  if (first && !ChooseCodec(message.opcode == Opcode::kText
+                                ? CodecKind::kJson
+                                : request_.route->binary_codec)) {
+    return;
+  }
+  codec_->Feed(std::move(message));
+  PumpRequests();
+  if (first && state_ == State::kOpen && early_answer_) {
+    Deliver(*std::exchange(early_answer_, std::nullopt));
+  }
+}
+
+void CallSession::OnMessageTooBig() {
+  reading_ = false;
+  EndWith(Ending{CloseCode::kMessageTooBig,
+                 CallEnd{absl::ResourceExhaustedError(absl::StrCat(
+                             "a message is longer than max_message_bytes (",
+                             request_.route->max_message_bytes, ")")),
+                         ""}});
+}
+
+void CallSession::PumpRequests() {
+  while (state_ == State::kOpen && !call_->backlogged()) {
+    Decoded decoded = codec_->Next();
+    std::optional<Ending> fault;
+    if (std::holds_alternative<NeedInput>(decoded)) {
+      return ReadTransport();
+    } else if (auto* message = std::get_if<RequestMessage>(&decoded)) {
+      fault = call_->Send(std::move(message->payload));
+    } else if (std::holds_alternative<HalfClose>(decoded)) {
+      fault = call_->HalfClose();
+    } else {
+      fault = std::move(std::get<Ending>(decoded));
+    }
+    if (fault) EndWith(*std::move(fault));
+  }
+}
+
+void CallSession::ReadTransport() {
+  if (reading_) return;
+  reading_ = true;
+  transport_.Read();
+}
+
+void CallSession::OnCallHeaders(Metadata headers) {
+  transport_.OnCallHeaders(headers);
+}
+
+void CallSession::OnCallWritable() { PumpRequests(); }
+
+void CallSession::OnCallMessage(std::string payload) {
+  if (codec_ == nullptr) {
+    early_answer_ = std::move(payload);
+    return;
+  }
+  Deliver(std::move(payload));
+}
+
+void CallSession::Deliver(std::string answer) {
+  absl::StatusOr<WireMessage> message = codec_->EncodeAnswer(std::move(answer));
+  if (!message.ok()) return EndWith(EndingOf(message.status()));
+  const std::size_t bytes = message->payload.size();
+  answers_.Push(*std::move(message), bytes);
+  FlushAnswers();
+  ReadCall();
+}
+
+void CallSession::ReadCall() {
+  call_read_withheld_ = answers_.full();
+  if (!call_read_withheld_) call_->Read();
+}
+
+void CallSession::OnWritten() {
+  writing_ = false;
+  FlushAnswers();
+  if (state_ == State::kOpen && call_read_withheld_) ReadCall();
+}
+
+void CallSession::FlushAnswers() {
+  if (writing_) return;
+  if (!answers_.empty()) {
+    WireMessage message = answers_.Pop();
+    if (codec_ != nullptr) {
+      const std::size_t most = codec_->coalesce_bytes();
+      while (most > 0 && !answers_.empty() &&
+             message.payload.size() + answers_.Front().payload.size() <= most) {
+        message.payload += answers_.Pop().payload;
+      }
+    }
+    ++report_.messages_out;
+    report_.bytes_out += message.payload.size();
+    writing_ = true;
+    transport_.Write(std::move(message));
+  } else if (state_ == State::kEnding) {
+    state_ = State::kClosing;
+    transport_.Close(ending_);
+  }
+}
+
+void CallSession::OnCallDone(CallEnd end) {
+  // Servers say UNIMPLEMENTED without a word; here it is known what is.
+  if (absl::IsUnimplemented(end.status) && end.status.message().empty() &&
+      resolved_.method == nullptr) {
+    end.status = resolved_.why_unknown;
+  }
+  EndWith(EndingOf(std::move(end)));
+}
+
+void CallSession::EndWith(Ending ending) {
+  if (state_ != State::kResolving && state_ != State::kOpen) return;
+  state_ = State::kEnding;
+  ending_ = std::move(ending);
+  report_.status = ending_.end.status;
+  report_.close = ending_.close;
+  transport_.OnEnding(ending_);
+  if (codec_ != nullptr) {
+    if (std::optional<WireMessage> last = codec_->EncodeEnd(ending_)) {
+      const std::size_t bytes = last->payload.size();
+      answers_.Push(*std::move(last), bytes);
+    }
+  }
+  ReadTransport();
+  FlushAnswers();
+  ticket_.reset();
+  call_.reset();
+}
+
+void CallSession::OnTick(absl::Time now) {
+  if (state_ != State::kOpen || !call_->backlogged()) {
+    stalled_since_.reset();
+    return;
+  }
+  if (!stalled_since_ || call_->messages_taken() != taken_when_stalled_) {
+    stalled_since_ = now;
+    taken_when_stalled_ = call_->messages_taken();
+  } else if (now - *stalled_since_ >= context_->limits.stall_timeout) {
+    EndWith(EndingOf(absl::ResourceExhaustedError(
+        absl::StrCat("the backend has taken no message for ",
+                     absl::FormatDuration(context_->limits.stall_timeout)))));
+  }
+}
+
+void CallSession::Drain() {
+  EndWith(Ending{
+      CloseCode::kGoingAway,
+      CallEnd{absl::UnavailableError("the gateway is shutting down"), ""}});
+}
+
+void CallSession::OnClosed(const TransportEnd& end) {
+  if (state_ == State::kResolving || state_ == State::kOpen) {
+    report_.status = absl::CancelledError("the client is gone");
+    report_.close = end.code;
+  } else if (state_ == State::kEnding) {
+    report_.close = end.code;
+  }
+  report_.cause = end.cause;
+  state_ = State::kClosed;
+  ticket_.reset();
+  call_.reset();
+}
+
+}  // namespace headgate

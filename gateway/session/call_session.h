@@ -1,0 +1,97 @@
+#ifndef GATEWAY_SESSION_CALL_SESSION_H_
+#define GATEWAY_SESSION_CALL_SESSION_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "gateway/base/watermark_queue.h"
+#include "gateway/codec/codec.h"
+#include "gateway/session/call.h"
+#include "gateway/session/session.h"
+#include "gateway/session/transport.h"
+#include "gateway/upstream/schema_source.h"
+
+namespace headgate {
+
+// A session with one call.
+//
+//   kResolving --(method known)--> kOpen --(status, fault, drain)--> kEnding
+//       \------------------------------------------------------------/  |
+//                                   (last answer written, Close sent)   v
+//   any state --OnClosed--> kClosed                                  kClosing
+//
+// Flow control: the session asks the transport for a message only when the
+// call is not backlogged, and the call for one only when the answers waiting
+// for the client are few. docs/architecture.md follows a message.
+class CallSession final : public Session, private CallObserver {
+ public:
+  // `transport` must outlive the session.
+  CallSession(SessionRequest request,
+              std::shared_ptr<const SessionContext> context,
+              Transport& transport);
+  ~CallSession() override;
+
+  void Start(absl::Time now) override;
+  void OnTick(absl::Time now) override;
+  void Drain() override;
+
+  void OnMessage(WireMessage message) override;
+  void OnMessageTooBig() override;
+  void OnWritten() override;
+  void OnClosed(const TransportEnd& end) override;
+
+ private:
+  enum class State {
+    kResolving,  // The method's kind is being asked for.
+    kOpen,       // The call runs.
+    kEnding,     // The call is over, answers are still on their way.
+    kClosing,    // The Close frame was handed to the transport.
+    kClosed,     // The transport is gone.
+  };
+
+  void OnResolved(const ResolvedMethod& resolved);
+  // Sets the codec; false when the session has to end instead.
+  bool ChooseCodec(CodecKind kind);
+  void PumpRequests();
+  void ReadTransport();
+  void Deliver(std::string answer);
+  void ReadCall();
+  void FlushAnswers();
+  void EndWith(Ending ending);
+
+  void OnCallHeaders(Metadata headers) override;
+  void OnCallMessage(std::string payload) override;
+  void OnCallWritable() override;
+  void OnCallDone(CallEnd end) override;
+
+  const std::shared_ptr<const SessionContext> context_;
+  Transport& transport_;
+
+  State state_ = State::kResolving;
+  std::unique_ptr<SchemaSource::Ticket> ticket_;
+  ResolvedMethod resolved_;
+  std::unique_ptr<Codec> codec_;
+  std::unique_ptr<Call> call_;
+
+  // The client's first message, while the method is still being asked for.
+  std::optional<WireMessage> early_message_;
+  // The backend's first answer, while the client has not chosen a codec yet.
+  std::optional<std::string> early_answer_;
+
+  bool reading_ = false;  // transport_.Read is pending.
+  bool writing_ = false;  // transport_.Write is pending.
+  bool call_read_withheld_ = false;
+  WatermarkQueue<WireMessage> answers_;
+  Ending ending_;
+
+  // Since when the requests wait for the backend, and how many it had taken.
+  std::optional<absl::Time> stalled_since_;
+  std::uint64_t taken_when_stalled_ = 0;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_SESSION_CALL_SESSION_H_

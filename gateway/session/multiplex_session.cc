@@ -1,0 +1,434 @@
+#include "gateway/session/multiplex_session.h"
+
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/codec/json.h"
+#include "gateway/session/call.h"
+#include "gateway/upstream/schema_source.h"
+
+namespace headgate {
+namespace {
+
+CallEnd Failed(absl::Status status) { return CallEnd{std::move(status), ""}; }
+
+}  // namespace
+
+// One call of the session, from its first packet to its status.
+//
+// It tells its session of its end, which destroys it: nothing is touched
+// afterwards.
+class MultiplexSession::NumberedCall final : private CallObserver {
+ public:
+  NumberedCall(MultiplexSession& session, std::uint32_t type, std::uint32_t who,
+               const std::string& method)
+      : session_(session), type_(type), who_(who), method_(method) {}
+
+  std::uint32_t type() const { return type_; }
+  std::uint32_t who() const { return who_; }
+
+  // May end the call.
+  void Start() {
+    std::unique_ptr<SchemaSource::Ticket> ticket =
+        session_.context_->schemas->Resolve(
+            method_, session_.now_,
+            [this, alive = std::weak_ptr<int>(alive_)](
+                const ResolvedMethod& resolved) {
+              if (!alive.expired()) OnResolved(resolved);
+            });
+    // Null when the answer has come already, and may have ended the call.
+    if (ticket != nullptr) ticket_ = std::move(ticket);
+  }
+
+  // One message of the client's. May end the call.
+  void Send(absl::string_view content) {
+    if (client_ended_) {
+      return End(Failed(absl::InvalidArgumentError("data after half-close")));
+    }
+    if (call_ != nullptr) return Forward(content);
+    // As the call's own queue counts.
+    if (early_bytes_ > window()) return Overrun();
+    early_bytes_ += content.size() + sizeof(std::string);
+    early_.emplace_back(content);
+  }
+
+  // The client's end packet. May end the call.
+  void HalfClose() {
+    if (client_ended_) {
+      return End(
+          Failed(absl::InvalidArgumentError("half-close after half-close")));
+    }
+    client_ended_ = true;
+    if (call_ == nullptr) return;  // OnResolved sees to it.
+    if (std::optional<Ending> fault = call_->HalfClose()) {
+      End(std::move(fault->end));
+    }
+  }
+
+  // Asks for the next answer.
+  void Read() { call_->Read(); }
+
+  // `message` as the content of a packet.
+  absl::StatusOr<std::string> Encode(std::string message) const {
+    if (multiplex().content == PacketContent::kProtobuf) return message;
+    return resolved_.schema->ProtoToJson(resolved_.method->output, message,
+                                         session_.request_.route->json.json);
+  }
+
+  void OnTick(absl::Time now) {
+    if (call_ == nullptr || !call_->backlogged()) {
+      stalled_since_.reset();
+      return;
+    }
+    if (!stalled_since_ || call_->messages_taken() != taken_when_stalled_) {
+      stalled_since_ = now;
+      taken_when_stalled_ = call_->messages_taken();
+    } else if (now - *stalled_since_ >=
+               session_.context_->limits.stall_timeout) {
+      End(Failed(absl::ResourceExhaustedError(absl::StrCat(
+          "the backend has taken no message for ",
+          absl::FormatDuration(session_.context_->limits.stall_timeout)))));
+    }
+  }
+
+ private:
+  const MultiplexOptions& multiplex() const {
+    return session_.request_.route->multiplex;
+  }
+  std::size_t window() const { return multiplex().call_window_bytes; }
+
+  void OnResolved(const ResolvedMethod& resolved) {
+    resolved_ = resolved;
+    if (resolved_.method == nullptr &&
+        (resolved_.why_unknown.code() != absl::StatusCode::kUnimplemented ||
+         multiplex().content == PacketContent::kJson)) {
+      return End(Failed(multiplex().content == PacketContent::kJson
+                            ? Annotate(resolved_.why_unknown,
+                                       "JSON needs the method's descriptor")
+                            : resolved_.why_unknown));
+    }
+    CallObserver& observer = *this;
+    call_ = std::make_unique<Call>(
+        resolved_.method != nullptr ? resolved_.method->kind
+                                    : MethodKind::kBidiStreaming,
+        CallRequest{method_, session_.request_.metadata,
+                    session_.request_.timeout},
+        // One mark: below the window there is always room for a message.
+        Watermarks{window(), window()}, *session_.context_->upstream, observer);
+    call_->Read();
+    const std::weak_ptr<int> alive = alive_;
+    const std::vector<std::string> early = std::move(early_);
+    for (const std::string& content : early) {
+      Forward(content);
+      if (alive.expired()) return;
+    }
+    if (client_ended_) {
+      if (std::optional<Ending> fault = call_->HalfClose()) {
+        End(std::move(fault->end));
+      }
+    }
+  }
+
+  // Gives a message to the call, which must be there. May end it.
+  void Forward(absl::string_view content) {
+    if (call_->backlogged()) return Overrun();
+    std::string message;
+    if (multiplex().content == PacketContent::kJson) {
+      std::variant<std::string, Ending> decoded =
+          DecodeJsonText(*resolved_.schema, resolved_.method->input, content,
+                         session_.request_.route->json.json);
+      if (auto* fault = std::get_if<Ending>(&decoded)) {
+        return End(std::move(fault->end));
+      }
+      message = std::get<std::string>(std::move(decoded));
+    } else {
+      message = std::string(content);
+    }
+    if (std::optional<Ending> fault = call_->Send(std::move(message))) {
+      End(std::move(fault->end));
+    }
+  }
+
+  void Overrun() {
+    End(Failed(absl::ResourceExhaustedError(absl::StrCat(
+        "more than call_window (", window(), ") waits for the backend"))));
+  }
+
+  void End(const CallEnd& end) { session_.EndCall(who_, end); }
+
+  void OnCallMessage(std::string payload) override {
+    session_.Answer(*this, std::move(payload));
+  }
+  void OnCallWritable() override {}
+  void OnCallDone(CallEnd end) override {
+    if (absl::IsUnimplemented(end.status) && end.status.message().empty() &&
+        resolved_.method == nullptr) {
+      end.status = resolved_.why_unknown;
+    }
+    End(end);
+  }
+
+  MultiplexSession& session_;
+  const std::uint32_t type_;
+  const std::uint32_t who_;
+  const std::string& method_;  // The route's.
+  bool client_ended_ = false;
+
+  // While the method is being asked for: what the client has sent.
+  std::vector<std::string> early_;
+  std::size_t early_bytes_ = 0;
+
+  ResolvedMethod resolved_;
+  std::unique_ptr<SchemaSource::Ticket> ticket_;
+  std::unique_ptr<Call> call_;
+  // Since when the client's messages wait, and how many the backend had taken.
+  std::optional<absl::Time> stalled_since_;
+  std::uint64_t taken_when_stalled_ = 0;
+  // Tells those who may destroy the call that they have.
+  const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+MultiplexSession::MultiplexSession(
+    SessionRequest request, std::shared_ptr<const SessionContext> context,
+    Transport& transport)
+    : Session(std::move(request)),
+      context_(std::move(context)),
+      transport_(transport),
+      answers_(context_->limits.answers) {
+  report_.codec = CodecKind::kPacket;
+}
+
+MultiplexSession::~MultiplexSession() = default;
+
+void MultiplexSession::Start(absl::Time now) {
+  opened_at_ = now_ = now;
+  ReadTransport();
+}
+
+void MultiplexSession::OnMessage(WireMessage message) {
+  reading_ = false;
+  if (state_ == State::kEnding) return ReadTransport();  // Taken and dropped.
+  if (state_ != State::kOpen) return;
+  ++report_.messages_in;
+  report_.bytes_in += message.payload.size();
+  if (message.opcode == Opcode::kText) {
+    Decoded decoded =
+        DecodeTextOfBinaryCodec(CodecKind::kPacket, message.payload);
+    if (auto* fault = std::get_if<Ending>(&decoded)) {
+      return EndWith(std::move(*fault));
+    }
+    HalfCloseAll();
+  } else {
+    incoming_ = std::move(message.payload);
+    taken_ = 0;
+  }
+  Pump();
+}
+
+void MultiplexSession::Pump() {
+  while (state_ == State::kOpen && !answers_.full()) {
+    if (!incoming_) return ReadTransport();
+    const absl::StatusOr<FramedPacket> packet =
+        FindPacket(*incoming_, taken_, incoming_->size(), packet_options());
+    if (!packet.ok()) return EndWithFault(packet.status());
+    if (packet->header.type == kEndPacket && packet->header.content_bytes > 0) {
+      return EndWithFault(
+          PacketFault(taken_, "length: an end packet with content"));
+    }
+    Take(*packet);
+    taken_ = packet->end;
+    if (taken_ == incoming_->size()) incoming_.reset();
+  }
+}
+
+void MultiplexSession::Take(const FramedPacket& packet) {
+  const std::uint32_t type = packet.header.type;
+  const std::uint32_t who = packet.header.who;
+  const auto open = calls_.find(who);
+  if (type == kEndPacket) {
+    // It may have crossed the call's status on its way.
+    sending_.erase(who);
+    if (open != calls_.end()) open->second->HalfClose();
+    return;
+  }
+  const absl::string_view content =
+      absl::string_view(*incoming_)
+          .substr(packet.content, packet.header.content_bytes);
+  if (open != calls_.end()) {
+    NumberedCall& call = *open->second;
+    if (call.type() != type) {
+      return EndCall(who,
+                     Failed(absl::InvalidArgumentError(absl::StrCat(
+                         "type ", type, " for a call of type ", call.type()))));
+    }
+    return call.Send(content);
+  }
+
+  const MultiplexOptions& multiplex = request_.route->multiplex;
+  const auto method = multiplex.methods.find(type);
+  if (method == multiplex.methods.end()) {
+    return EndCall(who, Failed(absl::UnimplementedError(absl::StrCat(
+                            "there is no method of type ", type))));
+  }
+  if (calls_.size() >= static_cast<std::size_t>(multiplex.max_calls)) {
+    return EndCall(
+        who, Failed(absl::ResourceExhaustedError(absl::StrCat(
+                 "more than max_calls (", multiplex.max_calls, ") are open"))));
+  }
+  const auto added = calls_.emplace(
+      who, std::make_unique<NumberedCall>(*this, type, who, method->second));
+  sending_.insert(who);
+  added.first->second->Start();
+  // It may have ended.
+  const auto started = calls_.find(who);
+  if (started != calls_.end()) started->second->Send(content);
+}
+
+void MultiplexSession::HalfCloseAll() {
+  const absl::flat_hash_set<std::uint32_t> numbers =
+      std::exchange(sending_, {});
+  for (const std::uint32_t who : numbers) calls_.at(who)->HalfClose();
+}
+
+void MultiplexSession::OnMessageTooBig() {
+  reading_ = false;
+  EndWith(Ending{CloseCode::kMessageTooBig,
+                 Failed(absl::ResourceExhaustedError(absl::StrCat(
+                     "a message is longer than max_message_bytes (",
+                     request_.route->max_message_bytes, ")")))});
+}
+
+void MultiplexSession::ReadTransport() {
+  if (reading_) return;
+  reading_ = true;
+  transport_.Read();
+}
+
+void MultiplexSession::Answer(NumberedCall& call, std::string message) {
+  const std::uint32_t who = call.who();
+  const absl::StatusOr<std::string> content = call.Encode(std::move(message));
+  if (!content.ok()) return EndCall(who, Failed(content.status()));
+  if (content->size() > packet_options().max_packet_bytes) {
+    return EndCall(who, Failed(absl::ResourceExhaustedError(absl::StrCat(
+                            "an answer of ", content->size(),
+                            " bytes is over max_packet_bytes (",
+                            packet_options().max_packet_bytes, ")"))));
+  }
+  SendPacket(call.type(), who, *content);
+  if (answers_.full()) {
+    withheld_.push_back(who);
+  } else {
+    call.Read();
+  }
+}
+
+void MultiplexSession::EndCall(std::uint32_t who, const CallEnd& end) {
+  SendPacket(kEndPacket, who, SerializeRpcStatus(end));
+  sending_.erase(who);
+  calls_.erase(who);
+}
+
+void MultiplexSession::SendPacket(std::uint32_t type, std::uint32_t who,
+                                  absl::string_view content) {
+  std::string packet;
+  packet.reserve(kPacketHeaderBytes + content.size());
+  AppendPacketHeader({type, who, content.size()}, packet_options(), packet);
+  packet.append(content.data(), content.size());
+  const std::size_t bytes = packet.size();
+  answers_.Push(std::move(packet), bytes);
+  Flush();
+}
+
+void MultiplexSession::OnWritten() {
+  writing_ = false;
+  Flush();
+  if (answers_.full()) return;
+  ResumeReads();
+  // A message may be waiting to be taken, unless the next one is.
+  if (!reading_) Pump();
+}
+
+void MultiplexSession::ResumeReads() {
+  const std::vector<std::uint32_t> numbers = std::exchange(withheld_, {});
+  for (const std::uint32_t who : numbers) {
+    const auto open = calls_.find(who);
+    if (open != calls_.end()) open->second->Read();
+  }
+}
+
+void MultiplexSession::Flush() {
+  if (writing_ || state_ == State::kClosing || state_ == State::kClosed) return;
+  if (answers_.empty()) {
+    if (state_ == State::kEnding) {
+      state_ = State::kClosing;
+      transport_.Close(ending_);
+    }
+    return;
+  }
+  WireMessage message{Opcode::kBinary, answers_.Pop()};
+  const std::size_t most =
+      packet_options().coalesce == PacketOptions::Coalesce::kOn
+          ? packet_options().coalesce_bytes
+          : 0;
+  while (!answers_.empty() &&
+         message.payload.size() + answers_.Front().size() <= most) {
+    message.payload += answers_.Pop();
+  }
+  ++report_.messages_out;
+  report_.bytes_out += message.payload.size();
+  writing_ = true;
+  transport_.Write(std::move(message));
+}
+
+void MultiplexSession::EndWith(Ending ending) {
+  if (state_ != State::kOpen) return;
+  state_ = State::kEnding;
+  ending_ = std::move(ending);
+  report_.status = ending_.end.status;
+  report_.close = ending_.close;
+  std::vector<std::uint32_t> numbers;
+  for (const auto& [who, call] : calls_) numbers.push_back(who);
+  for (const std::uint32_t who : numbers) EndCall(who, ending_.end);
+  ReadTransport();
+  Flush();
+}
+
+void MultiplexSession::EndWithFault(absl::Status status) {
+  EndWith(Ending{CloseCode::kProtocolError, Failed(std::move(status))});
+}
+
+void MultiplexSession::Drain() {
+  EndWith(Ending{CloseCode::kGoingAway, Failed(absl::UnavailableError(
+                                            "the gateway is shutting down"))});
+}
+
+void MultiplexSession::OnTick(absl::Time now) {
+  now_ = now;
+  if (state_ != State::kOpen) return;
+  std::vector<std::uint32_t> numbers;
+  for (const auto& [who, call] : calls_) numbers.push_back(who);
+  for (const std::uint32_t who : numbers) {
+    const auto open = calls_.find(who);
+    if (open != calls_.end()) open->second->OnTick(now);
+  }
+}
+
+void MultiplexSession::OnClosed(const TransportEnd& end) {
+  if (state_ == State::kOpen) {
+    // Nothing was left undone when no call was open.
+    if (!calls_.empty()) {
+      report_.status = absl::CancelledError("the client is gone");
+    }
+    report_.close = end.code;
+  } else if (state_ == State::kEnding) {
+    report_.close = end.code;
+  }
+  report_.cause = end.cause;
+  state_ = State::kClosed;
+  calls_.clear();
+}
+
+}  // namespace headgate

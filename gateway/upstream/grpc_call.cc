@@ -1,0 +1,284 @@
+#include "gateway/upstream/grpc_call.h"
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/client_callback.h>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
+
+#include "absl/strings/match.h"
+
+namespace headgate {
+namespace {
+
+// Below this a copy is cheaper than handing the buffer over.
+constexpr std::size_t kCopyBelowBytes = 1024;
+
+grpc::ByteBuffer ToByteBuffer(std::string payload) {
+  if (payload.size() < kCopyBelowBytes) {
+    const grpc::Slice slice(payload);
+    return grpc::ByteBuffer(&slice, 1);
+  }
+  auto* owned = new std::string(std::move(payload));
+  const grpc::Slice slice(
+      owned->data(), owned->size(),
+      [](void* string) { delete static_cast<std::string*>(string); }, owned);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+std::string ToString(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  std::string bytes;
+  if (!buffer.Dump(&slices).ok()) return bytes;
+  bytes.reserve(buffer.Length());
+  for (const grpc::Slice& slice : slices) {
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return bytes;
+}
+
+// What the backend itself has said: "grpc-..." is the protocol's.
+Metadata ToMetadata(
+    const std::multimap<grpc::string_ref, grpc::string_ref>& from) {
+  Metadata metadata;
+  for (const auto& [key, value] : from) {
+    if (absl::StartsWith({key.data(), key.size()}, "grpc-")) continue;
+    metadata.emplace_back(std::string(key.data(), key.size()),
+                          std::string(value.data(), value.size()));
+  }
+  return metadata;
+}
+
+CallEnd ToCallEnd(const grpc::Status& status) {
+  return CallEnd{absl::Status(StatusCodeFromWire(status.error_code()),
+                              status.error_message()),
+                 status.error_details()};
+}
+
+using TrackedExecutor = decltype(boost::asio::prefer(
+    std::declval<boost::asio::io_context::executor_type>(),
+    boost::asio::execution::outstanding_work.tracked));
+
+// The gRPC side of one call.
+//
+// Thread:   the reactions (On...) run on gRPC's threads and only post; all
+//           other methods, and what was posted, run on the worker.
+// Lifetime: owns itself from Start until what OnDone posted has run. A hold,
+//           taken in Start, keeps OnDone away while the worker may still start
+//           an operation.
+class Reactor final
+    : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  Reactor(std::shared_ptr<PooledChannel> channel, MetadataDelivery delivery,
+          boost::asio::io_context& worker, UpstreamCallObserver& observer)
+      : channel_(std::move(channel)),
+        delivery_(delivery),
+        worker_(boost::asio::prefer(
+            worker.get_executor(),
+            boost::asio::execution::outstanding_work.tracked)),
+        observer_(&observer) {}
+
+  void Start(CallRequest request) {
+    ++channel_->calls;
+    for (auto& [key, value] : request.metadata) {
+      context_.AddMetadata(key, value);
+    }
+    if (request.timeout != absl::InfiniteDuration()) {
+      context_.set_deadline(absl::ToChronoTime(absl::Now() + request.timeout));
+    }
+    if (!channel_->authority.empty()) {
+      context_.set_authority(channel_->authority);
+    }
+    channel_->stub.PrepareBidiStreamingCall(&context_, request.method, {},
+                                            this);
+    AddHold();
+    StartCall();
+  }
+
+  void Read() {
+    if (held_) StartRead(&incoming_);
+  }
+  void Write(std::string payload) {
+    if (!held_) return;  // OnDone may already be posted: post nothing after it.
+    if (deaf_) return OnWriteDone(false);
+    grpc::ByteBuffer buffer = ToByteBuffer(std::move(payload));
+    outgoing_.Swap(&buffer);
+    StartWrite(&outgoing_);
+  }
+  void WritesDone() {
+    if (held_ && !deaf_) StartWritesDone();
+  }
+
+  // Cancels the call; the observer hears nothing more.
+  void Detach() {
+    observer_ = nullptr;
+    context_.TryCancel();
+    Release();
+  }
+
+  // Comes for every call, whether or not there was any metadata.
+  void OnReadInitialMetadataDone(bool ok) override {
+    if (delivery_ == MetadataDelivery::kDropped) return;
+    Metadata headers;
+    if (ok) headers = ToMetadata(context_.GetServerInitialMetadata());
+    boost::asio::post(worker_,
+                      [this, ok, headers = std::move(headers)]() mutable {
+                        headers_awaited_ = false;
+                        if (ok && observer_ != nullptr)
+                          observer_->OnHeaders(std::move(headers));
+                        if (message_held_back_) Deliver();
+                      });
+  }
+  void OnReadDone(bool ok) override {
+    boost::asio::post(worker_, [this, ok] {
+      if (!ok) return Release();
+      // gRPC may tell of the two in either order.
+      message_held_back_ = headers_awaited_;
+      if (!message_held_back_) Deliver();
+    });
+  }
+  // A failed write does not end the call: the messages and the status that
+  // explain it are still to be read. Only a failed read ends it.
+  void OnWriteDone(bool ok) override {
+    boost::asio::post(worker_, [this, ok] {
+      if (!ok) deaf_ = true;
+      if (observer_ != nullptr) observer_->OnWritten();
+    });
+  }
+  void OnDone(const grpc::Status& status) override {
+    CallEnd end = ToCallEnd(status);
+    if (delivery_ == MetadataDelivery::kDelivered) {
+      end.trailers = ToMetadata(context_.GetServerTrailingMetadata());
+    }
+    boost::asio::post(worker_, [this, end = std::move(end)]() mutable {
+      --channel_->calls;  // First: the observer may start the next call.
+      if (observer_ != nullptr) observer_->OnDone(std::move(end));
+      delete this;
+    });
+  }
+
+ private:
+  ~Reactor() override = default;
+
+  void Deliver() {
+    message_held_back_ = false;
+    if (observer_ == nullptr) return;
+    std::string payload = ToString(incoming_);
+    incoming_.Clear();
+    observer_->OnMessage(std::move(payload));
+  }
+
+  void Release() {
+    if (!held_) return;
+    held_ = false;
+    RemoveHold();
+  }
+
+  const std::shared_ptr<PooledChannel> channel_;
+  const MetadataDelivery delivery_;
+  const TrackedExecutor worker_;
+  grpc::ClientContext context_;
+  grpc::ByteBuffer incoming_;
+  grpc::ByteBuffer outgoing_;
+  // What follows is the worker's alone.
+  UpstreamCallObserver* observer_;  // Null once detached.
+  bool held_ = true;
+  bool deaf_ = false;  // The upstream takes no more messages.
+  bool headers_awaited_ = delivery_ == MetadataDelivery::kDelivered;
+  bool message_held_back_ = false;  // In incoming_, until the headers came.
+};
+
+// The worker's handle on a Reactor. A reactor ends by itself and a handle when
+// its owner says so, in either order, so each can tell the other.
+class GrpcCall final : public UpstreamCall, private UpstreamCallObserver {
+ public:
+  GrpcCall(std::shared_ptr<PooledChannel> channel, CallRequest request,
+           boost::asio::io_context& worker, UpstreamCallObserver& observer)
+      : observer_(observer),
+        reactor_(new Reactor(std::move(channel), request.metadata_delivery,
+                             worker, *this)) {
+    reactor_->Start(std::move(request));
+  }
+  ~GrpcCall() override {
+    if (reactor_ != nullptr) reactor_->Detach();
+  }
+
+  void Read() override {
+    if (reactor_ != nullptr) reactor_->Read();
+  }
+  void Write(std::string payload) override {
+    if (reactor_ != nullptr) reactor_->Write(std::move(payload));
+  }
+  void WritesDone() override {
+    if (reactor_ != nullptr) reactor_->WritesDone();
+  }
+
+ private:
+  void OnHeaders(Metadata headers) override {
+    observer_.OnHeaders(std::move(headers));
+  }
+  void OnMessage(std::string payload) override {
+    observer_.OnMessage(std::move(payload));
+  }
+  void OnWritten() override { observer_.OnWritten(); }
+  void OnDone(CallEnd end) override {
+    reactor_ = nullptr;
+    observer_.OnDone(std::move(end));
+  }
+
+  UpstreamCallObserver& observer_;
+  Reactor* reactor_;  // Null once it is done.
+};
+
+class FailedCall final : public UpstreamCall {
+ public:
+  FailedCall(absl::Status status, boost::asio::io_context& worker,
+             UpstreamCallObserver& observer)
+      : state_(std::make_shared<State>(State{std::move(status), &observer})),
+        worker_(worker) {}
+  ~FailedCall() override { state_->observer = nullptr; }
+
+  void Read() override {
+    boost::asio::post(worker_, [state = state_] {
+      UpstreamCallObserver* observer = std::exchange(state->observer, nullptr);
+      if (observer != nullptr) observer->OnDone({state->status, ""});
+    });
+  }
+  void Write(std::string) override {
+    boost::asio::post(worker_, [state = state_] {
+      if (state->observer != nullptr) state->observer->OnWritten();
+    });
+  }
+  void WritesDone() override {}
+
+ private:
+  struct State {
+    absl::Status status;
+    UpstreamCallObserver* observer;  // Null once it hears nothing more.
+  };
+
+  const std::shared_ptr<State> state_;
+  boost::asio::io_context& worker_;
+};
+
+}  // namespace
+
+std::unique_ptr<UpstreamCall> StartGrpcCall(
+    std::shared_ptr<PooledChannel> channel, CallRequest request,
+    boost::asio::io_context& worker, UpstreamCallObserver& observer) {
+  return std::make_unique<GrpcCall>(std::move(channel), std::move(request),
+                                    worker, observer);
+}
+
+std::unique_ptr<UpstreamCall> MakeFailedCall(absl::Status status,
+                                             boost::asio::io_context& worker,
+                                             UpstreamCallObserver& observer) {
+  return std::make_unique<FailedCall>(std::move(status), worker, observer);
+}
+
+}  // namespace headgate

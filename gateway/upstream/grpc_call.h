@@ -1,0 +1,48 @@
+#ifndef GATEWAY_UPSTREAM_GRPC_CALL_H_
+#define GATEWAY_UPSTREAM_GRPC_CALL_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <grpcpp/channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <boost/asio/io_context.hpp>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "gateway/upstream/upstream.h"
+
+namespace headgate {
+
+// One channel and how many calls it carries.
+//
+// Thread:   the worker's.
+// Lifetime: shared by the pool and the calls. A call counts until gRPC is done
+//           with it, which may be long after its owner and the pool are gone.
+struct PooledChannel {
+  PooledChannel(std::shared_ptr<grpc::Channel> channel,
+                std::string call_authority)
+      : stub(std::move(channel)), authority(std::move(call_authority)) {}
+
+  grpc::GenericStub stub;
+  const std::string authority;  // Of each call; empty: the channel's.
+  int calls = 0;
+  // Since when it has been seen without calls.
+  absl::Time idle_since = absl::InfiniteFuture();
+};
+
+// Starts a call on `channel`. `worker` is the thread of the call, its observer
+// and the channel, and must outlive all three.
+std::unique_ptr<UpstreamCall> StartGrpcCall(
+    std::shared_ptr<PooledChannel> channel, CallRequest request,
+    boost::asio::io_context& worker, UpstreamCallObserver& observer);
+
+// A call that cannot be started, and says why once it is read from.
+std::unique_ptr<UpstreamCall> MakeFailedCall(absl::Status status,
+                                             boost::asio::io_context& worker,
+                                             UpstreamCallObserver& observer);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_UPSTREAM_GRPC_CALL_H_

@@ -1,0 +1,125 @@
+#include "gateway/upstream/grpc_channel.h"
+
+#include <algorithm>
+#include <climits>
+#include <cstddef>
+#include <string>
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/util/json_util.h"
+#include "google/protobuf/wrappers.pb.h"
+
+namespace headgate {
+namespace {
+
+// What a backend's metadata may hold, bytes as HTTP/2 counts them.
+constexpr int kMaxMetadataBytes = 64 * 1024;
+
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(std::clamp<std::int64_t>(
+      absl::ToInt64Milliseconds(duration), 1, INT_MAX));
+}
+
+std::string JsonString(const std::string& text) {
+  google::protobuf::StringValue value;
+  value.set_value(text);
+  std::string json;
+  // Text that is not UTF-8 gives "" at worst: no such service.
+  (void)google::protobuf::util::MessageToJsonString(value, &json);
+  return json.empty() ? "\"\"" : json;
+}
+
+// Health checks are asked for by a service config (gRFC A17), and only
+// round_robin makes them.
+void SetLoadBalancing(const UpstreamSettings& settings,
+                      grpc::ChannelArguments& arguments) {
+  if (settings.health_check) {
+    arguments.SetServiceConfigJSON(
+        absl::StrCat(R"({"loadBalancingConfig":[{"round_robin":{}}],)",
+                     R"("healthCheckConfig":{"serviceName":)",
+                     JsonString(*settings.health_check), "}}"));
+    return;
+  }
+  const bool round_robin =
+      settings.load_balancing == UpstreamSettings::LoadBalancing::kRoundRobin;
+  arguments.SetLoadBalancingPolicyName(round_robin ? "round_robin"
+                                                   : "pick_first");
+}
+
+// grpc/grpc doc/keepalive.md. Pings go out for as long as there are calls,
+// however silent: sessions may be.
+void SetKeepalive(const UpstreamSettings& settings,
+                  grpc::ChannelArguments& arguments) {
+  if (settings.keepalive_interval == absl::InfiniteDuration()) return;
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
+                   Milliseconds(settings.keepalive_interval));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                   Milliseconds(settings.keepalive_timeout));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+}
+
+// Without a name of its own for TLS gRPC checks the certificate against the
+// authority. With one, that becomes the authority of calls that do not set
+// theirs.
+void SetNames(const UpstreamSettings& settings,
+              grpc::ChannelArguments& arguments) {
+  if (!settings.authority.empty()) {
+    arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, settings.authority);
+  }
+  if (settings.tls && !settings.tls->authority.empty()) {
+    arguments.SetSslTargetNameOverride(settings.tls->authority);
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<grpc::ChannelCredentials> MakeTlsCredentials(
+    const TlsMaterial& material) {
+  return grpc::SslCredentials(grpc::SslCredentialsOptions{
+      material.ca, material.key, material.certificate});
+}
+
+std::shared_ptr<grpc::Channel> MakeGrpcChannel(
+    const GrpcUpstreamOptions& options,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  const UpstreamSettings& settings = options.settings;
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(
+      std::min<std::size_t>(options.max_answer_bytes, INT_MAX)));
+  arguments.SetMaxSendMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // A call belongs to a session; what could be retried is for its client to
+  // know.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  // A status and its details come as metadata; gRPC's own limit, 8 KiB, would
+  // turn a long one into RESOURCE_EXHAUSTED.
+  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  // Left to itself gRPC lets the window grow with the bandwidth, to megabytes
+  // for each client that stops reading.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
+                   static_cast<int>(std::clamp<std::size_t>(
+                       options.read_ahead_bytes, 64 * 1024, INT_MAX)));
+  // An upstream is near: http_proxy in the environment is not meant for it.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 250);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  // A name is looked up again when a connection was lost. gRPC's own pause, 30
+  // s, is long for backends that come back with another address.
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);
+  if (settings.compression == UpstreamSettings::Compression::kGzip) {
+    arguments.SetCompressionAlgorithm(GRPC_COMPRESS_GZIP);
+  }
+  SetLoadBalancing(settings, arguments);
+  SetKeepalive(settings, arguments);
+  SetNames(settings, arguments);
+  return grpc::CreateCustomChannel(settings.target, credentials, arguments);
+}
+
+}  // namespace headgate

@@ -1,0 +1,49 @@
+#ifndef GATEWAY_UPSTREAM_REFLECTION_H_
+#define GATEWAY_UPSTREAM_REFLECTION_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "gateway/upstream/upstream.h"
+#include "google/protobuf/descriptor.pb.h"
+
+namespace headgate {
+
+// The two names of the one protocol (grpc/grpc doc/server-reflection.md).
+enum class ReflectionVersion { kV1, kV1Alpha };
+
+class ReflectionObserver {
+ public:
+  // Once, and last; the observer may destroy the conversation in here.
+  // UNIMPLEMENTED: the server does not have this version. UNAVAILABLE also when
+  // it did not answer in time.
+  virtual void OnReflected(
+      absl::Status status,
+      std::vector<google::protobuf::FileDescriptorProto> files,
+      std::vector<std::string> warnings) = 0;
+
+ protected:
+  ~ReflectionObserver() = default;
+};
+
+// One ServerReflectionInfo call: asks for all services, then for the file of
+// each, then for the imports that are still missing, until there are none.
+//
+// Thread: that of its upstream. Lifetime: destroying it cancels the call.
+class ReflectionConversation {
+ public:
+  virtual ~ReflectionConversation() = default;
+};
+
+// `upstream` and `observer` must outlive the conversation. `timeout` is for all
+// of it.
+std::unique_ptr<ReflectionConversation> AskReflection(
+    Upstream& upstream, ReflectionVersion version, absl::Duration timeout,
+    ReflectionObserver& observer);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_UPSTREAM_REFLECTION_H_

@@ -1,0 +1,58 @@
+#ifndef GATEWAY_UPSTREAM_TLS_FILES_H_
+#define GATEWAY_UPSTREAM_TLS_FILES_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gateway/config/settings.h"
+#include "gateway/upstream/file_stamp.h"
+
+namespace headgate {
+
+// What TLS towards an upstream is made of, as PEM. An empty `ca` stands for the
+// system's roots, an empty `certificate` and `key` for no certificate.
+struct TlsMaterial {
+  std::string ca;
+  std::string certificate;
+  std::string key;
+
+  bool operator==(const TlsMaterial&) const = default;
+};
+
+// Reads the files. Each error names the file: one that cannot be read, holds
+// what is no certificate or no key, or a key that is not the certificate's (in
+// the middle of a change the two files do not fit together).
+absl::StatusOr<TlsMaterial> ReadTlsMaterial(
+    const UpstreamTlsSettings& settings);
+
+// The files of one upstream, read when made and again when they have changed.
+// What has been read and fits together stays in use until there is something
+// better.
+//
+// Thread: one at a time.
+class TlsFiles {
+ public:
+  explicit TlsFiles(UpstreamTlsSettings settings);
+
+  // Looks at the files, and reads them if they have changed. True when
+  // material() is now another.
+  bool Refresh();
+
+  // Absent as long as the files have never been usable.
+  const std::optional<TlsMaterial>& material() const { return material_; }
+  // Why the files, as they are now, cannot be used.
+  const absl::Status& status() const { return status_; }
+
+ private:
+  const UpstreamTlsSettings settings_;
+  std::vector<FileStamp> stamps_;  // Of the files that status_ tells about.
+  std::optional<TlsMaterial> material_;
+  absl::Status status_;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_UPSTREAM_TLS_FILES_H_

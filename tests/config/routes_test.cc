@@ -1,0 +1,225 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "gateway/config/settings.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class RoutesTest : public testing::Test {
+ protected:
+  std::string Faults() const {
+    return std::string(Validate(settings_).message());
+  }
+
+  Settings settings_;
+  Route& route_ = settings_.routes[0];
+};
+
+TEST_F(RoutesTest, NamesWhatIsWrongWithARoute) {
+  route_.path = "chat";
+  route_.method = "chat.Chat.Join";
+  route_.forward_headers = {"x-team", "X-Team"};
+  route_.deadline = absl::ZeroDuration();
+  route_.packet.max_depth = 0;
+  route_.packet.container_types = {kEndPacket};
+  const std::string faults = Faults();
+  EXPECT_THAT(faults, HasSubstr("routes[0].path: must begin with /"));
+  EXPECT_THAT(faults,
+              HasSubstr("routes[0].method: must be package.Service/Method, is "
+                        "\"chat.Chat.Join\""));
+  EXPECT_THAT(faults, HasSubstr("routes[0].forward_headers[1]: \"X-Team\""));
+  EXPECT_THAT(faults, HasSubstr("routes[0].deadline: must be more than 0"));
+  EXPECT_THAT(faults,
+              HasSubstr("routes[0].packet.max_depth: must be at least"));
+  EXPECT_THAT(faults, HasSubstr("routes[0].packet.container_types: "));
+}
+
+TEST_F(RoutesTest, APathOfItsOwnNeedsAMethod) {
+  for (const char* path : {"/chat", "/chat/join/now", "/"}) {
+    route_.path = path;
+    EXPECT_THAT(Faults(), HasSubstr("routes[0].method: is missing")) << path;
+  }
+  route_.path = "/chat.Chat/Join";
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(RoutesTest, APrefixOfMethodsNeedsNone) {
+  for (const char* prefix : {"/", "/chat.v1.Chat"}) {
+    route_.prefix = prefix;
+    EXPECT_EQ(Faults(), "") << prefix;
+  }
+  route_.prefix = "/v1/chat";
+  EXPECT_THAT(Faults(), HasSubstr("routes[0].method: is missing"));
+  route_.service = "/chat.v1.Chat";
+  EXPECT_EQ(Faults(), "");
+}
+
+// A path is compared as a client sends it.
+TEST_F(RoutesTest, PathsAreEncodedAndWhole) {
+  route_.method = "/a.B/C";
+  for (const char* path :
+       {"/a b", "/a?b", "/a#b", "/\xc3\xa4", "/%", "/%4", "/%00"}) {
+    route_.path = path;
+    EXPECT_THAT(Faults(), HasSubstr("routes[0].path: must be a path")) << path;
+  }
+  for (const char* path : {"/", "/%20", "/a/", "/a:b@c;d=e"}) {
+    route_.path = path;
+    EXPECT_EQ(Faults(), "") << path;
+  }
+  route_.path = "/" + std::string(5000, 'a');
+  EXPECT_THAT(Faults(), HasSubstr("routes[0].path: must be a path"));
+  route_.path = "";
+  route_.prefix = "/v3/";
+  EXPECT_THAT(Faults(), HasSubstr("routes[0].prefix: must not end with /"));
+}
+
+TEST_F(RoutesTest, AtMostOneKindOfPath) {
+  route_.method = "/a.B/C";
+  route_.path = "/a";
+  route_.prefix = "/b";
+  route_.path_template = "/c";
+  EXPECT_EQ(Faults(),
+            "routes[0]: has path and prefix and template; it may have one of "
+            "them");
+}
+
+TEST_F(RoutesTest, AtMostOneKindOfCall) {
+  route_.prefix = "/a";
+  route_.method = "/a.B/C";
+  route_.service = "/a.B";
+  EXPECT_EQ(Faults(),
+            "routes[0]: has method and service; it may have one of them");
+}
+
+// For every method's path the same method? Hardly what was meant.
+TEST_F(RoutesTest, ACallNeedsAPlace) {
+  route_.method = "/a.B/C";
+  EXPECT_EQ(Faults(),
+            "routes[0]: needs path, prefix or template; for all paths: prefix: "
+            "/");
+}
+
+TEST_F(RoutesTest, TemplatesAreRead) {
+  route_.method = "/a.B/C";
+  route_.path_template = "/rooms/{room";
+  SetCodecs(route_);
+  EXPECT_THAT(Faults(), HasSubstr("routes[0].template: "));
+  route_.path_template = "/rooms/{room}";
+  SetCodecs(route_);
+  EXPECT_EQ(Faults(), "");
+  EXPECT_EQ(route_.codec, CodecKind::kJson);
+  EXPECT_THAT(route_.allowed_codecs, ElementsAre(CodecKind::kJson));
+}
+
+// Annotations have templates of their own.
+TEST_F(RoutesTest, HttpRulesTakeNoTemplate) {
+  route_.http_rules = true;
+  route_.path_template = "/v1/{x}";
+  SetCodecs(route_);
+  EXPECT_THAT(Faults(), HasSubstr("routes[0].template: cannot be with"));
+}
+
+TEST_F(RoutesTest, MethodOverrideIsOfHttpRules) {
+  route_.method_override = "method";
+  EXPECT_EQ(Faults(),
+            "routes[0].method_override: means nothing without http_rules");
+}
+
+TEST_F(RoutesTest, HostsAreNamesWithoutPorts) {
+  route_.hosts = {"api.example.com", "*.example.com", "localhost", "10.0.0.1",
+                  "[::1]"};
+  EXPECT_EQ(Faults(), "");
+  for (const char* host : {"", "*", "*.", "a.*.com", "a:80", "http://a",
+                           "A.com", "a..b", ".a", "[::1", "*.[::1]", "a b"}) {
+    route_.hosts = {"a", host};
+    EXPECT_THAT(Faults(), HasSubstr("routes[0].hosts[1]: must be a host"))
+        << host;
+  }
+}
+
+// --- Codecs
+
+TEST_F(RoutesTest, ACodecMustBeAllowed) {
+  route_.codec = CodecKind::kPacket;
+  EXPECT_EQ(Faults(),
+            "routes[0].codec: is packet, which is not among allowed_codecs");
+  SetCodecs(route_);
+  EXPECT_EQ(Faults(), "");
+}
+
+// auto guesses json for text.
+TEST_F(RoutesTest, AutoNeedsWhatItGuesses) {
+  route_.allowed_codecs = {CodecKind::kPacket};
+  EXPECT_EQ(Faults(),
+            "routes[0].codec: auto takes text for json, which is not among "
+            "allowed_codecs\n"
+            "routes[0].binary_codec: is protobuf, which is not among "
+            "allowed_codecs");
+  route_.allowed_codecs = {CodecKind::kJson, CodecKind::kRaw};
+  route_.binary_codec = CodecKind::kRaw;
+  EXPECT_EQ(Faults(),
+            "routes[0].binary_codec: cannot be raw, which is never guessed");
+}
+
+// Parameters of the path and the query can be bound to JSON only.
+TEST_F(RoutesTest, HttpRulesAreJson) {
+  route_.prefix = "/v1";
+  route_.http_rules = true;
+  route_.codec = CodecKind::kProtobuf;
+  SetCodecs(route_);
+  EXPECT_EQ(Faults(), "routes[0].codec: must be json with http_rules");
+  route_.codec = CodecKind::kJson;
+  route_.allowed_codecs = {CodecKind::kJson, CodecKind::kProtobuf};
+  EXPECT_EQ(Faults(),
+            "routes[0].allowed_codecs: must be json alone with http_rules");
+}
+
+// --- Several calls on one socket
+
+class MultiplexRoutesTest : public RoutesTest {
+ protected:
+  MultiplexRoutesTest() {
+    route_.path = "/game";
+    route_.multiplex.methods = {{1, "/game.Lobby/Join"}};
+    SetCodecs(route_);
+  }
+};
+
+TEST_F(MultiplexRoutesTest, AreOfPacketsAlone) {
+  EXPECT_EQ(Faults(), "");
+  EXPECT_EQ(route_.codec, CodecKind::kPacket);
+  EXPECT_THAT(route_.allowed_codecs, ElementsAre(CodecKind::kPacket));
+  route_.codec = CodecKind::kJson;
+  EXPECT_EQ(Faults(), "routes[0].codec: must be packet with packet.methods");
+}
+
+TEST_F(MultiplexRoutesTest, EachTypeHasAMethod) {
+  route_.packet.container_types = {100};
+  route_.multiplex.methods = {{1, "/Join"},
+                              {100, "/a.B/C"},
+                              {kContainerPacket, "/a.B/C"},
+                              {kEndPacket, "/a.B/C"}};
+  EXPECT_EQ(Faults(),
+            "routes[0].packet.methods[1]: must be package.Service/Method, is "
+            "\"Join\"\n"
+            "routes[0].packet.methods[100]: that is the type of a container\n"
+            "routes[0].packet.methods[4294967294]: that is the type of a "
+            "container\n"
+            "routes[0].packet.methods[4294967295]: that is the type of the end "
+            "packet");
+}
+
+TEST_F(MultiplexRoutesTest, HaveLimits) {
+  route_.multiplex.max_calls = 0;
+  route_.multiplex.call_window_bytes = 0;
+  EXPECT_EQ(Faults(),
+            "routes[0].packet.max_calls: must be at least 1, is 0\n"
+            "routes[0].packet.call_window: must be at least 1, is 0");
+}
+
+}  // namespace
+}  // namespace headgate

@@ -1,0 +1,95 @@
+#include "gateway/config/settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace headgate {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string Faults(const Settings& settings) {
+  return std::string(Validate(settings).message());
+}
+
+TEST(SettingsTest, DefaultsAreValid) {
+  EXPECT_EQ(Validate(Settings{}), absl::OkStatus());
+}
+
+TEST(SettingsTest, NamesTheFieldAndTheValue) {
+  Settings settings;
+  settings.limits.max_sessions = 0;
+  EXPECT_EQ(Faults(settings), "limits.max_sessions: must be at least 1, is 0");
+  settings = {};
+  settings.timeouts.stall = absl::Milliseconds(5);
+  EXPECT_EQ(Faults(settings), "timeouts.stall: must be at least 10ms, is 5ms");
+  settings = {};
+  settings.limits.max_header_bytes = 2 * 1024 * 1024;
+  EXPECT_EQ(Faults(settings),
+            "limits.max_header_bytes: must be at most 1048576, is 2097152");
+}
+
+TEST(SettingsTest, TellsAllFaultsAtOnce) {
+  Settings settings;
+  settings.listeners[0].address = "nowhere";
+  settings.upstreams[0].target = "";
+  settings.threads = -1;
+  const std::string faults = Faults(settings);
+  EXPECT_THAT(faults, HasSubstr("listeners[0].address: must be HOST:PORT"));
+  EXPECT_THAT(faults, HasSubstr("\nupstreams[0].target: must be host:port"));
+  EXPECT_THAT(faults, HasSubstr("\nthreads: must be at least 0, is -1"));
+}
+
+// A log takes no more, and nobody reads more.
+TEST(SettingsTest, TellsNoMoreThanAHundredFaults) {
+  Settings settings;
+  settings.listeners[0].allowed_origins.assign(150, "nowhere");
+  const std::string faults = Faults(settings);
+  EXPECT_THAT(faults, HasSubstr("allowed_origins[99]"));
+  EXPECT_THAT(faults, testing::Not(HasSubstr("allowed_origins[100]")));
+  EXPECT_THAT(faults, testing::EndsWith("\nand 50 more"));
+}
+
+TEST(SettingsTest, ChecksOriginsAndProxies) {
+  Settings settings;
+  settings.listeners[0].allowed_origins = {"https://example.com", "*", "null",
+                                           "https://*.example.com:8443"};
+  settings.listeners[0].trusted_proxies = {"10.0.0.0/8", "::1"};
+  EXPECT_EQ(Faults(settings), "");
+  settings.listeners[0].allowed_origins = {"example.com"};
+  EXPECT_THAT(Faults(settings),
+              HasSubstr("listeners[0].allowed_origins[0]: must be an origin"));
+  settings.listeners[0].allowed_origins = {"https://example.com/"};
+  EXPECT_THAT(Faults(settings),
+              HasSubstr("listeners[0].allowed_origins[0]: must be an origin"));
+  settings.listeners[0].allowed_origins = {};
+  settings.listeners[0].trusted_proxies = {"::1", "lan"};
+  EXPECT_THAT(Faults(settings),
+              HasSubstr("listeners[0].trusted_proxies[1]: must be an IP"));
+}
+
+// Otherwise the second one would fail when it is bound, in fewer words.
+TEST(SettingsTest, TwoListenersCannotHaveOneAddress) {
+  Settings settings;
+  settings.listeners.resize(2);
+  settings.listeners[0].address = "*:80";
+  settings.listeners[1].address = ":80";
+  EXPECT_EQ(Faults(settings),
+            "listeners[1].address: is that of listeners[0] too");
+  settings.listeners[1].address = "127.0.0.1:81";
+  EXPECT_EQ(Faults(settings), "");
+  // Each takes a free port of its own.
+  settings.listeners[0].address = settings.listeners[1].address = "*:0";
+  EXPECT_EQ(Faults(settings), "");
+}
+
+TEST(SettingsTest, ThereMustBeListenersAndRoutes) {
+  Settings settings;
+  settings.listeners.clear();
+  settings.routes.clear();
+  EXPECT_EQ(Faults(settings),
+            "listeners: there is none\nroutes: there is none");
+}
+
+}  // namespace
+}  // namespace headgate

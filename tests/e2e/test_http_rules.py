@@ -1,0 +1,460 @@
+"""google.api.http: requests over plain HTTP and over WebSockets, by the rules
+that the demo's LibraryService is annotated with (docs/protocol.md, "HTTP and
+JSON")."""
+
+import contextlib
+import http.client
+import json
+import uuid
+
+import pytest
+
+from client import call, call_json, refusal
+from harness import TIMEOUT, Backend, Gateway
+from wire import RawClient
+
+CLASSICS = "/v1/shelves/classics"
+
+
+@pytest.fixture(scope="module")
+def start_library(backend, tmp_path_factory):
+    with contextlib.ExitStack() as stack:
+
+        def start(route="", listener="", general=""):
+            file = tmp_path_factory.mktemp("library") / "library.yaml"
+            file.write_text(f"""
+listeners: [{{address: "127.0.0.1:0"{listener}}}]
+upstreams: [{{name: library, target: "{backend.target}"}}]
+routes:
+  - {{prefix: /v1, upstream: library, http_rules: true{route}}}
+  - {{upstream: library}}
+{general}
+""")
+            return stack.enter_context(
+                Gateway.configured(file, "--drain", "2s"))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def library(start_library):
+    return start_library()
+
+
+# With a backend of its own, whose shelves hold what they began with.
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    file = tmp_path_factory.mktemp("pristine") / "library.yaml"
+    with Backend() as backend:
+        file.write_text(f"""
+listeners: [{{address: "127.0.0.1:0"}}]
+upstreams: [{{name: library, target: "{backend.target}"}}]
+routes: [{{prefix: /v1, upstream: library, http_rules: true}}]
+""")
+        with Gateway.configured(file) as gateway:
+            yield gateway
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    def json(self):
+        assert self.headers["Content-Type"] == "application/json"
+        return json.loads(self.body)
+
+    def lines(self):
+        return [json.loads(line) for line in self.body.splitlines()]
+
+
+def request(gateway, verb, path, body=None, **headers):
+    connection = http.client.HTTPConnection(gateway.host, gateway.port,
+                                            timeout=TIMEOUT)
+    with contextlib.closing(connection):
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        connection.request(verb, path, body, {
+            name.replace("_", "-"): value for name, value in headers.items()})
+        return Answer(connection.getresponse())
+
+
+def get(gateway, path, **headers):
+    answer = request(gateway, "GET", path, **headers)
+    assert answer.status == 200, answer.body
+    return answer.json()
+
+
+def titles(gateway, query):
+    return [book["title"] for book in get(
+        gateway, "/v1/shelves/-/books" + query).get("books", [])]
+
+
+@pytest.fixture
+def shelf():
+    """The name of a shelf that no other test uses."""
+    return f"shelves/{uuid.uuid4().hex}"
+
+
+# --- templates, body, response_body ---
+
+
+def test_a_variable_of_several_segments(library):
+    book = get(library, CLASSICS + "/books/dune")
+    assert book["name"] == "shelves/classics/books/dune"
+    assert book["author"] == {"fullName": "Frank Herbert"}
+    assert book["pages"] == "412"
+
+
+# %2F is part of a segment, not a border of two.
+def test_an_additional_binding_and_an_escaped_slash(library):
+    book = get(library, "/v1/books/shelves%2Fclassics%2Fbooks%2Fdune")
+    assert book["title"] == "Dune"
+    assert request(library, "GET", "/v1/books/shelves/classics").status == 404
+
+
+def test_response_body_is_one_field(library):
+    found = get(library, CLASSICS + "/titles")
+    assert [book["title"] for book in found] == ["Dune", "Emma"]
+    assert get(library, "/v1/shelves/none/titles") == []
+
+
+def test_body_is_one_field(library, shelf):
+    made = request(library, "POST", f"/v1/{shelf}/books?book_id=b1",
+                   {"title": "Sula", "pages": 174})
+    assert made.status == 200
+    assert made.json() == {"name": f"{shelf}/books/b1", "title": "Sula",
+                           "pages": "174"}
+    again = request(library, "POST", f"/v1/{shelf}/books?book_id=b1", {})
+    assert (again.status, again.json()["code"]) == (409, 6)
+
+
+# The path is stronger than the body: {book.name=...}.
+def test_a_nested_variable_overrides_the_body(library, shelf):
+    request(library, "POST", f"/v1/{shelf}/books?book_id=b", {"title": "a"})
+    for verb in ("PATCH", "PUT"):
+        changed = request(
+            library, verb, f"/v1/{shelf}/books/b?update_mask=title,pages",
+            {"name": "shelves/other/books/x", "title": verb, "pages": 7})
+        assert changed.json() == {"name": f"{shelf}/books/b", "title": verb,
+                                  "pages": "7"}
+
+
+def test_verbs_after_the_colon_and_custom_ones(library, shelf):
+    name = f"/v1/{shelf}/books/b"
+    request(library, "POST", f"/v1/{shelf}/books?book_id=b", {"title": "a"})
+    assert request(library, "POST", name + ":archive", {}).json()["archived"]
+    assert request(library, "ARCHIVE", name).json()["archived"]
+    moved = request(library, "POST", name + ":move", {"to": shelf + "2"})
+    assert moved.json()["name"] == f"{shelf}2/books/b"
+    assert request(library, "DELETE", f"/v1/{shelf}2/books/b").json() == {}
+    gone = request(library, "GET", f"/v1/{shelf}2/books/b")
+    assert (gone.status, gone.json()["code"]) == (404, 5)
+
+
+# --- query parameters ---
+
+
+@pytest.mark.parametrize("query,expected", [
+    ("", ["Dune", "Emma", "Leaves of Grass"]),
+    ("?page_size=1", ["Dune"]),
+    ("?pageSize=1", ["Dune"]),
+    ("?genres=GENRE_POEM", ["Leaves of Grass"]),
+    ("?genres=GENRE_POEM&genres=1", ["Dune", "Emma", "Leaves of Grass"]),
+    ("?filter.title_contains=un", ["Dune"]),
+    ("?filter.author.full_name=Jane%20Austen", ["Emma"]),
+    ("?filter.author.fullName=Jane+Austen", ["Emma"]),
+    ("?published_after=1900-01-01T00:00:00Z", ["Dune"]),
+    ("?archived=true", []),
+    ("?copies[main]=2&copies[main2]=0&page_size=2", []),
+    ("?copies[main]=2", ["Dune", "Emma", "Leaves of Grass"]),
+])
+def test_query_parameters(pristine, query, expected):
+    assert titles(pristine, query) == expected
+
+
+def test_field_mask(library):
+    assert get(library, CLASSICS + "/books/dune?read_mask=title,pages") == {
+        "title": "Dune", "pages": "412"}
+
+
+@pytest.mark.parametrize("query,parameter", [
+    ("?page_size=ten", "page_size"),
+    ("?page_size=1&page_size=2", "page_size"),
+    ("?genres=GENRE_OPERA", "genres"),
+    ("?published_after=yesterday", "published_after"),
+    ("?copies=1", "copies"),
+    ("?filter=x", "filter"),
+    ("?colour=red", "colour"),
+    ("?parent=shelves/x", "parent"),
+    ("?filter.author=x", "filter.author"),
+])
+def test_faults_name_the_parameter(library, query, parameter):
+    answer = request(library, "GET", CLASSICS + "/books" + query)
+    assert answer.status == 400
+    assert answer.json()["code"] == 3
+    assert parameter in answer.json()["message"]
+
+
+def test_unknown_parameters_can_be_ignored(start_library):
+    library = start_library(", json: {unknown_fields: ignore}")
+    assert len(get(library, CLASSICS + "/books?utm_source=x")["books"]) == 2
+
+
+def test_body_faults_name_line_and_field(library, shelf):
+    answer = request(library, "POST", f"/v1/{shelf}/books",
+                     '{"title": "a",\n "pages": "many"}')
+    assert answer.status == 400
+    assert "line 2" in answer.json()["message"]
+    assert "pages" in answer.json()["message"]
+    answer = request(library, "POST", f"/v1/{shelf}/books", '{"title": ')
+    assert answer.status == 400
+
+
+# --- paths and verbs that no rule has ---
+
+
+def test_unknown_path(library):
+    answer = request(library, "GET", "/v1/nothing/here")
+    assert (answer.status, answer.json()["code"]) == (404, 5)
+
+
+def test_unknown_verb_says_which_there_are(library):
+    answer = request(library, "POST", CLASSICS + "/books/dune")
+    assert answer.status == 405
+    assert {"GET", "PUT", "PATCH", "DELETE"} <= set(
+        verb.strip() for verb in answer.headers["Allow"].split(","))
+
+
+# Where no rules are served a plain request is still told to upgrade.
+def test_other_routes_want_a_websocket(library):
+    answer = request(library, "POST",
+                     "/headgate.demo.v1.HelloService/SayHello", {})
+    assert answer.status == 426
+
+
+# --- streaming ---
+
+
+def test_server_streaming_is_lines_of_json(library):
+    answer = request(library, "GET", CLASSICS + "/books:stream")
+    assert answer.status == 200
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert [book["title"] for book in answer.lines()] == ["Dune", "Emma"]
+
+
+def test_envelope_as_grpc_gateway_has_it(start_library):
+    library = start_library(", json: {envelope: result}")
+    answer = request(library, "GET", CLASSICS + "/books:stream")
+    assert [line["result"]["title"] for line in answer.lines()] == [
+        "Dune", "Emma"]
+
+
+def test_events(library):
+    answer = request(library, "GET", CLASSICS + "/books:stream",
+                     Accept="text/event-stream")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    events = answer.body.decode().split("\n\n")
+    assert events[-1] == ""
+    assert [json.loads(event.removeprefix("data: "))["title"]
+            for event in events[:-1]] == ["Dune", "Emma"]
+
+
+def test_client_streaming(library, shelf):
+    body = "\n".join(json.dumps({"bookId": f"b{i}", "book": {"pages": i}})
+                     for i in range(1, 4))
+    answer = request(library, "POST", f"/v1/{shelf}/books:add", body)
+    assert answer.json() == {"books": 3, "pages": "6"}
+
+
+# Path and query belong to the first message only.
+def test_bidirectional(library):
+    answer = request(library, "POST", "/v1/shelves/a/notes",
+                     '{"text": "one"}{"shelf": "shelves/b", "text": "two"}')
+    assert answer.lines() == [{"shelf": "shelves/a", "text": "one"},
+                              {"shelf": "shelves/b", "text": "two"}]
+
+
+# Each answer leaves at once, while the request is still being sent.
+def test_an_answer_does_not_wait_for_the_rest(library):
+    with RawClient(library) as client:
+        client.send(b"POST /v1/shelves/a/notes HTTP/1.1\r\nHost: x\r\n"
+                    b"Transfer-Encoding: chunked\r\n\r\n")
+        for text in ("one", "two"):
+            body = json.dumps({"text": text}).encode()
+            client.send(b"%x\r\n%s\r\n" % (len(body), body))
+            data = b""
+            while text.encode() not in data:
+                data += client.receive_some()
+        client.send(b"0\r\n\r\n")
+        while not data.endswith(b"0\r\n\r\n"):
+            data += client.receive_some()
+
+
+# --- google.api.HttpBody ---
+
+
+def test_http_body_both_ways(library):
+    path = f"/v1/files/a/b/{uuid.uuid4().hex}"
+    picture = bytes(range(256)) * 20
+    stored = request(library, "POST", path, picture, Content_Type="image/x")
+    assert stored.json() == {"path": path.removeprefix("/v1/files/"),
+                             "contentType": "image/x", "bytes": "5120"}
+    answer = request(library, "GET", path)
+    assert (answer.status, answer.body) == (200, picture)
+    assert answer.headers["Content-Type"] == "image/x"
+    answer = request(library, "GET", path.replace("files", "streams"))
+    assert (answer.body, answer.headers["Content-Type"]) == (picture, "image/x")
+    missing = request(library, "GET", "/v1/files/none")
+    assert (missing.status, missing.json()["code"]) == (404, 5)
+
+
+# --- HTTP itself ---
+
+
+def test_keep_alive_and_pipelining(library):
+    with RawClient(library) as client:
+        one = (f"GET {CLASSICS}/books/dune?read_mask=title HTTP/1.1\r\n"
+               "Host: x\r\n\r\n").encode()
+        two = one.replace(b"dune", b"emma")
+        client.send(one + two + one.replace(b"dune", b"none"))
+        assert client.read_response().json() == {"title": "Dune"}
+        assert client.read_response().json() == {"title": "Emma"}
+        assert client.read_response().status == 404
+        client.send(one)
+        assert client.read_response().status == 200
+
+
+def test_close_is_honoured(library):
+    with RawClient(library) as client:
+        client.send((f"GET {CLASSICS}/books/dune HTTP/1.1\r\nHost: x\r\n"
+                     "Connection: close\r\n\r\n").encode())
+        response = client.read_response()
+        assert response.status == 200
+        assert "close" in response.header("Connection").lower()
+        assert client.at_end()
+
+
+def test_100_continue(library, shelf):
+    with RawClient(library) as client:
+        client.send((f"POST /v1/{shelf}/books HTTP/1.1\r\nHost: x\r\n"
+                     "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+                     ).encode())
+        assert client.read_response().status == 100
+        client.send(b"{}")
+        assert client.read_response().status == 200
+        # What is refused anyway is not asked for.
+        client.send(b"POST /v1/nothing HTTP/1.1\r\nHost: x\r\n"
+                    b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert client.read_response().status == 404
+
+
+def test_head(library):
+    answer = request(library, "HEAD", CLASSICS + "/books/dune")
+    assert (answer.status, answer.body) == (200, b"")
+    assert int(answer.headers["Content-Length"]) == len(
+        request(library, "GET", CLASSICS + "/books/dune").body)
+
+
+def test_a_body_that_is_too_big(start_library, shelf):
+    library = start_library(", max_message_bytes: 1KiB")
+    answer = request(library, "POST", f"/v1/{shelf}/books",
+                     {"title": "x" * 2000})
+    assert answer.status == 413
+
+
+# GetBook says which branch it is, and gives x-reader back.
+def test_metadata_comes_back_as_headers(library):
+    answer = request(library, "GET", CLASSICS + "/books/dune",
+                     Grpc_Metadata_X_Reader="ann")
+    assert answer.headers["Grpc-Metadata-Library-Branch"] == "main"
+    assert answer.headers["Grpc-Metadata-X-Reader"] == "ann"
+    assert "Library-Books" not in str(answer.headers)
+
+
+def test_trailers_come_to_those_who_ask(library):
+    with RawClient(library) as client:
+        client.send((f"GET {CLASSICS}/books/dune HTTP/1.1\r\nHost: x\r\n"
+                     "TE: trailers\r\nConnection: TE, close\r\n\r\n").encode())
+        data = client.receive_to_end().decode()
+    head, _, rest = data.partition("\r\n\r\n")
+    assert "transfer-encoding: chunked" in head.lower()
+    assert "\r\ntrailer: " in head.lower()
+    assert "\r\n0\r\ngrpc-trailer-library-books: " in rest.lower()
+
+
+@pytest.mark.parametrize("origin,allowed", [
+    ("https://app.example.com", True), ("https://evil.test", False)])
+def test_cors(start_library, origin, allowed):
+    library = start_library(
+        listener=', allowed_origins: ["https://*.example.com"]')
+    answer = request(library, "GET", CLASSICS + "/books/dune", Origin=origin)
+    assert answer.status == (200 if allowed else 403)
+    assert answer.headers["Access-Control-Allow-Origin"] == (
+        origin if allowed else None)
+    preflight = request(library, "OPTIONS", CLASSICS + "/books/dune",
+                        Origin=origin,
+                        Access_Control_Request_Method="PATCH",
+                        Access_Control_Request_Headers="content-type")
+    assert preflight.status == (204 if allowed else 403)
+    if allowed:
+        assert preflight.headers["Access-Control-Allow-Origin"] == origin
+        assert "PATCH" in preflight.headers["Access-Control-Allow-Methods"]
+        assert "content-type" in preflight.headers[
+            "Access-Control-Allow-Headers"].lower()
+
+
+def test_the_upstream_is_away(stack, tmp_path):
+    file = tmp_path / "g.yaml"
+    file.write_text("""
+listeners: [{address: "127.0.0.1:0"}]
+upstreams: [{name: away, target: "127.0.0.1:1"}]
+routes: [{prefix: /v1, upstream: away, http_rules: true}]
+""")
+    gateway = stack.enter_context(Gateway.configured(file))
+    answer = request(gateway, "GET", "/v1/x")
+    assert (answer.status, answer.json()["code"]) == (503, 14)
+
+
+# --- the same rules on a WebSocket ---
+
+
+def test_websocket_of_a_get_starts_at_once(library):
+    assert call_json(library, CLASSICS + "/books:stream?page_size=1",
+                     subprotocols=())[0]["title"] == "Dune"
+
+
+def test_websocket_messages_are_the_body(library):
+    answers, ending = call(library, "/v1/shelves/a/notes",
+                           '{"text": "one"}', '{"text": "two"}',
+                           subprotocols=(), half_close=True)
+    assert ending == (1000, "")
+    assert [json.loads(answer) for answer in answers] == [
+        {"shelf": "shelves/a", "text": "one"},
+        {"shelf": "shelves/a", "text": "two"}]
+
+
+# POST before GET before DELETE; ?method= chooses where the route allows it.
+def test_websocket_method_override(start_library, shelf):
+    library = start_library(", method_override: method")
+    made, = call_json(library, f"/v1/{shelf}/books?book_id=b",
+                      {"title": "Sula"}, subprotocols=())
+    assert made["title"] == "Sula"
+    listed, = call_json(library, f"/v1/{shelf}/books?method=GET",
+                        subprotocols=())
+    assert [book["title"] for book in listed["books"]] == ["Sula"]
+    changed, = call_json(library, f"/v1/{shelf}/books/b?update_mask=title",
+                         {"title": "Jazz"}, subprotocols=())
+    assert changed["title"] == "Jazz"
+    assert refusal(library, f"/v1/{shelf}/books?method=PATCH") == 404
+
+
+def test_websocket_refusals(library):
+    assert refusal(library, "/v1/nothing") == 404
+    assert refusal(library, "/v1/shelves/a/notes",
+                   "headgate.protobuf.v1") == 400
+    answers, (code, reason) = call(
+        library, CLASSICS + "/books:stream?page_size=x", subprotocols=())
+    assert (answers, code) == ([], 4003)
+    assert "page_size" in reason

@@ -1,0 +1,301 @@
+"""Several upstreams and what lies between them and the gateway: descriptor
+sets, TLS, unix sockets, limits on the streams of a connection
+(docs/configuration.md, "upstreams")."""
+
+import asyncio
+import json
+import os
+import subprocess
+
+import pytest
+
+from certificates import Authority
+from client import HELLO, JSON, PROTOBUF, Client, call, call_json, connect
+from foreign import NODE, LibraryServer
+from harness import TIMEOUT, Gateway, eventually
+from wire import TEXT, RawClient
+
+LIBRARY = "/library.v1.Library/"
+DUNE = {"title": "Dune"}
+
+
+def write(path, text):
+    """Puts a file there in one step, as whoever rotates files does."""
+    scratch = path.with_suffix(".new")
+    scratch.write_text(text)
+    os.replace(scratch, path)
+
+
+@pytest.fixture
+def configured(stack, tmp_path):
+    """configured(text) -> a gateway with that configuration."""
+
+    def start(text, *flags, **options):
+        file = tmp_path / "headgate.yaml"
+        file.write_text('listeners: [{address: "127.0.0.1:0"}]\n' + text)
+        return stack.enter_context(
+            Gateway.configured(file, *flags, "--drain", "2s", **options))
+
+    return start
+
+
+def title(gateway, path=LIBRARY + "GetBook"):
+    """The title of a book that the server at `path` has."""
+    answer, = call_json(gateway, path, DUNE)
+    return answer["title"]
+
+
+# --- several ---
+
+
+def test_each_route_leads_to_its_upstream(stack, configured, backend):
+    library = stack.enter_context(LibraryServer())
+    gateway = configured(f"""
+upstreams:
+  - {{name: demo, target: "{backend.target}"}}
+  - {{name: library, target: "{library.target}"}}
+routes:
+  - {{path: /book, upstream: library, method: library.v1.Library/GetBook}}
+  - {{prefix: /lib, upstream: library, service: library.v1.Library}}
+  - {{upstream: demo}}
+""")
+    assert title(gateway, "/book") == "Dune"
+    assert title(gateway, "/lib/GetBook") == "Dune"
+    assert call_json(gateway, HELLO + "SayHello", {"greeting": "ann"}) == [
+        {"reply": "hello, ann"}]
+    # What the demo has not is not looked for elsewhere.
+    answers, (code, _) = call(gateway, LIBRARY + "GetBook", DUNE)
+    assert (answers, code) == ([], 4012)
+
+
+def test_an_upstream_that_is_away_takes_only_its_own_routes_along(
+        configured, backend):
+    gateway = configured(f"""
+upstreams:
+  - {{name: demo, target: "{backend.target}"}}
+  - {{name: away, target: "127.0.0.1:1"}}
+routes:
+  - {{path: /away, upstream: away, method: a.B/C}}
+  - {{upstream: demo}}
+""")
+    answers, (code, _) = call(gateway, "/away", b"", subprotocols=(PROTOBUF,))
+    assert (answers, code) == ([], 4014)
+    assert call_json(gateway, HELLO + "SayHello", {}) == [{"reply": "hello, "}]
+
+
+# The Host header chooses among routes, its port aside.
+def test_hosts_choose_the_route(stack, configured, backend):
+    library = stack.enter_context(LibraryServer())
+    gateway = configured(f"""
+upstreams:
+  - {{name: demo, target: "{backend.target}"}}
+  - {{name: library, target: "{library.target}"}}
+routes:
+  - {{hosts: ["*.books.test"], path: /x, upstream: library,
+      method: library.v1.Library/GetBook}}
+  - {{hosts: [hello.test], path: /x, upstream: demo,
+      method: headgate.demo.v1.HelloService/SayHello}}
+""")
+
+    def ask(host):
+        """The HTTP status of the handshake, and the answer to {}."""
+        with RawClient(gateway) as client:
+            client.send(
+                (f"GET /x HTTP/1.1\r\nHost: {host}\r\n"
+                 "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                 "Sec-WebSocket-Version: 13\r\n"
+                 "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+                 ).encode())
+            status = client.read_response().status
+            if status != 101:
+                return status, None
+            client.send_frame(TEXT, json.dumps(DUNE).encode())
+            return status, client.read_frame().payload.decode(
+                errors="replace")
+
+    # HelloRequest has no title, GetBook has: each says which one it was.
+    assert '"title":"Dune"' in ask("a.books.test:8080")[1]
+    assert "HelloRequest" in ask("HELLO.test")[1] or (
+        "title" in ask("HELLO.test")[1])
+    assert ask("books.test") == (404, None)
+    assert ask("127.0.0.1") == (404, None)
+
+
+# --- unix sockets, many streams ---
+
+
+def test_unix_socket(stack, configured, tmp_path):
+    socket = f"unix:{tmp_path}/library.sock"
+    stack.enter_context(LibraryServer(socket))
+    gateway = configured(f"""
+upstreams: [{{name: library, target: "{socket}"}}]
+routes: [{{upstream: library}}]
+""")
+    assert title(gateway) == "Dune"
+
+
+# gRPC itself would let the calls over the server's limit wait in silence.
+def test_no_session_waits_for_a_stream(stack, configured):
+    sockets, streams = 500, 100
+    library = stack.enter_context(LibraryServer(MAX_STREAMS=streams))
+    gateway = configured(f"""
+upstreams:
+  - name: library
+    target: "{library.target}"
+    max_streams_per_channel: {streams}
+routes: [{{upstream: library}}]
+""")
+
+    async def exchange_all():
+        open_sockets = await asyncio.gather(*[
+            connect(gateway, LIBRARY + "Exchange", JSON)
+            for _ in range(sockets)])
+        # All at once: every call is open while the last one answers.
+        for index, socket in enumerate(open_sockets):
+            await socket.send(json.dumps({"title": f"book {index}"}))
+        answers = await asyncio.gather(
+            *[socket.recv() for socket in open_sockets])
+        await asyncio.gather(*[socket.close() for socket in open_sockets])
+        return [json.loads(answer)["title"] for answer in answers]
+
+    titles = asyncio.run(asyncio.wait_for(exchange_all(), 2 * TIMEOUT))
+    assert titles == [f"book {index}" for index in range(sockets)]
+
+
+# --- descriptor sets ---
+
+
+def compile_descriptors(source, output):
+    subprocess.run(["protoc", f"--proto_path={source.parent}",
+                    "--include_imports",
+                    f"--descriptor_set_out={output}.new", source.name],
+                   check=True)
+    os.replace(f"{output}.new", output)
+
+
+# A server without reflection speaks JSON all the same.
+def test_descriptor_set_stands_in_for_reflection(stack, configured, tmp_path):
+    library = stack.enter_context(LibraryServer(0, "bare"))
+    descriptors = tmp_path / "library.pb"
+    compile_descriptors(NODE / "library.proto", descriptors)
+    gateway = configured(f"""
+upstreams:
+  - name: library
+    target: "{library.target}"
+    descriptors: {{reflection: false, files: ["{descriptors}"]}}
+routes: [{{upstream: library}}]
+""")
+    assert title(gateway) == "Dune"
+    answers, (code, reason) = call(gateway, "/library.v2.Desk/Ask",
+                                   {"text": "x"})
+    assert (answers, code) == ([], 4012)
+    assert "library.v2.Desk/Ask" in reason
+
+
+# One worker, for each looks at the file for itself.
+def test_a_changed_descriptor_set_is_taken_up(stack, configured, tmp_path):
+    library = stack.enter_context(LibraryServer(0, "newer"))
+    descriptors = tmp_path / "library.pb"
+    compile_descriptors(NODE / "library.proto", descriptors)
+    gateway = configured(f"""
+upstreams:
+  - name: library
+    target: "{library.target}"
+    descriptors: {{reflection: false, files: ["{descriptors}"]}}
+routes: [{{upstream: library}}]
+threads: 1
+""")
+    before = stack.enter_context(
+        Client(gateway, LIBRARY + "Exchange", JSON))
+    assert call(gateway, "/library.v2.Desk/Ask", {"text": "x"})[1][0] == 4012
+
+    compile_descriptors(NODE / "newer.proto", descriptors)
+    eventually(lambda: call(gateway, "/library.v2.Desk/Ask",
+                            {"text": "x"})[1][0] == 1000,
+               "the new method is known")
+    before.send({"title": "still here"})
+    assert before.receive_json() == {"title": "still here"}
+
+    # A file that is cut short changes nothing.
+    write(descriptors, "\x0a\x7f")
+    assert call(gateway, "/library.v2.Desk/Ask", {"text": "x"})[1][0] == 1000
+
+
+# --- TLS ---
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path)
+
+
+def tls_upstream(library, *lines):
+    return "\n".join([
+        f'upstreams: [{{name: library, target: "{library.target}", tls: {{',
+        ",\n".join(lines), "}}]", "routes: [{upstream: library}]"])
+
+
+def test_tls_with_a_certificate_authority(stack, configured, authority):
+    certificate, key = authority.issue("server", "IP:127.0.0.1")
+    library = stack.enter_context(
+        LibraryServer(TLS_CERT=certificate, TLS_KEY=key))
+    gateway = configured(tls_upstream(library, f'ca: "{authority.ca}"'))
+    assert title(gateway) == "Dune"
+
+
+# The name that the certificate is for, where the target is only an address.
+def test_tls_authority_is_the_name_that_is_checked(stack, configured,
+                                                   authority):
+    certificate, key = authority.issue("server", "DNS:library.internal")
+    library = stack.enter_context(
+        LibraryServer(TLS_CERT=certificate, TLS_KEY=key))
+    gateway = configured(tls_upstream(library, f'ca: "{authority.ca}"',
+                                      "authority: library.internal"))
+    assert title(gateway) == "Dune"
+
+
+@pytest.mark.parametrize("fault", ["another authority", "another name",
+                                   "plaintext"])
+def test_a_server_that_cannot_be_trusted_is_unavailable(
+        stack, configured, authority, tmp_path, fault):
+    issuer = (Authority(tmp_path, "other") if fault == "another authority"
+              else authority)
+    name = ("DNS:elsewhere.test" if fault == "another name" else "IP:127.0.0.1")
+    certificate, key = issuer.issue("server", name)
+    environment = ({} if fault == "plaintext" else
+                   {"TLS_CERT": certificate, "TLS_KEY": key})
+    library = stack.enter_context(LibraryServer(**environment))
+    gateway = configured(tls_upstream(library, f'ca: "{authority.ca}"'))
+    answers, (code, _) = call(gateway, LIBRARY + "GetBook", DUNE)
+    assert (answers, code) == ([], 4014)
+
+
+def test_mutual_tls(stack, configured, authority):
+    certificate, key = authority.issue("server", "IP:127.0.0.1")
+    mine, my_key = authority.issue("client", "DNS:gateway.test")
+    library = stack.enter_context(LibraryServer(
+        TLS_CERT=certificate, TLS_KEY=key, TLS_CLIENT_CA=authority.ca))
+    gateway = configured(tls_upstream(
+        library, f'ca: "{authority.ca}"', f'certificate: "{mine}"',
+        f'key: "{my_key}"'))
+    assert title(gateway) == "Dune"
+
+    nobody = configured(tls_upstream(library, f'ca: "{authority.ca}"'))
+    assert call(nobody, LIBRARY + "GetBook", DUNE)[1][0] == 4014
+
+
+# The files are read anew: a server whose certificate comes from another
+# authority is trusted once the file says so, without a restart.
+def test_rotated_files_are_read_anew(stack, configured, authority, tmp_path):
+    other = Authority(tmp_path, "next")
+    certificate, key = other.issue("server", "IP:127.0.0.1")
+    library = stack.enter_context(
+        LibraryServer(TLS_CERT=certificate, TLS_KEY=key))
+    trusted = tmp_path / "trusted.crt"
+    trusted.write_text(authority.ca.read_text())
+    gateway = configured(tls_upstream(library, f'ca: "{trusted}"'))
+    assert call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 4014
+
+    write(trusted, other.ca.read_text())
+    eventually(lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 1000,
+               "the new authority is trusted")

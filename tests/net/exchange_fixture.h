@@ -1,0 +1,151 @@
+#ifndef TESTS_NET_EXCHANGE_FIXTURE_H_
+#define TESTS_NET_EXCHANGE_FIXTURE_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/net/api_rules.h"
+#include "tests/net/connection_fixture.h"
+
+namespace headgate {
+
+// A session whose wits are the test's: it says what it hears, asks for the next
+// message at once, and does what it is told.
+class ScriptedSession final : public Session {
+ public:
+  ScriptedSession(SessionRequest request, Transport& transport,
+                  testing::Log& log)
+      : Session(std::move(request)), transport_(transport), log_(log) {}
+  ~ScriptedSession() override { log_.push_back("gone"); }
+
+  Transport& transport() { return transport_; }
+  // What a session does when its call ends so.
+  void End(Ending ending, const std::string& last_message = "") {
+    transport_.OnEnding(ending);
+    ending_ = std::move(ending);
+    if (last_message.empty()) return transport_.Close(ending_);
+    transport_.Write({Opcode::kText, last_message});
+    closes_when_written_ = true;
+  }
+
+  void Start(absl::Time) override {
+    log_.push_back("start " + request_.method);
+    if (reads_) transport_.Read();
+  }
+  void OnTick(absl::Time) override {}
+  void Drain() override {
+    log_.push_back("drain");
+    if (ends_at_drain_) {
+      End({CloseCode::kGoingAway, {absl::UnavailableError("bye"), ""}},
+          R"({"code":14})");
+    }
+  }
+  void OnMessage(WireMessage message) override {
+    EXPECT_EQ(message.opcode, Opcode::kText);
+    log_.push_back("got " + message.payload);
+    if (reads_) transport_.Read();
+  }
+  void OnMessageTooBig() override { log_.push_back("too big"); }
+  void OnWritten() override {
+    log_.push_back("written");
+    if (std::exchange(closes_when_written_, false)) transport_.Close(ending_);
+  }
+  void OnClosed(const TransportEnd& end) override {
+    const char* causes[] = {"by client", "by gateway",   "broken",
+                            "lost",      "send timeout", "aborted"};
+    log_.push_back(
+        absl::StrCat("closed ", causes[static_cast<int>(end.cause)]));
+    report_.cause = end.cause;
+    report_.close = end.code;
+  }
+
+  bool reads_ = true;
+  bool ends_at_drain_ = true;
+
+ private:
+  Transport& transport_;
+  testing::Log& log_;
+  Ending ending_;
+  bool closes_when_written_ = false;
+};
+
+// Plain HTTP over a loopback connection, at whose other end the test is the
+// session.
+class ExchangeTest : public ConnectionTest {
+ protected:
+  ExchangeTest() {
+    host_->rules_ = ApiRules();
+    host_->open_ = [this](SessionRequest request, Transport& transport) {
+      auto session = std::make_unique<ScriptedSession>(std::move(request),
+                                                       transport, log_);
+      session->reads_ = reads_;
+      sessions_.push_back(session.get());
+      return session;
+    };
+  }
+
+  static std::string Get(const std::string& path,
+                         const std::string& headers = "") {
+    return absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: h\r\n", headers,
+                        "\r\n");
+  }
+  static std::string Post(const std::string& path, const std::string& body,
+                          const std::string& headers = "") {
+    return absl::StrCat("POST ", path, " HTTP/1.1\r\nHost: h\r\n",
+                        "Content-Length: ", body.size(), "\r\n", headers,
+                        "\r\n", body);
+  }
+
+  // Sends a request, and waits until it has become a session.
+  void Begin(const std::string& request) {
+    const std::size_t before = sessions_.size();
+    Send(request);
+    ASSERT_TRUE(Until([&] { return sessions_.size() > before; }));
+    Settle();
+  }
+  // The one at work.
+  ScriptedSession& session() { return *sessions_.back(); }
+  Transport& transport() { return session().transport(); }
+  // A unary call's good end.
+  void Answer(const std::string& json) {
+    transport().Write({Opcode::kText, json});
+    Settle();
+    session().End(EndingOf(absl::OkStatus()));
+  }
+  void Piece(const std::string& json) {
+    transport().Write({Opcode::kText, json});
+    Settle();
+  }
+  void ExpectChunk(const std::string& content) {
+    Expect(absl::StrCat(absl::Hex(content.size()), "\r\n", content, "\r\n"));
+  }
+  // The head of a refusal, or of another answer that has a length, and its
+  // body.
+  std::pair<std::string, std::string> ReceiveAnswer() {
+    std::string head = ReceiveHead();
+    const std::size_t at = head.find("Content-Length: ");
+    if (at == std::string::npos) return {head, ""};
+    const std::size_t bytes = std::stoul(head.substr(at + 16));
+    EXPECT_TRUE(UntilReceived(bytes));
+    std::string body = received_.substr(0, bytes);
+    received_.erase(0, bytes);
+    return {head, body};
+  }
+  // Whether the connection still takes requests.
+  void ExpectReusable() {
+    Begin(Get("/api/things/again"));
+    Answer("{}");
+    EXPECT_THAT(ReceiveAnswer().first,
+                ::testing::StartsWith("HTTP/1.1 200 OK\r\n"));
+    Settle();
+  }
+
+  std::vector<ScriptedSession*> sessions_;
+  bool reads_ = true;
+};
+
+}  // namespace headgate
+
+#endif  // TESTS_NET_EXCHANGE_FIXTURE_H_

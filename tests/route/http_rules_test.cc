@@ -1,0 +1,283 @@
+#include "gateway/route/http_rules.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/descriptor.pb.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/route/path_segments.h"
+#include "gateway/route/path_tree.h"
+#include "google/api/annotations.pb.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// A service whose methods have one rule each; the message has the fields name,
+// parent and child (a message of the same type).
+class Rules {
+ public:
+  Rules() {
+    file_.set_name("rules.proto");
+    file_.set_syntax("proto3");
+    auto& message = *file_.add_message_type();
+    message.set_name("M");
+    int number = 0;
+    for (const char* name : {"name", "parent", "child"}) {
+      auto& field = *message.add_field();
+      field.set_name(name);
+      field.set_number(++number);
+      field.set_label(google::protobuf::FieldDescriptorProto::LABEL_OPTIONAL);
+      field.set_type(google::protobuf::FieldDescriptorProto::TYPE_STRING);
+    }
+    auto& child = *message.mutable_field(2);
+    child.set_type(google::protobuf::FieldDescriptorProto::TYPE_MESSAGE);
+    child.set_type_name(".M");
+    file_.add_service()->set_name("S");
+  }
+
+  Rules& Custom(const std::string& method, const std::string& verb,
+                const std::string& path) {
+    auto& custom = *Add(method).mutable_custom();
+    custom.set_kind(verb);
+    custom.set_path(path);
+    return *this;
+  }
+  google::api::HttpRule& Add(const std::string& method) {
+    auto& added = *file_.mutable_service(0)->add_method();
+    added.set_name(method);
+    added.set_input_type(".M");
+    added.set_output_type(".M");
+    return *added.mutable_options()->MutableExtension(google::api::http);
+  }
+  Rules& Get(const std::string& method, const std::string& path) {
+    Add(method).set_get(path);
+    return *this;
+  }
+  Rules& Post(const std::string& method, const std::string& path) {
+    Add(method).set_post(path);
+    return *this;
+  }
+  Rules& Put(const std::string& method, const std::string& path) {
+    Add(method).set_put(path);
+    return *this;
+  }
+
+  std::shared_ptr<const HttpRules> Build() {
+    std::vector<std::string> warnings;
+    auto schema = Schema::Build({file_}, &warnings);
+    EXPECT_THAT(warnings, ElementsAre());
+    return HttpRules::Build(std::move(schema), &warnings_);
+  }
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  google::protobuf::FileDescriptorProto file_;
+  std::vector<std::string> warnings_;
+};
+
+// The method's name and the variables: "Get name=a".
+std::string ToString(const absl::StatusOr<HttpRules::Match>& match) {
+  if (!match.ok()) return absl::StatusCodeToString(match.status().code());
+  std::string text = match->method->path.substr(3);
+  for (const Parameter& variable : match->variables) {
+    absl::StrAppend(&text, " ", variable.field, "=", variable.value);
+  }
+  return text;
+}
+
+TEST(HttpRulesTest, VerbAndTemplateChooseTheMethod) {
+  const auto rules = Rules()
+                         .Get("Get", "/v1/{name=shelves/*}")
+                         .Put("Update", "/v1/{child.name=shelves/*}")
+                         .Post("Create", "/v1/shelves")
+                         .Build();
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/shelves/a")),
+            "Get name=shelves/a");
+  EXPECT_EQ(ToString(rules->Find("PUT", "/v1/shelves/a")),
+            "Update child.name=shelves/a");
+  EXPECT_EQ(ToString(rules->Find("POST", "/v1/shelves")), "Create");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/shelves")), "UNIMPLEMENTED");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/shelves/a/b")), "NOT_FOUND");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/shelves/")), "NOT_FOUND");
+  EXPECT_EQ(ToString(rules->Find("GET", "nonsense")), "NOT_FOUND");
+}
+
+TEST(HttpRulesTest, TheMoreExactTemplateWins) {
+  const auto rules = Rules()
+                         .Get("Any", "/v1/{name=**}")
+                         .Get("One", "/v1/{name}")
+                         .Get("Literal", "/v1/x")
+                         .Get("Deep", "/v1/{parent}/{name}")
+                         .Get("Verb", "/v1/{name}:move")
+                         .Build();
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/x")), "Literal");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/y")), "One name=y");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/y/z")), "Deep parent=y name=z");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/a/b/c")), "Any name=a/b/c");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/x:move")), "Verb name=x");
+  // A colon is part of a name where no rule has such a verb.
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/x:sing")), "One name=x:sing");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1")), "Any name=");
+}
+
+// A better template of another verb does not hide a rule.
+TEST(HttpRulesTest, TheVerbIsLookedForInEveryTemplateThatFits) {
+  const auto rules =
+      Rules().Post("Create", "/v1/x").Get("Any", "/v1/{name=**}").Build();
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/x")), "Any name=x");
+}
+
+TEST(HttpRulesTest, HeadIsGetUnlessItHasARule) {
+  const auto rules = Rules()
+                         .Get("Get", "/a")
+                         .Get("Other", "/b")
+                         .Custom("Head", "HEAD", "/b")
+                         .Build();
+  EXPECT_EQ(ToString(rules->Find("HEAD", "/a")), "Get");
+  EXPECT_EQ(ToString(rules->Find("HEAD", "/b")), "Head");
+}
+
+TEST(HttpRulesTest, ARuleMayBeForAnyVerb) {
+  const auto rules = Rules().Custom("Any", "*", "/a").Build();
+  EXPECT_EQ(ToString(rules->Find("BREW", "/a")), "Any");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "brew")), "Any");
+}
+
+// Whichever was declared first.
+TEST(HttpRulesTest, ARuleForTheVerbIsBetterThanOneForAny) {
+  const auto rules = Rules()
+                         .Custom("Any", "*", "/a")
+                         .Custom("Brew", "BREW", "/a")
+                         .Get("Get", "/a")
+                         .Build();
+  EXPECT_EQ(ToString(rules->Find("GET", "/a")), "Get");
+  EXPECT_EQ(ToString(rules->Find("BREW", "/a")), "Brew");
+  EXPECT_EQ(ToString(rules->Find("PUT", "/a")), "Any");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "brew")), "Brew");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "put")), "Any");
+}
+
+TEST(HttpRulesTest, VerbsAtAPath) {
+  const auto rules = Rules().Get("Get", "/a").Post("Create", "/{name}").Build();
+  EXPECT_THAT(rules->VerbsAt("/a"), ElementsAre("GET", "HEAD", "POST"));
+  EXPECT_THAT(rules->VerbsAt("/b"), ElementsAre("POST"));
+  EXPECT_THAT(rules->VerbsAt("/a/b"), ElementsAre());
+}
+
+// "*" is no method of HTTP's, and so nothing for Allow.
+TEST(HttpRulesTest, ARuleForAnyVerbIsToldByTheUsualOnes) {
+  const auto rules =
+      Rules().Custom("Any", "*", "/a").Custom("Brew", "BREW", "/a").Build();
+  EXPECT_THAT(rules->VerbsAt("/a"), ElementsAre("BREW", "DELETE", "GET", "HEAD",
+                                                "PATCH", "POST", "PUT"));
+}
+
+TEST(HttpRulesTest, AWebSocketMeansTheVerbThatTakesMost) {
+  const auto rules =
+      Rules().Get("Get", "/a").Put("Update", "/a").Get("Only", "/b").Build();
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "")), "Update");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "get")), "Get");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "POST")), "NOT_FOUND");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/b", "")), "Only");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/c", "")), "NOT_FOUND");
+}
+
+TEST(HttpRulesTest, OnAWebSocketTheVerbChoosesAmongTheRulesOfOneTemplate) {
+  const auto rules = Rules()
+                         .Get("Get", "/v1/{name=rooms/*}")
+                         .Put("Update", "/v1/rooms/{child.name}")
+                         .Post("Create", "/v1/{name=**}")
+                         .Build();
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/v1/rooms/a", "")),
+            "Update child.name=a");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/v1/a", "")), "Create name=a");
+  // Who asks for a verb gets it wherever it is.
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/v1/rooms/a", "POST")),
+            "Create name=rooms/a");
+}
+
+TEST(HttpRulesTest, AVerbOfOnesOwnIsChosenInAnyCase) {
+  const auto rules =
+      Rules().Get("Get", "/a").Custom("Brew", "Brew", "/a").Build();
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "brew")), "Brew");
+}
+
+TEST(HttpRulesTest, RulesThatCannotWorkAreLeftOutWithAWord) {
+  Rules source;
+  source.Get("A", "/a/{nothing}").Get("B", "/b/{").Get("C", "/c/{name.x}");
+  source.Add("D").set_post("/d");
+  auto& body = source.Add("E");
+  body.set_post("/e");
+  body.set_body("nothing");
+  auto& response_body = source.Add("F");
+  response_body.set_get("/f");
+  response_body.set_response_body("nothing");
+  const auto rules = source.Build();
+  EXPECT_THAT(
+      source.warnings(),
+      ElementsAre(HasSubstr("M has no field nothing"),
+                  HasSubstr("} is missing"), HasSubstr("M has no field name.x"),
+                  HasSubstr("body: M has no field nothing"),
+                  HasSubstr("response_body: M has no field nothing")));
+  EXPECT_EQ(ToString(rules->Find("POST", "/d")), "D");
+  EXPECT_EQ(ToString(rules->Find("POST", "/e")), "NOT_FOUND");
+}
+
+// --- what a lookup costs ---
+
+std::size_t Visits(const PathTree& tree, const std::string& path) {
+  std::size_t visited = 0;
+  tree.Find(*SplitPath(path), &visited);
+  return visited;
+}
+
+TEST(PathTreeTest, TemplatesThatDoNotFitCostNothing) {
+  PathTree small, large;
+  for (int i = 0; i < 10'000; ++i) {
+    const auto path_template =
+        *PathTemplate::Parse(absl::StrCat("/service", i, "/{name}/x"));
+    if (i < 10) small.Add(path_template, static_cast<std::size_t>(i));
+    large.Add(path_template, static_cast<std::size_t>(i));
+  }
+  EXPECT_EQ(Visits(small, "/service7/a/x"), 4u);
+  EXPECT_EQ(Visits(large, "/service7/a/x"), 4u);
+  EXPECT_EQ(Visits(large, "/none/a/x"), 1u);
+}
+
+// Every segment may be "*" or a literal; a search that goes back would take
+// 2^20 steps.
+TEST(PathTreeTest, APathThatFitsAlmostEverythingIsNoTrouble) {
+  PathTree tree;
+  std::size_t id = 0;
+  const auto add = [&](const std::string& text) {
+    tree.Add(*PathTemplate::Parse(text), id++);
+  };
+  for (int star = 0; star < 20; ++star) {
+    std::string text;
+    for (int i = 0; i < 20; ++i) text += i == star ? "/*" : "/a";
+    add(text + "/end");
+  }
+  std::string path;
+  for (int i = 0; i < 20; ++i) path += "/a";
+  // At each depth no more nodes than there are templates.
+  EXPECT_LE(Visits(tree, path + "/none"), 21u * 21u);
+  std::string long_path;
+  for (int i = 0; i < 8000; ++i) long_path += "/a";
+  EXPECT_LE(Visits(tree, long_path), 21u * 21u);
+}
+
+// Descriptors are a peer's bytes: a template may be as long as they are.
+TEST(PathTreeTest, ATemplateOfAnyDepthIsNoTroubleToBuildAndDestroy) {
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += "/*";
+  PathTree tree;
+  tree.Add(*PathTemplate::Parse(text), 7);
+  EXPECT_EQ(Visits(tree, "/a"), 2u);
+  EXPECT_EQ(Visits(tree, "/"), 1u);
+}
+
+}  // namespace
+}  // namespace headgate

@@ -1,0 +1,83 @@
+#ifndef TESTS_TESTING_FAKE_SCHEMA_SOURCE_H_
+#define TESTS_TESTING_FAKE_SCHEMA_SOURCE_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gateway/upstream/schema_source.h"
+
+namespace headgate::testing {
+
+// Knows what the test says, at once or when the test says so.
+class FakeSchemaSource final : public SchemaSource {
+ public:
+  std::unique_ptr<Ticket> Resolve(absl::string_view path, absl::Time,
+                                  Callback callback) override {
+    ++asked_;
+    if (answers_at_once) {
+      callback(Lookup(path));
+      return nullptr;
+    }
+    auto ticket =
+        std::make_unique<FakeTicket>(std::string(path), std::move(callback));
+    waiting_.push_back(ticket->question);
+    return ticket;
+  }
+
+  std::unique_ptr<Ticket> Get(absl::Time, SnapshotCallback callback) override {
+    callback(why_unknown);
+    return nullptr;
+  }
+
+  // How many have asked for a method, and how many of them still wait for an
+  // answer.
+  std::size_t asked() const { return asked_; }
+  std::size_t waiting() const {
+    return std::count_if(waiting_.begin(), waiting_.end(),
+                         [](const auto& asked) { return !asked.expired(); });
+  }
+
+  // Answers everybody who waits, in turn.
+  void Answer() {
+    for (const auto& asked : std::exchange(waiting_, {})) {
+      const std::shared_ptr<const Question> question = asked.lock();
+      if (question != nullptr) question->callback(Lookup(question->path));
+    }
+  }
+
+  std::shared_ptr<const Schema> schema;  // Null: no method is known.
+  absl::Status why_unknown = absl::UnimplementedError("unknown method");
+  bool answers_at_once = true;
+
+ private:
+  struct Question {
+    std::string path;
+    Callback callback;
+  };
+  struct FakeTicket final : Ticket {
+    FakeTicket(std::string path, Callback callback)
+        : question(std::make_shared<Question>(
+              Question{std::move(path), std::move(callback)})) {}
+    const std::shared_ptr<const Question> question;
+  };
+
+  ResolvedMethod Lookup(absl::string_view path) const {
+    ResolvedMethod resolved;
+    resolved.schema = schema;
+    if (schema != nullptr) resolved.method = schema->FindMethod(path);
+    if (resolved.method == nullptr) resolved.why_unknown = why_unknown;
+    return resolved;
+  }
+
+  std::size_t asked_ = 0;
+  std::vector<std::weak_ptr<const Question>> waiting_;
+};
+
+}  // namespace headgate::testing
+
+#endif  // TESTS_TESTING_FAKE_SCHEMA_SOURCE_H_
