@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "gateway/base/utf8.h"
 #include "gateway/config/units.h"
+#include "yaml-cpp/eventhandler.h"
 
 namespace headgate {
 namespace {
@@ -74,6 +76,41 @@ std::optional<YAML::Node> Child(const YAML::Node& node,
   return std::nullopt;
 }
 
+// Notes where documents begin, and nothing else.
+class DocumentStarts final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    starts_.push_back(mark);
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  const std::vector<YAML::Mark>& starts() const { return starts_; }
+
+ private:
+  std::vector<YAML::Mark> starts_;
+};
+
+// Where the first two documents begin. (yaml-cpp's LoadAll takes a text such as
+// ",a" for documents without end.)
+std::vector<YAML::Mark> FirstDocuments(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStarts documents;
+  for (int i = 0; i < 2 && parser.HandleNextDocument(documents); ++i) {
+  }
+  return documents.starts();
+}
+
 }  // namespace
 
 TextPosition PositionOf(const YAML::Mark& mark) {
@@ -87,15 +124,16 @@ absl::StatusOr<YamlDocument> YamlDocument::Parse(const std::string& text,
     return Refuse(error, PositionAt(text, valid), "is not UTF-8");
   }
   try {
-    std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.empty() || documents[0].IsNull()) {
-      return Refuse(error, {}, "there is nothing in it");
-    }
-    if (documents.size() > 1) {
-      return Refuse(error, PositionOf(documents[1].Mark()),
+    const std::vector<YAML::Mark> starts = FirstDocuments(text);
+    if (starts.size() > 1) {
+      return Refuse(error, PositionOf(starts[1]),
                     "a second document begins here; there must be one");
     }
-    return YamlDocument(documents[0]);
+    const YAML::Node document = YAML::Load(text);
+    if (starts.empty() || document.IsNull()) {
+      return Refuse(error, {}, "there is nothing in it");
+    }
+    return YamlDocument(document);
   } catch (const YAML::Exception& exception) {
     return Refuse(error, PositionOf(exception.mark),
                   absl::StrCat("is not YAML: ", exception.msg));

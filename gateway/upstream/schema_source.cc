@@ -1,6 +1,7 @@
 #include "gateway/upstream/schema_source.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <iterator>
 #include <utility>
 
@@ -17,6 +18,7 @@ namespace {
 using ::google::protobuf::FileDescriptorProto;
 
 constexpr absl::Duration kFileCheckInterval = absl::Seconds(1);
+constexpr std::size_t kFewWaiters = 64;
 
 // Descriptor sets and reflection as one schema. A change of either builds it
 // anew; who uses the old one keeps it.
@@ -106,6 +108,12 @@ class CombinedSource final : public SchemaSource, private ReflectionObserver {
   };
 
   std::unique_ptr<Ticket> Wait(std::function<void()> answer) {
+    // Clients come and go while a slow server is being asked.
+    if (waiters_.size() >= forget_at_) {
+      std::erase_if(waiters_,
+                    [](const auto& waiter) { return !waiter->answer; });
+      forget_at_ = std::max(kFewWaiters, 2 * waiters_.size());
+    }
     waiters_.push_back(std::make_shared<Waiter>(Waiter{std::move(answer)}));
     return std::make_unique<WaitingTicket>(waiters_.back());
   }
@@ -300,6 +308,8 @@ class CombinedSource final : public SchemaSource, private ReflectionObserver {
   ReflectionVersion version_ = ReflectionVersion::kV1;
   bool tried_other_ = false;  // In this fetch.
   std::vector<std::shared_ptr<Waiter>> waiters_;
+  // How many there are before those that were cancelled are taken out.
+  std::size_t forget_at_ = kFewWaiters;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   // Null when no fetch is under way.
   std::unique_ptr<ReflectionConversation> conversation_;

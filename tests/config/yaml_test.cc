@@ -280,6 +280,13 @@ TEST(YamlTest, ASecondDocumentIsAFault) {
 
 // --- Hostile texts
 
+// yaml-cpp sees an empty document before each of these, and again, and again.
+TEST(YamlTest, AStrayMarkIsNoEndlessRowOfDocuments) {
+  for (const char* text : {",", ",list", "]", "}", "- a\n,", "a: 1\n]"}) {
+    EXPECT_NE(FaultsOf(text), "") << text;
+  }
+}
+
 TEST(YamlTest, AnchorsAndAliasesWork) {
   const auto settings = Parse(
       "routes:\n"
