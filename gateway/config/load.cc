@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -16,6 +17,7 @@
 #include "gateway/config/file.h"
 #include "gateway/config/yaml_document.h"
 #include "gateway/config/yaml_reader.h"
+#include "google/protobuf/dynamic_message.h"
 #include "headgate/config/v1/config.pb.h"
 
 namespace headgate {
@@ -145,9 +147,17 @@ absl::StatusOr<Settings> ParseSettings(absl::string_view text,
     return absl::InvalidArgumentError(
         LineOf(name, {error.position, "", error.text}));
   }
-  config::v1::Config config;
+  // A dynamic message, whose maps nobody but the library touches: those of
+  // generated code are laid out differently under the thread sanitizer.
+  google::protobuf::DynamicMessageFactory factory;
+  const std::unique_ptr<google::protobuf::Message> read(
+      factory.GetPrototype(config::v1::Config::descriptor())->New());
   FileFaults faults(*document, environment,
-                    ReadYaml(*document, environment, config));
+                    ReadYaml(*document, environment, *read));
+  config::v1::Config config;
+  if (!config.ParseFromString(read->SerializeAsString())) {
+    return absl::InternalError(absl::StrCat(name, ": cannot be read"));
+  }
   Faults found;
   Settings settings = ConvertConfig(config, DirectoryOf(name), found);
   faults.Add(found.list());
