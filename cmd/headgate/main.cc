@@ -1,4 +1,5 @@
 #include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <string>
 
@@ -28,6 +29,10 @@ constexpr int kUsageError = 64;  // EX_USAGE of sysexits.h.
 int main(int argc, char** argv) {
   // A peer that is gone is an error of the write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
+
+  // gRPC would write lines of its own between those of the log, for each
+  // attempt to connect that fails. Who wants them says so.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
 
 #if GOOGLE_PROTOBUF_VERSION < 4022000
   // A message that does not parse is answered where it is parsed; without this

@@ -2,11 +2,15 @@
 
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/utf8.h"
 
 namespace headgate {
 namespace {
+
+// Where a status keeps what only the log should show.
+constexpr char kDetailForLog[] = "headgate/detail-for-log";
 
 // Appends one field of a protobuf message; both wire forms that
 // google.rpc.Status {int32 code = 1; string message = 2;} needs.
@@ -103,8 +107,23 @@ std::string SerializeRpcStatus(const CallEnd& end) {
 
 absl::Status Annotate(const absl::Status& status, absl::string_view context) {
   if (status.ok()) return status;
-  return absl::Status(status.code(),
-                      absl::StrCat(context, ": ", status.message()));
+  absl::Status annotated(status.code(),
+                         absl::StrCat(context, ": ", status.message()));
+  status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
+    annotated.SetPayload(type, payload);
+  });
+  return annotated;
+}
+
+absl::Status WithDetailForLog(absl::Status status, absl::string_view detail) {
+  status.SetPayload(kDetailForLog, absl::Cord(detail));
+  return status;
+}
+
+std::string MessageForLog(const absl::Status& status) {
+  const auto detail = status.GetPayload(kDetailForLog);
+  if (!detail) return std::string(status.message());
+  return absl::StrCat(status.message(), " (", std::string(*detail), ")");
 }
 
 }  // namespace headgate

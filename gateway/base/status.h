@@ -77,8 +77,16 @@ Ending EndingOf(absl::Status status);
 // tell the same code, else made from the status.
 std::string SerializeRpcStatus(const CallEnd& end);
 
-// Returns `status` with "`context`: " before its message; OK stays OK.
+// Returns `status` with "`context`: " before its message; OK stays OK. What
+// only the log should show stays with it.
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
+
+// Returns `status` with something that only the log should show, such as an
+// address behind the gateway. Requires: not OK.
+absl::Status WithDetailForLog(absl::Status status, absl::string_view detail);
+
+// The message for the log: with that detail, where there is one.
+std::string MessageForLog(const absl::Status& status);
 
 }  // namespace headgate
 

@@ -92,6 +92,10 @@ class FileFaults {
     bool whole = false;
     const YAML::Node node = document_.Find(fault.field, whole);
     std::string text = fault.text;
+    // What was meant may be what a variable holds.
+    if (document_.has_variables()) {
+      text = text.substr(0, text.find("; did you mean '"));
+    }
     if (whole) text = WithoutVariables(node, std::move(text));
     return {PositionOf(node.Mark()), fault.field, std::move(text)};
   }

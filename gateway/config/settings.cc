@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "gateway/config/address.h"
 #include "gateway/config/check.h"
 #include "gateway/route/path_template.h"
@@ -19,7 +20,10 @@ void CheckOrigin(absl::string_view field, absl::string_view origin,
   const std::size_t scheme = origin.find("://");
   const bool has_host = scheme != absl::string_view::npos && scheme > 0 &&
                         origin.size() > scheme + 3;
-  if (!has_host || absl::StrContains(origin.substr(scheme + 3), '/')) {
+  // A wildcard stands for subdomains, and so before a dot, once.
+  absl::string_view host = has_host ? origin.substr(scheme + 3) : "";
+  absl::ConsumePrefix(&host, "*.");
+  if (host.empty() || host.find_first_of("/*") != host.npos) {
     faults.Add(field, absl::StrCat("must be an origin such as "
                                    "https://example.com, "
                                    "https://*.example.com or *, is \"",

@@ -133,7 +133,7 @@ absl::StatusOr<YamlDocument> YamlDocument::Parse(const std::string& text,
     if (starts.empty() || document.IsNull()) {
       return Refuse(error, {}, "there is nothing in it");
     }
-    return YamlDocument(document);
+    return YamlDocument(document, text.find("${") != text.npos);
   } catch (const YAML::Exception& exception) {
     return Refuse(error, PositionOf(exception.mark),
                   absl::StrCat("is not YAML: ", exception.msg));

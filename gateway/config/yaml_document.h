@@ -36,14 +36,19 @@ class YamlDocument {
 
   const YAML::Node& root() const { return root_; }
 
+  // Whether "${" is anywhere in the text.
+  bool has_variables() const { return has_variables_; }
+
   // The node at a path such as "routes[2].packet.methods[7]", or the closest
   // one around it that there is; `whole` says which. Throws nothing.
   YAML::Node Find(absl::string_view path, bool& whole) const;
 
  private:
-  explicit YamlDocument(YAML::Node root) : root_(std::move(root)) {}
+  YamlDocument(YAML::Node root, bool has_variables)
+      : root_(std::move(root)), has_variables_(has_variables) {}
 
   YAML::Node root_;
+  bool has_variables_;
 };
 
 }  // namespace headgate

@@ -31,6 +31,26 @@ absl::string_view CauseName(TransportEnd::Cause cause) {
   return "unknown";
 }
 
+// Keeps the upstream, which a reload may take away, until it has answered.
+class KeepingTicket final : public SchemaSource::Ticket {
+ public:
+  KeepingTicket(std::unique_ptr<Ticket> ticket,
+                std::shared_ptr<WorkerUpstream> upstream,
+                boost::asio::io_context& io_context)
+      : upstream_(std::move(upstream)),
+        io_context_(io_context),
+        ticket_(std::move(ticket)) {}
+  ~KeepingTicket() override {
+    // It may be what is calling.
+    boost::asio::post(io_context_, [upstream = std::move(upstream_)] {});
+  }
+
+ private:
+  std::shared_ptr<WorkerUpstream> upstream_;
+  boost::asio::io_context& io_context_;
+  const std::unique_ptr<Ticket> ticket_;
+};
+
 // What a route is called in the log: by what it matches.
 std::string RouteName(const Route& route) {
   for (const std::string* name :
@@ -174,10 +194,19 @@ std::unique_ptr<SchemaSource::Ticket> Worker::FindHttpRules(
     callback(absl::UnavailableError("the configuration has changed"));
     return nullptr;
   }
-  return found->second.upstream->schemas().Get(now(), std::move(callback));
+  const std::shared_ptr<WorkerUpstream>& upstream = found->second.upstream;
+  std::unique_ptr<SchemaSource::Ticket> ticket =
+      upstream->schemas().Get(now(), std::move(callback));
+  if (ticket == nullptr) return nullptr;
+  return std::make_unique<KeepingTicket>(std::move(ticket), upstream,
+                                         io_context_);
 }
 
 void Worker::SessionEnded(const Session& session) {
+  if (absl::IsUnavailable(session.report().status)) {
+    const auto found = upstreams_.find(session.request().route->upstream);
+    if (found != upstreams_.end()) found->second.upstream->OnUnavailable();
+  }
   if (!LogEnabled(LogLevel::kInfo)) return;
   const SessionRequest& request = session.request();
   const SessionReport& report = session.report();
@@ -188,7 +217,7 @@ void Worker::SessionEnded(const Session& session) {
        {"method", request.method},
        {"codec", std::string(report.codec ? CodecName(*report.codec) : "none")},
        {"status", absl::StatusCodeToString(report.status.code())},
-       {"reason", std::string(report.status.message())},
+       {"reason", MessageForLog(report.status)},
        {"close", absl::StrCat(static_cast<int>(report.close))},
        {"cause", std::string(CauseName(report.cause))},
        {"messages_in", absl::StrCat(report.messages_in)},
@@ -205,7 +234,7 @@ void Worker::HandshakeRefused(const Refusal& refusal, const std::string& peer) {
       {{"peer", peer},
        {"http", absl::StrCat(refusal.http_status)},
        {"status", absl::StatusCodeToString(refusal.status.code())},
-       {"reason", std::string(refusal.status.message())}});
+       {"reason", MessageForLog(refusal.status)}});
 }
 
 void Worker::StartTicking() {

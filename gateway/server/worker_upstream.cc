@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/base/log.h"
+#include "gateway/base/status.h"
 
 namespace headgate {
 namespace {
@@ -71,6 +72,10 @@ void WorkerUpstream::OnTick(absl::Time now) {
                              [this](const ResolvedMethod&) { watch_.reset(); });
 }
 
+void WorkerUpstream::OnUnavailable() {
+  if (state_ == State::kReachable) state_ = State::kDoubtful;
+}
+
 void WorkerUpstream::TellOfTls() {
   const absl::Status status = upstream_.tls_status();
   if (voice_ == Voice::kSilent || status == tls_status_) return;
@@ -102,7 +107,8 @@ void WorkerUpstream::OnFetched(const absl::Status& status, const Schema* schema,
   const bool answered =
       status.ok() || status.code() == absl::StatusCode::kUnimplemented;
   state_ = answered ? State::kReachable : State::kUnreachable;
-  if (state_ == before) return;
+  const bool still_there = answered && before == State::kDoubtful;
+  if (state_ == before || still_there) return;
   if (status.ok()) {
     Log(LogLevel::kInfo, "upstream is reachable",
         {name, target, {"methods", absl::StrCat(schema->methods().size())}});
@@ -115,7 +121,7 @@ void WorkerUpstream::OnFetched(const absl::Status& status, const Schema* schema,
   } else {
     Log(LogLevel::kWarning,
         "upstream is not reachable, calls fail with UNAVAILABLE until it is",
-        {name, target, {"reason", std::string(status.message())}});
+        {name, target, {"reason", MessageForLog(status)}});
   }
 }
 

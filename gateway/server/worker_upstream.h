@@ -41,12 +41,16 @@ class WorkerUpstream final
   const UpstreamSettings& settings() const { return settings_; }
   SchemaSource& schemas() { return *schemas_; }
 
+  // A call could not reach it, or lost it: it is asked for its descriptors
+  // again, so that the log tells what has become of it.
+  void OnUnavailable();
+
   // Looks after channels; the one that speaks also asks for the descriptors
   // until the upstream has answered.
   void OnTick(absl::Time now);
 
  private:
-  enum class State { kUnknown, kReachable, kUnreachable };
+  enum class State { kUnknown, kReachable, kDoubtful, kUnreachable };
 
   // Says when the files cannot be used, and when they can again.
   void TellOfTls();

@@ -13,6 +13,10 @@
 namespace headgate {
 namespace {
 
+// Numbers that are kept for the rest of a stream that was broken off; the
+// oldest is given up for a newer one.
+constexpr std::size_t kMostBarred = 1024;
+
 CallEnd Failed(absl::Status status) { return CallEnd{std::move(status), ""}; }
 
 }  // namespace
@@ -58,7 +62,7 @@ class MultiplexSession::NumberedCall final : private CallObserver {
   // The client's end packet. May end the call.
   void HalfClose() {
     if (client_ended_) {
-      return End(
+      return BreakOff(
           Failed(absl::InvalidArgumentError("half-close after half-close")));
     }
     client_ended_ = true;
@@ -66,6 +70,14 @@ class MultiplexSession::NumberedCall final : private CallObserver {
     if (std::optional<Ending> fault = call_->HalfClose()) {
       End(std::move(fault->end));
     }
+  }
+
+  // Whether more of the client's messages may be on their way.
+  bool may_send_more() const {
+    if (client_ended_) return false;
+    if (call_ == nullptr) return early_.size() > 1;
+    return resolved_.method == nullptr ||
+           !TakesOneRequest(resolved_.method->kind);
   }
 
   // Asks for the next answer.
@@ -88,7 +100,7 @@ class MultiplexSession::NumberedCall final : private CallObserver {
       taken_when_stalled_ = call_->messages_taken();
     } else if (now - *stalled_since_ >=
                session_.context_->limits.stall_timeout) {
-      End(Failed(absl::ResourceExhaustedError(absl::StrCat(
+      BreakOff(Failed(absl::ResourceExhaustedError(absl::StrCat(
           "the backend has taken no message for ",
           absl::FormatDuration(session_.context_->limits.stall_timeout)))));
     }
@@ -141,23 +153,24 @@ class MultiplexSession::NumberedCall final : private CallObserver {
           DecodeJsonText(*resolved_.schema, resolved_.method->input, content,
                          session_.request_.route->json.json);
       if (auto* fault = std::get_if<Ending>(&decoded)) {
-        return End(std::move(fault->end));
+        return BreakOff(fault->end);
       }
       message = std::get<std::string>(std::move(decoded));
     } else {
       message = std::string(content);
     }
     if (std::optional<Ending> fault = call_->Send(std::move(message))) {
-      End(std::move(fault->end));
+      BreakOff(fault->end);
     }
   }
 
   void Overrun() {
-    End(Failed(absl::ResourceExhaustedError(absl::StrCat(
+    BreakOff(Failed(absl::ResourceExhaustedError(absl::StrCat(
         "more than call_window (", window(), ") waits for the backend"))));
   }
 
   void End(const CallEnd& end) { session_.EndCall(who_, end); }
+  void BreakOff(const CallEnd& end) { session_.BreakOff(who_, end); }
 
   void OnCallMessage(std::string payload) override {
     session_.Answer(*this, std::move(payload));
@@ -251,6 +264,7 @@ void MultiplexSession::Take(const FramedPacket& packet) {
   if (type == kEndPacket) {
     // It may have crossed the call's status on its way.
     sending_.erase(who);
+    barred_.erase(who);
     if (open != calls_.end()) open->second->HalfClose();
     return;
   }
@@ -260,12 +274,14 @@ void MultiplexSession::Take(const FramedPacket& packet) {
   if (open != calls_.end()) {
     NumberedCall& call = *open->second;
     if (call.type() != type) {
-      return EndCall(who,
-                     Failed(absl::InvalidArgumentError(absl::StrCat(
-                         "type ", type, " for a call of type ", call.type()))));
+      return BreakOff(
+          who, Failed(absl::InvalidArgumentError(absl::StrCat(
+                   "type ", type, " for a call of type ", call.type()))));
     }
     return call.Send(content);
   }
+
+  if (barred_.contains(who)) return;  // The rest of what was broken off.
 
   const MultiplexOptions& multiplex = request_.route->multiplex;
   const auto method = multiplex.methods.find(type);
@@ -310,12 +326,12 @@ void MultiplexSession::ReadTransport() {
 void MultiplexSession::Answer(NumberedCall& call, std::string message) {
   const std::uint32_t who = call.who();
   const absl::StatusOr<std::string> content = call.Encode(std::move(message));
-  if (!content.ok()) return EndCall(who, Failed(content.status()));
+  if (!content.ok()) return BreakOff(who, Failed(content.status()));
   if (content->size() > packet_options().max_packet_bytes) {
-    return EndCall(who, Failed(absl::ResourceExhaustedError(absl::StrCat(
-                            "an answer of ", content->size(),
-                            " bytes is over max_packet_bytes (",
-                            packet_options().max_packet_bytes, ")"))));
+    return BreakOff(who, Failed(absl::ResourceExhaustedError(absl::StrCat(
+                             "an answer of ", content->size(),
+                             " bytes is over max_packet_bytes (",
+                             packet_options().max_packet_bytes, ")"))));
   }
   SendPacket(call.type(), who, *content);
   if (answers_.full()) {
@@ -323,6 +339,17 @@ void MultiplexSession::Answer(NumberedCall& call, std::string message) {
   } else {
     call.Read();
   }
+}
+
+void MultiplexSession::BreakOff(std::uint32_t who, const CallEnd& end) {
+  if (calls_.at(who)->may_send_more() && barred_.insert(who).second) {
+    barred_order_.push_back(who);
+    if (barred_order_.size() > kMostBarred) {
+      barred_.erase(barred_order_.front());
+      barred_order_.pop_front();
+    }
+  }
+  EndCall(who, end);
 }
 
 void MultiplexSession::EndCall(std::uint32_t who, const CallEnd& end) {

@@ -61,6 +61,10 @@ class MultiplexSession final : public Session {
   // Of a call: an answer, and its status, after which the call is gone.
   void Answer(NumberedCall& call, std::string message);
   void EndCall(std::uint32_t who, const CallEnd& end);
+  // The same of a call that the gateway ends in the midst of the client's
+  // stream: what is still on its way would open a new call, so the number takes
+  // nothing until the client's end packet.
+  void BreakOff(std::uint32_t who, const CallEnd& end);
 
   void SendPacket(std::uint32_t type, std::uint32_t who,
                   absl::string_view content);
@@ -83,6 +87,9 @@ class MultiplexSession final : public Session {
   std::vector<std::uint32_t> withheld_;
   // Open calls that the client has not half-closed.
   absl::flat_hash_set<std::uint32_t> sending_;
+  // Numbers of streams that were broken off, and the order in which.
+  absl::flat_hash_set<std::uint32_t> barred_;
+  std::deque<std::uint32_t> barred_order_;
 
   std::optional<std::string> incoming_;  // The client's message,
   std::size_t taken_ = 0;                // and what of it is done with.

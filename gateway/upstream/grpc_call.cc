@@ -54,7 +54,18 @@ Metadata ToMetadata(
   return metadata;
 }
 
+// What gRPC says of an upstream that it cannot reach ends so, with addresses
+// and what TLS has against them behind it.
+constexpr absl::string_view kLastError = "; last error: ";
+
 CallEnd ToCallEnd(const grpc::Status& status) {
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+      absl::StrContains(status.error_message(), kLastError)) {
+    return CallEnd{WithDetailForLog(
+                       absl::UnavailableError("the upstream cannot be reached"),
+                       status.error_message()),
+                   ""};
+  }
   return CallEnd{absl::Status(StatusCodeFromWire(status.error_code()),
                               status.error_message()),
                  status.error_details()};

@@ -109,5 +109,15 @@ TEST(StatusTest, AnnotateAddsContextToFailuresOnly) {
   EXPECT_EQ(Annotate(absl::OkStatus(), "tls.crt"), absl::OkStatus());
 }
 
+TEST(StatusTest, ADetailForTheLogStaysOutOfTheMessage) {
+  const absl::Status status = Annotate(
+      WithDetailForLog(absl::UnavailableError("away"), "10.0.0.1"), "asking");
+  EXPECT_EQ(status.message(), "asking: away");
+  EXPECT_EQ(MessageForLog(status), "asking: away (10.0.0.1)");
+  EXPECT_EQ(MessageForLog(absl::UnavailableError("away")), "away");
+  EXPECT_EQ(SerializeRpcStatus({status, ""}).find("10.0.0.1"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace headgate

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "gateway/config/suggestion.h"
+#include "tests/config/parse.h"
 
 namespace headgate {
 namespace {
@@ -86,6 +87,15 @@ TEST(SuggestionTest, IsSilentWhenNothingIsClose) {
   EXPECT_EQ(DidYouMean("x", {"a"}), "");
   EXPECT_EQ(DidYouMean(std::string(100000, 'a'), {std::string(99999, 'a')}),
             "");
+}
+
+// What somebody may have meant would be what the variable holds.
+TEST(SubstitutionTest, NoFaultSuggestsWhatAVariableHolds) {
+  const std::string faults = FaultsOf(
+      "upstreams: [{name: \"${SECRET}\", target: x:1}]\n"
+      "routes: [{path: /a, upstream: hunter3, method: a.B/C}]\n");
+  EXPECT_NE(faults, "");
+  EXPECT_EQ(faults.find("hunter2"), std::string::npos) << faults;
 }
 
 }  // namespace

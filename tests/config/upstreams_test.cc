@@ -147,6 +147,18 @@ TEST_F(UpstreamsTest, HealthChecksNeedRoundRobin) {
             "which chooses among the addresses by their health");
 }
 
+// A wildcard stands for subdomains; anywhere else it would match nothing.
+TEST_F(UpstreamsTest, OriginsHaveAWildcardInOnePlaceOnly) {
+  for (const char* origin : {"https://*", "https://a.*.com", "https://*a.com",
+                             "https://*.", "*.example.com"}) {
+    settings_.listeners[0].allowed_origins = {origin};
+    EXPECT_NE(Faults(settings_), "") << origin;
+  }
+  settings_.listeners[0].allowed_origins = {"https://*.example.com", "null",
+                                            "*", "https://a.com:8443"};
+  EXPECT_EQ(Faults(settings_), "");
+}
+
 // Without descriptors there are no annotations.
 TEST_F(UpstreamsTest, HttpRulesNeedDescriptors) {
   Route& route = settings_.routes[0];

@@ -243,6 +243,24 @@ def test_a_backend_that_takes_nothing_stops_its_own_call_only(game):
         still_there(calls)
 
 
+# What the client had sent by then is no new call.
+def test_the_rest_of_a_stream_that_was_broken_off_is_dropped(game):
+    with Calls(game) as calls:
+        calls.send(packet(SINK, 1, sink(60, 10)))
+        calls.send(*[packet(SINK, 1, sink(0, 50_000)) for _ in range(10)])
+        for _ in range(50):
+            calls.send(packet(SINK, 1, sink(0, 50_000)))
+        assert calls.status(1)[0] == RESOURCE_EXHAUSTED
+        still_there(calls)
+        # The number is free again once the client has ended its side, too.
+        calls.end(1)
+        calls.send(packet(SINK, 1, sink(0, 7)))
+        calls.end(1)
+        type, content = calls.next(1)
+        assert (type, fields(content)) == (SINK, {1: [1], 2: [7]})
+        assert calls.status(1) == (OK, "")
+
+
 def test_a_flood_leaves_room_for_others(game):
     with Calls(game) as calls:
         count = 5000  # More than all buffers on the way hold.
@@ -290,6 +308,7 @@ def test_drain_ends_calls_with_their_status_first(start_game):
             if type == END_PACKET}
     assert ends == {1: 14, 2: 14}
     client.close()
+    game.wait()
 
 
 def test_header_formats_apply(start_game):

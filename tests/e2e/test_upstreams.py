@@ -83,6 +83,28 @@ routes:
     assert call_json(gateway, HELLO + "SayHello", {}) == [{"reply": "hello, "}]
 
 
+# Its address is for the log, not for clients.
+def test_the_log_tells_what_clients_need_not_know(stack, configured):
+    library = stack.enter_context(LibraryServer())
+    gateway = configured(f"""
+upstreams: [{{name: library, target: "{library.target}"}}]
+routes: [{{upstream: library}}]
+threads: 1
+""")
+    assert title(gateway) == "Dune"
+    library.kill()
+    answers, (code, reason) = call(gateway, LIBRARY + "GetBook", DUNE)
+    assert code == 4014
+    assert str(library.port) not in reason
+    eventually(lambda: f"{library.port}: " in gateway.stderr(),
+               "the address in the log")
+    eventually(lambda: "upstream is not reachable" in gateway.stderr(),
+               "the log says that it is gone")
+    stack.enter_context(LibraryServer(library.port))
+    eventually(lambda: gateway.stderr().count("upstream is reachable") == 2,
+               "the log says that it is back")
+
+
 # The Host header chooses among routes, its port aside.
 def test_hosts_choose_the_route(stack, configured, backend):
     library = stack.enter_context(LibraryServer())
