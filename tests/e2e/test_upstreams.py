@@ -5,14 +5,18 @@ sets, TLS, unix sockets, limits on the streams of a connection
 import asyncio
 import json
 import os
+import signal
+import socket
 import subprocess
+import threading
 
 import pytest
 
 from certificates import Authority
-from client import HELLO, JSON, PROTOBUF, Client, call, call_json, connect
+from client import (ECHO, HELLO, JSON, PROTOBUF, Client, call, call_json,
+                    connect, stats)
 from foreign import NODE, LibraryServer
-from harness import TIMEOUT, Gateway, eventually
+from harness import TIMEOUT, Backend, Gateway, eventually
 from wire import TEXT, RawClient
 
 LIBRARY = "/library.v1.Library/"
@@ -182,6 +186,109 @@ routes: [{{upstream: library}}]
 
     titles = asyncio.run(asyncio.wait_for(exchange_all(), 2 * TIMEOUT))
     assert titles == [f"book {index}" for index in range(sockets)]
+
+
+# --- what lies between ---
+
+
+def demo_upstream(target, *lines):
+    """The demo backend under its methods' own names."""
+    return "\n".join([
+        "upstreams:", "  - name: demo", f'    target: "{target}"',
+        *[f"    {line}" for line in lines], "routes: [{upstream: demo}]",
+        "threads: 1"])
+
+
+def hello(gateway):
+    """The close code of a greeting."""
+    return call(gateway, HELLO + "SayHello", {"greeting": "x" * 2000})[1][0]
+
+
+def test_a_name_is_looked_up(configured, backend):
+    assert hello(configured(
+        demo_upstream(f"dns:///localhost:{backend.port}"))) == 1000
+
+
+def test_addresses_take_turns(stack, configured):
+    backends = [stack.enter_context(Backend()) for _ in range(2)]
+    addresses = ",".join(backend.target for backend in backends)
+    gateway = configured(demo_upstream(f"ipv4:{addresses}"))
+    # Each tells of the calls that it has itself.
+    with Client(gateway, ECHO + "Sink", JSON) as one:
+        one.send({})
+        seen = eventually(
+            lambda: {stats(gateway)[0] for _ in range(8)} == {0, 1},
+            "answers of the one that has the call, and of the other")
+        assert seen
+
+
+def test_the_upstreams_deadline(configured, backend):
+    gateway = configured(demo_upstream(backend.target, "deadline: 300ms"))
+    with Client(gateway, ECHO + "Sink", JSON) as client:
+        client.send({})
+        assert client.receive_close()[0] == 4004
+
+
+def test_health_decides_who_gets_calls(configured, backend):
+    assert hello(configured(
+        demo_upstream(backend.target, 'health_check: ""'))) == 1000
+    assert hello(configured(demo_upstream(
+        backend.target, "health_check: no.such.Service"))) == 4014
+
+
+# A process that is stopped keeps its connections, and answers nothing.
+def test_keepalive_finds_a_dead_connection(stack, configured):
+    backend = stack.enter_context(Backend())
+    gateway = configured(demo_upstream(
+        backend.target, "keepalive: {interval: 1s, timeout: 500ms}"))
+    with Client(gateway, ECHO + "Sink", JSON) as client:
+        client.send({})
+        eventually(lambda: stats(gateway)[0] == 1, "an open call")
+        backend.signal(signal.SIGSTOP)
+        try:
+            assert client.receive_close()[0] == 4014
+        finally:
+            backend.signal(signal.SIGCONT)
+
+
+class Tap(threading.Thread):
+    """Passes one connection on, and keeps what the gateway says."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.said = b""
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        while True:
+            near = self._listener.accept()[0]
+            far = socket.create_connection(("127.0.0.1", self._to))
+            for source, sink, keep in ((near, far, True), (far, near, False)):
+                threading.Thread(target=self._pass, daemon=True,
+                                 args=(source, sink, keep)).start()
+
+    def _pass(self, source, sink, keep):
+        try:
+            while data := source.recv(65536):
+                if keep:
+                    self.said += data
+                sink.sendall(data)
+        except OSError:
+            pass
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_compression_of_requests(configured, backend, compression):
+    tap = Tap(backend.port)
+    gateway = configured(demo_upstream(
+        tap.target, f"compression: {compression}"))
+    assert hello(gateway) == 1000
+    is_plain = b"x" * 1000 in tap.said
+    assert is_plain == (compression == "none")
+    assert (b"\x1f\x8b" in tap.said) != is_plain
 
 
 # --- descriptor sets ---
