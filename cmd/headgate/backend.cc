@@ -19,6 +19,8 @@ constexpr char kFooter[] = R"(Services:
                                         LotsOfGreetings, BidiHello
   headgate.demo.v1.EchoService          Metadata, Fail, Flood, Sink, Echo, Stats
   headgate.demo.v1.ChatService/Join     one chat room
+  headgate.demo.v1.LibraryService       books and files, with google.api.http
+  headgate.demo.v1.LobbyService         Join, Chat, Score, Replay
 and server reflection and health.
 
 SIGINT or SIGTERM stops it; open calls get a second to end.
