@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "gateway/base/utf8.h"
 #include "gateway/config/units.h"
+#include "yaml-cpp/depthguard.h"
 #include "yaml-cpp/eventhandler.h"
 
 namespace headgate {
@@ -134,6 +135,8 @@ absl::StatusOr<YamlDocument> YamlDocument::Parse(const std::string& text,
       return Refuse(error, {}, "there is nothing in it");
     }
     return YamlDocument(document, text.find("${") != text.npos);
+  } catch (const YAML::DeepRecursion& exception) {
+    return Refuse(error, PositionOf(exception.mark), "nests too deep");
   } catch (const YAML::Exception& exception) {
     return Refuse(error, PositionOf(exception.mark),
                   absl::StrCat("is not YAML: ", exception.msg));
