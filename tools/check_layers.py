@@ -19,11 +19,12 @@ ROOMS = {
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection"},
     "session": {"absl"},
     "net": {"absl", "boost"},
+    "admin": {"absl", "boost", "prometheus"},
     "server": {"absl", "boost/asio", "boost/system"},
 }
 # What of a room its followers may not see: the transports behind the interface.
 PRIVATE = {"gateway/upstream/grpc_upstream.h": {"upstream", "server"}}
-LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "spdlog", "CLI", "nghttp2", "yaml-cpp")
+LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "spdlog", "CLI", "nghttp2", "prometheus/", "yaml-cpp")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)
 
 

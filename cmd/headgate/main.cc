@@ -13,6 +13,7 @@
 #include "cmd/headgate/check.h"
 #include "cmd/headgate/demo.h"
 #include "cmd/headgate/dial.h"
+#include "cmd/headgate/probe.h"
 #include "cmd/headgate/serve.h"
 
 namespace {
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
   headgate::AddBackend(app, run);
   headgate::AddDial(app, run);
   headgate::AddCheck(app, run);
+  headgate::AddProbe(app, run);
   // Now, for a command takes the footer that is there when it is added.
   app.footer(kFooter);
   try {

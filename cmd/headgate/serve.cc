@@ -12,6 +12,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "cmd/headgate/serve_flags.h"
 #include "gateway/base/log.h"
@@ -34,8 +35,8 @@ With --config the file says what is served, and flags that are given win:
 SIGHUP reads the file again, for what comes in from then on; a file with faults
 changes nothing. Both are told in the log.
 
-SIGTERM closes every session with 1001 and waits for them (--drain), SIGINT for
-a second at most; a second signal stops at once.
+SIGTERM closes the sessions with 1001, one after the other over --drain, and
+waits for them; SIGINT for a second at most; a second signal stops at once.
 Exit status: 0 after a drain, 1 when it cannot serve or was stopped by a second
 signal, 64 for a command line that cannot be understood.
 
@@ -50,11 +51,11 @@ constexpr absl::Duration kInterruptDrain = absl::Seconds(1);
 class SignalHandler {
  public:
   SignalHandler(boost::asio::io_context& control, Server& server,
-                const GatewayRun& gateway, absl::Duration drain)
+                const GatewayRun& gateway, const TimeoutSettings& timeouts)
       : signals_(control, SIGTERM, SIGINT),
         server_(server),
         gateway_(gateway),
-        drain_(drain) {
+        timeouts_(timeouts) {
     if (!gateway.config.empty()) signals_.add(SIGHUP);
     Wait();
   }
@@ -81,6 +82,7 @@ class SignalHandler {
     absl::StatusOr<Settings> settings = gateway_.settings();
     absl::Status status = settings.status();
     if (status.ok()) status = server_.Reload(*settings, &needs_restart);
+    if (!settings.ok()) server_.ReloadFailed();
     if (!status.ok()) {
       for (const absl::string_view line :
            absl::StrSplit(status.message(), '\n')) {
@@ -89,7 +91,7 @@ class SignalHandler {
       }
       return;
     }
-    drain_ = settings->timeouts.drain;
+    timeouts_ = settings->timeouts;
     // Told whether or not it is still to be told from now on.
     Log(LogLevel::kInfo, "configuration reloaded", {{"file", file}});
     for (const std::string& setting : needs_restart) {
@@ -97,6 +99,7 @@ class SignalHandler {
           {{"file", file}, {"setting", setting}});
     }
     SetLogLevel(settings->log_level);
+    SetLogFormat(settings->log_format);
   }
 
   void OnStop(int signal) {
@@ -107,19 +110,23 @@ class SignalHandler {
       return;
     }
     draining_ = true;
+    const bool by_hand = signal == SIGINT;
+    const absl::Duration delay =
+        by_hand ? absl::ZeroDuration() : timeouts_.drain_delay;
     const absl::Duration timeout =
-        signal == SIGINT ? std::min(drain_, kInterruptDrain) : drain_;
+        by_hand ? std::min(timeouts_.drain, kInterruptDrain) : timeouts_.drain;
     Log(LogLevel::kInfo, "draining",
-        {{"signal", signal == SIGINT ? "SIGINT" : "SIGTERM"},
+        {{"signal", by_hand ? "SIGINT" : "SIGTERM"},
+         {"delay", absl::FormatDuration(delay)},
          {"timeout", absl::FormatDuration(timeout)}});
     Wait();
-    server_.Drain(timeout, [this] { signals_.cancel(); });
+    server_.Drain(delay, timeout, [this] { signals_.cancel(); });
   }
 
   boost::asio::signal_set signals_;
   Server& server_;
   const GatewayRun& gateway_;
-  absl::Duration drain_;
+  TimeoutSettings timeouts_;
   bool draining_ = false;
   int exit_status_ = 0;
 };
@@ -140,17 +147,23 @@ int RunGateway(const GatewayRun& gateway) {
     return 1;
   }
   SetLogLevel(settings->log_level);
+  SetLogFormat(settings->log_format);
   boost::asio::io_context control{1};
-  const absl::Duration drain = settings->timeouts.drain;
+  const TimeoutSettings timeouts = settings->timeouts;
   const absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(*std::move(settings), control);
   if (!server.ok()) {
     PrintFailure(server.status());
     return 1;
   }
-  SignalHandler signals(control, **server, gateway, drain);
+  SignalHandler signals(control, **server, gateway, timeouts);
   for (const std::string& address : (*server)->addresses()) {
-    std::cout << "headgate: listening on ws://" << address << std::endl;
+    std::cout << "headgate: listening on " << address << std::endl;
+  }
+  if (const std::string admin = (*server)->admin_address(); !admin.empty()) {
+    std::cout << "headgate: admin on "
+              << (absl::StartsWith(admin, "unix:") ? "" : "http://") << admin
+              << std::endl;
   }
   gateway.on_serving();
   control.run();

@@ -48,8 +48,9 @@ void AddListenerFlags(CLI::App& command, SettingsFlags& add,
   using Texts = std::vector<std::string>;
   command
       .add_option("--listen", flags.listen,
-                  "Where clients come in, HOST:PORT; repeatable. Host * is "
-                  "every address, port 0 a free one")
+                  "Where clients come in: HOST:PORT, unix:/path or "
+                  "systemd:NAME; repeatable. Host * is every address, port 0 "
+                  "a free one")
       ->allow_extra_args(false)
       ->type_name("ADDRESS")
       ->default_str(ListenerSettings().address)
@@ -85,6 +86,79 @@ void AddListenerFlags(CLI::App& command, SettingsFlags& add,
          },
          "How a refused handshake is told: by HTTP status, or by accepting "
          "and closing with 4000 + code, which a browser's script can read")
+      ->group("Listener");
+}
+
+// The TLS of a listener, made when a flag asks for it.
+ListenerTlsSettings& TlsOf(ListenerSettings& listener) {
+  if (!listener.tls) listener.tls.emplace();
+  return *listener.tls;
+}
+
+void AddTlsFlags(SettingsFlags& add) {
+  const std::string group = "Listener";
+  const auto file =
+      [&](const std::string& flag, const std::string& help,
+          std::function<void(ListenerTlsSettings&, const std::string&)> set) {
+        add.Value<std::string>(
+               flag,
+               [set = std::move(set)](Settings& settings,
+                                      const std::string& path) {
+                 for (ListenerSettings& listener : settings.listeners) {
+                   set(TlsOf(listener), path);
+                 }
+               },
+               help)
+            ->type_name("FILE")
+            ->group(group);
+      };
+  file("--tls-cert", "The listeners' certificate, PEM, its chain behind it",
+       [](ListenerTlsSettings& tls, const std::string& path) {
+         tls.certificate = path;
+       });
+  file("--tls-key", "Its key, PEM",
+       [](ListenerTlsSettings& tls, const std::string& path) {
+         tls.key = path;
+       });
+  file("--tls-client-ca",
+       "Authorities, PEM, that every client's certificate must come from",
+       [](ListenerTlsSettings& tls, const std::string& path) {
+         tls.client_ca = path;
+         tls.client_certificates =
+             ListenerTlsSettings::ClientCertificates::kRequired;
+       });
+  add.Choice<bool>(
+         "--compression", {{"off", false}, {"on", true}},
+         [](Settings& settings, bool enabled) {
+           for (ListenerSettings& listener : settings.listeners) {
+             listener.compression.enabled = enabled;
+           }
+         },
+         "permessage-deflate, for clients that ask for it; it costs up to some "
+         "100 KiB a socket")
+      ->group(group);
+  add.Choice<bool>(
+         "--proxy-protocol", {{"off", false}, {"on", true}},
+         [](Settings& settings, bool enabled) {
+           for (ListenerSettings& listener : settings.listeners) {
+             listener.proxy_protocol = enabled;
+           }
+         },
+         "Each connection begins with a PROXY header, version 1 or 2")
+      ->group(group);
+}
+
+void AddAdminFlags(SettingsFlags& add) {
+  add.Value<std::string>(
+         "--admin",
+         [](Settings& settings, const std::string& address) {
+           settings.admin.enabled = address != "off";
+           if (settings.admin.enabled) settings.admin.address = address;
+         },
+         "Where health, metrics and sessions are shown to who runs the "
+         "gateway: HOST:PORT, unix:/path, or off")
+      ->type_name("ADDRESS")
+      ->default_str(AdminSettings().address)
       ->group("Listener");
 }
 
@@ -242,6 +316,27 @@ void AddLimitFlags(SettingsFlags& add) {
                  "Sessions at a time; more are refused with 503")
       ->default_str(absl::StrCat(current.max_sessions))
       ->group(group);
+  add.Value<int>("--max-sessions-per-address",
+                 OnLimits(&LimitSettings::max_sessions_per_address),
+                 "Sessions at a time of one client address that is not "
+                 "loopback; 0: any number")
+      ->default_str(absl::StrCat(current.max_sessions_per_address))
+      ->group(group);
+  add.Value<std::uint32_t>(
+         "--messages-per-second",
+         OnRoutes<std::uint32_t>([](Route& route, std::uint32_t rate) {
+           route.messages.per_second = rate;
+         }),
+         "Messages of one client on the average; more: Close "
+         "1008; 0: any number")
+      ->default_str("0")
+      ->group(group);
+  add.Size("--bytes-per-second", 0,
+           OnRoutes<std::size_t>([](Route& route, std::size_t rate) {
+             route.bytes.per_second = static_cast<double>(rate);
+           }),
+           "Their bytes on the average; more: Close 1008; 0: any number")
+      ->group(group);
   add.Size("--max-message-bytes", Route().max_message_bytes,
            OnRoutes<std::size_t>([](Route& route, std::size_t bytes) {
              route.max_message_bytes = bytes;
@@ -286,14 +381,45 @@ void AddTimeoutFlags(SettingsFlags& add) {
           "RESOURCE_EXHAUSTED");
   timeout("--close-timeout", &TimeoutSettings::close,
           "For a client to answer the Close frame; then it is cut off");
+  timeout("--drain-delay", &TimeoutSettings::drain_delay,
+          "From SIGTERM, when readiness fails, until the listeners close");
   timeout("--drain", &TimeoutSettings::drain,
-          "For sessions to end after SIGTERM; then they are cut off");
+          "For sessions to end then, closed one after the other; what is left "
+          "is cut off");
   timeout("--keep-alive-timeout", &TimeoutSettings::keep_alive,
           "For the next request on an HTTP connection that had one; then it is "
           "closed");
   timeout("--reflection-timeout", &TimeoutSettings::reflection,
           "For the upstream to tell its descriptors; then sessions that need "
           "them end with UNAVAILABLE");
+}
+
+void AddLifetimeFlags(SettingsFlags& add) {
+  const std::string group = "Timeouts";
+  const KeepaliveSettings current;
+  add.Duration(
+         "--keepalive-interval", current.interval,
+         [](Settings& settings, absl::Duration duration) {
+           settings.keepalive.interval = duration;
+         },
+         "Silence of a client after which it gets a ping")
+      ->group(group);
+  add.Duration(
+         "--keepalive-timeout", current.timeout,
+         [](Settings& settings, absl::Duration duration) {
+           settings.keepalive.timeout = duration;
+         },
+         "For it to answer; then it is cut off")
+      ->group(group);
+  add.Duration("--idle-timeout", Route().idle_timeout,
+               OnRoutes(RouteItself, &Route::idle_timeout),
+               "Time without a message either way; then Close 1001")
+      ->group(group);
+  add.Duration("--max-age", Route().max_age,
+               OnRoutes(RouteItself, &Route::max_age),
+               "The longest, less up to a tenth, that a session lasts; then "
+               "Close 1001")
+      ->group(group);
 }
 
 // The route that --route asks for: what every route has, at a path of its own.
@@ -352,11 +478,14 @@ std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command) {
                   "over it")
       ->type_name("FILE");
   AddListenerFlags(command, add, *flags);
+  AddTlsFlags(add);
+  AddAdminFlags(add);
   AddRouteFlags(command, add, *flags);
   AddJsonFlags(add);
   AddPacketFlags(add);
   AddLimitFlags(add);
   AddTimeoutFlags(add);
+  AddLifetimeFlags(add);
   add.Value<int>(
          "--threads",
          [](Settings& settings, int threads) { settings.threads = threads; },
@@ -369,8 +498,14 @@ std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command) {
        {"warning", LogLevel::kWarning},
        {"error", LogLevel::kError}},
       [](Settings& settings, LogLevel level) { settings.log_level = level; },
-      "What is logged, to stderr, as logfmt; info has a line for each "
-      "session");
+      "What is logged, to stderr; info has a line for each session");
+  add.Choice<LogFormat>(
+      "--log-format",
+      {{"logfmt", LogFormat::kLogfmt}, {"json", LogFormat::kJson}},
+      [](Settings& settings, LogFormat format) {
+        settings.log_format = format;
+      },
+      "The form of the log's lines");
   return flags;
 }
 

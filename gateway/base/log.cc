@@ -1,14 +1,21 @@
 #include "gateway/base/log.h"
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include <spdlog/logger.h>
-#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/types/span.h"
+#include "gateway/base/repeat_limiter.h"
 #include "gateway/base/utf8.h"
 
 namespace headgate {
@@ -28,14 +35,14 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
   return spdlog::level::err;
 }
 
+std::atomic<LogFormat> format{LogFormat::kLogfmt};
+
 spdlog::logger& Logger() {
   // Never destroyed: other threads may log while the process ends.
   static spdlog::logger& logger = *[] {
     auto* made = new spdlog::logger(
         "headgate", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_formatter(std::make_unique<spdlog::pattern_formatter>(
-        "time=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v",
-        spdlog::pattern_time_type::utc));
+    made->set_pattern("%v");
     made->flush_on(spdlog::level::trace);
     return made;
   }();
@@ -52,9 +59,33 @@ std::optional<LogLevel> LogLevelFromName(absl::string_view name) {
   return std::nullopt;
 }
 
+absl::string_view LogLevelName(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      break;
+  }
+  return "error";
+}
+
 void SetLogLevel(LogLevel level) { Logger().set_level(ToSpdlog(level)); }
 
+LogLevel GetLogLevel() {
+  for (const LogLevel level :
+       {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning}) {
+    if (LogEnabled(level)) return level;
+  }
+  return LogLevel::kError;
+}
+
 bool LogEnabled(LogLevel level) { return Logger().should_log(ToSpdlog(level)); }
+
+void SetLogFormat(LogFormat wanted) { format = wanted; }
 
 std::string LogfmtValue(absl::string_view value) {
   const std::string text = ToUtf8(value);
@@ -83,14 +114,93 @@ std::string LogfmtValue(absl::string_view value) {
   return quote ? absl::StrCat("\"", escaped, "\"") : escaped;
 }
 
+std::string LogJsonValue(absl::string_view value) {
+  std::string json = "\"";
+  for (const char c : ToUtf8(value)) {
+    const unsigned char byte = static_cast<unsigned char>(c);
+    if (byte == '"' || byte == '\\') {
+      json += '\\';
+      json += c;
+    } else if (byte < 0x20 || byte == 0x7F) {
+      absl::StrAppendFormat(&json, "\\u%04x", byte);
+    } else {
+      json += c;
+    }
+  }
+  return json + "\"";
+}
+
+namespace {
+
+constexpr int kRepeatsPerSecond = 10;
+
+// Lines that peers can cause. Its lock is not taken on the data path.
+class Repeats {
+ public:
+  static Repeats& Instance() {
+    static Repeats& repeats = *new Repeats;
+    return repeats;
+  }
+  std::optional<std::uint64_t> Admit(absl::string_view message) {
+    absl::MutexLock lock(&mutex_);
+    return limiter_.Admit(message, absl::Now());
+  }
+  std::vector<RepeatLimiter::Suppressed> Take(absl::Time now) {
+    absl::MutexLock lock(&mutex_);
+    return limiter_.TakeSuppressed(now);
+  }
+
+ private:
+  absl::Mutex mutex_;
+  RepeatLimiter limiter_ ABSL_GUARDED_BY(mutex_){kRepeatsPerSecond};
+};
+
+void Write(LogLevel level, absl::string_view message,
+           absl::Span<const LogField> fields) {
+  const std::string time = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(),
+                                            absl::UTCTimeZone());
+  std::string line;
+  if (format == LogFormat::kJson) {
+    line =
+        absl::StrCat("{\"time\":\"", time, "\",\"level\":\"",
+                     LogLevelName(level), "\",\"msg\":", LogJsonValue(message));
+    for (const auto& [key, value] : fields) {
+      absl::StrAppend(&line, ",", LogJsonValue(key), ":", LogJsonValue(value));
+    }
+    line += "}";
+  } else {
+    line = absl::StrCat("time=", time, " level=", LogLevelName(level),
+                        " msg=", LogfmtValue(message));
+    for (const auto& [key, value] : fields) {
+      absl::StrAppend(&line, " ", key, "=", LogfmtValue(value));
+    }
+  }
+  Logger().log(ToSpdlog(level), spdlog::string_view_t(line));
+}
+
+}  // namespace
+
 void Log(LogLevel level, absl::string_view message,
          std::initializer_list<LogField> fields) {
   if (!LogEnabled(level)) return;
-  std::string line = absl::StrCat("msg=", LogfmtValue(message));
-  for (const auto& [key, value] : fields) {
-    absl::StrAppend(&line, " ", key, "=", LogfmtValue(value));
+  Write(level, message, fields);
+}
+
+void LogRepeated(LogLevel level, absl::string_view message,
+                 std::initializer_list<LogField> fields) {
+  if (!LogEnabled(level)) return;
+  const std::optional<std::uint64_t> left_out =
+      Repeats::Instance().Admit(message);
+  if (!left_out) return;
+  std::vector<LogField> all(fields);
+  if (*left_out > 0) all.emplace_back("suppressed", absl::StrCat(*left_out));
+  Write(level, message, all);
+}
+
+void FlushSuppressed(absl::Time now) {
+  for (const auto& [message, count] : Repeats::Instance().Take(now)) {
+    Log(LogLevel::kInfo, message, {{"suppressed", absl::StrCat(count)}});
   }
-  Logger().log(ToSpdlog(level), spdlog::string_view_t(line));
 }
 
 }  // namespace headgate

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace headgate {
 namespace {
@@ -54,9 +55,48 @@ absl::StatusOr<Address> ParseAddress(absl::string_view text) {
   return Address{std::string(host), static_cast<std::uint16_t>(port)};
 }
 
+absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view text) {
+  ListenAddress address;
+  absl::string_view name = text;
+  if (absl::ConsumePrefix(&name, "unix:")) {
+    constexpr std::size_t kMost = 107;  // sockaddr_un::sun_path, unix(7).
+    if (!absl::StartsWith(name, "/") || name.size() > kMost) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("must be unix: and an absolute path of at most ", kMost,
+                       " bytes, is \"", text, "\""));
+    }
+    address.kind = ListenAddress::Kind::kUnix;
+    address.name = std::string(name);
+    return address;
+  }
+  if (absl::ConsumePrefix(&name, "systemd:")) {
+    if (name.empty()) {
+      return absl::InvalidArgumentError(
+          "must be systemd: and the FileDescriptorName of the socket");
+    }
+    address.kind = ListenAddress::Kind::kSystemd;
+    address.name = std::string(name);
+    return address;
+  }
+  absl::StatusOr<Address> tcp = ParseAddress(text);
+  if (!tcp.ok()) return tcp.status();
+  address.tcp = *std::move(tcp);
+  return address;
+}
+
 std::string FormatAddress(absl::string_view host, std::uint16_t port) {
   if (absl::StrContains(host, ':')) return absl::StrCat("[", host, "]:", port);
   return absl::StrCat(host, ":", port);
+}
+
+std::string AddressNetwork(absl::string_view address) {
+  std::optional<std::string> bytes = AddressBytes(address);
+  if (!bytes) return "";
+  const int family = bytes->size() == 4 ? AF_INET : AF_INET6;
+  if (family == AF_INET6) bytes->replace(8, 8, 8, '\0');
+  char text[INET6_ADDRSTRLEN] = {};
+  inet_ntop(family, bytes->data(), text, sizeof(text));
+  return text;
 }
 
 absl::StatusOr<Network> Network::Parse(absl::string_view text) {

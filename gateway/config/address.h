@@ -18,8 +18,25 @@ struct Address {
 // "127.0.0.1:8080", "[::1]:8080", "localhost:0", "*:8080", ":8080".
 absl::StatusOr<Address> ParseAddress(absl::string_view text);
 
+// What a listener listens on.
+struct ListenAddress {
+  enum class Kind {
+    kTcp,
+    kUnix,     // "unix:/path"
+    kSystemd,  // "systemd:NAME", a socket that the service manager has opened.
+  };
+  Kind kind = Kind::kTcp;
+  Address tcp;
+  std::string name;  // The path, or NAME.
+};
+absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view text);
+
 // The other way round: an IPv6 host gets its brackets.
 std::string FormatAddress(absl::string_view host, std::uint16_t port);
+
+// What belongs to one client as a rule: of an IPv6 address the network of 64
+// bits, "2001:db8:0:1::"; any other address as it is, and "" for what is none.
+std::string AddressNetwork(absl::string_view address);
 
 // A range of IP addresses in CIDR notation (RFC 4632). Immutable.
 class Network {

@@ -2,6 +2,7 @@
 #define GATEWAY_CONFIG_CHECK_H_
 
 #include <cstddef>
+#include <string>
 
 #include "gateway/config/faults.h"
 #include "gateway/config/settings.h"
@@ -12,10 +13,16 @@ namespace headgate {
 // those of Settings. Files that settings name are looked at.
 void CheckSettings(const Settings& settings, Faults& faults);
 
+// Listeners, and the admin listener.
+void CheckListeners(const Settings& settings, Faults& faults);
 void CheckUpstreams(const Settings& settings, Faults& faults);
 void CheckRoutes(const Settings& settings, Faults& faults);
 // Routes that an earlier one leaves no request to.
 void CheckReach(const Settings& settings, Faults& faults);
+
+// That a file is there and may be PEM; "" is none.
+void CheckPem(const std::string& field, const std::string& path,
+              Faults& faults);
 
 // protobuf's own limit, and so gRPC's, on one message.
 inline constexpr std::size_t kMostMessageBytes = 0x7fffffff;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <map>
 
 #include "absl/algorithm/container.h"
@@ -257,6 +258,28 @@ class RouteCheck {
     }
     faults_.Range<std::size_t>(field_ + ".max_message_bytes",
                                route_.max_message_bytes, 1, kMostMessageBytes);
+    CheckLimits();
+  }
+
+  void CheckLimits() {
+    faults_.Range(field_ + ".max_sessions", route_.max_sessions, 0,
+                  std::numeric_limits<int>::max());
+    if (!route_.messages.limited() && route_.messages.burst > 0) {
+      Add(".message_burst", "means nothing without messages_per_second");
+    }
+    const RateLimit& bytes = route_.bytes;
+    if (!bytes.limited() && bytes.burst > 0) {
+      Add(".byte_burst", "means nothing without bytes_per_second");
+    } else if (bytes.limited() && bytes.burst > 0 &&
+               bytes.burst < static_cast<double>(route_.max_message_bytes)) {
+      Add(".byte_burst", absl::StrCat("must be at least max_message_bytes (",
+                                      route_.max_message_bytes, "), is ",
+                                      static_cast<std::size_t>(bytes.burst)));
+    }
+    faults_.AtLeast(field_ + ".idle_timeout", route_.idle_timeout,
+                    absl::Milliseconds(10));
+    faults_.AtLeast(field_ + ".max_age", route_.max_age,
+                    absl::Milliseconds(10));
   }
 
   const std::string field_;

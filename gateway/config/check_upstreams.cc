@@ -68,18 +68,6 @@ void CheckDescriptorFile(const std::string& field, const std::string& path,
   }
 }
 
-void CheckPem(const std::string& field, const std::string& path,
-              Faults& faults) {
-  if (path.empty()) return;
-  const absl::StatusOr<std::string> bytes = ReadFile(path, kMostPemBytes);
-  if (!bytes.ok()) {
-    return faults.Add(field, absl::StrCat(path, " ", bytes.status().message()));
-  }
-  if (!absl::StrContains(*bytes, "-----BEGIN ")) {
-    faults.Add(field, absl::StrCat(path, " is no PEM file"));
-  }
-}
-
 void CheckTls(const std::string& field, const UpstreamTlsSettings& tls,
               Faults& faults) {
   CheckPem(field + ".ca", tls.ca, faults);
@@ -125,6 +113,18 @@ void CheckUpstream(const std::string& field, const UpstreamSettings& upstream,
 }
 
 }  // namespace
+
+void CheckPem(const std::string& field, const std::string& path,
+              Faults& faults) {
+  if (path.empty()) return;
+  const absl::StatusOr<std::string> bytes = ReadFile(path, kMostPemBytes);
+  if (!bytes.ok()) {
+    return faults.Add(field, absl::StrCat(path, " ", bytes.status().message()));
+  }
+  if (!absl::StrContains(*bytes, "-----BEGIN ")) {
+    faults.Add(field, absl::StrCat(path, " is no PEM file"));
+  }
+}
 
 void CheckUpstreams(const Settings& settings, Faults& faults) {
   absl::flat_hash_map<absl::string_view, std::size_t> by_name;

@@ -16,8 +16,62 @@ std::string Resolve(const std::string& directory, const std::string& file) {
   return absl::StrCat(directory, "/", file);
 }
 
+ListenerTlsSettings TlsFrom(const pb::ListenerTls& from,
+                            const std::string& field,
+                            const std::string& directory,
+                            const FieldConverter& convert) {
+  using Settings = ListenerTlsSettings;
+  Settings to;
+  const auto file = [&](absl::string_view member, bool has,
+                        const std::string& name, std::string& path) {
+    convert.Text(absl::StrCat(field, member), has, name, path);
+    path = Resolve(directory, path);
+  };
+  file(".certificate", from.has_certificate(), from.certificate(),
+       to.certificate);
+  file(".key", from.has_key(), from.key(), to.key);
+  file(".client_ca", from.has_client_ca(), from.client_ca(), to.client_ca);
+  if (from.has_client_ca()) {
+    to.client_certificates = Settings::ClientCertificates::kRequired;
+  }
+  Choose(from.client_certificates(),
+         {{pb::ListenerTls::CLIENT_CERTIFICATES_NONE,
+           Settings::ClientCertificates::kNone},
+          {pb::ListenerTls::CLIENT_CERTIFICATES_OPTIONAL,
+           Settings::ClientCertificates::kOptional},
+          {pb::ListenerTls::CLIENT_CERTIFICATES_REQUIRED,
+           Settings::ClientCertificates::kRequired}},
+         to.client_certificates);
+  if (from.min_version() == "1.3") {
+    to.min_version = Settings::MinVersion::k13;
+  } else if (from.has_min_version() && from.min_version() != "1.2") {
+    convert.faults().Add(
+        field + ".min_version",
+        absl::StrCat("must be 1.2 or 1.3, is \"", from.min_version(), "\""));
+  }
+  return to;
+}
+
+void CompressionFrom(const pb::ListenerCompression& from,
+                     const std::string& field, const FieldConverter& convert,
+                     CompressionSettings& to) {
+  if (from.has_enabled()) to.enabled = from.enabled();
+  convert.Number(field + ".level", from.has_level(), from.level(), to.level);
+  convert.Number(field + ".server_max_window_bits",
+                 from.has_server_max_window_bits(),
+                 from.server_max_window_bits(), to.server_max_window_bits);
+  convert.Number(field + ".client_max_window_bits",
+                 from.has_client_max_window_bits(),
+                 from.client_max_window_bits(), to.client_max_window_bits);
+  to.server_no_context_takeover = from.server_no_context_takeover();
+  to.client_no_context_takeover = from.client_no_context_takeover();
+  convert.Size(field + ".min_bytes", from.has_min_bytes(), from.min_bytes(),
+               to.min_bytes);
+}
+
 ListenerSettings ListenerFrom(const pb::Listener& from,
                               const std::string& field,
+                              const std::string& directory,
                               const FieldConverter& convert) {
   ListenerSettings to;
   convert.Text(field + ".address", from.has_address(), from.address(),
@@ -27,6 +81,13 @@ ListenerSettings ListenerFrom(const pb::Listener& from,
   to.trusted_proxies.assign(from.trusted_proxies().begin(),
                             from.trusted_proxies().end());
   to.refusals = RefusalsFrom(from.refusals(), to.refusals);
+  if (from.has_tls()) {
+    to.tls = TlsFrom(from.tls(), field + ".tls", directory, convert);
+  }
+  CompressionFrom(from.compression(), field + ".compression", convert,
+                  to.compression);
+  to.proxy_protocol = from.proxy_protocol();
+  to.reuse_port = from.reuse_port();
   return to;
 }
 
@@ -100,16 +161,17 @@ UpstreamSettings UpstreamFrom(const pb::Upstream& from,
   return to;
 }
 
+// `route`: what every route has that says nothing else.
 void LimitsFrom(const pb::Limits& from, const FieldConverter& convert,
-                LimitSettings& to, std::size_t& max_message_bytes) {
+                LimitSettings& to, Route& route) {
   convert.Number("limits.max_sessions", from.has_max_sessions(),
                  from.max_sessions(), to.max_sessions);
   // Of the routes, where it would be told once for each.
-  std::size_t bytes = max_message_bytes;
+  std::size_t bytes = route.max_message_bytes;
   constexpr absl::string_view kField = "limits.max_message_bytes";
   convert.Size(kField, from.has_max_message_bytes(), from.max_message_bytes(),
                bytes);
-  if (bytes >= 1 && bytes <= kMostMessageBytes) max_message_bytes = bytes;
+  if (bytes >= 1 && bytes <= kMostMessageBytes) route.max_message_bytes = bytes;
   convert.faults().Range<std::size_t>(kField, bytes, 1, kMostMessageBytes);
   convert.Size("limits.max_answer_bytes", from.has_max_answer_bytes(),
                from.max_answer_bytes(), to.max_answer_bytes);
@@ -117,10 +179,14 @@ void LimitsFrom(const pb::Limits& from, const FieldConverter& convert,
                from.max_header_bytes(), to.max_header_bytes);
   convert.Size("limits.max_buffered_bytes", from.has_max_buffered_bytes(),
                from.max_buffered_bytes(), to.max_buffered_bytes);
+  convert.Number("limits.max_sessions_per_address",
+                 from.has_max_sessions_per_address(),
+                 from.max_sessions_per_address(), to.max_sessions_per_address);
+  RatesFrom(from, "limits", convert, route);
 }
 
 void TimeoutsFrom(const pb::Timeouts& from, const FieldConverter& convert,
-                  TimeoutSettings& to) {
+                  TimeoutSettings& to, Route& route) {
   convert.Duration("timeouts.handshake", from.has_handshake(), from.handshake(),
                    to.handshake);
   convert.Duration("timeouts.send", from.has_send(), from.send(), to.send);
@@ -131,6 +197,12 @@ void TimeoutsFrom(const pb::Timeouts& from, const FieldConverter& convert,
                    from.keep_alive(), to.keep_alive);
   convert.Duration("timeouts.reflection", from.has_reflection(),
                    from.reflection(), to.reflection);
+  convert.DurationOrNone("timeouts.idle", from.has_idle(), from.idle(),
+                         route.idle_timeout);
+  convert.DurationOrNone("timeouts.max_age", from.has_max_age(), from.max_age(),
+                         route.max_age);
+  convert.Duration("timeouts.drain_delay", from.has_drain_delay(),
+                   from.drain_delay(), to.drain_delay);
 }
 
 // The only upstream, or the one named so; "" when there is neither.
@@ -200,7 +272,7 @@ Settings ConvertConfig(const pb::Config& config, const std::string& directory,
   for (const pb::Listener& listener : config.listeners()) {
     to.listeners.push_back(ListenerFrom(
         listener, absl::StrCat("listeners[", to.listeners.size(), "]"),
-        convert));
+        directory, convert));
   }
   if (!config.upstreams().empty()) to.upstreams.clear();
   for (const pb::Upstream& upstream : config.upstreams()) {
@@ -212,7 +284,8 @@ Settings ConvertConfig(const pb::Config& config, const std::string& directory,
   Route base;
   base.refusals = to.listeners[0].refusals;
   base.upstream = DefaultUpstream(to.upstreams);
-  LimitsFrom(config.limits(), convert, to.limits, base.max_message_bytes);
+  LimitsFrom(config.limits(), convert, to.limits, base);
+  TimeoutsFrom(config.timeouts(), convert, to.timeouts, base);
   to.routes.clear();
   for (const pb::Route& route : config.routes()) {
     to.routes.push_back(RouteFrom(
@@ -221,7 +294,14 @@ Settings ConvertConfig(const pb::Config& config, const std::string& directory,
   if (to.routes.empty()) {
     to.routes.push_back(RouteFrom(pb::Route(), "routes[0]", base, convert));
   }
-  TimeoutsFrom(config.timeouts(), convert, to.timeouts);
+  const pb::ClientKeepalive& keepalive = config.keepalive();
+  convert.DurationOrNone("keepalive.interval", keepalive.has_interval(),
+                         keepalive.interval(), to.keepalive.interval);
+  convert.Duration("keepalive.timeout", keepalive.has_timeout(),
+                   keepalive.timeout(), to.keepalive.timeout);
+  if (config.admin().has_enabled()) to.admin.enabled = config.admin().enabled();
+  convert.Text("admin.address", config.admin().has_address(),
+               config.admin().address(), to.admin.address);
   convert.Number("threads", config.has_threads(), config.threads(), to.threads);
   Choose(config.log_level(),
          {{pb::LOG_LEVEL_DEBUG, LogLevel::kDebug},
@@ -229,6 +309,10 @@ Settings ConvertConfig(const pb::Config& config, const std::string& directory,
           {pb::LOG_LEVEL_WARNING, LogLevel::kWarning},
           {pb::LOG_LEVEL_ERROR, LogLevel::kError}},
          to.log_level);
+  Choose(config.log_format(),
+         {{pb::LOG_FORMAT_LOGFMT, LogFormat::kLogfmt},
+          {pb::LOG_FORMAT_JSON, LogFormat::kJson}},
+         to.log_format);
   return to;
 }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/config/faults.h"
 #include "gateway/config/settings.h"
@@ -52,6 +54,25 @@ void Choose(From from, std::initializer_list<std::pair<From, To>> choices,
   for (const auto& [name, meaning] : choices) {
     if (name == from) to = meaning;
   }
+}
+
+// The rates of the general section, and those of a route, have the same names.
+template <typename Message>
+void RatesFrom(const Message& from, const std::string& field,
+               const FieldConverter& convert, Route& to) {
+  if (from.has_messages_per_second()) {
+    to.messages.per_second = from.messages_per_second();
+  }
+  if (from.has_message_burst()) to.messages.burst = from.message_burst();
+  const auto size = [&](absl::string_view member, bool has,
+                        const std::string& text, double& setting) {
+    std::size_t bytes = static_cast<std::size_t>(setting);
+    convert.Size(absl::StrCat(field, member), has, text, bytes);
+    setting = static_cast<double>(bytes);
+  };
+  size(".bytes_per_second", from.has_bytes_per_second(),
+       from.bytes_per_second(), to.bytes.per_second);
+  size(".byte_burst", from.has_byte_burst(), from.byte_burst(), to.bytes.burst);
 }
 
 Refusals RefusalsFrom(config::v1::Refusals from, Refusals otherwise);

@@ -180,6 +180,13 @@ Route RouteFrom(const pb::Route& from, const std::string& field,
                from.max_message_bytes(), to.max_message_bytes);
   to.json.max_message_bytes = to.max_message_bytes;
   to.refusals = RefusalsFrom(from.refusals(), to.refusals);
+  convert.Number(field + ".max_sessions", from.has_max_sessions(),
+                 from.max_sessions(), to.max_sessions);
+  RatesFrom(from, field, convert, to);
+  convert.DurationOrNone(field + ".idle_timeout", from.has_idle_timeout(),
+                         from.idle_timeout(), to.idle_timeout);
+  convert.DurationOrNone(field + ".max_age", from.has_max_age(), from.max_age(),
+                         to.max_age);
   return to;
 }
 

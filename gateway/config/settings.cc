@@ -3,76 +3,23 @@
 #include <limits>
 
 #include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_map.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "gateway/config/address.h"
 #include "gateway/config/check.h"
 #include "gateway/route/path_template.h"
 
 namespace headgate {
-namespace {
-
-void CheckOrigin(absl::string_view field, absl::string_view origin,
-                 Faults& faults) {
-  if (origin == "*" || origin == "null") return;
-  const std::size_t scheme = origin.find("://");
-  const bool has_host = scheme != absl::string_view::npos && scheme > 0 &&
-                        origin.size() > scheme + 3;
-  // A wildcard stands for subdomains, and so before a dot, once.
-  absl::string_view host = has_host ? origin.substr(scheme + 3) : "";
-  absl::ConsumePrefix(&host, "*.");
-  if (host.empty() || host.find_first_of("/*") != host.npos) {
-    faults.Add(field, absl::StrCat("must be an origin such as "
-                                   "https://example.com, "
-                                   "https://*.example.com or *, is \"",
-                                   origin, "\""));
-  }
-}
-
-void CheckListener(const std::string& field, const ListenerSettings& listener,
-                   absl::flat_hash_map<std::string, std::string>& by_address,
-                   Faults& faults) {
-  const auto address = ParseAddress(listener.address);
-  if (!address.ok()) {
-    faults.Add(field + ".address", address.status().message());
-  } else if (address->port != 0) {  // Of port 0 each takes another one.
-    const auto [first, is_new] =
-        by_address.emplace(FormatAddress(address->host, address->port), field);
-    if (!is_new) {
-      faults.Add(field + ".address",
-                 absl::StrCat("is that of ", first->second, " too"));
-    }
-  }
-  for (std::size_t i = 0; i < listener.allowed_origins.size(); ++i) {
-    CheckOrigin(absl::StrCat(field, ".allowed_origins[", i, "]"),
-                listener.allowed_origins[i], faults);
-  }
-  for (std::size_t i = 0; i < listener.trusted_proxies.size(); ++i) {
-    if (const auto network = Network::Parse(listener.trusted_proxies[i]);
-        !network.ok()) {
-      faults.Add(absl::StrCat(field, ".trusted_proxies[", i, "]"),
-                 network.status().message());
-    }
-  }
-}
-
-}  // namespace
 
 void CheckSettings(const Settings& settings, Faults& faults) {
-  if (settings.listeners.empty()) faults.Add("listeners", "there is none");
-  absl::flat_hash_map<std::string, std::string> by_address;
-  for (std::size_t i = 0; i < settings.listeners.size(); ++i) {
-    CheckListener(absl::StrCat("listeners[", i, "]"), settings.listeners[i],
-                  by_address, faults);
-  }
+  CheckListeners(settings, faults);
   CheckUpstreams(settings, faults);
   CheckRoutes(settings, faults);
   CheckReach(settings, faults);
 
   const LimitSettings& limits = settings.limits;
   faults.Range("limits.max_sessions", limits.max_sessions, 1,
+               std::numeric_limits<int>::max());
+  faults.Range("limits.max_sessions_per_address",
+               limits.max_sessions_per_address, 0,
                std::numeric_limits<int>::max());
   faults.Range<std::size_t>("limits.max_answer_bytes", limits.max_answer_bytes,
                             1, kMostMessageBytes);
@@ -87,9 +34,13 @@ void CheckSettings(const Settings& settings, Faults& faults) {
   faults.AtLeast("timeouts.send", timeouts.send, tick);
   faults.AtLeast("timeouts.stall", timeouts.stall, tick);
   faults.AtLeast("timeouts.close", timeouts.close, tick);
+  faults.AtLeast("timeouts.drain_delay", timeouts.drain_delay,
+                 absl::ZeroDuration());
   faults.AtLeast("timeouts.drain", timeouts.drain, absl::ZeroDuration());
   faults.AtLeast("timeouts.keep_alive", timeouts.keep_alive, tick);
   faults.AtLeast("timeouts.reflection", timeouts.reflection, tick);
+  faults.AtLeast("keepalive.interval", settings.keepalive.interval, tick);
+  faults.AtLeast("keepalive.timeout", settings.keepalive.timeout, tick);
   faults.Range("threads", settings.threads, 0, 1024);
 }
 

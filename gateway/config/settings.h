@@ -16,10 +16,45 @@ namespace headgate {
 // All that can be set of a gateway, with its defaults. Sizes in bytes. The
 // member names are the names that errors use and that users type.
 
+// TLS on a listener. Files are PEM, read anew when they change.
+struct ListenerTlsSettings {
+  enum class ClientCertificates { kNone, kOptional, kRequired };
+  enum class MinVersion { k12, k13 };
+
+  std::string certificate;  // With its chain.
+  std::string key;
+  std::string client_ca;  // Authorities of the clients' certificates.
+  ClientCertificates client_certificates = ClientCertificates::kNone;
+  MinVersion min_version = MinVersion::k12;
+
+  bool operator==(const ListenerTlsSettings&) const = default;
+};
+
+// permessage-deflate (RFC 7692).
+struct CompressionSettings {
+  bool enabled = false;
+  int level = 6;  // 1 (fast) to 9 (small).
+  // log2 of the window that each side compresses with, 9 to 15.
+  int server_max_window_bits = 15;
+  int client_max_window_bits = 15;
+  // Whether each message is compressed by itself.
+  bool server_no_context_takeover = false;
+  bool client_no_context_takeover = false;
+  // Shorter messages go out as they are.
+  std::size_t min_bytes = 128;
+};
+
 struct ListenerSettings {
   // "HOST:PORT"; an IPv6 host in brackets, port 0 takes a free one. A host of
-  // "" or "*" listens on every address, IPv4 and IPv6.
+  // "" or "*" listens on every address, IPv4 and IPv6. "unix:/path" is a socket
+  // file, "systemd:NAME" what the service manager has opened for us.
   std::string address = "127.0.0.1:8080";
+  std::optional<ListenerTlsSettings> tls;  // Absent: plain.
+  CompressionSettings compression;
+  // A PROXY header (versions 1 and 2) comes first on each connection.
+  bool proxy_protocol = false;
+  // Other processes may listen on the same address (SO_REUSEPORT).
+  bool reuse_port = false;
   // Origins, besides the listener's own, whose scripts may connect: exact
   // ("https://example.com"), "https://*.example.com", or "*".
   std::vector<std::string> allowed_origins;
@@ -87,10 +122,26 @@ struct UpstreamSettings {
 
 struct LimitSettings {
   int max_sessions = 100000;
+  // Of one client address (an IPv6 network of 64 bits); 0: any number.
+  int max_sessions_per_address = 200;
   std::size_t max_answer_bytes = 4 * 1024 * 1024;  // From a backend.
   std::size_t max_header_bytes = 16 * 1024;        // Of a handshake.
   // What may wait in one session, each way; reading stops above it.
   std::size_t max_buffered_bytes = 64 * 1024;
+};
+
+// Pings to clients.
+struct KeepaliveSettings {
+  // A ping after this time without a frame from the client; infinite: none.
+  absl::Duration interval = absl::Seconds(25);
+  // The connection is dead when no frame has come for this long after it.
+  absl::Duration timeout = absl::Seconds(10);
+};
+
+// The listener for who runs the gateway.
+struct AdminSettings {
+  bool enabled = true;
+  std::string address = "127.0.0.1:9901";  // As a listener's, or "unix:/path".
 };
 
 struct TimeoutSettings {
@@ -102,7 +153,10 @@ struct TimeoutSettings {
   absl::Duration stall = absl::Seconds(30);
   // From our Close frame to the end of the connection.
   absl::Duration close = absl::Seconds(5);
-  // From the signal to stop until the last session is cut off.
+  // From the signal to stop, when readiness fails, until the listeners stop
+  // accepting and sessions are closed.
+  absl::Duration drain_delay = absl::ZeroDuration();
+  // From then until the last session is cut off.
   absl::Duration drain = absl::Seconds(15);
   // For the next request on a connection that had one; then it is closed.
   absl::Duration keep_alive = absl::Seconds(60);
@@ -115,10 +169,13 @@ struct Settings {
   std::vector<UpstreamSettings> upstreams = {UpstreamSettings{}};
   std::vector<Route> routes = {Route{}};
   LimitSettings limits;
+  KeepaliveSettings keepalive;
   TimeoutSettings timeouts;
+  AdminSettings admin;
   int threads = 0;  // 0: as many as the machine has cores.
-  // The process's, not the server's: who starts it sets it.
+  // The process's, not the server's: who starts it sets them.
   LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kLogfmt;
 };
 
 // All faults at once, a line each, named by their fields:

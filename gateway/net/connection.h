@@ -5,26 +5,20 @@
 #include <memory>
 #include <string>
 
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
 
 #include "absl/time/time.h"
 #include "gateway/config/settings.h"
 #include "gateway/net/handshake.h"
+#include "gateway/net/stream_socket.h"
 #include "gateway/session/session.h"
 #include "gateway/upstream/schema_source.h"
 
 namespace headgate {
 
-// A TCP socket with its executor's concrete type, which costs less than
-// any_io_executor.
-using TcpSocket =
-    boost::asio::basic_stream_socket<boost::asio::ip::tcp,
-                                     boost::asio::io_context::executor_type>;
-
-// One accepted connection, in one of its two phases: the HTTP request
-// (HttpConnection), then the WebSocket (WsTransport).
+// One accepted connection, in one of its phases: what comes before HTTP, where
+// the listener has a PROXY header or TLS (Arrival), the HTTP requests
+// (HttpConnection), the WebSocket (WsTransport).
 //
 // Thread:   its worker's.
 // Lifetime: shared by its host, until ConnectionHost::Remove, and by the
@@ -36,9 +30,13 @@ class Connection {
   // Its sense of time; see Session::OnTick.
   virtual void OnTick(absl::Time now) = 0;
   // The gateway stops: a session ends with Close 1001, a request is refused.
-  virtual void Drain() = 0;
+  virtual void Drain(const DrainOrder& order) = 0;
   // Ends at once: the socket is closed, no Close frame is waited for.
   virtual void Abort() = 0;
+  // Ends its session, if there is one, for the operator.
+  virtual void CloseSession() = 0;
+  // Null when there is none.
+  virtual const Session* session() const = 0;
 };
 
 // What a connection needs to know of its settings.
@@ -50,19 +48,33 @@ struct ConnectionSettings {
   absl::Duration close_timeout = absl::Seconds(5);
   // For the next request of a connection that had one.
   absl::Duration keep_alive_timeout = absl::Seconds(60);
+  KeepaliveSettings keepalive;
+  CompressionSettings compression;
+  bool proxy_protocol = false;
+  std::shared_ptr<boost::asio::ssl::context> tls;  // Null: plain.
 };
+
+// A place among the sessions; destroying it gives it back.
+class Place {
+ public:
+  virtual ~Place() = default;
+};
+
+// What comes before HTTP, and may fail.
+enum class ArrivalStep { kProxyHeader, kTls };
 
 // Where connections live: a worker.
 class ConnectionHost {
  public:
-  virtual void Add(std::shared_ptr<Connection> connection) = 0;
+  virtual void Add(std::shared_ptr<Connection> connection,
+                   std::size_t listener) = 0;
   // The connection is over; it touches its host no more.
   virtual void Remove(Connection& connection) = 0;
 
-  // Takes a place among the sessions when the answer is kFree; Leave gives it
-  // back.
-  virtual Capacity Admit() = 0;
-  virtual void Leave() = 0;
+  // Takes a place among the sessions, of the route and of the client's address
+  // ("": one that is not counted), when the answer is kFree.
+  virtual Capacity Admit(const Route& route, const std::string& client,
+                         std::unique_ptr<Place>* place) = 0;
   virtual std::string NewSessionId() = 0;
   // What the listener has by now; a reload changes it between two requests.
   virtual std::shared_ptr<const ConnectionSettings> SettingsOf(
@@ -76,6 +88,14 @@ class ConnectionHost {
   virtual void SessionEnded(const Session& session) = 0;
   virtual void HandshakeRefused(const Refusal& refusal,
                                 const std::string& peer) = 0;
+  // A connection of the listener got no further than this.
+  virtual void ArrivalFailed(std::size_t listener, ArrivalStep step,
+                             const std::string& peer,
+                             const std::string& why) = 0;
+  // The first answer of a session is on its way.
+  virtual void FirstAnswer(const Session& session) = 0;
+  // A client has answered a ping.
+  virtual void PingAnswered(absl::Duration round_trip) = 0;
   virtual absl::Time now() const = 0;
 
  protected:
@@ -84,7 +104,7 @@ class ConnectionHost {
 
 // Takes a fresh connection of the listener on: reads its requests, and refuses
 // each or makes it a session of `host`. A WebSocket is its last one.
-void ServeConnection(TcpSocket socket, std::size_t listener,
+void ServeConnection(StreamSocket socket, std::size_t listener,
                      ConnectionHost& host);
 
 }  // namespace headgate

@@ -22,11 +22,37 @@ namespace {
 
 using Codecs = std::vector<CodecKind>;
 
+absl::string_view ReasonOf(int http_status) {
+  switch (http_status) {
+    case 400:
+      return "bad_request";
+    case 401:
+      return "credentials";
+    case 403:
+      return "origin";
+    case 404:
+      return "not_found";
+    case 405:
+      return "method_not_allowed";
+    case 408:
+      return "too_slow";
+    case 413:
+      return "too_large";
+    case 426:
+      return "upgrade_required";
+    case 431:
+      return "headers_too_large";
+    default:
+      return "unavailable";
+  }
+}
+
 Refusal Refuse(int http_status, absl::StatusCode code,
                absl::string_view message) {
   Refusal refusal;
   refusal.http_status = http_status;
   refusal.status = absl::Status(code, message);
+  refusal.reason = ReasonOf(http_status);
   AddFieldsOfStatus(http_status, refusal.headers);
   return refusal;
 }
@@ -192,20 +218,12 @@ bool IsTooLong(const HttpRequest& request, const Route& route,
 }  // namespace
 
 std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
-                                             const HandshakePolicy& policy,
-                                             Capacity capacity) {
+                                             const HandshakePolicy& policy) {
   std::optional<HttpTarget> target = ParseTarget(request);
   if (!target) return BadRequest("the request's target is not a path");
   std::optional<Router::Match> match =
       policy.router->Find(target->host, target->encoded_path);
   const Refusals how = match ? match->route->refusals : policy.refusals;
-  if (capacity != Capacity::kFree) {
-    return Told(
-        Refuse(503, absl::StatusCode::kUnavailable,
-               capacity == Capacity::kFull ? "there are too many sessions"
-                                           : "the gateway is shutting down"),
-        request, how);
-  }
   if (!match) return Told(NotFound(target->path), request, how);
 
   const bool is_websocket = IsWebSocket(request) || !match->route->http_rules;
@@ -213,6 +231,25 @@ std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
       is_websocket ? CheckUpgrade(request) : CheckHost(request);
   if (malformed) return *std::move(malformed);
   return Located{is_websocket, *std::move(target), *std::move(match)};
+}
+
+Refusal NoCapacity(const HttpRequest& request, const Located& located,
+                   Capacity capacity) {
+  absl::string_view reason = "max_sessions";
+  absl::string_view message = "there are too many sessions";
+  if (capacity == Capacity::kAddressFull) {
+    reason = "max_sessions_per_address";
+    message = "there are too many sessions of this address";
+  } else if (capacity == Capacity::kRouteFull) {
+    reason = "max_sessions_of_route";
+    message = "there are too many sessions on this route";
+  } else if (capacity == Capacity::kDraining) {
+    reason = "draining";
+    message = "the gateway is shutting down";
+  }
+  Refusal refusal = Refuse(503, absl::StatusCode::kUnavailable, message);
+  refusal.reason = reason;
+  return Told(std::move(refusal), request, located.match.route->refusals);
 }
 
 std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
@@ -292,10 +329,11 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
   if (destination.binding) session.codec = CodecKind::kJson;
   if (!route.multiplex.methods.empty()) session.codec = CodecKind::kPacket;
   session.id = peer.session_id;
-  session.peer = peer.address;
+  session.peer = peer.client_or_peer();
   session.method = destination.method;
   session.binding = destination.binding;
   session.metadata = *std::move(metadata);
+  session.trace_id = TraceIdOf(session.metadata);
   session.timeout = std::min(*timeout, route.deadline);
   session.route = located.match.route;
   return admission;

@@ -27,12 +27,20 @@ struct HandshakePolicy {
   Refusals refusals = Refusals::kHttp;  // Where no route was found.
 };
 
-enum class Capacity { kFree, kFull, kDraining };
+// Whether there is room for one more session.
+enum class Capacity {
+  kFree,
+  kFull,         // max_sessions
+  kAddressFull,  // max_sessions_per_address
+  kRouteFull,    // The route's max_sessions.
+  kDraining,
+};
 
 // A request that does not become a session.
 struct Refusal {
   int http_status = 400;
   absl::Status status;
+  absl::string_view reason = "bad_request";  // For the metrics.
   HttpFields headers;
   // kClose only for a request that is a WebSocket's: it can be accepted and
   // closed again.
@@ -57,8 +65,7 @@ struct Located {
   Router::Match match;
 };
 std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
-                                             const HandshakePolicy& policy,
-                                             Capacity capacity);
+                                             const HandshakePolicy& policy);
 
 // The second: what is called there.
 struct Destination {
@@ -78,6 +85,10 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
                                               const Peer& peer,
                                               const Located& located,
                                               const Destination& destination);
+
+// There is no room. Requires: not kFree.
+Refusal NoCapacity(const HttpRequest& request, const Located& located,
+                   Capacity capacity);
 
 // Refusals of requests that could not be read to the end.
 Refusal HeadersTooLarge(std::size_t max_header_bytes);

@@ -13,8 +13,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "gateway/net/arrival.h"
 #include "gateway/net/cors.h"
 #include "gateway/net/http_response.h"
+#include "gateway/net/peer_address.h"
 
 namespace headgate {
 namespace {
@@ -47,21 +49,18 @@ void Append(HttpFields more, HttpFields& fields) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(TcpSocket socket, std::size_t listener,
-                               ConnectionHost& host)
-    : wire_(std::move(socket)),
+HttpConnection::HttpConnection(Wire wire, Peer peer, std::size_t listener,
+                               absl::Time since, ConnectionHost& host)
+    : wire_(std::move(wire)),
       listener_(listener),
       host_(host),
-      settings_(host.SettingsOf(listener)) {}
-
-void HttpConnection::Start() {
-  Error error;
-  const auto peer = wire_.socket()->remote_endpoint(error);
-  // Gone before it was served.
-  if (error) return Finish(TransportEnd::Cause::kLost);
-  peer_.address = peer.address().to_string();
-  BeginRequest();
+      settings_(host.SettingsOf(listener)),
+      peer_(std::move(peer)),
+      since_(since) {
+  peer_.is_tls = wire_.is_tls();
 }
+
+void HttpConnection::Start() { BeginRequest(since_); }
 
 // --- Reading and writing ---
 
@@ -117,6 +116,10 @@ void HttpConnection::OnReadFailed() {
 void HttpConnection::Send(std::string head, std::string content,
                           std::string tail) {
   writing_ = true;
+  if (state_ == State::kExchange && exchange_->session() != nullptr &&
+      !std::exchange(answered_, true)) {
+    host_.FirstAnswer(*exchange_->session());
+  }
   send_stalled_since_.reset();
   outgoing_ = {std::move(head), std::move(content), std::move(tail)};
   const std::array<asio::const_buffer, 3> buffers = {
@@ -135,7 +138,7 @@ void HttpConnection::OnWritten(Error error) {
   if (state_ == State::kExchange) return exchange_->OnSent();
   if (state_ != State::kAnswering) return;
   if (!reusable_) return Linger();
-  BeginRequest();
+  BeginRequest(host_.now());
 }
 
 void HttpConnection::Post(std::function<void()> act) {
@@ -148,10 +151,10 @@ void HttpConnection::Post(std::function<void()> act) {
 
 // --- From the head to what is done about it ---
 
-void HttpConnection::BeginRequest() {
+void HttpConnection::BeginRequest(absl::Time since) {
   settings_ = host_.SettingsOf(listener_);
   state_ = State::kHead;
-  since_ = host_.now();
+  since_ = since;
   located_.reset();
   head_.emplace(settings_->max_header_bytes);
   if (received_.empty()) received_.shrink_to_fit();
@@ -186,15 +189,24 @@ void HttpConnection::OnHead() {
   first_request_ = false;
   settings_ = host_.SettingsOf(listener_);
   peer_.session_id = host_.NewSessionId();
-  const Capacity capacity = host_.Admit();
-  admitted_ = capacity == Capacity::kFree;
   std::variant<Refusal, Located> located =
-      LocateRequest(head_->request(), settings_->policy, capacity);
+      LocateRequest(head_->request(), settings_->policy);
   if (auto* refusal = std::get_if<Refusal>(&located)) {
     if (refusal->how == Refusals::kClose) return Upgrade(*std::move(refusal));
     return Refuse(*refusal);
   }
   located_ = std::get<Located>(std::move(located));
+  const Route& route = *located_->match.route;
+  peer_.client = ClientAddress(head_->request(), peer_.address,
+                               settings_->policy.trusted_proxies);
+  const Capacity capacity = host_.Admit(
+      route, CountedAddress(peer_.client, settings_->policy.trusted_proxies),
+      &place_);
+  if (capacity != Capacity::kFree) {
+    Refusal refusal = NoCapacity(head_->request(), *located_, capacity);
+    if (refusal.how == Refusals::kClose) return Upgrade(std::move(refusal));
+    return Refuse(refusal);
+  }
   if (!located_->match.route->http_rules) return Judge(nullptr);
   FindRules();
 }
@@ -233,7 +245,7 @@ bool HttpConnection::AnswerOptions(const HttpRules& rules) {
   } else if (const auto refusal = CheckOrigin(request, settings_->policy)) {
     Refuse(*refusal);
   } else {
-    Leave();
+    place_.reset();
     const std::vector<std::string>& origins = settings_->policy.allowed_origins;
     HttpFields fields = is_preflight
                             ? PreflightFields(request, origins, verbs)
@@ -269,7 +281,8 @@ void HttpConnection::Upgrade(Judgement judgement) {
   if (reading_ && !is_by_http) {
     state_ = State::kUpgrading;
     judgement_ = std::move(judgement);
-    wire_.socket()->cancel();
+    Error ignored;
+    wire_.socket().cancel(ignored);
     return;
   }
   if (!refusal && !received_.empty()) {
@@ -280,18 +293,18 @@ void HttpConnection::Upgrade(Judgement judgement) {
 
   state_ = State::kFinished;
   if (refusal) {
-    Leave();
-    host_.HandshakeRefused(*refusal, peer_.address);
+    place_.reset();
+    host_.HandshakeRefused(*refusal, peer_.client_or_peer());
   }
-  auto transport = std::make_shared<WsTransport>(std::move(*wire_.socket()),
-                                                 settings_, host_);
-  host_.Add(transport);
+  auto transport = std::make_shared<WsTransport>(
+      std::move(wire_), std::move(place_), settings_, host_);
+  host_.Add(transport, listener_);
   if (refusal) {
     transport->AcceptAndClose(head_->request(), *refusal);
   } else {
     transport->Accept(head_->request(),
                       std::get<Admission>(std::move(judgement)));
-    if (draining_) transport->Drain();
+    if (draining_) transport->Drain(*draining_);
   }
   host_.Remove(*this);
 }
@@ -323,6 +336,7 @@ void HttpConnection::StartExchange(Admission admission, MethodKind kind) {
          options.fields);
 
   ++exchanges_;
+  answered_ = false;
   HttpLink& link = *this;
   exchange_ =
       std::make_unique<HttpTransport>(std::move(options), head_->body(), link);
@@ -341,7 +355,7 @@ void HttpConnection::ExchangeOver(Afterwards afterwards) {
   EndExchange();
   switch (afterwards) {
     case Afterwards::kNextRequest:
-      return BeginRequest();
+      return BeginRequest(host_.now());
     case Afterwards::kClose:
       since_ = host_.now();
       return Linger();
@@ -356,18 +370,14 @@ void HttpConnection::EndExchange() {
     host_.SessionEnded(*exchange_->session());
   }
   exchange_.reset();
-  Leave();
-}
-
-void HttpConnection::Leave() {
-  if (std::exchange(admitted_, false)) host_.Leave();
+  place_.reset();
 }
 
 // --- Answers of the gateway's own ---
 
 void HttpConnection::Refuse(const Refusal& refusal) {
-  Leave();
-  host_.HandshakeRefused(refusal, peer_.address);
+  place_.reset();
+  host_.HandshakeRefused(refusal, peer_.client_or_peer());
   HttpFields fields = refusal.headers;
   fields.emplace_back("Content-Type", "application/json");
   const bool is_http = located_ && !located_->is_websocket;
@@ -408,8 +418,15 @@ void HttpConnection::Answer(int status, HttpFields fields, std::string body,
 void HttpConnection::Linger() {
   state_ = State::kLingering;
   received_.clear();
+  if (wire_.is_tls()) {
+    // Ends with the client's own close_notify, or with the connection.
+    wire_.AsyncShutdown([self = shared_from_this()](Error) {
+      self->Finish(TransportEnd::Cause::kClosedByGateway);
+    });
+    return;
+  }
   Error ignored;
-  wire_.socket()->shutdown(TcpSocket::shutdown_send, ignored);
+  wire_.socket().shutdown(StreamSocket::shutdown_send, ignored);
   Receive();
 }
 
@@ -452,16 +469,24 @@ void HttpConnection::OnTick(absl::Time now) {
 
 // A request that is still on its way will be answered with 503; there is no
 // reason to wait for one that may never come.
-void HttpConnection::Drain() {
-  draining_ = true;
+void HttpConnection::Drain(const DrainOrder& order) {
+  draining_ = order;
   if (state_ == State::kHead && received_.empty()) {
     Finish(TransportEnd::Cause::kClosedByGateway);
   } else if (state_ == State::kFinding) {
     ticket_.reset();
     Refuse(Unavailable(absl::UnavailableError("the gateway is shutting down")));
   } else if (state_ == State::kExchange) {
-    exchange_->Drain();
+    exchange_->Drain(order);
   }
+}
+
+void HttpConnection::CloseSession() {
+  if (state_ == State::kExchange) exchange_->CloseSession();
+}
+
+const Session* HttpConnection::session() const {
+  return exchange_ == nullptr ? nullptr : exchange_->session();
 }
 
 void HttpConnection::Abort() { Finish(TransportEnd::Cause::kAborted); }
@@ -474,17 +499,29 @@ void HttpConnection::Finish(TransportEnd::Cause cause) {
     exchange_->OnLost({cause, CloseCode::kAbnormal, ""});
     EndExchange();
   }
-  Leave();
-  Error ignored;
-  wire_.socket()->close(ignored);
+  place_.reset();
+  wire_.Close();
   host_.Remove(*this);
 }
 
-void ServeConnection(TcpSocket socket, std::size_t listener,
+void ServeConnection(StreamSocket socket, std::size_t listener,
                      ConnectionHost& host) {
-  auto connection =
-      std::make_shared<HttpConnection>(std::move(socket), listener, host);
-  host.Add(connection);
+  std::optional<std::string> address = PeerAddress(socket);
+  if (!address) return;  // Gone before it was served.
+  std::shared_ptr<const ConnectionSettings> settings =
+      host.SettingsOf(listener);
+  if (settings->proxy_protocol || settings->tls != nullptr) {
+    auto arrival =
+        std::make_shared<Arrival>(std::move(socket), *std::move(address),
+                                  listener, std::move(settings), host);
+    host.Add(arrival, listener);
+    return arrival->Start();
+  }
+  Peer peer;
+  peer.address = *std::move(address);
+  auto connection = std::make_shared<HttpConnection>(
+      Wire(std::move(socket)), std::move(peer), listener, host.now(), host);
+  host.Add(connection, listener);
   connection->Start();
 }
 

@@ -40,14 +40,17 @@ class HttpConnection final
       private HttpLink,
       public std::enable_shared_from_this<HttpConnection> {
  public:
-  // `host` must outlive it.
-  HttpConnection(TcpSocket socket, std::size_t listener, ConnectionHost& host);
+  // `host` must outlive it. `since`: when the connection was accepted.
+  HttpConnection(Wire wire, Peer peer, std::size_t listener, absl::Time since,
+                 ConnectionHost& host);
 
   void Start();
 
   void OnTick(absl::Time now) override;
-  void Drain() override;
+  void Drain(const DrainOrder& order) override;
   void Abort() override;
+  void CloseSession() override;
+  const Session* session() const override;
 
  private:
   enum class State {
@@ -74,7 +77,7 @@ class HttpConnection final
   void OnReadFailed();
   void OnWritten(Error error);
 
-  void BeginRequest();
+  void BeginRequest(absl::Time since);
   void ReadHead();
   void OnHead();
   void FindRules();
@@ -89,8 +92,6 @@ class HttpConnection final
   // Sends an answer of the gateway's own.
   void Answer(int status, HttpFields fields, std::string body, bool keep_alive);
   void Linger();
-  // Gives the request's place among the sessions back.
-  void Leave();
   // Reports the session and lets the exchange go.
   void EndExchange();
   void Finish(TransportEnd::Cause cause);
@@ -103,7 +104,7 @@ class HttpConnection final
   State state_ = State::kHead;
   absl::Time since_;  // When the state's patience began.
   bool first_request_ = true;
-  bool draining_ = false;
+  std::optional<DrainOrder> draining_;
 
   std::array<char, 4096> incoming_;  // Of the read under way.
   std::string received_;
@@ -116,11 +117,12 @@ class HttpConnection final
   // Of the request at hand.
   std::optional<RequestHead> head_;
   std::optional<Located> located_;
-  bool admitted_ = false;
-  bool reusable_ = false;  // After kAnswering.
+  std::unique_ptr<Place> place_;  // Among the sessions.
+  bool reusable_ = false;         // After kAnswering.
   std::unique_ptr<SchemaSource::Ticket> ticket_;
   std::optional<Judgement> judgement_;  // Of kUpgrading.
   std::unique_ptr<HttpTransport> exchange_;
+  bool answered_ = false;        // The exchange has begun its answer.
   std::uint64_t exchanges_ = 0;  // Tells one from the next.
 };
 

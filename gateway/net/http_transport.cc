@@ -339,9 +339,13 @@ void HttpTransport::OnTick(absl::Time now) {
   session_->OnTick(now);
 }
 
-void HttpTransport::Drain() {
+void HttpTransport::Drain(const DrainOrder& order) {
   draining_ = true;
-  if (!notified_) session_->Drain();
+  if (!notified_) session_->Drain(order);
+}
+
+void HttpTransport::CloseSession() {
+  if (!notified_) session_->CloseByOperator();
 }
 
 }  // namespace headgate

@@ -87,7 +87,8 @@ class HttpTransport final : public Transport {
   // Nothing more comes or goes, for this reason. ExchangeOver does not follow.
   void OnLost(const TransportEnd& end);
   void OnTick(absl::Time now);
-  void Drain();
+  void Drain(const DrainOrder& order);
+  void CloseSession();
 
   // Null until Start.
   const Session* session() const { return session_.get(); }

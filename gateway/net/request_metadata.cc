@@ -105,15 +105,68 @@ void AddTracing(const HttpRequest& request, absl::string_view name,
   metadata.emplace_back(name, Printable(absl::StrJoin(lines, ",")));
 }
 
+bool Contains(const std::vector<Network>& networks, absl::string_view address) {
+  return std::any_of(
+      networks.begin(), networks.end(),
+      [&](const Network& network) { return network.Contains(address); });
+}
+
+bool IsLowerHex(absl::string_view text) {
+  return text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
+}
+
+bool IsZero(absl::string_view text) {
+  return text.find_first_not_of('0') == absl::string_view::npos;
+}
+
+// W3C Trace Context section 3.2.2.
+bool IsTraceparent(absl::string_view value) {
+  constexpr std::size_t kSize = 55;
+  if (value.size() < kSize || value[2] != '-' || value[35] != '-' ||
+      value[52] != '-') {
+    return false;
+  }
+  const absl::string_view version = value.substr(0, 2);
+  const absl::string_view trace = value.substr(3, 32);
+  const absl::string_view parent = value.substr(36, 16);
+  const bool may_be_longer =
+      version != "00" && value.size() > kSize && value[kSize] == '-';
+  return IsLowerHex(version) && version != "ff" && IsLowerHex(trace) &&
+         !IsZero(trace) && IsLowerHex(parent) && !IsZero(parent) &&
+         IsLowerHex(value.substr(53, 2)) &&
+         (value.size() == kSize || may_be_longer);
+}
+
+// A trace goes on; where there is none, or none that can be read, the gateway
+// starts one, and what the client says of its own goes with it (section 4.3).
+void AddTrace(const HttpRequest& request, const Peer& peer,
+              Metadata& metadata) {
+  AddTracing(request, "traceparent", metadata);
+  const auto is_parent = [](const auto& entry) {
+    return entry.first == "traceparent";
+  };
+  const auto parent = std::find_if(metadata.begin(), metadata.end(), is_parent);
+  if (parent != metadata.end() && IsTraceparent(parent->second) &&
+      std::none_of(parent + 1, metadata.end(), is_parent)) {
+    AddTracing(request, "tracestate", metadata);
+  } else {
+    metadata.erase(std::remove_if(metadata.begin(), metadata.end(), is_parent),
+                   metadata.end());
+    metadata.emplace_back(
+        "traceparent",
+        absl::StrCat("00-", peer.session_id, "-",
+                     absl::string_view(peer.session_id).substr(0, 16), "-01"));
+  }
+  AddTracing(request, "baggage", metadata);
+}
+
 void AddForwarded(const HttpRequest& request, const Peer& peer,
                   const std::vector<Network>& trusted_proxies,
                   Metadata& metadata) {
-  const bool trusted = std::any_of(
-      trusted_proxies.begin(), trusted_proxies.end(),
-      [&](const Network& network) { return network.Contains(peer.address); });
+  const bool trusted = Contains(trusted_proxies, peer.address);
   std::vector<std::string> hops;
   std::string host = Printable(HeaderValue(request, "Host"));
-  std::string protocol = "http";
+  std::string protocol = peer.is_tls ? "https" : "http";
   if (trusted) {
     for (const absl::string_view hop :
          HeaderElements(request, "X-Forwarded-For")) {
@@ -160,10 +213,7 @@ absl::StatusOr<Metadata> MetadataFromHeaders(
       return added;
     }
   }
-  for (const absl::string_view name :
-       {"traceparent", "tracestate", "baggage"}) {
-    AddTracing(request, name, metadata);
-  }
+  AddTrace(request, peer, metadata);
   const absl::string_view request_id = HeaderValue(request, "X-Request-Id");
   metadata.emplace_back(
       "x-request-id",
@@ -174,7 +224,39 @@ absl::StatusOr<Metadata> MetadataFromHeaders(
   AddIfPresent(request, "Origin", "origin", metadata);
   AddIfPresent(request, "User-Agent", "x-forwarded-user-agent", metadata);
   metadata.emplace_back("x-headgate-session", peer.session_id);
+  if (!peer.client_subject.empty()) {
+    metadata.emplace_back("x-headgate-client-subject", peer.client_subject);
+  }
   return metadata;
+}
+
+std::string TraceIdOf(const Metadata& metadata) {
+  for (const auto& [key, value] : metadata) {
+    if (key == "traceparent") return value.substr(3, 32);
+  }
+  return "";
+}
+
+std::string ClientAddress(const HttpRequest& request, const std::string& peer,
+                          const std::vector<Network>& trusted_proxies) {
+  if (!Contains(trusted_proxies, peer)) return peer;
+  const std::vector<absl::string_view> hops =
+      HeaderElements(request, "X-Forwarded-For");
+  for (auto hop = hops.rbegin(); hop != hops.rend(); ++hop) {
+    if (!Network::Parse(*hop).ok()) break;  // Nobody's address.
+    if (!Contains(trusted_proxies, *hop)) return std::string(*hop);
+  }
+  return peer;
+}
+
+std::string CountedAddress(const std::string& client,
+                           const std::vector<Network>& trusted_proxies) {
+  static const std::vector<Network>& loopback = *new std::vector<Network>{
+      *Network::Parse("127.0.0.0/8"), *Network::Parse("::1")};
+  if (Contains(loopback, client) || Contains(trusted_proxies, client)) {
+    return "";
+  }
+  return AddressNetwork(client);
 }
 
 absl::StatusOr<absl::Duration> TimeoutFromHeaders(const HttpRequest& request) {

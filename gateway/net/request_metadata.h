@@ -15,9 +15,31 @@ namespace headgate {
 
 // Where a connection came from and what it gets for a name.
 struct Peer {
-  std::string address;     // The IP address alone.
-  std::string session_id;  // Unique, printable.
+  // The IP address alone, or "unix": of the connection, or what a PROXY header
+  // has told.
+  std::string address;
+  bool is_tls = false;
+  std::string client_subject;  // Of the client's certificate; empty: none.
+
+  // Of the request at hand.
+  std::string client;      // The client's address, see ClientAddress.
+  std::string session_id;  // 32 hexadecimal digits, unique.
+
+  const std::string& client_or_peer() const {
+    return client.empty() ? address : client;
+  }
 };
+
+// Who has sent the request: `peer`; behind trusted proxies the last address of
+// X-Forwarded-For that is none of theirs.
+std::string ClientAddress(const HttpRequest& request, const std::string& peer,
+                          const std::vector<Network>& trusted_proxies);
+
+// What sessions of an address are counted under: an IPv4 address, an IPv6
+// network of 64 bits; empty for what is not counted: a loopback address, a
+// trusted proxy, a socket file.
+std::string CountedAddress(const std::string& client,
+                           const std::vector<Network>& trusted_proxies);
 
 // The metadata that a request's headers become (docs/protocol.md, "Metadata"),
 // all but `authorization`. INVALID_ARGUMENT names the header that cannot be
@@ -26,6 +48,9 @@ struct Peer {
 absl::StatusOr<Metadata> MetadataFromHeaders(
     const HttpRequest& request, const Route& route, const Peer& peer,
     const std::vector<Network>& trusted_proxies);
+
+// The trace of MetadataFromHeaders' `traceparent`, 32 hexadecimal digits.
+std::string TraceIdOf(const Metadata& metadata);
 
 // Header Grpc-Timeout: one to eight digits and a unit, H M S m u n (grpc/grpc
 // doc/PROTOCOL-HTTP2.md). Infinite when absent.

@@ -3,68 +3,137 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/role.hpp>
 #include <boost/beast/websocket/teardown.hpp>
 
-#include "gateway/net/connection.h"
+#include "gateway/net/stream_socket.h"
 
 namespace headgate {
 
-// A TCP socket that counts how often it was asked to send. A long message goes
-// out in several sends, each started once the socket had room again, so the
-// count tells a slow client from one that takes nothing at all.
+// A socket, with TLS or without, that counts how often it was asked to send. A
+// long message goes out in several sends, each started once the socket had room
+// again, so the count tells a slow client from one that takes nothing at all.
 //
 // An AsyncStream in the sense of Beast. Thread: the worker's. The socket
-// outlives the Wire until a teardown under way has completed.
+// outlives the Wire until what is under way on it has completed. Moving it
+// leaves nothing behind that may be used.
 class Wire {
  public:
-  using executor_type = TcpSocket::executor_type;
+  using executor_type = StreamSocket::executor_type;
+  using Error = boost::beast::error_code;
 
-  explicit Wire(TcpSocket socket)
-      : socket_(std::make_shared<TcpSocket>(std::move(socket))) {}
+  explicit Wire(StreamSocket socket)
+      : state_(std::make_shared<State>(std::move(socket))) {}
 
-  executor_type get_executor() noexcept { return socket_->get_executor(); }
-  const std::shared_ptr<TcpSocket>& socket() { return socket_; }
+  executor_type get_executor() noexcept {
+    return state_->socket.get_executor();
+  }
+  StreamSocket& socket() { return state_->socket; }
   std::uint64_t sends_started() const { return sends_started_; }
+
+  bool is_tls() const { return state_->tls.has_value(); }
+  // Requires: is_tls().
+  SSL* tls_handle() { return state_->tls->native_handle(); }
+
+  // Speaks TLS from here on, as a server; `handler` takes an Error. To be
+  // called once, before anything was read or written.
+  template <typename Handler>
+  void AsyncStartTls(const std::shared_ptr<boost::asio::ssl::context>& context,
+                     Handler handler) {
+    state_->tls.emplace(state_->socket, *context);
+    state_->tls->async_handshake(
+        boost::asio::ssl::stream_base::server,
+        [state = state_, context, handler = std::move(handler)](
+            Error error) mutable { handler(error); });
+  }
+
+  // Says that nothing more will be sent; `handler` takes an Error, and comes
+  // with TLS once the peer has said the same.
+  template <typename Handler>
+  void AsyncShutdown(Handler handler) {
+    if (state_->tls) {
+      state_->tls->async_shutdown(
+          [state = state_, handler = std::move(handler)](Error error) mutable {
+            handler(error);
+          });
+      return;
+    }
+    Error error;
+    state_->socket.shutdown(StreamSocket::shutdown_send, error);
+    boost::asio::post(get_executor(), [state = state_, error,
+                                       handler = std::move(handler)]() mutable {
+      handler(error);
+    });
+  }
+
+  void Close() {
+    Error ignored;
+    state_->socket.close(ignored);
+  }
 
   template <typename Buffers, typename Handler>
   auto async_read_some(const Buffers& buffers, Handler&& handler) {
-    return socket_->async_read_some(buffers, std::forward<Handler>(handler));
+    if (state_->tls) {
+      return state_->tls->async_read_some(
+          buffers, Keeping<Handler>{state_, std::forward<Handler>(handler)});
+    }
+    return state_->socket.async_read_some(buffers,
+                                          std::forward<Handler>(handler));
   }
   template <typename Buffers, typename Handler>
   auto async_write_some(const Buffers& buffers, Handler&& handler) {
     ++sends_started_;
-    return socket_->async_write_some(buffers, std::forward<Handler>(handler));
+    if (state_->tls) {
+      return state_->tls->async_write_some(
+          buffers, Keeping<Handler>{state_, std::forward<Handler>(handler)});
+    }
+    return state_->socket.async_write_some(buffers,
+                                           std::forward<Handler>(handler));
   }
 
  private:
-  std::shared_ptr<TcpSocket> socket_;
+  struct State {
+    explicit State(StreamSocket from) : socket(std::move(from)) {}
+    StreamSocket socket;
+    std::optional<boost::asio::ssl::stream<StreamSocket&>> tls;
+  };
+
+  // An operation of TLS refers to the stream even after it was cancelled.
+  template <typename Handler>
+  struct Keeping {
+    std::shared_ptr<State> state;
+    std::decay_t<Handler> handler;
+    void operator()(Error error, std::size_t bytes) { handler(error, bytes); }
+  };
+
+  std::shared_ptr<State> state_;
   std::uint64_t sends_started_ = 0;
 };
 
-// What Beast looks up to end a connection.
+// What Beast looks up to end a connection (RFC 6455 section 7.1.1).
 template <typename Handler>
 void async_teardown(boost::beast::role_type role, Wire& wire,
                     Handler&& handler) {
+  if (wire.is_tls()) return wire.AsyncShutdown(std::forward<Handler>(handler));
   // The operation refers to the socket even after it was cancelled.
   boost::beast::websocket::async_teardown(
-      role, *wire.socket(),
-      [socket = wire.socket(),
-       handler = std::decay_t<Handler>(std::forward<Handler>(handler))](
+      role, wire.socket(),
+      [wire, handler = std::decay_t<Handler>(std::forward<Handler>(handler))](
           boost::beast::error_code error) mutable { handler(error); });
 }
 inline void teardown(boost::beast::role_type role, Wire& wire,
                      boost::beast::error_code& error) {
-  boost::beast::websocket::teardown(role, *wire.socket(), error);
+  boost::beast::websocket::teardown(role, wire.socket(), error);
 }
-inline void beast_close_socket(Wire& wire) {
-  boost::beast::error_code ignored;
-  wire.socket()->close(ignored);
-}
+inline void beast_close_socket(Wire& wire) { wire.Close(); }
 
 }  // namespace headgate
 

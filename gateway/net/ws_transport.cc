@@ -1,5 +1,8 @@
 #include "gateway/net/ws_transport.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -24,19 +27,49 @@ namespace websocket = boost::beast::websocket;
 constexpr std::size_t kFirstReadBytes = 1024;
 constexpr std::size_t kMostReadBytes = 64 * 1024;
 
+// Of a message that was too big, what is read on so that the client gets as far
+// as the Close frame; a client that goes on, or whose few bytes are many when
+// decompressed, is cut off.
+constexpr std::size_t kMostDiscardedBytes = 64 * 1024 * 1024;
+
+// What the kernel holds that the other end has not acknowledged.
+int UntakenBytes(StreamSocket& socket) {
+  int bytes = 0;
+  return ioctl(socket.native_handle(), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+}
+
+// Of the pings of keepalive, so that a pong unasked for is no answer.
+constexpr absl::string_view kPingPayload = "headgate";
+
+websocket::permessage_deflate DeflateOptions(const CompressionSettings& from) {
+  websocket::permessage_deflate options;
+  options.server_enable = true;
+  options.server_max_window_bits = from.server_max_window_bits;
+  options.client_max_window_bits = from.client_max_window_bits;
+  options.server_no_context_takeover = from.server_no_context_takeover;
+  options.client_no_context_takeover = from.client_no_context_takeover;
+  options.compLevel = from.level;
+  options.msg_size_threshold = from.min_bytes;
+  return options;
+}
+
 }  // namespace
 
-WsTransport::WsTransport(TcpSocket socket,
+WsTransport::WsTransport(Wire wire, std::unique_ptr<Place> place,
                          std::shared_ptr<const ConnectionSettings> settings,
                          ConnectionHost& host)
-    : ws_(std::in_place, Wire(std::move(socket))),
+    : ws_(std::in_place, std::move(wire)),
       settings_(std::move(settings)),
-      host_(host) {
+      host_(host),
+      place_(std::move(place)) {
   ws_->auto_fragment(false);
   ws_->read_message_max(0);  // Counted in OnReadSome, to tell the client why.
+  if (settings_->compression.enabled) {
+    ws_->set_option(DeflateOptions(settings_->compression));
+  }
   ws_->control_callback(
-      [this](websocket::frame_type kind, beast::string_view /*payload*/) {
-        if (kind == websocket::frame_type::close) OnCloseFrame();
+      [this](websocket::frame_type kind, beast::string_view payload) {
+        OnControlFrame(kind, {payload.data(), payload.size()});
       });
 }
 
@@ -60,7 +93,6 @@ void WsTransport::SendAccept(const HttpRequest& request,
 }
 
 void WsTransport::Accept(const HttpRequest& request, Admission admission) {
-  admitted_ = true;
   const std::string subprotocol = std::move(admission.subprotocol);
   SendAccept(request, subprotocol,
              [this, session = std::move(admission.session)]() mutable {
@@ -76,7 +108,7 @@ void WsTransport::OnAccepted(SessionRequest request) {
         EndingOf(absl::UnavailableError("the configuration has changed")));
   }
   session_->Start(host_.now());
-  if (drain_requested_) session_->Drain();
+  if (drain_) session_->Drain(*drain_);
 }
 
 void WsTransport::AcceptAndClose(const HttpRequest& request,
@@ -109,11 +141,14 @@ void WsTransport::OnReadSome(std::size_t old_size, Error error,
     reading_ = false;
     return Finish(EndOfRead(error));
   }
+  heard_ = true;
   if (closing_ || notified_) {  // Beast's close operation reads the rest.
     reading_ = false;
     return;
   }
   if (discarding_) {
+    discarded_bytes_ += bytes;
+    if (discarded_bytes_ > kMostDiscardedBytes) return Abort();
     incoming_.clear();
     return ReadSome();
   }
@@ -141,7 +176,26 @@ void WsTransport::OnReadSome(std::size_t old_size, Error error,
     message.payload = std::move(incoming_);
     incoming_.clear();
   }
+  TellControlFrames();
+  if (closing_ || notified_ || finished_) return;
   session_->OnMessage(std::move(message));
+}
+
+void WsTransport::OnControlFrame(websocket::frame_type kind,
+                                 absl::string_view payload) {
+  heard_ = true;
+  if (kind == websocket::frame_type::close) return OnCloseFrame();
+  ++control_frames_;
+  if (kind == websocket::frame_type::pong && pinged_at_ &&
+      payload == kPingPayload) {
+    host_.PingAnswered(host_.now() - *std::exchange(pinged_at_, std::nullopt));
+    --control_frames_;  // It was asked for.
+  }
+}
+
+void WsTransport::TellControlFrames() {
+  const std::size_t count = std::exchange(control_frames_, 0);
+  if (count > 0 && session_ != nullptr) session_->OnControlFrames(count);
 }
 
 TransportEnd WsTransport::EndOfRead(const Error& error) const {
@@ -174,6 +228,7 @@ void WsTransport::Write(WireMessage message) {
   if (finished_ || notified_) return;
   outgoing_ = std::move(message);
   writing_ = true;
+  if (!std::exchange(answered_, true)) host_.FirstAnswer(*session_);
   send_stalled_since_.reset();
   ws_->text(outgoing_.opcode == Opcode::kText);
   ws_->async_write(asio::buffer(outgoing_.payload),
@@ -225,7 +280,7 @@ void WsTransport::Finish(const TransportEnd& end) {
   if (session_ != nullptr) host_.SessionEnded(*session_);
   session_.reset();
   ws_.reset();
-  if (admitted_) host_.Leave();
+  place_.reset();
   host_.Remove(*this);
 }
 
@@ -263,12 +318,59 @@ void WsTransport::OnTick(absl::Time now) {
           {TransportEnd::Cause::kSendTimeout, CloseCode::kAbnormal, ""});
     }
   }
-  if (session_ != nullptr) session_->OnTick(now);
+  if (IsDead(now)) {
+    return Finish(
+        {TransportEnd::Cause::kKeepaliveTimeout, CloseCode::kAbnormal, ""});
+  }
+  if (session_ == nullptr) return;
+  TellControlFrames();
+  if (!closing_ && !notified_) session_->OnTick(now);
 }
 
-void WsTransport::Drain() {
-  drain_requested_ = true;
-  if (session_ != nullptr && !notified_) session_->Drain();
+bool WsTransport::IsDead(absl::Time now) {
+  const KeepaliveSettings& keepalive = settings_->keepalive;
+  const absl::Duration since_tick =
+      heard_at_ ? now - ticked_at_ : absl::ZeroDuration();
+  ticked_at_ = now;
+  if (std::exchange(heard_, false) || !heard_at_) {
+    heard_at_ = now;
+    pinged_at_.reset();
+    return false;
+  }
+  if (!pinged_at_) {
+    if (now - *heard_at_ >= keepalive.interval) Ping(now);
+    return false;
+  }
+  // Its silence says nothing where its frames wait in the connection, for its
+  // messages wait for the backend; where the ping is still behind a message
+  // that is being written; and where the client is still taking what was sent
+  // before.
+  const int untaken = UntakenBytes(ws_->next_layer().socket());
+  const bool still_takes =
+      untaken > 0 && untaken < std::exchange(untaken_bytes_, untaken);
+  if (!reading_ || pinging_ || still_takes) deaf_for_ += since_tick;
+  return now - *pinged_at_ - deaf_for_ >= keepalive.timeout;
+}
+
+void WsTransport::Ping(absl::Time now) {
+  pinged_at_ = now;
+  deaf_for_ = absl::ZeroDuration();
+  if (std::exchange(pinging_, true)) return;
+  ws_->async_ping(
+      websocket::ping_data(kPingPayload.data(), kPingPayload.size()),
+      [self = shared_from_this()](Error) {
+        // What fails here fails the pending read too.
+        self->pinging_ = false;
+      });
+}
+
+void WsTransport::Drain(const DrainOrder& order) {
+  drain_ = order;
+  if (session_ != nullptr && !notified_) session_->Drain(order);
+}
+
+void WsTransport::CloseSession() {
+  if (session_ != nullptr && !notified_) session_->CloseByOperator();
 }
 
 void WsTransport::Abort() {

@@ -9,6 +9,7 @@
 
 #include <boost/beast/websocket/stream.hpp>
 
+#include "absl/strings/string_view.h"
 #include "gateway/net/connection.h"
 #include "gateway/net/wire.h"
 #include "gateway/session/transport.h"
@@ -28,19 +29,22 @@ class WsTransport final : public Connection,
                           public std::enable_shared_from_this<WsTransport> {
  public:
   // `host` must outlive it.
-  WsTransport(TcpSocket socket,
+  // `place`: the session's among the others, given back when it is over; null
+  // for AcceptAndClose.
+  WsTransport(Wire wire, std::unique_ptr<Place> place,
               std::shared_ptr<const ConnectionSettings> settings,
               ConnectionHost& host);
 
-  // Answers the handshake with 101 and opens the session. The host must have
-  // admitted it; Leave is called when it is over.
+  // Answers the handshake with 101 and opens the session.
   void Accept(const HttpRequest& request, Admission admission);
   // Answers with 101, then closes with the refusal's code and reason.
   void AcceptAndClose(const HttpRequest& request, const Refusal& refusal);
 
   void OnTick(absl::Time now) override;
-  void Drain() override;
+  void Drain(const DrainOrder& order) override;
   void Abort() override;
+  void CloseSession() override;
+  const Session* session() const override { return session_.get(); }
 
   void Read() override;
   void Write(WireMessage message) override;
@@ -56,7 +60,14 @@ class WsTransport final : public Connection,
   void ReadSome();
   void OnReadSome(std::size_t old_size, Error error, std::size_t bytes);
   void OnWritten(Error error);
+  void OnControlFrame(boost::beast::websocket::frame_type kind,
+                      absl::string_view payload);
   void OnCloseFrame();
+  // Tells the session of the control frames that have come.
+  void TellControlFrames();
+  // Sends a ping when it is time; whether the client is dead.
+  bool IsDead(absl::Time now);
+  void Ping(absl::Time now);
   void SendClose(CloseCode code, absl::string_view reason);
   // Tells the session, once.
   void NotifyClosed(const TransportEnd& end);
@@ -67,14 +78,14 @@ class WsTransport final : public Connection,
   static bool Expired(std::optional<absl::Time>& since, absl::Time now,
                       absl::Duration timeout);
 
-  // `false`: without permessage-deflate. Empty once finished: a read that fails
+  // Empty once finished: a read that fails
   // the connection and a close can wait for each other inside Beast, each
   // keeping this alive, until their stream is gone.
-  std::optional<boost::beast::websocket::stream<Wire, false>> ws_;
+  std::optional<boost::beast::websocket::stream<Wire>> ws_;
   const std::shared_ptr<const ConnectionSettings> settings_;
   ConnectionHost& host_;
+  std::unique_ptr<Place> place_;
   std::unique_ptr<Session> session_;
-  bool admitted_ = false;
 
   std::size_t max_message_bytes_ = 0;
   std::string incoming_;
@@ -83,15 +94,28 @@ class WsTransport final : public Connection,
   bool reading_ = false;
   bool discarding_ = false;  // A message was too big; what follows is dropped.
   bool writing_ = false;
-  bool drain_requested_ = false;  // Before the session was there.
-  bool closing_ = false;          // Close was called, with `close_code_`.
+  std::optional<DrainOrder> drain_;  // Before the session was there.
+  bool closing_ = false;             // Close was called, with `close_code_`.
   CloseCode close_code_ = CloseCode::kNormal;
   bool notified_ = false;
   bool finished_ = false;
+  bool answered_ = false;  // The session has sent its first answer.
 
   std::optional<absl::Time> closing_since_;
   std::optional<absl::Time> send_stalled_since_;
   std::uint64_t sends_when_stalled_ = 0;
+
+  // Keepalive. Frames can be seen only while a read is pending.
+  bool heard_ = false;              // Since the last tick.
+  std::size_t control_frames_ = 0;  // Since the session was told.
+  std::size_t discarded_bytes_ = 0;
+  std::optional<absl::Time> heard_at_;
+  std::optional<absl::Time> pinged_at_;  // The ping that has no answer yet.
+  // While waiting for it: how long its answer could not have come.
+  absl::Duration deaf_for_;
+  int untaken_bytes_ = 0;  // Of what was sent before.
+  bool pinging_ = false;   // The ping is being written.
+  absl::Time ticked_at_;
 };
 
 }  // namespace headgate

@@ -35,6 +35,15 @@ bool IsQualifiedName(absl::string_view name) {
 
 }  // namespace
 
+std::string RouteName(const Route& route) {
+  std::string path = "/";
+  for (const std::string* name :
+       {&route.path, &route.path_template, &route.prefix}) {
+    if (!name->empty()) path = *name;
+  }
+  return absl::StrCat(route.hosts.empty() ? "" : route.hosts.front(), path);
+}
+
 bool IsMethodPath(absl::string_view path) {
   if (path.empty() || path[0] != '/') return false;
   path.remove_prefix(1);

@@ -44,6 +44,15 @@ struct MultiplexOptions {
   std::size_t call_window_bytes = 64 * 1024;
 };
 
+// How much a client may send at a time (a token bucket).
+struct RateLimit {
+  double per_second = 0;  // 0: any amount.
+  // What it may send at once after a rest; 0: what it may in a second.
+  double burst = 0;
+
+  bool limited() const { return per_second > 0; }
+};
+
 // What a request leads to. Plain data, shared by the sessions that came in on
 // it.
 struct Route {
@@ -89,8 +98,22 @@ struct Route {
   std::vector<std::string> forward_headers;
   // The longest that a call may take.
   absl::Duration deadline = absl::InfiniteDuration();
+
+  // Sessions at a time; 0: any number.
+  int max_sessions = 0;
+  // Of what one client sends; beyond it the session ends with 1008.
+  RateLimit messages;
+  RateLimit bytes;
+  // A session without a message either way for this long is closed,
+  absl::Duration idle_timeout = absl::InfiniteDuration();
+  // and one that is open for this long.
+  absl::Duration max_age = absl::InfiniteDuration();
   Refusals refusals = Refusals::kHttp;
 };
+
+// What a route is called in the log and in metrics: what it matches, with its
+// host where it has one.
+std::string RouteName(const Route& route);
 
 // Gives a route what its method asks for: packets for
 // headgate.v1.PacketService/Connect, plain messages for

@@ -19,16 +19,22 @@ SessionLimits LimitsFrom(const Settings& settings) {
 
 // Timeouts are looked at four times in the shortest of them, but no more often
 // than every 10 ms and no more seldom than every 250 ms.
-absl::Duration TickFor(const TimeoutSettings& timeouts) {
-  const absl::Duration shortest =
+absl::Duration TickFor(const Settings& settings) {
+  const TimeoutSettings& timeouts = settings.timeouts;
+  absl::Duration shortest =
       std::min({timeouts.handshake, timeouts.send, timeouts.stall,
-                timeouts.close, timeouts.keep_alive});
+                timeouts.close, timeouts.keep_alive,
+                settings.keepalive.interval, settings.keepalive.timeout});
+  for (const Route& route : settings.routes) {
+    shortest = std::min({shortest, route.idle_timeout, route.max_age});
+  }
   return std::clamp(shortest / 4, absl::Milliseconds(10),
                     absl::Milliseconds(250));
 }
 
 ConnectionSettings ConnectionSettingsFor(
     const Settings& settings, const ListenerSettings& listener,
+    const std::shared_ptr<boost::asio::ssl::context>& tls,
     const std::shared_ptr<const Router>& router) {
   ConnectionSettings connection;
   connection.policy.router = router;
@@ -42,26 +48,31 @@ ConnectionSettings ConnectionSettingsFor(
   connection.send_timeout = settings.timeouts.send;
   connection.close_timeout = settings.timeouts.close;
   connection.keep_alive_timeout = settings.timeouts.keep_alive;
+  connection.keepalive = settings.keepalive;
+  connection.compression = listener.compression;
+  connection.proxy_protocol = listener.proxy_protocol;
+  connection.tls = tls;
   return connection;
 }
 
 std::vector<std::shared_ptr<const ConnectionSettings>> ListenersOf(
-    const Settings& settings) {
+    const Settings& settings, const Configuration::Tls& tls) {
   const auto router = std::make_shared<const Router>(settings.routes);
   std::vector<std::shared_ptr<const ConnectionSettings>> listeners;
-  for (const ListenerSettings& listener : settings.listeners) {
-    listeners.push_back(std::make_shared<const ConnectionSettings>(
-        ConnectionSettingsFor(settings, listener, router)));
+  for (std::size_t i = 0; i < settings.listeners.size(); ++i) {
+    listeners.push_back(
+        std::make_shared<const ConnectionSettings>(ConnectionSettingsFor(
+            settings, settings.listeners[i], tls[i], router)));
   }
   return listeners;
 }
 
 }  // namespace
 
-Configuration::Configuration(Settings from)
+Configuration::Configuration(Settings from, const Tls& tls)
     : settings(std::move(from)),
       limits(LimitsFrom(settings)),
-      tick(TickFor(settings.timeouts)),
-      listeners(ListenersOf(settings)) {}
+      tick(TickFor(settings)),
+      listeners(ListenersOf(settings, tls)) {}
 
 }  // namespace headgate

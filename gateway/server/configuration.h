@@ -4,6 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include <boost/asio/ssl/context.hpp>
+
 #include "gateway/config/settings.h"
 #include "gateway/net/connection.h"
 #include "gateway/session/session.h"
@@ -13,7 +15,9 @@ namespace headgate {
 // What all workers of a server go by; a reload makes a new one. Immutable, so
 // safe for any thread.
 struct Configuration {
-  explicit Configuration(Settings settings);
+  // The TLS of each of settings.listeners; null: plain.
+  using Tls = std::vector<std::shared_ptr<boost::asio::ssl::context>>;
+  Configuration(Settings settings, const Tls& tls);
 
   const Settings settings;
   const SessionLimits limits;

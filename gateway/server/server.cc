@@ -4,126 +4,150 @@
 #include <thread>
 #include <utility>
 
-#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gateway/base/log.h"
-#include "gateway/config/address.h"
+#include "gateway/net/tls.h"
 
 namespace headgate {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 using Error = boost::system::error_code;
 
 constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
+constexpr auto kHousekeeping = std::chrono::seconds(1);
 
-// NOT_FOUND when the machine has no such address.
-absl::Status CannotListen(absl::string_view address, const Error& error) {
-  const bool no_such_address =
-      error == asio::error::address_family_not_supported ||
-      error == boost::system::errc::address_not_available;
-  return absl::Status(
-      no_such_address ? absl::StatusCode::kNotFound
-                      : absl::StatusCode::kUnavailable,
-      absl::StrCat("cannot listen on ", address, ": ", error.message()));
+// Reads the TLS files of the listeners; what was made of the same settings in
+// `before` stays.
+absl::StatusOr<std::vector<std::unique_ptr<ListenerTls>>> MakeTls(
+    const Settings& settings,
+    std::vector<std::unique_ptr<ListenerTls>>& before) {
+  std::vector<std::unique_ptr<ListenerTls>> made(settings.listeners.size());
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    const std::optional<ListenerTlsSettings>& wanted =
+        settings.listeners[i].tls;
+    if (!wanted) continue;
+    const bool same = i < before.size() && before[i] != nullptr &&
+                      before[i]->settings() == *wanted;
+    if (same) continue;
+    absl::StatusOr<std::unique_ptr<ListenerTls>> tls =
+        ListenerTls::Make(*wanted);
+    if (!tls.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("listeners[", i, "].tls: ", tls.status().message()));
+    }
+    made[i] = *std::move(tls);
+  }
+  // From here on nothing fails.
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    if (settings.listeners[i].tls && made[i] == nullptr) {
+      made[i] = std::move(before[i]);
+    }
+  }
+  return made;
+}
+
+// "ws://127.0.0.1:8080", "wss+unix:/path".
+std::string UrlOf(const ListenerSettings& settings,
+                  const std::string& address) {
+  const absl::string_view scheme = settings.tls ? "wss" : "ws";
+  return absl::StrCat(scheme, absl::StartsWith(address, "unix:") ? "+" : "://",
+                      address);
 }
 
 }  // namespace
 
+Server::Listener::Listener(asio::io_context& control, std::size_t index,
+                           ListeningSocket from)
+    : socket(std::move(from)), acceptor(control), retry(control), index(index) {
+  acceptor.assign(asio::generic::stream_protocol(socket.family(), 0),
+                  socket.Release());
+}
+
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     Settings settings, asio::io_context& control) {
   if (absl::Status valid = Validate(settings); !valid.ok()) return valid;
-  auto configuration =
-      std::make_shared<const Configuration>(std::move(settings));
-  auto server = std::unique_ptr<Server>(new Server(configuration, control));
-  const std::vector<ListenerSettings>& listeners =
-      configuration->settings.listeners;
-  for (std::size_t i = 0; i < listeners.size(); ++i) {
-    absl::Status status = server->Listen(listeners[i].address, i);
-    if (!status.ok()) return status;
+  auto server = std::unique_ptr<Server>(new Server(control));
+  auto tls = MakeTls(settings, server->tls_);
+  if (!tls.ok()) return tls.status();
+  server->tls_ = *std::move(tls);
+  server->Configure(std::move(settings));
+  if (absl::Status listening = server->Listen(); !listening.ok()) {
+    return listening;
   }
-  int threads = configuration->settings.threads;
-  if (threads == 0) {
-    threads =
-        std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const AdminSettings& admin = server->settings().admin;
+  if (admin.enabled) {
+    auto started = AdminServer::Start(admin.address, control, *server);
+    if (!started.ok()) {
+      return absl::Status(
+          started.status().code(),
+          absl::StrCat(started.status().message(),
+                       " (the admin listener; --admin sets another address, "
+                       "or off)"));
+    }
+    server->admin_ = *std::move(started);
   }
-  for (int i = 0; i < threads; ++i) {
-    server->workers_.push_back(
-        std::make_unique<Worker>(configuration,
-                                 i == 0 ? WorkerUpstream::Voice::kSpeaks
-                                        : WorkerUpstream::Voice::kSilent,
-                                 server->state_));
-    server->workers_.back()->Start();
-  }
+  server->StartWorkers();
   for (Listener& listener : server->listeners_) server->Accept(listener);
+  server->Housekeep();
   return server;
 }
 
-Server::Server(std::shared_ptr<const Configuration> configuration,
-               asio::io_context& control)
-    : configuration_(std::move(configuration)),
-      control_(control),
-      drain_timer_(control) {}
+Server::Server(asio::io_context& control)
+    : control_(control), housekeeping_(control), drain_timer_(control) {}
 
 Server::~Server() {
   on_stopped_ = nullptr;
   Stop();
 }
 
-absl::Status Server::Listen(const std::string& text, std::size_t index) {
-  const Address address = *ParseAddress(text);
-  if (address.host.empty()) {
-    // One socket for both families: the IPv6 wildcard takes IPv4 as well,
-    // where there is IPv6.
-    const absl::Status both =
-        ListenOn(tcp::endpoint(tcp::v6(), address.port), index);
-    if (both.ok()) return both;
-    return ListenOn(tcp::endpoint(tcp::v4(), address.port), index);
-  }
-  Error error;
-  tcp::resolver resolver(control_);
-  const auto endpoints = resolver.resolve(
-      address.host, absl::StrCat(address.port), tcp::resolver::passive, error);
-  if (error) return CannotListen(text, error);
-  // A name such as localhost may have an address of a family that the machine
-  // does not have; the others will do.
-  absl::Status status;
-  bool listening = false;
-  for (const auto& entry : endpoints) {
-    status = ListenOn(entry.endpoint(), index);
-    if (status.ok()) listening = true;
-    if (!status.ok() && !absl::IsNotFound(status)) return status;
-  }
-  return listening ? absl::OkStatus() : status;
+std::string Server::admin_address() const {
+  return admin_ == nullptr ? "" : admin_->address();
 }
 
-absl::Status Server::ListenOn(const tcp::endpoint& endpoint,
-                              std::size_t index) {
-  Listener& listener = listeners_.emplace_back(control_, index);
-  Error error;
-  const auto ok = [&error] { return !error; };
-  listener.acceptor.open(endpoint.protocol(), error);
-  if (ok())
-    listener.acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (ok() && endpoint.address() == asio::ip::address_v6::any()) {
-    listener.acceptor.set_option(asio::ip::v6_only(false), error);
+void Server::Configure(Settings settings) {
+  Configuration::Tls contexts;
+  for (const auto& tls : tls_) {
+    contexts.push_back(tls == nullptr ? nullptr : tls->context());
   }
-  if (ok()) listener.acceptor.bind(endpoint, error);
-  if (ok())
-    listener.acceptor.listen(asio::socket_base::max_listen_connections, error);
-  tcp::endpoint bound;
-  if (ok()) bound = listener.acceptor.local_endpoint(error);
-  if (!ok()) {
-    listeners_.pop_back();
-    return CannotListen(
-        FormatAddress(endpoint.address().to_string(), endpoint.port()), error);
+  configuration_ =
+      std::make_shared<const Configuration>(std::move(settings), contexts);
+  for (const auto& worker : workers_) worker->Reload(configuration_);
+}
+
+absl::Status Server::Listen() {
+  const std::vector<ListenerSettings>& settings = this->settings().listeners;
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    absl::StatusOr<std::vector<ListeningSocket>> sockets =
+        OpenListener(settings[i]);
+    if (!sockets.ok()) return sockets.status();
+    for (ListeningSocket& socket : *sockets) {
+      addresses_.push_back(UrlOf(settings[i], socket.address()));
+      listeners_.emplace_back(control_, i, std::move(socket));
+    }
   }
-  addresses_.push_back(
-      FormatAddress(bound.address().to_string(), bound.port()));
   return absl::OkStatus();
+}
+
+void Server::StartWorkers() {
+  int threads = settings().threads;
+  if (threads == 0) {
+    threads =
+        std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  }
+  for (int i = 0; i < threads; ++i) {
+    workers_.push_back(
+        std::make_unique<Worker>(configuration_,
+                                 i == 0 ? WorkerUpstream::Voice::kSpeaks
+                                        : WorkerUpstream::Voice::kSilent,
+                                 state_));
+    workers_.back()->Start();
+  }
 }
 
 void Server::Accept(Listener& listener) {
@@ -131,41 +155,94 @@ void Server::Accept(Listener& listener) {
   next_worker_ = (next_worker_ + 1) % workers_.size();
   listener.acceptor.async_accept(
       worker.io_context(),
-      [this, &listener, &worker](Error error, TcpSocket socket) {
+      [this, &listener, &worker](Error error, StreamSocket socket) {
         if (error == asio::error::operation_aborted) return;
-        if (error) {
-          // Most likely out of file descriptors. The sessions there are go on;
-          // a new one can come in when one of them has gone.
-          if (!accept_failing_) {
-            Log(LogLevel::kError, "cannot accept connections for now",
-                {{"reason", error.message()}});
-          }
-          accept_failing_ = true;
-          listener.retry.expires_after(kAcceptRetry);
-          listener.retry.async_wait([this, &listener](Error cancelled) {
-            if (!cancelled) Accept(listener);
-          });
-          return;
-        }
+        if (error) return OnAcceptFailed(listener, error.message());
         if (accept_failing_) {
           accept_failing_ = false;
           Log(LogLevel::kInfo, "accepting connections again");
         }
-        Error ignored;
-        socket.set_option(tcp::no_delay(true), ignored);
-        socket.set_option(asio::socket_base::keep_alive(true), ignored);
+        if (listener.socket.family() != AF_UNIX) {
+          Error ignored;
+          socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+          socket.set_option(asio::socket_base::keep_alive(true), ignored);
+        }
         worker.Serve(std::move(socket), listener.index);
         Accept(listener);
       });
 }
 
+// Most likely out of file descriptors. The sessions there are go on; a new one
+// can come in when one of them has gone.
+void Server::OnAcceptFailed(Listener& listener, const std::string& why) {
+  ++stats_.accept_errors;
+  if (!std::exchange(accept_failing_, true)) {
+    Log(LogLevel::kError, "cannot accept connections for now",
+        {{"reason", why}});
+  }
+  listener.retry.expires_after(kAcceptRetry);
+  listener.retry.async_wait([this, &listener](Error cancelled) {
+    if (!cancelled) Accept(listener);
+  });
+}
+
+void Server::CloseListeners() {
+  for (Listener& listener : listeners_) {
+    Error ignored;
+    listener.acceptor.close(ignored);
+    listener.retry.cancel();
+  }
+}
+
+// --- Once a second ---
+
+void Server::Housekeep() {
+  housekeeping_.expires_after(kHousekeeping);
+  housekeeping_.async_wait([this](Error cancelled) {
+    if (cancelled) return;
+    RefreshTls();
+    FlushSuppressed(absl::Now());
+    Housekeep();
+  });
+}
+
+void Server::RefreshTls() {
+  bool changed = false;
+  for (std::size_t i = 0; i < tls_.size(); ++i) {
+    if (tls_[i] == nullptr) continue;
+    const std::string& address = settings().listeners[i].address;
+    const absl::Status before = tls_[i]->status();
+    if (tls_[i]->Refresh()) {
+      changed = true;
+      Log(LogLevel::kInfo, "certificate reloaded", {{"listener", address}});
+    } else if (!tls_[i]->status().ok() && tls_[i]->status() != before) {
+      Log(LogLevel::kError,
+          "the listener's TLS files cannot be used, the last good ones stay",
+          {{"listener", address},
+           {"reason", std::string(tls_[i]->status().message())}});
+    }
+  }
+  if (changed) Configure(settings());
+}
+
+// --- Reload ---
+
 absl::Status Server::Reload(Settings settings,
                             std::vector<std::string>* needs_restart) {
-  if (absl::Status valid = Validate(settings); !valid.ok()) return valid;
-  const Settings& before = configuration_->settings;
+  const auto fail = [this](absl::Status status) {
+    ReloadFailed();
+    return status;
+  };
+  if (absl::Status valid = Validate(settings); !valid.ok()) return fail(valid);
+  const Settings& before = this->settings();
   if (settings.threads != before.threads) {
     needs_restart->push_back("threads");
     settings.threads = before.threads;
+  }
+  if (settings.admin.enabled != before.admin.enabled ||
+      settings.admin.address != before.admin.address) {
+    needs_restart->push_back("admin");
+    settings.admin = before.admin;
   }
   // The sockets stay; what is said of an address applies to the listener that
   // is there.
@@ -181,6 +258,10 @@ absl::Status Server::Reload(Settings settings,
                                             " is not among them any more"));
       continue;
     }
+    if (same->reuse_port != listener.reuse_port) {
+      needs_restart->push_back(
+          absl::StrCat("listeners: reuse_port of ", listener.address));
+    }
     listener = *same;
     settings.listeners.erase(same);
   }
@@ -189,22 +270,41 @@ absl::Status Server::Reload(Settings settings,
         absl::StrCat("listeners: ", listener.address, " is new"));
   }
   settings.listeners = std::move(listeners);
-  configuration_ = std::make_shared<const Configuration>(std::move(settings));
-  for (const auto& worker : workers_) worker->Reload(configuration_);
+  auto tls = MakeTls(settings, tls_);
+  if (!tls.ok()) return fail(tls.status());
+  tls_ = *std::move(tls);
+  Configure(std::move(settings));
+  ++stats_.reloads_ok;
+  stats_.last_reload_ok = true;
   return absl::OkStatus();
 }
 
-void Server::Drain(absl::Duration timeout, std::function<void()> on_stopped) {
+void Server::ReloadFailed() {
+  ++stats_.reloads_failed;
+  stats_.last_reload_ok = false;
+}
+
+// --- The end ---
+
+void Server::Drain(absl::Duration delay, absl::Duration timeout,
+                   std::function<void()> on_stopped) {
+  drain_requested_ = true;
   on_stopped_ = std::move(on_stopped);
+  if (delay <= absl::ZeroDuration()) return BeginDrain(timeout);
+  drain_timer_.expires_after(absl::ToChronoNanoseconds(delay));
+  drain_timer_.async_wait([this, timeout](Error cancelled) {
+    if (!cancelled) BeginDrain(timeout);
+  });
+}
+
+void Server::BeginDrain(absl::Duration timeout) {
   state_.draining = true;
-  for (Listener& listener : listeners_) {
-    Error ignored;
-    listener.acceptor.close(ignored);
-    listener.retry.cancel();
-  }
+  CloseListeners();
   busy_workers_ = workers_.size();
+  // The last fifth is for what is under way.
+  const DrainPlan plan = {timeout * 0.8, timeout * 0.9};
   for (const auto& worker : workers_) {
-    worker->Drain([this] {
+    worker->Drain(plan, [this] {
       asio::post(control_, [this] {
         if (--busy_workers_ == 0) Stop();
       });
@@ -218,14 +318,98 @@ void Server::Drain(absl::Duration timeout, std::function<void()> on_stopped) {
 
 void Server::Stop() {
   if (std::exchange(stopped_, true)) return;
+  admin_.reset();
   drain_timer_.cancel();
-  for (Listener& listener : listeners_) {
-    Error ignored;
-    listener.acceptor.close(ignored);
-    listener.retry.cancel();
-  }
+  housekeeping_.cancel();
+  CloseListeners();
   for (const auto& worker : workers_) worker->Stop();
+  FlushSuppressed(absl::Now());
   if (on_stopped_ != nullptr) std::exchange(on_stopped_, nullptr)();
+}
+
+// --- For who runs the gateway ---
+
+template <typename Answer>
+void Server::AskWorkers(
+    std::function<void(Worker&, std::function<void(Answer)>)> ask,
+    std::function<void(std::vector<Answer>)> done) {
+  auto answers = std::make_shared<std::vector<Answer>>();
+  for (const auto& worker : workers_) {
+    ask(*worker, [this, answers, done](Answer answer) {
+      // The workers' threads end before the server does.
+      asio::post(control_,
+                 [this, answers, done, answer = std::move(answer)]() mutable {
+                   answers->push_back(std::move(answer));
+                   if (answers->size() == workers_.size() && !stopped_) {
+                     done(std::move(*answers));
+                   }
+                 });
+    });
+  }
+}
+
+const Settings& Server::settings() const { return configuration_->settings; }
+
+Readiness Server::GetReadiness() {
+  if (drain_requested_) return {false, "draining"};
+  if (!state_.upstream_reachable) return {false, "no upstream is reachable"};
+  return {true, ""};
+}
+
+void Server::GetStats(std::function<void(const Stats&)> callback) {
+  AskWorkers<Stats>(
+      [](Worker& worker, std::function<void(Stats)> answer) {
+        worker.GetStats(std::move(answer));
+      },
+      [this, callback = std::move(callback)](std::vector<Stats> answers) {
+        Stats all = stats_;
+        for (const Stats& stats : answers) all.Merge(stats);
+        for (std::size_t i = 0; i < tls_.size(); ++i) {
+          if (tls_[i] == nullptr) continue;
+          all.listeners[settings().listeners[i].address].certificate_expiry =
+              CertificateExpiry(*tls_[i]->context());
+        }
+        // What has not been used yet is there, too.
+        for (const ListenerSettings& listener : settings().listeners) {
+          all.listeners[listener.address];
+        }
+        for (const Route& route : settings().routes) {
+          all.routes[RouteName(route)];
+        }
+        callback(all);
+      });
+}
+
+void Server::ListSessions(SessionFilter filter, std::size_t limit,
+                          std::function<void(const SessionList&)> callback) {
+  AskWorkers<SessionList>(
+      [filter = std::move(filter), limit](
+          Worker& worker, std::function<void(SessionList)> answer) {
+        worker.ListSessions(filter, limit, std::move(answer));
+      },
+      [limit,
+       callback = std::move(callback)](std::vector<SessionList> answers) {
+        SessionList all;
+        for (SessionList& list : answers) {
+          all.matching += list.matching;
+          std::move(list.sessions.begin(), list.sessions.end(),
+                    std::back_inserter(all.sessions));
+        }
+        KeepOldest(limit, all.sessions);
+        callback(all);
+      });
+}
+
+void Server::CloseSession(std::string id,
+                          std::function<void(bool found)> callback) {
+  AskWorkers<bool>(
+      [id = std::move(id)](Worker& worker, std::function<void(bool)> answer) {
+        worker.CloseSession(id, std::move(answer));
+      },
+      [callback = std::move(callback)](const std::vector<bool>& answers) {
+        callback(std::find(answers.begin(), answers.end(), true) !=
+                 answers.end());
+      });
 }
 
 }  // namespace headgate

@@ -9,13 +9,17 @@
 #include <vector>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "absl/status/statusor.h"
+#include "gateway/admin/admin_server.h"
+#include "gateway/admin/gateway.h"
 #include "gateway/config/settings.h"
+#include "gateway/net/listening_socket.h"
 #include "gateway/server/configuration.h"
+#include "gateway/server/listener_tls.h"
 #include "gateway/server/worker.h"
 
 namespace headgate {
@@ -24,69 +28,106 @@ namespace headgate {
 //
 // Thread:   the one that runs `control`, for everything.
 // Lifetime: destroying it stops it at once.
-class Server {
+class Server final : private Gateway {
  public:
   // Listens and starts the workers. Fails, before anything is served, with
-  // INVALID_ARGUMENT for settings that Validate refuses, and with UNAVAILABLE
-  // for an address that cannot be listened on. `control` must outlive the
-  // server.
+  // INVALID_ARGUMENT for settings that Validate refuses or TLS files that
+  // cannot be used, and with UNAVAILABLE for an address that cannot be listened
+  // on. `control` must outlive the server.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       Settings settings, boost::asio::io_context& control);
 
   ~Server();
 
-  // The addresses listened on, "127.0.0.1:8080", with the ports that were
-  // taken for 0; a listener on a name with several addresses has several.
+  // Where clients come in, "ws://127.0.0.1:8080", "wss+unix:/path", with the
+  // ports that were taken for 0; a listener on a name with several addresses
+  // has several.
   const std::vector<std::string>& addresses() const { return addresses_; }
+  // The admin listener's, "127.0.0.1:9901"; empty when it is off.
+  std::string admin_address() const;
 
-  // Takes routes, upstreams, limits and timeouts over from `settings`, for all
-  // that comes in from now on; open sessions keep what they were opened with.
-  // Fails with INVALID_ARGUMENT, changing nothing, for settings that Validate
-  // refuses. `needs_restart` names what else is different, and stays as it was:
-  // the listeners' addresses and the number of threads.
+  // Takes routes, upstreams, limits, timeouts and TLS over from `settings`, for
+  // all that comes in from now on; open sessions keep what they were opened
+  // with. Fails with INVALID_ARGUMENT, changing nothing, for settings that
+  // Validate refuses or TLS files that cannot be used. `needs_restart` names
+  // what else is different, and stays as it was: addresses and the number of
+  // threads.
   absl::Status Reload(Settings settings,
                       std::vector<std::string>* needs_restart);
+  // Counts a reload that has failed before it came here.
+  void ReloadFailed();
 
-  // Stops listening, ends the sessions with Close 1001, and stops when they
-  // are gone or `timeout` has passed; then calls `on_stopped`. To be called
-  // once.
-  void Drain(absl::Duration timeout, std::function<void()> on_stopped);
+  // Is not ready any more; after `delay` stops listening and ends the sessions
+  // with Close 1001, one after the other; stops when they are gone or `timeout`
+  // has passed since then; then calls `on_stopped`. To be called once.
+  void Drain(absl::Duration delay, absl::Duration timeout,
+             std::function<void()> on_stopped);
 
   // Cuts off what is left and waits for the workers.
   void Stop();
 
  private:
   using Acceptor = boost::asio::basic_socket_acceptor<
-      boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
+      boost::asio::generic::stream_protocol,
+      boost::asio::io_context::executor_type>;
   struct Listener {
-    Listener(boost::asio::io_context& control, std::size_t index)
-        : acceptor(control), retry(control), index(index) {}
+    Listener(boost::asio::io_context& control, std::size_t index,
+             ListeningSocket socket);
+    ListeningSocket socket;  // Its file, when it is one.
     Acceptor acceptor;
     boost::asio::steady_timer retry;
     const std::size_t index;  // Of the settings' listeners.
   };
+  using Tls = std::vector<std::unique_ptr<ListenerTls>>;
 
-  Server(std::shared_ptr<const Configuration> configuration,
-         boost::asio::io_context& control);
+  explicit Server(boost::asio::io_context& control);
 
-  absl::Status Listen(const std::string& address, std::size_t index);
-  absl::Status ListenOn(const boost::asio::ip::tcp::endpoint& endpoint,
-                        std::size_t index);
+  absl::Status Listen();
+  void StartWorkers();
   void Accept(Listener& listener);
+  void OnAcceptFailed(Listener& listener, const std::string& why);
+  void CloseListeners();
+  void Housekeep();
+  // Reads certificates that have changed.
+  void RefreshTls();
+  void Configure(Settings settings);
+  void BeginDrain(absl::Duration timeout);
 
-  std::shared_ptr<const Configuration> configuration_;
+  // Gateway.
+  Readiness GetReadiness() override;
+  void GetStats(std::function<void(const Stats&)> callback) override;
+  void ListSessions(SessionFilter filter, std::size_t limit,
+                    std::function<void(const SessionList&)> callback) override;
+  void CloseSession(std::string id,
+                    std::function<void(bool found)> callback) override;
+  const Settings& settings() const override;
+  bool draining() const override { return drain_requested_; }
+
+  // Asks each worker, and calls `done` on the control thread with all answers;
+  // never, when the server stops before they have come.
+  template <typename Answer>
+  void AskWorkers(std::function<void(Worker&, std::function<void(Answer)>)> ask,
+                  std::function<void(std::vector<Answer>)> done);
+
   boost::asio::io_context& control_;
+  std::shared_ptr<const Configuration> configuration_;
+  Tls tls_;  // One for each of the settings' listeners; null: plain.
   ServerState state_;
   std::list<Listener> listeners_;
   std::vector<std::string> addresses_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::size_t next_worker_ = 0;
   bool accept_failing_ = false;
+  Stats stats_;  // Of what the workers do not see.
+  boost::asio::steady_timer housekeeping_;
 
+  bool drain_requested_ = false;
   boost::asio::steady_timer drain_timer_;
   std::size_t busy_workers_ = 0;
   bool stopped_ = false;
   std::function<void()> on_stopped_;
+
+  std::unique_ptr<AdminServer> admin_;  // Last: it asks all of the others.
 };
 
 }  // namespace headgate

@@ -13,24 +13,6 @@
 namespace headgate {
 namespace {
 
-absl::string_view CauseName(TransportEnd::Cause cause) {
-  switch (cause) {
-    case TransportEnd::Cause::kClosedByClient:
-      return "closed-by-client";
-    case TransportEnd::Cause::kClosedByGateway:
-      return "closed-by-gateway";
-    case TransportEnd::Cause::kBrokenByClient:
-      return "protocol-violation";
-    case TransportEnd::Cause::kLost:
-      return "connection-lost";
-    case TransportEnd::Cause::kSendTimeout:
-      return "send-timeout";
-    case TransportEnd::Cause::kAborted:
-      return "aborted";
-  }
-  return "unknown";
-}
-
 // Keeps the upstream, which a reload may take away, until it has answered.
 class KeepingTicket final : public SchemaSource::Ticket {
  public:
@@ -51,15 +33,6 @@ class KeepingTicket final : public SchemaSource::Ticket {
   const std::unique_ptr<Ticket> ticket_;
 };
 
-// What a route is called in the log: by what it matches.
-std::string RouteName(const Route& route) {
-  for (const std::string* name :
-       {&route.path, &route.path_template, &route.prefix}) {
-    if (!name->empty()) return *name;
-  }
-  return "/";
-}
-
 }  // namespace
 
 Worker::Worker(std::shared_ptr<const Configuration> configuration,
@@ -79,9 +52,11 @@ void Worker::Start() {
   thread_ = std::thread([this] { io_context_.run(); });
 }
 
-void Worker::Serve(TcpSocket socket, std::size_t listener) {
+void Worker::Serve(StreamSocket socket, std::size_t listener) {
   boost::asio::post(io_context_,
                     [this, listener, socket = std::move(socket)]() mutable {
+                      if (stopping_) return;
+                      ++StatsOf(listener).accepted;
                       ServeConnection(std::move(socket), listener, *this);
                     });
 }
@@ -106,19 +81,71 @@ void Worker::MakeUpstreams() {
             ? known->second.upstream
             : std::make_shared<WorkerUpstream>(wanted, settings, voice_,
                                                io_context_);
-    auto context = upstream->MakeContext(configuration_->limits);
+    auto context = upstream->MakeContext(
+        configuration_->limits,
+        [this, name = wanted.name](absl::string_view method,
+                                   absl::StatusCode code) {
+          recorder_.OnCallEnded(name, method, code);
+        });
     upstreams.emplace(wanted.name,
                       UpstreamEntry{std::move(upstream), std::move(context)});
   }
   upstreams_ = std::move(upstreams);
 }
 
-void Worker::Drain(std::function<void()> on_idle) {
-  boost::asio::post(io_context_, [this, on_idle = std::move(on_idle)] {
+void Worker::Drain(const DrainPlan& plan, std::function<void()> on_idle) {
+  boost::asio::post(io_context_, [this, plan, on_idle = std::move(on_idle)] {
+    if (stopping_) return;
+    const absl::Time time = now();
     on_idle_ = on_idle;
-    ForEachConnection([](Connection& connection) { connection.Drain(); });
+    draining_.emplace(Draining{time, plan, {}, 0});
+    for (const auto& [key, entry] : connections_) {
+      draining_->waiting.push_back(entry.connection);
+    }
+    // Those without a session have no reason to wait.
+    std::shuffle(draining_->waiting.begin(), draining_->waiting.end(), random_);
+    std::stable_partition(draining_->waiting.begin(), draining_->waiting.end(),
+                          [](const std::weak_ptr<Connection>& connection) {
+                            return connection.lock()->session() != nullptr;
+                          });
+    draining_->in_all = static_cast<std::size_t>(
+        std::count_if(draining_->waiting.begin(), draining_->waiting.end(),
+                      [](const std::weak_ptr<Connection>& connection) {
+                        return connection.lock()->session() != nullptr;
+                      }));
+    DrainSome(time);
     CheckIdle();
+    timer_.cancel();
+    StartTicking();
   });
+}
+
+DrainOrder Worker::MakeDrainOrder(absl::Time now) {
+  // Another replica takes clients at once; one that comes back needs a moment.
+  const int seconds = absl::Uniform(absl::IntervalClosed, random_, 1, 5);
+  return DrainOrder{now, draining_->began + draining_->plan.patience,
+                    absl::StrCat("the gateway is shutting down, come back in ",
+                                 seconds, "s")};
+}
+
+void Worker::DrainSome(absl::Time now) {
+  Draining& draining = *draining_;
+  const double elapsed = absl::ToDoubleSeconds(now - draining.began);
+  const double spread = absl::ToDoubleSeconds(draining.plan.spread);
+  const double share = spread > 0 ? std::min(1.0, elapsed / spread) : 1;
+  // Of n sessions the first is told at once, the last when the time is up.
+  const std::size_t told =
+      draining.in_all == 0
+          ? 0
+          : 1 + static_cast<std::size_t>(
+                    share * static_cast<double>(draining.in_all - 1));
+  const std::size_t left = draining.in_all - told;
+  while (draining.waiting.size() > left) {
+    const std::shared_ptr<Connection> connection =
+        draining.waiting.back().lock();
+    draining.waiting.pop_back();
+    if (connection != nullptr) connection->Drain(MakeDrainOrder(now));
+  }
 }
 
 void Worker::Stop() {
@@ -126,6 +153,7 @@ void Worker::Stop() {
   boost::asio::post(io_context_, [this] {
     stopping_ = true;
     on_idle_ = nullptr;
+    draining_.reset();
     ForEachConnection([](Connection& connection) { connection.Abort(); });
     timer_.cancel();
     upstreams_.clear();  // Cancels fetches.
@@ -134,9 +162,12 @@ void Worker::Stop() {
   thread_.join();
 }
 
-void Worker::Add(std::shared_ptr<Connection> connection) {
+void Worker::Add(std::shared_ptr<Connection> connection, std::size_t listener) {
   Connection* key = connection.get();
-  connections_.emplace(key, std::move(connection));
+  connections_.emplace(key, ConnectionEntry{connection, listener});
+  // What comes in while sessions are told, a socket that was accepted before or
+  // a request that has become a session, is told with the next of them.
+  if (draining_) draining_->waiting.push_back(std::move(connection));
 }
 
 void Worker::Remove(Connection& connection) {
@@ -149,17 +180,16 @@ void Worker::CheckIdle() {
   std::exchange(on_idle_, nullptr)();
 }
 
-Capacity Worker::Admit() {
+Capacity Worker::Admit(const Route& route, const std::string& client,
+                       std::unique_ptr<Place>* place) {
   if (state_.draining) return Capacity::kDraining;
-  if (state_.sessions.fetch_add(1) >=
-      configuration_->settings.limits.max_sessions) {
-    Leave();
-    return Capacity::kFull;
-  }
-  return Capacity::kFree;
+  const LimitSettings& limits = configuration_->settings.limits;
+  return state_.sessions.Admit(
+      client, RouteName(route),
+      {limits.max_sessions, limits.max_sessions_per_address,
+       route.max_sessions},
+      place);
 }
-
-void Worker::Leave() { state_.sessions.fetch_sub(1); }
 
 std::string Worker::NewSessionId() {
   return absl::StrFormat("%016x%016x", absl::Uniform<std::uint64_t>(random_),
@@ -179,7 +209,10 @@ std::unique_ptr<Session> Worker::OpenSession(SessionRequest request,
   const UpstreamEntry& entry = found->second;
   request.timeout =
       std::min(request.timeout, entry.upstream->settings().deadline);
-  return MakeSession(std::move(request), entry.context, transport);
+  std::unique_ptr<Session> session =
+      MakeSession(std::move(request), entry.context, transport);
+  recorder_.OnOpened(*session);
+  return session;
 }
 
 std::shared_ptr<const ConnectionSettings> Worker::SettingsOf(
@@ -203,6 +236,8 @@ std::unique_ptr<SchemaSource::Ticket> Worker::FindHttpRules(
 }
 
 void Worker::SessionEnded(const Session& session) {
+  const absl::Time time = now();
+  recorder_.OnEnded(session, time);
   if (absl::IsUnavailable(session.report().status)) {
     const auto found = upstreams_.find(session.request().route->upstream);
     if (found != upstreams_.end()) found->second.upstream->OnUnavailable();
@@ -224,21 +259,112 @@ void Worker::SessionEnded(const Session& session) {
        {"bytes_in", absl::StrCat(report.bytes_in)},
        {"messages_out", absl::StrCat(report.messages_out)},
        {"bytes_out", absl::StrCat(report.bytes_out)},
-       {"duration", absl::FormatDuration(absl::Trunc(
-                        now() - session.opened_at(), absl::Milliseconds(1)))}});
+       {"duration", absl::FormatDuration(absl::Trunc(time - session.opened_at(),
+                                                     absl::Milliseconds(1)))},
+       {"limit", std::string(report.limit ? LimitName(*report.limit) : "none")},
+       {"trace", request.trace_id}});
 }
 
 void Worker::HandshakeRefused(const Refusal& refusal, const std::string& peer) {
+  recorder_.OnRefused(refusal);
   if (!LogEnabled(LogLevel::kInfo)) return;
-  Log(LogLevel::kInfo, "handshake refused",
+  LogRepeated(LogLevel::kInfo, "handshake refused",
+              {{"peer", peer},
+               {"http", absl::StrCat(refusal.http_status)},
+               {"status", absl::StatusCodeToString(refusal.status.code())},
+               {"reason", MessageForLog(refusal.status)}});
+}
+
+void Worker::ArrivalFailed(std::size_t listener, ArrivalStep step,
+                           const std::string& peer, const std::string& why) {
+  Stats::PerListener& stats = StatsOf(listener);
+  ++(step == ArrivalStep::kTls ? stats.tls_failed : stats.proxy_failed);
+  LogRepeated(
+      LogLevel::kInfo,
+      step == ArrivalStep::kTls ? "TLS handshake failed" : "no PROXY header",
       {{"peer", peer},
-       {"http", absl::StrCat(refusal.http_status)},
-       {"status", absl::StatusCodeToString(refusal.status.code())},
-       {"reason", MessageForLog(refusal.status)}});
+       {"listener", configuration_->settings.listeners[listener].address},
+       {"reason", why}});
+}
+
+void Worker::FirstAnswer(const Session& session) {
+  recorder_.OnFirstAnswer(session, now());
+}
+
+void Worker::PingAnswered(absl::Duration round_trip) {
+  recorder_.OnPing(round_trip);
+}
+
+Stats::PerListener& Worker::StatsOf(std::size_t listener) {
+  const ListenerSettings& settings =
+      configuration_->settings.listeners[listener];
+  return recorder_.stats().listeners[settings.address];
+}
+
+void Worker::GetStats(std::function<void(Stats)> callback) {
+  boost::asio::post(io_context_, [this, callback = std::move(callback)] {
+    if (stopping_) return;
+    Stats stats = recorder_.stats();
+    for (const auto& [key, entry] : connections_) {
+      const std::string& address =
+          configuration_->settings.listeners[entry.listener].address;
+      ++stats.listeners[address].open;
+      if (const Session* session = key->session()) {
+        StatsRecorder::AddOpen(*session, stats);
+      }
+    }
+    for (const auto& [name, entry] : upstreams_) {
+      Stats::PerUpstream& upstream = stats.upstreams[name];
+      upstream.connections += entry.upstream->channel_count();
+      if (voice_ == WorkerUpstream::Voice::kSilent) continue;
+      const std::optional<bool> reachable = entry.upstream->reachable();
+      upstream.known = reachable.has_value();
+      upstream.reachable = reachable.value_or(false);
+    }
+    callback(std::move(stats));
+  });
+}
+
+void Worker::ListSessions(SessionFilter filter, std::size_t limit,
+                          std::function<void(SessionList)> callback) {
+  boost::asio::post(io_context_, [this, filter = std::move(filter), limit,
+                                  callback = std::move(callback)] {
+    if (stopping_) return;
+    SessionList list;
+    for (const auto& [key, entry] : connections_) {
+      if (key->session() == nullptr) continue;
+      SessionInfo info = InfoOf(*key->session());
+      if (filter.Matches(info)) list.sessions.push_back(std::move(info));
+    }
+    list.matching = list.sessions.size();
+    KeepOldest(limit, list.sessions);
+    callback(std::move(list));
+  });
+}
+
+void Worker::CloseSession(std::string id,
+                          std::function<void(bool found)> callback) {
+  boost::asio::post(io_context_,
+                    [this, id = std::move(id), callback = std::move(callback)] {
+                      if (stopping_) return;
+                      std::shared_ptr<Connection> found;
+                      for (const auto& [key, entry] : connections_) {
+                        const Session* session = key->session();
+                        if (session != nullptr && session->request().id == id) {
+                          found = entry.connection;
+                        }
+                      }
+                      if (found != nullptr) found->CloseSession();
+                      callback(found != nullptr);
+                    });
 }
 
 void Worker::StartTicking() {
-  timer_.expires_after(absl::ToChronoNanoseconds(configuration_->tick));
+  // Sessions that are told to drain are looked at more often.
+  const absl::Duration tick =
+      draining_ ? std::min(configuration_->tick, absl::Milliseconds(20))
+                : configuration_->tick;
+  timer_.expires_after(absl::ToChronoNanoseconds(tick));
   timer_.async_wait([this](boost::system::error_code error) {
     if (error || stopping_) return;
     OnTick();
@@ -248,17 +374,29 @@ void Worker::StartTicking() {
 
 void Worker::OnTick() {
   const absl::Time time = now();
-  for (const auto& [name, entry] : upstreams_) entry.upstream->OnTick(time);
+  LookAtUpstreams(time);
+  if (draining_) DrainSome(time);
   ForEachConnection(
       [time](Connection& connection) { connection.OnTick(time); });
+}
+
+void Worker::LookAtUpstreams(absl::Time now) {
+  bool reachable = false;
+  for (const auto& [name, entry] : upstreams_) {
+    entry.upstream->OnTick(now);
+    reachable |= entry.upstream->reachable().value_or(false);
+  }
+  if (voice_ == WorkerUpstream::Voice::kSpeaks) {
+    state_.upstream_reachable = reachable;
+  }
 }
 
 void Worker::ForEachConnection(const std::function<void(Connection&)>& act) {
   // A connection may remove itself, and another, while it is at work.
   std::vector<std::shared_ptr<Connection>> connections;
   connections.reserve(connections_.size());
-  for (const auto& [key, connection] : connections_) {
-    connections.push_back(connection);
+  for (const auto& [key, entry] : connections_) {
+    connections.push_back(entry.connection);
   }
   for (const auto& connection : connections) act(*connection);
 }

@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -14,8 +16,11 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/random/random.h"
+#include "gateway/admin/gateway.h"
 #include "gateway/net/connection.h"
 #include "gateway/server/configuration.h"
+#include "gateway/server/session_census.h"
+#include "gateway/server/stats_recorder.h"
 #include "gateway/server/worker_upstream.h"
 #include "gateway/upstream/schema_source.h"
 
@@ -24,8 +29,18 @@ namespace headgate {
 // What the workers of a server share. Touched when sessions come and go, never
 // per message.
 struct ServerState {
-  std::atomic<int> sessions = 0;
+  SessionCensus sessions;
   std::atomic<bool> draining = false;
+  // Whether any upstream is, as the worker that speaks has found.
+  std::atomic<bool> upstream_reachable = false;
+};
+
+// How a server stops.
+struct DrainPlan {
+  // Sessions are told one after the other over this time,
+  absl::Duration spread;
+  // and have until then, from now, to begin to close.
+  absl::Duration patience;
 };
 
 // One thread with one io_context, channels of its own to the upstreams, and the
@@ -49,24 +64,32 @@ class Worker final : private ConnectionHost {
 
   // Takes a socket that was accepted on io_context() for the listener of that
   // index.
-  void Serve(TcpSocket socket, std::size_t listener);
+  void Serve(StreamSocket socket, std::size_t listener);
 
   // Goes by `configuration` for every request from now on. Upstreams that are
   // the same in both keep their channels and descriptors.
   void Reload(std::shared_ptr<const Configuration> configuration);
 
-  // Ends all sessions with Close 1001. `on_idle` is called, on the worker's
-  // thread, once there is no connection left.
-  void Drain(std::function<void()> on_idle);
+  // Ends all sessions with Close 1001, by and by. `on_idle` is called, on the
+  // worker's thread, once there is no connection left.
+  void Drain(const DrainPlan& plan, std::function<void()> on_idle);
+
+  // For who runs the gateway. Callbacks come on the worker's thread; none after
+  // Stop.
+  void GetStats(std::function<void(Stats)> callback);
+  void ListSessions(SessionFilter filter, std::size_t limit,
+                    std::function<void(SessionList)> callback);
+  void CloseSession(std::string id, std::function<void(bool found)> callback);
 
   // Cuts off what is left, waits for the thread.
   void Stop();
 
  private:
-  void Add(std::shared_ptr<Connection> connection) override;
+  void Add(std::shared_ptr<Connection> connection,
+           std::size_t listener) override;
   void Remove(Connection& connection) override;
-  Capacity Admit() override;
-  void Leave() override;
+  Capacity Admit(const Route& route, const std::string& client,
+                 std::unique_ptr<Place>* place) override;
   std::string NewSessionId() override;
   std::shared_ptr<const ConnectionSettings> SettingsOf(
       std::size_t listener) override;
@@ -77,6 +100,10 @@ class Worker final : private ConnectionHost {
   void SessionEnded(const Session& session) override;
   void HandshakeRefused(const Refusal& refusal,
                         const std::string& peer) override;
+  void ArrivalFailed(std::size_t listener, ArrivalStep step,
+                     const std::string& peer, const std::string& why) override;
+  void FirstAnswer(const Session& session) override;
+  void PingAnswered(absl::Duration round_trip) override;
   absl::Time now() const override { return absl::Now(); }
 
   void StartTicking();
@@ -84,6 +111,12 @@ class Worker final : private ConnectionHost {
   void MakeUpstreams();
   void ForEachConnection(const std::function<void(Connection&)>& act);
   void CheckIdle();
+  // Tells those of the connections whose turn has come.
+  void DrainSome(absl::Time now);
+  DrainOrder MakeDrainOrder(absl::Time now);
+  void LookAtUpstreams(absl::Time now);
+  // What there is to tell about a listener or upstream, by its name.
+  Stats::PerListener& StatsOf(std::size_t listener);
 
   // An upstream, and what sessions get of it.
   struct UpstreamEntry {
@@ -102,7 +135,21 @@ class Worker final : private ConnectionHost {
   absl::BitGen random_;
 
   absl::flat_hash_map<std::string, UpstreamEntry> upstreams_;  // By name.
-  absl::flat_hash_map<Connection*, std::shared_ptr<Connection>> connections_;
+  struct ConnectionEntry {
+    std::shared_ptr<Connection> connection;
+    std::size_t listener;
+  };
+  absl::flat_hash_map<Connection*, ConnectionEntry> connections_;
+  StatsRecorder recorder_;
+
+  // While draining.
+  struct Draining {
+    absl::Time began;
+    DrainPlan plan;
+    std::vector<std::weak_ptr<Connection>> waiting;  // The last is the next.
+    std::size_t in_all;
+  };
+  std::optional<Draining> draining_;
   std::function<void()> on_idle_;
   bool stopping_ = false;
   std::thread thread_;

@@ -49,11 +49,13 @@ bool WorkerUpstream::IsMadeOf(const UpstreamSettings& settings,
 }
 
 std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
-    const SessionLimits& limits) {
+    const SessionLimits& limits,
+    std::function<void(absl::string_view, absl::StatusCode)> call_ended) {
   const std::shared_ptr<WorkerUpstream> self = shared_from_this();
   auto context = std::make_shared<SessionContext>();
   context->limits = limits;
   context->upstream = std::shared_ptr<Upstream>(self, &upstream_);
+  context->call_ended = std::move(call_ended);
   context->schemas = std::shared_ptr<SchemaSource>(self, schemas_.get());
   return context;
 }
@@ -61,6 +63,7 @@ std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
 void WorkerUpstream::OnTick(absl::Time now) {
   upstream_.OnTick(now);
   TellOfTls();
+  if (voice_ == Voice::kSpeaks && upstream_.is_failing()) OnUnavailable();
   if (voice_ == Voice::kSilent || state_ == State::kReachable ||
       watch_ != nullptr || now < next_watch_ ||
       !settings_.descriptors.reflection) {
@@ -70,6 +73,14 @@ void WorkerUpstream::OnTick(absl::Time now) {
   // The name is of no method: what counts is whether the upstream answers.
   watch_ = schemas_->Resolve("/", now,
                              [this](const ResolvedMethod&) { watch_.reset(); });
+}
+
+std::optional<bool> WorkerUpstream::reachable() const {
+  // Nobody asks it for descriptors: what is known is whether it can be
+  // connected to.
+  if (!settings_.descriptors.reflection) return !upstream_.is_failing();
+  if (state_ == State::kUnknown) return std::nullopt;
+  return state_ != State::kUnreachable;
 }
 
 void WorkerUpstream::OnUnavailable() {

@@ -1,7 +1,10 @@
 #ifndef GATEWAY_SERVER_WORKER_UPSTREAM_H_
 #define GATEWAY_SERVER_WORKER_UPSTREAM_H_
 
+#include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,11 +38,18 @@ class WorkerUpstream final
                 const Settings& general) const;
 
   // What sessions need; keeps this alive.
+  // `call_ended`: see SessionContext.
   std::shared_ptr<const SessionContext> MakeContext(
-      const SessionLimits& limits);
+      const SessionLimits& limits,
+      std::function<void(absl::string_view, absl::StatusCode)> call_ended);
 
   const UpstreamSettings& settings() const { return settings_; }
   SchemaSource& schemas() { return *schemas_; }
+
+  // Whether calls are likely to reach it, as far as is known; absent before it
+  // was tried. Of the one that speaks.
+  std::optional<bool> reachable() const;
+  std::size_t channel_count() const { return upstream_.channel_count(); }
 
   // A call could not reach it, or lost it: it is asked for its descriptors
   // again, so that the log tells what has become of it.

@@ -58,6 +58,13 @@ class Call final : private UpstreamCallObserver {
 
   // True while the session should send no more.
   bool backlogged() const { return pending_.full(); }
+  // What the session has sent and the upstream has not taken.
+  std::size_t pending_bytes() const { return pending_.bytes(); }
+  // Whether the client is done, and the answer to a complete request is all
+  // that is missing.
+  bool awaits_only_answer() const {
+    return client_ != Client::kSending && GivesOneAnswer(kind_);
+  }
   // Messages that the upstream has taken; grows while it makes progress.
   std::uint64_t messages_taken() const { return messages_taken_; }
 

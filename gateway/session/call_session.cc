@@ -8,12 +8,19 @@
 #include "gateway/codec/passthrough.h"
 
 namespace headgate {
+namespace {
+
+// A backend that has had nothing to say for this long has said what it had to,
+// when the gateway stops; one that goes on is given this much time.
+constexpr absl::Duration kDrainSilence = absl::Milliseconds(100);
+constexpr absl::Duration kDrainPatience = absl::Seconds(2);
+
+}  // namespace
 
 CallSession::CallSession(SessionRequest request,
                          std::shared_ptr<const SessionContext> context,
                          Transport& transport)
-    : Session(std::move(request)),
-      context_(std::move(context)),
+    : Session(std::move(request), std::move(context)),
       transport_(transport),
       answers_(context_->limits.answers) {}
 
@@ -21,6 +28,7 @@ CallSession::~CallSession() = default;
 
 void CallSession::Start(absl::Time now) {
   opened_at_ = now;
+  guard_.Start(now);
   ReadTransport();  // From the start: a client that leaves must be noticed.
   ticket_ = context_->schemas->Resolve(
       request_.method, now,
@@ -110,8 +118,13 @@ void CallSession::OnMessage(WireMessage message) {
     case State::kOpen:
       break;
   }
+  if (drain_) return ReadTransport();  // As when it is ending.
   ++report_.messages_in;
   report_.bytes_in += message.payload.size();
+  // Over HTTP a message comes in pieces, as many as the network likes.
+  const std::size_t messages = request_.wire == JsonWire::kHttp ? 0 : 1;
+  EndWith(guard_.OnReceived(messages, message.payload.size()));
+  if (state_ != State::kOpen) return;
   const bool first = codec_ == nullptr;
   if (first && !ChooseCodec(message.opcode == Opcode::kText
                                 ? CodecKind::kJson
@@ -125,8 +138,13 @@ void CallSession::OnMessage(WireMessage message) {
   }
 }
 
+void CallSession::OnControlFrames(std::size_t count) {
+  if (state_ == State::kOpen) EndWith(guard_.OnReceived(count, 0));
+}
+
 void CallSession::OnMessageTooBig() {
   reading_ = false;
+  report_.limit = Limit::kMessageBytes;
   EndWith(Ending{CloseCode::kMessageTooBig,
                  CallEnd{absl::ResourceExhaustedError(absl::StrCat(
                              "a message is longer than max_message_bytes (",
@@ -136,6 +154,7 @@ void CallSession::OnMessageTooBig() {
 
 void CallSession::PumpRequests() {
   while (state_ == State::kOpen && !call_->backlogged()) {
+    if (drain_) return ReadTransport();
     Decoded decoded = codec_->Next();
     std::optional<Ending> fault;
     if (std::holds_alternative<NeedInput>(decoded)) {
@@ -164,6 +183,7 @@ void CallSession::OnCallHeaders(Metadata headers) {
 void CallSession::OnCallWritable() { PumpRequests(); }
 
 void CallSession::OnCallMessage(std::string payload) {
+  answered_ = true;
   if (codec_ == nullptr) {
     early_answer_ = std::move(payload);
     return;
@@ -236,12 +256,32 @@ void CallSession::EndWith(Ending ending) {
   }
   ReadTransport();
   FlushAnswers();
+  EndCall(ending_.end.status);
+}
+
+void CallSession::EndWith(std::optional<SessionGuard::Violation> violation) {
+  if (!violation || state_ > State::kOpen) return;
+  report_.limit = violation->limit;
+  EndWith(std::move(violation->ending));
+}
+
+void CallSession::EndCall(const absl::Status& status) {
+  const bool known =
+      resolved_.method != nullptr || !request_.route->method.empty();
+  TellCallEnded(known ? request_.method : "", status);
   ticket_.reset();
   call_.reset();
 }
 
 void CallSession::OnTick(absl::Time now) {
-  if (state_ != State::kOpen || !call_->backlogged()) {
+  if (state_ > State::kOpen) return;
+  EndWith(guard_.OnTick(now, activity()));
+  if (state_ != State::kOpen) return;
+  if (drain_ && IsDrained(now)) {
+    return EndWith(Ending{CloseCode::kGoingAway,
+                          CallEnd{absl::UnavailableError(drain_->reason), ""}});
+  }
+  if (!call_->backlogged()) {
     stalled_since_.reset();
     return;
   }
@@ -249,29 +289,64 @@ void CallSession::OnTick(absl::Time now) {
     stalled_since_ = now;
     taken_when_stalled_ = call_->messages_taken();
   } else if (now - *stalled_since_ >= context_->limits.stall_timeout) {
+    report_.limit = Limit::kStall;
     EndWith(EndingOf(absl::ResourceExhaustedError(
         absl::StrCat("the backend has taken no message for ",
                      absl::FormatDuration(context_->limits.stall_timeout)))));
   }
 }
 
-void CallSession::Drain() {
-  EndWith(Ending{
-      CloseCode::kGoingAway,
-      CallEnd{absl::UnavailableError("the gateway is shutting down"), ""}});
+// While the client takes its time there may be more behind what it has not
+// taken: then nothing is known of the backend's silence.
+bool CallSession::IsDrained(absl::Time now) {
+  if (now >= drain_->deadline) return true;
+  if (call_->awaits_only_answer()) return false;
+  if (now - drain_->now >= kDrainPatience) return true;
+  if (std::exchange(answered_, false) || call_read_withheld_) {
+    silent_since_ = now;
+  }
+  return now - silent_since_ >= kDrainSilence;
+}
+
+void CallSession::Drain(const DrainOrder& order) {
+  if (state_ > State::kOpen) return;
+  if (state_ == State::kResolving) {
+    return EndWith(Ending{CloseCode::kGoingAway,
+                          CallEnd{absl::UnavailableError(order.reason), ""}});
+  }
+  drain_ = order;
+  silent_since_ = order.now;
+  answered_ = false;
+}
+
+void CallSession::CloseByOperator() {
+  EndWith(Ending{CloseCode::kPolicyViolation,
+                 CallEnd{absl::CancelledError("closed by the operator"), ""}});
+}
+
+Buffered CallSession::buffered() const {
+  Buffered buffered;
+  if (call_ != nullptr) buffered.in = call_->pending_bytes();
+  buffered.out = answers_.bytes();
+  return buffered;
 }
 
 void CallSession::OnClosed(const TransportEnd& end) {
-  if (state_ == State::kResolving || state_ == State::kOpen) {
+  const bool was_open = state_ <= State::kOpen;
+  if (was_open) {
     report_.status = absl::CancelledError("the client is gone");
     report_.close = end.code;
   } else if (state_ == State::kEnding) {
     report_.close = end.code;
   }
   report_.cause = end.cause;
+  if (end.cause == TransportEnd::Cause::kSendTimeout) {
+    report_.limit = Limit::kSendTimeout;
+  } else if (end.cause == TransportEnd::Cause::kKeepaliveTimeout) {
+    report_.limit = Limit::kKeepalive;
+  }
   state_ = State::kClosed;
-  ticket_.reset();
-  call_.reset();
+  if (was_open) EndCall(report_.status);
 }
 
 }  // namespace headgate

@@ -36,10 +36,13 @@ class CallSession final : public Session, private CallObserver {
 
   void Start(absl::Time now) override;
   void OnTick(absl::Time now) override;
-  void Drain() override;
+  void Drain(const DrainOrder& order) override;
+  void CloseByOperator() override;
+  Buffered buffered() const override;
 
   void OnMessage(WireMessage message) override;
   void OnMessageTooBig() override;
+  void OnControlFrames(std::size_t count) override;
   void OnWritten() override;
   void OnClosed(const TransportEnd& end) override;
 
@@ -61,13 +64,17 @@ class CallSession final : public Session, private CallObserver {
   void ReadCall();
   void FlushAnswers();
   void EndWith(Ending ending);
+  // Because a limit was hit, if one was.
+  void EndWith(std::optional<SessionGuard::Violation> violation);
+  // Of a session that is told to drain: whether it is time.
+  bool IsDrained(absl::Time now);
+  void EndCall(const absl::Status& status);
 
   void OnCallHeaders(Metadata headers) override;
   void OnCallMessage(std::string payload) override;
   void OnCallWritable() override;
   void OnCallDone(CallEnd end) override;
 
-  const std::shared_ptr<const SessionContext> context_;
   Transport& transport_;
 
   State state_ = State::kResolving;
@@ -90,6 +97,11 @@ class CallSession final : public Session, private CallObserver {
   // Since when the requests wait for the backend, and how many it had taken.
   std::optional<absl::Time> stalled_since_;
   std::uint64_t taken_when_stalled_ = 0;
+
+  std::optional<DrainOrder> drain_;
+  // Since when the backend has had nothing to say, while draining.
+  absl::Time silent_since_;
+  bool answered_ = false;  // Since the last tick.
 };
 
 }  // namespace headgate

@@ -17,6 +17,10 @@ namespace {
 // oldest is given up for a newer one.
 constexpr std::size_t kMostBarred = 1024;
 
+// As of a session with one call.
+constexpr absl::Duration kDrainSilence = absl::Milliseconds(100);
+constexpr absl::Duration kDrainPatience = absl::Seconds(2);
+
 CallEnd Failed(absl::Status status) { return CallEnd{std::move(status), ""}; }
 
 }  // namespace
@@ -33,6 +37,10 @@ class MultiplexSession::NumberedCall final : private CallObserver {
 
   std::uint32_t type() const { return type_; }
   std::uint32_t who() const { return who_; }
+  const std::string& method() const { return method_; }
+  std::size_t pending_bytes() const {
+    return call_ == nullptr ? early_bytes_ : call_->pending_bytes();
+  }
 
   // May end the call.
   void Start() {
@@ -207,8 +215,7 @@ class MultiplexSession::NumberedCall final : private CallObserver {
 MultiplexSession::MultiplexSession(
     SessionRequest request, std::shared_ptr<const SessionContext> context,
     Transport& transport)
-    : Session(std::move(request)),
-      context_(std::move(context)),
+    : Session(std::move(request), std::move(context)),
       transport_(transport),
       answers_(context_->limits.answers) {
   report_.codec = CodecKind::kPacket;
@@ -218,6 +225,7 @@ MultiplexSession::~MultiplexSession() = default;
 
 void MultiplexSession::Start(absl::Time now) {
   opened_at_ = now_ = now;
+  guard_.Start(now);
   ReadTransport();
 }
 
@@ -225,8 +233,11 @@ void MultiplexSession::OnMessage(WireMessage message) {
   reading_ = false;
   if (state_ == State::kEnding) return ReadTransport();  // Taken and dropped.
   if (state_ != State::kOpen) return;
+  if (drain_) return ReadTransport();
   ++report_.messages_in;
   report_.bytes_in += message.payload.size();
+  EndWith(guard_.OnReceived(1, message.payload.size()));
+  if (state_ != State::kOpen) return;
   if (message.opcode == Opcode::kText) {
     Decoded decoded =
         DecodeTextOfBinaryCodec(CodecKind::kPacket, message.payload);
@@ -243,6 +254,7 @@ void MultiplexSession::OnMessage(WireMessage message) {
 
 void MultiplexSession::Pump() {
   while (state_ == State::kOpen && !answers_.full()) {
+    if (drain_) incoming_.reset();
     if (!incoming_) return ReadTransport();
     const absl::StatusOr<FramedPacket> packet =
         FindPacket(*incoming_, taken_, incoming_->size(), packet_options());
@@ -309,8 +321,13 @@ void MultiplexSession::HalfCloseAll() {
   for (const std::uint32_t who : numbers) calls_.at(who)->HalfClose();
 }
 
+void MultiplexSession::OnControlFrames(std::size_t count) {
+  if (state_ == State::kOpen) EndWith(guard_.OnReceived(count, 0));
+}
+
 void MultiplexSession::OnMessageTooBig() {
   reading_ = false;
+  report_.limit = Limit::kMessageBytes;
   EndWith(Ending{CloseCode::kMessageTooBig,
                  Failed(absl::ResourceExhaustedError(absl::StrCat(
                      "a message is longer than max_message_bytes (",
@@ -324,6 +341,7 @@ void MultiplexSession::ReadTransport() {
 }
 
 void MultiplexSession::Answer(NumberedCall& call, std::string message) {
+  answered_ = true;
   const std::uint32_t who = call.who();
   const absl::StatusOr<std::string> content = call.Encode(std::move(message));
   if (!content.ok()) return BreakOff(who, Failed(content.status()));
@@ -355,7 +373,10 @@ void MultiplexSession::BreakOff(std::uint32_t who, const CallEnd& end) {
 void MultiplexSession::EndCall(std::uint32_t who, const CallEnd& end) {
   SendPacket(kEndPacket, who, SerializeRpcStatus(end));
   sending_.erase(who);
-  calls_.erase(who);
+  const auto call = calls_.find(who);
+  if (call == calls_.end()) return;  // It was refused.
+  TellCallEnded(call->second->method(), end.status);
+  calls_.erase(call);
 }
 
 void MultiplexSession::SendPacket(std::uint32_t type, std::uint32_t who,
@@ -427,14 +448,52 @@ void MultiplexSession::EndWithFault(absl::Status status) {
   EndWith(Ending{CloseCode::kProtocolError, Failed(std::move(status))});
 }
 
-void MultiplexSession::Drain() {
-  EndWith(Ending{CloseCode::kGoingAway, Failed(absl::UnavailableError(
-                                            "the gateway is shutting down"))});
+void MultiplexSession::EndWith(
+    std::optional<SessionGuard::Violation> violation) {
+  if (!violation || state_ != State::kOpen) return;
+  report_.limit = violation->limit;
+  EndWith(std::move(violation->ending));
+}
+
+void MultiplexSession::Drain(const DrainOrder& order) {
+  if (state_ != State::kOpen) return;
+  drain_ = order;
+  silent_since_ = order.now;
+  answered_ = false;
+  if (IsDrained(order.now)) OnTick(order.now);
+}
+
+bool MultiplexSession::IsDrained(absl::Time now) {
+  if (calls_.empty() || now >= drain_->deadline ||
+      now - drain_->now >= kDrainPatience) {
+    return true;
+  }
+  if (std::exchange(answered_, false) || !withheld_.empty()) {
+    silent_since_ = now;
+  }
+  return now - silent_since_ >= kDrainSilence;
+}
+
+void MultiplexSession::CloseByOperator() {
+  EndWith(Ending{CloseCode::kPolicyViolation,
+                 Failed(absl::CancelledError("closed by the operator"))});
+}
+
+Buffered MultiplexSession::buffered() const {
+  Buffered buffered{incoming_ ? incoming_->size() - taken_ : 0,
+                    answers_.bytes()};
+  for (const auto& [who, call] : calls_) buffered.in += call->pending_bytes();
+  return buffered;
 }
 
 void MultiplexSession::OnTick(absl::Time now) {
   now_ = now;
+  EndWith(guard_.OnTick(now, activity()));
   if (state_ != State::kOpen) return;
+  if (drain_ && IsDrained(now)) {
+    return EndWith(Ending{CloseCode::kGoingAway,
+                          Failed(absl::UnavailableError(drain_->reason))});
+  }
   std::vector<std::uint32_t> numbers;
   for (const auto& [who, call] : calls_) numbers.push_back(who);
   for (const std::uint32_t who : numbers) {
@@ -454,7 +513,15 @@ void MultiplexSession::OnClosed(const TransportEnd& end) {
     report_.close = end.code;
   }
   report_.cause = end.cause;
+  if (end.cause == TransportEnd::Cause::kSendTimeout) {
+    report_.limit = Limit::kSendTimeout;
+  } else if (end.cause == TransportEnd::Cause::kKeepaliveTimeout) {
+    report_.limit = Limit::kKeepalive;
+  }
   state_ = State::kClosed;
+  for (const auto& [who, call] : calls_) {
+    TellCallEnded(call->method(), report_.status);
+  }
   calls_.clear();
 }
 

@@ -39,10 +39,13 @@ class MultiplexSession final : public Session {
 
   void Start(absl::Time now) override;
   void OnTick(absl::Time now) override;
-  void Drain() override;
+  void Drain(const DrainOrder& order) override;
+  void CloseByOperator() override;
+  Buffered buffered() const override;
 
   void OnMessage(WireMessage message) override;
   void OnMessageTooBig() override;
+  void OnControlFrames(std::size_t count) override;
   void OnWritten() override;
   void OnClosed(const TransportEnd& end) override;
 
@@ -71,11 +74,14 @@ class MultiplexSession final : public Session {
   void Flush();
   void ResumeReads();
   void EndWith(Ending ending);
+  // Because a limit was hit, if one was.
+  void EndWith(std::optional<SessionGuard::Violation> violation);
+  // Of a session that is told to drain: whether it is time.
+  bool IsDrained(absl::Time now);
   void EndWithFault(absl::Status status);  // Of the framing.
 
   const PacketOptions& packet_options() const { return request_.route->packet; }
 
-  const std::shared_ptr<const SessionContext> context_;
   Transport& transport_;
   State state_ = State::kOpen;
   absl::Time now_;
@@ -97,6 +103,11 @@ class MultiplexSession final : public Session {
   bool reading_ = false;                 // transport_.Read is pending.
   bool writing_ = false;                 // transport_.Write is pending.
   Ending ending_;
+
+  std::optional<DrainOrder> drain_;
+  // Since when the backends have had nothing to say, while draining.
+  absl::Time silent_since_;
+  bool answered_ = false;  // Since the last tick.
 };
 
 }  // namespace headgate

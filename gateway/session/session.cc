@@ -7,6 +7,12 @@
 
 namespace headgate {
 
+Session::Session(SessionRequest request,
+                 std::shared_ptr<const SessionContext> context)
+    : request_(std::move(request)),
+      context_(std::move(context)),
+      guard_(*request_.route, request_.id) {}
+
 std::unique_ptr<Session> MakeSession(
     SessionRequest request, std::shared_ptr<const SessionContext> context,
     Transport& transport) {

@@ -1,7 +1,9 @@
 #ifndef GATEWAY_SESSION_SESSION_H_
 #define GATEWAY_SESSION_SESSION_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +14,7 @@
 #include "gateway/codec/codec.h"
 #include "gateway/codec/json.h"
 #include "gateway/route/route.h"
+#include "gateway/session/session_guard.h"
 #include "gateway/session/transport.h"
 #include "gateway/upstream/schema_source.h"
 #include "gateway/upstream/upstream.h"
@@ -28,6 +31,7 @@ struct SessionRequest {
   // message.
   std::optional<CodecKind> codec;
   Metadata metadata;
+  std::string trace_id;  // Of `traceparent` in the metadata, for the log.
   // Of each call; the shorter of the client's wish and the deadlines of route
   // and upstream.
   absl::Duration timeout = absl::InfiniteDuration();
@@ -53,6 +57,24 @@ struct SessionContext {
   SessionLimits limits;
   std::shared_ptr<Upstream> upstream;
   std::shared_ptr<SchemaSource> schemas;
+  // Hears of each call that has ended; "" for a method that neither the
+  // configuration nor a descriptor has named. May be empty.
+  std::function<void(absl::string_view method, absl::StatusCode code)>
+      call_ended = nullptr;
+};
+
+// How sessions are told that the gateway stops.
+struct DrainOrder {
+  absl::Time now;
+  // Until then a call may end by itself, if it is about to.
+  absl::Time deadline;
+  std::string reason;  // Of the Close frame.
+};
+
+// What waits in a session, bytes.
+struct Buffered {
+  std::size_t in = 0;   // For the backend.
+  std::size_t out = 0;  // For the client.
 };
 
 // What became of a session, for the line in the log.
@@ -65,6 +87,7 @@ struct SessionReport {
   absl::Status status;  // CANCELLED when the client left before the call ended.
   CloseCode close = CloseCode::kAbnormal;
   TransportEnd::Cause cause = TransportEnd::Cause::kLost;
+  std::optional<Limit> limit;  // The one that has ended it.
 };
 
 // One WebSocket, or one HTTP request, and all that is done on its behalf: the
@@ -84,17 +107,33 @@ class Session : public TransportObserver {
   virtual void OnTick(absl::Time now) = 0;
 
   // Ends the session because the gateway stops (Close 1001), after the answers
-  // that are already waiting for the client.
-  virtual void Drain() = 0;
+  // that the backend has sent already: nothing more is taken from the client,
+  // and the session closes once the backend is silent for a moment.
+  virtual void Drain(const DrainOrder& order) = 0;
+
+  // Ends it because who runs the gateway wants so (Close 1008).
+  virtual void CloseByOperator() = 0;
+
+  virtual Buffered buffered() const = 0;
 
   const SessionRequest& request() const { return request_; }
   const SessionReport& report() const { return report_; }
   absl::Time opened_at() const { return opened_at_; }
 
  protected:
-  explicit Session(SessionRequest request) : request_(std::move(request)) {}
+  Session(SessionRequest request,
+          std::shared_ptr<const SessionContext> context);
+
+  void TellCallEnded(absl::string_view method, const absl::Status& status) {
+    if (context_->call_ended) context_->call_ended(method, status.code());
+  }
+  std::uint64_t activity() const {
+    return report_.messages_in + report_.messages_out;
+  }
 
   SessionRequest request_;
+  const std::shared_ptr<const SessionContext> context_;
+  SessionGuard guard_;
   SessionReport report_;
   absl::Time opened_at_;
 };

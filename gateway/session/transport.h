@@ -1,6 +1,7 @@
 #ifndef GATEWAY_SESSION_TRANSPORT_H_
 #define GATEWAY_SESSION_TRANSPORT_H_
 
+#include <cstddef>
 #include <string>
 
 #include "gateway/base/status.h"
@@ -12,12 +13,13 @@ namespace headgate {
 // Why a WebSocket is over.
 struct TransportEnd {
   enum class Cause {
-    kClosedByClient,   // `code` and `reason` are the client's.
-    kClosedByGateway,  // Close was called.
-    kBrokenByClient,   // Not RFC 6455; told with `code`.
-    kLost,             // The connection ended without a Close frame.
-    kSendTimeout,      // The client took nothing for `send_timeout`.
-    kAborted,          // The gateway is stopping and waits no longer.
+    kClosedByClient,    // `code` and `reason` are the client's.
+    kClosedByGateway,   // Close was called.
+    kBrokenByClient,    // Not RFC 6455; told with `code`.
+    kLost,              // The connection ended without a Close frame.
+    kSendTimeout,       // The client took nothing for `send_timeout`.
+    kKeepaliveTimeout,  // The client did not answer a ping.
+    kAborted,           // The gateway is stopping and waits no longer.
   };
   Cause cause = Cause::kLost;
   CloseCode code = CloseCode::kAbnormal;
@@ -35,6 +37,8 @@ class TransportObserver {
   // The message was longer than the limit. What follows is discarded: a Read
   // after this is never answered.
   virtual void OnMessageTooBig() = 0;
+  // Pings and pongs that the client has sent; not while its messages wait.
+  virtual void OnControlFrames(std::size_t /*count*/) {}
   virtual void OnWritten() = 0;
   virtual void OnClosed(const TransportEnd& end) = 0;
 

@@ -21,10 +21,12 @@ namespace headgate {
 // Lifetime: shared by the pool and the calls. A call counts until gRPC is done
 //           with it, which may be long after its owner and the pool are gone.
 struct PooledChannel {
-  PooledChannel(std::shared_ptr<grpc::Channel> channel,
-                std::string call_authority)
-      : stub(std::move(channel)), authority(std::move(call_authority)) {}
+  PooledChannel(std::shared_ptr<grpc::Channel> made, std::string call_authority)
+      : channel(std::move(made)),
+        stub(channel),
+        authority(std::move(call_authority)) {}
 
+  const std::shared_ptr<grpc::Channel> channel;
   grpc::GenericStub stub;
   const std::string authority;  // Of each call; empty: the channel's.
   int calls = 0;

@@ -32,7 +32,9 @@ class GrpcUpstream::Pool {
         calls_per_channel_(CallsPerChannel(options_.settings)),
         worker_(worker) {
     if (options_.settings.tls) {
-      files_ = std::make_unique<TlsFiles>(*options_.settings.tls);
+      const UpstreamTlsSettings& tls = *options_.settings.tls;
+      files_ = std::make_unique<TlsFiles>(
+          TlsFileNames{tls.ca, tls.certificate, tls.key});
       UseFiles();
     } else {
       credentials_ = grpc::InsecureChannelCredentials();
@@ -73,6 +75,14 @@ class GrpcUpstream::Pool {
 
   std::size_t channel_count() const {
     return channels_.size() + retired_.size();
+  }
+
+  bool is_failing() const {
+    return std::any_of(
+        channels_.begin(), channels_.end(), [](const auto& channel) {
+          return channel->channel->GetState(/*try_to_connect=*/false) ==
+                 GRPC_CHANNEL_TRANSIENT_FAILURE;
+        });
   }
 
   absl::Status tls_status() const {
@@ -128,6 +138,8 @@ void GrpcUpstream::OnTick(absl::Time now) { pool_->OnTick(now); }
 std::size_t GrpcUpstream::channel_count() const {
   return pool_->channel_count();
 }
+
+bool GrpcUpstream::is_failing() const { return pool_->is_failing(); }
 
 absl::Status GrpcUpstream::tls_status() const { return pool_->tls_status(); }
 

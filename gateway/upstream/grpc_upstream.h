@@ -50,6 +50,8 @@ class GrpcUpstream final : public Upstream {
 
   // Channels there are; for the log and the tests.
   std::size_t channel_count() const;
+  // Whether a channel has tried to connect and failed, and tries again.
+  bool is_failing() const;
   // Why the files of TLS, as they are now, cannot be used; what they were
   // before then goes on being used. OK without TLS.
   absl::Status tls_status() const;

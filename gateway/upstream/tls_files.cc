@@ -72,57 +72,51 @@ absl::Status Unusable(const std::string& path, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(path, " ", what));
 }
 
-std::vector<FileStamp> StampsOf(const UpstreamTlsSettings& settings) {
-  return {StampOf(settings.ca), StampOf(settings.certificate),
-          StampOf(settings.key)};
+std::vector<FileStamp> StampsOf(const TlsFileNames& names) {
+  return {StampOf(names.ca), StampOf(names.certificate), StampOf(names.key)};
 }
 
 }  // namespace
 
-absl::StatusOr<TlsMaterial> ReadTlsMaterial(
-    const UpstreamTlsSettings& settings) {
+absl::StatusOr<TlsMaterial> ReadTlsMaterial(const TlsFileNames& names) {
   TlsMaterial material;
   for (const auto& [path, pem] :
-       {std::pair(&settings.ca, &material.ca),
-        std::pair(&settings.certificate, &material.certificate),
-        std::pair(&settings.key, &material.key)}) {
+       {std::pair(&names.ca, &material.ca),
+        std::pair(&names.certificate, &material.certificate),
+        std::pair(&names.key, &material.key)}) {
     absl::StatusOr<std::string> bytes = Read(*path);
     if (!bytes.ok()) return bytes.status();
     *pem = *std::move(bytes);
   }
-  if (!settings.ca.empty() && ParseCertificates(material.ca).empty()) {
-    return Unusable(settings.ca, "holds no certificate, or a broken one");
+  if (!names.ca.empty() && ParseCertificates(material.ca).empty()) {
+    return Unusable(names.ca, "holds no certificate, or a broken one");
   }
-  if (settings.certificate.empty()) return material;
+  if (names.certificate.empty()) return material;
 
   const std::vector<X509Ptr> chain = ParseCertificates(material.certificate);
   if (chain.empty()) {
-    return Unusable(settings.certificate,
-                    "holds no certificate, or a broken one");
+    return Unusable(names.certificate, "holds no certificate, or a broken one");
   }
   const KeyPtr key = ParseKey(material.key);
   if (key == nullptr) {
-    return Unusable(settings.key, "holds no private key without a pass phrase");
+    return Unusable(names.key, "holds no private key without a pass phrase");
   }
   const bool fits = X509_check_private_key(chain[0].get(), key.get()) == 1;
   ERR_clear_error();
   if (!fits) {
-    return Unusable(settings.key,
+    return Unusable(names.key,
                     absl::StrCat("is not the key of the first certificate in ",
-                                 settings.certificate));
+                                 names.certificate));
   }
   return material;
 }
 
-TlsFiles::TlsFiles(UpstreamTlsSettings settings)
-    : settings_(std::move(settings)) {
-  Refresh();
-}
+TlsFiles::TlsFiles(TlsFileNames names) : names_(std::move(names)) { Refresh(); }
 
 bool TlsFiles::Refresh() {
-  std::vector<FileStamp> stamps = StampsOf(settings_);
+  std::vector<FileStamp> stamps = StampsOf(names_);
   if (stamps == stamps_) return false;
-  absl::StatusOr<TlsMaterial> read = ReadTlsMaterial(settings_);
+  absl::StatusOr<TlsMaterial> read = ReadTlsMaterial(names_);
   status_ = read.status();
   if (!read.ok()) {
     // Three small files: they are read again each time until they are good.

@@ -7,12 +7,20 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "gateway/config/settings.h"
 #include "gateway/upstream/file_stamp.h"
 
 namespace headgate {
 
-// What TLS towards an upstream is made of, as PEM. An empty `ca` stands for the
+// The names of the files that TLS is made of: the authorities that the other
+// side's certificate may come from, the own certificate and its key; each may
+// be empty.
+struct TlsFileNames {
+  std::string ca;
+  std::string certificate;
+  std::string key;
+};
+
+// What is in them, as PEM. Towards an upstream an empty `ca` stands for the
 // system's roots, an empty `certificate` and `key` for no certificate.
 struct TlsMaterial {
   std::string ca;
@@ -25,17 +33,16 @@ struct TlsMaterial {
 // Reads the files. Each error names the file: one that cannot be read, holds
 // what is no certificate or no key, or a key that is not the certificate's (in
 // the middle of a change the two files do not fit together).
-absl::StatusOr<TlsMaterial> ReadTlsMaterial(
-    const UpstreamTlsSettings& settings);
+absl::StatusOr<TlsMaterial> ReadTlsMaterial(const TlsFileNames& names);
 
-// The files of one upstream, read when made and again when they have changed.
-// What has been read and fits together stays in use until there is something
-// better.
+// The files of one upstream or listener, read when made and again when they
+// have changed. What has been read and fits together stays in use until there
+// is something better.
 //
 // Thread: one at a time.
 class TlsFiles {
  public:
-  explicit TlsFiles(UpstreamTlsSettings settings);
+  explicit TlsFiles(TlsFileNames names);
 
   // Looks at the files, and reads them if they have changed. True when
   // material() is now another.
@@ -47,7 +54,7 @@ class TlsFiles {
   const absl::Status& status() const { return status_; }
 
  private:
-  const UpstreamTlsSettings settings_;
+  const TlsFileNames names_;
   std::vector<FileStamp> stamps_;  // Of the files that status_ tells about.
   std::optional<TlsMaterial> material_;
   absl::Status status_;

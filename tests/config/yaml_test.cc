@@ -24,18 +24,6 @@ TEST(YamlTest, AKeyThatThereIsNotIsAFaultWithItsPlace) {
   EXPECT_EQ(FaultsOf("zebra: 1"), "f:1:1: zebra: there is no such key");
 }
 
-// TLS on listeners and the like are not there yet: saying nothing would leave
-// their users without it.
-TEST(YamlTest, WhatIsNotImplementedIsNoKey) {
-  for (const char* text :
-       {"listeners: [{address: ':1', tls: {certificate: a, key: b}}]",
-        "listeners: [{address: ':1', compression: {enabled: true}}]",
-        "admin: {address: ':2'}", "keepalive: {interval: 25s}",
-        "limits: {max_sessions_per_address: 1}", "timeouts: {max_age: 1h}"}) {
-    EXPECT_THAT(FaultsOf(text), HasSubstr("there is no such key")) << text;
-  }
-}
-
 TEST(YamlTest, AKeyThatComesTwiceIsAFault) {
   EXPECT_EQ(FaultsOf("threads: 1\nthreads: 2\n"),
             "f:2:1: threads: is here twice");

@@ -155,7 +155,8 @@ class Gateway(Process):
         for address in listen:
             words += ["--listen", address]
         # A test that leaves sockets open should not wait for them at its end.
-        for flag, value in (("--drain", "2s"), ("--close-timeout", "1s")):
+        for flag, value in (("--drain", "2s"), ("--close-timeout", "1s"),
+                            ("--admin", "127.0.0.1:0")):
             if flag not in flags:
                 words += [flag, value]
         super().__init__(*words, *flags)

@@ -14,8 +14,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -40,13 +42,22 @@ class NoSchemas final : public SchemaSource {
   }
 };
 
+// A client's end of a connection.
+using TcpSocket =
+    boost::asio::basic_stream_socket<boost::asio::ip::tcp,
+                                     boost::asio::io_context::executor_type>;
+
+inline constexpr char kSessionId[] = "0123456789abcdef0123456789abcdef";
+
 // A worker whose clock and capacity are the test's.
 class FakeHost final : public ConnectionHost {
  public:
   explicit FakeHost(testing::Log& log)
       : upstream_(std::make_shared<testing::FakeUpstream>(log)) {}
 
-  void Add(std::shared_ptr<Connection> connection) override {
+  void Add(std::shared_ptr<Connection> connection,
+           std::size_t listener) override {
+    EXPECT_EQ(listener, 7u);
     seen_.push_back(connection);
     Connection* key = connection.get();
     connections_.emplace(key, std::move(connection));
@@ -54,12 +65,15 @@ class FakeHost final : public ConnectionHost {
   void Remove(Connection& connection) override {
     EXPECT_EQ(connections_.erase(&connection), 1u) << "removed twice";
   }
-  Capacity Admit() override {
-    if (capacity_ == Capacity::kFree) ++admitted_;
+  Capacity Admit(const Route& /*route*/, const std::string& client,
+                 std::unique_ptr<Place>* place) override {
+    admitted_as_.push_back(client);
+    if (capacity_ == Capacity::kFree) {
+      *place = std::make_unique<CountedPlace>(admitted_);
+    }
     return capacity_;
   }
-  void Leave() override { --admitted_; }
-  std::string NewSessionId() override { return "session-1"; }
+  std::string NewSessionId() override { return kSessionId; }
   std::unique_ptr<Session> OpenSession(SessionRequest request,
                                        Transport& transport) override {
     requests_.push_back(request);
@@ -90,10 +104,25 @@ class FakeHost final : public ConnectionHost {
   }
   void HandshakeRefused(const Refusal& refusal,
                         const std::string& peer) override {
-    EXPECT_EQ(peer, "127.0.0.1");
+    EXPECT_EQ(peer, peer_);
     refused_.push_back(refusal.http_status);
   }
+  void ArrivalFailed(std::size_t listener, ArrivalStep step,
+                     const std::string& peer, const std::string& why) override {
+    EXPECT_EQ(listener, 7u);
+    arrivals_failed_.push_back(absl::StrCat(
+        step == ArrivalStep::kTls ? "tls " : "proxy ", peer, " ", why));
+  }
+  void FirstAnswer(const Session& session) override {
+    first_answers_.push_back(session.request().id);
+  }
+  void PingAnswered(absl::Duration round_trip) override {
+    round_trips_.push_back(round_trip);
+  }
   absl::Time now() const override { return now_; }
+  DrainOrder drain_order() const {
+    return {now_, now_ + absl::Seconds(10), "the gateway is shutting down"};
+  }
 
   void ForEach(const std::function<void(Connection&)>& act) {
     const auto connections = connections_;
@@ -121,6 +150,11 @@ class FakeHost final : public ConnectionHost {
   SchemaSource::SnapshotCallback asked_;
   Capacity capacity_ = Capacity::kFree;
   int admitted_ = 0;
+  std::vector<std::string> admitted_as_;
+  std::string peer_ = "127.0.0.1";
+  std::vector<std::string> arrivals_failed_;
+  std::vector<std::string> first_answers_;
+  std::vector<absl::Duration> round_trips_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
   std::vector<SessionReport> ended_;
   std::vector<int> refused_;
@@ -128,6 +162,14 @@ class FakeHost final : public ConnectionHost {
   std::vector<std::weak_ptr<Connection>> seen_;
 
  private:
+  class CountedPlace final : public Place {
+   public:
+    explicit CountedPlace(int& count) : count_(count) { ++count_; }
+    ~CountedPlace() override { --count_; }
+
+   private:
+    int& count_;
+  };
   class Ticket final : public SchemaSource::Ticket {
    public:
     explicit Ticket(FakeHost& host) : host_(host) {}
@@ -198,6 +240,7 @@ class ConnectionTest : public ::testing::Test {
     settings_.policy.router = std::make_shared<const Router>(
         std::vector<Route>{raw, binary, told, api});
     settings_.max_header_bytes = 1024;
+    settings_.keepalive.interval = absl::InfiniteDuration();
   }
 
   // Whatever a test did, nothing may be left: no connection, no place taken,
@@ -340,7 +383,8 @@ class ConnectionTest : public ::testing::Test {
     host_->ForEach([&](Connection& c) { c.OnTick(host_->now_); });
   }
   void Drain() {
-    host_->ForEach([](Connection& c) { c.Drain(); });
+    host_->ForEach([&](Connection& c) { c.Drain(host_->drain_order()); });
+    Tick(absl::Milliseconds(100));  // The backend has no more to say.
   }
   void Abort() {
     host_->ForEach([](Connection& c) { c.Abort(); });

@@ -17,7 +17,9 @@ class ScriptedSession final : public Session {
  public:
   ScriptedSession(SessionRequest request, Transport& transport,
                   testing::Log& log)
-      : Session(std::move(request)), transport_(transport), log_(log) {}
+      : Session(std::move(request), std::make_shared<SessionContext>()),
+        transport_(transport),
+        log_(log) {}
   ~ScriptedSession() override { log_.push_back("gone"); }
 
   Transport& transport() { return transport_; }
@@ -35,13 +37,15 @@ class ScriptedSession final : public Session {
     if (reads_) transport_.Read();
   }
   void OnTick(absl::Time) override {}
-  void Drain() override {
+  void Drain(const DrainOrder&) override {
     log_.push_back("drain");
     if (ends_at_drain_) {
       End({CloseCode::kGoingAway, {absl::UnavailableError("bye"), ""}},
           R"({"code":14})");
     }
   }
+  void CloseByOperator() override { log_.push_back("closed by operator"); }
+  Buffered buffered() const override { return {}; }
   void OnMessage(WireMessage message) override {
     EXPECT_EQ(message.opcode, Opcode::kText);
     log_.push_back("got " + message.payload);
@@ -53,8 +57,8 @@ class ScriptedSession final : public Session {
     if (std::exchange(closes_when_written_, false)) transport_.Close(ending_);
   }
   void OnClosed(const TransportEnd& end) override {
-    const char* causes[] = {"by client", "by gateway",   "broken",
-                            "lost",      "send timeout", "aborted"};
+    const char* causes[] = {"by client",    "by gateway", "broken", "lost",
+                            "send timeout", "dead",       "aborted"};
     log_.push_back(
         absl::StrCat("closed ", causes[static_cast<int>(end.cause)]));
     report_.cause = end.cause;

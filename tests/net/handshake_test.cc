@@ -49,9 +49,12 @@ class HandshakeTest : public ::testing::Test {
                                          const std::string& headers) {
     const HttpRequest request =
         ParseRequest(absl::StrCat(line, " HTTP/1.1\r\n", headers, "\r\n"));
-    auto located = LocateRequest(request, policy_, capacity_);
+    auto located = LocateRequest(request, policy_);
     if (auto* refusal = std::get_if<Refusal>(&located)) return *refusal;
     const auto& where = std::get<Located>(located);
+    if (capacity_ != Capacity::kFree) {
+      return NoCapacity(request, where, capacity_);
+    }
     auto found = FindDestination(request, where, rules_.get());
     if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
     return JudgeSession(request, policy_, peer_, where,
@@ -79,7 +82,11 @@ class HandshakeTest : public ::testing::Test {
 
   std::shared_ptr<const HttpRules> rules_;
   HandshakePolicy policy_;
-  Peer peer_{"192.0.2.1", "id-1"};
+  Peer peer_{.address = "192.0.2.1",
+             .is_tls = false,
+             .client_subject = "",
+             .client = "",
+             .session_id = "0123456789abcdef0123456789abcdef"};
   Capacity capacity_ = Capacity::kFree;
 };
 
@@ -89,7 +96,7 @@ TEST_F(HandshakeTest, AdmissionSaysAllOfTheSession) {
                          "Sec-WebSocket-Protocol: headgate.json.v1\r\n"
                          "Grpc-Timeout: 5S\r\n"));
   const SessionRequest& session = admission.session;
-  EXPECT_EQ(session.id, "id-1");
+  EXPECT_EQ(session.id, "0123456789abcdef0123456789abcdef");
   EXPECT_EQ(session.peer, "192.0.2.1");
   EXPECT_EQ(session.route->path, "/room");
   EXPECT_EQ(session.method, "/p.S/M");
@@ -299,11 +306,17 @@ TEST_F(HandshakeTest, CodecIsAmongThoseOfTheRoute) {
       "codec raw, packet is not served here; it is one of json, protobuf");
 }
 
-TEST_F(HandshakeTest, FullAndDrainingAreRefusedWith503AndRetryAfter) {
-  for (const Capacity capacity : {Capacity::kFull, Capacity::kDraining}) {
+TEST_F(HandshakeTest, NoRoomAndDrainingAreRefusedWith503AndRetryAfter) {
+  const std::pair<Capacity, absl::string_view> reasons[] = {
+      {Capacity::kFull, "max_sessions"},
+      {Capacity::kAddressFull, "max_sessions_per_address"},
+      {Capacity::kRouteFull, "max_sessions_of_route"},
+      {Capacity::kDraining, "draining"}};
+  for (const auto& [capacity, reason] : reasons) {
     capacity_ = capacity;
     const Refusal refusal = Refused("GET /room", WebSocket());
     EXPECT_EQ(refusal.http_status, 503);
+    EXPECT_EQ(refusal.reason, reason);
     EXPECT_EQ(refusal.status.code(), absl::StatusCode::kUnavailable);
     EXPECT_THAT(refusal.headers, ElementsAre(Pair("Retry-After", "5")));
   }
@@ -316,11 +329,13 @@ TEST_F(HandshakeTest, RefusalsHaveAnOrder) {
   const std::string origin = "Origin: http://evil.com\r\n";
   const std::string metadata = "Grpc-Metadata-X-Bin: !\r\n";
   capacity_ = Capacity::kFull;
-  EXPECT_EQ(Refused("GET /x", "Host: h\r\n" + origin + token).http_status, 503);
-  capacity_ = Capacity::kFree;
   EXPECT_EQ(Refused("GET /x", "Host: h\r\n" + origin + token).http_status, 404);
   EXPECT_EQ(Refused("GET /room", "Host: h\r\n" + origin + token).http_status,
             426);
+  EXPECT_EQ(
+      Refused("GET /room", WebSocket(origin + token + metadata)).http_status,
+      503);
+  capacity_ = Capacity::kFree;
   EXPECT_EQ(
       Refused("GET /room", WebSocket(origin + token + metadata)).http_status,
       403);

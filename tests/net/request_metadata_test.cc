@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "absl/strings/str_cat.h"
 #include "tests/net/http_request.h"
 
 namespace headgate {
@@ -37,17 +38,24 @@ class RequestMetadataTest : public ::testing::Test {
   }
 
   Route route_;
-  Peer peer_{"192.0.2.1", "id-1"};
+  static constexpr char kId[] = "0123456789abcdef0123456789abcdef";
+  Peer peer_{.address = "192.0.2.1",
+             .is_tls = false,
+             .client_subject = "",
+             .client = "",
+             .session_id = kId};
   std::vector<Network> trusted_;
 };
 
 TEST_F(RequestMetadataTest, BareRequestGivesOnlyTheGatewaysOwn) {
-  EXPECT_THAT(*Read("Host: h\r\nAccept: x\r\nCookie: a=b\r\n"),
-              ElementsAre(Pair("x-request-id", "id-1"),
-                          Pair("x-forwarded-for", "192.0.2.1"),
-                          Pair("x-forwarded-host", "h"),
-                          Pair("x-forwarded-proto", "http"),
-                          Pair("x-headgate-session", "id-1")));
+  EXPECT_THAT(
+      *Read("Host: h\r\nAccept: x\r\nCookie: a=b\r\n"),
+      ElementsAre(
+          Pair("traceparent",
+               absl::StrCat("00-", kId, "-", "0123456789abcdef-01")),
+          Pair("x-request-id", kId), Pair("x-forwarded-for", "192.0.2.1"),
+          Pair("x-forwarded-host", "h"), Pair("x-forwarded-proto", "http"),
+          Pair("x-headgate-session", kId)));
 }
 
 TEST_F(RequestMetadataTest, PrefixedHeadersLoseTheirPrefix) {
@@ -132,36 +140,118 @@ TEST_F(RequestMetadataTest, RouteForwardsTheHeadersItNames) {
   EXPECT_THAT(Values("Cookie: a=b\r\n", "cookie"), ElementsAre("a=b"));
 }
 
+constexpr char kParent[] =
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 TEST_F(RequestMetadataTest, TracingHeadersAlwaysPass) {
-  const std::string headers =
-      "Traceparent: 00-1-2-01\r\nTracestate: a=1\r\nBaggage: k=v\r\n";
-  EXPECT_THAT(Values(headers, "traceparent"), ElementsAre("00-1-2-01"));
+  const std::string headers = absl::StrCat(
+      "Traceparent: ", kParent, "\r\nTracestate: a=1\r\nBaggage: k=v\r\n");
+  EXPECT_THAT(Values(headers, "traceparent"), ElementsAre(kParent));
+  EXPECT_EQ(TraceIdOf(*Read(headers)), "4bf92f3577b34da6a3ce929d0e0e4736");
   EXPECT_THAT(Values(headers, "tracestate"), ElementsAre("a=1"));
   EXPECT_THAT(Values(headers, "baggage"), ElementsAre("k=v"));
 }
 
 // W3C Trace Context section 3.3: several tracestate lines are one list.
 TEST_F(RequestMetadataTest, LinesOfTracestateAreJoined) {
+  EXPECT_THAT(Values(absl::StrCat("Traceparent: ", kParent,
+                                  "\r\nTracestate: a=1\r\nX: y\r\n"
+                                  "Tracestate: b=2\r\n"),
+                     "tracestate"),
+              ElementsAre("a=1,b=2"));
+}
+
+// W3C Trace Context section 4.3: who cannot read the parent starts a trace, and
+// the state of the other one is not passed on.
+TEST_F(RequestMetadataTest, ATraceIsStartedWhereThereIsNone) {
+  const std::string started = absl::StrCat("00-", kId, "-0123456789abcdef-01");
+  const std::string parent = kParent;
+  for (const std::string& bad :
+       {std::string("t"), "ff" + parent.substr(2), parent.substr(0, 54),
+        parent + "-x", "00-" + std::string(32, '0') + parent.substr(35),
+        parent.substr(0, 36) + std::string(16, '0') + "-01",
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736" + parent.substr(35)}) {
+    const std::string headers = absl::StrCat(
+        "Traceparent: ", bad, "\r\nTracestate: a=1\r\nBaggage: k=v\r\n");
+    EXPECT_THAT(Values(headers, "traceparent"), ElementsAre(started)) << bad;
+    EXPECT_THAT(Values(headers, "tracestate"), IsEmpty()) << bad;
+    EXPECT_THAT(Values(headers, "baggage"), ElementsAre("k=v"));
+    EXPECT_EQ(TraceIdOf(*Read(headers)), kId);
+  }
+  EXPECT_THAT(Values("", "traceparent"), ElementsAre(started));
+  const std::string line = "Traceparent: " + parent + "\r\n";
+  EXPECT_THAT(Values(line + line, "traceparent"), ElementsAre(started));
+  // A version that is not known yet may say more.
   EXPECT_THAT(
-      Values("Tracestate: a=1\r\nX: y\r\nTracestate: b=2\r\n", "tracestate"),
-      ElementsAre("a=1,b=2"));
+      Values("Traceparent: 01" + parent.substr(2) + "-x\r\n", "traceparent"),
+      ElementsAre("01" + parent.substr(2) + "-x"));
 }
 
 TEST_F(RequestMetadataTest, TracingHeadersAreNotSentTwice) {
   route_.forward_headers = {"traceparent"};
-  EXPECT_THAT(Values("Traceparent: t\r\n", "traceparent"), ElementsAre("t"));
+  EXPECT_THAT(
+      Values(absl::StrCat("Traceparent: ", kParent, "\r\n"), "traceparent"),
+      ElementsAre(kParent));
+  EXPECT_THAT(
+      Values(absl::StrCat("Grpc-Metadata-Traceparent: x\r\nTraceparent: ",
+                          kParent, "\r\n"),
+             "traceparent"),
+      SizeIs(1));
 }
 
 TEST_F(RequestMetadataTest, RequestIdIsMadeUpWhenItIsMissingOrTooLong) {
   EXPECT_THAT(Values("X-Request-Id: mine\r\n", "x-request-id"),
               ElementsAre("mine"));
-  EXPECT_THAT(Values("X-Request-Id:\r\n", "x-request-id"), ElementsAre("id-1"));
+  EXPECT_THAT(Values("X-Request-Id:\r\n", "x-request-id"), ElementsAre(kId));
   EXPECT_THAT(
       Values("X-Request-Id: " + std::string(128, 'x') + "\r\n", "x-request-id"),
       ElementsAre(SizeIs(128)));
   EXPECT_THAT(
       Values("X-Request-Id: " + std::string(129, 'x') + "\r\n", "x-request-id"),
-      ElementsAre("id-1"));
+      ElementsAre(kId));
+}
+
+// The subject is what the gateway has seen; a header is what anybody says.
+TEST_F(RequestMetadataTest, TlsShowsInTheMetadata) {
+  peer_.is_tls = true;
+  peer_.client_subject = "CN=ann,O=example";
+  const std::string lie = "Grpc-Metadata-X-Headgate-Client-Subject: CN=bob\r\n";
+  EXPECT_THAT(Values(lie, "x-headgate-client-subject"),
+              ElementsAre("CN=ann,O=example"));
+  EXPECT_THAT(Values("", "x-forwarded-proto"), ElementsAre("https"));
+  peer_.client_subject.clear();
+  EXPECT_THAT(Values(lie, "x-headgate-client-subject"), IsEmpty());
+}
+
+TEST_F(RequestMetadataTest, TheClientIsWhomTheTrustedProxiesTell) {
+  Trust("10.0.0.0/8");
+  const auto client = [&](const std::string& hops) {
+    return ClientAddress(RequestWith("X-Forwarded-For: " + hops + "\r\n"),
+                         peer_.address, trusted_);
+  };
+  EXPECT_EQ(client("198.51.100.7"), "192.0.2.1") << "a stranger's word";
+  peer_.address = "10.0.0.1";
+  EXPECT_EQ(client("198.51.100.7"), "198.51.100.7");
+  EXPECT_EQ(client("198.51.100.7, 10.0.0.2"), "198.51.100.7");
+  EXPECT_EQ(client("1.1.1.1, 198.51.100.7, 10.0.0.2"), "198.51.100.7")
+      << "what stands before is the client's own word";
+  EXPECT_EQ(client("evil, 10.0.0.2"), "10.0.0.1");
+  EXPECT_EQ(client(""), "10.0.0.1");
+  EXPECT_EQ(client("2001:db8::1"), "2001:db8::1");
+}
+
+TEST_F(RequestMetadataTest, AddressesAreCountedByWhatOneClientHas) {
+  Trust("10.0.0.0/8");
+  EXPECT_EQ(CountedAddress("192.0.2.1", trusted_), "192.0.2.1");
+  EXPECT_EQ(CountedAddress("::ffff:192.0.2.1", trusted_), "192.0.2.1");
+  EXPECT_EQ(CountedAddress("2001:db8:1:2:3:4:5:6", trusted_),
+            CountedAddress("2001:db8:1:2:ffff::1", trusted_));
+  EXPECT_NE(CountedAddress("2001:db8:1:2::1", trusted_),
+            CountedAddress("2001:db8:1:3::1", trusted_));
+  for (const char* uncounted :
+       {"127.0.0.1", "127.9.9.9", "::1", "10.1.2.3", "unix", ""}) {
+    EXPECT_EQ(CountedAddress(uncounted, trusted_), "") << uncounted;
+  }
 }
 
 TEST_F(RequestMetadataTest, ForwardedHeadersOfAStrangerAreDropped) {

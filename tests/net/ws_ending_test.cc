@@ -185,6 +185,8 @@ TEST_F(WsEndingTest, DrainDuringTheHandshakeClosesWith1001) {
   ASSERT_EQ(host_->upstream().call_count(), 0u);
   Drain();
   EXPECT_THAT(ReceiveHead(), HasSubstr("101"));
+  ASSERT_TRUE(Until([&] { return host_->upstream().call_count() == 1; }));
+  Tick(absl::Milliseconds(100));
   ExpectClose(1001, "the gateway is shutting down");
   Send(CloseFrame(1001));
   ExpectEnd();

@@ -52,6 +52,17 @@ class CallSessionTest : public ::testing::Test {
     session_->OnMessage({Opcode::kText, std::move(payload)});
   }
   UpstreamCallObserver& backend() { return upstream_->call(0).observer(); }
+  // The gateway stops, and the backends have nothing more to say.
+  void Drain() {
+    TellToDrain();
+    now_ += absl::Milliseconds(100);
+    session_->OnTick(now_);
+  }
+  void TellToDrain() {
+    session_->Drain(
+        {now_, now_ + absl::Seconds(10), "the gateway is shutting down"});
+  }
+
   // What happened since the last look.
   Log Steps() { return std::exchange(log_, {}); }
 
@@ -193,7 +204,7 @@ TEST_F(CallSessionTest, DataAfterHalfCloseEndsWith1002) {
 TEST_F(CallSessionTest, DropsWhatComesWhileItEnds) {
   Start(CodecKind::kProtobuf);
   backend().OnMessage("a");
-  session_->Drain();
+  Drain();
   Steps();
   Binary("too late");
   EXPECT_THAT(Steps(), ElementsAre("ws read"));
@@ -202,7 +213,7 @@ TEST_F(CallSessionTest, DropsWhatComesWhileItEnds) {
 TEST_F(CallSessionTest, ClosesWith1001OnDrain) {
   Start(CodecKind::kProtobuf);
   Steps();
-  session_->Drain();
+  Drain();
   EXPECT_THAT(Steps(), ElementsAre("ws close 1001 the gateway is shutting down",
                                    "cancel"));
 }
@@ -423,7 +434,7 @@ TEST_F(CallSessionTest, DrainWhileTheMethodIsLookedUpCloses) {
   schemas_->answers_at_once = false;
   Start(CodecKind::kProtobuf);
   Steps();
-  session_->Drain();
+  Drain();
   EXPECT_THAT(Steps(),
               ElementsAre("ws close 1001 the gateway is shutting down"));
   EXPECT_EQ(schemas_->waiting(), 0u);

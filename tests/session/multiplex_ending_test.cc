@@ -118,7 +118,7 @@ TEST_F(MultiplexEndingTest, DrainTellsEveryCallAndThenTheSession) {
   backend(0).OnMessage("a");
   backend(0).OnMessage("b");
   Steps();
-  session_->Drain();
+  Drain();
   EXPECT_THAT(Steps(), ElementsAre("cancel"));
   session_->OnWritten();
   EXPECT_THAT(Steps(), ElementsAre("ws binary 1#1 b, end#1 UNAVAILABLE the "
@@ -132,8 +132,8 @@ TEST_F(MultiplexEndingTest, DrainTellsEveryCallAndThenTheSession) {
 TEST_F(MultiplexEndingTest, DrainClosesAtOnceWhenNoCallIsOpen) {
   Start();
   Steps();
-  session_->Drain();
-  session_->Drain();
+  Drain();
+  Drain();
   EXPECT_THAT(Steps(),
               ElementsAre("ws close 1001 the gateway is shutting down"));
 }
@@ -142,7 +142,7 @@ TEST_F(MultiplexEndingTest, DrainForgetsTheMethodsThatAreLookedUp) {
   schemas_->answers_at_once = false;
   Start();
   Send(Packet(kTalk, 1));
-  session_->Drain();
+  Drain();
   EXPECT_EQ(schemas_->waiting(), 0u);
 }
 
@@ -151,7 +151,7 @@ TEST_F(MultiplexEndingTest, DrainForgetsTheMethodsThatAreLookedUp) {
 TEST_F(MultiplexEndingTest, DropsWhatComesWhileItEnds) {
   Start();
   Send(Packet(kTalk, 1));
-  session_->Drain();
+  Drain();
   Steps();
   Send(Packet(kTalk, 2));
   Text("{}");
@@ -164,7 +164,7 @@ TEST_F(MultiplexEndingTest, DrainLeavesTheRestOfAMessage) {
   limits_.answers = {.low_bytes = 0, .high_bytes = 1};
   Start();
   Send(Packet(77, 1) + Packet(77, 2) + Packet(kTalk, 3));
-  session_->Drain();
+  Drain();
   session_->OnWritten();
   EXPECT_EQ(upstream_->call_count(), 0u);
 }
@@ -172,7 +172,7 @@ TEST_F(MultiplexEndingTest, DrainLeavesTheRestOfAMessage) {
 TEST_F(MultiplexEndingTest, AClientThatLeavesWhileItEndsIsDone) {
   Start();
   Send(Packet(kTalk, 1));
-  session_->Drain();
+  Drain();
   Steps();
   session_->OnClosed({TransportEnd::Cause::kLost, CloseCode::kAbnormal, ""});
   EXPECT_TRUE(Steps().empty());

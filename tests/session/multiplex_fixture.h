@@ -81,6 +81,17 @@ class MultiplexFixture : public ::testing::Test {
     return upstream_->call(index).observer();
   }
 
+  // The gateway stops, and the backends have nothing more to say.
+  void Drain() {
+    TellToDrain();
+    now_ += absl::Milliseconds(100);
+    session_->OnTick(now_);
+  }
+  void TellToDrain() {
+    session_->Drain(
+        {now_, now_ + absl::Seconds(10), "the gateway is shutting down"});
+  }
+
   // What happened since the last look.
   testing::Log Steps() { return std::exchange(log_, {}); }
 

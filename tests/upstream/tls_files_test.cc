@@ -13,8 +13,8 @@ using ::testing::HasSubstr;
 
 class TlsFilesTest : public ::testing::Test {
  protected:
-  UpstreamTlsSettings Settings() const {
-    UpstreamTlsSettings settings;
+  TlsFileNames Settings() const {
+    TlsFileNames settings;
     settings.ca = folder_.Path("ca.crt");
     settings.certificate = folder_.Path("client.crt");
     settings.key = folder_.Path("client.key");
@@ -42,7 +42,7 @@ TEST_F(TlsFilesTest, AllFilesAreRead) {
 }
 
 TEST_F(TlsFilesTest, NoFilesStandForTheSystemsRoots) {
-  const TlsFiles files(UpstreamTlsSettings{});
+  const TlsFiles files(TlsFileNames{});
   EXPECT_TRUE(files.status().ok());
   ASSERT_TRUE(files.material());
   EXPECT_EQ(*files.material(), TlsMaterial{});

@@ -1,0 +1,306 @@
+#include "gateway/admin/admin_handlers.h"
+
+#include <optional>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "gateway/admin/metrics_text.h"
+#include "gateway/base/log.h"
+#include "gateway/base/utf8.h"
+#include "gateway/config/address.h"
+
+namespace headgate {
+namespace {
+
+namespace json = boost::json;
+using Query = std::vector<std::pair<std::string, std::string>>;
+
+constexpr std::size_t kUsualSessions = 100;
+constexpr std::size_t kMostSessions = 10000;
+
+constexpr char kIndex[] =
+    R"(Headgate, the admin listener.
+
+GET  /healthz               the process is alive
+GET  /readyz                it can serve: not draining, an upstream is reachable
+GET  /metrics               for Prometheus
+GET  /routes                what is served
+GET  /sessions              ?id= peer= route= upstream= method= codec= limit=100
+POST /sessions/ID/close     ends one with Close 1008
+GET  /log_level
+POST /log_level?level=      debug, info, warning or error, until the next reload
+)";
+
+AdminResponse Json(const json::value& value, int status = 200) {
+  AdminResponse response;
+  response.status = status;
+  response.body = json::serialize(value) + "\n";
+  return response;
+}
+
+AdminResponse Text(std::string body) {
+  AdminResponse response;
+  response.content_type = "text/plain; charset=utf-8";
+  response.body = std::move(body);
+  return response;
+}
+
+AdminResponse BadRequest(const std::string& message) {
+  return AdminFault(400, absl::StatusCode::kInvalidArgument, message);
+}
+
+AdminResponse NotFound(const std::string& what) {
+  return AdminFault(404, absl::StatusCode::kNotFound, what);
+}
+
+AdminResponse Forbidden(const std::string& why) {
+  return AdminFault(403, absl::StatusCode::kPermissionDenied, why);
+}
+
+bool IsThisMachine(const std::string& host) {
+  if (host.empty()) return true;  // HTTP/1.0; no browser.
+  absl::string_view name = host;
+  // With or without a port.
+  const absl::StatusOr<Address> address = ParseAddress(host);
+  if (address.ok()) name = address->host;
+  if (absl::ConsumePrefix(&name, "[")) absl::ConsumeSuffix(&name, "]");
+  return absl::EqualsIgnoreCase(name, "localhost") || Network::Parse(name).ok();
+}
+
+std::optional<AdminResponse> CheckSender(const AdminRequest& request,
+                                         bool is_loopback) {
+  const std::string& site = request.sec_fetch_site;
+  if (site == "cross-site" || site == "same-site") {
+    return Forbidden("requests of other sites' pages are refused");
+  }
+  if (!request.origin.empty() &&
+      request.origin != absl::StrCat("http://", request.host)) {
+    return Forbidden("requests of pages from elsewhere are refused");
+  }
+  if (is_loopback && !IsThisMachine(request.host)) {
+    return Forbidden("the Host must be localhost or an IP address");
+  }
+  return std::nullopt;
+}
+
+json::object RouteJson(const Route& route) {
+  json::object object;
+  object["name"] = RouteName(route);
+  const auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty()) object[key] = value;
+  };
+  if (!route.hosts.empty()) {
+    object["hosts"] = json::array(route.hosts.begin(), route.hosts.end());
+  }
+  add("path", route.path);
+  add("prefix", route.prefix);
+  add("template", route.path_template);
+  add("upstream", route.upstream);
+  add("method", route.method);
+  add("service", route.service);
+  if (route.http_rules) object["http_rules"] = true;
+  json::object methods;
+  for (const auto& [type, method] : route.multiplex.methods) {
+    methods[absl::StrCat(type)] = method;
+  }
+  if (!methods.empty()) object["methods"] = std::move(methods);
+  object["codec"] = std::string(route.codec ? CodecName(*route.codec) : "auto");
+  json::array allowed;
+  for (const CodecKind kind : route.allowed_codecs) {
+    allowed.push_back(json::string(std::string(CodecName(kind))));
+  }
+  object["allowed_codecs"] = std::move(allowed);
+  object["max_message_bytes"] = route.max_message_bytes;
+  const auto limit = [&](const char* key, double value) {
+    if (value > 0) object[key] = value;
+  };
+  limit("max_sessions", route.max_sessions);
+  limit("messages_per_second", route.messages.per_second);
+  limit("bytes_per_second", route.bytes.per_second);
+  const auto duration = [&](const char* key, absl::Duration value) {
+    if (value < absl::InfiniteDuration()) {
+      object[key] = absl::FormatDuration(value);
+    }
+  };
+  duration("deadline", route.deadline);
+  duration("idle_timeout", route.idle_timeout);
+  duration("max_age", route.max_age);
+  return object;
+}
+
+json::object SessionJson(const SessionInfo& session, absl::Time now) {
+  return {
+      {"id", session.id},
+      {"peer", session.peer},
+      {"route", session.route},
+      {"upstream", session.upstream},
+      {"method", ToUtf8(session.method)},
+      {"codec", session.codec},
+      {"opened_at", absl::FormatTime(absl::RFC3339_sec, session.opened_at,
+                                     absl::UTCTimeZone())},
+      {"age_seconds", absl::ToDoubleSeconds(now - session.opened_at)},
+      {"messages_in", session.messages_in},
+      {"bytes_in", session.bytes_in},
+      {"messages_out", session.messages_out},
+      {"bytes_out", session.bytes_out},
+      {"buffered_in", session.buffered_in},
+      {"buffered_out", session.buffered_out},
+  };
+}
+
+void Ready(Gateway& gateway, const AdminResponder& respond) {
+  const Readiness readiness = gateway.GetReadiness();
+  json::object object{{"ready", readiness.ready}};
+  if (!readiness.ready) object["reason"] = readiness.reason;
+  respond(Json(object, readiness.ready ? 200 : 503));
+}
+
+void Metrics(Gateway& gateway, AdminResponder respond) {
+  gateway.GetStats(
+      [&gateway, respond = std::move(respond)](const Stats& stats) {
+        AdminResponse response =
+            Text(MetricsText({stats, gateway.GetReadiness(), gateway.draining(),
+                              ReadProcessMetrics()}));
+        response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+        respond(std::move(response));
+      });
+}
+
+void Sessions(const Query& query, Gateway& gateway, AdminResponder respond) {
+  SessionFilter filter;
+  std::size_t limit = kUsualSessions;
+  const std::pair<const char*, std::string SessionFilter::*> fields[] = {
+      {"id", &SessionFilter::id},
+      {"peer", &SessionFilter::peer},
+      {"route", &SessionFilter::route},
+      {"upstream", &SessionFilter::upstream},
+      {"method", &SessionFilter::method},
+      {"codec", &SessionFilter::codec}};
+  for (const auto& [key, value] : query) {
+    if (key == "limit") {
+      if (!absl::SimpleAtoi(value, &limit) || limit > kMostSessions) {
+        return respond(BadRequest(
+            absl::StrCat("limit must be a number of at most ", kMostSessions)));
+      }
+      continue;
+    }
+    bool known = false;
+    for (const auto& [name, member] : fields) {
+      if (key != name) continue;
+      filter.*member = value;
+      known = true;
+    }
+    if (!known) {
+      return respond(BadRequest(
+          absl::StrCat("there is no parameter ", ToUtf8(key),
+                       "; there are id, peer, route, upstream, method, codec "
+                       "and limit")));
+    }
+  }
+  gateway.ListSessions(
+      std::move(filter), limit,
+      [respond = std::move(respond)](const SessionList& list) {
+        json::array sessions;
+        const absl::Time now = absl::Now();
+        for (const SessionInfo& session : list.sessions) {
+          sessions.push_back(SessionJson(session, now));
+        }
+        respond(Json(json::object{{"matching", list.matching},
+                                  {"sessions", std::move(sessions)}}));
+      });
+}
+
+void CloseSession(const std::string& id, Gateway& gateway,
+                  AdminResponder respond) {
+  gateway.CloseSession(id, [id, respond = std::move(respond)](bool found) {
+    if (!found) return respond(NotFound("there is no such session"));
+    Log(LogLevel::kInfo, "session closed by the operator", {{"id", id}});
+    respond(Json(json::object{{"closed", ToUtf8(id)}}));
+  });
+}
+
+void LogLevelOf(bool set, const Query& query, const AdminResponder& respond) {
+  if (set) {
+    const bool is_level = query.size() == 1 && query[0].first == "level";
+    const std::optional<LogLevel> level =
+        is_level ? LogLevelFromName(query[0].second) : std::nullopt;
+    if (!level) {
+      return respond(BadRequest("level must be debug, info, warning or error"));
+    }
+    SetLogLevel(*level);
+  }
+  respond(
+      Json(json::object{{"level", std::string(LogLevelName(GetLogLevel()))}}));
+}
+
+}  // namespace
+
+AdminResponse AdminFault(int http_status, absl::StatusCode code,
+                         const std::string& message) {
+  return Json(
+      json::object{{"code", static_cast<int>(code)}, {"message", message}},
+      http_status);
+}
+
+void HandleAdmin(const AdminRequest& request, bool is_loopback,
+                 Gateway& gateway, AdminResponder respond) {
+  if (auto refused = CheckSender(request, is_loopback)) {
+    return respond(*std::move(refused));
+  }
+  const auto target = boost::urls::parse_origin_form(request.target);
+  if (!target) return respond(BadRequest("the target is not a path"));
+  const std::string path(target->encoded_path());
+  Query query;
+  for (const auto& parameter : target->params()) {
+    query.emplace_back(parameter.key, parameter.value);
+  }
+  const bool is_get = request.method == "GET" || request.method == "HEAD";
+  const bool is_post = request.method == "POST";
+  const auto only = [&](absl::string_view methods) {
+    AdminResponse response =
+        AdminFault(405, absl::StatusCode::kUnimplemented,
+                   absl::StrCat("the path takes ", methods, " only"));
+    response.headers.emplace_back("Allow", std::string(methods));
+    respond(std::move(response));
+  };
+
+  absl::string_view id = path;
+  if (absl::ConsumePrefix(&id, "/sessions/") &&
+      absl::ConsumeSuffix(&id, "/close")) {
+    if (!is_post) return only("POST");
+    return CloseSession(std::string(id), gateway, std::move(respond));
+  }
+  if (path == "/log_level") {
+    if (!is_get && !is_post) return only("GET, HEAD, POST");
+    return LogLevelOf(is_post, query, respond);
+  }
+  static constexpr absl::string_view kPaths[] = {
+      "/", "/healthz", "/readyz", "/metrics", "/routes", "/sessions"};
+  bool known = false;
+  for (const absl::string_view candidate : kPaths) known |= path == candidate;
+  if (!known) return respond(NotFound("there is nothing here; see /"));
+  if (!is_get) return only("GET, HEAD");
+  if (path == "/") return respond(Text(kIndex));
+  if (path == "/healthz") return respond(Text("ok\n"));
+  if (path == "/readyz") return Ready(gateway, respond);
+  if (path == "/metrics") return Metrics(gateway, std::move(respond));
+  if (path == "/sessions") return Sessions(query, gateway, std::move(respond));
+  json::array routes;
+  for (const Route& route : gateway.settings().routes) {
+    routes.push_back(RouteJson(route));
+  }
+  respond(Json(json::object{{"routes", std::move(routes)}}));
+}
+
+}  // namespace headgate

@@ -1,0 +1,49 @@
+#ifndef GATEWAY_ADMIN_ADMIN_HANDLERS_H_
+#define GATEWAY_ADMIN_ADMIN_HANDLERS_H_
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gateway/admin/gateway.h"
+
+namespace headgate {
+
+// A request of who runs the gateway, as far as it counts.
+struct AdminRequest {
+  std::string method;          // "GET"
+  std::string target;          // "/sessions?route=/chat", as it came.
+  std::string host;            // Of the Host header, "" when there is none.
+  std::string origin;          // Of the Origin header.
+  std::string sec_fetch_site;  // Of the header that browsers send.
+};
+
+struct AdminResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+
+using AdminResponder = std::function<void(AdminResponse)>;
+
+// Answers a request of docs/operations.md's list; at once, or when the gateway
+// has answered. `is_loopback`: whether the listener is one that only this
+// machine reaches.
+//
+// A page in the browser of whoever sits here reaches that one too, so that a
+// request from a page of elsewhere is refused, and one under a name that is not
+// this machine's (DNS rebinding).
+//
+// Thread: the gateway's.
+void HandleAdmin(const AdminRequest& request, bool is_loopback,
+                 Gateway& gateway, AdminResponder respond);
+
+// {"code": 5, "message": "..."}
+AdminResponse AdminFault(int http_status, absl::StatusCode code,
+                         const std::string& message);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_ADMIN_ADMIN_HANDLERS_H_

@@ -1,0 +1,265 @@
+#include "gateway/admin/admin_server.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <list>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+
+#include "absl/strings/match.h"
+#include "gateway/admin/admin_handlers.h"
+#include "gateway/base/log.h"
+#include "gateway/net/listening_socket.h"
+#include "gateway/net/stream_socket.h"
+
+namespace headgate {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using Error = boost::beast::error_code;
+
+constexpr std::size_t kMaxConnections = 64;
+constexpr std::size_t kMaxHeadBytes = 8 * 1024;
+constexpr std::size_t kMaxBodyBytes = 4 * 1024;
+// For a request to come, and for its answer to be taken.
+constexpr auto kPatience = std::chrono::seconds(10);
+constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
+
+class AdminConnection;
+
+// What connections need of their server.
+class ConnectionOwner {
+ public:
+  virtual void Handle(const AdminRequest& request, AdminResponder respond) = 0;
+  virtual void Gone(AdminConnection& connection) = 0;
+
+ protected:
+  ~ConnectionOwner() = default;
+};
+
+// One connection: a request, its answer, the next request.
+//
+// Lifetime: shared by its owner and the operations it has started; Close cuts
+// it off, after which it does not touch its owner.
+class AdminConnection final
+    : public std::enable_shared_from_this<AdminConnection> {
+ public:
+  AdminConnection(StreamSocket socket, ConnectionOwner& owner)
+      : socket_(std::move(socket)),
+        timer_(socket_.get_executor()),
+        owner_(&owner) {}
+
+  void Read() {
+    parser_.emplace();
+    parser_->header_limit(kMaxHeadBytes);
+    parser_->body_limit(kMaxBodyBytes);
+    Limit();
+    http::async_read(socket_, buffer_, *parser_,
+                     [self = shared_from_this()](Error error, std::size_t) {
+                       self->OnRead(error);
+                     });
+  }
+
+  void Close() {
+    owner_ = nullptr;
+    Error ignored;
+    socket_.close(ignored);
+    timer_.cancel();
+  }
+
+ private:
+  void Limit() {
+    timer_.expires_after(kPatience);
+    timer_.async_wait([self = shared_from_this()](Error cancelled) {
+      if (!cancelled) self->Finish();
+    });
+  }
+
+  void Finish() {
+    if (owner_ == nullptr) return;
+    ConnectionOwner& owner = *owner_;
+    Close();
+    owner.Gone(*this);
+  }
+
+  void OnRead(Error error) {
+    if (owner_ == nullptr) return;
+    if (error == http::error::header_limit ||
+        error == http::error::body_limit) {
+      keep_alive_ = false;
+      return Write(AdminFault(error == http::error::body_limit ? 413 : 431,
+                              absl::StatusCode::kResourceExhausted,
+                              "the request is too long"));
+    }
+    const bool malformed =
+        error && error.category() ==
+                     http::make_error_code(http::error::bad_version).category();
+    if (malformed && error != http::error::end_of_stream &&
+        error != http::error::partial_message) {
+      keep_alive_ = false;
+      return Write(AdminFault(400, absl::StatusCode::kInvalidArgument,
+                              "not an HTTP/1.1 request"));
+    }
+    if (error) return Finish();
+    const auto& message = parser_->get();
+    keep_alive_ = message.keep_alive();
+    is_head_ = message.method() == http::verb::head;
+    const auto header = [&](const char* name) {
+      const auto value = message[name];
+      return std::string(value.data(), value.size());
+    };
+    const auto target = message.target();
+    const auto method = message.method_string();
+    AdminRequest request;
+    request.method.assign(method.data(), method.size());
+    request.target.assign(target.data(), target.size());
+    request.host = header("Host");
+    request.origin = header("Origin");
+    request.sec_fetch_site = header("Sec-Fetch-Site");
+    owner_->Handle(request,
+                   [self = shared_from_this()](AdminResponse response) {
+                     if (self->owner_ != nullptr) {
+                       self->Write(std::move(response));
+                     }
+                   });
+  }
+
+  void Write(AdminResponse response) {
+    response_ = {static_cast<http::status>(response.status), 11};
+    response_.set(http::field::server, "headgate");
+    response_.set(http::field::content_type, response.content_type);
+    response_.set(http::field::cache_control, "no-store");
+    response_.set("X-Content-Type-Options", "nosniff");
+    for (const auto& [name, value] : response.headers) {
+      response_.set(name, value);
+    }
+    response_.keep_alive(keep_alive_);
+    response_.content_length(response.body.size());
+    if (!is_head_) response_.body() = std::move(response.body);
+    Limit();
+    http::async_write(socket_, response_,
+                      [self = shared_from_this()](Error error, std::size_t) {
+                        self->OnWritten(error);
+                      });
+  }
+
+  void OnWritten(Error error) {
+    if (owner_ == nullptr) return;
+    if (error || !keep_alive_) return Finish();
+    Read();
+  }
+
+  StreamSocket socket_;
+  asio::steady_timer timer_;
+  ConnectionOwner* owner_;  // Null once closed.
+  boost::beast::flat_buffer buffer_;
+  std::optional<http::request_parser<http::string_body>> parser_;
+  http::response<http::string_body> response_;
+  bool keep_alive_ = false;
+  bool is_head_ = false;
+};
+
+class AdminServerImpl final : public AdminServer, private ConnectionOwner {
+ public:
+  AdminServerImpl(std::vector<ListeningSocket> sockets,
+                  asio::io_context& control, Gateway& gateway)
+      : gateway_(gateway), address_(sockets.front().address()) {
+    // "[::1]:9901" or "127.0.0.1:9901"; who reaches a socket file is here.
+    is_loopback_ = absl::StartsWith(address_, "127.") ||
+                   absl::StartsWith(address_, "[::1]") ||
+                   absl::StartsWith(address_, "unix:");
+    for (ListeningSocket& socket : sockets) {
+      Accept(listeners_.emplace_back(control, std::move(socket)));
+    }
+  }
+
+  ~AdminServerImpl() override {
+    for (Listener& listener : listeners_) {
+      Error ignored;
+      listener.acceptor.close(ignored);
+      listener.retry.cancel();
+    }
+    for (const auto& connection : connections_) connection->Close();
+  }
+
+  const std::string& address() const override { return address_; }
+
+ private:
+  struct Listener {
+    Listener(asio::io_context& control, ListeningSocket from)
+        : socket(std::move(from)), acceptor(control), retry(control) {
+      acceptor.assign(asio::generic::stream_protocol(socket.family(), 0),
+                      socket.Release());
+    }
+    ListeningSocket socket;  // Its file, when it is one.
+    asio::basic_socket_acceptor<asio::generic::stream_protocol,
+                                asio::io_context::executor_type>
+        acceptor;
+    asio::steady_timer retry;
+  };
+
+  void Accept(Listener& listener) {
+    listener.acceptor.async_accept(
+        [this, &listener](Error error, StreamSocket socket) {
+          if (error == asio::error::operation_aborted) return;
+          if (error) {
+            LogRepeated(LogLevel::kError,
+                        "the admin listener cannot accept a connection",
+                        {{"reason", error.message()}});
+            listener.retry.expires_after(kAcceptRetry);
+            listener.retry.async_wait([this, &listener](Error cancelled) {
+              if (!cancelled) Accept(listener);
+            });
+            return;
+          }
+          if (connections_.size() < kMaxConnections) {
+            auto connection = std::make_shared<AdminConnection>(
+                std::move(socket), static_cast<ConnectionOwner&>(*this));
+            connections_.insert(connection);
+            connection->Read();
+          }
+          Accept(listener);
+        });
+  }
+
+  void Handle(const AdminRequest& request, AdminResponder respond) override {
+    HandleAdmin(request, is_loopback_, gateway_, std::move(respond));
+  }
+
+  void Gone(AdminConnection& connection) override {
+    connections_.erase(connection.shared_from_this());
+  }
+
+  Gateway& gateway_;
+  const std::string address_;
+  bool is_loopback_ = false;
+  std::list<Listener> listeners_;
+  std::set<std::shared_ptr<AdminConnection>> connections_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
+    const std::string& address, asio::io_context& control, Gateway& gateway) {
+  ListenerSettings settings;
+  settings.address = address;
+  absl::StatusOr<std::vector<ListeningSocket>> sockets = OpenListener(settings);
+  if (!sockets.ok()) return sockets.status();
+  return std::make_unique<AdminServerImpl>(*std::move(sockets), control,
+                                           gateway);
+}
+
+}  // namespace headgate

@@ -1,0 +1,264 @@
+#include "gateway/admin/metrics_text.h"
+
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/base/version.h"
+
+namespace headgate {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+// The reasons and limits that there are: each has a line from the start, so
+// that a rate has something to begin with.
+constexpr const char* kRefusalReasons[] = {"bad_request",
+                                           "not_found",
+                                           "method_not_allowed",
+                                           "upgrade_required",
+                                           "origin",
+                                           "credentials",
+                                           "headers_too_large",
+                                           "too_large",
+                                           "too_slow",
+                                           "max_sessions",
+                                           "max_sessions_per_address",
+                                           "max_sessions_of_route",
+                                           "draining",
+                                           "unavailable"};
+constexpr const char* kLimits[] = {"max_message_bytes", "messages_per_second",
+                                   "bytes_per_second",  "idle_timeout",
+                                   "max_age",           "send_timeout",
+                                   "stall_timeout",     "keepalive_timeout"};
+
+class Families {
+ public:
+  // Begins a family; what follows is of it.
+  Families& Begin(MetricType type, std::string name, std::string help) {
+    families_.push_back({std::move(name), std::move(help), type, {}});
+    return *this;
+  }
+  Families& Counter(std::string name, std::string help) {
+    return Begin(MetricType::Counter, std::move(name), std::move(help));
+  }
+  Families& Gauge(std::string name, std::string help) {
+    return Begin(MetricType::Gauge, std::move(name), std::move(help));
+  }
+
+  Families& Add(double value, Labels labels = {}) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    if (families_.back().type == MetricType::Counter) {
+      metric.counter.value = value;
+    } else {
+      metric.gauge.value = value;
+    }
+    families_.back().metric.push_back(std::move(metric));
+    return *this;
+  }
+  Families& Add(const Histogram& histogram, Labels labels = {}) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < histogram.counts().size(); ++i) {
+      count += histogram.counts()[i];
+      metric.histogram.bucket.push_back(
+          {count, i < histogram.bounds().size()
+                      ? histogram.bounds()[i]
+                      : std::numeric_limits<double>::infinity()});
+    }
+    metric.histogram.sample_count = count;
+    metric.histogram.sample_sum = histogram.sum();
+    families_.back().metric.push_back(std::move(metric));
+    return *this;
+  }
+
+  const std::vector<MetricFamily>& list() const { return families_; }
+
+ private:
+  std::vector<MetricFamily> families_;
+};
+
+void AddSessions(const Stats& stats, Families& families) {
+  families.Gauge("headgate_sessions", "Sessions that are open.");
+  for (const auto& [route, of] : stats.routes) {
+    families.Add(static_cast<double>(of.open), {{"route", route}});
+  }
+  families.Counter("headgate_sessions_opened_total",
+                   "Sessions that were opened.");
+  for (const auto& [route, of] : stats.routes) {
+    families.Add(static_cast<double>(of.opened), {{"route", route}});
+  }
+  families.Counter("headgate_sessions_closed_total",
+                   "Sessions that have ended, by the Close frame's code "
+                   "(3000: one of the client's own) and who ended them.");
+  for (const auto& [key, count] : stats.closes) {
+    const auto& [route, code, cause] = key;
+    families.Add(static_cast<double>(count),
+                 {{"route", route},
+                  {"close_code", absl::StrCat(code)},
+                  {"cause", cause}});
+  }
+  families.Begin(MetricType::Histogram, "headgate_session_duration_seconds",
+                 "How long sessions that have ended were open.");
+  for (const auto& [route, of] : stats.routes) {
+    families.Add(of.duration, {{"route", route}});
+  }
+  families.Begin(MetricType::Histogram, "headgate_first_message_seconds",
+                 "From a session's start to its first answer.");
+  for (const auto& [route, of] : stats.routes) {
+    families.Add(of.first_message, {{"route", route}});
+  }
+  families.Counter("headgate_handshakes_refused_total",
+                   "Requests that did not become a session.");
+  for (const char* reason : kRefusalReasons) {
+    const auto found = stats.refused.find(reason);
+    families.Add(
+        found == stats.refused.end() ? 0 : static_cast<double>(found->second),
+        {{"reason", reason}});
+  }
+  families.Counter("headgate_limits_hit_total",
+                   "Sessions that a limit has ended.");
+  for (const char* limit : kLimits) {
+    const auto found = stats.limits.find(limit);
+    families.Add(
+        found == stats.limits.end() ? 0 : static_cast<double>(found->second),
+        {{"limit", limit}});
+  }
+}
+
+void AddTraffic(const Stats& stats, Families& families) {
+  families.Counter("headgate_calls_total",
+                   "gRPC calls that have ended, by their status.");
+  for (const auto& [key, count] : stats.calls) {
+    const auto& [upstream, method, code] = key;
+    families.Add(static_cast<double>(count),
+                 {{"upstream", upstream}, {"method", method}, {"code", code}});
+  }
+  families.Counter("headgate_messages_total",
+                   "Messages of clients (in) and to them (out).");
+  for (const auto& [key, traffic] : stats.traffic) {
+    const auto& [codec, direction] = key;
+    families.Add(static_cast<double>(traffic.messages),
+                 {{"codec", codec}, {"direction", direction}});
+  }
+  families.Counter("headgate_message_bytes_total",
+                   "Their payload, decompressed.");
+  for (const auto& [key, traffic] : stats.traffic) {
+    const auto& [codec, direction] = key;
+    families.Add(static_cast<double>(traffic.bytes),
+                 {{"codec", codec}, {"direction", direction}});
+  }
+  families
+      .Gauge("headgate_buffered_bytes",
+             "What waits in sessions for backends (in) and clients (out).")
+      .Add(static_cast<double>(stats.buffered_in), {{"direction", "in"}})
+      .Add(static_cast<double>(stats.buffered_out), {{"direction", "out"}});
+  families
+      .Begin(MetricType::Histogram, "headgate_ping_seconds",
+             "Round trip of keepalive pings to clients.")
+      .Add(stats.ping_rtt);
+}
+
+void AddListeners(const Stats& stats, Families& families) {
+  const auto each = [&](const auto& value_of) {
+    for (const auto& [address, listener] : stats.listeners) {
+      families.Add(static_cast<double>(value_of(listener)),
+                   {{"listener", address}});
+    }
+  };
+  families.Gauge("headgate_connections", "Connections that are open.");
+  each([](const Stats::PerListener& of) { return of.open; });
+  families.Counter("headgate_connections_accepted_total",
+                   "Connections that were accepted.");
+  each([](const Stats::PerListener& of) { return of.accepted; });
+  families.Counter("headgate_tls_handshakes_failed_total",
+                   "Connections whose TLS handshake failed.");
+  each([](const Stats::PerListener& of) { return of.tls_failed; });
+  families.Counter("headgate_proxy_headers_failed_total",
+                   "Connections without a valid PROXY header.");
+  each([](const Stats::PerListener& of) { return of.proxy_failed; });
+  families
+      .Counter("headgate_accept_errors_total",
+               "Failures to accept a connection, such as a lack of file "
+               "descriptors.")
+      .Add(static_cast<double>(stats.accept_errors));
+  families.Gauge("headgate_certificate_expiry_timestamp_seconds",
+                 "When the listener's certificate ends, Unix time.");
+  for (const auto& [address, listener] : stats.listeners) {
+    if (listener.certificate_expiry == 0) continue;
+    families.Add(static_cast<double>(listener.certificate_expiry),
+                 {{"listener", address}});
+  }
+}
+
+void AddUpstreams(const Stats& stats, Families& families) {
+  families.Gauge("headgate_upstream_reachable",
+                 "Whether calls are likely to reach the upstream.");
+  for (const auto& [name, upstream] : stats.upstreams) {
+    if (!upstream.known) continue;
+    families.Add(upstream.reachable ? 1 : 0, {{"upstream", name}});
+  }
+  families.Gauge("headgate_upstream_connections",
+                 "gRPC channels to the upstream, of all workers.");
+  for (const auto& [name, upstream] : stats.upstreams) {
+    families.Add(static_cast<double>(upstream.connections),
+                 {{"upstream", name}});
+  }
+}
+
+void AddProcess(const MetricsSource& source, Families& families) {
+  const Stats& stats = source.stats;
+  families.Gauge("headgate_build_info", "1; the version is the label.")
+      .Add(1, {{"version", kVersion}});
+  families.Gauge("headgate_ready", "Whether /readyz says so.")
+      .Add(source.readiness.ready ? 1 : 0);
+  families.Gauge("headgate_draining", "Whether the gateway is shutting down.")
+      .Add(source.draining ? 1 : 0);
+  families
+      .Counter("headgate_config_reloads_total",
+               "Times that the configuration was read again.")
+      .Add(static_cast<double>(stats.reloads_ok), {{"result", "ok"}})
+      .Add(static_cast<double>(stats.reloads_failed), {{"result", "failed"}});
+  families
+      .Gauge("headgate_config_last_reload_successful",
+             "Whether the last time went well; 1 before the first.")
+      .Add(stats.last_reload_ok ? 1 : 0);
+  const ProcessMetrics& process = source.process;
+  families
+      .Counter("process_cpu_seconds_total", "Processor time, user and system.")
+      .Add(process.cpu_seconds);
+  families.Gauge("process_resident_memory_bytes", "Resident memory.")
+      .Add(static_cast<double>(process.resident_bytes));
+  families.Gauge("process_virtual_memory_bytes", "Virtual memory.")
+      .Add(static_cast<double>(process.virtual_bytes));
+  families.Gauge("process_open_fds", "File descriptors in use.")
+      .Add(static_cast<double>(process.open_fds));
+  families.Gauge("process_max_fds", "File descriptors that there may be.")
+      .Add(static_cast<double>(process.max_fds));
+  families.Gauge("process_start_time_seconds", "Start, Unix time.")
+      .Add(process.start_time);
+}
+
+}  // namespace
+
+std::string MetricsText(const MetricsSource& source) {
+  Families families;
+  AddSessions(source.stats, families);
+  AddTraffic(source.stats, families);
+  AddListeners(source.stats, families);
+  AddUpstreams(source.stats, families);
+  AddProcess(source, families);
+  return prometheus::TextSerializer().Serialize(families.list());
+}
+
+}  // namespace headgate

@@ -1,0 +1,69 @@
+#include "gateway/admin/stats.h"
+
+#include <algorithm>
+
+namespace headgate {
+namespace {
+
+constexpr double kFirstMessageBounds[] = {
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60};
+constexpr double kDurationBounds[] = {0.1, 1,    10,   60,    300,
+                                      900, 3600, 7200, 21600, 86400};
+constexpr double kPingBounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                  0.25,  0.5,    1,     2.5,  5,     10};
+
+template <typename Key>
+void Add(const absl::btree_map<Key, std::uint64_t>& from,
+         absl::btree_map<Key, std::uint64_t>& to) {
+  for (const auto& [key, count] : from) to[key] += count;
+}
+
+}  // namespace
+
+Stats::PerRoute::PerRoute()
+    : first_message(kFirstMessageBounds), duration(kDurationBounds) {}
+
+Stats::Stats() : ping_rtt(kPingBounds) {}
+
+void Stats::Merge(const Stats& other) {
+  for (const auto& [name, from] : other.routes) {
+    PerRoute& to = routes[name];
+    to.open += from.open;
+    to.opened += from.opened;
+    to.first_message.Merge(from.first_message);
+    to.duration.Merge(from.duration);
+  }
+  for (const auto& [name, from] : other.listeners) {
+    PerListener& to = listeners[name];
+    to.open += from.open;
+    to.accepted += from.accepted;
+    to.tls_failed += from.tls_failed;
+    to.proxy_failed += from.proxy_failed;
+    to.certificate_expiry =
+        std::max(to.certificate_expiry, from.certificate_expiry);
+  }
+  for (const auto& [name, from] : other.upstreams) {
+    PerUpstream& to = upstreams[name];
+    to.known |= from.known;
+    to.reachable |= from.reachable;
+    to.connections += from.connections;
+  }
+  for (const auto& [key, from] : other.traffic) {
+    Traffic& to = traffic[key];
+    to.messages += from.messages;
+    to.bytes += from.bytes;
+  }
+  Add(other.calls, calls);
+  Add(other.closes, closes);
+  Add(other.refused, refused);
+  Add(other.limits, limits);
+  buffered_in += other.buffered_in;
+  buffered_out += other.buffered_out;
+  ping_rtt.Merge(other.ping_rtt);
+  accept_errors += other.accept_errors;
+  reloads_ok += other.reloads_ok;
+  reloads_failed += other.reloads_failed;
+  last_reload_ok &= other.last_reload_ok;
+}
+
+}  // namespace headgate

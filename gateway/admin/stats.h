@@ -1,0 +1,76 @@
+#ifndef GATEWAY_ADMIN_STATS_H_
+#define GATEWAY_ADMIN_STATS_H_
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+
+#include "absl/container/btree_map.h"
+#include "gateway/base/histogram.h"
+
+namespace headgate {
+
+// What has been counted since the start, by one worker or, merged, by all. The
+// names in it, which become labels, come from the configuration, from
+// descriptors and from enumerations of the gateway's own, never from a client.
+//
+// Plain data. Thread: one at a time.
+struct Stats {
+  Stats();
+
+  struct PerRoute {
+    PerRoute();
+    std::uint64_t open = 0;  // Sessions, now.
+    std::uint64_t opened = 0;
+    Histogram
+        first_message;   // From the session's start to its first answer, s.
+    Histogram duration;  // Of sessions that have ended, s.
+  };
+  struct PerListener {
+    std::uint64_t open = 0;  // Connections, now.
+    std::uint64_t accepted = 0;
+    std::uint64_t tls_failed = 0;
+    std::uint64_t proxy_failed = 0;  // PROXY headers that were none.
+    // The end of the certificate in use, Unix seconds; 0: no TLS.
+    std::int64_t certificate_expiry = 0;
+  };
+  struct PerUpstream {
+    bool known = false;  // Whether it is reachable has been found out.
+    bool reachable = false;
+    std::uint64_t connections = 0;  // Channels, now.
+  };
+  struct Traffic {
+    std::uint64_t messages = 0;  // WebSocket messages, or lines over HTTP.
+    std::uint64_t bytes = 0;     // Their payload, decompressed.
+  };
+
+  using CallKey = std::tuple<std::string, std::string, std::string>;
+  using CloseKey = std::tuple<std::string, int, std::string>;
+  using TrafficKey = std::tuple<std::string, std::string>;
+
+  absl::btree_map<std::string, PerRoute> routes;        // By Route's name.
+  absl::btree_map<std::string, PerListener> listeners;  // By address.
+  absl::btree_map<std::string, PerUpstream> upstreams;  // By name.
+  // (upstream, method, gRPC code's name): calls that have ended.
+  absl::btree_map<CallKey, std::uint64_t> calls;
+  // (route, close code, cause): sessions that have ended.
+  absl::btree_map<CloseKey, std::uint64_t> closes;
+  // (codec, "in" or "out").
+  absl::btree_map<TrafficKey, Traffic> traffic;
+  absl::btree_map<std::string, std::uint64_t> refused;  // By reason.
+  absl::btree_map<std::string, std::uint64_t> limits;   // By limit.
+  // What waits in sessions now: for the backend, for the client.
+  std::uint64_t buffered_in = 0;
+  std::uint64_t buffered_out = 0;
+  Histogram ping_rtt;  // s.
+  std::uint64_t accept_errors = 0;
+  std::uint64_t reloads_ok = 0;
+  std::uint64_t reloads_failed = 0;
+  bool last_reload_ok = true;
+
+  void Merge(const Stats& other);
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_ADMIN_STATS_H_

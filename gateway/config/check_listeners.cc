@@ -1,0 +1,125 @@
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "gateway/config/address.h"
+#include "gateway/config/check.h"
+
+namespace headgate {
+namespace {
+
+void CheckOrigin(absl::string_view field, absl::string_view origin,
+                 Faults& faults) {
+  if (origin == "*" || origin == "null") return;
+  const std::size_t scheme = origin.find("://");
+  const bool has_host = scheme != absl::string_view::npos && scheme > 0 &&
+                        origin.size() > scheme + 3;
+  // A wildcard stands for subdomains, and so before a dot, once.
+  absl::string_view host = has_host ? origin.substr(scheme + 3) : "";
+  absl::ConsumePrefix(&host, "*.");
+  if (host.empty() || host.find_first_of("/*") != host.npos) {
+    faults.Add(field, absl::StrCat("must be an origin such as "
+                                   "https://example.com, "
+                                   "https://*.example.com or *, is \"",
+                                   origin, "\""));
+  }
+}
+
+void CheckAddress(const std::string& field, const ListenerSettings& listener,
+                  absl::flat_hash_map<std::string, std::string>& by_address,
+                  Faults& faults) {
+  const auto address = ParseListenAddress(listener.address);
+  if (!address.ok()) {
+    return faults.Add(field + ".address", address.status().message());
+  }
+  const bool is_tcp = address->kind == ListenAddress::Kind::kTcp;
+  if (listener.reuse_port && !is_tcp) {
+    faults.Add(field + ".reuse_port", "is for HOST:PORT only");
+  }
+  if (is_tcp && address->tcp.port == 0) return;  // Each takes another one.
+  const std::string name =
+      is_tcp ? FormatAddress(address->tcp.host, address->tcp.port)
+             : listener.address;
+  const auto [first, is_new] = by_address.emplace(name, field);
+  if (!is_new) {
+    faults.Add(field + ".address",
+               absl::StrCat("is that of ", first->second, " too"));
+  }
+}
+
+void CheckTls(const std::string& field, const ListenerTlsSettings& tls,
+              Faults& faults) {
+  using ClientCertificates = ListenerTlsSettings::ClientCertificates;
+  CheckPem(field + ".certificate", tls.certificate, faults);
+  CheckPem(field + ".key", tls.key, faults);
+  CheckPem(field + ".client_ca", tls.client_ca, faults);
+  if (tls.certificate.empty()) faults.Add(field + ".certificate", "is missing");
+  if (tls.key.empty()) faults.Add(field + ".key", "is missing");
+  const bool asks = tls.client_certificates != ClientCertificates::kNone;
+  if (asks && tls.client_ca.empty()) {
+    faults.Add(field + ".client_ca",
+               "is missing, while client_certificates are asked for");
+  }
+  if (!asks && !tls.client_ca.empty()) {
+    faults.Add(field + ".client_ca",
+               "means nothing without client_certificates");
+  }
+}
+
+void CheckCompression(const std::string& field,
+                      const CompressionSettings& compression, Faults& faults) {
+  faults.Range(field + ".level", compression.level, 1, 9);
+  faults.Range(field + ".server_max_window_bits",
+               compression.server_max_window_bits, 9, 15);
+  faults.Range(field + ".client_max_window_bits",
+               compression.client_max_window_bits, 9, 15);
+}
+
+void CheckListener(const std::string& field, const ListenerSettings& listener,
+                   absl::flat_hash_map<std::string, std::string>& by_address,
+                   Faults& faults) {
+  CheckAddress(field, listener, by_address, faults);
+  if (listener.tls) CheckTls(field + ".tls", *listener.tls, faults);
+  CheckCompression(field + ".compression", listener.compression, faults);
+  for (std::size_t i = 0; i < listener.allowed_origins.size(); ++i) {
+    CheckOrigin(absl::StrCat(field, ".allowed_origins[", i, "]"),
+                listener.allowed_origins[i], faults);
+  }
+  for (std::size_t i = 0; i < listener.trusted_proxies.size(); ++i) {
+    if (const auto network = Network::Parse(listener.trusted_proxies[i]);
+        !network.ok()) {
+      faults.Add(absl::StrCat(field, ".trusted_proxies[", i, "]"),
+                 network.status().message());
+    }
+  }
+}
+
+}  // namespace
+
+void CheckListeners(const Settings& settings, Faults& faults) {
+  if (settings.listeners.empty()) faults.Add("listeners", "there is none");
+  absl::flat_hash_map<std::string, std::string> by_address;
+  for (std::size_t i = 0; i < settings.listeners.size(); ++i) {
+    CheckListener(absl::StrCat("listeners[", i, "]"), settings.listeners[i],
+                  by_address, faults);
+  }
+  if (!settings.admin.enabled) return;
+  const auto address = ParseListenAddress(settings.admin.address);
+  if (!address.ok()) {
+    faults.Add("admin.address", address.status().message());
+  } else if (address->kind == ListenAddress::Kind::kSystemd) {
+    faults.Add("admin.address", "must be HOST:PORT or unix:/path");
+  } else if (address->kind == ListenAddress::Kind::kUnix ||
+             address->tcp.port != 0) {
+    const std::string name =
+        address->kind == ListenAddress::Kind::kUnix
+            ? settings.admin.address
+            : FormatAddress(address->tcp.host, address->tcp.port);
+    const auto taken = by_address.find(name);
+    if (taken != by_address.end()) {
+      faults.Add("admin.address",
+                 absl::StrCat("is that of ", taken->second, " too"));
+    }
+  }
+}
+
+}  // namespace headgate

@@ -1,0 +1,223 @@
+#include "gateway/net/listening_socket.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "gateway/config/address.h"
+
+namespace headgate {
+namespace {
+
+constexpr int kFirstPassedDescriptor = 3;  // sd_listen_fds(3)
+
+using Sockets = std::vector<ListeningSocket>;
+
+absl::Status CannotListen(absl::string_view address, absl::string_view why) {
+  return absl::UnavailableError(
+      absl::StrCat("cannot listen on ", address, ": ", why));
+}
+
+// NOT_FOUND when the machine has no such address.
+absl::Status CannotListen(absl::string_view address, int error) {
+  const absl::Status status = CannotListen(address, std::strerror(error));
+  if (error != EAFNOSUPPORT && error != EADDRNOTAVAIL) return status;
+  return absl::NotFoundError(status.message());
+}
+
+// "127.0.0.1:8080", "unix:/path".
+std::string NameOf(const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text));
+    return FormatAddress(text, ntohs(v4.sin_port));
+  }
+  if (address.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
+    return FormatAddress(text, ntohs(v6.sin6_port));
+  }
+  return absl::StrCat("unix:",
+                      reinterpret_cast<const sockaddr_un&>(address).sun_path);
+}
+
+// Takes a socket that listens over.
+absl::StatusOr<ListeningSocket> Adopt(int fd, std::string unlink_path) {
+  sockaddr_storage address = {};
+  socklen_t size = sizeof(address);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    const int error = errno;
+    close(fd);
+    return CannotListen(absl::StrCat("descriptor ", fd), error);
+  }
+  return ListeningSocket(fd, address.ss_family, NameOf(address),
+                         std::move(unlink_path));
+}
+
+absl::Status ListenTcp(const addrinfo& address, bool both_families,
+                       bool reuse_port, Sockets& sockets) {
+  sockaddr_storage storage = {};
+  std::memcpy(&storage, address.ai_addr, address.ai_addrlen);
+  const auto fail = [&](int fd) {
+    const int error = errno;
+    if (fd >= 0) close(fd);
+    return CannotListen(NameOf(storage), error);
+  };
+  const int fd =
+      socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return fail(fd);
+  const int yes = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  if (reuse_port &&
+      setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) != 0) {
+    return fail(fd);
+  }
+  if (address.ai_family == AF_INET6) {
+    const int only = both_families ? 0 : 1;
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only));
+  }
+  if (bind(fd, address.ai_addr, address.ai_addrlen) != 0 ||
+      listen(fd, SOMAXCONN) != 0) {
+    return fail(fd);
+  }
+  absl::StatusOr<ListeningSocket> socket = Adopt(fd, "");
+  if (!socket.ok()) return socket.status();
+  sockets.push_back(*std::move(socket));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Sockets> OpenTcp(const ListenerSettings& settings,
+                                const Address& address) {
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  const bool any = address.host.empty();
+  const std::string port = absl::StrCat(address.port);
+  addrinfo* list = nullptr;
+  const int found = getaddrinfo(any ? "::" : address.host.c_str(), port.c_str(),
+                                &hints, &list);
+  if (found != 0) return CannotListen(settings.address, gai_strerror(found));
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(list,
+                                                                 freeaddrinfo);
+  // A name such as localhost may have an address of a family that the machine
+  // does not have; the others will do.
+  Sockets sockets;
+  absl::Status status;
+  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
+    status = ListenTcp(*entry, any, settings.reuse_port, sockets);
+    if (!status.ok() && !absl::IsNotFound(status)) return status;
+  }
+  if (!sockets.empty()) return sockets;
+  if (!any) return status;
+  // A machine without IPv6.
+  ListenerSettings v4 = settings;
+  v4.address = FormatAddress("0.0.0.0", address.port);
+  return OpenTcp(v4, {"0.0.0.0", address.port});
+}
+
+absl::StatusOr<Sockets> OpenUnix(const std::string& path) {
+  const std::string name = absl::StrCat("unix:", path);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+  const auto open_socket = [] {
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  };
+  // What a process that died has left behind: nobody answers there.
+  const int probe = open_socket();
+  if (probe < 0) return CannotListen(name, errno);
+  const bool stale =
+      connect(probe, generic, sizeof(address)) != 0 && errno == ECONNREFUSED;
+  close(probe);
+  if (stale) unlink(path.c_str());
+
+  const int fd = open_socket();
+  if (fd < 0) return CannotListen(name, errno);
+  if (bind(fd, generic, sizeof(address)) != 0 || listen(fd, SOMAXCONN) != 0) {
+    const int error = errno;
+    close(fd);
+    return CannotListen(name, error);
+  }
+  absl::StatusOr<ListeningSocket> socket = Adopt(fd, path);
+  if (!socket.ok()) return socket.status();
+  Sockets sockets;
+  sockets.push_back(*std::move(socket));
+  return sockets;
+}
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// sd_listen_fds_with_names(3): descriptors from 3 on, and their names.
+absl::StatusOr<Sockets> OpenSystemd(const std::string& name) {
+  int count = 0;
+  long pid = 0;
+  if (!absl::SimpleAtoi(Environment("LISTEN_PID"), &pid) || pid != getpid() ||
+      !absl::SimpleAtoi(Environment("LISTEN_FDS"), &count)) {
+    count = 0;
+  }
+  const std::vector<std::string> names =
+      absl::StrSplit(Environment("LISTEN_FDNAMES"), ':');
+  Sockets sockets;
+  for (int i = 0; i < count; ++i) {
+    const bool is_named = static_cast<std::size_t>(i) < names.size();
+    if (!is_named || names[i] != name) continue;
+    const int fd = kFirstPassedDescriptor + i;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    int listens = 0;
+    socklen_t size = sizeof(listens);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 ||
+        listens == 0) {
+      return CannotListen(absl::StrCat("systemd:", name),
+                          "what was passed is no listening stream socket");
+    }
+    absl::StatusOr<ListeningSocket> socket = Adopt(fd, "");
+    if (!socket.ok()) return socket.status();
+    sockets.push_back(*std::move(socket));
+  }
+  if (!sockets.empty()) return sockets;
+  return CannotListen(
+      absl::StrCat("systemd:", name),
+      count == 0 ? "the service manager has passed no sockets"
+                 : absl::StrCat("the service manager has passed only: ",
+                                absl::StrJoin(names, ", ")));
+}
+
+}  // namespace
+
+ListeningSocket::~ListeningSocket() {
+  if (fd_ >= 0) close(fd_);
+  if (!unlink_path_.empty()) unlink(unlink_path_.c_str());
+}
+
+absl::StatusOr<Sockets> OpenListener(const ListenerSettings& settings) {
+  const ListenAddress address = *ParseListenAddress(settings.address);
+  switch (address.kind) {
+    case ListenAddress::Kind::kTcp:
+      return OpenTcp(settings, address.tcp);
+    case ListenAddress::Kind::kUnix:
+      return OpenUnix(address.name);
+    case ListenAddress::Kind::kSystemd:
+      break;
+  }
+  return OpenSystemd(address.name);
+}
+
+}  // namespace headgate

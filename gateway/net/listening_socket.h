@@ -1,0 +1,54 @@
+#ifndef GATEWAY_NET_LISTENING_SOCKET_H_
+#define GATEWAY_NET_LISTENING_SOCKET_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gateway/config/settings.h"
+
+namespace headgate {
+
+// A socket that listens; closed, and its socket file removed, when destroyed.
+// Movable.
+class ListeningSocket {
+ public:
+  ListeningSocket(int fd, int family, std::string address,
+                  std::string unlink_path)
+      : fd_(fd),
+        family_(family),
+        address_(std::move(address)),
+        unlink_path_(std::move(unlink_path)) {}
+  ListeningSocket(ListeningSocket&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)),
+        family_(other.family_),
+        address_(std::move(other.address_)),
+        unlink_path_(std::exchange(other.unlink_path_, "")) {}
+  ListeningSocket& operator=(ListeningSocket&&) = delete;
+  ~ListeningSocket();
+
+  // Gives the descriptor away; the socket file is still removed at the end.
+  int Release() { return std::exchange(fd_, -1); }
+
+  int family() const { return family_; }
+  // "127.0.0.1:8080" with the port that was taken for 0, or "unix:/path".
+  const std::string& address() const { return address_; }
+
+ private:
+  int fd_;
+  int family_;  // AF_INET, AF_INET6, AF_UNIX
+  std::string address_;
+  std::string unlink_path_;
+};
+
+// Opens what a listener asks for: a name with several addresses gives several
+// sockets. UNAVAILABLE (NOT_FOUND for an address that the machine does not
+// have) says what cannot be listened on and why. A socket file that nobody
+// listens on is replaced. Requires: a valid address.
+absl::StatusOr<std::vector<ListeningSocket>> OpenListener(
+    const ListenerSettings& settings);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_NET_LISTENING_SOCKET_H_

@@ -1,0 +1,63 @@
+#include "gateway/server/session_census.h"
+
+#include <utility>
+
+namespace headgate {
+
+class SessionCensus::CountedPlace final : public Place {
+ public:
+  CountedPlace(SessionCensus& census, std::string address, std::string route)
+      : census_(census),
+        address_(std::move(address)),
+        route_(std::move(route)) {}
+  ~CountedPlace() override { census_.Leave(address_, route_); }
+
+ private:
+  SessionCensus& census_;
+  const std::string address_;
+  const std::string route_;
+};
+
+int SessionCensus::CountOf(const Counts& counts, const std::string& key) {
+  const auto found = counts.find(key);
+  return found == counts.end() ? 0 : found->second;
+}
+
+void SessionCensus::GiveBack(Counts& counts, const std::string& key) {
+  const auto found = counts.find(key);
+  if (found != counts.end() && --found->second == 0) counts.erase(found);
+}
+
+Capacity SessionCensus::Admit(const std::string& address,
+                              const std::string& route, const Limits& limits,
+                              std::unique_ptr<Place>* place) {
+  absl::MutexLock lock(&mutex_);
+  if (in_all_ >= limits.in_all) return Capacity::kFull;
+  if (limits.per_route > 0 && CountOf(by_route_, route) >= limits.per_route) {
+    return Capacity::kRouteFull;
+  }
+  if (!address.empty() && limits.per_address > 0 &&
+      CountOf(by_address_, address) >= limits.per_address) {
+    return Capacity::kAddressFull;
+  }
+  ++in_all_;
+  ++by_route_[route];
+  if (!address.empty()) ++by_address_[address];
+  *place = std::make_unique<CountedPlace>(*this, address, route);
+  return Capacity::kFree;
+}
+
+void SessionCensus::Leave(const std::string& address,
+                          const std::string& route) {
+  absl::MutexLock lock(&mutex_);
+  --in_all_;
+  GiveBack(by_route_, route);
+  if (!address.empty()) GiveBack(by_address_, address);
+}
+
+int SessionCensus::in_all() const {
+  absl::MutexLock lock(&mutex_);
+  return in_all_;
+}
+
+}  // namespace headgate

@@ -1,0 +1,49 @@
+#ifndef GATEWAY_SERVER_SESSION_CENSUS_H_
+#define GATEWAY_SERVER_SESSION_CENSUS_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "gateway/net/connection.h"
+
+namespace headgate {
+
+// Counts the sessions of all workers: in all, by client address, by route.
+//
+// Thread:   safe for any; its lock is taken when a session comes and goes,
+//           never for a message.
+// Lifetime: longer than every Place that it has given.
+class SessionCensus {
+ public:
+  struct Limits {
+    int in_all = 0;
+    int per_address = 0;  // 0: any number.
+    int per_route = 0;    // 0: any number.
+  };
+
+  // Takes a place when there is room, kFree. `address`: empty for one that is
+  // not counted by itself. `route`: a name.
+  Capacity Admit(const std::string& address, const std::string& route,
+                 const Limits& limits, std::unique_ptr<Place>* place);
+
+  int in_all() const;
+
+ private:
+  class CountedPlace;
+  using Counts = absl::flat_hash_map<std::string, int>;
+  static int CountOf(const Counts& counts, const std::string& key);
+  static void GiveBack(Counts& counts, const std::string& key);
+  void Leave(const std::string& address, const std::string& route);
+
+  mutable absl::Mutex mutex_;
+  int in_all_ ABSL_GUARDED_BY(mutex_) = 0;
+  Counts by_address_ ABSL_GUARDED_BY(mutex_);
+  Counts by_route_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_SERVER_SESSION_CENSUS_H_

@@ -1,0 +1,114 @@
+#include "gateway/session/session_guard.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/str_cat.h"
+
+namespace headgate {
+namespace {
+
+// What may come at once. Of bytes never less than one message may have.
+double BurstOf(const RateLimit& limit, double least) {
+  if (!limit.limited()) return 0;
+  return limit.burst > 0 ? limit.burst : std::max(limit.per_second, least);
+}
+
+// Up to a tenth less.
+absl::Duration Shortened(absl::Duration age, absl::string_view id) {
+  if (age == absl::InfiniteDuration()) return age;
+  const double share = static_cast<double>(absl::HashOf(id) % 1000) / 10000;
+  return age * (1 - share);
+}
+
+SessionGuard::Violation TooFast(Limit limit, const RateLimit& rate) {
+  return {
+      limit,
+      {CloseCode::kPolicyViolation,
+       CallEnd{absl::ResourceExhaustedError(absl::StrCat(
+                   "more than ", LimitName(limit), " (",
+                   static_cast<std::uint64_t>(rate.per_second), ") came in")),
+               ""}}};
+}
+
+SessionGuard::Violation TimeIsUp(Limit limit, absl::Status status) {
+  return {limit, {CloseCode::kGoingAway, CallEnd{std::move(status), ""}}};
+}
+
+}  // namespace
+
+absl::string_view LimitName(Limit limit) {
+  switch (limit) {
+    case Limit::kMessageBytes:
+      return "max_message_bytes";
+    case Limit::kMessageRate:
+      return "messages_per_second";
+    case Limit::kByteRate:
+      return "bytes_per_second";
+    case Limit::kIdle:
+      return "idle_timeout";
+    case Limit::kMaxAge:
+      return "max_age";
+    case Limit::kSendTimeout:
+      return "send_timeout";
+    case Limit::kStall:
+      return "stall_timeout";
+    case Limit::kKeepalive:
+      break;
+  }
+  return "keepalive_timeout";
+}
+
+SessionGuard::SessionGuard(const Route& route, absl::string_view id)
+    : messages_limit_(route.messages),
+      bytes_limit_(route.bytes),
+      messages_(route.messages.per_second, BurstOf(route.messages, 1)),
+      bytes_(
+          route.bytes.per_second,
+          BurstOf(route.bytes, static_cast<double>(route.max_message_bytes))),
+      idle_timeout_(route.idle_timeout),
+      max_age_(route.max_age),
+      age_(Shortened(route.max_age, id)) {}
+
+void SessionGuard::Start(absl::Time now) {
+  started_at_ = active_at_ = now;
+  messages_.Refill(now);
+  bytes_.Refill(now);
+}
+
+std::optional<SessionGuard::Violation> SessionGuard::OnReceived(
+    std::size_t messages, std::size_t bytes) {
+  if (messages_limit_.limited() &&
+      !messages_.Take(static_cast<double>(messages))) {
+    return TooFast(Limit::kMessageRate, messages_limit_);
+  }
+  if (bytes_limit_.limited() && !bytes_.Take(static_cast<double>(bytes))) {
+    return TooFast(Limit::kByteRate, bytes_limit_);
+  }
+  return std::nullopt;
+}
+
+std::optional<SessionGuard::Violation> SessionGuard::OnTick(
+    absl::Time now, std::uint64_t activity) {
+  messages_.Refill(now);
+  bytes_.Refill(now);
+  if (activity != activity_) active_at_ = now;
+  activity_ = activity;
+  if (now - started_at_ >= age_) {
+    return TimeIsUp(Limit::kMaxAge,
+                    absl::UnavailableError(absl::StrCat(
+                        "the session has lasted for its max_age (",
+                        absl::FormatDuration(max_age_), "), connect again")));
+  }
+  if (now - active_at_ >= idle_timeout_) {
+    return TimeIsUp(Limit::kIdle,
+                    absl::DeadlineExceededError(absl::StrCat(
+                        "no message for idle_timeout (",
+                        absl::FormatDuration(idle_timeout_), ")")));
+  }
+  return std::nullopt;
+}
+
+}  // namespace headgate

@@ -1,0 +1,68 @@
+#ifndef GATEWAY_SESSION_SESSION_GUARD_H_
+#define GATEWAY_SESSION_SESSION_GUARD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gateway/base/status.h"
+#include "gateway/base/token_bucket.h"
+#include "gateway/route/route.h"
+
+namespace headgate {
+
+// A limit that has ended a session, for the metrics.
+enum class Limit {
+  kMessageBytes,
+  kMessageRate,
+  kByteRate,
+  kIdle,
+  kMaxAge,
+  kSendTimeout,
+  kStall,
+  kKeepalive,
+};
+// "max_message_bytes", "messages_per_second", ...
+absl::string_view LimitName(Limit limit);
+
+// What a route allows one session: how much its client may send, how long it
+// may be silent, how long it may last. A state machine whose clock is what it
+// is told.
+class SessionGuard {
+ public:
+  struct Violation {
+    Limit limit;
+    Ending ending;
+  };
+
+  // `id`: the session's; it decides by how much less than max_age it lasts, so
+  // that sessions that began together do not all end together.
+  SessionGuard(const Route& route, absl::string_view id);
+
+  void Start(absl::Time now);
+
+  // The client has sent so many messages, pings among them, and bytes.
+  std::optional<Violation> OnReceived(std::size_t messages, std::size_t bytes);
+
+  // `activity` changes with each message, whichever way. To be called at least
+  // a few times in a second: rates are as fine as that.
+  std::optional<Violation> OnTick(absl::Time now, std::uint64_t activity);
+
+ private:
+  const RateLimit messages_limit_;
+  const RateLimit bytes_limit_;
+  TokenBucket messages_;
+  TokenBucket bytes_;
+  const absl::Duration idle_timeout_;
+  const absl::Duration max_age_;  // As the route has it,
+  const absl::Duration age_;      // and as this session does.
+  absl::Time started_at_;
+  absl::Time active_at_;
+  std::uint64_t activity_ = 0;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_SESSION_SESSION_GUARD_H_
