@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -140,7 +141,9 @@ absl::StatusOr<Sockets> OpenUnix(const std::string& path) {
   // What a process that died has left behind: nobody answers there.
   const int probe = open_socket();
   if (probe < 0) return CannotListen(name, errno);
+  struct stat found = {};
   const bool stale =
+      lstat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode) &&
       connect(probe, generic, sizeof(address)) != 0 && errno == ECONNREFUSED;
   close(probe);
   if (stale) unlink(path.c_str());

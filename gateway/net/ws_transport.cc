@@ -7,9 +7,11 @@
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/bind_handler.hpp>
 #include <boost/beast/http/field.hpp>
 #include <boost/beast/websocket/error.hpp>
+#include <boost/beast/zlib/error.hpp>
 
 #include "absl/strings/string_view.h"
 #include "gateway/base/status.h"
@@ -40,6 +42,12 @@ int UntakenBytes(StreamSocket& socket) {
 
 // Of the pings of keepalive, so that a pong unasked for is no answer.
 constexpr absl::string_view kPingPayload = "headgate";
+
+bool IsDeflateError(const beast::error_code& error) {
+  return error.category() ==
+         beast::zlib::make_error_code(beast::zlib::error::stream_error)
+             .category();
+}
 
 websocket::permessage_deflate DeflateOptions(const CompressionSettings& from) {
   websocket::permessage_deflate options;
@@ -139,6 +147,10 @@ void WsTransport::OnReadSome(std::size_t old_size, Error error,
   if (finished_) return;
   if (error) {
     reading_ = false;
+    if (IsDeflateError(error) && !closing_ && !notified_) {
+      return SendCloseByHand(CloseCode::kInvalidPayload,
+                             "what was compressed cannot be decompressed");
+    }
     return Finish(EndOfRead(error));
   }
   heard_ = true;
@@ -264,6 +276,29 @@ void WsTransport::SendClose(CloseCode code, absl::string_view reason) {
     self->Finish(
         {TransportEnd::Cause::kClosedByGateway, self->close_code_, ""});
   });
+}
+
+// RFC 6455 section 5.5.1: the frame is not masked.
+void WsTransport::SendCloseByHand(CloseCode code, absl::string_view reason) {
+  NotifyClosed(
+      {TransportEnd::Cause::kBrokenByClient, code, std::string(reason)});
+  const TransportEnd end{TransportEnd::Cause::kBrokenByClient, code, ""};
+  if (writing_ || pinging_) return Finish(end);  // In the midst of a frame.
+  const auto number = static_cast<std::uint16_t>(code);
+  outgoing_.payload = {
+      static_cast<char>(0x88), static_cast<char>(2 + reason.size()),
+      static_cast<char>(number >> 8), static_cast<char>(number & 0xFF)};
+  outgoing_.payload.append(reason.data(), reason.size());
+  asio::async_write(ws_->next_layer(), asio::buffer(outgoing_.payload),
+                    [self = shared_from_this(), end](Error error, std::size_t) {
+                      if (self->finished_) return;
+                      if (error) return self->Finish(end);
+                      // Hanging up at once could take the frame from the
+                      // client.
+                      async_teardown(beast::role_type::server,
+                                     self->ws_->next_layer(),
+                                     [self, end](Error) { self->Finish(end); });
+                    });
 }
 
 void WsTransport::NotifyClosed(const TransportEnd& end) {

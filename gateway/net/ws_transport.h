@@ -69,6 +69,8 @@ class WsTransport final : public Connection,
   bool IsDead(absl::Time now);
   void Ping(absl::Time now);
   void SendClose(CloseCode code, absl::string_view reason);
+  // The same where Beast has given the stream up and sends nothing any more.
+  void SendCloseByHand(CloseCode code, absl::string_view reason);
   // Tells the session, once.
   void NotifyClosed(const TransportEnd& end);
   // Tells the session, closes the socket and leaves the host; once.

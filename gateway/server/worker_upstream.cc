@@ -63,8 +63,14 @@ std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
 void WorkerUpstream::OnTick(absl::Time now) {
   upstream_.OnTick(now);
   TellOfTls();
-  if (voice_ == Voice::kSpeaks && upstream_.is_failing()) OnUnavailable();
-  if (voice_ == Voice::kSilent || state_ == State::kReachable ||
+  if (voice_ == Voice::kSilent) return;
+  const bool failing = upstream_.is_failing();
+  if (failing && (state_ == State::kReachable || state_ == State::kDoubtful)) {
+    BecomeUnreachable("cannot connect to it");
+  }
+  // While it cannot be connected to, asking would only fail those who ask for
+  // descriptors in the next moment.
+  if ((failing && state_ != State::kUnknown) || state_ == State::kReachable ||
       watch_ != nullptr || now < next_watch_ ||
       !settings_.descriptors.reflection) {
     return;
@@ -130,10 +136,17 @@ void WorkerUpstream::OnFetched(const absl::Status& status, const Schema* schema,
         "for them",
         {name, target});
   } else {
-    Log(LogLevel::kWarning,
-        "upstream is not reachable, calls fail with UNAVAILABLE until it is",
-        {name, target, {"reason", MessageForLog(status)}});
+    BecomeUnreachable(MessageForLog(status));
   }
+}
+
+void WorkerUpstream::BecomeUnreachable(const std::string& why) {
+  state_ = State::kUnreachable;
+  Log(LogLevel::kWarning,
+      "upstream is not reachable, calls fail with UNAVAILABLE until it is",
+      {{"upstream", settings_.name},
+       {"target", settings_.target},
+       {"reason", why}});
 }
 
 }  // namespace headgate

@@ -64,6 +64,7 @@ class WorkerUpstream final
 
   // Says when the files cannot be used, and when they can again.
   void TellOfTls();
+  void BecomeUnreachable(const std::string& why);
   void OnFetched(const absl::Status& status, const Schema* schema,
                  const std::vector<std::string>& warnings);
 

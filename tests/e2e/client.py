@@ -23,12 +23,13 @@ class Client:
     read or answered between two calls."""
 
     def __init__(self, gateway, path, *subprotocols, headers=(), origin=None,
-                 timeout=TIMEOUT):
+                 timeout=TIMEOUT, **options):
         self._timeout = timeout
         self._loop = asyncio.new_event_loop()
         try:
             self._socket = self._run(connect(
-                gateway, path, *subprotocols, headers=headers, origin=origin))
+                gateway, path, *subprotocols, headers=headers, origin=origin,
+                **options))
         except BaseException:
             self._loop.close()
             raise
@@ -100,11 +101,19 @@ class Client:
         self._run(self._socket.close(code, reason))
 
 
-async def connect(gateway, path, *subprotocols, headers=(), origin=None):
-    return await websockets.connect(
-        gateway.url(path), subprotocols=list(subprotocols) or None,
-        extra_headers=list(headers), origin=origin, ping_interval=None,
-        open_timeout=TIMEOUT, close_timeout=TIMEOUT, max_size=None)
+async def connect(gateway, path, *subprotocols, headers=(), origin=None,
+                  unix=None, url=None, **options):
+    """`unix`: the socket file to connect to; `options`: of websockets.connect,
+    such as ssl."""
+    settings = {
+        "subprotocols": list(subprotocols) or None,
+        "extra_headers": list(headers), "origin": origin,
+        "ping_interval": None, "open_timeout": TIMEOUT,
+        "close_timeout": TIMEOUT, "max_size": None, **options}
+    if unix is not None:
+        return await websockets.unix_connect(
+            str(unix), f"ws://localhost{path}", **settings)
+    return await websockets.connect(url or gateway.url(path), **settings)
 
 
 def call(gateway, path, *messages, subprotocols=(JSON,), half_close=False,

@@ -4,7 +4,10 @@ Every process is asked, when it ends, for exit status 0 and a stderr without a
 sanitizer's report, whatever its test was about.
 """
 
+import contextlib
 import functools
+import http.client
+import json
 import os
 import pathlib
 import re
@@ -167,7 +170,7 @@ class Gateway(Process):
 
     def _listeners(self, count):
         assert self.running(), f"does not run: {self.stderr()}"
-        found = re.findall(r"headgate: listening on ws://(\S+):(\d+)\n",
+        found = re.findall(r"headgate: listening on wss?://(\S+):(\d+)\n",
                            self.stdout())
         if len(found) < count:
             return None
@@ -190,6 +193,48 @@ class Gateway(Process):
 
     def url(self, path):
         return f"ws://{self.host}:{self.port}{path}"
+
+    # --- the admin listener ---
+
+    @property
+    def admin_address(self):
+        """(host, port)"""
+        found = self.wait_for_output(r"admin on http://(\S+):(\d+)\n")
+        return found[1].strip("[]"), int(found[2])
+
+    def admin(self, target, method="GET", **headers):
+        """(status, body) of a request to the admin listener."""
+        connection = http.client.HTTPConnection(*self.admin_address,
+                                                timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            connection.request(method, target, headers={
+                name.replace("_", "-"): value
+                for name, value in headers.items()})
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+
+    def metrics(self):
+        """{name{labels}: value}, the labels as they are written."""
+        status, text = self.admin("/metrics")
+        assert status == 200
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+                for line in text.splitlines() if not line.startswith("#")}
+
+    def metric(self, name, **labels):
+        """The sum of the samples that have these labels."""
+        wanted = {f'{key}="{value}"' for key, value in labels.items()}
+        total = 0
+        for sample, value in self.metrics().items():
+            family, _, rest = sample.partition("{")
+            if family == name and all(label in rest for label in wanted):
+                total += value
+        return total
+
+    def sessions(self, query=""):
+        """What /sessions lists."""
+        status, text = self.admin(f"/sessions{query}")
+        assert status == 200, text
+        return json.loads(text)["sessions"]
 
 
 def run(*words, stdin=b"", timeout=TIMEOUT):

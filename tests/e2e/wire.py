@@ -61,7 +61,9 @@ class Frame:
 class RawClient:
     """A TCP connection to a gateway."""
 
-    def __init__(self, gateway, receive_buffer=None):
+    def __init__(self, gateway, receive_buffer=None, preamble=b"", tls=None):
+        """`preamble`: sent before all else, and before TLS; `tls`: an
+        ssl.SSLContext."""
         self._socket = socket.socket(
             socket.AF_INET6 if ":" in gateway.host else socket.AF_INET)
         if receive_buffer:  # Before connecting: it sets the TCP window.
@@ -69,6 +71,11 @@ class RawClient:
                                     receive_buffer)
         self._socket.settimeout(TIMEOUT)
         self._socket.connect((gateway.host, gateway.port))
+        if preamble:
+            self._socket.sendall(preamble)
+        if tls:
+            self._socket = tls.wrap_socket(self._socket,
+                                           server_hostname="localhost")
         self._received = b""
 
     def __enter__(self):

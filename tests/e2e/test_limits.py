@@ -1,0 +1,395 @@
+"""Limits and keepalive (docs/security.md): each with its setting, its close
+code or status, and its metric."""
+
+import contextlib
+import json
+import os
+import resource
+import socket
+import time
+import zlib
+
+import pytest
+import websockets
+
+from client import ECHO, HELLO, JSON, PROTOBUF, RAW, Client, call_json, refusal
+from harness import Gateway, eventually, soon
+from wire import BINARY, PING, PONG, TEXT, RawClient, frame
+
+BIDI = HELLO + "BidiHello"
+LOTS = HELLO + "LotsOfReplies"
+
+
+def configured(tmp_path, config, *flags):
+    file = tmp_path / "headgate.yaml"
+    file.write_text(json.dumps({
+        "listeners": [{"address": "127.0.0.1:0",
+                       "trusted_proxies": ["127.0.0.0/8"]}], **config}))
+    return Gateway.configured(file, *flags, command="demo")
+
+
+def coming_from(address):
+    return {"headers": [("X-Forwarded-For", address)]}
+
+
+def limits_hit(gateway, limit):
+    return gateway.metric("headgate_limits_hit_total", limit=limit)
+
+
+def expect_limit(gateway, limit, count):
+    eventually(lambda: limits_hit(gateway, limit) == count,
+               f"{limit} is counted {count} times")
+
+
+def refused(gateway, reason):
+    return gateway.metric("headgate_handshakes_refused_total", reason=reason)
+
+
+# --- sessions ---
+
+
+def test_sessions_of_one_address_are_limited(tmp_path, stack):
+    with configured(tmp_path, {
+            "limits": {"max_sessions_per_address": 2}}) as gateway:
+        ann, bob = coming_from("203.0.113.1"), coming_from("203.0.113.2")
+        first = stack.enter_context(Client(gateway, BIDI, JSON, **ann))
+        stack.enter_context(Client(gateway, BIDI, JSON, **ann))
+        assert refusal(gateway, BIDI, JSON, **ann) == 503
+        # Others are not hindered, nor is the proxy itself, nor who is here.
+        for _ in range(3):
+            stack.enter_context(Client(gateway, BIDI, JSON))
+        stack.enter_context(Client(gateway, BIDI, JSON, **bob))
+        # What an address says of others before the proxy's word is nothing.
+        lie = coming_from("198.51.100.77, 203.0.113.1")
+        assert refusal(gateway, BIDI, JSON, **lie) == 503
+        assert refused(gateway, "max_sessions_per_address") == 2
+        first.close()
+        eventually(lambda: len(gateway.sessions("?peer=203.0.113.1")) == 1,
+                   "the place is free")
+        stack.enter_context(Client(gateway, BIDI, JSON, **ann))
+
+
+# An IPv6 client has a network of addresses to choose from.
+def test_ipv6_addresses_count_with_their_network(tmp_path, stack):
+    with configured(tmp_path, {
+            "limits": {"max_sessions_per_address": 1}}) as gateway:
+        stack.enter_context(Client(gateway, BIDI, JSON,
+                                   **coming_from("2001:db8:0:1::1")))
+        assert refusal(gateway, BIDI, JSON,
+                       **coming_from("2001:db8:0:1:ffff::2")) == 503
+        stack.enter_context(Client(gateway, BIDI, JSON,
+                                   **coming_from("2001:db8:0:2::1")))
+
+
+def test_sessions_of_a_route_and_in_all_are_limited(tmp_path, stack):
+    with configured(tmp_path, {
+            "limits": {"max_sessions": 3},
+            "routes": [{"path": "/few", "max_sessions": 1,
+                        "method": "headgate.demo.v1.HelloService/BidiHello"},
+                       {}]}) as gateway:
+        stack.enter_context(Client(gateway, "/few", JSON))
+        assert refusal(gateway, "/few", JSON) == 503
+        stack.enter_context(Client(gateway, BIDI, JSON))
+        stack.enter_context(Client(gateway, BIDI, JSON))
+        assert refusal(gateway, BIDI, JSON) == 503
+        assert refused(gateway, "max_sessions_of_route") == 1
+        assert refused(gateway, "max_sessions") == 1
+        assert gateway.metric("headgate_sessions", route="/few") == 1
+
+
+# --- rates ---
+
+
+def send_until_closed(client, message, most):
+    with contextlib.suppress(websockets.ConnectionClosed):
+        for _ in range(most):
+            client.send(message)
+    return client.receive_all()
+
+
+def test_messages_per_second_are_limited():
+    with Gateway.demo("--messages-per-second", "20") as gateway:
+        with Client(gateway, "/echo", RAW) as client:
+            for i in range(15):  # In one go: a second's worth may come.
+                client.send(b"x")
+                assert client.receive() == b"x"
+            answers, (code, reason) = send_until_closed(client, b"x", 5000)
+        assert code == 1008
+        assert reason == "more than messages_per_second (20) came in"
+        expect_limit(gateway, "messages_per_second", 1)
+
+
+def test_bytes_per_second_are_limited():
+    with Gateway.demo("--bytes-per-second", "64KiB", "--max-message-bytes",
+                      "32KiB") as gateway:
+        with Client(gateway, "/echo", RAW) as client:
+            client.send(b"x" * 30000)  # A long message, after a rest.
+            assert len(client.receive()) == 30000
+            code, reason = send_until_closed(client, b"x" * 30000, 1000)[1]
+        assert code == 1008
+        assert "bytes_per_second (65536)" in reason
+        expect_limit(gateway, "bytes_per_second", 1)
+
+
+# A ping costs an answer, so pings are messages here.
+def test_pings_count_as_messages():
+    with Gateway.demo("--messages-per-second", "50") as gateway:
+        with RawClient(gateway) as client:
+            client.upgrade("/echo")
+            with contextlib.suppress(ConnectionError):
+                for _ in range(3000):
+                    client.send_frame(PING, b"")
+            while (received := client.read_frame()).opcode == PONG:
+                pass
+            assert received.payload[:2] == (1008).to_bytes(2, "big")
+        expect_limit(gateway, "messages_per_second", 1)
+
+
+# Who keeps to the rate is never cut off.
+def test_a_steady_client_goes_on():
+    with Gateway.demo("--messages-per-second", "200") as gateway:
+        with Client(gateway, "/echo", RAW) as client:
+            for _ in range(250):
+                client.send(b"x")
+                assert client.receive() == b"x"
+                time.sleep(0.006)
+
+
+# --- time ---
+
+
+def test_idle_sessions_are_closed():
+    with Gateway.demo("--idle-timeout", "400ms") as gateway:
+        with Client(gateway, BIDI, JSON) as client:
+            for _ in range(4):  # As long as it talks it stays.
+                time.sleep(0.2)
+                client.send({"greeting": "ann"})
+                client.receive()
+            began = time.monotonic()
+            assert client.receive_close() == (
+                1001, "no message for idle_timeout (400ms)")
+            assert time.monotonic() - began < soon(2)
+        expect_limit(gateway, "idle_timeout", 1)
+
+
+# A stream of answers is no silence, and pings are no messages.
+def test_answers_keep_a_session_from_being_idle():
+    with Gateway.demo("--idle-timeout", "300ms", "--keepalive-interval",
+                      "50ms") as gateway:
+        with Client(gateway, BIDI, JSON) as client:
+            assert client.receive_close()[0] == 1001
+
+
+def test_sessions_end_at_their_max_age():
+    with Gateway.demo("--max-age", "1s") as gateway:
+        ages = []
+        for _ in range(3):
+            with Client(gateway, BIDI, JSON) as client:
+                began = time.monotonic()
+                code, reason = client.receive_close()
+                ages.append(time.monotonic() - began)
+            assert code == 1001
+            assert reason == ("the session has lasted for its max_age (1s), "
+                              "connect again")
+        assert all(0.8 < age < soon(2) for age in ages), ages
+        expect_limit(gateway, "max_age", 3)
+
+
+# --- keepalive ---
+
+
+def test_a_silent_client_gets_a_ping_and_stays_when_it_answers():
+    with Gateway.demo("--keepalive-interval", "200ms", "--keepalive-timeout",
+                      "5s") as gateway:
+        with RawClient(gateway) as client:
+            client.upgrade("/echo")
+            for _ in range(3):
+                ping = client.read_frame()
+                assert (ping.opcode, ping.fin) == (PING, True)
+                client.send_frame(PONG, ping.payload)
+            client.send_frame(BINARY, b"still here")
+            while (received := client.read_frame()).opcode == PING:
+                client.send_frame(PONG, received.payload)
+            assert received.payload == b"still here"
+        assert gateway.metric("headgate_ping_seconds_count") >= 3
+
+
+@pytest.mark.parametrize("answer", [None, b"another"])
+def test_a_client_that_answers_no_ping_is_cut_off(answer):
+    with Gateway.demo("--keepalive-interval", "200ms", "--keepalive-timeout",
+                      "400ms") as gateway:
+        with RawClient(gateway) as client:
+            client.upgrade("/echo")
+            assert client.read_frame().opcode == PING
+            began = time.monotonic()
+            assert client.receive_to_end() == b""
+            assert time.monotonic() - began < soon(2)
+        eventually(lambda: "cause=keepalive-timeout" in gateway.stderr(),
+                   "the cause in the log")
+        expect_limit(gateway, "keepalive_timeout", 1)
+        assert gateway.metric("headgate_sessions_closed_total",
+                              cause="keepalive-timeout") == 1
+
+
+# Any frame is a sign of life, a pong unasked for too.
+def test_any_frame_is_a_sign_of_life():
+    with Gateway.demo("--keepalive-interval", "300ms", "--keepalive-timeout",
+                      "300ms") as gateway:
+        with RawClient(gateway) as client:
+            client.upgrade("/echo")
+            for _ in range(12):
+                time.sleep(0.1)
+                client.send_frame(PONG, b"")
+            client.send_frame(BINARY, b"x")
+            while (received := client.read_frame()).opcode == PING:
+                pass
+            assert received.payload == b"x"
+
+
+# Its messages wait for the backend, and its pongs behind them: that it is not
+# heard is not its fault. The stall has a time limit of its own.
+def test_a_client_that_is_not_read_from_is_not_taken_for_dead():
+    with Gateway.demo("--keepalive-interval", "100ms", "--keepalive-timeout",
+                      "200ms", "--stall-timeout", "1500ms") as gateway:
+        with RawClient(gateway) as client:
+            client.upgrade(ECHO + "Sink",
+                           [("Sec-WebSocket-Protocol", JSON)])
+            client.send_frame(TEXT, b'{"delay":"60s"}')
+            line = json.dumps({"payload": "AAAA" * 8000}).encode()
+            client.send_until_blocked(frame(TEXT, line), soon(4))
+        eventually(lambda: "session ended" in gateway.stderr(), "the end")
+        expect_limit(gateway, "stall_timeout", 1)
+        assert limits_hit(gateway, "keepalive_timeout") == 0
+
+
+# --- compression ---
+
+
+def deflate(data, **options):
+    """A message as RFC 7692 section 7.2.1 has it."""
+    compressor = zlib.compressobj(wbits=-15, level=9)
+    out = compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return out[:-4]
+
+
+def deflate_frame(data):
+    """FIN and RSV1, masked with zeros."""
+    head = bytes([0xC2])
+    if len(data) < 126:
+        head += bytes([0x80 | len(data)])
+    elif len(data) < 65536:
+        head += bytes([0x80 | 126]) + len(data).to_bytes(2, "big")
+    else:
+        head += bytes([0x80 | 127]) + len(data).to_bytes(8, "big")
+    return head + b"\0\0\0\0" + data
+
+
+OFFER = [("Sec-WebSocket-Extensions", "permessage-deflate")]
+
+
+def test_compression_is_off_by_default(demo):
+    with RawClient(demo) as client:
+        response = client.upgrade("/echo", OFFER)
+        assert response.header("Sec-WebSocket-Extensions") is None
+        client.send(deflate_frame(deflate(b"x")))
+        assert client.read_close()[0] == 1002  # RSV1 without the extension.
+
+
+def test_compressed_messages_both_ways():
+    with Gateway.demo("--compression", "on") as gateway:
+        with RawClient(gateway) as client:
+            response = client.upgrade("/echo", OFFER)
+            assert response.header("Sec-WebSocket-Extensions").startswith(
+                "permessage-deflate")
+            data = b"headgate " * 1000
+            client.send(deflate_frame(deflate(data)))
+            frame_head = client._take(2)
+            assert frame_head[0] == 0xC2, "FIN, RSV1, binary"
+            size = frame_head[1]
+            if size == 126:
+                size = int.from_bytes(client._take(2), "big")
+            assert size < 1000
+            answer = client._take(size)
+            assert zlib.decompressobj(wbits=-15).decompress(
+                answer + b"\0\0\xff\xff") == data
+            # A short one goes out as it is.
+            client.send_frame(BINARY, b"short")
+            assert client._take(2) == bytes([0x82, 5])
+            assert client._take(5) == b"short"
+        # Another library agrees, and without the offer nothing is compressed.
+        with Client(gateway, "/echo", RAW) as client:
+            for size in (0, 1, 127, 128, 70000):
+                client.send(os.urandom(size // 2) * 2)
+                client.receive()
+        with RawClient(gateway) as client:
+            response = client.upgrade("/echo")
+            assert response.header("Sec-WebSocket-Extensions") is None
+        traffic = gateway.metric("headgate_message_bytes_total", codec="raw",
+                                 direction="in")
+        assert traffic > 70000, "counted as decompressed"
+
+
+def test_compression_has_its_settings(tmp_path):
+    file = tmp_path / "headgate.yaml"
+    file.write_text(json.dumps({"listeners": [{
+        "address": "127.0.0.1:0",
+        "compression": {"enabled": True, "server_max_window_bits": 10,
+                        "client_max_window_bits": 11,
+                        "server_no_context_takeover": True,
+                        "client_no_context_takeover": True}}]}))
+    with Gateway.configured(file, command="demo") as gateway:
+        with RawClient(gateway) as client:
+            response = client.upgrade(BIDI, [(
+                "Sec-WebSocket-Extensions",
+                "permessage-deflate; client_max_window_bits")])
+            chosen = response.header("Sec-WebSocket-Extensions")
+    for parameter in ("server_max_window_bits=10", "client_max_window_bits=11",
+                      "server_no_context_takeover",
+                      "client_no_context_takeover"):
+        assert parameter in chosen
+
+
+# 10 KiB that become 10 MiB: what counts is what it is when decompressed, and
+# the gateway holds no more of it than the limit.
+def test_a_deflate_bomb_ends_with_1009():
+    with Gateway.demo("--compression", "on", "--max-message-bytes",
+                      "1MiB") as gateway:
+        before = gateway.rss()
+        bomb = deflate(b"\0" * (10 * 1024 * 1024))
+        assert len(bomb) < 16 * 1024
+        for _ in range(5):
+            with RawClient(gateway) as client:
+                client.upgrade("/echo", OFFER)
+                client.send(deflate_frame(bomb))
+                code, reason = client.read_close()
+                assert code == 1009
+                assert "max_message_bytes (1048576)" in reason
+        expect_limit(gateway, "max_message_bytes", 5)
+        # It goes on: a bomb of a gigabyte behind it is cut off.
+        with RawClient(gateway) as client:
+            client.upgrade("/echo", OFFER)
+            compressor = zlib.compressobj(wbits=-15, level=9)
+            piece = b"\0" * (16 * 1024 * 1024)
+            with contextlib.suppress(ConnectionError):
+                client.send(bytes([0x42, 0x80 | 127])
+                            + (2 ** 40).to_bytes(8, "big") + b"\0\0\0\0")
+                for _ in range(64):
+                    client.send(compressor.compress(piece)
+                                + compressor.flush(zlib.Z_SYNC_FLUSH))
+            client.receive_to_end()
+        assert call_json(gateway, BIDI, half_close=True) == []
+        assert gateway.rss() - before < 100 * 1024 * 1024
+
+
+# What is no deflate stream, and a message that never ends.
+@pytest.mark.parametrize(
+    "data", [b"\xff" * 100, deflate(bytes(range(256)) * 4)[:-3]],
+    ids=["garbage", "cut short"])
+def test_broken_deflate_ends_the_session(data):
+    with Gateway.demo("--compression", "on") as gateway:
+        with RawClient(gateway) as client:
+            client.upgrade("/echo", OFFER)
+            client.send(deflate_frame(data))
+            client.send_frame(BINARY, b"next")
+            assert client.read_close()[0] == 1007
+        assert call_json(gateway, BIDI, half_close=True) == []

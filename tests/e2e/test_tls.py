@@ -1,0 +1,309 @@
+"""TLS on listeners (docs/configuration.md, "ListenerTls")."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+
+import pytest
+
+from certificates import Authority
+from client import ECHO, HELLO, JSON, Client, call_json
+from harness import HEADGATE, TIMEOUT, Gateway, eventually, run, soon
+from wire import RawClient, upgrade_request
+
+BIDI = HELLO + "BidiHello"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def identity(authority):
+    """(certificate, key) of the gateway."""
+    return authority.issue("gateway", "DNS:localhost", "IP:127.0.0.1")
+
+
+def trusting(authority, **limits):
+    """A client's context that trusts the authority."""
+    context = ssl.create_default_context(cafile=authority.ca)
+    for name, value in limits.items():
+        setattr(context, name, value)
+    return context
+
+
+def secured(gateway, path, *subprotocols, context, **options):
+    return Client(gateway, path, *subprotocols, ssl=context,
+                  url=f"wss://localhost:{gateway.port}{path}", **options)
+
+
+def hello(gateway, context):
+    with secured(gateway, BIDI, JSON, context=context) as client:
+        client.send({"greeting": "ann"})
+        answer = client.receive_json()
+        client.half_close()
+        assert client.receive_close() == (1000, "")
+        return answer
+
+
+@pytest.fixture(scope="module")
+def gateway(identity):
+    with Gateway.demo("--tls-cert", identity[0], "--tls-key",
+                      identity[1]) as process:
+        yield process
+
+
+def test_sessions_run_over_tls(gateway, authority):
+    assert hello(gateway, trusting(authority)) == {"reply": "hello, ann"}
+    assert f"listening on wss://127.0.0.1:{gateway.port}" in gateway.stdout()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2,
+                                     ssl.TLSVersion.TLSv1_3])
+def test_both_versions_of_tls_are_spoken(gateway, authority, version):
+    context = trusting(authority, minimum_version=version,
+                       maximum_version=version)
+    assert hello(gateway, context) == {"reply": "hello, ann"}
+
+
+# RFC 8996: TLS 1.0 and 1.1 are no more. OpenSSL's command will still offer
+# them when the security level is lowered.
+@pytest.mark.parametrize("flag", ["-tls1", "-tls1_1"])
+def test_older_versions_are_refused(gateway, flag):
+    import subprocess
+    result = subprocess.run(
+        ["openssl", "s_client", flag, "-cipher", "ALL:@SECLEVEL=0", "-connect",
+         f"127.0.0.1:{gateway.port}"], stdin=subprocess.DEVNULL,
+        capture_output=True, timeout=TIMEOUT)
+    assert b"Cipher is (NONE)" in result.stdout
+    assert b"protocol version" in result.stderr
+
+
+def test_min_version_refuses_tls_1_2(identity, authority, tmp_path):
+    file = tmp_path / "headgate.yaml"
+    file.write_text(json.dumps({"listeners": [{
+        "address": "127.0.0.1:0",
+        "tls": {"certificate": str(identity[0]), "key": str(identity[1]),
+                "min_version": "1.3"}}]}))
+    with Gateway.configured(file, command="demo") as gateway:
+        assert hello(gateway, trusting(authority))
+        old = trusting(authority, maximum_version=ssl.TLSVersion.TLSv1_2)
+        with pytest.raises(ssl.SSLError):
+            hello(gateway, old)
+
+
+# RFC 7301 section 3.2: no protocol in common is a fatal alert. A client that
+# speaks HTTP/2 only must not be left to wonder.
+def test_alpn_is_http_1_1(gateway, authority):
+    def negotiated(protocols):
+        context = trusting(authority)
+        context.set_alpn_protocols(protocols)
+        with RawClient(gateway, tls=context) as client:
+            return client._socket.selected_alpn_protocol()
+
+    assert negotiated(["h2", "http/1.1"]) == "http/1.1"
+    with pytest.raises(ssl.SSLError, match="no application protocol"):
+        negotiated(["h2"])
+
+
+def test_https_serves_http_rules(gateway, authority):
+    import http.client
+    connection = http.client.HTTPSConnection(
+        "localhost", gateway.port, context=trusting(authority),
+        timeout=TIMEOUT)
+    with contextlib.closing(connection):
+        for _ in range(2):  # Kept alive.
+            connection.request("GET", "/v1/shelves/classics/books/dune")
+            response = connection.getresponse()
+            assert response.status == 200
+            assert json.loads(response.read())["title"] == "Dune"
+        connection.request("GET", "/nothing", headers={"Connection": "close"})
+        assert connection.getresponse().status == 404
+
+
+def test_the_backend_hears_that_it_was_tls(gateway, authority):
+    with secured(gateway, ECHO + "Metadata", JSON,
+                 context=trusting(authority)) as client:
+        client.half_close()
+        metadata = client.receive_json()["metadata"]
+    assert metadata["x-forwarded-proto"]["values"] == ["https"]
+
+
+def test_what_is_no_tls_is_hung_up_on_and_counted(gateway):
+    before = gateway.metric("headgate_tls_handshakes_failed_total")
+    with RawClient(gateway) as client:
+        client.send(upgrade_request(BIDI))
+        data = b""
+        with contextlib.suppress(ConnectionError):
+            while chunk := client._socket.recv(4096):
+                data += chunk
+        assert b"HTTP" not in data
+    eventually(lambda: gateway.metric("headgate_tls_handshakes_failed_total")
+               == before + 1, "the failure is counted")
+    eventually(lambda: 'msg="TLS handshake failed" peer=127.0.0.1'
+               in gateway.stderr(), "a line in the log")
+
+
+# Slowloris below HTTP: the handshake's time counts from accept.
+def test_slow_tls_handshakes_are_cut_off(identity):
+    with Gateway.demo("--tls-cert", identity[0], "--tls-key", identity[1],
+                      "--handshake-timeout", "300ms") as gateway:
+        with RawClient(gateway) as client:
+            client.send(b"\x16\x03\x01\x02\x00")  # The head of a record.
+            assert client._socket.recv(100) == b""
+        assert gateway.metric("headgate_tls_handshakes_failed_total") == 1
+
+
+# A browser hangs up without close_notify, or with it: neither is a fault.
+def test_endings_over_tls_are_clean(gateway, authority):
+    with RawClient(gateway, tls=trusting(authority)) as client:
+        client.send(upgrade_request(BIDI, [("Sec-WebSocket-Protocol", JSON)]))
+        assert b"101" in client._socket.recv(4096)
+        client.reset()
+    eventually(lambda: gateway.metric(
+        "headgate_sessions_closed_total", cause="connection-lost") >= 1,
+        "the loss is seen")
+
+
+# --- reload ---
+
+
+def subject_of(gateway, authority):
+    with RawClient(gateway, tls=trusting(authority)) as client:
+        return dict(entry[0] for entry in client._socket.getpeercert()[
+            "subject"])["commonName"]
+
+
+def test_certificates_are_reloaded_and_sessions_stay(authority, tmp_path):
+    files = tmp_path / "tls.crt", tmp_path / "tls.key"
+    authority.issue("first", "DNS:localhost", into=files)
+    with Gateway.demo("--tls-cert", files[0], "--tls-key",
+                      files[1]) as gateway:
+        assert subject_of(gateway, authority) == "first"
+        expiry = gateway.metric("headgate_certificate_expiry_timestamp_seconds")
+        assert expiry > 0
+        with secured(gateway, BIDI, JSON,
+                     context=trusting(authority)) as client:
+            client.send({"greeting": "ann"})
+            assert client.receive_json()
+            # Half of the change is there: the old ones stay in use.
+            shutil.copy(files[1], tmp_path / "old.key")
+            authority.issue("second", "DNS:localhost", into=files)
+            new_key = files[1].read_bytes()
+            files[1].write_bytes((tmp_path / "old.key").read_bytes())
+            eventually(lambda: "TLS files cannot be used" in gateway.stderr(),
+                       "the log says what is wrong")
+            assert hello(gateway, trusting(authority))
+            files[1].write_bytes(new_key)
+            eventually(lambda: subject_of(gateway, authority) == "second",
+                       "the new certificate is in use")
+            client.send({"greeting": "bob"})
+            assert client.receive_json() == {"reply": "hello, bob"}
+        assert 'msg="certificate reloaded"' in gateway.stderr()
+
+
+# --- clients' certificates ---
+
+
+def with_client_ca(identity, ca, mode, tmp_path):
+    file = tmp_path / "headgate.yaml"
+    file.write_text(json.dumps({"listeners": [{
+        "address": "127.0.0.1:0",
+        "tls": {"certificate": str(identity[0]), "key": str(identity[1]),
+                "client_ca": str(ca), "client_certificates": mode}}]}))
+    return Gateway.configured(file, command="demo")
+
+
+def metadata_with(gateway, context, **options):
+    with secured(gateway, ECHO + "Metadata", JSON, context=context,
+                 **options) as client:
+        client.half_close()
+        return client.receive_json()["metadata"]
+
+
+def test_client_certificates_tell_the_backend_who_it_is(
+        authority, identity, tmp_path):
+    other = Authority(tmp_path, "other")
+    ann = authority.issue("ann")
+    eve = other.issue("eve")
+    with with_client_ca(identity, authority.ca, "required",
+                        tmp_path) as gateway:
+        known = trusting(authority)
+        known.load_cert_chain(*ann)
+        lie = {"headers": [("Grpc-Metadata-X-Headgate-Client-Subject", "x")]}
+        entries = metadata_with(gateway, known, **lie)
+        assert entries["x-headgate-client-subject"]["values"] == ["CN=ann"]
+        stranger = trusting(authority)
+        stranger.load_cert_chain(*eve)
+        for context in (trusting(authority), stranger):
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                with RawClient(gateway, tls=context) as client:
+                    client.send(upgrade_request(BIDI))
+                    if not client._socket.recv(100):
+                        raise ConnectionError
+        assert gateway.metric("headgate_tls_handshakes_failed_total") == 2
+
+
+def test_client_certificates_may_be_optional(authority, identity, tmp_path):
+    ann = authority.issue("ann")
+    with with_client_ca(identity, authority.ca, "optional",
+                        tmp_path) as gateway:
+        assert "x-headgate-client-subject" not in metadata_with(
+            gateway, trusting(authority))
+        known = trusting(authority)
+        known.load_cert_chain(*ann)
+        assert metadata_with(gateway, known)[
+            "x-headgate-client-subject"]["values"] == ["CN=ann"]
+
+
+# --- what is wrong at the start ---
+
+
+def test_files_that_cannot_be_used_stop_the_start(identity, tmp_path):
+    other = Authority(tmp_path, "other").issue("other")
+    missing = tmp_path / "none.crt"
+    for certificate, key, told in (
+            (missing, identity[1], "none.crt"),
+            (identity[0], other[1], "is not the key of"),
+            (identity[0], identity[0], "holds no private key")):
+        result = run("serve", "--listen", "127.0.0.1:0", "--admin", "off",
+                     "--tls-cert", certificate, "--tls-key", key)
+        assert result.returncode == 1
+        assert told in result.stderr.decode()
+        assert result.stdout == b""
+    result = run("serve", "--listen", "127.0.0.1:0", "--tls-cert", identity[0])
+    assert result.returncode == 1
+    assert "listeners[0].tls.key: is missing" in result.stderr.decode()
+
+
+# A key never shows, whatever goes wrong.
+def test_reload_with_files_that_cannot_be_used_changes_nothing(
+        authority, identity, tmp_path):
+    file = tmp_path / "headgate.yaml"
+
+    def write(key):
+        file.write_text(json.dumps({"listeners": [{
+            "address": "127.0.0.1:0",
+            "tls": {"certificate": str(identity[0]), "key": str(key)}}]}))
+
+    write(identity[1])
+    with Gateway.configured(file, command="demo") as gateway:
+        write(identity[0])
+        gateway.signal(signal.SIGHUP)
+        eventually(lambda: "holds no private key" in gateway.stderr(),
+                   "the fault is told")
+        assert hello(gateway, trusting(authority))
+        assert gateway.metric("headgate_config_last_reload_successful") == 0
+        assert gateway.metric("headgate_config_reloads_total",
+                              result="failed") == 1
+        write(identity[1])
+        gateway.signal(signal.SIGHUP)
+        eventually(lambda: gateway.metric(
+            "headgate_config_last_reload_successful") == 1, "the reload")
+        assert hello(gateway, trusting(authority))
