@@ -24,6 +24,12 @@ std::optional<std::string> PeerAddress(const StreamSocket& socket) {
     case AF_INET6: {
       sockaddr_in6 address;
       std::memcpy(&address, endpoint.data(), sizeof(address));
+      // A client of IPv4 on a socket of both families (RFC 4291 section
+      // 2.5.5.2) is one of IPv4.
+      if (IN6_IS_ADDR_V4MAPPED(&address.sin6_addr)) {
+        inet_ntop(AF_INET, &address.sin6_addr.s6_addr[12], text, sizeof(text));
+        return text;
+      }
       inet_ntop(AF_INET6, &address.sin6_addr, text, sizeof(text));
       return text;
     }

@@ -62,6 +62,34 @@ TEST(LogTest, LevelCutsOffWhatIsBelowIt) {
   SetLogLevel(LogLevel::kInfo);
 }
 
+TEST(LogTest, JsonValuesAreJson) {
+  EXPECT_EQ(LogJsonValue("sch\xC3\xB6n"), "\"sch\xC3\xB6n\"");
+  EXPECT_EQ(LogJsonValue("a\"b\\"), R"("a\"b\\")");
+  EXPECT_EQ(LogJsonValue(absl::string_view("\n\0\x7F", 3)),
+            "\"\\u000a\\u0000\\u007f\"");
+  EXPECT_EQ(LogJsonValue("\xFF"), "\"?\"");
+}
+
+TEST(LogTest, LinesCanBeJson) {
+  ::testing::internal::CaptureStderr();
+  SetLogFormat(LogFormat::kJson);
+  Log(LogLevel::kInfo, "odd \"message\"", {{"peer", "a\nb"}});
+  SetLogFormat(LogFormat::kLogfmt);
+  const std::string line = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(line.substr(line.find(",\"level\"")),
+            ",\"level\":\"info\",\"msg\":\"odd \\\"message\\\"\","
+            "\"peer\":\"a\\u000ab\"}\n");
+  EXPECT_EQ(line.substr(0, 9), "{\"time\":\"");
+}
+
+TEST(LogTest, TheLevelIsTold) {
+  SetLogLevel(LogLevel::kWarning);
+  EXPECT_EQ(GetLogLevel(), LogLevel::kWarning);
+  EXPECT_EQ(LogLevelName(GetLogLevel()), "warning");
+  SetLogLevel(LogLevel::kInfo);
+  EXPECT_EQ(GetLogLevel(), LogLevel::kInfo);
+}
+
 // The whole line: message and values are escaped alike.
 TEST(LogTest, LineIsOneLine) {
   ::testing::internal::CaptureStderr();

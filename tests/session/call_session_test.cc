@@ -218,6 +218,82 @@ TEST_F(CallSessionTest, ClosesWith1001OnDrain) {
                                    "cancel"));
 }
 
+// What the backend has sent is still on its way when the gateway stops: the
+// session asks for it until there is nothing more for a moment.
+TEST_F(CallSessionTest, DrainDeliversWhatTheBackendStillSends) {
+  Start(CodecKind::kProtobuf);
+  Steps();
+  TellToDrain();
+  EXPECT_TRUE(Steps().empty());
+  for (int i = 0; i < 3; ++i) {
+    backend().OnMessage("a");
+    session_->OnWritten();
+    session_->OnTick(now_ += absl::Milliseconds(90));
+  }
+  EXPECT_THAT(Steps(), ElementsAre("ws binary a", "read", "ws binary a", "read",
+                                   "ws binary a", "read"));
+  session_->OnTick(now_ += absl::Milliseconds(99));
+  EXPECT_TRUE(Steps().empty());
+  session_->OnTick(now_ += absl::Milliseconds(1));
+  EXPECT_THAT(Steps(), ElementsAre("ws close 1001 the gateway is shutting down",
+                                   "cancel"));
+}
+
+// A backend that never stops does not hold the gateway up.
+TEST_F(CallSessionTest, DrainHasItsTime) {
+  Start(CodecKind::kProtobuf);
+  TellToDrain();
+  for (int i = 0; i < 20; ++i) {
+    backend().OnMessage("a");
+    session_->OnWritten();
+    Steps();
+    session_->OnTick(now_ += absl::Milliseconds(100));
+  }
+  EXPECT_THAT(Steps(), ElementsAre("ws close 1001 the gateway is shutting down",
+                                   "cancel"));
+}
+
+// A client that takes its time gets what was sent, until the deadline.
+TEST_F(CallSessionTest, DrainTakesNothingMoreFromTheClient) {
+  Start(CodecKind::kProtobuf);
+  Steps();
+  TellToDrain();
+  Binary("late");
+  EXPECT_THAT(Steps(), ElementsAre("ws read"));
+}
+
+// A call with one answer that has all it asked for is about to end by itself.
+TEST_F(CallSessionTest, DrainWaitsForTheOnlyAnswer) {
+  StartHello("SayHello", CodecKind::kProtobuf);
+  Binary("");
+  Steps();
+  TellToDrain();
+  session_->OnTick(now_ += absl::Seconds(9));
+  EXPECT_TRUE(Steps().empty());
+  backend().OnMessage("");
+  backend().OnDone({absl::OkStatus(), ""});
+  session_->OnWritten();
+  EXPECT_EQ(session_->report().close, CloseCode::kNormal);
+}
+
+TEST_F(CallSessionTest, DrainWaitsNoLongerThanTheDeadline) {
+  StartHello("SayHello", CodecKind::kProtobuf);
+  Binary("");
+  TellToDrain();
+  Steps();
+  session_->OnTick(now_ += absl::Seconds(10));
+  EXPECT_THAT(Steps(), ElementsAre("ws close 1001 the gateway is shutting down",
+                                   "cancel"));
+}
+
+TEST_F(CallSessionTest, TheOperatorClosesWith1008) {
+  Start(CodecKind::kProtobuf);
+  Steps();
+  session_->CloseByOperator();
+  EXPECT_THAT(Steps(),
+              ElementsAre("ws close 1008 closed by the operator", "cancel"));
+}
+
 TEST_F(CallSessionTest, AClientThatLeavesCancelsTheCall) {
   Start(CodecKind::kProtobuf);
   Steps();

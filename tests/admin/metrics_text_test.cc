@@ -1,0 +1,101 @@
+#include "gateway/admin/metrics_text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// A line of its own.
+auto HasLine(const std::string& line) {
+  return HasSubstr(absl::StrCat("\n", line, "\n"));
+}
+
+TEST(MetricsTextTest, WhatNeverHappenedIsZeroFromTheStart) {
+  const std::string text = MetricsText({});
+  EXPECT_THAT(text, HasLine("headgate_handshakes_refused_total{reason="
+                            "\"origin\"} 0"));
+  EXPECT_THAT(text, HasLine("headgate_limits_hit_total{limit=\"max_age\"} 0"));
+  EXPECT_THAT(text, HasLine("headgate_buffered_bytes{direction=\"in\"} 0"));
+  EXPECT_THAT(text, HasLine("headgate_config_last_reload_successful 1"));
+  EXPECT_THAT(text, HasLine("headgate_ready 0"));
+  EXPECT_THAT(text, HasLine("# TYPE headgate_calls_total counter"));
+}
+
+TEST(MetricsTextTest, SamplesHaveTheirLabels) {
+  MetricsSource source;
+  Stats& stats = source.stats;
+  stats.routes["/chat"].open = 2;
+  stats.calls[{"up", "/s/m", "NOT_FOUND"}] = 3;
+  stats.closes[{"/chat", 4005, "closed-by-gateway"}] = 4;
+  stats.traffic[{"json", "in"}] = {5, 60};
+  stats.refused["origin"] = 7;
+  stats.limits["max_age"] = 8;
+  stats.upstreams["up"] = {.known = true, .reachable = true, .connections = 2};
+  stats.upstreams["new"] = {};
+  stats.listeners["*:443"].certificate_expiry = 1800000000;
+  stats.listeners["*:80"].accepted = 9;
+  source.readiness.ready = true;
+  source.draining = true;
+  const std::string text = MetricsText(source);
+  for (
+      const char* line :
+      {R"(headgate_sessions{route="/chat"} 2)",
+       R"(headgate_calls_total{upstream="up",method="/s/m",code="NOT_FOUND"} 3)",
+       R"(headgate_sessions_closed_total{route="/chat",close_code="4005",cause="closed-by-gateway"} 4)",
+       R"(headgate_messages_total{codec="json",direction="in"} 5)",
+       R"(headgate_message_bytes_total{codec="json",direction="in"} 60)",
+       R"(headgate_handshakes_refused_total{reason="origin"} 7)",
+       R"(headgate_limits_hit_total{limit="max_age"} 8)",
+       R"(headgate_upstream_reachable{upstream="up"} 1)",
+       R"(headgate_connections_accepted_total{listener="*:80"} 9)",
+       R"(headgate_certificate_expiry_timestamp_seconds{listener="*:443"} 1800000000)",
+       "headgate_ready 1", "headgate_draining 1"}) {
+    EXPECT_THAT(text, HasLine(line));
+  }
+  // What is not known is not told.
+  EXPECT_THAT(text, Not(HasSubstr(R"(reachable{upstream="new"})")));
+  EXPECT_THAT(text, Not(HasSubstr(R"(_seconds{listener="*:80"})")));
+}
+
+// Prometheus wants the counts of buckets cumulative, and the last one infinite.
+TEST(MetricsTextTest, BucketsAreCumulative) {
+  MetricsSource source;
+  for (const double seconds : {0.0005, 0.002, 0.002, 100.0}) {
+    source.stats.ping_rtt.Observe(seconds);
+  }
+  const std::string text = MetricsText(source);
+  EXPECT_THAT(text, HasLine(R"(headgate_ping_seconds_bucket{le="0.001"} 1)"));
+  EXPECT_THAT(text, HasLine(R"(headgate_ping_seconds_bucket{le="0.0025"} 3)"));
+  EXPECT_THAT(text, HasLine(R"(headgate_ping_seconds_bucket{le="+Inf"} 4)"));
+  EXPECT_THAT(text, HasLine("headgate_ping_seconds_count 4"));
+}
+
+TEST(StatsTest, MergingAddsAndNeverForgets) {
+  Stats a, b;
+  a.routes["/"].opened = 1;
+  b.routes["/"].opened = 2;
+  b.routes["/x"].opened = 4;
+  a.traffic[{"json", "in"}] = {1, 10};
+  b.traffic[{"json", "in"}] = {2, 20};
+  a.upstreams["up"] = {.known = true, .reachable = true, .connections = 1};
+  b.upstreams["up"] = {.known = false, .reachable = false, .connections = 1};
+  b.reloads_failed = 1;
+  b.last_reload_ok = false;
+  a.Merge(b);
+  EXPECT_EQ(a.routes["/"].opened, 3u);
+  EXPECT_EQ(a.routes["/x"].opened, 4u);
+  EXPECT_EQ((a.traffic[{"json", "in"}].bytes), 30u);
+  EXPECT_TRUE(a.upstreams["up"].reachable);
+  EXPECT_EQ(a.upstreams["up"].connections, 2u);
+  EXPECT_EQ(a.reloads_failed, 1u);
+  EXPECT_FALSE(a.last_reload_ok);
+}
+
+}  // namespace
+}  // namespace headgate

@@ -1,0 +1,71 @@
+#include "gateway/server/session_census.h"
+
+#include <memory>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace headgate {
+namespace {
+
+class SessionCensusTest : public ::testing::Test {
+ protected:
+  Capacity Admit(const std::string& address, const std::string& route) {
+    std::unique_ptr<Place> place;
+    const Capacity capacity = census_.Admit(address, route, limits_, &place);
+    EXPECT_EQ(place != nullptr, capacity == Capacity::kFree);
+    if (place != nullptr) places_.push_back(std::move(place));
+    return capacity;
+  }
+
+  SessionCensus census_;
+  SessionCensus::Limits limits_{
+      .in_all = 100, .per_address = 0, .per_route = 0};
+  std::vector<std::unique_ptr<Place>> places_;
+};
+
+TEST_F(SessionCensusTest, ThereAreSoManyPlacesInAll) {
+  limits_.in_all = 2;
+  EXPECT_EQ(Admit("a", "/"), Capacity::kFree);
+  EXPECT_EQ(Admit("b", "/x"), Capacity::kFree);
+  EXPECT_EQ(Admit("c", "/y"), Capacity::kFull);
+  places_.pop_back();
+  EXPECT_EQ(Admit("c", "/y"), Capacity::kFree);
+  EXPECT_EQ(census_.in_all(), 2);
+}
+
+TEST_F(SessionCensusTest, AnAddressHasItsOwnLimit) {
+  limits_.per_address = 1;
+  EXPECT_EQ(Admit("a", "/"), Capacity::kFree);
+  EXPECT_EQ(Admit("a", "/"), Capacity::kAddressFull);
+  EXPECT_EQ(Admit("b", "/"), Capacity::kFree);
+  places_.erase(places_.begin());
+  EXPECT_EQ(Admit("a", "/"), Capacity::kFree);
+}
+
+TEST_F(SessionCensusTest, WhatHasNoAddressIsNotCountedByIt) {
+  limits_.per_address = 1;
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Admit("", "/"), Capacity::kFree);
+}
+
+TEST_F(SessionCensusTest, ARouteHasItsOwnLimit) {
+  limits_.per_route = 1;
+  EXPECT_EQ(Admit("a", "/x"), Capacity::kFree);
+  EXPECT_EQ(Admit("b", "/x"), Capacity::kRouteFull);
+  EXPECT_EQ(Admit("b", "/y"), Capacity::kFree);
+}
+
+// Who is refused takes nothing.
+TEST_F(SessionCensusTest, ARefusalLeavesNoTrace) {
+  limits_.per_address = 1;
+  limits_.per_route = 2;
+  EXPECT_EQ(Admit("a", "/x"), Capacity::kFree);
+  for (int i = 0; i < 5; ++i) Admit("a", "/x");
+  EXPECT_EQ(Admit("b", "/x"), Capacity::kFree);
+  EXPECT_EQ(census_.in_all(), 2);
+  places_.clear();
+  EXPECT_EQ(census_.in_all(), 0);
+}
+
+}  // namespace
+}  // namespace headgate
