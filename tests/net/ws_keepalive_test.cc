@@ -95,6 +95,7 @@ TEST_F(WsKeepaliveTest, AnythingFromTheClientEndsTheSilence) {
 
 // Its frames wait in the connection while its messages wait for the backend.
 TEST_F(WsKeepaliveTest, WhoIsNotReadFromIsNotTakenForDead) {
+  host_->limits_.stall_timeout = absl::Hours(1);
   host_->limits_.requests = {.low_bytes = 0, .high_bytes = 1};
   OpenAndWait();
   Send(Frame(kBinary, "a") + Frame(kBinary, "b"));
