@@ -7,6 +7,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "cmd/headgate/serve.h"
 #include "gateway/config/load.h"
 #include "gateway/schema/schema.h"
+#include "gateway/server/listener_tls.h"
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {
@@ -66,8 +68,11 @@ void PrintListeners(const Settings& settings) {
   std::cout << "listeners\n";
   Table table;
   for (const ListenerSettings& listener : settings.listeners) {
+    std::string address = listener.address;
+    if (listener.tls) absl::StrAppend(&address, " (TLS)");
+    if (listener.proxy_protocol) absl::StrAppend(&address, " (PROXY)");
     table.Add(
-        {listener.address,
+        {address,
          listener.allowed_origins.empty()
              ? "its own origin"
              : absl::StrCat("its own origin, ",
@@ -226,6 +231,16 @@ int RunCheck(const std::string& file) {
   if (!settings.ok()) {
     PrintFailure(settings.status());
     return 1;
+  }
+  // A certificate and a key that do not fit together would stop the start.
+  for (std::size_t i = 0; i < settings->listeners.size(); ++i) {
+    const std::optional<ListenerTlsSettings>& tls = settings->listeners[i].tls;
+    if (!tls) continue;
+    if (const auto made = ListenerTls::Make(*tls); !made.ok()) {
+      PrintFailure(absl::InvalidArgumentError(absl::StrCat(
+          file, ": listeners[", i, "].tls: ", made.status().message())));
+      return 1;
+    }
   }
   PrintListeners(*settings);
   const Schemas schemas = PrintUpstreams(*settings);

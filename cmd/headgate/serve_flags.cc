@@ -9,39 +9,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "cmd/headgate/limit_flags.h"
 #include "gateway/base/log.h"
 #include "gateway/config/load.h"
 
 namespace headgate {
 namespace {
 
-// Sets something in every route.
-template <typename T>
-SettingsFlags::Setter<T> OnRoutes(std::function<void(Route&, const T&)> set) {
-  return [set = std::move(set)](Settings& settings, const T& value) {
-    for (Route& route : settings.routes) set(route, value);
-  };
-}
-
-// Sets a member of a part of every route.
-template <typename Part, typename T>
-SettingsFlags::Setter<T> OnRoutes(Part& (*part)(Route&), T Part::*member) {
-  return OnRoutes<T>([part, member](Route& route, const T& value) {
-    part(route).*member = value;
-  });
-}
-
 PacketOptions& PacketOf(Route& route) { return route.packet; }
 JsonCodecOptions& JsonCodecOf(Route& route) { return route.json; }
 JsonOptions& JsonOf(Route& route) { return route.json.json; }
-Route& RouteItself(Route& route) { return route; }
-
-template <typename T>
-SettingsFlags::Setter<T> OnLimits(T LimitSettings::*member) {
-  return [member](Settings& settings, const T& value) {
-    settings.limits.*member = value;
-  };
-}
 
 void AddListenerFlags(CLI::App& command, SettingsFlags& add,
                       ServeFlags& flags) {
@@ -309,119 +286,6 @@ void AddPacketFlags(SettingsFlags& add) {
       ->group(group);
 }
 
-void AddLimitFlags(SettingsFlags& add) {
-  const std::string group = "Limits";
-  const LimitSettings current;
-  add.Value<int>("--max-sessions", OnLimits(&LimitSettings::max_sessions),
-                 "Sessions at a time; more are refused with 503")
-      ->default_str(absl::StrCat(current.max_sessions))
-      ->group(group);
-  add.Value<int>("--max-sessions-per-address",
-                 OnLimits(&LimitSettings::max_sessions_per_address),
-                 "Sessions at a time of one client address that is not "
-                 "loopback; 0: any number")
-      ->default_str(absl::StrCat(current.max_sessions_per_address))
-      ->group(group);
-  add.Value<std::uint32_t>(
-         "--messages-per-second",
-         OnRoutes<std::uint32_t>([](Route& route, std::uint32_t rate) {
-           route.messages.per_second = rate;
-         }),
-         "Messages of one client on the average; more: Close "
-         "1008; 0: any number")
-      ->default_str("0")
-      ->group(group);
-  add.Size("--bytes-per-second", 0,
-           OnRoutes<std::size_t>([](Route& route, std::size_t rate) {
-             route.bytes.per_second = static_cast<double>(rate);
-           }),
-           "Their bytes on the average; more: Close 1008; 0: any number")
-      ->group(group);
-  add.Size("--max-message-bytes", Route().max_message_bytes,
-           OnRoutes<std::size_t>([](Route& route, std::size_t bytes) {
-             route.max_message_bytes = bytes;
-             route.json.max_message_bytes = bytes;
-           }),
-           "The longest message from a client; a longer one: Close 1009")
-      ->group(group);
-  add.Size("--max-answer-bytes", current.max_answer_bytes,
-           OnLimits(&LimitSettings::max_answer_bytes),
-           "The longest message from the backend; a longer one: "
-           "RESOURCE_EXHAUSTED")
-      ->group(group);
-  add.Size("--max-header-bytes", current.max_header_bytes,
-           OnLimits(&LimitSettings::max_header_bytes),
-           "The longest head of a handshake; a longer one: 431")
-      ->group(group);
-  add.Size("--max-buffered-bytes", current.max_buffered_bytes,
-           OnLimits(&LimitSettings::max_buffered_bytes),
-           "What may wait in a session each way before reading stops")
-      ->group(group);
-}
-
-void AddTimeoutFlags(SettingsFlags& add) {
-  const TimeoutSettings current;
-  const auto timeout = [&](const std::string& flag,
-                           absl::Duration TimeoutSettings::*member,
-                           const std::string& help) {
-    add.Duration(
-           flag, current.*member,
-           [member](Settings& settings, absl::Duration duration) {
-             settings.timeouts.*member = duration;
-           },
-           help)
-        ->group("Timeouts");
-  };
-  timeout("--handshake-timeout", &TimeoutSettings::handshake,
-          "For a client to send its request; then 408");
-  timeout("--send-timeout", &TimeoutSettings::send,
-          "For a client that takes nothing of its answers; then it is cut off");
-  timeout("--stall-timeout", &TimeoutSettings::stall,
-          "For a backend that takes nothing of what the client sent; then "
-          "RESOURCE_EXHAUSTED");
-  timeout("--close-timeout", &TimeoutSettings::close,
-          "For a client to answer the Close frame; then it is cut off");
-  timeout("--drain-delay", &TimeoutSettings::drain_delay,
-          "From SIGTERM, when readiness fails, until the listeners close");
-  timeout("--drain", &TimeoutSettings::drain,
-          "For sessions to end then, closed one after the other; what is left "
-          "is cut off");
-  timeout("--keep-alive-timeout", &TimeoutSettings::keep_alive,
-          "For the next request on an HTTP connection that had one; then it is "
-          "closed");
-  timeout("--reflection-timeout", &TimeoutSettings::reflection,
-          "For the upstream to tell its descriptors; then sessions that need "
-          "them end with UNAVAILABLE");
-}
-
-void AddLifetimeFlags(SettingsFlags& add) {
-  const std::string group = "Timeouts";
-  const KeepaliveSettings current;
-  add.Duration(
-         "--keepalive-interval", current.interval,
-         [](Settings& settings, absl::Duration duration) {
-           settings.keepalive.interval = duration;
-         },
-         "Silence of a client after which it gets a ping")
-      ->group(group);
-  add.Duration(
-         "--keepalive-timeout", current.timeout,
-         [](Settings& settings, absl::Duration duration) {
-           settings.keepalive.timeout = duration;
-         },
-         "For it to answer; then it is cut off")
-      ->group(group);
-  add.Duration("--idle-timeout", Route().idle_timeout,
-               OnRoutes(RouteItself, &Route::idle_timeout),
-               "Time without a message either way; then Close 1001")
-      ->group(group);
-  add.Duration("--max-age", Route().max_age,
-               OnRoutes(RouteItself, &Route::max_age),
-               "The longest, less up to a tenth, that a session lasts; then "
-               "Close 1001")
-      ->group(group);
-}
-
 // The route that --route asks for: what every route has, at a path of its own.
 absl::StatusOr<Route> ParseRoute(const std::string& text, const Route& base) {
   const std::size_t equals = text.find('=');
@@ -484,8 +348,6 @@ std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command) {
   AddJsonFlags(add);
   AddPacketFlags(add);
   AddLimitFlags(add);
-  AddTimeoutFlags(add);
-  AddLifetimeFlags(add);
   add.Value<int>(
          "--threads",
          [](Settings& settings, int threads) { settings.threads = threads; },

@@ -133,6 +133,24 @@ class SettingsFlags {
   Overrides& overrides_;
 };
 
+// Sets something in every route.
+template <typename T>
+SettingsFlags::Setter<T> OnRoutes(std::function<void(Route&, const T&)> set) {
+  return [set = std::move(set)](Settings& settings, const T& value) {
+    for (Route& route : settings.routes) set(route, value);
+  };
+}
+
+// Sets a member of a part of every route.
+template <typename Part, typename T>
+SettingsFlags::Setter<T> OnRoutes(Part& (*part)(Route&), T Part::*member) {
+  return OnRoutes<T>([part, member](Route& route, const T& value) {
+    part(route).*member = value;
+  });
+}
+
+inline Route& RouteItself(Route& route) { return route; }
+
 }  // namespace headgate
 
 #endif  // CMD_HEADGATE_SETTINGS_FLAGS_H_

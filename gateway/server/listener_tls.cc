@@ -10,13 +10,17 @@ ListenerTls::ListenerTls(const ListenerTlsSettings& settings)
     : settings_(settings),
       files_({settings.client_ca, settings.certificate, settings.key}),
       status_(files_.status()) {
-  if (!files_.material()) return;
+  if (files_.material()) UseFiles();
+}
+
+bool ListenerTls::UseFiles() {
+  const TlsMaterial& material = *files_.material();
   absl::StatusOr<std::shared_ptr<boost::asio::ssl::context>> context =
       MakeListenerTls(settings_,
-                      {files_.material()->certificate, files_.material()->key,
-                       files_.material()->ca});
+                      {material.certificate, material.key, material.ca});
   status_ = context.status();
   if (context.ok()) context_ = *std::move(context);
+  return context.ok();
 }
 
 absl::StatusOr<std::unique_ptr<ListenerTls>> ListenerTls::Make(
@@ -29,14 +33,7 @@ absl::StatusOr<std::unique_ptr<ListenerTls>> ListenerTls::Make(
 bool ListenerTls::Refresh() {
   const bool changed = files_.Refresh();
   status_ = files_.status();
-  if (!changed) return false;
-  absl::StatusOr<std::shared_ptr<boost::asio::ssl::context>> context =
-      MakeListenerTls(settings_,
-                      {files_.material()->certificate, files_.material()->key,
-                       files_.material()->ca});
-  status_ = context.status();
-  if (context.ok()) context_ = *std::move(context);
-  return context.ok();
+  return changed && UseFiles();
 }
 
 }  // namespace headgate

@@ -35,6 +35,9 @@ class ListenerTls {
  private:
   explicit ListenerTls(const ListenerTlsSettings& settings);
 
+  // Makes a context of what the files hold; whether that went well.
+  bool UseFiles();
+
   const ListenerTlsSettings settings_;
   TlsFiles files_;
   std::shared_ptr<boost::asio::ssl::context> context_;

@@ -8,14 +8,6 @@
 #include "gateway/codec/passthrough.h"
 
 namespace headgate {
-namespace {
-
-// A backend that has had nothing to say for this long has said what it had to,
-// when the gateway stops; one that goes on is given this much time.
-constexpr absl::Duration kDrainSilence = absl::Milliseconds(100);
-constexpr absl::Duration kDrainPatience = absl::Seconds(2);
-
-}  // namespace
 
 CallSession::CallSession(SessionRequest request,
                          std::shared_ptr<const SessionContext> context,
@@ -339,12 +331,7 @@ void CallSession::OnClosed(const TransportEnd& end) {
   } else if (state_ == State::kEnding) {
     report_.close = end.code;
   }
-  report_.cause = end.cause;
-  if (end.cause == TransportEnd::Cause::kSendTimeout) {
-    report_.limit = Limit::kSendTimeout;
-  } else if (end.cause == TransportEnd::Cause::kKeepaliveTimeout) {
-    report_.limit = Limit::kKeepalive;
-  }
+  NoteEnd(end);
   state_ = State::kClosed;
   if (was_open) EndCall(report_.status);
 }

@@ -17,10 +17,6 @@ namespace {
 // oldest is given up for a newer one.
 constexpr std::size_t kMostBarred = 1024;
 
-// As of a session with one call.
-constexpr absl::Duration kDrainSilence = absl::Milliseconds(100);
-constexpr absl::Duration kDrainPatience = absl::Seconds(2);
-
 CallEnd Failed(absl::Status status) { return CallEnd{std::move(status), ""}; }
 
 }  // namespace
@@ -512,12 +508,7 @@ void MultiplexSession::OnClosed(const TransportEnd& end) {
   } else if (state_ == State::kEnding) {
     report_.close = end.code;
   }
-  report_.cause = end.cause;
-  if (end.cause == TransportEnd::Cause::kSendTimeout) {
-    report_.limit = Limit::kSendTimeout;
-  } else if (end.cause == TransportEnd::Cause::kKeepaliveTimeout) {
-    report_.limit = Limit::kKeepalive;
-  }
+  NoteEnd(end);
   state_ = State::kClosed;
   for (const auto& [who, call] : calls_) {
     TellCallEnded(call->method(), report_.status);

@@ -13,6 +13,15 @@ Session::Session(SessionRequest request,
       context_(std::move(context)),
       guard_(*request_.route, request_.id) {}
 
+void Session::NoteEnd(const TransportEnd& end) {
+  report_.cause = end.cause;
+  if (end.cause == TransportEnd::Cause::kSendTimeout) {
+    report_.limit = Limit::kSendTimeout;
+  } else if (end.cause == TransportEnd::Cause::kKeepaliveTimeout) {
+    report_.limit = Limit::kKeepalive;
+  }
+}
+
 std::unique_ptr<Session> MakeSession(
     SessionRequest request, std::shared_ptr<const SessionContext> context,
     Transport& transport) {

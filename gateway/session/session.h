@@ -71,6 +71,11 @@ struct DrainOrder {
   std::string reason;  // Of the Close frame.
 };
 
+// A backend that has had nothing to say for this long has said what it had to,
+// when the gateway stops; one that goes on is given this much time.
+constexpr absl::Duration kDrainSilence = absl::Milliseconds(100);
+constexpr absl::Duration kDrainPatience = absl::Seconds(2);
+
 // What waits in a session, bytes.
 struct Buffered {
   std::size_t in = 0;   // For the backend.
@@ -127,6 +132,8 @@ class Session : public TransportObserver {
   void TellCallEnded(absl::string_view method, const absl::Status& status) {
     if (context_->call_ended) context_->call_ended(method, status.code());
   }
+  // Reports what the transport tells of its end.
+  void NoteEnd(const TransportEnd& end);
   std::uint64_t activity() const {
     return report_.messages_in + report_.messages_out;
   }

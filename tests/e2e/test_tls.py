@@ -282,7 +282,17 @@ def test_files_that_cannot_be_used_stop_the_start(identity, tmp_path):
     assert "listeners[0].tls.key: is missing" in result.stderr.decode()
 
 
-# A key never shows, whatever goes wrong.
+def test_check_finds_files_that_do_not_fit_together(identity, tmp_path):
+    other = Authority(tmp_path, "other").issue("other")
+    file = tmp_path / "headgate.yaml"
+    file.write_text(json.dumps({"listeners": [{"tls": {
+        "certificate": str(identity[0]), "key": str(other[1])}}]}))
+    result = run("check", file)
+    assert result.returncode == 1
+    assert "listeners[0].tls: " in result.stderr.decode()
+    assert "is not the key of" in result.stderr.decode()
+
+
 def test_reload_with_files_that_cannot_be_used_changes_nothing(
         authority, identity, tmp_path):
     file = tmp_path / "headgate.yaml"
