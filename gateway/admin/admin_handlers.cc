@@ -1,5 +1,7 @@
 #include "gateway/admin/admin_handlers.h"
 
+#include <cmath>
+#include <cstdint>
 #include <optional>
 
 #include <boost/json/array.hpp>
@@ -94,6 +96,15 @@ std::optional<AdminResponse> CheckSender(const AdminRequest& request,
   return std::nullopt;
 }
 
+// 100, where JSON's usual form of a double is 1E2.
+json::value Number(double value) {
+  constexpr double kMost = 9007199254740992;  // 2^53: exact up to here.
+  if (value >= 0 && value <= kMost && value == std::floor(value)) {
+    return static_cast<std::uint64_t>(value);
+  }
+  return value;
+}
+
 json::object RouteJson(const Route& route) {
   json::object object;
   object["name"] = RouteName(route);
@@ -123,7 +134,7 @@ json::object RouteJson(const Route& route) {
   object["allowed_codecs"] = std::move(allowed);
   object["max_message_bytes"] = route.max_message_bytes;
   const auto limit = [&](const char* key, double value) {
-    if (value > 0) object[key] = value;
+    if (value > 0) object[key] = Number(value);
   };
   limit("max_sessions", route.max_sessions);
   limit("messages_per_second", route.messages.per_second);

@@ -34,8 +34,10 @@ using Error = boost::beast::error_code;
 constexpr std::size_t kMaxConnections = 64;
 constexpr std::size_t kMaxHeadBytes = 8 * 1024;
 constexpr std::size_t kMaxBodyBytes = 4 * 1024;
-// For a request to come, and for its answer to be taken.
-constexpr auto kPatience = std::chrono::seconds(10);
+// What may wait to be parsed: also what is neither head nor body, such as a
+// chunk's extensions, which the parser does not limit.
+constexpr std::size_t kMaxBufferedBytes = 16 * 1024;
+static_assert(kMaxBufferedBytes > kMaxHeadBytes);
 constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
 
 class AdminConnection;
@@ -57,12 +59,15 @@ class ConnectionOwner {
 class AdminConnection final
     : public std::enable_shared_from_this<AdminConnection> {
  public:
-  AdminConnection(StreamSocket socket, ConnectionOwner& owner)
+  AdminConnection(StreamSocket socket, absl::Duration patience,
+                  ConnectionOwner& owner)
       : socket_(std::move(socket)),
         timer_(socket_.get_executor()),
+        patience_(patience),
         owner_(&owner) {}
 
   void Read() {
+    is_head_ = false;
     parser_.emplace();
     parser_->header_limit(kMaxHeadBytes);
     parser_->body_limit(kMaxBodyBytes);
@@ -82,7 +87,7 @@ class AdminConnection final
 
  private:
   void Limit() {
-    timer_.expires_after(kPatience);
+    timer_.expires_after(absl::ToChronoNanoseconds(patience_));
     timer_.async_wait([self = shared_from_this()](Error cancelled) {
       if (!cancelled) self->Finish();
     });
@@ -164,8 +169,9 @@ class AdminConnection final
 
   StreamSocket socket_;
   asio::steady_timer timer_;
+  const absl::Duration patience_;
   ConnectionOwner* owner_;  // Null once closed.
-  boost::beast::flat_buffer buffer_;
+  boost::beast::flat_buffer buffer_{kMaxBufferedBytes};
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;
   bool keep_alive_ = false;
@@ -175,8 +181,11 @@ class AdminConnection final
 class AdminServerImpl final : public AdminServer, private ConnectionOwner {
  public:
   AdminServerImpl(std::vector<ListeningSocket> sockets,
-                  asio::io_context& control, Gateway& gateway)
-      : gateway_(gateway), address_(sockets.front().address()) {
+                  asio::io_context& control, Gateway& gateway,
+                  absl::Duration patience)
+      : gateway_(gateway),
+        patience_(patience),
+        address_(sockets.front().address()) {
     // "[::1]:9901" or "127.0.0.1:9901"; who reaches a socket file is here.
     is_loopback_ = absl::StartsWith(address_, "127.") ||
                    absl::StartsWith(address_, "[::1]") ||
@@ -212,26 +221,36 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
   };
 
   void Accept(Listener& listener) {
+    // A connection that was accepted before the end comes after it, too.
     listener.acceptor.async_accept(
-        [this, &listener](Error error, StreamSocket socket) {
-          if (error == asio::error::operation_aborted) return;
-          if (error) {
-            LogRepeated(LogLevel::kError,
-                        "the admin listener cannot accept a connection",
-                        {{"reason", error.message()}});
-            listener.retry.expires_after(kAcceptRetry);
-            listener.retry.async_wait([this, &listener](Error cancelled) {
-              if (!cancelled) Accept(listener);
-            });
-            return;
-          }
-          if (connections_.size() < kMaxConnections) {
-            auto connection = std::make_shared<AdminConnection>(
-                std::move(socket), static_cast<ConnectionOwner&>(*this));
-            connections_.insert(connection);
-            connection->Read();
-          }
-          Accept(listener);
+        [this, &listener, alive = std::weak_ptr<const bool>(alive_)](
+            Error error, StreamSocket socket) {
+          if (!alive.expired()) OnAccept(listener, error, std::move(socket));
+        });
+  }
+
+  void OnAccept(Listener& listener, Error error, StreamSocket socket) {
+    if (error) {
+      LogRepeated(LogLevel::kError,
+                  "the admin listener cannot accept a connection",
+                  {{"reason", error.message()}});
+      return AcceptLater(listener);
+    }
+    if (connections_.size() < kMaxConnections) {
+      auto connection = std::make_shared<AdminConnection>(
+          std::move(socket), patience_, static_cast<ConnectionOwner&>(*this));
+      connections_.insert(connection);
+      connection->Read();
+    }
+    Accept(listener);
+  }
+
+  void AcceptLater(Listener& listener) {
+    listener.retry.expires_after(kAcceptRetry);
+    listener.retry.async_wait(
+        [this, &listener,
+         alive = std::weak_ptr<const bool>(alive_)](Error cancelled) {
+          if (!cancelled && !alive.expired()) Accept(listener);
         });
   }
 
@@ -244,22 +263,25 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
   }
 
   Gateway& gateway_;
+  const absl::Duration patience_;
   const std::string address_;
   bool is_loopback_ = false;
   std::list<Listener> listeners_;
   std::set<std::shared_ptr<AdminConnection>> connections_;
+  const std::shared_ptr<const bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
-    const std::string& address, asio::io_context& control, Gateway& gateway) {
+    const std::string& address, asio::io_context& control, Gateway& gateway,
+    absl::Duration patience) {
   ListenerSettings settings;
   settings.address = address;
   absl::StatusOr<std::vector<ListeningSocket>> sockets = OpenListener(settings);
   if (!sockets.ok()) return sockets.status();
   return std::make_unique<AdminServerImpl>(*std::move(sockets), control,
-                                           gateway);
+                                           gateway, patience);
 }
 
 }  // namespace headgate

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "gateway/admin/gateway.h"
 
 namespace headgate {
@@ -28,10 +29,11 @@ class AdminServer {
   virtual ~AdminServer() = default;
 
   // Fails with UNAVAILABLE when it cannot listen on `address`, "HOST:PORT" or
-  // "unix:/path".
+  // "unix:/path". `patience`: the longest for a request to come and be
+  // answered, and for its answer to be taken.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(
       const std::string& address, boost::asio::io_context& control,
-      Gateway& gateway);
+      Gateway& gateway, absl::Duration patience = absl::Seconds(10));
 
   // "127.0.0.1:9901", with the port that was taken for 0.
   virtual const std::string& address() const = 0;

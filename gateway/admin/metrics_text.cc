@@ -1,6 +1,6 @@
 #include "gateway/admin/metrics_text.h"
 
-#include <cmath>
+#include <cstdint>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -8,7 +8,9 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "absl/container/btree_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "gateway/base/version.h"
 
 namespace headgate {
@@ -82,6 +84,16 @@ class Families {
     return *this;
   }
 
+  // A sample for each of `counts`, and for each of `known` that has none.
+  Families& AddAll(const char* label, absl::Span<const char* const> known,
+                   absl::btree_map<std::string, std::uint64_t> counts) {
+    for (const char* name : known) counts[name];
+    for (const auto& [name, count] : counts) {
+      Add(static_cast<double>(count), {{label, name}});
+    }
+    return *this;
+  }
+
   const std::vector<MetricFamily>& list() const { return families_; }
 
  private:
@@ -118,22 +130,13 @@ void AddSessions(const Stats& stats, Families& families) {
   for (const auto& [route, of] : stats.routes) {
     families.Add(of.first_message, {{"route", route}});
   }
-  families.Counter("headgate_handshakes_refused_total",
-                   "Requests that did not become a session.");
-  for (const char* reason : kRefusalReasons) {
-    const auto found = stats.refused.find(reason);
-    families.Add(
-        found == stats.refused.end() ? 0 : static_cast<double>(found->second),
-        {{"reason", reason}});
-  }
-  families.Counter("headgate_limits_hit_total",
-                   "Sessions that a limit has ended.");
-  for (const char* limit : kLimits) {
-    const auto found = stats.limits.find(limit);
-    families.Add(
-        found == stats.limits.end() ? 0 : static_cast<double>(found->second),
-        {{"limit", limit}});
-  }
+  families
+      .Counter("headgate_handshakes_refused_total",
+               "Requests that did not become a session.")
+      .AddAll("reason", kRefusalReasons, stats.refused);
+  families
+      .Counter("headgate_limits_hit_total", "Sessions that a limit has ended.")
+      .AddAll("limit", kLimits, stats.limits);
 }
 
 void AddTraffic(const Stats& stats, Families& families) {

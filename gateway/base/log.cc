@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
@@ -115,16 +117,22 @@ std::string LogfmtValue(absl::string_view value) {
 }
 
 std::string LogJsonValue(absl::string_view value) {
+  const std::string text = ToUtf8(value);
   std::string json = "\"";
-  for (const char c : ToUtf8(value)) {
-    const unsigned char byte = static_cast<unsigned char>(c);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const unsigned char byte = static_cast<unsigned char>(text[i]);
+    const unsigned char next =
+        i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
     if (byte == '"' || byte == '\\') {
       json += '\\';
-      json += c;
+      json += text[i];
     } else if (byte < 0x20 || byte == 0x7F) {
       absl::StrAppendFormat(&json, "\\u%04x", byte);
+    } else if (byte == 0xC2 && next < 0xA0) {  // U+0080 to U+009F.
+      absl::StrAppendFormat(&json, "\\u%04x", next);
+      ++i;
     } else {
-      json += c;
+      json += text[i];
     }
   }
   return json + "\"";
@@ -141,17 +149,30 @@ class Repeats {
     static Repeats& repeats = *new Repeats;
     return repeats;
   }
-  std::optional<std::uint64_t> Admit(absl::string_view message) {
+  std::optional<std::uint64_t> Admit(LogLevel level,
+                                     absl::string_view message) {
     absl::MutexLock lock(&mutex_);
+    levels_[message] = level;
     return limiter_.Admit(message, absl::Now());
   }
-  std::vector<RepeatLimiter::Suppressed> Take(absl::Time now) {
+  struct LeftOut {
+    LogLevel level;
+    RepeatLimiter::Suppressed what;
+  };
+  std::vector<LeftOut> Take(absl::Time now) {
+    std::vector<LeftOut> taken;
     absl::MutexLock lock(&mutex_);
-    return limiter_.TakeSuppressed(now);
+    for (RepeatLimiter::Suppressed& what : limiter_.TakeSuppressed(now)) {
+      const LogLevel level = levels_[what.key];
+      taken.push_back({level, std::move(what)});
+    }
+    return taken;
   }
 
  private:
   absl::Mutex mutex_;
+  // Of the messages, lest their number is told at a level that is not written.
+  absl::flat_hash_map<std::string, LogLevel> levels_ ABSL_GUARDED_BY(mutex_);
   RepeatLimiter limiter_ ABSL_GUARDED_BY(mutex_){kRepeatsPerSecond};
 };
 
@@ -190,7 +211,7 @@ void LogRepeated(LogLevel level, absl::string_view message,
                  std::initializer_list<LogField> fields) {
   if (!LogEnabled(level)) return;
   const std::optional<std::uint64_t> left_out =
-      Repeats::Instance().Admit(message);
+      Repeats::Instance().Admit(level, message);
   if (!left_out) return;
   std::vector<LogField> all(fields);
   if (*left_out > 0) all.emplace_back("suppressed", absl::StrCat(*left_out));
@@ -198,8 +219,8 @@ void LogRepeated(LogLevel level, absl::string_view message,
 }
 
 void FlushSuppressed(absl::Time now) {
-  for (const auto& [message, count] : Repeats::Instance().Take(now)) {
-    Log(LogLevel::kInfo, message, {{"suppressed", absl::StrCat(count)}});
+  for (const auto& [level, what] : Repeats::Instance().Take(now)) {
+    Log(level, what.key, {{"suppressed", absl::StrCat(what.count)}});
   }
 }
 

@@ -7,7 +7,7 @@ namespace headgate {
 std::optional<std::uint64_t> RepeatLimiter::Admit(absl::string_view key,
                                                   absl::Time now) {
   Entry& entry = entries_[key];
-  if (now - entry.second_began >= absl::Seconds(1)) {
+  if (entry.IsOver(now)) {
     entry.second_began = now;
     entry.admitted = 0;
   }
@@ -23,9 +23,7 @@ std::vector<RepeatLimiter::Suppressed> RepeatLimiter::TakeSuppressed(
     absl::Time now) {
   std::vector<Suppressed> taken;
   for (auto& [key, entry] : entries_) {
-    if (entry.suppressed == 0 || now - entry.second_began < absl::Seconds(1)) {
-      continue;
-    }
+    if (entry.suppressed == 0 || !entry.IsOver(now)) continue;
     taken.push_back({key, std::exchange(entry.suppressed, 0)});
   }
   return taken;

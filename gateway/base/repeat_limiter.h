@@ -32,6 +32,12 @@ class RepeatLimiter {
 
  private:
   struct Entry {
+    // Also when the clock was set back, lest nothing is told until it has
+    // caught up.
+    bool IsOver(absl::Time now) const {
+      return now < second_began || now - second_began >= absl::Seconds(1);
+    }
+
     absl::Time second_began = absl::InfinitePast();
     int admitted = 0;
     std::uint64_t suppressed = 0;

@@ -1,7 +1,9 @@
 #ifndef GATEWAY_NET_WIRE_H_
 #define GATEWAY_NET_WIRE_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -79,6 +81,14 @@ class Wire {
     state_->socket.close(ignored);
   }
 
+  // Runs `act` once no send is under way: at once, or when the last has
+  // completed. What sends (asio::async_write) refers to the Wire by address
+  // until then, also after Close, so that whoever owns it must not go sooner.
+  void WhenQuiet(std::function<void()> act) {
+    if (state_->sends_under_way == 0) return act();
+    state_->when_quiet = std::move(act);
+  }
+
   template <typename Buffers, typename Handler>
   auto async_read_some(const Buffers& buffers, Handler&& handler) {
     if (state_->tls) {
@@ -91,12 +101,12 @@ class Wire {
   template <typename Buffers, typename Handler>
   auto async_write_some(const Buffers& buffers, Handler&& handler) {
     ++sends_started_;
+    ++state_->sends_under_way;
+    Sending<Handler> sending{state_, std::forward<Handler>(handler)};
     if (state_->tls) {
-      return state_->tls->async_write_some(
-          buffers, Keeping<Handler>{state_, std::forward<Handler>(handler)});
+      return state_->tls->async_write_some(buffers, std::move(sending));
     }
-    return state_->socket.async_write_some(buffers,
-                                           std::forward<Handler>(handler));
+    return state_->socket.async_write_some(buffers, std::move(sending));
   }
 
  private:
@@ -104,6 +114,8 @@ class Wire {
     explicit State(StreamSocket from) : socket(std::move(from)) {}
     StreamSocket socket;
     std::optional<boost::asio::ssl::stream<StreamSocket&>> tls;
+    int sends_under_way = 0;
+    std::function<void()> when_quiet;
   };
 
   // An operation of TLS refers to the stream even after it was cancelled.
@@ -112,6 +124,21 @@ class Wire {
     std::shared_ptr<State> state;
     std::decay_t<Handler> handler;
     void operator()(Error error, std::size_t bytes) { handler(error, bytes); }
+  };
+
+  // A send of several pieces starts the next within the completion of the one
+  // before.
+  template <typename Handler>
+  struct Sending {
+    std::shared_ptr<State> state;
+    std::decay_t<Handler> handler;
+    void operator()(Error error, std::size_t bytes) {
+      const std::shared_ptr<State> kept = state;
+      handler(error, bytes);
+      if (--kept->sends_under_way == 0 && kept->when_quiet != nullptr) {
+        std::exchange(kept->when_quiet, nullptr)();
+      }
+    }
   };
 
   std::shared_ptr<State> state_;

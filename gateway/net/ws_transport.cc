@@ -195,6 +195,7 @@ void WsTransport::OnReadSome(std::size_t old_size, Error error,
 
 void WsTransport::OnControlFrame(websocket::frame_type kind,
                                  absl::string_view payload) {
+  if (finished_) return;
   heard_ = true;
   if (kind == websocket::frame_type::close) return OnCloseFrame();
   ++control_frames_;
@@ -314,9 +315,17 @@ void WsTransport::Finish(const TransportEnd& end) {
   beast_close_socket(ws_->next_layer());
   if (session_ != nullptr) host_.SessionEnded(*session_);
   session_.reset();
-  ws_.reset();
+  LetStreamGo();
   place_.reset();
   host_.Remove(*this);
+}
+
+// An operation of Beast's may be sending, and refers to the stream until it has
+// heard that the socket is closed.
+void WsTransport::LetStreamGo() {
+  const auto stream = std::make_shared<Stream>(std::move(*ws_));
+  ws_.reset();
+  stream->next_layer().WhenQuiet([stream] {});
 }
 
 bool WsTransport::Expired(std::optional<absl::Time>& since, absl::Time now,

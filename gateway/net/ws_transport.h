@@ -52,6 +52,7 @@ class WsTransport final : public Connection,
 
  private:
   using Error = boost::beast::error_code;
+  using Stream = boost::beast::websocket::stream<Wire>;
 
   template <typename Handler>
   void SendAccept(const HttpRequest& request, const std::string& subprotocol,
@@ -75,6 +76,7 @@ class WsTransport final : public Connection,
   void NotifyClosed(const TransportEnd& end);
   // Tells the session, closes the socket and leaves the host; once.
   void Finish(const TransportEnd& end);
+  void LetStreamGo();
   TransportEnd EndOfRead(const Error& error) const;
   // Whether `since` has lasted for `timeout`; starts it when it is unset.
   static bool Expired(std::optional<absl::Time>& since, absl::Time now,
@@ -83,7 +85,7 @@ class WsTransport final : public Connection,
   // Empty once finished: a read that fails
   // the connection and a close can wait for each other inside Beast, each
   // keeping this alive, until their stream is gone.
-  std::optional<boost::beast::websocket::stream<Wire>> ws_;
+  std::optional<Stream> ws_;
   const std::shared_ptr<const ConnectionSettings> settings_;
   ConnectionHost& host_;
   std::unique_ptr<Place> place_;
