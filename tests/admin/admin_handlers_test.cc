@@ -4,49 +4,17 @@
 #include <gtest/gtest.h>
 
 #include "gateway/base/log.h"
+#include "tests/admin/fake_gateway.h"
 
 namespace headgate {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::Pair;
-
-class FakeGateway final : public Gateway {
- public:
-  Readiness GetReadiness() override { return readiness_; }
-  void GetStats(std::function<void(const Stats&)> callback) override {
-    Stats stats;
-    stats.routes["/chat"].open = 3;
-    callback(stats);
-  }
-  void ListSessions(SessionFilter filter, std::size_t limit,
-                    std::function<void(const SessionList&)> callback) override {
-    filter_ = filter;
-    limit_ = limit;
-    SessionList list;
-    SessionInfo session;
-    session.id = "id-1";
-    session.method = "/s/\xFF";
-    session.opened_at = absl::UnixEpoch();
-    list.sessions.push_back(session);
-    list.matching = 7;
-    callback(list);
-  }
-  void CloseSession(std::string id,
-                    std::function<void(bool found)> callback) override {
-    closed_.push_back(id);
-    callback(id == "id-1");
-  }
-  const Settings& settings() const override { return settings_; }
-  bool draining() const override { return false; }
-
-  Readiness readiness_{true, ""};
-  SessionFilter filter_;
-  std::size_t limit_ = 0;
-  std::vector<std::string> closed_;
-  Settings settings_;
-};
+using ::testing::SizeIs;
 
 class AdminHandlersTest : public ::testing::Test {
  protected:
@@ -133,8 +101,41 @@ TEST_F(AdminHandlersTest, RoutesAreListedAsTheyAreInUse) {
   for (const char* part :
        {R"("name":"a.example/chat")", R"("path":"/chat")",
         R"("method":"/chat.v1.Chat/Join")", R"("codec":"json")",
-        R"("max_sessions":5)", R"("idle_timeout":"5m")"}) {
+        R"("max_sessions":5,)", R"("idle_timeout":"5m")"}) {
     EXPECT_THAT(body, HasSubstr(part));
+  }
+}
+
+// "5E0" is a number for a parser only.
+TEST_F(AdminHandlersTest, LimitsAreNumbersAsPeopleWriteThem) {
+  Route route;
+  route.max_sessions = 100;
+  route.messages.per_second = 20;
+  route.bytes.per_second = 0.5;
+  gateway_.settings_.routes = {route};
+  const std::string body = Ask("GET", "/routes").body;
+  EXPECT_THAT(body, HasSubstr(R"("max_sessions":100,)"));
+  EXPECT_THAT(body, HasSubstr(R"("messages_per_second":20,)"));
+  EXPECT_THAT(body, HasSubstr(R"("bytes_per_second":5E-1)"));
+  EXPECT_THAT(body, Not(HasSubstr("idle_timeout"))) << "there is none";
+}
+
+// The gateway asks its workers, which takes a moment.
+TEST_F(AdminHandlersTest, AnswersWaitForTheGateway) {
+  gateway_.answers_at_once_ = false;
+  for (const char* target : {"/metrics", "/sessions"}) {
+    gateway_.answers_.clear();
+    std::vector<int> answers;
+    request_.method = "GET";
+    request_.target = target;
+    HandleAdmin(request_, is_loopback_, gateway_,
+                [&](const AdminResponse& response) {
+                  answers.push_back(response.status);
+                });
+    EXPECT_THAT(answers, IsEmpty()) << target;
+    ASSERT_THAT(gateway_.answers_, SizeIs(1)) << target;
+    gateway_.answers_[0]();
+    EXPECT_THAT(answers, ElementsAre(200)) << target;
   }
 }
 

@@ -63,6 +63,26 @@ TEST(MetricsTextTest, SamplesHaveTheirLabels) {
   EXPECT_THAT(text, Not(HasSubstr(R"(_seconds{listener="*:80"})")));
 }
 
+// A reason that has no place in the lists is still counted.
+TEST(MetricsTextTest, NoCountIsLost) {
+  MetricsSource source;
+  source.stats.refused["new_reason"] = 1;
+  source.stats.limits["new_limit"] = 2;
+  const std::string text = MetricsText(source);
+  EXPECT_THAT(text, HasLine("headgate_handshakes_refused_total{reason="
+                            "\"new_reason\"} 1"));
+  EXPECT_THAT(text, HasLine("headgate_limits_hit_total{limit="
+                            "\"new_limit\"} 2"));
+}
+
+// Names from the configuration may have anything in them; a line stays a line.
+TEST(MetricsTextTest, LabelsAreEscaped) {
+  MetricsSource source;
+  source.stats.routes["/a\"b\\c\nd"].open = 1;
+  EXPECT_THAT(MetricsText(source),
+              HasLine(R"(headgate_sessions{route="/a\"b\\c\nd"} 1)"));
+}
+
 // Prometheus wants the counts of buckets cumulative, and the last one infinite.
 TEST(MetricsTextTest, BucketsAreCumulative) {
   MetricsSource source;

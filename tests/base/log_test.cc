@@ -1,11 +1,22 @@
 #include "gateway/base/log.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace headgate {
 namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 
 TEST(LogTest, PlainValuesStayAsTheyAre) {
   for (const char* value :
@@ -70,6 +81,14 @@ TEST(LogTest, JsonValuesAreJson) {
   EXPECT_EQ(LogJsonValue("\xFF"), "\"?\"");
 }
 
+// U+009B is a terminal's "ESC [", too.
+TEST(LogTest, JsonEscapesWhatSpeaksToTerminals) {
+  EXPECT_EQ(LogJsonValue("\x1B[2J"), R"("\u001b[2J")");
+  EXPECT_EQ(LogJsonValue("\xC2\x9B"
+                         "2J\xC2\xA0"),
+            "\"\\u009b2J\xC2\xA0\"");
+}
+
 TEST(LogTest, LinesCanBeJson) {
   ::testing::internal::CaptureStderr();
   SetLogFormat(LogFormat::kJson);
@@ -102,6 +121,69 @@ TEST(LogTest, LineIsOneLine) {
       << line;
   EXPECT_EQ(line.find('\n'), line.size() - 1);
   EXPECT_EQ(line.rfind("time=20", 0), 0u) << line;
+}
+
+// --- LogRepeated ---
+
+// What is written meanwhile, of a message that no other test has written.
+class LogRepeatedTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ::testing::internal::CaptureStderr(); }
+  void TearDown() override {
+    Written();
+    SetLogLevel(LogLevel::kInfo);
+  }
+  std::string Written() {
+    if (std::exchange(over_, true)) return "";
+    return ::testing::internal::GetCapturedStderr();
+  }
+  const std::string message_ = [] {
+    static int count = 0;
+    return absl::StrCat("flood", ++count);
+  }();
+
+  static int LinesIn(const std::string& text) {
+    return static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+  }
+  // As of a timer, once the flood's second is over.
+  static void Flush() { FlushSuppressed(absl::Now() + absl::Seconds(2)); }
+
+ private:
+  bool over_ = false;
+};
+
+TEST_F(LogRepeatedTest, AFloodIsTenLinesAndANumber) {
+  for (int i = 0; i < 25; ++i) {
+    LogRepeated(LogLevel::kInfo, message_, {{"n", absl::StrCat(i)}});
+  }
+  Flush();
+  const std::string text = Written();
+  EXPECT_EQ(LinesIn(text), 11);
+  EXPECT_THAT(
+      text,
+      AllOf(HasSubstr(" n=9\n"), Not(HasSubstr(" n=10\n")),
+            HasSubstr(absl::StrCat(" msg=", message_, " suppressed=15\n"))));
+}
+
+// The number would be below the level if it were told as anything else.
+TEST_F(LogRepeatedTest, TheNumberHasTheLevelOfItsMessage) {
+  SetLogLevel(LogLevel::kError);
+  for (int i = 0; i < 11; ++i) LogRepeated(LogLevel::kError, message_);
+  Flush();
+  EXPECT_THAT(Written(), HasSubstr(absl::StrCat(" level=error msg=", message_,
+                                                " suppressed=1\n")));
+}
+
+TEST_F(LogRepeatedTest, WhatIsBelowTheLevelIsNotCounted) {
+  for (int i = 0; i < 100; ++i) LogRepeated(LogLevel::kDebug, message_);
+  Flush();
+  EXPECT_THAT(Written(), IsEmpty());
+}
+
+TEST_F(LogRepeatedTest, WithoutAFloodThereIsNothingToFlush) {
+  LogRepeated(LogLevel::kInfo, message_);
+  Flush();
+  EXPECT_EQ(LinesIn(Written()), 1);
 }
 
 }  // namespace

@@ -45,6 +45,15 @@ TEST_F(RepeatLimiterTest, KeysDoNotHinderEachOther) {
   EXPECT_EQ(At(absl::ZeroDuration(), "b"), 0u);
 }
 
+// Else nothing would be told until it has caught up.
+TEST_F(RepeatLimiterTest, AClockThatIsSetBackDoesNotSilenceIt) {
+  for (int i = 0; i < 5; ++i) At(absl::Hours(2));
+  EXPECT_THAT(TakenAt(absl::Hours(1)), ElementsAre(3));
+  EXPECT_EQ(At(absl::Hours(1)), 0u);
+  EXPECT_EQ(At(absl::Hours(1)), 0u);
+  EXPECT_EQ(At(absl::Hours(1)), std::nullopt) << "a second of its own";
+}
+
 // A flood that has stopped has no next line.
 TEST_F(RepeatLimiterTest, WhatWasLeftOutCanBeTakenWhenTheSecondIsOver) {
   for (int i = 0; i < 5; ++i) At(absl::ZeroDuration());
