@@ -111,6 +111,13 @@ bool Contains(const std::vector<Network>& networks, absl::string_view address) {
       [&](const Network& network) { return network.Contains(address); });
 }
 
+// Some proxies write the client's port, too: "192.0.2.1:4711", "[::1]:4711".
+absl::string_view WithoutPort(absl::string_view hop) {
+  if (absl::ConsumePrefix(&hop, "[")) return hop.substr(0, hop.find(']'));
+  const std::size_t colon = hop.find(':');
+  return colon == hop.rfind(':') ? hop.substr(0, colon) : hop;
+}
+
 bool IsLowerHex(absl::string_view text) {
   return text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
 }
@@ -243,8 +250,9 @@ std::string ClientAddress(const HttpRequest& request, const std::string& peer,
   const std::vector<absl::string_view> hops =
       HeaderElements(request, "X-Forwarded-For");
   for (auto hop = hops.rbegin(); hop != hops.rend(); ++hop) {
-    if (!Network::Parse(*hop).ok()) break;  // Nobody's address.
-    if (!Contains(trusted_proxies, *hop)) return std::string(*hop);
+    const absl::string_view address = WithoutPort(*hop);
+    if (!Network::Parse(address).ok()) break;  // Nobody's address.
+    if (!Contains(trusted_proxies, address)) return std::string(address);
   }
   return peer;
 }

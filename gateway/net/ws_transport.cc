@@ -373,9 +373,6 @@ void WsTransport::OnTick(absl::Time now) {
 
 bool WsTransport::IsDead(absl::Time now) {
   const KeepaliveSettings& keepalive = settings_->keepalive;
-  const absl::Duration since_tick =
-      heard_at_ ? now - ticked_at_ : absl::ZeroDuration();
-  ticked_at_ = now;
   if (std::exchange(heard_, false) || !heard_at_) {
     heard_at_ = now;
     pinged_at_.reset();
@@ -385,20 +382,24 @@ bool WsTransport::IsDead(absl::Time now) {
     if (now - *heard_at_ >= keepalive.interval) Ping(now);
     return false;
   }
-  // Its silence says nothing where its frames wait in the connection, for its
-  // messages wait for the backend; where the ping is still behind a message
-  // that is being written; and where the client is still taking what was sent
-  // before.
+  if (!MayAnswer()) patience_began_ = now;
+  return now - patience_began_ >= keepalive.timeout;
+}
+
+// Its silence says nothing where its frames wait in the connection, for its
+// messages wait for the backend; where the ping is still behind a message that
+// is being written; and where the client has just taken some of what was sent
+// before.
+bool WsTransport::MayAnswer() {
   const int untaken = UntakenBytes(ws_->next_layer().socket());
-  const bool still_takes =
-      untaken > 0 && untaken < std::exchange(untaken_bytes_, untaken);
-  if (!reading_ || pinging_ || still_takes) deaf_for_ += since_tick;
-  return now - *pinged_at_ - deaf_for_ >= keepalive.timeout;
+  const std::uint64_t sends = ws_->next_layer().sends_started();
+  const bool has_taken = untaken < std::exchange(untaken_bytes_, untaken) ||
+                         sends != std::exchange(sends_when_pinged_, sends);
+  return reading_ && !pinging_ && !has_taken;
 }
 
 void WsTransport::Ping(absl::Time now) {
-  pinged_at_ = now;
-  deaf_for_ = absl::ZeroDuration();
+  pinged_at_ = patience_began_ = now;
   if (std::exchange(pinging_, true)) return;
   ws_->async_ping(
       websocket::ping_data(kPingPayload.data(), kPingPayload.size()),
@@ -406,6 +407,8 @@ void WsTransport::Ping(absl::Time now) {
         // What fails here fails the pending read too.
         self->pinging_ = false;
       });
+  sends_when_pinged_ = ws_->next_layer().sends_started();
+  untaken_bytes_ = 0;
 }
 
 void WsTransport::Drain(const DrainOrder& order) {

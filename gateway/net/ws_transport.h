@@ -68,6 +68,7 @@ class WsTransport final : public Connection,
   void TellControlFrames();
   // Sends a ping when it is time; whether the client is dead.
   bool IsDead(absl::Time now);
+  bool MayAnswer();
   void Ping(absl::Time now);
   void SendClose(CloseCode code, absl::string_view reason);
   // The same where Beast has given the stream up and sends nothing any more.
@@ -115,11 +116,10 @@ class WsTransport final : public Connection,
   std::size_t discarded_bytes_ = 0;
   std::optional<absl::Time> heard_at_;
   std::optional<absl::Time> pinged_at_;  // The ping that has no answer yet.
-  // While waiting for it: how long its answer could not have come.
-  absl::Duration deaf_for_;
-  int untaken_bytes_ = 0;  // Of what was sent before.
-  bool pinging_ = false;   // The ping is being written.
-  absl::Time ticked_at_;
+  absl::Time patience_began_;            // Since when it could have one.
+  int untaken_bytes_ = 0;                // Of what was sent before, at a tick.
+  std::uint64_t sends_when_pinged_ = 0;  // The same of sends.
+  bool pinging_ = false;                 // The ping is being written.
 };
 
 }  // namespace headgate

@@ -262,6 +262,23 @@ def test_a_client_that_is_not_read_from_is_not_taken_for_dead():
         assert limits_hit(gateway, "keepalive_timeout") == 0
 
 
+# The ping is behind what it has not read yet, in the gateway or in the network.
+@pytest.mark.parametrize("compression", ["off", "on"])
+def test_a_slow_reader_is_not_taken_for_dead(compression):
+    with Gateway.demo("--keepalive-interval", "200ms", "--keepalive-timeout",
+                      "500ms", "--compression", compression) as gateway:
+        with RawClient(gateway, receive_buffer=4096) as client:
+            offer = [("Sec-WebSocket-Extensions", "permessage-deflate")]
+            client.upgrade(ECHO + "Flood",
+                           [("Sec-WebSocket-Protocol", JSON), *offer])
+            client.send_frame(TEXT, b'{"size":3000000}')
+            until = time.monotonic() + 4
+            while time.monotonic() < until:
+                assert client._socket.recv(3000)
+                time.sleep(0.1)
+        expect_limit(gateway, "keepalive_timeout", 0)
+
+
 # --- compression ---
 
 

@@ -238,6 +238,9 @@ TEST_F(RequestMetadataTest, TheClientIsWhomTheTrustedProxiesTell) {
   EXPECT_EQ(client("evil, 10.0.0.2"), "10.0.0.1");
   EXPECT_EQ(client(""), "10.0.0.1");
   EXPECT_EQ(client("2001:db8::1"), "2001:db8::1");
+  EXPECT_EQ(client("198.51.100.7:4711"), "198.51.100.7");
+  EXPECT_EQ(client("[2001:db8::1]:4711"), "2001:db8::1");
+  EXPECT_EQ(client("[2001:db8::1]"), "2001:db8::1");
 }
 
 TEST_F(RequestMetadataTest, AddressesAreCountedByWhatOneClientHas) {
