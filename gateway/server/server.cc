@@ -156,7 +156,8 @@ void Server::Accept(Listener& listener) {
   listener.acceptor.async_accept(
       worker.io_context(),
       [this, &listener, &worker](Error error, StreamSocket socket) {
-        if (error == asio::error::operation_aborted) return;
+        const bool is_open = listener.acceptor.is_open();
+        if (error && !is_open) return;
         if (error) return OnAcceptFailed(listener, error.message());
         if (accept_failing_) {
           accept_failing_ = false;
@@ -167,8 +168,9 @@ void Server::Accept(Listener& listener) {
           socket.set_option(asio::ip::tcp::no_delay(true), ignored);
           socket.set_option(asio::socket_base::keep_alive(true), ignored);
         }
+        // One that was accepted while the gateway began to drain is told so.
         worker.Serve(std::move(socket), listener.index);
-        Accept(listener);
+        if (is_open) Accept(listener);
       });
 }
 
@@ -182,7 +184,7 @@ void Server::OnAcceptFailed(Listener& listener, const std::string& why) {
   }
   listener.retry.expires_after(kAcceptRetry);
   listener.retry.async_wait([this, &listener](Error cancelled) {
-    if (!cancelled) Accept(listener);
+    if (!cancelled && listener.acceptor.is_open()) Accept(listener);
   });
 }
 
