@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
@@ -28,6 +29,8 @@ namespace websocket = boost::beast::websocket;
 // an idle socket holds this much, then as much again as there is already.
 constexpr std::size_t kFirstReadBytes = 1024;
 constexpr std::size_t kMostReadBytes = 64 * 1024;
+
+constexpr int kLastCloseCode = 4999;
 
 // Of a message that was too big, what is read on so that the client gets as far
 // as the Close frame; a client that goes on, or whose few bytes are many when
@@ -71,7 +74,9 @@ WsTransport::WsTransport(Wire wire, std::unique_ptr<Place> place,
       host_(host),
       place_(std::move(place)) {
   ws_->auto_fragment(false);
-  ws_->read_message_max(0);  // Counted in OnReadSome, to tell the client why.
+  // Counted in OnReadSome, to tell the client why. Here only RFC 6455 section
+  // 5.2: "the most significant bit MUST be 0".
+  ws_->read_message_max(std::numeric_limits<std::int64_t>::max());
   if (settings_->compression.enabled) {
     ws_->set_option(DeflateOptions(settings_->compression));
   }
@@ -228,13 +233,24 @@ TransportEnd WsTransport::EndOfRead(const Error& error) const {
                                : CloseCode::kProtocolError;
     return {TransportEnd::Cause::kBrokenByClient, code, error.message()};
   }
+  if (error == websocket::error::message_too_big) {
+    return {TransportEnd::Cause::kBrokenByClient, CloseCode::kMessageTooBig,
+            error.message()};
+  }
   return {TransportEnd::Cause::kLost, CloseCode::kAbnormal, error.message()};
 }
 
 // Beast answers the frame and waits for the end of the connection before the
 // read completes; the call need not wait for that.
 void WsTransport::OnCloseFrame() {
-  if (!closing_) NotifyClosed(EndOfRead(websocket::error::closed));
+  if (closing_ || notified_) return;
+  // RFC 6455 section 7.4.2 defines no codes above 4999; Beast takes them all.
+  if (ws_->reason().code > kLastCloseCode) {
+    NotifyClosed({TransportEnd::Cause::kBrokenByClient,
+                  CloseCode::kProtocolError, "no such close code"});
+    return SendClose(CloseCode::kProtocolError, "no such close code");
+  }
+  NotifyClosed(EndOfRead(websocket::error::closed));
 }
 
 void WsTransport::Write(WireMessage message) {

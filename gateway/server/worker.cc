@@ -198,14 +198,14 @@ std::string Worker::NewSessionId() {
 
 std::unique_ptr<Session> Worker::OpenSession(SessionRequest request,
                                              Transport& transport) {
+  const auto found = upstreams_.find(request.route->upstream);
+  if (found == upstreams_.end()) return nullptr;
   if (LogEnabled(LogLevel::kDebug)) {
     Log(LogLevel::kDebug, "session opened",
         {{"id", request.id},
          {"peer", request.peer},
          {"method", request.method}});
   }
-  const auto found = upstreams_.find(request.route->upstream);
-  if (found == upstreams_.end()) return nullptr;
   const UpstreamEntry& entry = found->second;
   request.timeout =
       std::min(request.timeout, entry.upstream->settings().deadline);

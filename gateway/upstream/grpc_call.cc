@@ -132,11 +132,19 @@ class Reactor final
     Release();
   }
 
+  // gRPC asks this before OnReadInitialMetadataDone. Its own answer aborts the
+  // process, in builds with assertions as Debian's are, when the connection
+  // broke in a way that left both headers and a mark for none (call.cc,
+  // is_trailers_only). So empty headers are taken for none below.
+  bool InternalTrailersOnly(const grpc_call* /*call*/) const override {
+    return false;
+  }
   // Comes for every call, whether or not there was any metadata.
   void OnReadInitialMetadataDone(bool ok) override {
     if (delivery_ == MetadataDelivery::kDropped) return;
     Metadata headers;
     if (ok) headers = ToMetadata(context_.GetServerInitialMetadata());
+    ok = ok && !headers.empty();
     boost::asio::post(worker_,
                       [this, ok, headers = std::move(headers)]() mutable {
                         headers_awaited_ = false;

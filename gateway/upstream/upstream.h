@@ -20,7 +20,7 @@ namespace headgate {
 class UpstreamCallObserver {
  public:
   // The backend's initial metadata, once, before the first OnMessage and
-  // before OnDone; not for a call that ends before the backend has sent any.
+  // before OnDone; not when there is none.
   // Only of a call started with MetadataDelivery::kDelivered.
   virtual void OnHeaders(Metadata /*headers*/) {}
   // `payload` is one serialized message.

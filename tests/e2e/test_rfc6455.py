@@ -661,3 +661,16 @@ def test_binary_need_not_be_utf8(echo):
         echo.send_frame(BINARY, bad[:1], fin=False)
         echo.send_frame(CONTINUATION, bad[1:])
         echo.expect_echo(BINARY, bad)
+
+
+# "(the most significant bit MUST be 0)".
+@pytest.mark.parametrize("length", [1 << 63, (1 << 63) + 5, (1 << 64) - 1])
+def test_a_length_with_its_top_bit_set_is_refused(echo, length):
+    echo.send(frame(BINARY, b"hello", length=length))
+    assert echo.read_close()[0] in (1002, 1009)
+
+
+# 7.4.2 ends with 4999.
+@pytest.mark.parametrize("code", [5000, 5001, 9999, 32768, 65535])
+def test_close_codes_beyond_all_ranges_are_refused(demo, code):
+    assert answer_to(demo, close_payload(code)) == 1002

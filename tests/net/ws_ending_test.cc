@@ -194,6 +194,21 @@ TEST_F(WsEndingTest, DrainDuringTheHandshakeClosesWith1001) {
   ASSERT_TRUE(UntilEnded());
 }
 
+// In one round of the event loop the client makes room for more of a long
+// message and is gone: the write, which got on, is called once more after that.
+TEST_F(WsEndingTest, EndsInTheMidstOfAWriteThatGetsOn) {
+  Open("/raw");
+  std::string message("\x12\x80\x80\x80\x08", 5);  // 16 MiB follow.
+  message.append(16 << 20, 'x');                   // More than sockets buffer.
+  call().observer().OnMessage(message);
+  Settle();
+  Receive();
+  client_.shutdown(TcpSocket::shutdown_send);
+  EXPECT_TRUE(UntilEnded());
+  Settle();
+  EXPECT_TRUE(host_->AllGone());
+}
+
 TEST_F(WsEndingTest, AbortEndsAtOnceInEveryPhase) {
   Open("/raw");
   Abort();
