@@ -128,8 +128,8 @@ class AdminServerTest : public ::testing::Test {
     return client.received();
   }
 
-  FakeGateway gateway_;
   asio::io_context io_;
+  FakeGateway gateway_;  // What it has not answered holds connections.
   std::unique_ptr<AdminServer> server_;
   std::list<Client> clients_;
 };

@@ -192,9 +192,11 @@ def test_sessions_are_listed_and_filtered(gateway, stack):
 
 def test_an_operator_closes_a_session(gateway, stack):
     client = stack.enter_context(Client(gateway, BIDI, JSON))
+    client.send({"greeting": "ann"})
+    assert client.receive_json() == {"reply": "hello, ann"}
+    session, = gateway.sessions()
     other = stack.enter_context(Client(gateway, BIDI, JSON))
-    session = eventually(lambda: len(gateway.sessions()) == 2
-                         and gateway.sessions()[0], "both")
+    eventually(lambda: len(gateway.sessions()) == 2, "both")
     status, body = gateway.admin(f"/sessions/{session['id']}/close", "POST")
     assert (status, json.loads(body)) == (200, {"closed": session["id"]})
     assert client.receive_close() == (1008, "closed by the operator")
