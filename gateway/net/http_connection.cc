@@ -385,7 +385,10 @@ void HttpConnection::Refuse(const Refusal& refusal) {
     Append(CorsFields(head_->request(), settings_->policy.allowed_origins),
            fields);
   }
-  Answer(refusal.http_status, std::move(fields), RefusalBody(refusal), is_http);
+  // Who hears that the gateway is shutting down should go elsewhere.
+  const bool keep_alive = is_http && refusal.reason != "draining";
+  Answer(refusal.http_status, std::move(fields), RefusalBody(refusal),
+         keep_alive);
 }
 
 void HttpConnection::Answer(int status, HttpFields fields, std::string body,
@@ -444,17 +447,14 @@ void HttpConnection::OnTick(absl::Time now) {
     }
     case State::kAnswering:
     case State::kLingering:
+      if (HasTaken()) since_ = now;  // It is still on its way to the end.
       if (now - since_ >= settings_->close_timeout) {
         Finish(TransportEnd::Cause::kClosedByGateway);
       }
       return;
     case State::kExchange:
       if (writing_) {
-        const std::uint64_t sends = wire_.sends_started();
-        if (sends != sends_when_stalled_ || !send_stalled_since_) {
-          send_stalled_since_ = now;
-        }
-        sends_when_stalled_ = sends;
+        if (HasTaken() || !send_stalled_since_) send_stalled_since_ = now;
         if (now - *send_stalled_since_ >= settings_->send_timeout) {
           return Finish(TransportEnd::Cause::kSendTimeout);
         }
@@ -465,6 +465,11 @@ void HttpConnection::OnTick(absl::Time now) {
     case State::kFinished:
       return;
   }
+}
+
+bool HttpConnection::HasTaken() {
+  const std::uint64_t taken = wire_.BytesTaken();
+  return taken != std::exchange(taken_, taken);
 }
 
 // A request that is still on its way will be answered with 503; there is no

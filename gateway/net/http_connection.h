@@ -92,6 +92,8 @@ class HttpConnection final
   // Sends an answer of the gateway's own.
   void Answer(int status, HttpFields fields, std::string body, bool keep_alive);
   void Linger();
+  // Whether the client has taken anything since the last look.
+  bool HasTaken();
   // Reports the session and lets the exchange go.
   void EndExchange();
   void Finish(TransportEnd::Cause cause);
@@ -112,7 +114,7 @@ class HttpConnection final
   std::array<std::string, 3> outgoing_;  // Of the write under way.
   bool writing_ = false;
   std::optional<absl::Time> send_stalled_since_;
-  std::uint64_t sends_when_stalled_ = 0;
+  std::uint64_t taken_ = 0;  // By the client, bytes, at the last look.
 
   // Of the request at hand.
   std::optional<RequestHead> head_;

@@ -162,6 +162,12 @@ absl::StatusOr<Sockets> OpenUnix(const std::string& path) {
   return sockets;
 }
 
+std::pair<std::uint64_t, std::uint64_t> InodeOf(const std::string& path) {
+  struct stat found = {};
+  if (path.empty() || lstat(path.c_str(), &found) != 0) return {};
+  return {found.st_dev, found.st_ino};
+}
+
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -205,9 +211,22 @@ absl::StatusOr<Sockets> OpenSystemd(const std::string& name) {
 
 }  // namespace
 
+ListeningSocket::ListeningSocket(int fd, int family, std::string address,
+                                 std::string unlink_path)
+    : fd_(fd),
+      family_(family),
+      address_(std::move(address)),
+      unlink_path_(std::move(unlink_path)),
+      inode_(InodeOf(unlink_path_)) {}
+
 ListeningSocket::~ListeningSocket() {
   if (fd_ >= 0) close(fd_);
-  if (!unlink_path_.empty()) unlink(unlink_path_.c_str());
+  RemoveFile();
+}
+
+void ListeningSocket::RemoveFile() {
+  const std::string path = std::exchange(unlink_path_, "");
+  if (!path.empty() && InodeOf(path) == inode_) unlink(path.c_str());
 }
 
 absl::StatusOr<Sockets> OpenListener(const ListenerSettings& settings) {

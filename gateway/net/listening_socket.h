@@ -1,6 +1,7 @@
 #ifndef GATEWAY_NET_LISTENING_SOCKET_H_
 #define GATEWAY_NET_LISTENING_SOCKET_H_
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,21 +16,22 @@ namespace headgate {
 class ListeningSocket {
  public:
   ListeningSocket(int fd, int family, std::string address,
-                  std::string unlink_path)
-      : fd_(fd),
-        family_(family),
-        address_(std::move(address)),
-        unlink_path_(std::move(unlink_path)) {}
+                  std::string unlink_path);
   ListeningSocket(ListeningSocket&& other) noexcept
       : fd_(std::exchange(other.fd_, -1)),
         family_(other.family_),
         address_(std::move(other.address_)),
-        unlink_path_(std::exchange(other.unlink_path_, "")) {}
+        unlink_path_(std::exchange(other.unlink_path_, "")),
+        inode_(other.inode_) {}
   ListeningSocket& operator=(ListeningSocket&&) = delete;
   ~ListeningSocket();
 
   // Gives the descriptor away; the socket file is still removed at the end.
   int Release() { return std::exchange(fd_, -1); }
+
+  // Removes the socket file, unless it is somebody else's by now: a process
+  // that has taken the path over while this one drains.
+  void RemoveFile();
 
   int family() const { return family_; }
   // "127.0.0.1:8080" with the port that was taken for 0, or "unix:/path".
@@ -40,6 +42,8 @@ class ListeningSocket {
   int family_;  // AF_INET, AF_INET6, AF_UNIX
   std::string address_;
   std::string unlink_path_;
+  // Of the file that bind has made: device and number.
+  std::pair<std::uint64_t, std::uint64_t> inode_ = {};
 };
 
 // Opens what a listener asks for: a name with several addresses gives several

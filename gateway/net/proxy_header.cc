@@ -83,6 +83,8 @@ absl::StatusOr<ProxyHeader> ParseV2(absl::string_view bytes) {
         absl::StrCat("is longer than ", kMaxProxyHeaderBytes, " bytes"));
   }
   if (bytes.size() < size) return Missing(size - bytes.size());
+  constexpr int kLastFamily = 3;  // A socket file; the rest is unassigned.
+  if (family > kLastFamily) return Malformed("knows no such address family");
   if (command == 0) return ProxyHeader{};
   const bool is_v4 = family == 1;
   if (!is_v4 && family != 2) return ProxyHeader{};  // UNSPEC, a socket file.

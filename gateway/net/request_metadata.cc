@@ -15,6 +15,8 @@ namespace headgate {
 namespace {
 
 constexpr absl::string_view kMetadataPrefix = "grpc-metadata-";
+// Whoever a proxy knows no address of; they are counted together.
+constexpr char kUnknownClient[] = "unknown";
 constexpr std::size_t kMaxRequestIdBytes = 128;
 
 // Hop-by-hop headers (RFC 9110 section 7.6.1), what gRPC sets itself, and what
@@ -251,7 +253,7 @@ std::string ClientAddress(const HttpRequest& request, const std::string& peer,
       HeaderElements(request, "X-Forwarded-For");
   for (auto hop = hops.rbegin(); hop != hops.rend(); ++hop) {
     const absl::string_view address = WithoutPort(*hop);
-    if (!Network::Parse(address).ok()) break;  // Nobody's address.
+    if (!Network::Parse(address).ok()) return kUnknownClient;
     if (!Contains(trusted_proxies, address)) return std::string(address);
   }
   return peer;
@@ -261,6 +263,7 @@ std::string CountedAddress(const std::string& client,
                            const std::vector<Network>& trusted_proxies) {
   static const std::vector<Network>& loopback = *new std::vector<Network>{
       *Network::Parse("127.0.0.0/8"), *Network::Parse("::1")};
+  if (client == kUnknownClient) return client;
   if (Contains(loopback, client) || Contains(trusted_proxies, client)) {
     return "";
   }

@@ -31,7 +31,7 @@ struct Peer {
 };
 
 // Who has sent the request: `peer`; behind trusted proxies the last address of
-// X-Forwarded-For that is none of theirs.
+// X-Forwarded-For that is none of theirs, "unknown" for what is no address.
 std::string ClientAddress(const HttpRequest& request, const std::string& peer,
                           const std::vector<Network>& trusted_proxies);
 

@@ -16,13 +16,13 @@
 #include <boost/beast/core/role.hpp>
 #include <boost/beast/websocket/teardown.hpp>
 
+#include "gateway/net/bytes_taken.h"
 #include "gateway/net/stream_socket.h"
 
 namespace headgate {
 
-// A socket, with TLS or without, that counts how often it was asked to send. A
-// long message goes out in several sends, each started once the socket had room
-// again, so the count tells a slow client from one that takes nothing at all.
+// A socket, with TLS or without, that knows whether the other end takes
+// anything of what is sent: that tells a slow client from one that is gone.
 //
 // An AsyncStream in the sense of Beast. Thread: the worker's. The socket
 // outlives the Wire until what is under way on it has completed. Moving it
@@ -39,7 +39,6 @@ class Wire {
     return state_->socket.get_executor();
   }
   StreamSocket& socket() { return state_->socket; }
-  std::uint64_t sends_started() const { return sends_started_; }
 
   bool is_tls() const { return state_->tls.has_value(); }
   // Requires: is_tls().
@@ -81,6 +80,14 @@ class Wire {
     state_->socket.close(ignored);
   }
 
+  // A number that changes whenever the other end takes something of what was
+  // sent: what the kernel reports writable comes in leaps of a good part of its
+  // buffer, which may take a slow client minutes.
+  std::uint64_t BytesTaken() {
+    return headgate::BytesTaken(state_->socket.native_handle(),
+                                state_->bytes_sent);
+  }
+
   // Runs `act` once no send is under way: at once, or when the last has
   // completed. What sends (asio::async_write) refers to the Wire by address
   // until then, also after Close, so that whoever owns it must not go sooner.
@@ -100,7 +107,6 @@ class Wire {
   }
   template <typename Buffers, typename Handler>
   auto async_write_some(const Buffers& buffers, Handler&& handler) {
-    ++sends_started_;
     ++state_->sends_under_way;
     Sending<Handler> sending{state_, std::forward<Handler>(handler)};
     if (state_->tls) {
@@ -115,6 +121,7 @@ class Wire {
     StreamSocket socket;
     std::optional<boost::asio::ssl::stream<StreamSocket&>> tls;
     int sends_under_way = 0;
+    std::uint64_t bytes_sent = 0;
     std::function<void()> when_quiet;
   };
 
@@ -134,6 +141,7 @@ class Wire {
     std::decay_t<Handler> handler;
     void operator()(Error error, std::size_t bytes) {
       const std::shared_ptr<State> kept = state;
+      kept->bytes_sent += bytes;
       handler(error, bytes);
       if (--kept->sends_under_way == 0 && kept->when_quiet != nullptr) {
         std::exchange(kept->when_quiet, nullptr)();
@@ -142,7 +150,6 @@ class Wire {
   };
 
   std::shared_ptr<State> state_;
-  std::uint64_t sends_started_ = 0;
 };
 
 // What Beast looks up to end a connection (RFC 6455 section 7.1.1).

@@ -1,8 +1,5 @@
 #include "gateway/net/ws_transport.h"
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -36,12 +33,6 @@ constexpr int kLastCloseCode = 4999;
 // as the Close frame; a client that goes on, or whose few bytes are many when
 // decompressed, is cut off.
 constexpr std::size_t kMostDiscardedBytes = 64 * 1024 * 1024;
-
-// What the kernel holds that the other end has not acknowledged.
-int UntakenBytes(StreamSocket& socket) {
-  int bytes = 0;
-  return ioctl(socket.native_handle(), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
-}
 
 // Of the pings of keepalive, so that a pong unasked for is no answer.
 constexpr absl::string_view kPingPayload = "headgate";
@@ -361,6 +352,8 @@ void WsTransport::OnTick(absl::Time now) {
       NotifyClosed({TransportEnd::Cause::kBrokenByClient,
                     CloseCode::kProtocolError, "a violation of RFC 6455"});
     }
+    // A slow client is still on its way to the Close frame.
+    if (HasTaken()) closing_since_.reset();
     if (Expired(closing_since_, now, settings_->close_timeout)) {
       Finish(closing_ ? TransportEnd{TransportEnd::Cause::kClosedByGateway,
                                      close_code_, ""}
@@ -369,16 +362,16 @@ void WsTransport::OnTick(absl::Time now) {
     return;
   }
   closing_since_.reset();
+  // An idle socket costs no look.
+  const bool has_taken = (writing_ || pinged_at_) && HasTaken();
   if (writing_) {
-    const std::uint64_t sends = ws_->next_layer().sends_started();
-    if (sends != sends_when_stalled_) send_stalled_since_.reset();
-    sends_when_stalled_ = sends;
+    if (has_taken) send_stalled_since_.reset();
     if (Expired(send_stalled_since_, now, settings_->send_timeout)) {
       return Finish(
           {TransportEnd::Cause::kSendTimeout, CloseCode::kAbnormal, ""});
     }
   }
-  if (IsDead(now)) {
+  if (IsDead(now, has_taken)) {
     return Finish(
         {TransportEnd::Cause::kKeepaliveTimeout, CloseCode::kAbnormal, ""});
   }
@@ -387,7 +380,7 @@ void WsTransport::OnTick(absl::Time now) {
   if (!closing_ && !notified_) session_->OnTick(now);
 }
 
-bool WsTransport::IsDead(absl::Time now) {
+bool WsTransport::IsDead(absl::Time now, bool has_taken) {
   const KeepaliveSettings& keepalive = settings_->keepalive;
   if (std::exchange(heard_, false) || !heard_at_) {
     heard_at_ = now;
@@ -398,20 +391,17 @@ bool WsTransport::IsDead(absl::Time now) {
     if (now - *heard_at_ >= keepalive.interval) Ping(now);
     return false;
   }
-  if (!MayAnswer()) patience_began_ = now;
+  // Its silence says nothing where its frames wait in the connection, for its
+  // messages wait for the backend; where the ping is still behind a message
+  // that is being written; and where the client has just taken some of what was
+  // sent before.
+  if (!reading_ || pinging_ || has_taken) patience_began_ = now;
   return now - patience_began_ >= keepalive.timeout;
 }
 
-// Its silence says nothing where its frames wait in the connection, for its
-// messages wait for the backend; where the ping is still behind a message that
-// is being written; and where the client has just taken some of what was sent
-// before.
-bool WsTransport::MayAnswer() {
-  const int untaken = UntakenBytes(ws_->next_layer().socket());
-  const std::uint64_t sends = ws_->next_layer().sends_started();
-  const bool has_taken = untaken < std::exchange(untaken_bytes_, untaken) ||
-                         sends != std::exchange(sends_when_pinged_, sends);
-  return reading_ && !pinging_ && !has_taken;
+bool WsTransport::HasTaken() {
+  const std::uint64_t taken = ws_->next_layer().BytesTaken();
+  return taken != std::exchange(taken_, taken);
 }
 
 void WsTransport::Ping(absl::Time now) {
@@ -423,8 +413,6 @@ void WsTransport::Ping(absl::Time now) {
         // What fails here fails the pending read too.
         self->pinging_ = false;
       });
-  sends_when_pinged_ = ws_->next_layer().sends_started();
-  untaken_bytes_ = 0;
 }
 
 void WsTransport::Drain(const DrainOrder& order) {

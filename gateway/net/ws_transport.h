@@ -67,8 +67,9 @@ class WsTransport final : public Connection,
   // Tells the session of the control frames that have come.
   void TellControlFrames();
   // Sends a ping when it is time; whether the client is dead.
-  bool IsDead(absl::Time now);
-  bool MayAnswer();
+  bool IsDead(absl::Time now, bool has_taken);
+  // Whether the client has taken anything since the last look.
+  bool HasTaken();
   void Ping(absl::Time now);
   void SendClose(CloseCode code, absl::string_view reason);
   // The same where Beast has given the stream up and sends nothing any more.
@@ -108,7 +109,7 @@ class WsTransport final : public Connection,
 
   std::optional<absl::Time> closing_since_;
   std::optional<absl::Time> send_stalled_since_;
-  std::uint64_t sends_when_stalled_ = 0;
+  std::uint64_t taken_ = 0;  // By the client, bytes, at the last look.
 
   // Keepalive. Frames can be seen only while a read is pending.
   bool heard_ = false;              // Since the last tick.
@@ -117,8 +118,6 @@ class WsTransport final : public Connection,
   std::optional<absl::Time> heard_at_;
   std::optional<absl::Time> pinged_at_;  // The ping that has no answer yet.
   absl::Time patience_began_;            // Since when it could have one.
-  int untaken_bytes_ = 0;                // Of what was sent before, at a tick.
-  std::uint64_t sends_when_pinged_ = 0;  // The same of sends.
   bool pinging_ = false;                 // The ping is being written.
 };
 

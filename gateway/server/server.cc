@@ -192,6 +192,7 @@ void Server::CloseListeners() {
   for (Listener& listener : listeners_) {
     Error ignored;
     listener.acceptor.close(ignored);
+    listener.socket.RemoveFile();
     listener.retry.cancel();
   }
 }

@@ -317,9 +317,8 @@ void Worker::GetStats(std::function<void(Stats)> callback) {
       Stats::PerUpstream& upstream = stats.upstreams[name];
       upstream.connections += entry.upstream->channel_count();
       if (voice_ == WorkerUpstream::Voice::kSilent) continue;
-      const std::optional<bool> reachable = entry.upstream->reachable();
-      upstream.known = reachable.has_value();
-      upstream.reachable = reachable.value_or(false);
+      upstream.known = true;
+      upstream.reachable = entry.upstream->reachable().value_or(false);
     }
     callback(std::move(stats));
   });

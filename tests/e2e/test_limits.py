@@ -262,6 +262,42 @@ def test_a_client_that_is_not_read_from_is_not_taken_for_dead():
         assert limits_hit(gateway, "keepalive_timeout") == 0
 
 
+# What the kernel reports as room for more comes in leaps; between them a slow
+# client takes what there is.
+def test_a_slow_reader_has_taken_something():
+    with Gateway.demo("--send-timeout", "500ms") as gateway:
+        with RawClient(gateway, receive_buffer=4096) as client:
+            client.upgrade(ECHO + "Flood", [("Sec-WebSocket-Protocol", JSON)])
+            client.send_frame(TEXT, b'{"size":3000000}')
+            until = time.monotonic() + 4
+            while time.monotonic() < until:
+                assert client._socket.recv(3000)
+                time.sleep(0.05)
+            assert len(gateway.sessions()) == 1
+            # And one that has stopped is cut off.
+            expect_limit(gateway, "send_timeout", 1)
+
+
+# The end of the answers is on its way to a slow client for longer than
+# close_timeout; that it sends something meanwhile must not cost it the rest.
+def test_a_slow_reader_gets_all_up_to_the_close():
+    with Gateway.demo("--close-timeout", "500ms", "--max-answer-bytes",
+                      "4MiB") as gateway:
+        with RawClient(gateway, receive_buffer=4096) as client:
+            client.upgrade(ECHO + "Flood", [("Sec-WebSocket-Protocol", JSON)])
+            client.send_frame(TEXT, b'{"count":3,"size":200000}')
+            received = b""
+            for i in range(30):
+                time.sleep(0.1)
+                received += client._socket.recv(4000)
+                if i == 20:
+                    client.send_frame(PING, b"here")
+            with contextlib.suppress(ConnectionError):
+                while chunk := client._socket.recv(1 << 20):
+                    received += chunk
+        assert len(received) > 3 * 200000 * 4 // 3, len(received)
+
+
 # The ping is behind what it has not read yet, in the gateway or in the network.
 @pytest.mark.parametrize("compression", ["off", "on"])
 def test_a_slow_reader_is_not_taken_for_dead(compression):

@@ -4,7 +4,7 @@ headers, sockets that systemd has opened (docs/operations.md)."""
 import asyncio
 import json
 import os
-import pathlib
+import signal
 import socket
 import stat
 import struct
@@ -82,6 +82,26 @@ def test_a_socket_file_that_was_left_behind_is_replaced(tmp_path):
         with Client(gateway, BIDI, JSON, unix=path) as client:
             client.half_close()
             assert client.receive_close() == (1000, "")
+
+
+# A new version takes the path over while the old one drains.
+def test_the_file_of_another_process_is_left_alone(tmp_path):
+    path = tmp_path / "ws.sock"
+    listeners = [{"address": "127.0.0.1:0"}, {"address": f"unix:{path}"}]
+    with configured(tmp_path, listeners) as old:
+        with Client(old, BIDI, JSON, unix=path) as client:
+            client.send({"greeting": "ann"})
+            client.receive()
+            old.signal(signal.SIGTERM)
+            eventually(lambda: not path.exists(), "the file is gone")
+            with configured(tmp_path, listeners) as new:
+                assert path.exists()
+                assert client.receive_close()[0] == 1001
+                old.wait()
+                with Client(new, BIDI, JSON, unix=path) as second:
+                    second.half_close()
+                    assert second.receive_close() == (1000, "")
+    assert not path.exists()
 
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path):

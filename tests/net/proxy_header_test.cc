@@ -87,7 +87,7 @@ TEST(ProxyHeaderTest, WhatIsNoHeaderIsAFaultAsSoonAsItShows) {
         std::string("PROXY  UNKNOWN\r\n"), "PROXY " + std::string(200, 'x'),
         V2(0x11, 0x11, kIpv4Body), V2(0x22, 0x11, kIpv4Body),
         V2(0x21, 0x11, "short"), V2(0x21, 0x21, kIpv4Body),
-        V2(0x21, 0x11, std::string(4096, 'x'))}) {
+        V2(0x21, 0xF1, kIpv4Body), V2(0x21, 0x11, std::string(4096, 'x'))}) {
     const auto parsed = Read(header);
     EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument)
         << header;
