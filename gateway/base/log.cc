@@ -4,17 +4,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
 #include "gateway/base/repeat_limiter.h"
@@ -151,7 +150,7 @@ class Repeats {
   }
   std::optional<std::uint64_t> Admit(LogLevel level,
                                      absl::string_view message) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     levels_[message] = level;
     return limiter_.Admit(message, absl::Now());
   }
@@ -161,7 +160,7 @@ class Repeats {
   };
   std::vector<LeftOut> Take(absl::Time now) {
     std::vector<LeftOut> taken;
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     for (RepeatLimiter::Suppressed& what : limiter_.TakeSuppressed(now)) {
       const LogLevel level = levels_[what.key];
       taken.push_back({level, std::move(what)});
@@ -170,10 +169,13 @@ class Repeats {
   }
 
  private:
-  absl::Mutex mutex_;
-  // Of the messages, lest their number is told at a level that is not written.
-  absl::flat_hash_map<std::string, LogLevel> levels_ ABSL_GUARDED_BY(mutex_);
-  RepeatLimiter limiter_ ABSL_GUARDED_BY(mutex_){kRepeatsPerSecond};
+  // The standard's, for ThreadSanitizer sees its locks and not those in the
+  // distribution's abseil.
+  std::mutex mutex_;
+  // Under mutex_: of the messages, lest their number is told at a level that is
+  // not written.
+  absl::flat_hash_map<std::string, LogLevel> levels_;
+  RepeatLimiter limiter_{kRepeatsPerSecond};  // Under mutex_.
 };
 
 void Write(LogLevel level, absl::string_view message,

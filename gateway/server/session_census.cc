@@ -31,7 +31,7 @@ void SessionCensus::GiveBack(Counts& counts, const std::string& key) {
 Capacity SessionCensus::Admit(const std::string& address,
                               const std::string& route, const Limits& limits,
                               std::unique_ptr<Place>* place) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   if (in_all_ >= limits.in_all) return Capacity::kFull;
   if (limits.per_route > 0 && CountOf(by_route_, route) >= limits.per_route) {
     return Capacity::kRouteFull;
@@ -49,14 +49,14 @@ Capacity SessionCensus::Admit(const std::string& address,
 
 void SessionCensus::Leave(const std::string& address,
                           const std::string& route) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   --in_all_;
   GiveBack(by_route_, route);
   if (!address.empty()) GiveBack(by_address_, address);
 }
 
 int SessionCensus::in_all() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return in_all_;
 }
 
