@@ -95,7 +95,10 @@ void Call::MaybeWrite() {
   if (writing_ || writes_done_) return;
   if (!pending_.empty()) {
     writing_ = true;
-    upstream_call_->Write(pending_.Pop());
+    std::string payload = pending_.Pop();
+    upstream_call_->Write(std::move(payload), pending_.empty()
+                                                  ? WriteHint::kLast
+                                                  : WriteHint::kMoreFollows);
   } else if (client_ != Client::kSending) {
     writes_done_ = true;
     upstream_call_->WritesDone();

@@ -77,20 +77,21 @@ using TrackedExecutor = decltype(boost::asio::prefer(
 
 // The gRPC side of one call.
 //
-// Thread:   the reactions (On...) run on gRPC's threads and only post; all
-//           other methods, and what was posted, run on the worker.
-// Lifetime: owns itself from Start until what OnDone posted has run. A hold,
+// Thread:   the reactions (On...) run on gRPC's threads and only hand over; all
+//           other methods, the events included, run on the worker.
+// Lifetime: owns itself from Start until the event of OnDone has run. A hold,
 //           taken in Start, keeps OnDone away while the worker may still start
 //           an operation.
 class Reactor final
     : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   Reactor(std::shared_ptr<PooledChannel> channel, MetadataDelivery delivery,
-          boost::asio::io_context& worker, UpstreamCallObserver& observer)
+          std::shared_ptr<HandOff> hand_off, UpstreamCallObserver& observer)
       : channel_(std::move(channel)),
         delivery_(delivery),
-        worker_(boost::asio::prefer(
-            worker.get_executor(),
+        hand_off_(std::move(hand_off)),
+        work_(boost::asio::prefer(
+            hand_off_->worker().get_executor(),
             boost::asio::execution::outstanding_work.tracked)),
         observer_(&observer) {}
 
@@ -114,12 +115,14 @@ class Reactor final
   void Read() {
     if (held_) StartRead(&incoming_);
   }
-  void Write(std::string payload) {
+  void Write(std::string payload, WriteHint hint) {
     if (!held_) return;  // OnDone may already be posted: post nothing after it.
     if (deaf_) return OnWriteDone(false);
     grpc::ByteBuffer buffer = ToByteBuffer(std::move(payload));
     outgoing_.Swap(&buffer);
-    StartWrite(&outgoing_);
+    grpc::WriteOptions options;
+    if (hint == WriteHint::kMoreFollows) options.set_buffer_hint();
+    StartWrite(&outgoing_, options);
   }
   void WritesDone() {
     if (held_ && !deaf_) StartWritesDone();
@@ -142,47 +145,61 @@ class Reactor final
   // Comes for every call, whether or not there was any metadata.
   void OnReadInitialMetadataDone(bool ok) override {
     if (delivery_ == MetadataDelivery::kDropped) return;
-    Metadata headers;
-    if (ok) headers = ToMetadata(context_.GetServerInitialMetadata());
-    ok = ok && !headers.empty();
-    boost::asio::post(worker_,
-                      [this, ok, headers = std::move(headers)]() mutable {
-                        headers_awaited_ = false;
-                        if (ok && observer_ != nullptr)
-                          observer_->OnHeaders(std::move(headers));
-                        if (message_held_back_) Deliver();
-                      });
+    if (ok) headers_ = ToMetadata(context_.GetServerInitialMetadata());
+    hand_off_->Post(headers_event_);
   }
   void OnReadDone(bool ok) override {
-    boost::asio::post(worker_, [this, ok] {
-      if (!ok) return Release();
-      // gRPC may tell of the two in either order.
-      message_held_back_ = headers_awaited_;
-      if (!message_held_back_) Deliver();
-    });
+    read_event_.ok = ok;
+    hand_off_->Post(read_event_);
   }
-  // A failed write does not end the call: the messages and the status that
-  // explain it are still to be read. Only a failed read ends it.
   void OnWriteDone(bool ok) override {
-    boost::asio::post(worker_, [this, ok] {
-      if (!ok) deaf_ = true;
-      if (observer_ != nullptr) observer_->OnWritten();
-    });
+    write_event_.ok = ok;
+    hand_off_->Post(write_event_);
   }
   void OnDone(const grpc::Status& status) override {
-    CallEnd end = ToCallEnd(status);
+    end_ = ToCallEnd(status);
     if (delivery_ == MetadataDelivery::kDelivered) {
-      end.trailers = ToMetadata(context_.GetServerTrailingMetadata());
+      end_.trailers = ToMetadata(context_.GetServerTrailingMetadata());
     }
-    boost::asio::post(worker_, [this, end = std::move(end)]() mutable {
-      --channel_->calls;  // First: the observer may start the next call.
-      if (observer_ != nullptr) observer_->OnDone(std::move(end));
-      delete this;
-    });
+    hand_off_->Post(done_event_);
   }
 
  private:
+  // What a reaction hands over: the call of a method with whether it went well.
+  template <void (Reactor::*kHandle)(bool ok)>
+  struct Event final : HandOff::Event {
+    explicit Event(Reactor& owner) : reactor(owner) {}
+    void Run() override { (reactor.*kHandle)(ok); }
+    Reactor& reactor;
+    bool ok = true;
+  };
+
   ~Reactor() override = default;
+
+  void HandleHeaders(bool /*ok*/) {
+    headers_awaited_ = false;
+    if (!headers_.empty() && observer_ != nullptr) {
+      observer_->OnHeaders(std::move(headers_));
+    }
+    if (message_held_back_) Deliver();
+  }
+  void HandleRead(bool ok) {
+    if (!ok) return Release();
+    // gRPC may tell of the two in either order.
+    message_held_back_ = headers_awaited_;
+    if (!message_held_back_) Deliver();
+  }
+  // A failed write does not end the call: the messages and the status that
+  // explain it are still to be read. Only a failed read ends it.
+  void HandleWritten(bool ok) {
+    if (!ok) deaf_ = true;
+    if (observer_ != nullptr) observer_->OnWritten();
+  }
+  void HandleDone(bool /*ok*/) {
+    --channel_->calls;  // First: the observer may start the next call.
+    if (observer_ != nullptr) observer_->OnDone(std::move(end_));
+    delete this;
+  }
 
   void Deliver() {
     message_held_back_ = false;
@@ -200,10 +217,18 @@ class Reactor final
 
   const std::shared_ptr<PooledChannel> channel_;
   const MetadataDelivery delivery_;
-  const TrackedExecutor worker_;
+  const std::shared_ptr<HandOff> hand_off_;
+  const TrackedExecutor work_;
   grpc::ClientContext context_;
   grpc::ByteBuffer incoming_;
   grpc::ByteBuffer outgoing_;
+  // Each is gRPC's until its event is posted, then the worker's.
+  Metadata headers_;  // Empty also when none came.
+  CallEnd end_;
+  Event<&Reactor::HandleHeaders> headers_event_{*this};
+  Event<&Reactor::HandleRead> read_event_{*this};
+  Event<&Reactor::HandleWritten> write_event_{*this};
+  Event<&Reactor::HandleDone> done_event_{*this};
   // What follows is the worker's alone.
   UpstreamCallObserver* observer_;  // Null once detached.
   bool held_ = true;
@@ -217,10 +242,10 @@ class Reactor final
 class GrpcCall final : public UpstreamCall, private UpstreamCallObserver {
  public:
   GrpcCall(std::shared_ptr<PooledChannel> channel, CallRequest request,
-           boost::asio::io_context& worker, UpstreamCallObserver& observer)
+           std::shared_ptr<HandOff> hand_off, UpstreamCallObserver& observer)
       : observer_(observer),
         reactor_(new Reactor(std::move(channel), request.metadata_delivery,
-                             worker, *this)) {
+                             std::move(hand_off), *this)) {
     reactor_->Start(std::move(request));
   }
   ~GrpcCall() override {
@@ -230,8 +255,8 @@ class GrpcCall final : public UpstreamCall, private UpstreamCallObserver {
   void Read() override {
     if (reactor_ != nullptr) reactor_->Read();
   }
-  void Write(std::string payload) override {
-    if (reactor_ != nullptr) reactor_->Write(std::move(payload));
+  void Write(std::string payload, WriteHint hint) override {
+    if (reactor_ != nullptr) reactor_->Write(std::move(payload), hint);
   }
   void WritesDone() override {
     if (reactor_ != nullptr) reactor_->WritesDone();
@@ -268,7 +293,7 @@ class FailedCall final : public UpstreamCall {
       if (observer != nullptr) observer->OnDone({state->status, ""});
     });
   }
-  void Write(std::string) override {
+  void Write(std::string, WriteHint) override {
     boost::asio::post(worker_, [state = state_] {
       if (state->observer != nullptr) state->observer->OnWritten();
     });
@@ -289,9 +314,9 @@ class FailedCall final : public UpstreamCall {
 
 std::unique_ptr<UpstreamCall> StartGrpcCall(
     std::shared_ptr<PooledChannel> channel, CallRequest request,
-    boost::asio::io_context& worker, UpstreamCallObserver& observer) {
+    std::shared_ptr<HandOff> hand_off, UpstreamCallObserver& observer) {
   return std::make_unique<GrpcCall>(std::move(channel), std::move(request),
-                                    worker, observer);
+                                    std::move(hand_off), observer);
 }
 
 std::unique_ptr<UpstreamCall> MakeFailedCall(absl::Status status,

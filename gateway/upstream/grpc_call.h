@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "gateway/upstream/hand_off.h"
 #include "gateway/upstream/upstream.h"
 
 namespace headgate {
@@ -34,11 +35,11 @@ struct PooledChannel {
   absl::Time idle_since = absl::InfiniteFuture();
 };
 
-// Starts a call on `channel`. `worker` is the thread of the call, its observer
-// and the channel, and must outlive all three.
+// Starts a call on `channel`. The worker of `hand_off` is the thread of the
+// call, its observer and the channel, and must outlive all three.
 std::unique_ptr<UpstreamCall> StartGrpcCall(
     std::shared_ptr<PooledChannel> channel, CallRequest request,
-    boost::asio::io_context& worker, UpstreamCallObserver& observer);
+    std::shared_ptr<HandOff> hand_off, UpstreamCallObserver& observer);
 
 // A call that cannot be started, and says why once it is read from.
 std::unique_ptr<UpstreamCall> MakeFailedCall(absl::Status status,

@@ -30,7 +30,7 @@ class GrpcUpstream::Pool {
   Pool(GrpcUpstreamOptions options, boost::asio::io_context& worker)
       : options_(std::move(options)),
         calls_per_channel_(CallsPerChannel(options_.settings)),
-        worker_(worker) {
+        hand_off_(std::make_shared<HandOff>(worker)) {
     if (options_.settings.tls) {
       const UpstreamTlsSettings& tls = *options_.settings.tls;
       files_ = std::make_unique<TlsFiles>(
@@ -47,9 +47,9 @@ class GrpcUpstream::Pool {
       return MakeFailedCall(absl::UnavailableError(absl::StrCat(
                                 "TLS towards the upstream is not set up: ",
                                 files_->status().message())),
-                            worker_, observer);
+                            hand_off_->worker(), observer);
     }
-    return StartGrpcCall(ChannelWithRoom(), std::move(request), worker_,
+    return StartGrpcCall(ChannelWithRoom(), std::move(request), hand_off_,
                          observer);
   }
 
@@ -113,7 +113,7 @@ class GrpcUpstream::Pool {
 
   const GrpcUpstreamOptions options_;
   const int calls_per_channel_;
-  boost::asio::io_context& worker_;
+  const std::shared_ptr<HandOff> hand_off_;
   std::unique_ptr<TlsFiles> files_;  // Null without TLS.
   absl::Time files_checked_ = absl::InfinitePast();
   // Null while the files have never been usable.

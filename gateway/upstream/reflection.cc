@@ -109,7 +109,7 @@ class Conversation final : public ReflectionConversation,
     }
     awaited_.push_back(std::move(question));
     writing_ = true;
-    call_->Write(request.SerializeAsString());
+    call_->Write(request.SerializeAsString(), WriteHint::kLast);
   }
 
   absl::Status Take(const Question& question,

@@ -35,6 +35,10 @@ class UpstreamCallObserver {
   ~UpstreamCallObserver() = default;
 };
 
+// Whether the next Write follows as soon as this one is answered: then the two
+// may leave together.
+enum class WriteHint { kLast, kMoreFollows };
+
 // One RPC in flight, driven from its worker's thread.
 //
 // Lifetime: destroying it cancels the RPC, and no event follows.
@@ -45,7 +49,7 @@ class UpstreamCall {
   // Asks for one message. At most one Read is pending.
   virtual void Read() = 0;
   // Sends one message. At most one Write is pending.
-  virtual void Write(std::string payload) = 0;
+  virtual void Write(std::string payload, WriteHint hint) = 0;
   // Says that no Write follows. Requires: no Write pending, not called before.
   virtual void WritesDone() = 0;
 };

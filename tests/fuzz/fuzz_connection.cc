@@ -221,7 +221,7 @@ class Backend final : public Upstream {
       FUZZ_CHECK(!state_->reading);
       state_->reading = true;
     }
-    void Write(std::string payload) override {
+    void Write(std::string payload, WriteHint /*hint*/) override {
       FUZZ_CHECK(!state_->writing && !state_->writes_done);
       state_->writing = true;
       state_->answers.push_back(std::move(payload));

@@ -53,6 +53,19 @@ TEST_F(CallTest, KeepsOneWriteInFlight) {
   EXPECT_THAT(log_, ElementsAre("start /s/m", "write a", "write b"));
 }
 
+// Messages that wait together may leave together.
+TEST_F(CallTest, TellsTheUpstreamWhetherMoreFollows) {
+  Call& call = Start(MethodKind::kBidiStreaming);
+  call.Send("a");
+  call.Send("b");
+  call.Send("c");
+  EXPECT_EQ(upstream_.call(0).hint(), WriteHint::kLast) << "when a was sent";
+  backend().OnWritten();
+  EXPECT_EQ(upstream_.call(0).hint(), WriteHint::kMoreFollows);
+  backend().OnWritten();
+  EXPECT_EQ(upstream_.call(0).hint(), WriteHint::kLast);
+}
+
 // A half-close must not overtake a message that the client sent before it.
 TEST_F(CallTest, HalfCloseWaitsForPendingMessages) {
   Call& call = Start(MethodKind::kClientStreaming);

@@ -42,6 +42,8 @@ class FakeUpstream final : public Upstream {
     // What was asked for and not answered by the test.
     bool reading() const { return reading_; }
     bool writing() const { return writing_; }
+    // Of the last Write.
+    WriteHint hint() const { return hint_; }
     bool writes_done() const { return writes_done_; }
     // Every payload written so far.
     const std::vector<std::string>& written() const { return written_; }
@@ -76,6 +78,7 @@ class FakeUpstream final : public Upstream {
     bool done_ = false;
     bool reading_ = false;
     bool writing_ = false;
+    WriteHint hint_ = WriteHint::kLast;
     bool writes_done_ = false;
     std::vector<std::string> written_;
   };
@@ -111,10 +114,11 @@ class FakeUpstream final : public Upstream {
       Add(call_->reading_ ? "read while reading" : "read");
       call_->reading_ = true;
     }
-    void Write(std::string payload) override {
+    void Write(std::string payload, WriteHint hint) override {
       Add(absl::StrCat(call_->writing_ ? "write while writing " : "write ",
                        payload));
       call_->writing_ = true;
+      call_->hint_ = hint;
       call_->written_.push_back(std::move(payload));
     }
     void WritesDone() override {

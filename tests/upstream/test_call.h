@@ -23,7 +23,9 @@ class TestCall final : private UpstreamCallObserver {
     call_->Read();
   }
 
-  void Write(std::string payload) { call_->Write(std::move(payload)); }
+  void Write(std::string payload) {
+    call_->Write(std::move(payload), WriteHint::kLast);
+  }
   void WritesDone() { call_->WritesDone(); }
   void Destroy() { call_.reset(); }
 

@@ -52,9 +52,9 @@ void UpstreamCallContract::Read() {
   call_->Read();
   inside_ = false;
 }
-void UpstreamCallContract::Write(std::string payload) {
+void UpstreamCallContract::Write(std::string payload, WriteHint hint) {
   inside_ = true;
-  call_->Write(std::move(payload));
+  call_->Write(std::move(payload), hint);
   inside_ = false;
 }
 void UpstreamCallContract::WritesDone() {
@@ -80,7 +80,8 @@ void UpstreamCallContract::WriteNext() {
   }
   std::string payload = std::move(queue_->front());
   queue_->pop_front();
-  Write(std::move(payload));
+  Write(std::move(payload),
+        queue_->empty() ? WriteHint::kLast : WriteHint::kMoreFollows);
 }
 
 void UpstreamCallContract::Run() {

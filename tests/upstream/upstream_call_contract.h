@@ -47,7 +47,7 @@ class UpstreamCallContract : public ::testing::TestWithParam<MakeUpstream>,
   // The same, with the backend's metadata.
   void StartWithMetadata(const std::string& method);
   void Read();
-  void Write(std::string payload);
+  void Write(std::string payload, WriteHint hint = WriteHint::kLast);
   void WritesDone();
   void Destroy();
   // Writes these one after the other, as OnWritten allows, then half-closes.
