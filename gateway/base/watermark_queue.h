@@ -3,8 +3,8 @@
 
 #include <cassert>
 #include <cstddef>
-#include <deque>
 #include <utility>
+#include <vector>
 
 namespace headgate {
 
@@ -17,7 +17,8 @@ struct Watermarks {
 
 // A FIFO that knows when its owner should stop feeding it. The limit is soft,
 // for Push never refuses: the owner is the one who must stop reading, and so
-// holds at most `high_bytes` and the item that went over it.
+// holds at most `high_bytes` and the item that went over it. Empty, it keeps
+// room for a few items at most: most sessions are idle.
 //
 // Not thread-safe.
 template <typename Item>
@@ -31,27 +32,28 @@ class WatermarkQueue {
   // `bytes` is what the item holds outside itself.
   void Push(Item item, std::size_t bytes) {
     bytes_ += bytes + kItemBytes;
+    if (first_ > 0 && first_ >= entries_.size() / 2) DropTaken();
     entries_.push_back({std::move(item), bytes});
     if (bytes_ > marks_.high_bytes) full_ = true;
   }
 
   // Requires: !empty().
   const Item& Front() const {
-    assert(!entries_.empty());
-    return entries_.front().item;
+    assert(!empty());
+    return entries_[first_].item;
   }
 
   // Requires: !empty().
   Item Pop() {
-    assert(!entries_.empty());
-    Entry entry = std::move(entries_.front());
-    entries_.pop_front();
+    assert(!empty());
+    Entry entry = std::move(entries_[first_]);
+    if (++first_ == entries_.size()) DropTaken();
     bytes_ -= entry.bytes + kItemBytes;
     if (bytes_ <= marks_.low_bytes) full_ = false;
     return std::move(entry.item);
   }
 
-  bool empty() const { return entries_.empty(); }
+  bool empty() const { return first_ == entries_.size(); }
   bool full() const { return full_; }
   std::size_t bytes() const { return bytes_; }
 
@@ -61,8 +63,19 @@ class WatermarkQueue {
     std::size_t bytes;
   };
 
+  static constexpr std::size_t kKeptItems = 8;
+
+  void DropTaken() {
+    entries_.erase(entries_.begin(),
+                   entries_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
+    if (entries_.empty() && entries_.capacity() > kKeptItems)
+      std::vector<Entry>().swap(entries_);
+  }
+
   const Watermarks marks_;
-  std::deque<Entry> entries_;
+  std::vector<Entry> entries_;  // Those before `first_` are taken.
+  std::size_t first_ = 0;
   std::size_t bytes_ = 0;
   bool full_ = false;
 };

@@ -22,6 +22,23 @@ TEST(WatermarkQueueTest, FirstInIsFirstOut) {
   EXPECT_TRUE(queue.empty());
 }
 
+TEST(WatermarkQueueTest, KeepsItsOrderHoweverItIsFilledAndEmptied) {
+  Queue queue({0, 1'000'000});
+  int pushed = 0, popped = 0;
+  for (int round = 0; round < 200; ++round) {
+    for (int i = 0; i <= round % 7; ++i)
+      queue.Push(std::to_string(pushed++), 1);
+    for (int i = 0; i <= round % 5 && !queue.empty(); ++i) {
+      ASSERT_EQ(queue.Front(), std::to_string(popped));
+      ASSERT_EQ(queue.Pop(), std::to_string(popped++));
+    }
+    ASSERT_EQ(queue.bytes(), (pushed - popped) * (kItem + 1));
+  }
+  while (!queue.empty()) ASSERT_EQ(queue.Pop(), std::to_string(popped++));
+  EXPECT_EQ(popped, pushed);
+  EXPECT_EQ(queue.bytes(), 0u);
+}
+
 // Full from above the high mark, not at it.
 TEST(WatermarkQueueTest, FullBeginsAboveTheHighMark) {
   Queue queue({0, 2 * kItem + 10});
