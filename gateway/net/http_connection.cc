@@ -423,7 +423,7 @@ void HttpConnection::Linger() {
   received_.clear();
   if (wire_.is_tls()) {
     // Ends with the client's own close_notify, or with the connection.
-    wire_.AsyncShutdown([self = shared_from_this()](Error) {
+    wire_.AsyncShutdownTls([self = shared_from_this()](Error) {
       self->Finish(TransportEnd::Cause::kClosedByGateway);
     });
     return;

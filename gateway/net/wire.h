@@ -9,7 +9,6 @@
 #include <type_traits>
 #include <utility>
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/error.hpp>
@@ -17,6 +16,7 @@
 #include <boost/beast/websocket/teardown.hpp>
 
 #include "gateway/net/bytes_taken.h"
+#include "gateway/net/gathering_socket.h"
 #include "gateway/net/stream_socket.h"
 
 namespace headgate {
@@ -36,9 +36,9 @@ class Wire {
       : state_(std::make_shared<State>(std::move(socket))) {}
 
   executor_type get_executor() noexcept {
-    return state_->socket.get_executor();
+    return state_->socket().get_executor();
   }
-  StreamSocket& socket() { return state_->socket; }
+  StreamSocket& socket() { return state_->socket(); }
 
   bool is_tls() const { return state_->tls.has_value(); }
   // Requires: is_tls().
@@ -49,43 +49,34 @@ class Wire {
   template <typename Handler>
   void AsyncStartTls(const std::shared_ptr<boost::asio::ssl::context>& context,
                      Handler handler) {
-    state_->tls.emplace(state_->socket, *context);
+    state_->tls.emplace(state_->socket(), *context);
     state_->tls->async_handshake(
         boost::asio::ssl::stream_base::server,
         [state = state_, context, handler = std::move(handler)](
             Error error) mutable { handler(error); });
   }
 
-  // Says that nothing more will be sent; `handler` takes an Error, and comes
-  // with TLS once the peer has said the same.
+  // Says by TLS that nothing more will be sent; `handler` takes an Error, and
+  // comes once the peer has said the same. Requires: is_tls().
   template <typename Handler>
-  void AsyncShutdown(Handler handler) {
-    if (state_->tls) {
-      state_->tls->async_shutdown(
-          [state = state_, handler = std::move(handler)](Error error) mutable {
-            handler(error);
-          });
-      return;
-    }
-    Error error;
-    state_->socket.shutdown(StreamSocket::shutdown_send, error);
-    boost::asio::post(get_executor(), [state = state_, error,
-                                       handler = std::move(handler)]() mutable {
-      handler(error);
-    });
+  void AsyncShutdownTls(Handler handler) {
+    state_->tls->async_shutdown([state = state_, handler = std::move(handler)](
+                                    Error error) mutable { handler(error); });
   }
 
-  void Close() {
-    Error ignored;
-    state_->socket.close(ignored);
-  }
+  void Close() { state_->Close(); }
+
+  // From here on what is sent without TLS is gathered (GatheringSocket).
+  void GatherSends() { state_->gathers = true; }
+  // Runs `act` when nothing is gathered any more, perhaps at once.
+  void WhenSent(std::function<void()> act) { state_->WhenSent(std::move(act)); }
 
   // A number that changes whenever the other end takes something of what was
   // sent: what the kernel reports writable comes in leaps of a good part of its
   // buffer, which may take a slow client minutes.
   std::uint64_t BytesTaken() {
-    return headgate::BytesTaken(state_->socket.native_handle(),
-                                state_->bytes_sent);
+    return headgate::BytesTaken(state_->socket().native_handle(),
+                                state_->bytes_sent() + state_->bytes_written);
   }
 
   // Runs `act` once no send is under way: at once, or when the last has
@@ -102,8 +93,8 @@ class Wire {
       return state_->tls->async_read_some(
           buffers, Keeping<Handler>{state_, std::forward<Handler>(handler)});
     }
-    return state_->socket.async_read_some(buffers,
-                                          std::forward<Handler>(handler));
+    return state_->socket().async_read_some(buffers,
+                                            std::forward<Handler>(handler));
   }
   template <typename Buffers, typename Handler>
   auto async_write_some(const Buffers& buffers, Handler&& handler) {
@@ -112,16 +103,19 @@ class Wire {
     if (state_->tls) {
       return state_->tls->async_write_some(buffers, std::move(sending));
     }
-    return state_->socket.async_write_some(buffers, std::move(sending));
+    if (state_->gathers) {
+      return state_->AsyncSend(buffers, std::move(sending));
+    }
+    return state_->socket().async_write_some(buffers, std::move(sending));
   }
 
  private:
-  struct State {
-    explicit State(StreamSocket from) : socket(std::move(from)) {}
-    StreamSocket socket;
+  struct State final : GatheringSocket {
+    using GatheringSocket::GatheringSocket;
     std::optional<boost::asio::ssl::stream<StreamSocket&>> tls;
+    bool gathers = false;
     int sends_under_way = 0;
-    std::uint64_t bytes_sent = 0;
+    std::uint64_t bytes_written = 0;  // Without being gathered.
     std::function<void()> when_quiet;
   };
 
@@ -141,7 +135,7 @@ class Wire {
     std::decay_t<Handler> handler;
     void operator()(Error error, std::size_t bytes) {
       const std::shared_ptr<State> kept = state;
-      kept->bytes_sent += bytes;
+      if (!kept->gathers) kept->bytes_written += bytes;
       handler(error, bytes);
       if (--kept->sends_under_way == 0 && kept->when_quiet != nullptr) {
         std::exchange(kept->when_quiet, nullptr)();
@@ -156,12 +150,16 @@ class Wire {
 template <typename Handler>
 void async_teardown(boost::beast::role_type role, Wire& wire,
                     Handler&& handler) {
-  if (wire.is_tls()) return wire.AsyncShutdown(std::forward<Handler>(handler));
-  // The operation refers to the socket even after it was cancelled.
-  boost::beast::websocket::async_teardown(
-      role, wire.socket(),
-      [wire, handler = std::decay_t<Handler>(std::forward<Handler>(handler))](
-          boost::beast::error_code error) mutable { handler(error); });
+  if (wire.is_tls())
+    return wire.AsyncShutdownTls(std::forward<Handler>(handler));
+  auto kept =
+      std::make_shared<std::decay_t<Handler>>(std::forward<Handler>(handler));
+  wire.WhenSent([role, wire, kept]() mutable {
+    // The operation refers to the socket even after it was cancelled.
+    boost::beast::websocket::async_teardown(
+        role, wire.socket(),
+        [wire, kept](boost::beast::error_code error) { (*kept)(error); });
+  });
 }
 inline void teardown(boost::beast::role_type role, Wire& wire,
                      boost::beast::error_code& error) {

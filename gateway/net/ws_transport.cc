@@ -64,6 +64,7 @@ WsTransport::WsTransport(Wire wire, std::unique_ptr<Place> place,
       settings_(std::move(settings)),
       host_(host),
       place_(std::move(place)) {
+  ws_->next_layer().GatherSends();
   ws_->auto_fragment(false);
   // Counted in OnReadSome, to tell the client why. Here only RFC 6455 section
   // 5.2: "the most significant bit MUST be 0".
