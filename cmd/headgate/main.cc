@@ -10,6 +10,7 @@
 #endif
 
 #include "cmd/headgate/backend.h"
+#include "cmd/headgate/bench.h"
 #include "cmd/headgate/check.h"
 #include "cmd/headgate/demo.h"
 #include "cmd/headgate/dial.h"
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
   headgate::AddDemo(app, run);
   headgate::AddBackend(app, run);
   headgate::AddDial(app, run);
+  headgate::AddBench(app, run);
   headgate::AddCheck(app, run);
   headgate::AddProbe(app, run);
   // Now, for a command takes the footer that is there when it is added.

@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HEADGATE = os.environ.get("HEADGATE", str(ROOT / "build/dev/bin/headgate"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md",
              *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = ("serve", "demo", "backend", "dial", "check", "probe")
+COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check", "probe")
 TIMEOUT = 60.0
 
 # Other programs' flags have underscores, ours none.

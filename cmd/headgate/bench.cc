@@ -1,0 +1,357 @@
+#include "cmd/headgate/bench.h"
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "absl/time/time.h"
+#include "cmd/headgate/bench/messages.h"
+#include "cmd/headgate/bench/report.h"
+#include "cmd/headgate/bench/run.h"
+#include "cmd/headgate/bench/target.h"
+#include "cmd/headgate/dial/output.h"
+
+namespace headgate {
+namespace {
+
+constexpr int kExitUsage = 64;  // EX_USAGE of sysexits.h.
+
+constexpr char kFooter[] = R"(URL:
+  ws://HOST[:PORT]/PATH[?QUERY]              through a gateway
+  grpc://HOST:PORT/package.Service/Method    the backend itself, for comparison
+
+The method must answer each message with one message, in order, as the demo
+backend's headgate.v1.PacketService/Connect does (/packets; with raw: /echo).
+The default message is one that it echoes. --message, by codec:
+  protobuf, raw   the bytes of one message
+  packet          the content of one packet
+  json            one line of JSON
+
+Closed loop: each connection keeps --in-flight messages outstanding; the answer
+to one sends the next. Open loop (--rate): messages are sent at their time
+whether or not earlier ones were answered, and latency counts from the time
+that a message was due, so that a gateway which stops for a moment is not
+spared those that it kept waiting. --in-flight is then how many may be
+outstanding on a connection; what is over that is sent late and counts as such.
+Latency includes the time until the load generator runs: some 50us when it
+sleeps between messages, more when it shares its processors.
+
+Exit status: 0 when every connection was opened and nothing went wrong; 1
+otherwise, what it was on stderr; 64 for a command line that cannot be
+understood. SIGINT ends early with what was measured so far.
+
+Examples:
+  headgate bench --connections 64 --in-flight 16 ws://127.0.0.1:8080/packets
+  headgate bench --rate 20000 --connections 100 --json --pid $(pidof headgate) \
+    ws://127.0.0.1:8080/packets
+  headgate bench --connections 1 --idle 10000 ws://127.0.0.1:8080/packets)";
+
+// The flags as they were typed.
+struct Flags {
+  std::string url;
+  std::string codec = "protobuf";
+  bool no_subprotocol = false;
+  std::size_t connections = 1;
+  std::optional<std::size_t> in_flight;
+  std::optional<double> rate;
+  std::size_t size = 64;
+  std::optional<std::string> message;
+  std::string duration = "10s";
+  std::optional<std::string> warm_up;
+  std::optional<std::uint64_t> messages;
+  std::optional<double> ramp;
+  std::size_t idle = 0;
+  std::size_t threads = 1;
+  std::string connect_timeout = "10s";
+  std::string bearer;
+  std::vector<std::string> headers;
+  std::optional<int> pid;
+  bool json = false;
+};
+
+constexpr std::size_t kMaxConnections = 1'000'000;
+constexpr std::size_t kMaxInFlight = 1'000'000;
+constexpr std::size_t kOpenLoopInFlight = 1024;
+constexpr std::size_t kMaxSize = 64 * 1024 * 1024;
+
+absl::Status Invalid(absl::string_view why) {
+  return absl::InvalidArgumentError(why);
+}
+
+void Say(absl::string_view text) {
+  WriteOut(STDERR_FILENO, absl::StrCat("headgate bench: ", text, "\n"));
+}
+
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view flag,
+                                             const std::string& text,
+                                             absl::Duration least) {
+  absl::Duration duration;
+  if (!absl::ParseDuration(text, &duration) || duration < least ||
+      duration > absl::Hours(24)) {
+    return Invalid(absl::StrCat(
+        flag, " '", text, "': must be a duration such as 500ms or 2s, ",
+        least > absl::ZeroDuration()
+            ? absl::StrCat("at least ", absl::FormatDuration(least), " and ")
+            : "",
+        "at most 24h"));
+  }
+  return duration;
+}
+
+// 'text' or '@FILE'.
+absl::StatusOr<std::string> MessageContent(const std::string& text) {
+  absl::string_view name = text;
+  if (!absl::ConsumePrefix(&name, "@")) return text;
+  std::ifstream file{std::string(name), std::ios::binary};
+  std::string content((std::istreambuf_iterator<char>(file)),
+                      std::istreambuf_iterator<char>());
+  if (!file.good() && !file.eof()) {
+    return Invalid(absl::StrCat("--message '", text, "': cannot be read"));
+  }
+  return content;
+}
+
+absl::Status SetMessage(const Flags& flags, BenchOptions& options) {
+  options.size = flags.size;
+  if (!flags.message.has_value()) {
+    options.message = MakeBenchMessage(options.codec, flags.size);
+    return absl::OkStatus();
+  }
+  auto content = MessageContent(*flags.message);
+  if (!content.ok()) return content.status();
+  if (options.codec == CodecKind::kJson &&
+      absl::StripSuffix(*content, "\n").find('\n') != std::string::npos) {
+    return Invalid("--message: must be one line with --codec json");
+  }
+  if (content->size() > kMaxSize) {
+    return Invalid(
+        absl::StrCat("--message: must be at most ", kMaxSize, " bytes"));
+  }
+  options.size = content->size();
+  options.message = MakeOwnMessage(options.codec, *content);
+  return absl::OkStatus();
+}
+
+absl::Status SetHandshake(const Flags& flags, BenchOptions& options) {
+  const bool is_grpc = std::holds_alternative<GrpcTarget>(options.target);
+  if (is_grpc && options.codec != CodecKind::kProtobuf) {
+    return Invalid("--codec: grpc:// takes protobuf only");
+  }
+  DialHandshakeOptions handshake;
+  if (!is_grpc && !flags.no_subprotocol) handshake.codec = options.codec;
+  handshake.headers = flags.headers;
+  if (is_grpc && !flags.bearer.empty()) {
+    handshake.headers.push_back(
+        absl::StrCat("authorization: Bearer ", flags.bearer));
+  } else if (!flags.bearer.empty()) {
+    handshake.bearer = flags.bearer;
+  }
+  auto made = MakeDialHandshake(handshake);
+  if (!made.ok()) return made.status();
+  options.handshake = *std::move(made);
+  return absl::OkStatus();
+}
+
+absl::Status SetLoad(const Flags& flags, BenchOptions& options) {
+  LoadOptions& load = options.load;
+  load.connections = flags.connections;
+  load.idle = flags.idle;
+  if (load.connections == 0 && load.idle == 0) {
+    return Invalid("--connections: must be at least 1 without --idle");
+  }
+  if (flags.rate.has_value() && load.connections == 0) {
+    return Invalid("--rate: needs --connections of at least 1");
+  }
+  if (flags.messages.has_value() && load.connections == 0) {
+    return Invalid("--messages: needs --connections of at least 1");
+  }
+  load.rate = flags.rate;
+  load.ramp = flags.ramp;
+  load.in_flight = flags.in_flight.value_or(
+      flags.rate.has_value() ? kOpenLoopInFlight : std::size_t{1});
+  auto connect_timeout = ParseDuration(
+      "--connect-timeout", flags.connect_timeout, absl::Milliseconds(1));
+  if (!connect_timeout.ok()) return connect_timeout.status();
+  load.connect_timeout = *connect_timeout;
+  return absl::OkStatus();
+}
+
+// How long, or how many messages.
+absl::Status SetWindow(const Flags& flags, BenchOptions& options) {
+  auto duration =
+      ParseDuration("--duration", flags.duration, absl::Milliseconds(1));
+  if (!duration.ok()) return duration.status();
+  options.duration = *duration;
+  options.messages = flags.messages;
+  // An exact number is an exact number from the start.
+  const std::string warm_up =
+      flags.warm_up.value_or(flags.messages.has_value() ? "0" : "2s");
+  if (flags.messages.has_value() &&
+      absl::SimpleAtoi(warm_up, &options.warm_up_messages)) {
+    options.warm_up = absl::ZeroDuration();
+    return absl::OkStatus();
+  }
+  auto time = ParseDuration("--warm-up", warm_up, absl::ZeroDuration());
+  if (!time.ok()) return time.status();
+  options.warm_up = *time;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<BenchOptions> OptionsOf(const Flags& flags) {
+  BenchOptions options;
+  options.url = flags.url;
+  auto target = ParseBenchTarget(flags.url);
+  if (!target.ok()) return target.status();
+  options.target = *std::move(target);
+  options.codec = CodecFromName(flags.codec).value_or(CodecKind::kProtobuf);
+  options.threads = flags.threads;
+  options.pid = flags.pid;
+  for (absl::Status (*set)(const Flags&, BenchOptions&) :
+       {SetMessage, SetHandshake, SetLoad, SetWindow}) {
+    const absl::Status status = set(flags, options);
+    if (!status.ok()) return status;
+  }
+  return options;
+}
+
+int RunBench(const Flags& flags) {
+  const auto options = OptionsOf(flags);
+  if (!options.ok()) {
+    Say(options.status().message());
+    return kExitUsage;
+  }
+  const auto result = RunBench(*options);
+  if (!result.ok()) {
+    Say(result.status().message());
+    return 1;
+  }
+  if (result->counts.codec_declined) {
+    Say(absl::StrCat("note: the other side did not take the subprotocol ",
+                     SubprotocolOf(options->codec)));
+  }
+  WriteOut(STDERR_FILENO, ReportFailures(*result));
+  WriteOut(STDOUT_FILENO, flags.json ? absl::StrCat(ReportJson(*result), "\n")
+                                     : ReportText(*result));
+  return result->ok() ? 0 : 1;
+}
+
+void AddLoadFlags(CLI::App& bench, Flags& flags) {
+  bench
+      .add_option("--connections", flags.connections,
+                  "So many connections carry the load")
+      ->check(CLI::Range(std::size_t{0}, kMaxConnections))
+      ->capture_default_str();
+  bench
+      .add_option("--in-flight", flags.in_flight,
+                  "So many messages are outstanding on each: 1 by default; "
+                  "with --rate at most so many, 1024 by default")
+      ->check(CLI::Range(std::size_t{1}, kMaxInFlight));
+  bench
+      .add_option("--rate", flags.rate,
+                  "Open loop: so many messages a second on all connections "
+                  "together, evenly")
+      ->check(CLI::Range(0.001, 1e9));
+  bench
+      .add_option("--duration", flags.duration, "How long messages are counted")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  bench
+      .add_option("--messages", flags.messages,
+                  "Count exactly so many messages, instead of a duration")
+      ->check(CLI::PositiveNumber);
+  bench
+      .add_option("--warm-up", flags.warm_up,
+                  "Load before that, not counted: 2s by default; with "
+                  "--messages a duration or a number of messages, none by "
+                  "default")
+      ->type_name("DURATION");
+  bench
+      .add_option("--ramp", flags.ramp,
+                  "Open so many connections a second; else as fast as 64 at a "
+                  "time will go")
+      ->check(CLI::Range(0.001, 1e9));
+  bench
+      .add_option("--idle", flags.idle,
+                  "So many further connections, which send one message, await "
+                  "its answer and stay open in silence")
+      ->check(CLI::Range(std::size_t{0}, kMaxConnections))
+      ->capture_default_str();
+  bench
+      .add_option("--threads", flags.threads,
+                  "So many threads share the connections; with grpc://, gRPC "
+                  "has more of its own")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void AddBench(CLI::App& app, std::function<int()>& run) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* const bench = app.add_subcommand(
+      "bench", "Put load on a gateway, or a gRPC server, and measure it");
+  bench->footer(kFooter);
+  bench
+      ->add_option("URL", flags->url,
+                   "ws://HOST[:PORT]/PATH[?QUERY] or "
+                   "grpc://HOST:PORT/package.Service/Method")
+      ->required();
+  bench
+      ->add_option("--codec", flags->codec,
+                   "What messages are, and the subprotocol headgate.CODEC.v1")
+      ->check(CLI::IsMember({"json", "packet", "protobuf", "raw"}))
+      ->capture_default_str();
+  bench->add_flag("--no-subprotocol", flags->no_subprotocol,
+                  "Offer no subprotocol, for gateways that know none");
+  auto* const size = bench
+                         ->add_option("--size", flags->size,
+                                      "The bytes of content of a message")
+                         ->check(CLI::Range(std::size_t{0}, kMaxSize))
+                         ->capture_default_str();
+  bench
+      ->add_option("--message", flags->message, "A message of your own instead")
+      ->type_name("TEXT|@FILE")
+      ->excludes(size);
+  AddLoadFlags(*bench, *flags);
+  bench
+      ->add_option("--connect-timeout", flags->connect_timeout,
+                   "Give up opening a connection after this long")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  bench
+      ->add_option("--bearer", flags->bearer,
+                   "Send this token as credentials; the environment hides it "
+                   "from other users, a flag does not")
+      ->envname("HEADGATE_BEARER");
+  bench
+      ->add_option("--header", flags->headers,
+                   "Send this header in the handshake, or as metadata; may be "
+                   "repeated")
+      ->type_name("'NAME: VALUE'")
+      ->allow_extra_args(false);
+  bench
+      ->add_option("--pid", flags->pid,
+                   "Measure this process as well: the gateway's processor "
+                   "time and memory")
+      ->check(CLI::PositiveNumber);
+  bench->add_flag("--json", flags->json, "Print the result as one JSON object");
+  bench->callback(
+      [&run, flags] { run = [flags] { return RunBench(*flags); }; });
+}
+
+}  // namespace headgate

@@ -1,0 +1,138 @@
+#include "cmd/headgate/bench/messages.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/codec/packet.h"
+#include "headgate/v1/packet.pb.h"
+
+namespace headgate {
+namespace {
+
+// A type that the demo backend's rooms do not use, and anybody.
+constexpr std::uint32_t kType = 1;
+constexpr std::uint32_t kWho = 42;
+
+// Bytes that do not repeat soon, so that what compresses is not flattered.
+std::string Content(std::size_t size) {
+  std::string content(size, '\0');
+  std::uint32_t state = 0x9E3779B9;
+  for (char& byte : content) {
+    state = state * 1664525 + 1013904223;
+    byte = static_cast<char>(state >> 24);
+  }
+  return content;
+}
+
+WireMessage PacketMessage(absl::string_view content) {
+  WireMessage message{Opcode::kBinary, {}};
+  AppendPacketHeader({kType, kWho, content.size()}, {}, message.payload);
+  absl::StrAppend(&message.payload, content);
+  return message;
+}
+
+}  // namespace
+
+WireMessage MakeBenchMessage(CodecKind codec, std::size_t size) {
+  std::string content = Content(size);
+  switch (codec) {
+    case CodecKind::kPacket:
+      return PacketMessage(content);
+    case CodecKind::kJson:
+      return {Opcode::kText,
+              absl::StrCat("{\"type\":", kType, ",\"content\":\"",
+                           absl::Base64Escape(content), "\"}\n")};
+    case CodecKind::kProtobuf: {
+      v1::Packet packet;
+      packet.set_type(kType);
+      packet.set_who(kWho);
+      packet.set_content(std::move(content));
+      return {Opcode::kBinary, packet.SerializeAsString()};
+    }
+    case CodecKind::kRaw:
+      return {Opcode::kBinary, std::move(content)};
+  }
+  return {Opcode::kBinary, {}};
+}
+
+WireMessage MakeOwnMessage(CodecKind codec, absl::string_view content) {
+  switch (codec) {
+    case CodecKind::kPacket:
+      return PacketMessage(content);
+    case CodecKind::kJson:
+      return {Opcode::kText, absl::EndsWith(content, "\n")
+                                 ? std::string(content)
+                                 : absl::StrCat(content, "\n")};
+    case CodecKind::kProtobuf:
+    case CodecKind::kRaw:
+      break;
+  }
+  return {Opcode::kBinary, std::string(content)};
+}
+
+std::optional<std::size_t> AnswerCounter::Take(absl::string_view piece,
+                                               bool end) {
+  switch (codec_) {
+    case CodecKind::kPacket:
+      return TakePackets(piece, end);
+    case CodecKind::kJson:
+      return TakeLines(piece, end);
+    case CodecKind::kProtobuf:
+    case CodecKind::kRaw:
+      break;
+  }
+  return end ? 1 : 0;
+}
+
+std::optional<std::size_t> AnswerCounter::TakePackets(absl::string_view piece,
+                                                      bool end) {
+  std::size_t answers = 0;
+  for (;;) {
+    const auto skipped = static_cast<std::uint32_t>(
+        std::min<std::size_t>(content_left_, piece.size()));
+    content_left_ -= skipped;
+    piece.remove_prefix(skipped);
+    if (content_left_ > 0) break;
+    if (head_size_ == kHeadBytes) {  // Here this packet ends.
+      head_size_ = 0;
+      if (!is_end_packet_) ++answers;
+    }
+    const std::size_t taken =
+        piece.copy(head_.data() + head_size_, kHeadBytes - head_size_);
+    head_size_ += static_cast<std::uint8_t>(taken);
+    piece.remove_prefix(taken);
+    if (head_size_ < kHeadBytes) break;
+    const auto header = ParsePacketHeader({head_.data(), kHeadBytes}, {});
+    if (!header.ok()) return std::nullopt;
+    content_left_ = static_cast<std::uint32_t>(header->content_bytes);
+    is_end_packet_ = header->type == kEndPacket;
+  }
+  // A packet ends with its message at the latest.
+  if (end && head_size_ != 0) return std::nullopt;
+  return answers;
+}
+
+std::size_t AnswerCounter::TakeLines(absl::string_view piece, bool end) {
+  std::size_t answers = 0;
+  while (!piece.empty()) {
+    const std::size_t newline = piece.find('\n');
+    if (newline == absl::string_view::npos) {
+      in_line_ = true;
+      break;
+    }
+    if (in_line_ || newline > 0) ++answers;
+    in_line_ = false;
+    piece.remove_prefix(newline + 1);
+  }
+  if (end && in_line_) {
+    in_line_ = false;
+    ++answers;
+  }
+  return answers;
+}
+
+}  // namespace headgate

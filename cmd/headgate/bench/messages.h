@@ -1,0 +1,52 @@
+#ifndef CMD_HEADGATE_BENCH_MESSAGES_H_
+#define CMD_HEADGATE_BENCH_MESSAGES_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "gateway/codec/codec.h"
+
+namespace headgate {
+
+// The message that headgate.v1.PacketService/Connect echoes to its sender, as
+// the codec has it, with `size` bytes of content. With raw, those bytes.
+WireMessage MakeBenchMessage(CodecKind codec, std::size_t size);
+
+// A message of the user's own: the bytes as they are; with packet the content
+// of a packet, with json a line, whose end is added.
+WireMessage MakeOwnMessage(CodecKind codec, absl::string_view content);
+
+// Counts the answers in what a peer sends: packets, lines of JSON, or whole
+// WebSocket messages.
+//
+// Thread: one at a time.
+class AnswerCounter {
+ public:
+  explicit AnswerCounter(CodecKind codec) : codec_(codec) {}
+
+  // How many answers end with this piece of a message; `end` with the last
+  // piece of one. nullopt when the message is not what the codec has. An end
+  // packet is no answer.
+  std::optional<std::size_t> Take(absl::string_view piece, bool end);
+
+ private:
+  static constexpr std::size_t kHeadBytes = 12;
+
+  std::optional<std::size_t> TakePackets(absl::string_view piece, bool end);
+  std::size_t TakeLines(absl::string_view piece, bool end);
+
+  CodecKind codec_;
+  bool in_line_ = false;
+  std::array<char, kHeadBytes> head_ = {};
+  std::uint8_t head_size_ = 0;
+  std::uint32_t content_left_ = 0;
+  bool is_end_packet_ = false;  // The packet whose head was read last.
+};
+
+}  // namespace headgate
+
+#endif  // CMD_HEADGATE_BENCH_MESSAGES_H_

@@ -1,0 +1,46 @@
+#include <string>
+#include <variant>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cmd/headgate/bench/target.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(BenchTargetTest, WebSocketUrlsAreThoseOfDial) {
+  const auto target = ParseBenchTarget("ws://a:1/x?y=z");
+  ASSERT_TRUE(target.ok()) << target.status();
+  EXPECT_EQ(std::get<DialUrl>(*target).target, "/x?y=z");
+}
+
+TEST(BenchTargetTest, GrpcUrlsNameServerAndMethod) {
+  const auto target = ParseBenchTarget("GRPC://[::1]:50051/a.B/C");
+  ASSERT_TRUE(target.ok()) << target.status();
+  EXPECT_EQ(std::get<GrpcTarget>(*target).address, "[::1]:50051");
+  EXPECT_EQ(std::get<GrpcTarget>(*target).method, "/a.B/C");
+}
+
+TEST(BenchTargetTest, RefusesOtherGrpcUrls) {
+  for (const char* url :
+       {"grpc://", "grpc://a/b.C/D", "grpc://a:1", "grpc://a:1/",
+        "grpc://a:1/b", "grpc://a:1/b/", "grpc://a:1//b", "grpc://a:1/b/c/d",
+        "grpc://a:1/b/c?d", "grpc://a:0/b/c", "grpc://u@a:1/b/c"}) {
+    EXPECT_THAT(std::string(ParseBenchTarget(url).status().message()),
+                HasSubstr("must be grpc://HOST:PORT/package.Service/Method"))
+        << url;
+  }
+}
+
+TEST(BenchTargetTest, RefusesOtherSchemes) {
+  EXPECT_EQ(ParseBenchTarget("http://a/").status().message(),
+            "'http://a/': must start with ws:// or grpc://");
+  EXPECT_EQ(ParseBenchTarget("wss://a/").status().message(),
+            "wss is not supported yet");
+}
+
+}  // namespace
+}  // namespace headgate

@@ -1,0 +1,150 @@
+#include "cmd/headgate/bench/messages.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "headgate/v1/packet.pb.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::Optional;
+
+// Counts the answers of one message that comes in pieces of `bytes`.
+std::optional<std::size_t> Count(AnswerCounter& counter,
+                                 const std::string& message,
+                                 std::size_t bytes) {
+  std::size_t sum = 0;
+  for (std::size_t i = 0; i == 0 || i < message.size(); i += bytes) {
+    const auto piece = absl::string_view(message).substr(i, bytes);
+    const auto taken = counter.Take(piece, i + bytes >= message.size());
+    if (!taken.has_value()) return std::nullopt;
+    sum += *taken;
+  }
+  return sum;
+}
+
+std::string Packet(std::uint32_t type, const std::string& content) {
+  std::string packet(12, '\0');
+  for (int i = 0; i < 4; ++i) {
+    packet[3 - i] = static_cast<char>(type >> (8 * i));
+    packet[7 - i] = static_cast<char>(content.size() >> (8 * i));
+  }
+  return packet + content;
+}
+
+// ---- Messages
+
+TEST(BenchMessageTest, ProtobufIsAPacketWithSoMuchContent) {
+  const WireMessage message = MakeBenchMessage(CodecKind::kProtobuf, 64);
+  EXPECT_EQ(message.opcode, Opcode::kBinary);
+  v1::Packet packet;
+  ASSERT_TRUE(packet.ParseFromString(message.payload));
+  EXPECT_EQ(packet.type(), 1u);
+  EXPECT_EQ(packet.content().size(), 64u);
+}
+
+TEST(BenchMessageTest, PacketIsTheSameOnTheWire) {
+  const WireMessage message = MakeBenchMessage(CodecKind::kPacket, 64);
+  EXPECT_EQ(message.opcode, Opcode::kBinary);
+  EXPECT_EQ(message.payload.substr(0, 12),
+            absl::HexStringToBytes("00000001000000400000002a"));
+  EXPECT_EQ(message.payload.size(), 76u);
+}
+
+TEST(BenchMessageTest, JsonIsTheSameInALine) {
+  const WireMessage message = MakeBenchMessage(CodecKind::kJson, 3);
+  EXPECT_EQ(message.opcode, Opcode::kText);
+  EXPECT_THAT(message.payload,
+              testing::MatchesRegex(R"(\{"type":1,"content":"[^"]{4}"\}.)"));
+  EXPECT_EQ(message.payload.back(), '\n');
+}
+
+TEST(BenchMessageTest, RawIsBytes) {
+  const WireMessage message = MakeBenchMessage(CodecKind::kRaw, 64);
+  EXPECT_EQ(message.opcode, Opcode::kBinary);
+  EXPECT_EQ(message.payload.size(), 64u);
+}
+
+TEST(BenchMessageTest, MayBeEmpty) {
+  EXPECT_EQ(MakeBenchMessage(CodecKind::kRaw, 0).payload, "");
+  EXPECT_EQ(MakeBenchMessage(CodecKind::kPacket, 0).payload.size(), 12u);
+}
+
+TEST(OwnMessageTest, IsWhatTheCodecMakesOfIt) {
+  EXPECT_EQ(MakeOwnMessage(CodecKind::kProtobuf, "abc").payload, "abc");
+  EXPECT_EQ(MakeOwnMessage(CodecKind::kRaw, "abc").payload, "abc");
+  EXPECT_EQ(MakeOwnMessage(CodecKind::kJson, "{}").payload, "{}\n");
+  EXPECT_EQ(MakeOwnMessage(CodecKind::kJson, "{}\n").payload, "{}\n");
+  EXPECT_EQ(MakeOwnMessage(CodecKind::kPacket, "abc").payload,
+            absl::HexStringToBytes("00000001000000030000002a") + "abc");
+}
+
+// ---- Answers
+
+TEST(AnswerCounterTest, ProtobufAndRawCountMessages) {
+  for (const CodecKind codec : {CodecKind::kProtobuf, CodecKind::kRaw}) {
+    AnswerCounter counter(codec);
+    EXPECT_THAT(Count(counter, "a\nb\nc", 2), Optional(1u));
+    EXPECT_THAT(Count(counter, "", 2), Optional(1u));
+  }
+}
+
+TEST(AnswerCounterTest, PacketCountsPacketsThatShareAMessage) {
+  const std::string message =
+      Packet(1, "ab") + Packet(7, "") + Packet(0xFFFFFFFE, Packet(1, "x"));
+  for (const std::size_t bytes : {1, 2, 3, 11, 12, 13, 100}) {
+    AnswerCounter counter(CodecKind::kPacket);
+    EXPECT_THAT(Count(counter, message, bytes), Optional(3u)) << bytes;
+    EXPECT_THAT(Count(counter, Packet(1, ""), bytes), Optional(1u)) << bytes;
+  }
+}
+
+TEST(AnswerCounterTest, PacketCountsAPacketWhenAllOfItIsThere) {
+  AnswerCounter counter(CodecKind::kPacket);
+  const std::string packet = Packet(1, "abc");
+  EXPECT_THAT(counter.Take(absl::string_view(packet).substr(0, 14), false),
+              Optional(0u));
+  EXPECT_THAT(counter.Take(absl::string_view(packet).substr(14), true),
+              Optional(1u));
+}
+
+TEST(AnswerCounterTest, EndPacketIsNoAnswer) {
+  AnswerCounter counter(CodecKind::kPacket);
+  EXPECT_THAT(Count(counter, Packet(1, "a") + Packet(0xFFFFFFFF, "status"), 5),
+              Optional(1u));
+}
+
+TEST(AnswerCounterTest, RefusesAPacketThatIsCutShort) {
+  for (const std::size_t size : {1, 11, 12, 13}) {
+    AnswerCounter counter(CodecKind::kPacket);
+    EXPECT_EQ(Count(counter, Packet(1, "ab").substr(0, size), 100),
+              std::nullopt)
+        << size;
+  }
+}
+
+TEST(AnswerCounterTest, JsonCountsLinesAndWhatHasNoEnd) {
+  const struct {
+    const char* message;
+    std::size_t answers;
+  } kCases[] = {{"{}", 1},       {"{}\n", 1}, {"{}\n{}\n", 2}, {"{}\n{}", 2},
+                {"{}\n\n{}", 2}, {"\n", 0},   {"", 0}};
+  for (const auto& test : kCases) {
+    for (const std::size_t bytes : {1, 2, 100}) {
+      AnswerCounter counter(CodecKind::kJson);
+      EXPECT_THAT(Count(counter, test.message, bytes), Optional(test.answers))
+          << test.message << " in pieces of " << bytes;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headgate
