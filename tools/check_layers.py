@@ -24,8 +24,9 @@ ROOMS = {
 }
 # What of a room its followers may not see: the transports behind the interface.
 PRIVATE = {
-    "gateway/upstream/grpc_upstream.h": {"upstream", "server"},
-    "gateway/upstream/h2_upstream.h": {"upstream", "server"},
+    "gateway/upstream/pooled_upstream.h": {"upstream", "server"},
+    "gateway/upstream/grpc_upstream.h": {"upstream"},
+    "gateway/upstream/h2_upstream.h": {"upstream"},
 }
 LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "spdlog", "CLI", "nghttp2", "prometheus/", "yaml-cpp", "zlib")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)

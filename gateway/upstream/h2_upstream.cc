@@ -6,8 +6,7 @@
 
 namespace headgate {
 
-H2Upstream::H2Upstream(H2UpstreamOptions options,
-                       boost::asio::io_context& worker)
+H2Upstream::H2Upstream(UpstreamOptions options, boost::asio::io_context& worker)
     : pool_(std::make_shared<H2Pool>(std::move(options), worker)) {}
 H2Upstream::~H2Upstream() = default;
 
@@ -23,5 +22,7 @@ std::size_t H2Upstream::channel_count() const {
 }
 
 bool H2Upstream::is_failing() const { return pool_->is_failing(); }
+
+absl::Status H2Upstream::tls_status() const { return absl::OkStatus(); }
 
 }  // namespace headgate

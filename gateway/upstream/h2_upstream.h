@@ -7,20 +7,9 @@
 #include <boost/asio/io_context.hpp>
 
 #include "absl/time/time.h"
-#include "gateway/config/settings.h"
-#include "gateway/upstream/upstream.h"
+#include "gateway/upstream/pooled_upstream.h"
 
 namespace headgate {
-
-struct H2UpstreamOptions {
-  // Without `tls` and `health_check`, which this transport does not know.
-  UpstreamSettings settings;
-  // A longer answer ends its call with RESOURCE_EXHAUSTED.
-  std::size_t max_answer_bytes = 4 * 1024 * 1024;
-  // What is taken of a call's answers ahead of Read: the HTTP/2 window of a
-  // stream, at least the 64 KiB of RFC 9113 section 6.9.2.
-  std::size_t read_ahead_bytes = 64 * 1024;
-};
 
 // Upstream over HTTP/2 connections in the worker's own loop, by nghttp2: no
 // thread but the worker's takes part in a call.
@@ -36,24 +25,20 @@ struct H2UpstreamOptions {
 //
 // Thread: the worker's, the one that runs `worker`. A call counts as work there
 // until it is done or destroyed.
-class H2Upstream final : public Upstream {
+class H2Upstream final : public PooledUpstream {
  public:
   // `worker` must outlive every call, and be run by one thread.
-  H2Upstream(H2UpstreamOptions options, boost::asio::io_context& worker);
+  H2Upstream(UpstreamOptions options, boost::asio::io_context& worker);
   // Calls that are under way go on.
   ~H2Upstream() override;
 
   std::unique_ptr<UpstreamCall> StartCall(
       CallRequest request, UpstreamCallObserver& observer) override;
 
-  // To be called now and then: lets go of connections that are idle, and tries
-  // anew what has failed.
-  void OnTick(absl::Time now);
-
-  // Connections there are, or are being made; for the log and the tests.
-  std::size_t channel_count() const;
-  // Whether there is no connection because trying has failed.
-  bool is_failing() const;
+  void OnTick(absl::Time now) override;
+  std::size_t channel_count() const override;
+  bool is_failing() const override;
+  absl::Status tls_status() const override;
 
  private:
   const std::shared_ptr<class H2Pool> pool_;

@@ -27,7 +27,7 @@ constexpr std::size_t kMaxAddresses = 64;
 // How often a turn goes round before others get theirs.
 constexpr int kMaxRounds = 8;
 
-H2ConnectionOptions ConnectionOptions(const H2UpstreamOptions& options) {
+H2ConnectionOptions ConnectionOptions(const UpstreamOptions& options) {
   const UpstreamSettings& settings = options.settings;
   H2ConnectionOptions connection;
   connection.stream_window_bytes = options.read_ahead_bytes;
@@ -43,7 +43,7 @@ H2ConnectionOptions ConnectionOptions(const H2UpstreamOptions& options) {
 
 }  // namespace
 
-H2Pool::H2Pool(H2UpstreamOptions options, boost::asio::io_context& worker)
+H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker)
     : options_(std::move(options)),
       worker_(worker),
       alarms_(worker),

@@ -37,7 +37,7 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
                      public H2CallHost,
                      private H2ConnectionOwner {
  public:
-  H2Pool(H2UpstreamOptions options, boost::asio::io_context& worker);
+  H2Pool(UpstreamOptions options, boost::asio::io_context& worker);
   ~H2Pool();
   H2Pool(const H2Pool&) = delete;
   H2Pool& operator=(const H2Pool&) = delete;
@@ -114,7 +114,7 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   Entry* EntryOf(const H2Connection& connection);
   bool HasConnectionTo(const H2Endpoint& endpoint) const;
 
-  const H2UpstreamOptions options_;
+  const UpstreamOptions options_;
   boost::asio::io_context& worker_;
   Alarms alarms_;
   Options call_options_;

@@ -27,7 +27,7 @@ using ::testing::StartsWith;
 std::unique_ptr<Upstream> MakeH2(const std::string& target,
                                  std::size_t max_answer_bytes,
                                  boost::asio::io_context& worker) {
-  H2UpstreamOptions options;
+  UpstreamOptions options;
   options.settings.target = target;
   options.max_answer_bytes = max_answer_bytes;
   return std::make_unique<H2Upstream>(options, worker);
@@ -107,7 +107,7 @@ class H2UpstreamTest : public ::testing::Test {
   }
 
   boost::asio::io_context worker_{1};
-  H2UpstreamOptions options_;
+  UpstreamOptions options_;
   std::unique_ptr<H2Upstream> upstream_;
   std::deque<TestCall> calls_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
