@@ -76,7 +76,7 @@ struct H2Connection::Callbacks {
     return 0;
   }
 
-  static int OnFrame(nghttp2_session*, const nghttp2_frame* frame,
+  static int OnFrame(nghttp2_session* session, const nghttp2_frame* frame,
                      void* user_data) noexcept {
     H2Connection& self = Self(user_data);
     const bool end_stream = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
@@ -98,6 +98,12 @@ struct H2Connection::Callbacks {
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
           self.settings_came_ = true;
         }
+        break;
+      case NGHTTP2_PUSH_PROMISE:
+        // It may come before the server has our SETTINGS.
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE,
+                                  frame->push_promise.promised_stream_id,
+                                  NGHTTP2_CANCEL);
         break;
       case NGHTTP2_GOAWAY:
         self.goaway_came_ = true;
@@ -422,7 +428,7 @@ void H2Connection::Settle() {
         nghttp2_session_get_remote_settings(
             session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
     if (state_ == State::kConnecting) {
-      if (max_streams_ == 0) {
+      if (max_streams_ == 0 || goaway_came_) {
         return Lose(absl::UnavailableError("the server takes no streams"));
       }
       alarms_.Cancel(*this);
