@@ -58,6 +58,11 @@ H2Pool::H2Pool(H2UpstreamOptions options, boost::asio::io_context& worker)
   } else {
     target_status_ = target.status();
   }
+  // Rather no call than one in plaintext.
+  if (settings.tls) {
+    target_status_ =
+        absl::UnimplementedError("TLS is not known to this transport");
+  }
   call_options_.authority =
       settings.authority.empty() ? target_.authority : settings.authority;
   call_options_.user_agent = absl::StrCat("grpc-c++-headgate/", kVersion);
