@@ -69,22 +69,29 @@ void H2Call::Start() {
 }
 
 void H2Call::Read() {
+  if (told_done_) return;
   assert(!read_pending_);
   read_pending_ = true;
   Advance();
 }
 
 void H2Call::Write(std::string payload, WriteHint hint) {
+  if (told_done_) return;
   assert(!write_pending_ && !writes_done_);
   write_pending_ = true;
   if (end_ != nullptr) {
     write_answered_ = true;
     return ScheduleEvents();
   }
-  const bool compress = host_->call_options().compress && !payload.empty();
-  if (compress) payload = GzipCompress(payload);
+  bool compressed = false;
+  if (host_->call_options().compress) {
+    std::string smaller = GzipCompress(payload);
+    compressed = !smaller.empty() && smaller.size() < payload.size();
+    if (compressed) payload = std::move(smaller);
+  }
   const std::size_t size = payload.size();
-  outgoing_.push_back({MakeMessagePrefix(compress, size), std::move(payload)});
+  outgoing_.push_back(
+      {MakeMessagePrefix(compressed, size), std::move(payload)});
   outgoing_bytes_ += kMessagePrefixBytes + size;
   // With this write answered the next comes before anything is sent, and so
   // they leave together.
@@ -181,7 +188,13 @@ void H2Call::OnRefused() {
 }
 
 void H2Call::OnClosed(absl::Status why) {
-  if (end_ == nullptr) End({std::move(why), ""});
+  if (end_ != nullptr) return;
+  // The backend's clock may have been first.
+  if (absl::IsCancelled(why) && deadline_ &&
+      Alarms::Clock::now() >= *deadline_) {
+    why = absl::DeadlineExceededError("Deadline Exceeded");
+  }
+  End({std::move(why), ""});
 }
 
 H2Stream::Outgoing H2Call::PeekOutgoing(std::size_t max) {

@@ -76,7 +76,7 @@ struct H2Connection::Callbacks {
     return 0;
   }
 
-  static int OnFrame(nghttp2_session*, const nghttp2_frame* frame,
+  static int OnFrame(nghttp2_session* session, const nghttp2_frame* frame,
                      void* user_data) noexcept {
     H2Connection& self = Self(user_data);
     const bool end_stream = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
@@ -98,6 +98,12 @@ struct H2Connection::Callbacks {
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
           self.settings_came_ = true;
         }
+        break;
+      case NGHTTP2_PUSH_PROMISE:
+        // It may come before the server has our SETTINGS.
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE,
+                                  frame->push_promise.promised_stream_id,
+                                  NGHTTP2_CANCEL);
         break;
       case NGHTTP2_GOAWAY:
         self.goaway_came_ = true;
@@ -313,6 +319,7 @@ bool H2Connection::Open(H2Stream& stream,
   stream.deferred_ = false;
   stream.place_ = streams_.size();
   streams_.push_back(&stream);
+  served_ = true;
   if (streams_.size() == 1) SetKeepalive();
   owner_->OnWork(*this);
   return true;
@@ -353,6 +360,7 @@ void H2Connection::Detach(H2Stream& stream) {
   streams_[stream.place_]->place_ = stream.place_;
   streams_.pop_back();
   stream.connection_ = nullptr;
+  if (streams_.empty()) alarms_.Cancel(*this);  // Keepalive's.
 }
 
 std::vector<H2Stream*> H2Connection::DetachAll() {
@@ -399,6 +407,7 @@ void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
     const ssize_t taken = nghttp2_session_mem_recv(
         session_, Bytes({incoming_.data(), size}), size);
     if (taken < 0) {
+      session_failed_ = true;
       Lose(absl::UnavailableError(
           absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(taken)))));
     } else {
@@ -419,7 +428,7 @@ void H2Connection::Settle() {
         nghttp2_session_get_remote_settings(
             session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
     if (state_ == State::kConnecting) {
-      if (max_streams_ == 0) {
+      if (max_streams_ == 0 || goaway_came_) {
         return Lose(absl::UnavailableError("the server takes no streams"));
       }
       alarms_.Cancel(*this);
@@ -439,6 +448,7 @@ void H2Connection::Flush() {
     const std::uint8_t* bytes = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
     if (size < 0) {
+      session_failed_ = true;
       return Lose(absl::UnavailableError(
           absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(size)))));
     }
@@ -490,7 +500,6 @@ void H2Connection::OnAlarm() {
   if (state_ == State::kConnecting) {
     return Lose(absl::DeadlineExceededError("no answer in time"));
   }
-  if (streams_.empty()) return;  // Set anew by the next.
   const Alarms::Clock::time_point now = Alarms::Clock::now();
   if (ping_sent_) {
     return Lose(absl::UnavailableError("keepalive: no answer to a ping"));
@@ -506,7 +515,7 @@ void H2Connection::OnAlarm() {
 
 void H2Connection::Lose(absl::Status why) {
   assert(state_ != State::kClosed);
-  const bool connected = state_ != State::kConnecting;
+  const bool served = served_;
   H2ConnectionOwner* const owner = owner_;
   const std::vector<H2Stream*> streams = DetachAll();
   Close();
@@ -521,7 +530,7 @@ void H2Connection::Lose(absl::Status why) {
           absl::StrCat(FormatEndpoint(endpoint_), ": ", why.message())));
     }
   }
-  owner->OnLost(*this, connected, std::move(why));
+  owner->OnLost(*this, served, std::move(why));
 }
 
 void H2Connection::Close() {
@@ -538,7 +547,7 @@ void H2Connection::Close() {
 // socket takes it at once.
 void H2Connection::CloseSocket() {
   boost::system::error_code ignored;
-  if (has_session() && !writing_) {
+  if (has_session() && !session_failed_ && !writing_) {
     nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
     const std::uint8_t* bytes = nullptr;
     while (outgoing_.size() < kMaxOutgoingBytes) {

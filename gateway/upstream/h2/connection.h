@@ -78,8 +78,8 @@ class H2ConnectionOwner {
   virtual void OnConnected(H2Connection& connection) = 0;
   // It takes no new streams; those it has go on.
   virtual void OnDraining(H2Connection& connection) = 0;
-  // It is closed, and its streams have heard so. `connected`: OnConnected came.
-  virtual void OnLost(H2Connection& connection, bool connected,
+  // It is closed, and its streams have heard so. `served`: it had any.
+  virtual void OnLost(H2Connection& connection, bool served,
                       absl::Status why) = 0;
   // Something has happened to streams, or is to be sent: Flush is wanted, soon.
   virtual void OnWork(H2Connection& connection) = 0;
@@ -203,6 +203,8 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   // The fields that are coming in; there is one block at a time (RFC 9113
   // section 4.3).
   HeaderBlock block_;
+  bool served_ = false;          // A stream was opened.
+  bool session_failed_ = false;  // nghttp2 can do nothing more.
   bool settings_came_ = false;
   bool goaway_came_ = false;
   bool broken_ = false;  // We have told the server that it breaks HTTP/2.

@@ -48,8 +48,8 @@ H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker)
       worker_(worker),
       alarms_(worker),
       connection_options_(ConnectionOptions(options_)),
-      resolver_(worker),
-      random_(std::random_device{}()) {
+      random_(std::random_device{}()),
+      resolver_(worker) {
   const UpstreamSettings& settings = options_.settings;
   absl::StatusOr<H2Target> target = ParseH2Target(settings.target);
   if (target.ok()) {
@@ -57,6 +57,11 @@ H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker)
     SetAddresses(target_.endpoints);
   } else {
     target_status_ = target.status();
+  }
+  // Rather no call than one in plaintext.
+  if (settings.tls) {
+    target_status_ =
+        absl::UnimplementedError("TLS is not known to this transport");
   }
   call_options_.authority =
       settings.authority.empty() ? target_.authority : settings.authority;
@@ -314,13 +319,13 @@ void H2Pool::OnDraining(H2Connection& /*connection*/) {
   Wake();
 }
 
-void H2Pool::OnLost(H2Connection& connection, bool connected,
-                    absl::Status why) {
+// A server that lets connect and takes no call is as good as none.
+void H2Pool::OnLost(H2Connection& connection, bool served, absl::Status why) {
   std::erase_if(connections_, [&](const Entry& entry) {
     return entry.connection.get() == &connection;
   });
   Address* const address = AddressOf(connection.endpoint());
-  if (!connected) {
+  if (!served) {
     last_error_ = absl::UnavailableError(absl::StrCat(
         FormatEndpoint(connection.endpoint()), ": ", why.message()));
     if (address != nullptr) Fail(address->backoff);
@@ -376,7 +381,8 @@ void H2Pool::SetAddresses(std::vector<H2Endpoint> endpoints) {
     addresses.push_back(before != nullptr ? *before : Address{endpoint, {}});
   }
   addresses_ = std::move(addresses);
-  next_address_ = 0;
+  // Workers begin in different places.
+  next_address_ = addresses_.empty() ? 0 : random_() % addresses_.size();
 }
 
 void H2Pool::Fail(Backoff& backoff) {

@@ -84,8 +84,7 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
 
   void OnConnected(H2Connection& connection) override;
   void OnDraining(H2Connection& connection) override;
-  void OnLost(H2Connection& connection, bool connected,
-              absl::Status why) override;
+  void OnLost(H2Connection& connection, bool served, absl::Status why) override;
   void OnWork(H2Connection& connection) override;
   void OnTurn() override { RunTurn(); }
 
@@ -119,6 +118,7 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   Alarms alarms_;
   Options call_options_;
   H2ConnectionOptions connection_options_;
+  std::minstd_rand random_;
   H2Target target_;
   absl::Status target_status_;  // Why it is none.
 
@@ -137,7 +137,6 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   std::size_t scheduled_next_ = 0;
   bool in_turn_ = false;
   bool turn_posted_ = false;
-  std::minstd_rand random_;
 };
 
 }  // namespace headgate

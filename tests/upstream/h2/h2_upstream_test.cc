@@ -11,6 +11,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "tests/upstream/raw_peer.h"
@@ -119,6 +120,38 @@ TEST_F(H2UpstreamTest, TargetThatIsNoNameFailsTheCall) {
   TestCall& call = Start("/s/m");
   ASSERT_TRUE(RunUntil([&] { return call.end().has_value(); }));
   EXPECT_FALSE(call.end()->status.ok());
+}
+
+TEST_F(H2UpstreamTest, NoCallGoesInPlaintextWhereTlsIsAskedFor) {
+  Server server;
+  settings().tls = UpstreamTlsSettings{};
+  Connect(server.address());
+  EXPECT_THAT(Ask("/echo"), StartsWith("UNAVAILABLE"));
+  EXPECT_EQ(server.service.calls(), 0);
+}
+
+// A backend that is back is found by the ticks, without a call.
+TEST_F(H2UpstreamTest, TicksTryAnewWhatHasFailed) {
+  boost::asio::ip::tcp::acceptor bound(worker_);
+  bound.open(boost::asio::ip::tcp::v4());
+  bound.set_option(boost::asio::ip::tcp::acceptor::reuse_address(true));
+  bound.bind({boost::asio::ip::address_v4::loopback(), 0});
+  const std::string address =
+      absl::StrCat("127.0.0.1:", bound.local_endpoint().port());
+  Connect(address);
+  EXPECT_FALSE(upstream_->is_failing());
+  EXPECT_THAT(Ask("/echo"),
+              StartsWith("UNAVAILABLE: the upstream cannot be reached"));
+  EXPECT_TRUE(upstream_->is_failing());
+  EXPECT_EQ(upstream_->channel_count(), 0u);
+  bound.close();
+  Server server(address);
+  EXPECT_TRUE(RunUntil([&] {
+    upstream_->OnTick(now_ += absl::Milliseconds(20));
+    return !upstream_->is_failing();
+  }));
+  EXPECT_EQ(server.service.calls(), 0);
+  EXPECT_EQ(Ask("/echo"), "x");
 }
 
 // --- the pool ---
