@@ -16,15 +16,19 @@ ROOMS = {
     "codec": {"absl", "boost/json", "google/api", "google/protobuf", "headgate/v1"},
     "route": {"absl"},
     "config": {"absl", "google/protobuf", "headgate/config", "yaml-cpp"},
-    "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection"},
+    "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "nghttp2", "zlib"},
     "session": {"absl"},
     "net": {"absl", "boost"},
     "admin": {"absl", "boost", "prometheus"},
     "server": {"absl", "boost/asio", "boost/system"},
 }
 # What of a room its followers may not see: the transports behind the interface.
-PRIVATE = {"gateway/upstream/grpc_upstream.h": {"upstream", "server"}}
-LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "spdlog", "CLI", "nghttp2", "prometheus/", "yaml-cpp")
+PRIVATE = {
+    "gateway/upstream/pooled_upstream.h": {"upstream", "server"},
+    "gateway/upstream/grpc_upstream.h": {"upstream"},
+    "gateway/upstream/h2_upstream.h": {"upstream"},
+}
+LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "spdlog", "CLI", "nghttp2", "prometheus/", "yaml-cpp", "zlib")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)
 
 

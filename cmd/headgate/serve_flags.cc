@@ -139,6 +139,24 @@ void AddAdminFlags(SettingsFlags& add) {
       ->group("Listener");
 }
 
+void AddUpstreamFlags(SettingsFlags& add) {
+  using Transport = UpstreamSettings::Transport;
+  add.Choice<Transport>(
+         "--transport",
+         {{"auto", Transport::kAuto},
+          {"grpc", Transport::kGrpc},
+          {"h2", Transport::kH2}},
+         [](Settings& settings, Transport transport) {
+           for (UpstreamSettings& upstream : settings.upstreams) {
+             upstream.transport = transport;
+           }
+         },
+         "What carries calls: h2, an HTTP/2 client that costs a fraction, or "
+         "grpc, gRPC's own, for TLS, health checks and xds: as well; auto: h2 "
+         "where it can")
+      ->group("Upstream");
+}
+
 void AddRouteFlags(CLI::App& command, SettingsFlags& add, ServeFlags& flags) {
   const std::string group = "Routes";
   command
@@ -344,6 +362,7 @@ std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command) {
   AddListenerFlags(command, add, *flags);
   AddTlsFlags(add);
   AddAdminFlags(add);
+  AddUpstreamFlags(add);
   AddRouteFlags(command, add, *flags);
   AddJsonFlags(add);
   AddPacketFlags(add);

@@ -106,6 +106,12 @@ void CheckUpstream(const std::string& field, const UpstreamSettings& upstream,
                "needs load_balancing: round-robin, which chooses among the "
                "addresses by their health");
   }
+  const absl::string_view needs_grpc = upstream.needs_grpc();
+  if (upstream.transport == UpstreamSettings::Transport::kH2 &&
+      !needs_grpc.empty()) {
+    faults.Add(field + ".transport",
+               absl::StrCat("must be grpc or auto with this ", needs_grpc));
+  }
   faults.AtLeast(field + ".keepalive.interval", upstream.keepalive_interval,
                  absl::Seconds(1));
   faults.AtLeast(field + ".keepalive.timeout", upstream.keepalive_timeout,

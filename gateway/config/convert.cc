@@ -148,6 +148,11 @@ UpstreamSettings UpstreamFrom(const pb::Upstream& from,
          {{pb::Upstream::COMPRESSION_NONE, Settings::Compression::kNone},
           {pb::Upstream::COMPRESSION_GZIP, Settings::Compression::kGzip}},
          to.compression);
+  Choose(from.transport(),
+         {{pb::Upstream::TRANSPORT_AUTO, Settings::Transport::kAuto},
+          {pb::Upstream::TRANSPORT_GRPC, Settings::Transport::kGrpc},
+          {pb::Upstream::TRANSPORT_H2, Settings::Transport::kH2}},
+         to.transport);
   convert.Number(field + ".max_streams_per_channel",
                  from.has_max_streams_per_channel(),
                  from.max_streams_per_channel(), to.max_streams_per_channel);

@@ -3,11 +3,24 @@
 #include <limits>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/config/check.h"
 #include "gateway/route/path_template.h"
 
 namespace headgate {
+
+absl::string_view UpstreamSettings::needs_grpc() const {
+  if (tls) return "tls";
+  if (health_check) return "health_check";
+  if (absl::StartsWith(target, "xds:")) return "target";
+  return "";
+}
+
+UpstreamSettings::Transport UpstreamSettings::ChosenTransport() const {
+  if (transport != Transport::kAuto) return transport;
+  return needs_grpc().empty() ? Transport::kH2 : Transport::kGrpc;
+}
 
 void CheckSettings(const Settings& settings, Faults& faults) {
   CheckListeners(settings, faults);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/base/log.h"
 #include "gateway/route/route.h"
@@ -91,6 +92,7 @@ struct UpstreamTlsSettings {
 struct UpstreamSettings {
   enum class LoadBalancing { kRoundRobin, kPickFirst };
   enum class Compression { kNone, kGzip };
+  enum class Transport { kAuto, kGrpc, kH2 };
 
   std::string name = "default";
   // A gRPC name: "host:port", "dns:///host:port", "unix:/path", ...
@@ -116,6 +118,13 @@ struct UpstreamSettings {
   // The service whose health (grpc.health.v1) decides which of the addresses
   // get calls; "" is the server as a whole. Absent: no health checks.
   std::optional<std::string> health_check;
+  Transport transport = Transport::kAuto;
+
+  // What only gRPC's own client can do of all this, by the field's name; empty:
+  // nothing.
+  absl::string_view needs_grpc() const;
+  // Not kAuto.
+  Transport ChosenTransport() const;
 
   bool operator==(const UpstreamSettings&) const = default;
 };

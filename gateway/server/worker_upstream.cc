@@ -10,10 +10,10 @@ namespace {
 // How often an upstream that has not answered is asked again.
 constexpr absl::Duration kWatchInterval = absl::Seconds(1);
 
-GrpcUpstreamOptions OptionsFrom(const UpstreamSettings& settings,
-                                const Settings& general) {
-  return GrpcUpstreamOptions{settings, general.limits.max_answer_bytes,
-                             general.limits.max_buffered_bytes};
+UpstreamOptions OptionsFrom(const UpstreamSettings& settings,
+                            const Settings& general) {
+  return UpstreamOptions{settings, general.limits.max_answer_bytes,
+                         general.limits.max_buffered_bytes};
 }
 
 }  // namespace
@@ -25,14 +25,14 @@ WorkerUpstream::WorkerUpstream(const UpstreamSettings& settings,
       options_(OptionsFrom(settings, general)),
       fetch_timeout_(general.timeouts.reflection),
       voice_(voice),
-      upstream_(options_, io_context) {
+      upstream_(MakeUpstream(options_, io_context)) {
   SchemaSourceOptions options;
   options.reflection = settings.descriptors.reflection;
   options.files = settings.descriptors.files;
   options.refresh_after = settings.descriptors.refresh;
   options.fetch_timeout = fetch_timeout_;
   schemas_ =
-      MakeSchemaSource(upstream_, options,
+      MakeSchemaSource(*upstream_, options,
                        [this](const absl::Status& status, const Schema* schema,
                               const std::vector<std::string>& warnings) {
                          OnFetched(status, schema, warnings);
@@ -41,7 +41,7 @@ WorkerUpstream::WorkerUpstream(const UpstreamSettings& settings,
 
 bool WorkerUpstream::IsMadeOf(const UpstreamSettings& settings,
                               const Settings& general) const {
-  const GrpcUpstreamOptions options = OptionsFrom(settings, general);
+  const UpstreamOptions options = OptionsFrom(settings, general);
   return settings == settings_ &&
          options.max_answer_bytes == options_.max_answer_bytes &&
          options.read_ahead_bytes == options_.read_ahead_bytes &&
@@ -54,17 +54,17 @@ std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
   const std::shared_ptr<WorkerUpstream> self = shared_from_this();
   auto context = std::make_shared<SessionContext>();
   context->limits = limits;
-  context->upstream = std::shared_ptr<Upstream>(self, &upstream_);
+  context->upstream = std::shared_ptr<Upstream>(self, upstream_.get());
   context->call_ended = std::move(call_ended);
   context->schemas = std::shared_ptr<SchemaSource>(self, schemas_.get());
   return context;
 }
 
 void WorkerUpstream::OnTick(absl::Time now) {
-  upstream_.OnTick(now);
+  upstream_->OnTick(now);
   TellOfTls();
   if (voice_ == Voice::kSilent) return;
-  const bool failing = upstream_.is_failing();
+  const bool failing = upstream_->is_failing();
   if (failing && (state_ == State::kReachable || state_ == State::kDoubtful)) {
     BecomeUnreachable("cannot connect to it");
   }
@@ -84,7 +84,7 @@ void WorkerUpstream::OnTick(absl::Time now) {
 std::optional<bool> WorkerUpstream::reachable() const {
   // Nobody asks it for descriptors: what is known is whether it can be
   // connected to.
-  if (!settings_.descriptors.reflection) return !upstream_.is_failing();
+  if (!settings_.descriptors.reflection) return !upstream_->is_failing();
   if (state_ == State::kUnknown) return std::nullopt;
   return state_ != State::kUnreachable;
 }
@@ -94,7 +94,7 @@ void WorkerUpstream::OnUnavailable() {
 }
 
 void WorkerUpstream::TellOfTls() {
-  const absl::Status status = upstream_.tls_status();
+  const absl::Status status = upstream_->tls_status();
   if (voice_ == Voice::kSilent || status == tls_status_) return;
   tls_status_ = status;
   if (status.ok()) {

@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "gateway/config/settings.h"
 #include "gateway/session/session.h"
-#include "gateway/upstream/grpc_upstream.h"
+#include "gateway/upstream/pooled_upstream.h"
 #include "gateway/upstream/schema_source.h"
 
 namespace headgate {
@@ -49,7 +49,7 @@ class WorkerUpstream final
   // Whether calls are likely to reach it, as far as is known; absent before it
   // was tried. Of the one that speaks.
   std::optional<bool> reachable() const;
-  std::size_t channel_count() const { return upstream_.channel_count(); }
+  std::size_t channel_count() const { return upstream_->channel_count(); }
 
   // A call could not reach it, or lost it: it is asked for its descriptors
   // again, so that the log tells what has become of it.
@@ -69,11 +69,11 @@ class WorkerUpstream final
                  const std::vector<std::string>& warnings);
 
   const UpstreamSettings settings_;
-  const GrpcUpstreamOptions options_;
+  const UpstreamOptions options_;
   const absl::Duration fetch_timeout_;
   const Voice voice_;
 
-  GrpcUpstream upstream_;
+  std::unique_ptr<PooledUpstream> upstream_;
   std::unique_ptr<SchemaSource> schemas_;
   std::unique_ptr<SchemaSource::Ticket> watch_;
   absl::Time next_watch_ = absl::InfinitePast();

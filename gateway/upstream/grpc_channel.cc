@@ -84,7 +84,7 @@ std::shared_ptr<grpc::ChannelCredentials> MakeTlsCredentials(
 }
 
 std::shared_ptr<grpc::Channel> MakeGrpcChannel(
-    const GrpcUpstreamOptions& options,
+    const UpstreamOptions& options,
     const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   const UpstreamSettings& settings = options.settings;
   grpc::ChannelArguments arguments;

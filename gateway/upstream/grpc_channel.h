@@ -22,7 +22,7 @@ std::shared_ptr<grpc::ChannelCredentials> MakeTlsCredentials(
 
 // A channel with connections of its own, shared with no other channel.
 std::shared_ptr<grpc::Channel> MakeGrpcChannel(
-    const GrpcUpstreamOptions& options,
+    const UpstreamOptions& options,
     const std::shared_ptr<grpc::ChannelCredentials>& credentials);
 
 }  // namespace headgate

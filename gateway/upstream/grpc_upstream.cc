@@ -27,7 +27,7 @@ int CallsPerChannel(const UpstreamSettings& settings) {
 
 class GrpcUpstream::Pool {
  public:
-  Pool(GrpcUpstreamOptions options, boost::asio::io_context& worker)
+  Pool(UpstreamOptions options, boost::asio::io_context& worker)
       : options_(std::move(options)),
         calls_per_channel_(CallsPerChannel(options_.settings)),
         hand_off_(std::make_shared<HandOff>(worker)) {
@@ -111,7 +111,7 @@ class GrpcUpstream::Pool {
     channels_.clear();
   }
 
-  const GrpcUpstreamOptions options_;
+  const UpstreamOptions options_;
   const int calls_per_channel_;
   const std::shared_ptr<HandOff> hand_off_;
   std::unique_ptr<TlsFiles> files_;  // Null without TLS.
@@ -123,7 +123,7 @@ class GrpcUpstream::Pool {
   std::vector<std::shared_ptr<PooledChannel>> retired_;
 };
 
-GrpcUpstream::GrpcUpstream(GrpcUpstreamOptions options,
+GrpcUpstream::GrpcUpstream(UpstreamOptions options,
                            boost::asio::io_context& worker)
     : pool_(std::make_unique<Pool>(std::move(options), worker)) {}
 GrpcUpstream::~GrpcUpstream() = default;

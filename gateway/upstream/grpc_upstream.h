@@ -8,19 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "gateway/config/settings.h"
-#include "gateway/upstream/upstream.h"
+#include "gateway/upstream/pooled_upstream.h"
 
 namespace headgate {
-
-struct GrpcUpstreamOptions {
-  UpstreamSettings settings;
-  // A longer answer ends its call with RESOURCE_EXHAUSTED.
-  std::size_t max_answer_bytes = 4 * 1024 * 1024;
-  // What gRPC takes of a call's answers ahead of Read: the HTTP/2 window of a
-  // stream, at least the 64 KiB of RFC 9113 section 6.9.2.
-  std::size_t read_ahead_bytes = 64 * 1024;
-};
 
 // Upstream over channels of gRPC C++, for the calls of one worker.
 //
@@ -36,25 +26,19 @@ struct GrpcUpstreamOptions {
 // Thread: the worker's, the one that runs `worker`. gRPC's own threads only
 // post to it; a call counts as work there until gRPC is done with it, so that
 // run() returns no sooner.
-class GrpcUpstream final : public Upstream {
+class GrpcUpstream final : public PooledUpstream {
  public:
   // `worker` must outlive every call, and be run by one thread.
-  GrpcUpstream(GrpcUpstreamOptions options, boost::asio::io_context& worker);
+  GrpcUpstream(UpstreamOptions options, boost::asio::io_context& worker);
   ~GrpcUpstream() override;
 
   std::unique_ptr<UpstreamCall> StartCall(
       CallRequest request, UpstreamCallObserver& observer) override;
 
-  // To be called now and then: lets go of channels that are idle.
-  void OnTick(absl::Time now);
-
-  // Channels there are; for the log and the tests.
-  std::size_t channel_count() const;
-  // Whether a channel has tried to connect and failed, and tries again.
-  bool is_failing() const;
-  // Why the files of TLS, as they are now, cannot be used; what they were
-  // before then goes on being used. OK without TLS.
-  absl::Status tls_status() const;
+  void OnTick(absl::Time now) override;
+  std::size_t channel_count() const override;
+  bool is_failing() const override;
+  absl::Status tls_status() const override;
 
  private:
   class Pool;

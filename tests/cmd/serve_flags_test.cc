@@ -49,6 +49,21 @@ std::vector<std::string> AddressesOf(const Settings& settings) {
   return addresses;
 }
 
+TEST(ServeFlagsTest, TheTransportIsThatOfAllUpstreams) {
+  using Transport = UpstreamSettings::Transport;
+  const std::string file = FileWith(
+      "upstreams: [{name: a, target: 'a:1'}, {name: b, transport: h2}]\n"
+      "routes: [{upstream: a}]\n");
+  auto settings = SettingsOf({"--config", file});
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->upstreams[0].transport, Transport::kAuto);
+  EXPECT_EQ(settings->upstreams[1].transport, Transport::kH2);
+  settings = SettingsOf({"--config", file, "--transport", "grpc"});
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->upstreams[0].transport, Transport::kGrpc);
+  EXPECT_EQ(settings->upstreams[1].transport, Transport::kGrpc);
+}
+
 // --- Without a file
 
 TEST(ServeFlagsTest, NoFlagsAreTheDefaults) {

@@ -403,5 +403,18 @@ TEST(LoadTest, LoadBalancingIsChosenByName) {
             UpstreamSettings::LoadBalancing::kPickFirst);
 }
 
+TEST(LoadTest, TransportsAreChosenByName) {
+  using Transport = UpstreamSettings::Transport;
+  const auto settings = Parse(
+      "upstreams: [{name: a, transport: grpc}, {name: b, transport: h2}, "
+      "{name: c, transport: auto}, {name: d}]");
+  ASSERT_EQ(settings.status(), absl::OkStatus());
+  const std::vector<UpstreamSettings>& upstreams = settings->upstreams;
+  EXPECT_EQ(upstreams[0].transport, Transport::kGrpc);
+  EXPECT_EQ(upstreams[1].transport, Transport::kH2);
+  EXPECT_EQ(upstreams[2].transport, Transport::kAuto);
+  EXPECT_EQ(upstreams[3].transport, Transport::kAuto);
+}
+
 }  // namespace
 }  // namespace headgate

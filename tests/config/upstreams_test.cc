@@ -147,6 +147,39 @@ TEST_F(UpstreamsTest, HealthChecksNeedRoundRobin) {
             "which chooses among the addresses by their health");
 }
 
+// What h2 cannot do is found before the first call.
+TEST_F(UpstreamsTest, SomeThingsNeedGrpcsOwnClient) {
+  using Transport = UpstreamSettings::Transport;
+  const UpstreamSettings plain = upstream_;
+  EXPECT_EQ(upstream_.ChosenTransport(), Transport::kH2);
+  const auto expect_grpc = [&](const std::string& field) {
+    EXPECT_EQ(upstream_.ChosenTransport(), Transport::kGrpc) << field;
+    EXPECT_EQ(Faults(settings_), "") << field;
+    upstream_.transport = Transport::kH2;
+    EXPECT_EQ(
+        Faults(settings_),
+        "upstreams[0].transport: must be grpc or auto with this " + field);
+    upstream_ = plain;
+  };
+  upstream_.tls.emplace();
+  expect_grpc("tls");
+  upstream_.health_check = "";
+  expect_grpc("health_check");
+  upstream_.target = "xds:///name";
+  expect_grpc("target");
+  for (const char* target :
+       {"a:1", "dns:///a:1", "dns:a:1", "ipv4:1.2.3.4:5", "ipv6:[::1]:5",
+        "unix:/a", "unix:///a", "unix-abstract:a", "[::1]:1"}) {
+    upstream_.target = target;
+    upstream_.transport = Transport::kAuto;
+    EXPECT_EQ(upstream_.ChosenTransport(), Transport::kH2) << target;
+    upstream_.transport = Transport::kH2;
+    EXPECT_EQ(Faults(settings_), "") << target;
+  }
+  upstream_.transport = Transport::kGrpc;
+  EXPECT_EQ(upstream_.ChosenTransport(), Transport::kGrpc);
+}
+
 // A wildcard stands for subdomains; anywhere else it would match nothing.
 TEST_F(UpstreamsTest, OriginsHaveAWildcardInOnePlaceOnly) {
   for (const char* origin : {"https://*", "https://a.*.com", "https://*a.com",

@@ -18,6 +18,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HEADGATE = os.environ.get("HEADGATE", str(ROOT / "build/dev/bin/headgate"))
+# What gateways call their backends by; None: what they choose themselves.
+TRANSPORT = os.environ.get("HEADGATE_TRANSPORT")
 
 # For everything that should happen soon. Sanitizer builds on a busy machine
 # are slow, and a deadline that is never reached costs nothing.
@@ -159,8 +161,9 @@ class Gateway(Process):
             words += ["--listen", address]
         # A test that leaves sockets open should not wait for them at its end.
         for flag, value in (("--drain", "2s"), ("--close-timeout", "1s"),
-                            ("--admin", "127.0.0.1:0")):
-            if flag not in flags:
+                            ("--admin", "127.0.0.1:0"),
+                            ("--transport", TRANSPORT)):
+            if value is not None and flag not in flags:
                 words += [flag, value]
         super().__init__(*words, *flags)
         self.addresses = eventually(

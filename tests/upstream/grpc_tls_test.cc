@@ -85,7 +85,7 @@ class GrpcTlsTest : public ::testing::Test {
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
   boost::asio::io_context worker_{1};
-  GrpcUpstreamOptions options_;
+  UpstreamOptions options_;
   std::unique_ptr<GrpcUpstream> upstream_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
 };

@@ -29,7 +29,7 @@ using ::testing::StartsWith;
 std::unique_ptr<Upstream> MakeGrpc(const std::string& target,
                                    std::size_t max_answer_bytes,
                                    boost::asio::io_context& worker) {
-  GrpcUpstreamOptions options;
+  UpstreamOptions options;
   options.settings.target = target;
   options.max_answer_bytes = max_answer_bytes;
   return std::make_unique<GrpcUpstream>(options, worker);
@@ -111,7 +111,7 @@ class GrpcUpstreamTest : public ::testing::Test {
   }
 
   boost::asio::io_context worker_{1};
-  GrpcUpstreamOptions options_;
+  UpstreamOptions options_;
   std::unique_ptr<GrpcUpstream> upstream_;
   std::deque<TestCall> calls_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "gateway/upstream/upstream.h"
@@ -46,9 +47,11 @@ class TestCall final : private UpstreamCallObserver {
   std::unique_ptr<UpstreamCall> call_;
 };
 
-// Runs `worker` until `done`; gives up after some seconds.
+// Runs `worker` until `done`, with or without work; gives up after some
+// seconds.
 inline bool RunUntil(boost::asio::io_context& worker,
                      const std::function<bool()>& done) {
+  const auto work = boost::asio::make_work_guard(worker);
   const auto give_up =
       std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (!done()) {

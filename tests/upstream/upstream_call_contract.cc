@@ -1,7 +1,9 @@
 #include "tests/upstream/upstream_call_contract.h"
 
+#include <atomic>
 #include <chrono>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include <gmock/gmock.h>
@@ -10,6 +12,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "tests/upstream/test_call.h"
 
 namespace headgate {
 
@@ -90,12 +93,13 @@ void UpstreamCallContract::Run() {
   EXPECT_TRUE(worker_.stopped()) << "a call is left over";
 }
 bool UpstreamCallContract::RunUntil(const std::function<bool()>& done) {
-  for (int step = 0; step < 1000; ++step) {
-    if (done()) return true;
-    worker_.restart();
-    worker_.run_one_for(std::chrono::milliseconds(20));
-  }
-  return done();
+  return headgate::RunUntil(worker_, done);
+}
+bool UpstreamCallContract::CallsBegin(int count) {
+  return RunUntil([&] { return service_.calls() >= count; });
+}
+bool UpstreamCallContract::CancellationsArrive(int count) {
+  return RunUntil([&] { return service_.cancellations() >= count; });
 }
 
 void UpstreamCallContract::CheckEvent() {
@@ -346,9 +350,9 @@ TEST_P(UpstreamCallContract, DestroyingACallCancelsItAtTheBackend) {
   Start("/silent");
   Read();
   Write("x");
-  ASSERT_TRUE(service_.WaitForCalls(1));
+  ASSERT_TRUE(CallsBegin(1));
   Destroy();
-  EXPECT_TRUE(service_.WaitForCancellations(1));
+  EXPECT_TRUE(CancellationsArrive(1));
   Run();
   EXPECT_FALSE(end_);
 }
@@ -361,7 +365,14 @@ TEST_P(UpstreamCallContract, DestroyingAnEndedCallCancelsNothing) {
   Run();
   Destroy();
   ASSERT_TRUE(end_);
-  server_->Shutdown();  // Returns when the backend is done with the call.
+  // Returns when the backend is done with the call and its connection.
+  std::atomic<bool> done = false;
+  std::thread shutdown([&] {
+    server_->Shutdown();
+    done = true;
+  });
+  EXPECT_TRUE(RunUntil([&] { return done.load(); }));
+  shutdown.join();
   EXPECT_EQ(service_.cancellations(), 0);
 }
 
@@ -422,7 +433,7 @@ TEST_P(UpstreamCallContract, BackendThatDoesNotReadHoldsTheWritePending) {
   Read();
   on_written_ = [&] { Write(std::string(kBytes, 'x')); };
   Write(std::string(kBytes, 'x'));
-  ASSERT_TRUE(service_.WaitForCalls(1));
+  ASSERT_TRUE(CallsBegin(1));
   // Until nothing has happened for a while.
   for (int before = -1; before != written_ && written_ < 100;) {
     before = written_;
@@ -431,7 +442,7 @@ TEST_P(UpstreamCallContract, BackendThatDoesNotReadHoldsTheWritePending) {
   }
   EXPECT_LT(written_, 20);
   Destroy();
-  EXPECT_TRUE(service_.WaitForCancellations(1));
+  EXPECT_TRUE(CancellationsArrive(1));
   Run();
 }
 
@@ -439,7 +450,7 @@ TEST_P(UpstreamCallContract, BackendThatDoesNotReadHoldsTheWritePending) {
 // them, with or without events left for anyone.
 TEST_P(UpstreamCallContract, WorkerHasWorkWhileACallLives) {
   Start("/silent");
-  ASSERT_TRUE(service_.WaitForCalls(1));
+  ASSERT_TRUE(CallsBegin(1));
   worker_.restart();
   worker_.run_one_for(std::chrono::milliseconds(20));
   EXPECT_FALSE(worker_.stopped());

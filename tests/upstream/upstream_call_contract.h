@@ -57,6 +57,9 @@ class UpstreamCallContract : public ::testing::TestWithParam<MakeUpstream>,
   void Run();
   // Runs it until `done`; gives up after some seconds.
   bool RunUntil(const std::function<bool()>& done);
+  // Runs it until so many calls have begun at the backend, or were cancelled.
+  bool CallsBegin(int count);
+  bool CancellationsArrive(int count);
 
   const absl::Status& status() const { return end_->status; }
 

@@ -1,0 +1,365 @@
+#include "gateway/upstream/h2/call.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "gateway/upstream/h2/gzip.h"
+#include "gateway/upstream/h2/header_values.h"
+
+namespace headgate {
+namespace {
+
+// A longer timeout is none: no clock can hold it.
+constexpr absl::Duration kMaxTimeout = absl::Hours(24 * 365 * 10);
+// What messages may hold that are kept for another attempt.
+constexpr std::size_t kMaxKeptBytes = 16 * 1024;
+// Of messages that wait for the next one to leave with them.
+constexpr std::size_t kMaxJoinedBytes = 16 * 1024;
+constexpr int kMaxAttempts = 3;
+
+nghttp2_nv Field(absl::string_view name, absl::string_view value) {
+  const auto bytes = [](absl::string_view text) {
+    return const_cast<std::uint8_t*>(
+        reinterpret_cast<const std::uint8_t*>(text.data()));
+  };
+  return {bytes(name), bytes(value), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NONE};
+}
+
+// Keeps the loop running for a call that is not done.
+void StartWork(boost::asio::io_context& worker) {
+  worker.get_executor().on_work_started();
+}
+void FinishWork(boost::asio::io_context& worker) {
+  worker.get_executor().on_work_finished();
+}
+
+}  // namespace
+
+H2Call::H2Call(std::shared_ptr<H2CallHost> host, CallRequest request,
+               UpstreamCallObserver& observer)
+    : host_(std::move(host)),
+      observer_(observer),
+      delivery_(request.metadata_delivery),
+      request_(std::make_unique<CallRequest>(std::move(request))),
+      reader_(host_->call_options().max_answer_bytes) {
+  StartWork(host_->worker());
+}
+
+H2Call::~H2Call() {
+  if (destroyed_ != nullptr) *destroyed_ = true;
+  host_->alarms().Cancel(*this);
+  host_->Forget(*this);
+  if (connection() != nullptr) connection()->Reset(*this, NGHTTP2_CANCEL);
+  if (!told_done_) FinishWork(host_->worker());
+}
+
+void H2Call::Start() {
+  if (request_->timeout <= absl::ZeroDuration()) {
+    return Abort(absl::DeadlineExceededError("Deadline Exceeded"));
+  }
+  if (request_->timeout < kMaxTimeout) {
+    deadline_ =
+        Alarms::Clock::now() + absl::ToChronoNanoseconds(request_->timeout);
+    host_->alarms().Set(*this, *deadline_);
+  }
+  host_->Enqueue(*this);
+}
+
+void H2Call::Read() {
+  if (told_done_) return;
+  assert(!read_pending_);
+  read_pending_ = true;
+  Advance();
+}
+
+void H2Call::Write(std::string payload, WriteHint hint) {
+  if (told_done_) return;
+  assert(!write_pending_ && !writes_done_);
+  write_pending_ = true;
+  if (end_ != nullptr) {
+    write_answered_ = true;
+    return ScheduleEvents();
+  }
+  bool compressed = false;
+  if (host_->call_options().compress) {
+    std::string smaller = GzipCompress(payload);
+    compressed = !smaller.empty() && smaller.size() < payload.size();
+    if (compressed) payload = std::move(smaller);
+  }
+  const std::size_t size = payload.size();
+  outgoing_.push_back(
+      {MakeMessagePrefix(compressed, size), std::move(payload)});
+  outgoing_bytes_ += kMessagePrefixBytes + size;
+  // With this write answered the next comes before anything is sent, and so
+  // they leave together.
+  if (hint == WriteHint::kMoreFollows && outgoing_bytes_ < kMaxJoinedBytes) {
+    write_answered_ = true;
+    ScheduleEvents();
+  }
+  if (connection() != nullptr) connection()->Resume(*this);
+}
+
+void H2Call::WritesDone() {
+  assert(!writes_done_);
+  writes_done_ = true;
+  if (connection() != nullptr) connection()->Resume(*this);
+}
+
+// grpc/grpc doc/PROTOCOL-HTTP2.md, "Requests", in its order.
+bool H2Call::OpenOn(H2Connection& connection) {
+  const H2CallHost::Options& options = host_->call_options();
+  std::string timeout;
+  if (deadline_) {
+    timeout =
+        EncodeTimeout(absl::FromChrono(*deadline_ - Alarms::Clock::now()));
+  }
+  std::vector<std::string> encoded;
+  encoded.reserve(request_->metadata.size());  // Fields point into it.
+  std::vector<nghttp2_nv> fields = {
+      Field(":method", "POST"),
+      Field(":scheme", "http"),
+      Field(":path", request_->method),
+      Field(":authority", options.authority),
+      Field("te", "trailers"),
+      Field("content-type", "application/grpc"),
+      Field("user-agent", options.user_agent),
+  };
+  if (deadline_) fields.push_back(Field("grpc-timeout", timeout));
+  if (options.compress) fields.push_back(Field("grpc-encoding", "gzip"));
+  fields.push_back(Field("grpc-accept-encoding", "identity,gzip"));
+  for (const auto& [name, value] : request_->metadata) {
+    if (IsReservedHeader(name)) continue;
+    if (absl::EndsWith(name, "-bin")) {
+      encoded.push_back(EncodeBinaryValue(value));
+      fields.push_back(Field(name, encoded.back()));
+    } else {
+      fields.push_back(Field(name, value));
+    }
+  }
+  if (!connection.Open(*this, fields)) return false;
+  ++attempts_;
+  if (attempts_ == kMaxAttempts) Commit();
+  return true;
+}
+
+void H2Call::FailToConnect(absl::Status status) { Abort(std::move(status)); }
+
+void H2Call::OnHeaderBlock(HeaderBlock block, bool end_stream) {
+  Commit();
+  if (block.is_informational()) return;
+  if (end_stream) return End(block.TakeEnd(head_came_));
+  absl::Status status = block.CheckHead();
+  if (!status.ok()) return Abort(std::move(status));
+  head_came_ = true;
+  encoding_ = block.encoding();
+  Metadata headers = block.TakeMetadata();
+  if (headers.empty()) return;
+  headers_ = std::make_unique<Metadata>(std::move(headers));
+  ScheduleEvents();
+}
+
+void H2Call::OnData(absl::string_view bytes) {
+  unconsumed_ += bytes.size();
+  if (read_pending_ && !reader_.complete() && held_bytes() == 0) {
+    bytes.remove_prefix(Feed(bytes));
+    if (end_ != nullptr) return;
+  }
+  received_.append(bytes.data(), bytes.size());
+  Advance();
+}
+
+void H2Call::OnEndStream() {
+  End({absl::UnknownError("the upstream ended the call without a status"), ""});
+}
+
+void H2Call::OnRefused() {
+  if (request_ == nullptr || end_ != nullptr) {
+    return OnClosed(absl::UnavailableError("the upstream refused the call"));
+  }
+  for (std::size_t i = 0; i < outgoing_next_; ++i) {
+    outgoing_bytes_ += outgoing_[i].bytes();
+  }
+  outgoing_bytes_ += outgoing_offset_;
+  outgoing_next_ = outgoing_offset_ = 0;
+  host_->Enqueue(*this);
+}
+
+void H2Call::OnClosed(absl::Status why) {
+  if (end_ != nullptr) return;
+  // The backend's clock may have been first.
+  if (absl::IsCancelled(why) && deadline_ &&
+      Alarms::Clock::now() >= *deadline_) {
+    why = absl::DeadlineExceededError("Deadline Exceeded");
+  }
+  End({std::move(why), ""});
+}
+
+H2Stream::Outgoing H2Call::PeekOutgoing(std::size_t max) {
+  const std::size_t bytes = std::min(max, outgoing_bytes_);
+  return {bytes, writes_done_ && bytes == outgoing_bytes_};
+}
+
+void H2Call::MoveOutgoing(std::size_t bytes, std::string& to) {
+  outgoing_bytes_ -= bytes;
+  while (bytes > 0) {
+    const Message& message = outgoing_[outgoing_next_];
+    const bool in_prefix = outgoing_offset_ < kMessagePrefixBytes;
+    const absl::string_view rest =
+        in_prefix
+            ? absl::string_view(message.prefix.data(), kMessagePrefixBytes)
+                  .substr(outgoing_offset_)
+            : absl::string_view(message.payload)
+                  .substr(outgoing_offset_ - kMessagePrefixBytes);
+    const std::size_t size = std::min(bytes, rest.size());
+    to.append(rest.data(), size);
+    outgoing_offset_ += size;
+    bytes -= size;
+    if (outgoing_offset_ == message.bytes()) {
+      outgoing_offset_ = 0;
+      ++outgoing_next_;
+    }
+  }
+  std::size_t kept = outgoing_offset_;
+  for (std::size_t i = 0; i < outgoing_next_; ++i) {
+    kept += outgoing_[i].bytes();
+  }
+  if (request_ == nullptr || kept > kMaxKeptBytes) Commit();
+  if (outgoing_bytes_ == 0 && write_pending_) {
+    write_answered_ = true;
+    ScheduleEvents();
+  }
+}
+
+void H2Call::Commit() {
+  request_.reset();
+  outgoing_.erase(
+      outgoing_.begin(),
+      outgoing_.begin() + static_cast<std::ptrdiff_t>(outgoing_next_));
+  outgoing_next_ = 0;
+  if (outgoing_.empty()) outgoing_ = {};
+}
+
+void H2Call::OnAlarm() {
+  Abort(absl::DeadlineExceededError("Deadline Exceeded"));
+}
+
+void H2Call::Abort(absl::Status status) {
+  if (end_ != nullptr) return;
+  if (connection() != nullptr) connection()->Reset(*this, NGHTTP2_CANCEL);
+  End({std::move(status), ""});
+}
+
+void H2Call::End(CallEnd end) {
+  assert(end_ == nullptr);
+  end_ = std::make_unique<CallEnd>(std::move(end));
+  host_->alarms().Cancel(*this);
+  host_->Forget(*this);
+  if (connection() != nullptr) connection()->Finish(*this);
+  outgoing_ = {};
+  outgoing_next_ = outgoing_offset_ = outgoing_bytes_ = 0;
+  request_.reset();
+  if (write_pending_) write_answered_ = true;
+  ScheduleEvents();
+}
+
+void H2Call::Advance() {
+  while (read_pending_ && !reader_.complete() && held_bytes() > 0) {
+    const std::size_t taken =
+        Feed(absl::string_view(received_).substr(received_taken_));
+    if (!read_pending_ || received_.empty()) return;  // It has ended.
+    received_taken_ += taken;
+    if (held_bytes() == 0) DropReceived();
+  }
+  OpenWindow();
+  ScheduleEvents();
+}
+
+std::size_t H2Call::Feed(absl::string_view bytes) {
+  const absl::StatusOr<std::size_t> taken = reader_.Feed(bytes);
+  if (taken.ok()) return *taken;
+  EndInstead(taken.status());
+  return 0;
+}
+
+void H2Call::EndInstead(absl::Status status) {
+  DropReceived();
+  if (connection() != nullptr) connection()->Reset(*this, NGHTTP2_CANCEL);
+  end_.reset();
+  End({std::move(status), ""});
+}
+
+void H2Call::DropReceived() {
+  received_ = {};
+  received_taken_ = 0;
+}
+
+void H2Call::OpenWindow() {
+  const std::size_t held = held_bytes();
+  if (unconsumed_ <= held) return;
+  const std::size_t bytes = std::exchange(unconsumed_, held) - held;
+  if (connection() != nullptr) connection()->Consume(*this, bytes);
+}
+
+absl::StatusOr<std::string> H2Call::TakeMessage() {
+  const bool compressed = reader_.compressed();
+  std::string message = reader_.Take();
+  if (!compressed) return message;
+  if (encoding_ != MessageEncoding::kGzip) {
+    return absl::InternalError(
+        "the upstream sent a message compressed in a way that it did not name "
+        "or that is not known");
+  }
+  return GzipDecompress(message, host_->call_options().max_answer_bytes);
+}
+
+bool H2Call::HasEvent() const {
+  if (told_done_) return false;
+  return headers_ != nullptr || write_answered_ ||
+         (read_pending_ && (reader_.complete() || end_ != nullptr));
+}
+
+void H2Call::ScheduleEvents() {
+  if (HasEvent()) host_->Schedule(*this);
+}
+
+void H2Call::Deliver() {
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  if (headers_ != nullptr) {
+    const std::unique_ptr<Metadata> headers = std::move(headers_);
+    observer_.OnHeaders(std::move(*headers));
+    if (destroyed) return;
+  }
+  if (write_answered_) {
+    write_answered_ = write_pending_ = false;
+    observer_.OnWritten();
+    if (destroyed) return;
+  }
+  if (read_pending_ && reader_.complete()) {
+    absl::StatusOr<std::string> message = TakeMessage();
+    if (message.ok()) {
+      read_pending_ = false;
+      observer_.OnMessage(*std::move(message));
+      if (destroyed) return;
+    } else {
+      EndInstead(message.status());
+    }
+  } else if (read_pending_ && end_ != nullptr) {
+    if (reader_.in_message() && end_->status.ok()) {
+      *end_ = {absl::InternalError("the upstream sent half a message"), ""};
+    }
+    read_pending_ = false;
+    told_done_ = true;
+    const std::unique_ptr<CallEnd> end = std::move(end_);
+    FinishWork(host_->worker());
+    observer_.OnDone(std::move(*end));
+    if (destroyed) return;
+  }
+  destroyed_ = nullptr;
+  ScheduleEvents();
+}
+
+}  // namespace headgate

@@ -1,0 +1,569 @@
+#include "gateway/upstream/h2/connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/base/status.h"
+
+namespace headgate {
+namespace {
+
+constexpr std::size_t kReadBytes = 64 * 1024;
+// What waits behind a write that is under way.
+constexpr std::size_t kMaxOutgoingBytes = 64 * 1024;
+// A buffer that has grown beyond this is given back when it is empty.
+constexpr std::size_t kKeptBytes = 128 * 1024;
+constexpr std::int32_t kConnectionWindowBytes = 4 * 1024 * 1024;
+constexpr std::size_t kMaxToldBytes = 128;
+
+const std::uint8_t* Bytes(absl::string_view text) {
+  return reinterpret_cast<const std::uint8_t*>(text.data());
+}
+absl::string_view Text(const std::uint8_t* bytes, std::size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+void Empty(std::string& buffer) {
+  if (buffer.capacity() > kKeptBytes) {
+    buffer = std::string();
+  } else {
+    buffer.clear();
+  }
+}
+
+}  // namespace
+
+// They run within nghttp2, which is C: nothing may be thrown, the session may
+// not be destroyed, and nobody but streams hears of anything.
+struct H2Connection::Callbacks {
+  static H2Connection& Self(void* user_data) {
+    return *static_cast<H2Connection*>(user_data);
+  }
+
+  static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame,
+                            void* user_data) noexcept {
+    H2Connection& self = Self(user_data);
+    const H2Stream* stream = self.StreamOf(frame->hd.stream_id);
+    if (stream != nullptr) {
+      self.block_ = HeaderBlock(stream->metadata_delivery());
+    }
+    return 0;
+  }
+
+  static int OnHeader(nghttp2_session*, const nghttp2_frame* frame,
+                      const std::uint8_t* name, std::size_t name_size,
+                      const std::uint8_t* value, std::size_t value_size,
+                      std::uint8_t, void* user_data) noexcept {
+    H2Connection& self = Self(user_data);
+    H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    if (!self.block_.Add(Text(name, name_size), Text(value, value_size))) {
+      self.Reset(*stream, NGHTTP2_CANCEL);
+      stream->OnClosed(absl::ResourceExhaustedError(
+          absl::StrCat("the upstream's metadata is longer than ",
+                       kMaxHeaderListBytes, " bytes")));
+    }
+    return 0;
+  }
+
+  static int OnFrame(nghttp2_session* session, const nghttp2_frame* frame,
+                     void* user_data) noexcept {
+    H2Connection& self = Self(user_data);
+    const bool end_stream = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
+    switch (frame->hd.type) {
+      case NGHTTP2_HEADERS:
+        if (stream != nullptr) {
+          stream->OnHeaderBlock(std::move(self.block_), end_stream);
+        }
+        self.block_ = HeaderBlock();
+        break;
+      case NGHTTP2_DATA:
+        if (stream != nullptr && end_stream) stream->OnEndStream();
+        break;
+      case NGHTTP2_RST_STREAM:
+        self.reset_by_peer_ = frame->hd.stream_id;
+        break;
+      case NGHTTP2_SETTINGS:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+          self.settings_came_ = true;
+        }
+        break;
+      case NGHTTP2_PUSH_PROMISE:
+        // It may come before the server has our SETTINGS.
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE,
+                                  frame->push_promise.promised_stream_id,
+                                  NGHTTP2_CANCEL);
+        break;
+      case NGHTTP2_GOAWAY:
+        self.goaway_came_ = true;
+        self.goaway_text_ = absl::StrCat(
+            nghttp2_http2_strerror(frame->goaway.error_code), " ",
+            absl::CHexEscape(
+                Text(frame->goaway.opaque_data,
+                     std::min(frame->goaway.opaque_data_len, kMaxToldBytes))));
+        break;
+      default:
+        break;
+    }
+    return 0;
+  }
+
+  static int OnData(nghttp2_session* session, std::uint8_t, std::int32_t id,
+                    const std::uint8_t* data, std::size_t size,
+                    void* user_data) noexcept {
+    H2Connection& self = Self(user_data);
+    nghttp2_session_consume_connection(session, size);
+    H2Stream* const stream = self.StreamOf(id);
+    if (stream != nullptr) stream->OnData(Text(data, size));
+    return 0;
+  }
+
+  static int OnStreamClose(nghttp2_session*, std::int32_t id,
+                           std::uint32_t error_code, void* user_data) noexcept {
+    H2Connection& self = Self(user_data);
+    H2Stream* const stream = self.StreamOf(id);
+    if (stream == nullptr) return 0;
+    const bool by_peer = self.reset_by_peer_ == id;
+    self.Detach(*stream);
+    // GOAWAY closes the streams that the server has not seen with the same
+    // code (RFC 9113 section 6.8); a head that was not sent nobody has seen.
+    if (error_code == NGHTTP2_REFUSED_STREAM || !stream->sent_) {
+      stream->OnRefused();
+    } else if (by_peer || error_code == NGHTTP2_NO_ERROR) {
+      stream->OnClosed(StatusForReset(error_code));
+    } else {
+      stream->OnClosed(absl::InternalError(
+          absl::StrCat("the upstream's answer breaks HTTP/2: ",
+                       nghttp2_http2_strerror(error_code))));
+    }
+    return 0;
+  }
+
+  static int OnFrameSent(nghttp2_session*, const nghttp2_frame* frame,
+                         void* user_data) noexcept {
+    H2Connection& self = Self(user_data);
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+      H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
+      if (stream != nullptr) stream->sent_ = true;
+    } else if (frame->hd.type == NGHTTP2_GOAWAY &&
+               frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+      self.broken_ = true;
+    }
+    return 0;
+  }
+
+  static int OnFrameNotSent(nghttp2_session* session,
+                            const nghttp2_frame* frame, int error,
+                            void* user_data) noexcept {
+    H2Connection& self = Self(user_data);
+    if (frame->hd.type != NGHTTP2_HEADERS ||
+        error != NGHTTP2_ERR_FRAME_SIZE_ERROR) {
+      return 0;
+    }
+    H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    // nghttp2 closes the stream itself.
+    nghttp2_session_set_stream_user_data(session, stream->id_, nullptr);
+    self.Detach(*stream);
+    stream->OnClosed(
+        absl::ResourceExhaustedError("the call's metadata is too long"));
+    return 0;
+  }
+
+  static ssize_t ReadOutgoing(nghttp2_session*, std::int32_t id, std::uint8_t*,
+                              std::size_t max, std::uint32_t* flags,
+                              nghttp2_data_source*, void* user_data) noexcept {
+    H2Stream* const stream = Self(user_data).StreamOf(id);
+    if (stream == nullptr) return NGHTTP2_ERR_DEFERRED;
+    const H2Stream::Outgoing next = stream->PeekOutgoing(max);
+    if (next.bytes == 0 && !next.last) {
+      stream->deferred_ = true;
+      return NGHTTP2_ERR_DEFERRED;
+    }
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (next.last) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return static_cast<ssize_t>(next.bytes);
+  }
+
+  static int SendData(nghttp2_session*, nghttp2_frame* frame,
+                      const std::uint8_t* head, std::size_t size,
+                      nghttp2_data_source*, void* user_data) noexcept {
+    constexpr std::size_t kFrameHeadBytes = 9;
+    H2Connection& self = Self(user_data);
+    H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
+    if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    absl::StrAppend(&self.outgoing_, Text(head, kFrameHeadBytes));
+    stream->MoveOutgoing(size, self.outgoing_);
+    return 0;
+  }
+
+  static int OnError(nghttp2_session*, int, const char* text, std::size_t size,
+                     void* user_data) noexcept {
+    Self(user_data).fault_.assign(text, std::min(size, kMaxToldBytes));
+    return 0;
+  }
+};
+
+H2Connection::H2Connection(boost::asio::io_context& worker, Alarms& alarms,
+                           H2Endpoint endpoint,
+                           const H2ConnectionOptions& options,
+                           H2ConnectionOwner& owner)
+    : worker_(worker),
+      alarms_(alarms),
+      endpoint_(std::move(endpoint)),
+      options_(options),
+      owner_(&owner),
+      socket_(worker),
+      max_streams_(static_cast<std::size_t>(options.max_streams)) {}
+
+H2Connection::~H2Connection() { nghttp2_session_del(session_); }
+
+void H2Connection::Connect() {
+  assert(state_ == State::kNew);
+  state_ = State::kConnecting;
+  alarms_.Set(*this, Alarms::Clock::now() + options_.connect_timeout);
+  socket_.async_connect(
+      endpoint_, [self = shared_from_this()](boost::system::error_code error) {
+        self->OnSocketConnected(error);
+      });
+}
+
+void H2Connection::OnSocketConnected(boost::system::error_code error) {
+  if (state_ == State::kClosed) return;
+  if (error) {
+    Lose(absl::UnavailableError(error.message()));
+    return;
+  }
+  if (endpoint_.protocol().family() != AF_UNIX) {
+    socket_.set_option(boost::asio::ip::tcp::no_delay(true), error);
+  }
+  MakeSession();
+  incoming_.resize(kReadBytes);
+  Flush();
+  if (state_ != State::kClosed) StartRead();
+}
+
+void H2Connection::MakeSession() {
+  nghttp2_session_callbacks* callbacks = nullptr;
+  nghttp2_session_callbacks_new(&callbacks);
+  nghttp2_session_callbacks_set_on_begin_headers_callback(
+      callbacks, &Callbacks::OnBeginHeaders);
+  nghttp2_session_callbacks_set_on_header_callback(callbacks,
+                                                   &Callbacks::OnHeader);
+  nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks,
+                                                       &Callbacks::OnFrame);
+  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks,
+                                                            &Callbacks::OnData);
+  nghttp2_session_callbacks_set_on_stream_close_callback(
+      callbacks, &Callbacks::OnStreamClose);
+  nghttp2_session_callbacks_set_on_frame_send_callback(callbacks,
+                                                       &Callbacks::OnFrameSent);
+  nghttp2_session_callbacks_set_on_frame_not_send_callback(
+      callbacks, &Callbacks::OnFrameNotSent);
+  nghttp2_session_callbacks_set_send_data_callback(callbacks,
+                                                   &Callbacks::SendData);
+  nghttp2_session_callbacks_set_error_callback2(callbacks, &Callbacks::OnError);
+
+  nghttp2_option* option = nullptr;
+  nghttp2_option_new(&option);
+  nghttp2_option_set_no_auto_window_update(option, 1);
+  // gRPC does not look at the blanks around a value.
+  nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
+  nghttp2_session_client_new2(&session_, callbacks, this, option);
+  nghttp2_option_del(option);
+  nghttp2_session_callbacks_del(callbacks);
+
+  const std::array<nghttp2_settings_entry, 3> settings = {{
+      {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
+       static_cast<std::uint32_t>(std::clamp<std::size_t>(
+           options_.stream_window_bytes, 64 * 1024, INT32_MAX))},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kMaxHeaderListBytes},
+  }};
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(),
+                          settings.size());
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
+                                        kConnectionWindowBytes);
+}
+
+std::size_t H2Connection::room() const {
+  if (state_ != State::kConnected || streams_.size() >= max_streams_) return 0;
+  return max_streams_ - streams_.size();
+}
+
+bool H2Connection::Open(H2Stream& stream,
+                        const std::vector<nghttp2_nv>& fields) {
+  assert(room() > 0);
+  nghttp2_data_provider provider = {};
+  provider.read_callback = &Callbacks::ReadOutgoing;
+  const std::int32_t id = nghttp2_submit_request(
+      session_, nullptr, fields.data(), fields.size(), &provider, &stream);
+  if (id < 0) {  // Its numbers are used up (RFC 9113 section 5.1.1).
+    state_ = State::kDraining;
+    return false;
+  }
+  stream.connection_ = this;
+  stream.id_ = id;
+  stream.sent_ = false;
+  stream.deferred_ = false;
+  stream.place_ = streams_.size();
+  streams_.push_back(&stream);
+  served_ = true;
+  if (streams_.size() == 1) SetKeepalive();
+  owner_->OnWork(*this);
+  return true;
+}
+
+void H2Connection::Resume(H2Stream& stream) {
+  assert(stream.connection_ == this);
+  if (!std::exchange(stream.deferred_, false)) return;
+  nghttp2_session_resume_data(session_, stream.id_);
+  owner_->OnWork(*this);
+}
+
+void H2Connection::Reset(H2Stream& stream, std::uint32_t error_code) {
+  assert(stream.connection_ == this);
+  nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_,
+                            error_code);
+  Detach(stream);
+  owner_->OnWork(*this);
+}
+
+void H2Connection::Finish(H2Stream& stream) {
+  if (nghttp2_session_get_stream_local_close(session_, stream.id_) != 1) {
+    return Reset(stream, NGHTTP2_NO_ERROR);
+  }
+  nghttp2_session_set_stream_user_data(session_, stream.id_, nullptr);
+  Detach(stream);
+}
+
+void H2Connection::Consume(H2Stream& stream, std::size_t bytes) {
+  assert(stream.connection_ == this);
+  nghttp2_session_consume_stream(session_, stream.id_, bytes);
+  if (nghttp2_session_want_write(session_) != 0) owner_->OnWork(*this);
+}
+
+void H2Connection::Detach(H2Stream& stream) {
+  streams_[stream.place_] = streams_.back();
+  streams_[stream.place_]->place_ = stream.place_;
+  streams_.pop_back();
+  stream.connection_ = nullptr;
+  if (streams_.empty()) alarms_.Cancel(*this);  // Keepalive's.
+}
+
+std::vector<H2Stream*> H2Connection::DetachAll() {
+  for (H2Stream* stream : streams_) {
+    nghttp2_session_set_stream_user_data(session_, stream->id_, nullptr);
+    stream->connection_ = nullptr;
+  }
+  return std::exchange(streams_, {});
+}
+
+H2Stream* H2Connection::StreamOf(std::int32_t id) const {
+  return id == 0 ? nullptr
+                 : static_cast<H2Stream*>(
+                       nghttp2_session_get_stream_user_data(session_, id));
+}
+
+void H2Connection::StartRead() {
+  reading_ = true;
+  socket_.async_read_some(
+      boost::asio::buffer(incoming_),
+      [self = shared_from_this()](boost::system::error_code error,
+                                  std::size_t size) {
+        if (std::exchange(self->reading_, false)) {
+          self->worker_.get_executor().on_work_started();
+        }
+        self->OnRead(error, size);
+      });
+  // What the server may still send is no reason for the loop to go on; calls
+  // are.
+  worker_.get_executor().on_work_finished();
+}
+
+void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
+  if (state_ == State::kClosed) return;
+  if (error) {
+    Lose(absl::UnavailableError(
+        goaway_came_
+            ? absl::StrCat(error.message(), " after GOAWAY ", goaway_text_)
+            : error.message()));
+  } else {
+    if (options_.keepalive_interval) last_read_ = Alarms::Clock::now();
+    ping_sent_ = false;
+    reset_by_peer_ = 0;
+    const ssize_t taken = nghttp2_session_mem_recv(
+        session_, Bytes({incoming_.data(), size}), size);
+    if (taken < 0) {
+      session_failed_ = true;
+      Lose(absl::UnavailableError(
+          absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(taken)))));
+    } else {
+      Settle();
+      if (state_ != State::kClosed) owner_->OnWork(*this);
+    }
+  }
+  // The owner may be gone after this.
+  if (owner_ != nullptr) owner_->OnTurn();
+  if (state_ != State::kClosed) StartRead();
+}
+
+void H2Connection::Settle() {
+  if (settings_came_) {
+    settings_came_ = false;
+    max_streams_ = std::min<std::size_t>(
+        static_cast<std::size_t>(options_.max_streams),
+        nghttp2_session_get_remote_settings(
+            session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
+    if (state_ == State::kConnecting) {
+      if (max_streams_ == 0 || goaway_came_) {
+        return Lose(absl::UnavailableError("the server takes no streams"));
+      }
+      alarms_.Cancel(*this);
+      state_ = State::kConnected;
+      owner_->OnConnected(*this);
+    }
+  }
+  if (goaway_came_ && state_ == State::kConnected) {
+    state_ = State::kDraining;
+    owner_->OnDraining(*this);
+  }
+}
+
+void H2Connection::Flush() {
+  if (state_ == State::kClosed || !has_session()) return;
+  while (outgoing_.size() < kMaxOutgoingBytes) {
+    const std::uint8_t* bytes = nullptr;
+    const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
+    if (size < 0) {
+      session_failed_ = true;
+      return Lose(absl::UnavailableError(
+          absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(size)))));
+    }
+    if (size == 0) break;
+    absl::StrAppend(&outgoing_, Text(bytes, static_cast<std::size_t>(size)));
+  }
+  if (broken_) {
+    return Lose(absl::UnavailableError(absl::StrCat("HTTP/2: ", fault_)));
+  }
+  if (!writing_ && !outgoing_.empty()) StartWrite();
+  const bool done = state_ == State::kDraining && streams_.empty() &&
+                    !writing_ && outgoing_.empty();
+  if (done || (nghttp2_session_want_read(session_) == 0 &&
+               nghttp2_session_want_write(session_) == 0 && !writing_)) {
+    Lose(absl::UnavailableError(absl::StrCat("GOAWAY ", goaway_text_)));
+  }
+}
+
+void H2Connection::StartWrite() {
+  writing_ = true;
+  std::swap(outgoing_, sending_);
+  boost::asio::async_write(
+      socket_, boost::asio::buffer(sending_),
+      [self = shared_from_this()](boost::system::error_code error,
+                                  std::size_t) { self->OnWritten(error); });
+}
+
+void H2Connection::OnWritten(boost::system::error_code error) {
+  writing_ = false;
+  Empty(sending_);
+  if (state_ == State::kClosed) return;
+  if (error) {
+    // What the server sent before, perhaps why, is still to be read; reading
+    // ends by itself.
+    return;
+  }
+  Flush();
+  if (owner_ != nullptr) owner_->OnTurn();
+}
+
+void H2Connection::SetKeepalive() {
+  if (!options_.keepalive_interval || state_ == State::kConnecting) return;
+  last_read_ = Alarms::Clock::now();
+  ping_sent_ = false;
+  alarms_.Set(*this, last_read_ + *options_.keepalive_interval);
+}
+
+void H2Connection::OnAlarm() {
+  if (state_ == State::kConnecting) {
+    return Lose(absl::DeadlineExceededError("no answer in time"));
+  }
+  const Alarms::Clock::time_point now = Alarms::Clock::now();
+  if (ping_sent_) {
+    return Lose(absl::UnavailableError("keepalive: no answer to a ping"));
+  }
+  if (now - last_read_ < *options_.keepalive_interval) {
+    return alarms_.Set(*this, last_read_ + *options_.keepalive_interval);
+  }
+  ping_sent_ = true;
+  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+  alarms_.Set(*this, now + options_.keepalive_timeout);
+  owner_->OnWork(*this);
+}
+
+void H2Connection::Lose(absl::Status why) {
+  assert(state_ != State::kClosed);
+  const bool served = served_;
+  H2ConnectionOwner* const owner = owner_;
+  const std::vector<H2Stream*> streams = DetachAll();
+  Close();
+  for (H2Stream* stream : streams) {
+    if (!stream->sent_) {
+      stream->OnRefused();
+    } else {
+      stream->OnClosed(WithDetailForLog(
+          absl::UnavailableError(
+              ping_sent_ ? "the upstream does not answer: keepalive"
+                         : "the connection to the upstream was lost"),
+          absl::StrCat(FormatEndpoint(endpoint_), ": ", why.message())));
+    }
+  }
+  owner->OnLost(*this, served, std::move(why));
+}
+
+void H2Connection::Close() {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  owner_ = nullptr;
+  alarms_.Cancel(*this);
+  DetachAll();
+  CloseSocket();
+  nghttp2_session_del(std::exchange(session_, nullptr));
+}
+
+// What is left to be said, such as GOAWAY and RST_STREAM, goes out if the
+// socket takes it at once.
+void H2Connection::CloseSocket() {
+  boost::system::error_code ignored;
+  if (has_session() && !session_failed_ && !writing_) {
+    nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
+    const std::uint8_t* bytes = nullptr;
+    while (outgoing_.size() < kMaxOutgoingBytes) {
+      const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
+      if (size <= 0) break;
+      absl::StrAppend(&outgoing_, Text(bytes, static_cast<std::size_t>(size)));
+    }
+    socket_.non_blocking(true, ignored);
+    if (!ignored && !outgoing_.empty()) {
+      socket_.write_some(boost::asio::buffer(outgoing_), ignored);
+    }
+  }
+  if (std::exchange(reading_, false)) {
+    worker_.get_executor().on_work_started();
+  }
+  socket_.close(ignored);
+}
+
+}  // namespace headgate

@@ -1,0 +1,221 @@
+#ifndef GATEWAY_UPSTREAM_H2_CONNECTION_H_
+#define GATEWAY_UPSTREAM_H2_CONNECTION_H_
+
+#include <nghttp2/nghttp2.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "gateway/upstream/h2/alarms.h"
+#include "gateway/upstream/h2/response_head.h"
+#include "gateway/upstream/h2/target.h"
+
+namespace headgate {
+
+class H2Connection;
+
+// What one stream of a connection is for.
+//
+// Its events come while the connection's bytes are being read or written. They
+// may call the connection's Resume, Reset and Consume, and must not run code
+// of anybody else's: what they mean for others has to wait.
+class H2Stream {
+ public:
+  // A head, or trailers. `end_stream`: nothing follows.
+  virtual void OnHeaderBlock(HeaderBlock block, bool end_stream) = 0;
+  virtual void OnData(absl::string_view bytes) = 0;
+  // The backend's side has ended without trailers.
+  virtual void OnEndStream() = 0;
+
+  // Last events, when the stream has left the connection.
+  // The backend never worked on it: it may be tried again (RFC 9113 section
+  // 8.7).
+  virtual void OnRefused() = 0;
+  virtual void OnClosed(absl::Status why) = 0;
+
+  // How many bytes there are to be sent, at most `max`, and whether they are
+  // the last.
+  struct Outgoing {
+    std::size_t bytes = 0;
+    bool last = false;
+  };
+  virtual Outgoing PeekOutgoing(std::size_t max) = 0;
+  // Appends the next `bytes` of them: flow control has let them go.
+  virtual void MoveOutgoing(std::size_t bytes, std::string& to) = 0;
+
+  virtual MetadataDelivery metadata_delivery() const = 0;
+
+  // The connection's, null when it has none.
+  H2Connection* connection() const { return connection_; }
+
+ protected:
+  ~H2Stream() = default;
+
+ private:
+  friend class H2Connection;
+  H2Connection* connection_ = nullptr;
+  std::size_t place_ = 0;  // Among the connection's streams.
+  std::int32_t id_ = 0;
+  bool sent_ = false;      // Its head.
+  bool deferred_ = false;  // It had nothing to send.
+};
+
+// Hears of one connection. It may not destroy the last owner of a connection
+// within these, but close and forget it.
+class H2ConnectionOwner {
+ public:
+  // Streams may be opened.
+  virtual void OnConnected(H2Connection& connection) = 0;
+  // It takes no new streams; those it has go on.
+  virtual void OnDraining(H2Connection& connection) = 0;
+  // It is closed, and its streams have heard so. `served`: it had any.
+  virtual void OnLost(H2Connection& connection, bool served,
+                      absl::Status why) = 0;
+  // Something has happened to streams, or is to be sent: Flush is wanted, soon.
+  virtual void OnWork(H2Connection& connection) = 0;
+  // The same at the end of an event of the loop's: it may be done at once.
+  virtual void OnTurn() = 0;
+
+ protected:
+  ~H2ConnectionOwner() = default;
+};
+
+struct H2ConnectionOptions {
+  // The window of a stream, at least the 64 KiB of RFC 9113 section 6.9.2.
+  std::size_t stream_window_bytes = 64 * 1024;
+  int max_streams = 100;
+  Alarms::Clock::duration connect_timeout = std::chrono::seconds(5);
+  // Pings, while there are streams; absent: none.
+  std::optional<Alarms::Clock::duration> keepalive_interval;
+  Alarms::Clock::duration keepalive_timeout = std::chrono::seconds(20);
+};
+
+// One HTTP/2 connection of a client (RFC 9113, without TLS: prior knowledge).
+//
+// It is connected when the server's SETTINGS have come. What it sends is put
+// together in Flush and leaves in one write; no more than 64 KiB wait behind
+// it, then streams are asked for nothing. The connection's window is given back
+// as soon as bytes come, so that a stream that is not read from holds up
+// nobody else.
+//
+// Thread:   the worker's.
+// Lifetime: operations of the loop's keep it alive until they have ended, so
+//           that it is made by std::make_shared. Its owner must close it before
+//           going away; after Close no event comes.
+// Work:     it is no work of the loop's to wait for what the server sends.
+class H2Connection final : public std::enable_shared_from_this<H2Connection>,
+                           private Alarms::Alarm {
+ public:
+  // `worker` and `alarms` must outlive Close.
+  H2Connection(boost::asio::io_context& worker, Alarms& alarms,
+               H2Endpoint endpoint, const H2ConnectionOptions& options,
+               H2ConnectionOwner& owner);
+  ~H2Connection();
+  H2Connection(const H2Connection&) = delete;
+  H2Connection& operator=(const H2Connection&) = delete;
+
+  // Once, first.
+  void Connect();
+
+  const H2Endpoint& endpoint() const { return endpoint_; }
+  bool connected() const { return state_ == State::kConnected; }
+  bool connecting() const { return state_ == State::kConnecting; }
+  std::size_t stream_count() const { return streams_.size(); }
+  // How many streams may be opened besides those that are; 0 unless connected.
+  std::size_t room() const;
+
+  // Opens a stream; false when that cannot be, then the connection has no room
+  // any more. The fields are copied. Requires: room() > 0.
+  bool Open(H2Stream& stream, const std::vector<nghttp2_nv>& fields);
+  // There is something to send again.
+  void Resume(H2Stream& stream);
+  // Gives up a stream, with a code of RFC 9113 section 7: no event follows.
+  void Reset(H2Stream& stream, std::uint32_t error_code);
+  // The same after the backend has ended its side: without a word where ours
+  // has ended as well, else with NO_ERROR.
+  void Finish(H2Stream& stream);
+  // So much of the stream's data is taken: the window may open again.
+  void Consume(H2Stream& stream, std::size_t bytes);
+
+  // Writes what there is to write.
+  void Flush();
+  // Streams that are left are forgotten.
+  void Close();
+
+ private:
+  enum class State { kNew, kConnecting, kConnected, kDraining, kClosed };
+
+  // nghttp2's callbacks.
+  struct Callbacks;
+
+  void MakeSession();
+  void OnSocketConnected(boost::system::error_code error);
+  void StartRead();
+  void OnRead(boost::system::error_code error, std::size_t size);
+  void StartWrite();
+  void OnWritten(boost::system::error_code error);
+  void OnAlarm() override;
+  void SetKeepalive();
+
+  // What the last bytes, or Flush, have led to.
+  void Settle();
+  void Lose(absl::Status why);
+  void CloseSocket();
+  // Lets a stream go; it may open another at once.
+  void Detach(H2Stream& stream);
+  // Lets go of all, and returns them.
+  std::vector<H2Stream*> DetachAll();
+  H2Stream* StreamOf(std::int32_t id) const;
+  bool has_session() const { return session_ != nullptr; }
+
+  boost::asio::io_context& worker_;
+  Alarms& alarms_;
+  const H2Endpoint endpoint_;
+  const H2ConnectionOptions options_;
+  H2ConnectionOwner* owner_;  // Null once closed.
+  State state_ = State::kNew;
+
+  // The bytes of the connection: only Connect, StartRead, StartWrite and
+  // CloseSocket know how they travel.
+  using Socket =
+      boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol,
+                                       boost::asio::io_context::executor_type>;
+  Socket socket_;
+  bool reading_ = false;
+  bool writing_ = false;
+  std::vector<char> incoming_;
+  std::string outgoing_;  // Being put together.
+  std::string sending_;   // Under way.
+
+  nghttp2_session* session_ = nullptr;
+  std::vector<H2Stream*> streams_;
+  std::size_t max_streams_;  // The less of the server's limit and ours.
+  // The fields that are coming in; there is one block at a time (RFC 9113
+  // section 4.3).
+  HeaderBlock block_;
+  bool served_ = false;          // A stream was opened.
+  bool session_failed_ = false;  // nghttp2 can do nothing more.
+  bool settings_came_ = false;
+  bool goaway_came_ = false;
+  bool broken_ = false;  // We have told the server that it breaks HTTP/2.
+  std::int32_t reset_by_peer_ = 0;  // The stream whose RST_STREAM came last.
+  std::string fault_;               // What nghttp2 has against the server.
+  std::string goaway_text_;
+
+  Alarms::Clock::time_point last_read_;
+  bool ping_sent_ = false;  // And nothing has come since.
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_UPSTREAM_H2_CONNECTION_H_

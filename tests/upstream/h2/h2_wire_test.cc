@@ -1,0 +1,765 @@
+// What the HTTP/2 transport says on the wire, and what it makes of servers that
+// say anything: each must end in a status.
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+#include "gateway/base/status.h"
+#include "gateway/upstream/h2/gzip.h"
+#include "gateway/upstream/h2_upstream.h"
+#include "tests/upstream/h2/raw_server.h"
+#include "tests/upstream/test_call.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Key;
+using ::testing::Not;
+using ::testing::Pair;
+
+// A call that is driven by hand.
+class Call final : private UpstreamCallObserver {
+ public:
+  Call(Upstream& upstream, CallRequest request)
+      : call_(upstream.StartCall(std::move(request), *this)) {}
+
+  void Read() { call_->Read(); }
+  void Write(std::string payload, WriteHint hint = WriteHint::kLast) {
+    call_->Write(std::move(payload), hint);
+  }
+  void WritesDone() { call_->WritesDone(); }
+  void Destroy() { call_.reset(); }
+
+  bool reads_on = true;
+  std::optional<Metadata> headers;
+  std::vector<std::string> messages;
+  int written = 0;
+  std::optional<CallEnd> end;
+
+ private:
+  void OnHeaders(Metadata metadata) override { headers = std::move(metadata); }
+  void OnMessage(std::string payload) override {
+    messages.push_back(std::move(payload));
+    if (reads_on) call_->Read();
+  }
+  void OnWritten() override { ++written; }
+  void OnDone(CallEnd call_end) override { end = std::move(call_end); }
+
+  std::unique_ptr<UpstreamCall> call_;
+};
+
+class H2WireTest : public ::testing::Test {
+ protected:
+  static constexpr std::size_t kMaxAnswerBytes = 100'000;
+
+  H2WireTest() { Connect(); }
+  ~H2WireTest() override {
+    calls_.clear();
+    upstream_.reset();
+    server_.Close();
+    for (auto& connection : server_.connections()) connection.Close();
+    worker_.restart();
+    worker_.run_for(std::chrono::seconds(20));
+    EXPECT_TRUE(worker_.stopped()) << "something is left over";
+  }
+
+  void Connect() {
+    options_.settings.target = server_.address();
+    options_.max_answer_bytes = kMaxAnswerBytes;
+    upstream_ = std::make_unique<H2Upstream>(options_, worker_);
+  }
+  bool RunUntil(const std::function<bool()>& done) {
+    return headgate::RunUntil(worker_, done);
+  }
+  // Until nothing happens any more at once.
+  void Settle() {
+    const auto work = boost::asio::make_work_guard(worker_);
+    worker_.restart();
+    while (worker_.run_for(std::chrono::milliseconds(20)) > 0) {
+    }
+  }
+  Call& Start(CallRequest request = {"/s/m", {}}) {
+    calls_.push_back(std::make_unique<Call>(*upstream_, std::move(request)));
+    return *calls_.back();
+  }
+  // Starts a call and waits until the server has its head.
+  Call& Open(CallRequest request = {"/s/m", {}}) {
+    const int before = server_.StreamsOpened();
+    Call& call = Start(std::move(request));
+    call.Read();
+    EXPECT_TRUE(RunUntil([&] { return server_.StreamsOpened() > before; }));
+    return call;
+  }
+  RawServer::Connection& peer() { return server_.connections().back(); }
+  RawServer::Connection& peer(std::size_t i) {
+    return server_.connections()[i];
+  }
+  // The status of a call whose head is answered with `bytes`.
+  absl::Status Answer(const std::string& bytes) {
+    Connect();
+    Call& call = Open();
+    peer().Send(bytes);
+    EXPECT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+    return call.end ? call.end->status : absl::OkStatus();
+  }
+  absl::StatusCode CodeOfAnswer(const std::string& bytes) {
+    return Answer(bytes).code();
+  }
+  // The same, and the connection closes behind them.
+  absl::StatusCode CodeOfLastWords(const std::string& bytes) {
+    Connect();
+    Call& call = Open();
+    peer().Send(bytes);
+    peer().Close();
+    EXPECT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+    return call.end ? call.end->status.code() : absl::StatusCode::kOk;
+  }
+
+  boost::asio::io_context worker_{1};
+  RawServer server_{worker_};
+  H2UpstreamOptions options_;
+  std::unique_ptr<H2Upstream> upstream_;
+  std::vector<std::unique_ptr<Call>> calls_;
+};
+
+// --- requests ---
+
+// grpc/grpc doc/PROTOCOL-HTTP2.md, "Requests": the order is the document's.
+TEST_F(H2WireTest, RequestHeadIsGrpcs) {
+  CallRequest request;
+  request.method = "/chat.Chat/Talk";
+  request.metadata = {{"x-b", "1"}, {"x-raw-bin", "\xFF"}, {"x-b", "2"}};
+  request.timeout = absl::Seconds(1000);
+  Open(std::move(request));
+  const RawServer::Frame* head = nullptr;
+  for (const auto& frame : peer().frames()) {
+    if (frame.type == NGHTTP2_HEADERS) head = &frame;
+  }
+  ASSERT_NE(head, nullptr);
+  EXPECT_THAT(
+      head->fields,
+      ElementsAre(Pair(":method", "POST"), Pair(":scheme", "http"),
+                  Pair(":path", "/chat.Chat/Talk"),
+                  Pair(":authority", server_.address()), Pair("te", "trailers"),
+                  Pair("content-type", "application/grpc"),
+                  Pair("user-agent", HasSubstr("headgate/")),
+                  Pair("grpc-timeout", ::testing::MatchesRegex("[0-9]{1,8}m")),
+                  Pair("grpc-accept-encoding", "identity,gzip"),
+                  Pair("x-b", "1"), Pair("x-raw-bin", "/w"), Pair("x-b", "2")));
+}
+
+TEST_F(H2WireTest, ReservedNamesAreNotSent) {
+  CallRequest request;
+  request.method = "/s/m";
+  request.metadata = {{"te", "x"},         {"grpc-timeout", "1S"},
+                      {"user-agent", "x"}, {"content-type", "x"},
+                      {"host", "x"},       {"connection", "close"}};
+  Open(std::move(request));
+  for (const auto& frame : peer().frames()) {
+    EXPECT_THAT(frame.fields, Not(Contains(Pair(::testing::_, "x"))));
+    EXPECT_THAT(frame.fields, Not(Contains(Key("grpc-timeout"))));
+    EXPECT_THAT(frame.fields, Not(Contains(Key("connection"))));
+  }
+}
+
+// RFC 9113 section 3.4, 6.5.2.
+TEST_F(H2WireTest, SettingsComeFirst) {
+  Open();
+  const RawServer::Frame& first = peer().frames()[0];
+  EXPECT_EQ(first.type, NGHTTP2_SETTINGS);
+  EXPECT_EQ(
+      first.payload,
+      absl::StrCat(h2::Number(NGHTTP2_SETTINGS_ENABLE_PUSH, 2), h2::Number(0),
+                   h2::Number(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 2),
+                   h2::Number(64 * 1024),
+                   h2::Number(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, 2),
+                   h2::Number(64 * 1024)));
+  EXPECT_GT(peer().WindowGiven(0), 1'000'000);
+}
+
+TEST_F(H2WireTest, MessagesAndHalfCloseArePutTogether) {
+  Call& call = Start();
+  call.Write("a", WriteHint::kMoreFollows);
+  ASSERT_TRUE(RunUntil([&] { return call.written == 1; }));
+  call.Write("b");
+  call.WritesDone();
+  ASSERT_TRUE(RunUntil(
+      [&] { return !server_.connections().empty() && peer().HalfClosed(1); }));
+  EXPECT_EQ(peer().DataOf(1), h2::Framed("a") + h2::Framed("b"));
+  EXPECT_EQ(peer().Count(NGHTTP2_DATA), 1);
+}
+
+TEST_F(H2WireTest, CancelledCallIsResetWithCancel) {
+  Open().Destroy();
+  ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(1) >= 0; }));
+  EXPECT_EQ(peer().ResetOf(1), NGHTTP2_CANCEL);
+}
+
+TEST_F(H2WireTest, CallDestroyedBeforeItIsSentLeavesNoTrace) {
+  Open();
+  Start().Destroy();
+  Call& next = Open();
+  Settle();
+  EXPECT_EQ(server_.StreamsOpened(), 2);
+  EXPECT_EQ(peer().Count(NGHTTP2_RST_STREAM), 0);
+  EXPECT_FALSE(next.end);
+}
+
+// RFC 9113 section 8.1: a server may answer before it has all of the request.
+TEST_F(H2WireTest, StatusBeforeTheHalfCloseEndsTheStreamWithoutError) {
+  Call& call = Open();
+  peer().Send(h2::Head(1) + h2::Trailers(1, "5"));
+  ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(1) >= 0; }));
+  EXPECT_EQ(peer().ResetOf(1), NGHTTP2_NO_ERROR);
+  ASSERT_TRUE(call.end);
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kNotFound);
+  call.Write("unheard");  // After OnDone: nothing happens.
+}
+
+TEST_F(H2WireTest, EndedStreamIsNotReset) {
+  Call& call = Open();
+  call.WritesDone();
+  ASSERT_TRUE(RunUntil([&] { return peer().HalfClosed(1); }));
+  peer().Send(h2::Head(1) + h2::Trailers(1));
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  call.Destroy();
+  Settle();
+  EXPECT_EQ(peer().ResetOf(1), -1);
+}
+
+// --- answers ---
+
+TEST_F(H2WireTest, AnswerIsReadFromAnyPieces) {
+  const std::string answer =
+      h2::Headers(1, {{":status", "103"}, {"link", "x"}}) + h2::Head(1) +
+      h2::Message(1, "a") + h2::Data(1, h2::Framed("bc").substr(0, 3)) +
+      h2::Data(1, "") + h2::Data(1, h2::Framed("bc").substr(3)) +
+      h2::Data(1, h2::Framed("") + h2::Framed("d")) +
+      h2::Frame(0xFA, 0xFF, 1, "unknown") + h2::Trailers(1, "10");
+  for (const std::size_t size :
+       {std::size_t{1}, std::size_t{7}, answer.size()}) {
+    Connect();
+    Call& call = Open();
+    for (std::size_t at = 0; at < answer.size(); at += size) {
+      peer().Send(answer.substr(at, size));
+      worker_.restart();
+      worker_.poll();
+    }
+    ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+    EXPECT_THAT(call.messages, ElementsAre("a", "bc", "", "d"));
+    EXPECT_EQ(call.end->status.code(), absl::StatusCode::kAborted);
+  }
+}
+
+TEST_F(H2WireTest, GzipIsTakenMessageByMessage) {
+  Call& call = Open();
+  peer().Send(h2::Headers(1, {{":status", "200"},
+                              {"content-type", "application/grpc"},
+                              {"grpc-encoding", "gzip"}}) +
+              h2::Data(1, h2::Framed(GzipCompress("packed"), true)) +
+              h2::Message(1, "plain") + h2::Trailers(1));
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_THAT(call.messages, ElementsAre("packed", "plain"));
+  EXPECT_TRUE(call.end->status.ok());
+}
+
+TEST_F(H2WireTest, AnswersThatAreNotGrpcAreTranslated) {
+  EXPECT_EQ(CodeOfAnswer(h2::Headers(1, {{":status", "404"}}, true)),
+            absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(CodeOfAnswer(h2::Headers(1, {{":status", "502"},
+                                         {"content-type", "text/html"}}) +
+                         h2::Data(1, "<html>")),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CodeOfAnswer(h2::Headers(1, {{":status", "200"},
+                                         {"content-type", "text/html"}}) +
+                         h2::Data(1, "<html>", true)),
+            absl::StatusCode::kUnknown);
+}
+
+TEST_F(H2WireTest, AnswersWithoutAStatusAreUnknown) {
+  EXPECT_EQ(CodeOfAnswer(h2::Head(1) + h2::Data(1, h2::Framed("a"), true)),
+            absl::StatusCode::kUnknown);
+  EXPECT_EQ(CodeOfAnswer(h2::Head(1) + h2::Headers(1, {{"x", "y"}}, true)),
+            absl::StatusCode::kUnknown);
+}
+
+// grpc/grpc doc/compression.md.
+TEST_F(H2WireTest, MessagesThatCannotBeReadAreInternal) {
+  const std::string gzip_head =
+      h2::Headers(1, {{":status", "200"},
+                      {"content-type", "application/grpc"},
+                      {"grpc-encoding", "gzip"}});
+  for (const std::string& answer :
+       {h2::Head(1) + h2::Data(1, h2::Framed("a", true)),
+        h2::Headers(1, {{":status", "200"},
+                        {"content-type", "application/grpc"},
+                        {"grpc-encoding", "snappy"}}) +
+            h2::Data(1, h2::Framed("a", true)),
+        gzip_head + h2::Data(1, h2::Framed("no gzip", true)),
+        h2::Head(1) + h2::Data(1, std::string("\7\0\0\0\0", 5)),
+        h2::Head(1) + h2::Data(1, h2::Framed("abc").substr(0, 6)) +
+            h2::Trailers(1),
+        h2::Head(1) + h2::Data(1, std::string(1, 0)) + h2::Trailers(1)}) {
+    EXPECT_EQ(CodeOfAnswer(answer), absl::StatusCode::kInternal);
+  }
+}
+
+TEST_F(H2WireTest, HalfAMessageBeforeAnErrorIsTheError) {
+  EXPECT_EQ(CodeOfAnswer(h2::Head(1) + h2::Data(1, std::string(2, 0)) +
+                         h2::Trailers(1, "10")),
+            absl::StatusCode::kAborted);
+}
+
+TEST_F(H2WireTest, MessagesAboveTheLimitAreResourceExhausted) {
+  EXPECT_EQ(CodeOfAnswer(h2::Head(1) +
+                         h2::Data(1, std::string("\0\xFF\xFF\xFF\xFF", 5))),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(CodeOfAnswer(
+                h2::Headers(1, {{":status", "200"},
+                                {"content-type", "application/grpc"},
+                                {"grpc-encoding", "gzip"}}) +
+                h2::Data(1, h2::Framed(GzipCompress(std::string(1 << 20, 'x')),
+                                       true))),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(H2WireTest, MessagesBeforeOneAboveTheLimitAreDelivered) {
+  Call& call = Start();
+  ASSERT_TRUE(RunUntil([&] { return server_.StreamsOpened() == 1; }));
+  peer().Send(h2::Head(1) + h2::Message(1, "a") + h2::Message(1, "b") +
+              h2::Data(1, std::string("\0\xFF\xFF\xFF\xFF", 5)) +
+              h2::Trailers(1));
+  Settle();
+  call.Read();
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_THAT(call.messages, ElementsAre("a", "b"));
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kResourceExhausted);
+}
+
+// RFC 9113 section 8.1.1: a malformed answer is a stream error.
+TEST_F(H2WireTest, MalformedAnswersAreInternal) {
+  for (const std::string& answer :
+       {h2::Head(1) + h2::Head(1),
+        h2::Headers(1, {{"content-type", "application/grpc"}}),
+        h2::Head(1) + h2::Headers(1, {{":status", "200"}}, true),
+        h2::Headers(1, {{":status", "200"}, {":path", "/"}}),
+        h2::Headers(1,
+                    {{":status", "200"}, {"Upper", "x"}, {"connection", "x"}}),
+        h2::Headers(1, {{":status", "100"}}, true),
+        h2::WindowUpdate(1, 0x7FFF'FFFF)}) {
+    EXPECT_EQ(CodeOfAnswer(answer), absl::StatusCode::kInternal)
+        << absl::CHexEscape(answer.substr(0, 40));
+  }
+}
+
+// RFC 9113 section 5.4.1.
+TEST_F(H2WireTest, ConnectionErrorsAreUnavailable) {
+  for (const std::string& bytes :
+       {std::string("HTTP/1.1 400 Bad Request\r\n\r\n"),
+        h2::Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\xFF\xFF"),
+        h2::Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 0, "x"),
+        h2::Frame(NGHTTP2_DATA, 0, 0, "x"),
+        h2::Frame(NGHTTP2_DATA, 0, 7, "x"),
+        h2::Frame(NGHTTP2_DATA, 0, 1, std::string(1 << 20, 'x')),
+        h2::Frame(NGHTTP2_SETTINGS, 0, 0, "x"),
+        h2::Frame(NGHTTP2_SETTINGS, 0, 1, ""),
+        h2::Frame(NGHTTP2_PING, 0, 0, "x"),
+        h2::Frame(NGHTTP2_RST_STREAM, 0, 1, "x"),
+        h2::Reset(0, 0),
+        h2::Reset(7, 0),
+        h2::Frame(NGHTTP2_GOAWAY, 0, 0, "x"),
+        h2::Frame(NGHTTP2_CONTINUATION, 0, 1, "x"),
+        h2::Frame(NGHTTP2_HEADERS, 0, 1, h2::Encode({{":status", "200"}})) +
+            h2::Data(1, "x"),
+        h2::Frame(NGHTTP2_PUSH_PROMISE, NGHTTP2_FLAG_END_HEADERS, 1,
+                  h2::Number(2) + h2::Encode({{":path", "/"}})),
+        h2::Settings({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0xFFFF'FFFF}}),
+        h2::Settings({{NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 1}}),
+        h2::WindowUpdate(0, 0),
+        h2::WindowUpdate(0, 0x7FFF'FFFF)}) {
+    EXPECT_EQ(CodeOfAnswer(bytes), absl::StatusCode::kUnavailable)
+        << absl::CHexEscape(bytes.substr(0, 40));
+  }
+}
+
+TEST_F(H2WireTest, ConnectionsThatBreakAreUnavailable) {
+  for (const std::string& bytes :
+       {std::string(), std::string("\0\0", 2), h2::Head(1),
+        h2::Head(1).substr(0, 20),
+        h2::Head(1) + h2::Data(1, std::string(1, 0))}) {
+    EXPECT_EQ(CodeOfLastWords(bytes), absl::StatusCode::kUnavailable);
+  }
+}
+
+TEST_F(H2WireTest, StatusBeforeTheConnectionBreaksIsTheStatus) {
+  EXPECT_EQ(CodeOfLastWords(h2::Head(1) + h2::Trailers(1, "5")),
+            absl::StatusCode::kNotFound);
+}
+
+// grpc/grpc doc/PROTOCOL-HTTP2.md, "Errors".
+TEST_F(H2WireTest, ResetIsTranslatedInAnyState) {
+  const std::pair<std::uint32_t, absl::StatusCode> kTable[] = {
+      {NGHTTP2_NO_ERROR, absl::StatusCode::kInternal},
+      {NGHTTP2_INTERNAL_ERROR, absl::StatusCode::kInternal},
+      {NGHTTP2_CANCEL, absl::StatusCode::kCancelled},
+      {NGHTTP2_ENHANCE_YOUR_CALM, absl::StatusCode::kResourceExhausted},
+  };
+  for (const auto& [code, expected] : kTable) {
+    EXPECT_EQ(CodeOfAnswer(h2::Reset(1, code)), expected);
+    EXPECT_EQ(CodeOfAnswer(h2::Head(1) + h2::Reset(1, code)), expected);
+    EXPECT_EQ(CodeOfAnswer(h2::Head(1) + h2::Data(1, std::string(1, 0)) +
+                           h2::Reset(1, code)),
+              expected);
+  }
+}
+
+TEST_F(H2WireTest, MetadataBeyondTheLimitIsResourceExhausted) {
+  // A field that is indexed once and named many times (RFC 7541 section 6.1):
+  // few bytes on the wire.
+  const std::string field = absl::StrCat("\x40", h2::Literal("x"),
+                                         h2::Literal(std::string(3000, 'x')));
+  const std::string block =
+      h2::Encode({{":status", "200"}, {"content-type", "application/grpc"}}) +
+      field + std::string(1000, '\xBE');
+  EXPECT_EQ(CodeOfAnswer(
+                h2::Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, block)),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(H2WireTest, MetadataBelowTheLimitIsTaken) {
+  const std::string block = h2::Encode({{":status", "200"},
+                                        {"content-type", "application/grpc"},
+                                        {"x-a", std::string(30'000, 'a')},
+                                        {"x-b", std::string(30'000, 'b')}});
+  std::string frames =
+      h2::Frame(NGHTTP2_HEADERS, 0, 1, block.substr(0, 16'000));
+  for (std::size_t at = 16'000; at < block.size(); at += 16'000) {
+    frames +=
+        h2::Frame(NGHTTP2_CONTINUATION, at + 16'000 < block.size() ? 0 : 4, 1,
+                  block.substr(at, 16'000));
+  }
+  CallRequest request{"/s/m", {}};
+  request.metadata_delivery = MetadataDelivery::kDelivered;
+  Call& call = Open(std::move(request));
+  peer().Send(frames);
+  ASSERT_TRUE(RunUntil([&] { return call.headers || call.end; }));
+  ASSERT_TRUE(call.headers);
+  EXPECT_EQ(call.headers->size(), 2u);
+}
+
+// Whatever comes, in any order and broken anywhere: a status, and no harm.
+TEST_F(H2WireTest, NoiseEndsInAStatus) {
+  std::mt19937 random(1);
+  const std::vector<std::string> frames = {
+      h2::Head(1),
+      h2::Message(1, "a"),
+      h2::Trailers(1),
+      h2::Data(1, std::string(3, 0)),
+      h2::Reset(1, 8),
+      h2::GoAway(0),
+      h2::GoAway(1),
+      h2::Settings({{3, 1}, {4, 0}}),
+      h2::Settings({{4, 100'000}, {5, 20'000}}),
+      h2::WindowUpdate(1, 10),
+      h2::WindowUpdate(0, 10),
+      h2::Frame(NGHTTP2_PING, 0, 0, "12345678"),
+      h2::Frame(NGHTTP2_PING, 1, 0, "12345678"),
+      h2::Frame(NGHTTP2_SETTINGS, 1, 0, ""),
+      h2::Frame(0x42, 0, 1, "?"),
+      h2::Headers(1, {{":status", "100"}})};
+  for (int i = 0; i < 300; ++i) {
+    Connect();
+    Call& call = Open();
+    call.Write(std::string(random() % 100'000, 'x'));
+    std::string bytes;
+    for (int count = static_cast<int>(random() % 10); count > 0; --count) {
+      bytes += frames[random() % frames.size()];
+    }
+    if (random() % 2 == 0 && !bytes.empty()) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    auto& connection = peer();
+    while (!bytes.empty()) {
+      const std::size_t size = 1 + random() % bytes.size();
+      connection.Send(bytes.substr(0, size));
+      bytes.erase(0, size);
+      worker_.restart();
+      worker_.poll();
+    }
+    // The next connection, of another attempt, is of no use either.
+    server_.set_greeting("nonsense that is no frame at all");
+    for (auto& one : server_.connections()) one.Close();
+    ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); })) << i;
+    server_.set_greeting(h2::Settings());
+    calls_.clear();
+  }
+}
+
+// --- flow control ---
+
+TEST_F(H2WireTest, ClosedWindowHoldsTheWritePending) {
+  server_.set_greeting(
+      h2::Settings({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}}));
+  Call& call = Open();
+  call.Write("abc");
+  Settle();
+  EXPECT_EQ(call.written, 0);
+  EXPECT_EQ(peer().Count(NGHTTP2_DATA), 0);
+  peer().Send(h2::WindowUpdate(1, 7));
+  Settle();
+  EXPECT_EQ(call.written, 0);
+  EXPECT_EQ(peer().DataOf(1), h2::Framed("abc").substr(0, 7));
+  peer().Send(h2::WindowUpdate(1, 1));
+  ASSERT_TRUE(RunUntil([&] { return call.written == 1; }));
+  Settle();
+  EXPECT_EQ(peer().DataOf(1), h2::Framed("abc"));
+}
+
+// RFC 9113 section 6.9.2: SETTINGS change the windows of running streams.
+TEST_F(H2WireTest, WindowMayBeTakenAwayAndGivenBySettings) {
+  server_.set_greeting(
+      h2::Settings({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 10}}));
+  Call& call = Open();
+  call.Write(std::string(20, 'x'));
+  ASSERT_TRUE(RunUntil([&] { return peer().DataOf(1).size() == 10; }));
+  peer().Send(h2::Settings({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}}));
+  Settle();
+  EXPECT_EQ(call.written, 0);
+  peer().Send(h2::Settings({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 100}}));
+  ASSERT_TRUE(RunUntil([&] { return call.written == 1; }));
+}
+
+TEST_F(H2WireTest, StreamThatIsNotReadStallsNoOther) {
+  Call& stalled = Start();
+  ASSERT_TRUE(RunUntil([&] { return server_.StreamsOpened() == 1; }));
+  Call& other = Open();
+  // The whole window of the first.
+  std::string answer = h2::Head(1);
+  for (int i = 0; i < 4; ++i) {
+    answer += h2::Message(1, std::string(16 * 1024 - kMessagePrefixBytes, 'x'));
+  }
+  peer().Send(answer + h2::Head(3));
+  Settle();
+  EXPECT_EQ(peer().WindowGiven(1), 0);
+  // More than the window of the connection would hold.
+  std::int64_t sent = 0;
+  const std::int64_t connection_window = peer().WindowGiven(0);
+  while (sent < connection_window + (1 << 20)) {
+    const std::string message(16 * 1024 - kMessagePrefixBytes, 'y');
+    peer().Send(h2::Message(3, message));
+    sent += 16 * 1024;
+    ASSERT_TRUE(
+        RunUntil([&] { return peer().WindowGiven(3) > sent - 40'000; }));
+  }
+  ASSERT_TRUE(RunUntil([&] {
+    return static_cast<std::int64_t>(other.messages.size()) * 16 * 1024 == sent;
+  }));
+  EXPECT_GT(peer().WindowGiven(0), connection_window);
+  EXPECT_EQ(peer().WindowGiven(1), 0);
+  stalled.Read();
+  ASSERT_TRUE(RunUntil([&] { return peer().WindowGiven(1) > 0; }));
+  EXPECT_EQ(stalled.messages.size(), 4u);
+}
+
+// A message longer than the window arrives, because its Read opens it.
+TEST_F(H2WireTest, ReadOpensTheWindowForItsWholeMessage) {
+  Call& call = Open();
+  const std::string bytes = h2::Framed(std::string(kMaxAnswerBytes, 'x'));
+  peer().Send(h2::Head(1));
+  std::size_t sent = 0;
+  while (sent < bytes.size()) {
+    ASSERT_TRUE(RunUntil([&] {
+      return 64 * 1024 + peer().WindowGiven(1) >
+             static_cast<std::int64_t>(sent);
+    }));
+    const std::size_t size = std::min<std::size_t>(
+        {16'384, bytes.size() - sent,
+         64 * 1024 + static_cast<std::size_t>(peer().WindowGiven(1)) - sent});
+    peer().Send(h2::Data(1, bytes.substr(sent, size)));
+    sent += size;
+  }
+  ASSERT_TRUE(RunUntil([&] { return call.messages.size() == 1; }));
+}
+
+// --- connections ---
+
+TEST_F(H2WireTest, ServersLimitOfStreamsIsKept) {
+  server_.set_greeting(
+      h2::Settings({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 2}}));
+  for (int i = 0; i < 5; ++i) Start();
+  ASSERT_TRUE(RunUntil([&] { return server_.StreamsOpened() == 5; }));
+  EXPECT_EQ(server_.connections().size(), 3u);
+  for (const auto& connection : server_.connections()) {
+    EXPECT_LE(connection.Count(NGHTTP2_HEADERS), 2);
+  }
+  EXPECT_EQ(upstream_->channel_count(), 3u);
+}
+
+TEST_F(H2WireTest, ServerThatTakesNoStreamsIsUnavailable) {
+  server_.set_greeting(
+      h2::Settings({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0}}));
+  Call& call = Start();
+  call.Read();
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(MessageForLog(call.end->status), HasSubstr(server_.address()));
+  EXPECT_TRUE(upstream_->is_failing());
+}
+
+// RFC 9113 section 6.8.
+TEST_F(H2WireTest, CallsBelowGoAwayFinishAndNewOnesGoElsewhere) {
+  Call& first = Open();
+  peer(0).Send(h2::GoAway(1));
+  Settle();
+  EXPECT_FALSE(first.end);
+  Call& second = Open();
+  ASSERT_EQ(server_.connections().size(), 2u);
+  EXPECT_EQ(peer(1).Count(NGHTTP2_HEADERS), 1);
+  peer(0).Send(h2::Head(1) + h2::Message(1, "a") + h2::Trailers(1));
+  ASSERT_TRUE(RunUntil([&] { return first.end.has_value(); }));
+  EXPECT_TRUE(first.end->status.ok());
+  EXPECT_THAT(first.messages, ElementsAre("a"));
+  EXPECT_TRUE(RunUntil([&] { return peer(0).ended(); }));
+  EXPECT_FALSE(second.end);
+  EXPECT_EQ(upstream_->channel_count(), 1u);
+}
+
+// RFC 9113 section 8.7: what a server has not seen may be tried again.
+TEST_F(H2WireTest, CallsAboveGoAwayAreTriedAgain) {
+  Call& call = Open();
+  call.Write("a");
+  call.WritesDone();
+  ASSERT_TRUE(RunUntil([&] { return peer(0).HalfClosed(1); }));
+  peer(0).Send(h2::GoAway(0));
+  ASSERT_TRUE(RunUntil([&] {
+    return server_.connections().size() == 2 && peer(1).HalfClosed(1);
+  }));
+  EXPECT_EQ(peer(1).DataOf(1), h2::Framed("a"));
+  EXPECT_EQ(call.written, 1);
+  peer(1).Send(h2::Head(1) + h2::Trailers(1));
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_TRUE(call.end->status.ok());
+}
+
+TEST_F(H2WireTest, RefusedStreamIsTriedAgainAFewTimes) {
+  Call& call = Open();
+  for (int id = 1; !call.end && id < 20; id += 2) {
+    peer().Send(h2::Reset(id, NGHTTP2_REFUSED_STREAM));
+    ASSERT_TRUE(RunUntil([&] {
+      return call.end || peer().Count(NGHTTP2_HEADERS, id + 2) == 1;
+    }));
+  }
+  ASSERT_TRUE(call.end);
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(server_.StreamsOpened(), 3);
+}
+
+TEST_F(H2WireTest, RefusedStreamThatHasSentMuchIsUnavailable) {
+  Call& call = Open();
+  call.Write(std::string(20'000, 'x'));
+  ASSERT_TRUE(RunUntil([&] { return call.written == 1; }));
+  peer().Send(h2::Reset(1, NGHTTP2_REFUSED_STREAM));
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(H2WireTest, AnsweredStreamIsNotTriedAgain) {
+  EXPECT_EQ(CodeOfAnswer(h2::Head(1) + h2::Reset(1, NGHTTP2_REFUSED_STREAM)),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(server_.StreamsOpened(), 1);
+}
+
+// A connection that greets with GOAWAY is as good as none; it is not tried
+// without a pause.
+TEST_F(H2WireTest, ServerThatOnlySaysGoAwayIsUnavailable) {
+  server_.set_greeting(h2::Settings() + h2::GoAway(0));
+  Call& call = Start();
+  call.Read();
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_LE(server_.connections().size(), 2u);
+}
+
+TEST_F(H2WireTest, IdleConnectionAnswersPings) {
+  Open().Destroy();
+  ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(1) >= 0; }));
+  peer().Send(h2::Frame(NGHTTP2_PING, 0, 0, "12345678"));
+  ASSERT_TRUE(RunUntil([&] { return peer().Count(NGHTTP2_PING) == 1; }));
+}
+
+TEST_F(H2WireTest, ConnectionThatBrokeIsMadeAnew) {
+  Call& first = Open();
+  peer().Close();
+  ASSERT_TRUE(RunUntil([&] { return first.end.has_value(); }));
+  Open();
+  EXPECT_EQ(server_.connections().size(), 2u);
+}
+
+// RFC 9113 section 10.5: a server must not fill the memory by what is to be
+// acknowledged.
+TEST_F(H2WireTest, FloodOfPingsEndsTheConnection) {
+  Call& call = Open();
+  std::string pings;
+  for (int i = 0; i < 100'000; ++i) {
+    pings += h2::Frame(NGHTTP2_PING, 0, 0, "12345678");
+  }
+  // From another thread's point of view the socket is full at some time.
+  peer().Send(pings.substr(0, 17 * 1500));
+  Settle();
+  call.Destroy();
+}
+
+// --- time ---
+
+TEST_F(H2WireTest, DeadlineResetsTheStream) {
+  CallRequest request{"/s/m", {}};
+  request.timeout = absl::Milliseconds(50);
+  Call& call = Open(std::move(request));
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kDeadlineExceeded);
+  ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(1) >= 0; }));
+  EXPECT_EQ(peer().ResetOf(1), NGHTTP2_CANCEL);
+}
+
+// Pings are for connections with calls (grpc/grpc doc/keepalive.md), and what
+// waits to send one is no work without them.
+TEST_F(H2WireTest, KeepaliveIsNoWorkWithoutCalls) {
+  options_.settings.keepalive_interval = absl::Hours(1);
+  Connect();
+  Open().Destroy();
+  server_.Close();
+  ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(1) >= 0; }));
+  peer().Close();
+  upstream_.reset();
+  worker_.restart();
+  worker_.run_for(std::chrono::seconds(20));
+  EXPECT_TRUE(worker_.stopped());
+}
+
+TEST_F(H2WireTest, AnsweredPingKeepsTheConnection) {
+  options_.settings.keepalive_interval = absl::Milliseconds(20);
+  options_.settings.keepalive_timeout = absl::Milliseconds(200);
+  Connect();
+  Call& call = Open();
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(RunUntil([&] { return peer().Count(NGHTTP2_PING) == i; }));
+    peer().Send(
+        h2::Frame(NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, std::string(8, 0)));
+  }
+  EXPECT_FALSE(call.end);
+}
+
+}  // namespace
+}  // namespace headgate

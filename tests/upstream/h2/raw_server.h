@@ -1,0 +1,305 @@
+#ifndef TESTS_UPSTREAM_H2_RAW_SERVER_H_
+#define TESTS_UPSTREAM_H2_RAW_SERVER_H_
+
+#include <nghttp2/nghttp2.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/upstream/h2/message_framing.h"
+
+namespace headgate {
+
+// HTTP/2 by hand (RFC 9113), for what no server would send.
+namespace h2 {
+
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
+inline std::string Number(std::uint32_t value, int bytes = 4) {
+  std::string text;
+  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
+    text.push_back(static_cast<char>(value >> shift & 0xFF));
+  }
+  return text;
+}
+
+inline std::string Frame(int type, int flags, int id,
+                         const std::string& payload) {
+  return absl::StrCat(Number(static_cast<std::uint32_t>(payload.size()), 3),
+                      Number(type, 1), Number(flags, 1), Number(id), payload);
+}
+
+// HPACK: literals without indexing (RFC 7541 section 6.2.2).
+inline std::string Literal(const std::string& text) {
+  if (text.size() < 127) {
+    return Number(static_cast<std::uint32_t>(text.size()), 1) + text;
+  }
+  std::string length(1, '\x7F');
+  std::size_t rest = text.size() - 127;
+  for (; rest >= 128; rest /= 128) length.push_back(rest % 128 + 128);
+  length.push_back(static_cast<char>(rest));
+  return length + text;
+}
+inline std::string Encode(const Fields& fields) {
+  std::string block;
+  for (const auto& [name, value] : fields) {
+    absl::StrAppend(&block, std::string(1, '\0'), Literal(name),
+                    Literal(value));
+  }
+  return block;
+}
+
+inline std::string Headers(int id, const Fields& fields,
+                           bool end_stream = false) {
+  return Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | (end_stream ? 1 : 0),
+               id, Encode(fields));
+}
+inline std::string Head(int id) {
+  return Headers(id,
+                 {{":status", "200"}, {"content-type", "application/grpc"}});
+}
+inline std::string Trailers(int id, const std::string& status = "0") {
+  return Headers(id, {{"grpc-status", status}}, true);
+}
+inline std::string Data(int id, const std::string& bytes,
+                        bool end_stream = false) {
+  return Frame(NGHTTP2_DATA, end_stream ? 1 : 0, id, bytes);
+}
+inline std::string Framed(const std::string& message, bool compressed = false) {
+  const MessagePrefix prefix = MakeMessagePrefix(compressed, message.size());
+  return std::string(prefix.begin(), prefix.end()) + message;
+}
+inline std::string Message(int id, const std::string& message) {
+  return Data(id, Framed(message));
+}
+inline std::string Reset(int id, std::uint32_t code) {
+  return Frame(NGHTTP2_RST_STREAM, 0, id, Number(code));
+}
+inline std::string GoAway(int last_id, std::uint32_t code = 0) {
+  return Frame(NGHTTP2_GOAWAY, 0, 0, Number(last_id) + Number(code));
+}
+inline std::string WindowUpdate(int id, std::uint32_t bytes) {
+  return Frame(NGHTTP2_WINDOW_UPDATE, 0, id, Number(bytes));
+}
+inline std::string Settings(
+    const std::vector<std::pair<int, std::uint32_t>>& entries = {}) {
+  std::string payload;
+  for (const auto& [id, value] : entries) {
+    absl::StrAppend(&payload, Number(id, 2), Number(value));
+  }
+  return Frame(NGHTTP2_SETTINGS, 0, 0, payload);
+}
+
+}  // namespace h2
+
+// A server that takes connections, greets each with the same bytes,
+// acknowledges SETTINGS and notes what comes; what else it says is the test's
+// to choose. On the worker's own thread.
+class RawServer {
+ public:
+  struct Frame {
+    int type = 0;
+    int flags = 0;
+    int id = 0;
+    std::string payload;
+    h2::Fields fields;  // Of HEADERS.
+  };
+
+  class Connection {
+   public:
+    explicit Connection(boost::asio::ip::tcp::socket socket)
+        : socket_(std::move(socket)) {
+      nghttp2_hd_inflate_new(&inflater_);
+      socket_.set_option(boost::asio::ip::tcp::no_delay(true));
+      Read();
+    }
+    ~Connection() { nghttp2_hd_inflate_del(inflater_); }
+
+    void Send(const std::string& bytes) {
+      boost::system::error_code ignored;
+      boost::asio::write(socket_, boost::asio::buffer(bytes), ignored);
+    }
+    void Close() {
+      boost::system::error_code ignored;
+      socket_.close(ignored);
+    }
+
+    const std::deque<Frame>& frames() const { return frames_; }
+    bool ended() const { return ended_; }
+
+    int Count(int type, int id = -1) const {
+      int count = 0;
+      for (const Frame& frame : frames_) {
+        count += frame.type == type && (id == -1 || frame.id == id);
+      }
+      return count;
+    }
+    // What the DATA of a stream holds.
+    std::string DataOf(int id) const {
+      std::string data;
+      for (const Frame& frame : frames_) {
+        if (frame.type == NGHTTP2_DATA && frame.id == id) data += frame.payload;
+      }
+      return data;
+    }
+    bool HalfClosed(int id) const {
+      for (const Frame& frame : frames_) {
+        if (frame.id == id && frame.type <= 1 && (frame.flags & 1) != 0) {
+          return true;
+        }
+      }
+      return false;
+    }
+    // The code of a stream's RST_STREAM; -1 when there is none.
+    std::int64_t ResetOf(int id) const {
+      for (const Frame& frame : frames_) {
+        if (frame.type == NGHTTP2_RST_STREAM && frame.id == id) {
+          return NumberAt(frame.payload);
+        }
+      }
+      return -1;
+    }
+    // The bytes that all WINDOW_UPDATEs of a stream have given.
+    std::int64_t WindowGiven(int id) const {
+      std::int64_t sum = 0;
+      for (const Frame& frame : frames_) {
+        if (frame.type == NGHTTP2_WINDOW_UPDATE && frame.id == id) {
+          sum += NumberAt(frame.payload);
+        }
+      }
+      return sum;
+    }
+
+   private:
+    static std::int64_t NumberAt(const std::string& payload) {
+      std::int64_t number = 0;
+      for (const char c : payload.substr(0, 4)) {
+        number = number << 8 | static_cast<unsigned char>(c);
+      }
+      return number;
+    }
+
+    void Read() {
+      socket_.async_read_some(
+          boost::asio::buffer(buffer_), [this](auto error, std::size_t size) {
+            if (error == boost::asio::error::operation_aborted) {
+              return;
+            }
+            if (error) {
+              ended_ = true;
+              return;
+            }
+            taken_.append(buffer_.data(), size);
+            Parse();
+            Read();
+          });
+    }
+    void Parse() {
+      constexpr std::size_t kHead = 9;
+      if (!preface_seen_) {
+        if (taken_.size() < NGHTTP2_CLIENT_MAGIC_LEN) return;
+        taken_.erase(0, NGHTTP2_CLIENT_MAGIC_LEN);
+        preface_seen_ = true;
+      }
+      while (taken_.size() >= kHead) {
+        const auto size = static_cast<std::size_t>(NumberAt(taken_) >> 8);
+        if (taken_.size() < kHead + size) return;
+        Frame frame;
+        frame.type = static_cast<unsigned char>(taken_[3]);
+        frame.flags = static_cast<unsigned char>(taken_[4]);
+        frame.id = static_cast<int>(NumberAt(taken_.substr(5, 4)));
+        frame.payload = taken_.substr(kHead, size);
+        taken_.erase(0, kHead + size);
+        if (frame.type == NGHTTP2_HEADERS) Inflate(frame);
+        if (frame.type == NGHTTP2_SETTINGS && frame.flags == 0) {
+          Send(h2::Frame(NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, ""));
+        }
+        frames_.push_back(std::move(frame));
+      }
+    }
+    void Inflate(Frame& frame) {
+      const auto* in =
+          reinterpret_cast<const std::uint8_t*>(frame.payload.data());
+      std::size_t left = frame.payload.size();
+      for (;;) {
+        nghttp2_nv field;
+        int flags = 0;
+        const ssize_t used =
+            nghttp2_hd_inflate_hd2(inflater_, &field, &flags, in, left, 1);
+        if (used < 0) return;
+        in += used;
+        left -= static_cast<std::size_t>(used);
+        if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0) {
+          frame.fields.emplace_back(
+              std::string(reinterpret_cast<char*>(field.name), field.namelen),
+              std::string(reinterpret_cast<char*>(field.value),
+                          field.valuelen));
+        }
+        if ((flags & NGHTTP2_HD_INFLATE_FINAL) != 0) {
+          nghttp2_hd_inflate_end_headers(inflater_);
+          return;
+        }
+      }
+    }
+
+    boost::asio::ip::tcp::socket socket_;
+    nghttp2_hd_inflater* inflater_ = nullptr;
+    std::array<char, 16'384> buffer_;
+    std::string taken_;
+    bool preface_seen_ = false;
+    bool ended_ = false;
+    std::deque<Frame> frames_;
+  };
+
+  explicit RawServer(boost::asio::io_context& worker,
+                     std::string greeting = h2::Settings())
+      : acceptor_(worker, {boost::asio::ip::address_v4::loopback(), 0}),
+        greeting_(std::move(greeting)) {
+    Accept();
+  }
+
+  std::string address() const {
+    return absl::StrCat("127.0.0.1:", acceptor_.local_endpoint().port());
+  }
+  void set_greeting(std::string greeting) { greeting_ = std::move(greeting); }
+  std::deque<Connection>& connections() { return connections_; }
+  // How many streams were opened on all connections.
+  int StreamsOpened() const {
+    int count = 0;
+    for (const Connection& one : connections_) {
+      count += one.Count(NGHTTP2_HEADERS);
+    }
+    return count;
+  }
+  void Close() { acceptor_.close(); }
+
+ private:
+  void Accept() {
+    acceptor_.async_accept([this](auto error, auto socket) {
+      if (error) return;
+      connections_.emplace_back(std::move(socket));
+      connections_.back().Send(greeting_);
+      Accept();
+    });
+  }
+
+  boost::asio::ip::tcp::acceptor acceptor_;
+  std::string greeting_;
+  std::deque<Connection> connections_;
+};
+
+}  // namespace headgate
+
+#endif  // TESTS_UPSTREAM_H2_RAW_SERVER_H_
