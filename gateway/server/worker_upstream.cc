@@ -25,7 +25,7 @@ WorkerUpstream::WorkerUpstream(const UpstreamSettings& settings,
       options_(OptionsFrom(settings, general)),
       fetch_timeout_(general.timeouts.reflection),
       voice_(voice),
-      upstream_(MakeUpstream(options_, io_context)) {
+      upstream_(MakePooledUpstream(options_, io_context)) {
   SchemaSourceOptions options;
   options.reflection = settings.descriptors.reflection;
   options.files = settings.descriptors.files;

@@ -7,8 +7,8 @@
 
 namespace headgate {
 
-std::unique_ptr<PooledUpstream> MakeUpstream(UpstreamOptions options,
-                                             boost::asio::io_context& worker) {
+std::unique_ptr<PooledUpstream> MakePooledUpstream(
+    UpstreamOptions options, boost::asio::io_context& worker) {
   if (options.settings.ChosenTransport() == UpstreamSettings::Transport::kH2) {
     return std::make_unique<H2Upstream>(std::move(options), worker);
   }

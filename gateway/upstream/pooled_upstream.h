@@ -42,8 +42,8 @@ class PooledUpstream : public Upstream {
 
 // Over the transport that the settings choose. `worker` must outlive every
 // call, and be run by one thread.
-std::unique_ptr<PooledUpstream> MakeUpstream(UpstreamOptions options,
-                                             boost::asio::io_context& worker);
+std::unique_ptr<PooledUpstream> MakePooledUpstream(
+    UpstreamOptions options, boost::asio::io_context& worker);
 
 }  // namespace headgate
 
