@@ -129,7 +129,7 @@ class H2WireTest : public ::testing::Test {
 
   boost::asio::io_context worker_{1};
   RawServer server_{worker_};
-  H2UpstreamOptions options_;
+  UpstreamOptions options_;
   std::unique_ptr<H2Upstream> upstream_;
   std::vector<std::unique_ptr<Call>> calls_;
 };
