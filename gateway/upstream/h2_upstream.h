@@ -21,7 +21,8 @@ namespace headgate {
 // address, and calls take turns; with pick_first all go to the first address
 // that answers. An address that fails is left alone for 250 ms to 1 s; calls
 // that find none to go to end with UNAVAILABLE. A call that the server has
-// refused unseen goes to another connection.
+// refused unseen goes to another connection. A connection that was lost is made
+// again with the next tick.
 //
 // Thread: the worker's, the one that runs `worker`. A call counts as work there
 // until it is done or destroyed.

@@ -407,7 +407,7 @@ TEST(LoadTest, TransportsAreChosenByName) {
   using Transport = UpstreamSettings::Transport;
   const auto settings = Parse(
       "upstreams: [{name: a, transport: grpc}, {name: b, transport: h2}, "
-      "{name: c, transport: auto}, {name: d}]");
+      "{name: c, transport: auto}, {name: default}]");
   ASSERT_EQ(settings.status(), absl::OkStatus());
   const std::vector<UpstreamSettings>& upstreams = settings->upstreams;
   EXPECT_EQ(upstreams[0].transport, Transport::kGrpc);

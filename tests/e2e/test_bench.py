@@ -7,16 +7,20 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
+import pty
+import select
 import signal
 import socket
 import struct
+import subprocess
 import threading
 
 import pytest
 
 from client import ECHO, HELLO
-from harness import (HEADGATE, TIMEOUT, Backend, Gateway, Process, eventually,
-                     run)
+from harness import (HEADGATE, SANITIZER_REPORT, TIMEOUT, Backend, Gateway,
+                     Process, eventually, run)
 from wire import message
 
 PACKETS = "/packets"
@@ -64,10 +68,47 @@ def wait_for_sessions(gateway, count):
     eventually(lambda: len(gateway.sessions()) == count, f"{count} sessions")
 
 
-def wait_until_loaded(process):
-    """Until it has begun to work: it has spent a tenth of a second more."""
-    before = process.cpu_seconds()
-    eventually(lambda: process.cpu_seconds() > before + 0.1, "some load")
+class Watched:
+    """A bench with its progress on a terminal, and its JSON in a pipe."""
+
+    def __init__(self, *flags):
+        self._errors = b""
+        self._end, terminal = pty.openpty()
+        self.process = subprocess.Popen(
+            [HEADGATE, "bench", "--json", "--duration", "1h", "--warm-up",
+             "0s", *flags], stdout=subprocess.PIPE, stderr=terminal)
+        os.close(terminal)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        os.close(self._end)
+
+    def _read(self):
+        while select.select([self._end], [], [], 0)[0]:
+            try:
+                self._errors += os.read(self._end, 65536)
+            except OSError:  # How a terminal says that it is over.
+                return
+
+    def wait_for_answers(self):
+        def told():
+            self._read()
+            assert self.process.poll() is None, self._errors
+            return b" messages a second" in self._errors
+
+        eventually(told, "some progress")
+
+    def wait(self):
+        """(exit status, the report)"""
+        out, _ = self.process.communicate(timeout=TIMEOUT)
+        self._read()
+        assert not SANITIZER_REPORT.search(self._errors.decode())
+        return self.process.returncode, json.loads(out)
 
 
 # --- closed loop ---
@@ -353,13 +394,12 @@ def test_call_that_fails(demo):
 
 def test_gateway_that_dies(backend):
     with Gateway.serve(backend.target) as gateway:
-        with Process(HEADGATE, "bench", "--json", "--connections", "2",
-                     "--duration", "1h", gateway.url(
-                         "/headgate.v1.PacketService/Connect")) as process:
-            wait_for_sessions(gateway, 2)
+        url = gateway.url("/headgate.v1.PacketService/Connect")
+        with Watched("--connections", "2", url) as watched:
+            watched.wait_for_answers()
             gateway.kill()
-            process.wait(expected=1)
-    report = json.loads(process.stdout())
+            status, report = watched.wait()
+    assert status == 1
     assert sum(report["errors"].values()) == 2
     assert all(reason.startswith("lost: connection broken")
                for reason in report["errors"])
@@ -367,13 +407,12 @@ def test_gateway_that_dies(backend):
 
 def test_backend_that_dies():
     with Backend() as backend:
-        with Process(HEADGATE, "bench", "--json", "--connections", "2",
-                     "--idle", "1", "--duration", "1h",
-                     grpc_url(backend)) as process:
-            wait_until_loaded(backend)
+        with Watched("--connections", "2", "--idle", "1",
+                     grpc_url(backend)) as watched:
+            watched.wait_for_answers()
             backend.kill()
-            process.wait(expected=1)
-    report = json.loads(process.stdout())
+            status, report = watched.wait()
+    assert status == 1
     assert sum(report["errors"].values()) == 3
     assert all(reason.startswith("ended with 14 (UNAVAILABLE)")
                for reason in report["errors"])
@@ -539,16 +578,13 @@ def test_handshake_without_an_answer():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("scheme", ["ws", "grpc"])
-def test_signal_ends_it_with_what_was_measured(start_demo, backend, scheme,
-                                               number):
-    gateway = start_demo()
-    url = gateway.url(PACKETS) if scheme == "ws" else grpc_url(backend)
-    with Process(HEADGATE, "bench", "--json", "--duration", "1h", "--warm-up",
-                 "0s", url) as process:
-        wait_until_loaded(gateway if scheme == "ws" else backend)
-        process.signal(number)
-        process.wait()
-    report = json.loads(process.stdout())
+def test_signal_ends_it_with_what_was_measured(demo, backend, scheme, number):
+    url = demo.url(PACKETS) if scheme == "ws" else grpc_url(backend)
+    with Watched(url) as watched:
+        watched.wait_for_answers()
+        watched.process.send_signal(number)
+        status, report = watched.wait()
+    assert status == 0
     assert report["messages"] > 0
     assert 0 < report["duration_seconds"] < 3600
 
@@ -563,7 +599,8 @@ def test_signal_ends_it_with_what_was_measured(start_demo, backend, scheme,
     (("grpc://a:1/b/c", "--codec", "json"),
      "--codec: grpc:// takes protobuf only"),
     (("ws://a/", "--codec", "xml"), "--codec"),
-    (("ws://a/", "--duration", "fast"), "--duration 'fast': must be a duration"),
+    (("ws://a/", "--duration", "fast"),
+     "--duration 'fast': must be a duration"),
     (("ws://a/", "--duration", "0s"), "at least 1ms"),
     (("ws://a/", "--warm-up", "-1s"), "--warm-up '-1s': must be a duration"),
     (("ws://a/", "--warm-up", "7"), "--warm-up '7': must be a duration"),

@@ -87,8 +87,11 @@ std::unique_ptr<UpstreamCall> H2Pool::StartCall(
 
 void H2Pool::OnTick(absl::Time now) {
   const Clock::time_point steady_now = Clock::now();
+  // Where there was a connection there is to be one again, so that what has
+  // become of the upstream is known before the next call.
   for (const Address& address : addresses_) {
-    if (address.backoff.failing() && !address.backoff.waits(steady_now) &&
+    if ((address.lost || address.backoff.failing()) &&
+        !address.backoff.waits(steady_now) &&
         !HasConnectionTo(address.endpoint)) {
       Open(address);
     }
@@ -310,6 +313,7 @@ void H2Pool::FailWaiting(const absl::Status& status) {
 void H2Pool::OnConnected(H2Connection& connection) {
   if (Address* address = AddressOf(connection.endpoint())) {
     address->backoff = {};
+    address->lost = false;
   }
   Wake();
 }
@@ -325,6 +329,7 @@ void H2Pool::OnLost(H2Connection& connection, bool served, absl::Status why) {
     return entry.connection.get() == &connection;
   });
   Address* const address = AddressOf(connection.endpoint());
+  if (address != nullptr) address->lost = true;
   if (!served) {
     last_error_ = absl::UnavailableError(absl::StrCat(
         FormatEndpoint(connection.endpoint()), ": ", why.message()));
@@ -378,7 +383,7 @@ void H2Pool::SetAddresses(std::vector<H2Endpoint> endpoints) {
         [&](const Address& one) { return one.endpoint == endpoint; });
     if (known || addresses.size() == kMaxAddresses) continue;
     const Address* const before = AddressOf(endpoint);
-    addresses.push_back(before != nullptr ? *before : Address{endpoint, {}});
+    addresses.push_back(before != nullptr ? *before : Address{endpoint});
   }
   addresses_ = std::move(addresses);
   // Workers begin in different places.

@@ -66,7 +66,8 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   };
   struct Address {
     H2Endpoint endpoint;
-    Backoff backoff;
+    Backoff backoff = {};
+    bool lost = false;  // It was connected to and is not any more.
   };
   struct Entry {
     std::shared_ptr<H2Connection> connection;
@@ -134,7 +135,6 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
 
   std::list<H2Call*> waiting_;
   std::vector<H2Call*> scheduled_;  // Null: forgotten.
-  std::size_t scheduled_next_ = 0;
   bool in_turn_ = false;
   bool turn_posted_ = false;
 };

@@ -154,6 +154,25 @@ TEST_F(H2UpstreamTest, TicksTryAnewWhatHasFailed) {
   EXPECT_EQ(Ask("/echo"), "x");
 }
 
+// And one that goes is missed by them, though nobody calls it meanwhile.
+TEST_F(H2UpstreamTest, TicksMakeALostConnectionAgain) {
+  auto server = std::make_unique<Server>();
+  const std::string address = server->address();
+  Connect(address);
+  EXPECT_EQ(Ask("/echo"), "x");
+  const auto tick_until = [&](const std::function<bool()>& done) {
+    return RunUntil([&] {
+      upstream_->OnTick(now_ += absl::Milliseconds(20));
+      return done();
+    });
+  };
+  server.reset();
+  EXPECT_TRUE(tick_until([&] { return upstream_->is_failing(); }));
+  server = std::make_unique<Server>(address);
+  EXPECT_TRUE(tick_until([&] { return !upstream_->is_failing(); }));
+  EXPECT_EQ(server->service.calls(), 0);
+}
+
 // --- the pool ---
 
 // At the server's MAX_CONCURRENT_STREAMS gRPC lets calls wait without a word.
