@@ -68,9 +68,9 @@ TEST_F(HandOffTest, AnEventMayPostItselfAgain) {
 TEST_F(HandOffTest, AnEventMayDestroyItselfAndTheLastOwner) {
   auto last = std::make_unique<Event>([] {});
   last->act = [&] {
+    log_.push_back("gone");
     hand_off_.reset();
     last.reset();
-    log_.push_back("gone");
   };
   hand_off_->Post(*last);
   worker_.poll();
