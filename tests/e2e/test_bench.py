@@ -56,6 +56,19 @@ def succeed(url, *flags):
     return report
 
 
+def succeed_in_time(url, *flags):
+    """(seconds, JSON) of a run by the clock that is as long as this machine
+    needs for an answer."""
+    for seconds in (0.3, 2, 10):
+        status, report, errors = bench(
+            url, "--duration", f"{seconds}s", "--warm-up", "50ms", *flags)
+        if errors != "headgate bench: 1 x no answer came\n":
+            break
+    assert (status, errors) == (0, "")
+    assert report["errors"] == {}
+    return seconds, report
+
+
 @contextlib.contextmanager
 def closed_port():
     """A port that is bound, so that nobody else gets it, and nobody listens."""
@@ -146,10 +159,9 @@ def test_grpc_takes_as_many_connections_as_its_calls_need(backend):
 @pytest.mark.parametrize("scheme", ["ws", "grpc"])
 def test_duration(demo, backend, scheme):
     url = demo.url(PACKETS) if scheme == "ws" else grpc_url(backend)
-    succeed(url, *FEW)  # The first calls of a gateway may take their time.
-    report = succeed(url, "--in-flight", "2", *SHORT)
+    seconds, report = succeed_in_time(url, "--in-flight", "2")
     assert report["messages"] > 0
-    assert report["duration_seconds"] == 0.3
+    assert report["duration_seconds"] == seconds
     assert report["rate"] is None
     assert report["in_flight"] == 2
 
@@ -224,8 +236,7 @@ def test_rate(demo, backend, scheme):
 
 
 def test_rate_for_a_duration(demo):
-    succeed(demo.url(PACKETS), *FEW)
-    report = succeed(demo.url(PACKETS), "--rate", "500", *SHORT)
+    _, report = succeed_in_time(demo.url(PACKETS), "--rate", "500")
     assert report["messages"] > 0
     assert report["unanswered"] == 0
 
@@ -235,8 +246,7 @@ def test_rate_for_a_duration(demo):
 @pytest.mark.parametrize("scheme", ["ws", "grpc"])
 def test_rate_out_of_reach_is_told(demo, backend, scheme):
     url = demo.url(PACKETS) if scheme == "ws" else grpc_url(backend)
-    report = succeed(url, "--rate", "10000000", "--in-flight", "2",
-                     "--duration", "200ms", "--warm-up", "0s")
+    _, report = succeed_in_time(url, "--rate", "10000000", "--in-flight", "2")
     assert report["late"] > 0
     assert report["unsent"] > 0
     assert report["in_flight"] == 2
@@ -248,7 +258,7 @@ def test_rate_out_of_reach_is_told(demo, backend, scheme):
 @pytest.mark.parametrize("scheme", ["ws", "grpc"])
 def test_idle_connections_stay_open(demo, backend, scheme):
     url = demo.url(PACKETS) if scheme == "ws" else grpc_url(backend)
-    report = succeed(url, "--idle", "20", "--threads", "2", *SHORT)
+    _, report = succeed_in_time(url, "--idle", "20", "--threads", "2")
     assert report["idle"] == {"connections": 20, "cpu_share": None,
                               "rss_bytes_per_connection": None}
     assert report["messages"] > 0
@@ -265,8 +275,8 @@ def test_idle_connections_are_sessions_of_the_gateway(start_demo):
 
 
 def test_pid_and_idle(demo):
-    report = succeed(demo.url(PACKETS), "--idle", "10", "--pid", demo.pid,
-                     *SHORT)
+    _, report = succeed_in_time(demo.url(PACKETS), "--idle", "10", "--pid",
+                                demo.pid)
     process = report["process"]
     assert set(process) == {"pid", "cpu_us_per_message", "cpu_seconds",
                             "rss_bytes_before", "rss_bytes"}
@@ -367,7 +377,7 @@ def test_unauthorized(demo):
 
 def test_method_that_is_not_there(backend):
     status, report, errors = bench(grpc_url(backend, "a.B/C"), "--connections",
-                                   "2", *SHORT)
+                                   "2", *FEW)
     assert status == 1
     assert errors.startswith("headgate bench: 2 x ended with 12 "
                              "(UNIMPLEMENTED)")
@@ -557,11 +567,11 @@ def test_idle_connection_without_an_answer():
     with Peer(say_nothing) as peer:
         status, report, errors = bench(
             peer.url, "--no-subprotocol", "--connections", "0", "--idle", "1",
-            "--connect-timeout", "200ms", *SHORT)
+            "--connect-timeout", "2s", *SHORT)
     assert status == 1
     assert report["connect_failures"] == 1
     assert errors == ("headgate bench: 1 x could not connect: no answer "
-                      "within 200ms\n")
+                      "within 2s\n")
 
 
 def test_handshake_without_an_answer():

@@ -21,7 +21,7 @@ BIDI = HELLO + "BidiHello"
 # Readiness fails at once; whoever still comes is served until the delay is over,
 # and those who are there notice nothing.
 def test_readiness_fails_before_anything_else(stack):
-    gateway = stack.enter_context(Gateway.demo("--drain-delay", "1500ms"))
+    gateway = stack.enter_context(Gateway.demo("--drain-delay", "4s"))
     eventually(lambda: gateway.admin("/readyz")[0] == 200, "ready")
     client = stack.enter_context(Client(gateway, BIDI, JSON))
     gateway.signal(signal.SIGTERM)
@@ -66,10 +66,10 @@ def test_closes_are_spread_over_the_drain(stack):
     closed.sort()
     assert len(closed) == 20
     assert closed[0] < soon(0.5)
-    assert 2.5 < closed[-1] < 5.5, closed
-    # In no second of the four that it takes did more than half of them go.
+    assert 2.5 < closed[-1] < 5 + soon(0.5), closed
+    # Evenly it were five in each of the four seconds.
     assert max(sum(start <= at < start + 1 for at in closed)
-               for start in closed) <= 10, closed
+               for start in closed) <= 14, closed
 
 
 # The answers that the backend has sent are still on their way through the

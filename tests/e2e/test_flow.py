@@ -8,7 +8,7 @@ import time
 import pytest
 
 from client import ECHO, JSON, PROTOBUF, Client, call, call_json, stats
-from harness import eventually, sanitized
+from harness import eventually, sanitized, soon
 from wire import BINARY, TEXT, RawClient, fields, frame, message
 
 MIB = 1 << 20
@@ -83,10 +83,10 @@ def test_client_that_reads_on_gets_every_message_in_order(start_serve):
 
 # A slow client is not a dead one.
 def test_slow_client_is_not_cut_off(start_serve):
-    gateway = start_serve("--send-timeout", "1s")
+    gateway = start_serve("--send-timeout", "2s")
     with RawClient(gateway, receive_buffer=4096) as client:
         start_flood(gateway, client, size=1000)
-        end = time.monotonic() + 3
+        end = time.monotonic() + 4
         while time.monotonic() < end:
             client.read_message()
             time.sleep(0.01)
@@ -135,7 +135,7 @@ def test_backend_that_stops_reading_leaves_memory_flat(start_serve):
     with RawClient(gateway) as client:
         start_sink(gateway, client)
         data = frame(BINARY, message((1, b"x" * 60000)))
-        sent = client.send_until_blocked(data, patience=1)
+        sent = client.send_until_blocked(data, patience=soon(1))
         # All buffers on the way together: sockets, HTTP/2 windows, the queue.
         assert sent < 64 * MIB
         expect_flat(gateway, before)
@@ -167,12 +167,12 @@ def test_message_of_many_objects_is_not_decoded_at_once(start_serve):
 
 
 def test_backend_that_takes_nothing_for_stall_timeout_is_4008(start_serve):
-    gateway = start_serve("--stall-timeout", "1s")
+    gateway = start_serve("--stall-timeout", "4s")
     _, before = stats(gateway)
     with RawClient(gateway) as client:
         start_sink(gateway, client)
         client.send_until_blocked(frame(BINARY, message((1, b"x" * 60000))),
-                                  patience=0.5)
+                                  patience=2)
         code, reason = client.read_close()
         assert code == 4008
         assert reason
@@ -181,9 +181,9 @@ def test_backend_that_takes_nothing_for_stall_timeout_is_4008(start_serve):
 
 # Silence is no stall: the backend has nothing to take.
 def test_idle_session_does_not_stall(start_serve):
-    gateway = start_serve("--stall-timeout", "300ms")
+    gateway = start_serve("--stall-timeout", "1s")
     with Client(gateway, ECHO + "Sink", JSON) as client:
-        client.send({"payload": "AA==", "delay": "1.5s"})
+        client.send({"payload": "AA==", "delay": "3s"})
         client.half_close()
         assert client.receive_json() == {"messages": "1", "bytes": "1"}
 

@@ -136,7 +136,7 @@ def test_handshake_that_drips_is_408(start_demo):
 
 
 def test_session_outlives_the_handshake_timeout(start_demo):
-    gateway = start_demo("--handshake-timeout", "200ms")
+    gateway = start_demo("--handshake-timeout", "2s")
     slow = RawClient(gateway)
     with Client(gateway, BIDI, JSON) as client:
         assert slow.read_response().status == 408  # So the time has passed.

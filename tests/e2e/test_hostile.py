@@ -26,7 +26,7 @@ def expect_service(gateway):
     begin = time.monotonic()
     assert call_json(gateway, HELLO + "SayHello", {"greeting": "ann"}) == [
         {"reply": "hello, ann"}]
-    assert time.monotonic() - begin < soon(1)
+    assert time.monotonic() - begin < soon(2)
 
 
 def expect_all_gone(gateway, timeout=TIMEOUT):
@@ -93,7 +93,7 @@ class Crowd:
 
 # Each byte is a sign of life, and none of them helps.
 def test_slowloris_is_answered_408_while_others_are_served(start_demo):
-    gateway = start_demo("--handshake-timeout", "1s")
+    gateway = start_demo("--handshake-timeout", "3s")
     expect_service(gateway)
     head = upgrade_request(BIDI, [("X", "y" * 10000)])
     with Crowd(gateway, 200) as crowd:
@@ -104,8 +104,8 @@ def test_slowloris_is_answered_408_while_others_are_served(start_demo):
             sent += 1
             if sent % 20 == 0:
                 expect_service(gateway)
-            assert time.monotonic() - begin < soon(4)
-        assert time.monotonic() - begin > 0.9
+            assert time.monotonic() - begin < soon(8)
+        assert time.monotonic() - begin > 2.9
         assert sent < len(head)
         for answer in crowd.answers():
             assert answer.startswith(b"HTTP/1.1 408 ")
@@ -119,7 +119,7 @@ def test_thousands_of_silent_connections(start_demo):
     if hard != resource.RLIM_INFINITY and hard < count + 200:
         pytest.skip("too few file descriptors here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 200), hard))
-    gateway = start_demo("--handshake-timeout", "2s")
+    gateway = start_demo("--handshake-timeout", "4s")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 200), hard))
     expect_service(gateway)
     memory = gateway.rss()
@@ -268,8 +268,10 @@ def test_pipelining_without_reading_is_bounded(start_demo):
     request = b"GET /v1/shelves/-/books HTTP/1.1\r\nHost: h\r\n\r\n"
     with RawClient(gateway, receive_buffer=4096) as client:
         sent = client.send_until_blocked(request * 100, patience=0.5)
-        assert sent < 64 * MIB
         assert gateway.rss() - memory < allowed(16 * MIB)
+        # A gateway that was only slow reads on; this ends with the connection.
+        sent += client.send_until_blocked(request * 100, patience=soon(5))
+        assert sent < 64 * MIB
         expect_all_gone(gateway, soon(5))
     expect_service(gateway)
 

@@ -159,16 +159,16 @@ def test_a_steady_client_goes_on():
 
 
 def test_idle_sessions_are_closed():
-    with Gateway.demo("--idle-timeout", "400ms") as gateway:
+    with Gateway.demo("--idle-timeout", "2s") as gateway:
         with Client(gateway, BIDI, JSON) as client:
-            for _ in range(4):  # As long as it talks it stays.
-                time.sleep(0.2)
+            for _ in range(6):  # As long as it talks it stays.
+                time.sleep(0.4)
                 client.send({"greeting": "ann"})
                 client.receive()
             began = time.monotonic()
             assert client.receive_close() == (
-                1001, "no message for idle_timeout (400ms)")
-            assert time.monotonic() - began < soon(2)
+                1001, "no message for idle_timeout (2s)")
+            assert time.monotonic() - began < soon(4)
         expect_limit(gateway, "idle_timeout", 1)
 
 
@@ -184,8 +184,8 @@ def test_sessions_end_at_their_max_age():
     with Gateway.demo("--max-age", "1s") as gateway:
         ages = []
         for _ in range(3):
+            began = time.monotonic()
             with Client(gateway, BIDI, JSON) as client:
-                began = time.monotonic()
                 code, reason = client.receive_close()
                 ages.append(time.monotonic() - began)
             assert code == 1001
@@ -233,12 +233,12 @@ def test_a_client_that_answers_no_ping_is_cut_off(answer):
 
 # Any frame is a sign of life, a pong unasked for too.
 def test_any_frame_is_a_sign_of_life():
-    with Gateway.demo("--keepalive-interval", "300ms", "--keepalive-timeout",
-                      "300ms") as gateway:
+    with Gateway.demo("--keepalive-interval", "1s", "--keepalive-timeout",
+                      "1s") as gateway:
         with RawClient(gateway) as client:
             client.upgrade("/echo")
             for _ in range(12):
-                time.sleep(0.1)
+                time.sleep(0.3)
                 client.send_frame(PONG, b"")
             client.send_frame(BINARY, b"x")
             while (received := client.read_frame()).opcode == PING:
@@ -249,8 +249,8 @@ def test_any_frame_is_a_sign_of_life():
 # Its messages wait for the backend, and its pongs behind them: that it is not
 # heard is not its fault. The stall has a time limit of its own.
 def test_a_client_that_is_not_read_from_is_not_taken_for_dead():
-    with Gateway.demo("--keepalive-interval", "100ms", "--keepalive-timeout",
-                      "200ms", "--stall-timeout", "1500ms") as gateway:
+    with Gateway.demo("--keepalive-interval", "200ms", "--keepalive-timeout",
+                      "800ms", "--stall-timeout", "3s") as gateway:
         with RawClient(gateway) as client:
             client.upgrade(ECHO + "Sink",
                            [("Sec-WebSocket-Protocol", JSON)])
@@ -265,7 +265,7 @@ def test_a_client_that_is_not_read_from_is_not_taken_for_dead():
 # What the kernel reports as room for more comes in leaps; between them a slow
 # client takes what there is.
 def test_a_slow_reader_has_taken_something():
-    with Gateway.demo("--send-timeout", "500ms") as gateway:
+    with Gateway.demo("--send-timeout", "1500ms") as gateway:
         with RawClient(gateway, receive_buffer=4096) as client:
             client.upgrade(ECHO + "Flood", [("Sec-WebSocket-Protocol", JSON)])
             client.send_frame(TEXT, b'{"size":3000000}')
@@ -281,7 +281,7 @@ def test_a_slow_reader_has_taken_something():
 # The end of the answers is on its way to a slow client for longer than
 # close_timeout; that it sends something meanwhile must not cost it the rest.
 def test_a_slow_reader_gets_all_up_to_the_close():
-    with Gateway.demo("--close-timeout", "500ms", "--max-answer-bytes",
+    with Gateway.demo("--close-timeout", "1500ms", "--max-answer-bytes",
                       "4MiB") as gateway:
         with RawClient(gateway, receive_buffer=4096) as client:
             client.upgrade(ECHO + "Flood", [("Sec-WebSocket-Protocol", JSON)])
@@ -301,8 +301,8 @@ def test_a_slow_reader_gets_all_up_to_the_close():
 # The ping is behind what it has not read yet, in the gateway or in the network.
 @pytest.mark.parametrize("compression", ["off", "on"])
 def test_a_slow_reader_is_not_taken_for_dead(compression):
-    with Gateway.demo("--keepalive-interval", "200ms", "--keepalive-timeout",
-                      "500ms", "--compression", compression) as gateway:
+    with Gateway.demo("--keepalive-interval", "500ms", "--keepalive-timeout",
+                      "1s", "--compression", compression) as gateway:
         with RawClient(gateway, receive_buffer=4096) as client:
             offer = [("Sec-WebSocket-Extensions", "permessage-deflate")]
             client.upgrade(ECHO + "Flood",
