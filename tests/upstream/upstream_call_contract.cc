@@ -219,6 +219,17 @@ TEST_P(UpstreamCallContract, OkWithoutAnyMessageArrives) {
   EXPECT_EQ(end_->details, "");
 }
 
+// A write that comes too late is answered before the end or not at all.
+TEST_P(UpstreamCallContract, NothingFollowsTheEnd) {
+  on_written_ = [&] { Write("on and on"); };
+  Start("/fail");
+  Read();
+  Write("x");
+  ASSERT_TRUE(RunUntil([&] { return end_.has_value(); }));
+  Run();
+  EXPECT_EQ(status(), absl::NotFoundError("no room"));
+}
+
 // A write that fails says only that the backend listens no longer; what it said
 // before must be delivered, however late it is read.
 TEST_P(UpstreamCallContract, MessagesBeforeTheStatusArriveWhenWritesFail) {

@@ -326,6 +326,7 @@ void H2Call::ScheduleEvents() {
 }
 
 void H2Call::Deliver() {
+  if (told_done_) return;
   bool destroyed = false;
   destroyed_ = &destroyed;
   if (headers_ != nullptr) {
