@@ -49,3 +49,16 @@ def start_serve(stack, backend):
     """start_serve(*flags) -> a gateway in front of `backend`."""
     return lambda *flags, **options: stack.enter_context(
         Gateway.serve(backend.target, *flags, **options))
+
+
+@pytest.fixture
+def configured(stack, tmp_path):
+    """configured(text) -> a gateway with that configuration."""
+
+    def start(text, *flags, **options):
+        file = tmp_path / "headgate.yaml"
+        file.write_text('listeners: [{address: "127.0.0.1:0"}]\n' + text)
+        return stack.enter_context(
+            Gateway.configured(file, *flags, "--drain", "2s", **options))
+
+    return start

@@ -30,19 +30,6 @@ def write(path, text):
     os.replace(scratch, path)
 
 
-@pytest.fixture
-def configured(stack, tmp_path):
-    """configured(text) -> a gateway with that configuration."""
-
-    def start(text, *flags, **options):
-        file = tmp_path / "headgate.yaml"
-        file.write_text('listeners: [{address: "127.0.0.1:0"}]\n' + text)
-        return stack.enter_context(
-            Gateway.configured(file, *flags, "--drain", "2s", **options))
-
-    return start
-
-
 def title(gateway, path=LIBRARY + "GetBook"):
     """The title of a book that the server at `path` has."""
     answer, = call_json(gateway, path, DUNE)
