@@ -53,9 +53,9 @@ def go_mirror():
         program.parent.mkdir(exist_ok=True)
         # Debian keeps the sources of Go's packages there.
         subprocess.run(["go", "build", "-o", program, source], check=True,
-                       env={**os.environ, "GOPATH": "/usr/share/gocode",
-                            "GO111MODULE": "off", "GOFLAGS": "",
-                            "CGO_ENABLED": "0"})
+                       env={"HOME": str(program.parent), **os.environ,
+                            "GOPATH": "/usr/share/gocode", "GOFLAGS": "",
+                            "GO111MODULE": "off", "CGO_ENABLED": "0"})
     return [program]
 
 
