@@ -202,7 +202,8 @@ void Server::CloseListeners() {
 void Server::Housekeep() {
   housekeeping_.expires_after(kHousekeeping);
   housekeeping_.async_wait([this](Error cancelled) {
-    if (cancelled) return;
+    // A timer that has expired is not cancelled any more.
+    if (cancelled || stopped_) return;
     RefreshTls();
     FlushSuppressed(absl::Now());
     Housekeep();
@@ -296,7 +297,7 @@ void Server::Drain(absl::Duration delay, absl::Duration timeout,
   if (delay <= absl::ZeroDuration()) return BeginDrain(timeout);
   drain_timer_.expires_after(absl::ToChronoNanoseconds(delay));
   drain_timer_.async_wait([this, timeout](Error cancelled) {
-    if (!cancelled) BeginDrain(timeout);
+    if (!cancelled && !stopped_) BeginDrain(timeout);
   });
 }
 

@@ -157,7 +157,7 @@ upstreams:
     target: "{library.target}"
     max_streams_per_channel: {streams}
 routes: [{{upstream: library}}]
-""")
+""", "--handshake-timeout", "60s")
 
     async def exchange_all():
         open_sockets = await asyncio.gather(*[
