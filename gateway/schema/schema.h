@@ -11,9 +11,10 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "google/protobuf/dynamic_message.h"
-#include "google/protobuf/util/type_resolver.h"
 
 namespace headgate {
+
+class JsonConverter;
 
 enum class MethodKind {
   kUnary,
@@ -199,7 +200,7 @@ class Schema {
   Schema();
 
   std::unique_ptr<google::protobuf::DescriptorPool> pool_;
-  std::unique_ptr<google::protobuf::util::TypeResolver> resolver_;
+  std::unique_ptr<JsonConverter> converter_;
   // After the pool, for its messages must go first.
   std::unique_ptr<google::protobuf::DynamicMessageFactory> factory_;
   absl::flat_hash_map<std::string, Method> methods_;
