@@ -11,6 +11,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/schema/json_converter.h"
+#include "gateway/schema/plain_json.h"
+#include "gateway/schema/plain_type.h"
 #include "gateway/schema/repair.h"
 #include "google/api/annotations.pb.h"
 #include "google/protobuf/any.pb.h"
@@ -233,6 +235,7 @@ std::shared_ptr<const Schema> Schema::Build(
         absl::StrCat(all[i].name(), ": in an import cycle, or imports one"));
   }
   schema->converter_ = std::make_unique<JsonConverter>(schema->pool_.get());
+  schema->plain_types_ = std::make_unique<PlainTypes>(schema->pool_.get());
   schema->factory_ = std::make_unique<pb::DynamicMessageFactory>();
   return schema;
 }
@@ -284,18 +287,25 @@ absl::StatusOr<std::string> Schema::JsonToProto(absl::string_view type,
                                                 absl::string_view json,
                                                 const JsonOptions& options,
                                                 JsonError& error) const {
+  if (const PlainType* const plain = plain_types_->Find(type)) {
+    std::string message;
+    if (PlainJsonToProto(*plain_types_, *plain, json, message)) return message;
+  }
   return converter_->JsonToProto(type, json, options, error);
 }
 
 absl::StatusOr<std::string> Schema::ProtoToJson(
     absl::string_view type, absl::string_view message,
     const JsonOptions& options) const {
-  const pb::Descriptor* const descriptor =
-      pool_->FindMessageTypeByName(std::string(type));
-  if (descriptor == nullptr) {
+  const PlainType* const plain = plain_types_->Find(type);
+  if (plain == nullptr) {
     return absl::InternalError(absl::StrCat("unknown message type ", type));
   }
-  return converter_->ProtoToJson(*descriptor, message, options);
+  std::string json;
+  if (PlainProtoToJson(*plain_types_, *plain, message, options, json)) {
+    return json;
+  }
+  return converter_->ProtoToJson(plain->descriptor(), message, options);
 }
 
 std::string Schema::StatusDetailsToJson(absl::string_view rpc_status,

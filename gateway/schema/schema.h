@@ -15,6 +15,7 @@
 namespace headgate {
 
 class JsonConverter;
+class PlainTypes;
 
 enum class MethodKind {
   kUnary,
@@ -88,7 +89,8 @@ struct RequestBinding {
 // Immutable descriptors of one upstream, and the conversion between protobuf
 // and JSON that they allow.
 //
-// Thread:   one thread at a time (protobuf's type resolver caches).
+// Thread:   one thread at a time (what the conversion knows of types is
+//           cached).
 // Lifetime: shared by whoever still uses it after a newer one was fetched; the
 //           Methods live as long as their Schema.
 class Schema {
@@ -201,6 +203,7 @@ class Schema {
 
   std::unique_ptr<google::protobuf::DescriptorPool> pool_;
   std::unique_ptr<JsonConverter> converter_;
+  std::unique_ptr<PlainTypes> plain_types_;
   // After the pool, for its messages must go first.
   std::unique_ptr<google::protobuf::DynamicMessageFactory> factory_;
   absl::flat_hash_map<std::string, Method> methods_;
