@@ -57,14 +57,14 @@ bool AppendFromBase64(absl::string_view text, std::string& bytes) {
   const std::size_t start = bytes.size();
   bytes.resize(start + text.size() / 4 * 3 + (text.size() % 4 * 3) / 4);
   char* out = bytes.data() + start;
-  const auto digit = [&](std::size_t i) -> std::uint32_t {
-    return kBase64Digits[static_cast<std::uint8_t>(text[i])];
+  const char* in = text.data();
+  const auto digit = [](char c) -> std::uint32_t {
+    return kBase64Digits[static_cast<std::uint8_t>(c)];
   };
   std::uint32_t seen = 0;  // A digit that is none has its highest bit set.
-  std::size_t i = 0;
-  for (; i + 4 <= text.size(); i += 4) {
-    const std::uint32_t a = digit(i), b = digit(i + 1), c = digit(i + 2),
-                        d = digit(i + 3);
+  for (std::size_t groups = text.size() / 4; groups > 0; --groups, in += 4) {
+    const std::uint32_t a = digit(in[0]), b = digit(in[1]), c = digit(in[2]),
+                        d = digit(in[3]);
     seen |= a | b | c | d;
     const std::uint32_t group = a << 18 | b << 12 | c << 6 | d;
     *out++ = static_cast<char>(group >> 16);
@@ -72,13 +72,13 @@ bool AppendFromBase64(absl::string_view text, std::string& bytes) {
     *out++ = static_cast<char>(group);
   }
   std::uint32_t left_over = 0;
-  if (text.size() - i >= 2) {
-    const std::uint32_t a = digit(i), b = digit(i + 1);
+  if (text.size() % 4 != 0) {
+    const std::uint32_t a = digit(in[0]), b = digit(in[1]);
     seen |= a | b;
     *out++ = static_cast<char>(a << 2 | b >> 4);
     left_over = b & 0xF;
-    if (text.size() - i == 3) {
-      const std::uint32_t c = digit(i + 2);
+    if (text.size() % 4 == 3) {
+      const std::uint32_t c = digit(in[2]);
       seen |= c;
       *out++ = static_cast<char>(b << 4 | c >> 2);
       left_over = c & 0x3;
@@ -173,55 +173,32 @@ class Reader {
 
   // A value without its tag.
   bool Value(const PlainField& field, int depth) {
-    std::int64_t number = 0;
-    std::uint64_t natural = 0;
+    std::uint64_t value = 0;  // Negative ones as two's complement.
     switch (field.type) {
       case FieldDescriptor::TYPE_INT32:
-        if (!Signed<std::int32_t>(number)) return false;
-        AppendVarint(static_cast<std::uint64_t>(number));
-        return true;
-      case FieldDescriptor::TYPE_INT64:
-        if (!Signed<std::int64_t>(number)) return false;
-        AppendVarint(static_cast<std::uint64_t>(number));
-        return true;
-      case FieldDescriptor::TYPE_SINT32:
-        if (!Signed<std::int32_t>(number)) return false;
-        AppendVarint(ZigZag(number));
-        return true;
-      case FieldDescriptor::TYPE_SINT64:
-        if (!Signed<std::int64_t>(number)) return false;
-        AppendVarint(ZigZag(number));
-        return true;
       case FieldDescriptor::TYPE_SFIXED32:
-        if (!Signed<std::int32_t>(number)) return false;
-        AppendFixed(static_cast<std::uint64_t>(number), 4);
-        return true;
+        return Signed<std::int32_t>(value) && AppendNumber(field, value);
+      case FieldDescriptor::TYPE_INT64:
       case FieldDescriptor::TYPE_SFIXED64:
-        if (!Signed<std::int64_t>(number)) return false;
-        AppendFixed(static_cast<std::uint64_t>(number), 8);
-        return true;
+        return Signed<std::int64_t>(value) && AppendNumber(field, value);
+      case FieldDescriptor::TYPE_SINT32:
+        return Signed<std::int32_t>(value) &&
+               AppendNumber(field, ZigZag(value));
+      case FieldDescriptor::TYPE_SINT64:
+        return Signed<std::int64_t>(value) &&
+               AppendNumber(field, ZigZag(value));
       case FieldDescriptor::TYPE_UINT32:
-        if (!Unsigned<std::uint32_t>(natural)) return false;
-        AppendVarint(natural);
-        return true;
-      case FieldDescriptor::TYPE_UINT64:
-        if (!Unsigned<std::uint64_t>(natural)) return false;
-        AppendVarint(natural);
-        return true;
       case FieldDescriptor::TYPE_FIXED32:
-        if (!Unsigned<std::uint32_t>(natural)) return false;
-        AppendFixed(natural, 4);
-        return true;
+        return Unsigned<std::uint32_t>(value) && AppendNumber(field, value);
+      case FieldDescriptor::TYPE_UINT64:
       case FieldDescriptor::TYPE_FIXED64:
-        if (!Unsigned<std::uint64_t>(natural)) return false;
-        AppendFixed(natural, 8);
-        return true;
+        return Unsigned<std::uint64_t>(value) && AppendNumber(field, value);
       case FieldDescriptor::TYPE_BOOL:
-        if (ConsumeWord("true")) return out_.push_back(1), true;
-        if (ConsumeWord("false")) return out_.push_back(0), true;
-        return false;
+        value = ConsumeWord("true") ? 1 : 0;
+        return (value == 1 || ConsumeWord("false")) &&
+               AppendNumber(field, value);
       case FieldDescriptor::TYPE_ENUM:
-        return Enum(*field.descriptor);
+        return Enum(*field.descriptor, value) && AppendNumber(field, value);
       case FieldDescriptor::TYPE_STRING:
         return String();
       case FieldDescriptor::TYPE_BYTES:
@@ -266,23 +243,24 @@ class Reader {
   }
 
   template <typename Integer>
-  bool Signed(std::int64_t& value) {
+  bool Signed(std::uint64_t& value) {
     constexpr auto kMax =
         static_cast<std::uint64_t>(std::numeric_limits<Integer>::max());
     bool negative = false;
-    std::uint64_t magnitude = 0;
-    if (!Number(negative, magnitude)) return false;
-    value = static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude);
-    return magnitude <= kMax + (negative ? 1 : 0);
+    if (!Number(negative, value) || value > kMax + (negative ? 1 : 0)) {
+      return false;
+    }
+    if (negative) value = 0 - value;
+    return true;
   }
 
-  bool Enum(const FieldDescriptor& field) {
+  bool Enum(const FieldDescriptor& field, std::uint64_t& value) {
     absl::string_view name;
     if (!Consume('"') || !Run(name)) return false;
-    const EnumValueDescriptor* const value =
+    const EnumValueDescriptor* const found =
         field.enum_type()->FindValueByName(std::string(name));
-    if (value == nullptr) return false;
-    AppendVarint(static_cast<std::uint64_t>(std::int64_t{value->number()}));
+    if (found == nullptr) return false;
+    value = static_cast<std::uint64_t>(std::int64_t{found->number()});
     return true;
   }
 
@@ -333,37 +311,15 @@ class Reader {
         continue;
       }
       if (at_ == end_) return false;
-      switch (*at_++) {
-        case '"':
-          out_.push_back('"');
-          break;
-        case '\\':
-          out_.push_back('\\');
-          break;
-        case '/':
-          out_.push_back('/');
-          break;
-        case 'b':
-          out_.push_back('\b');
-          break;
-        case 'f':
-          out_.push_back('\f');
-          break;
-        case 'n':
-          out_.push_back('\n');
-          break;
-        case 'r':
-          out_.push_back('\r');
-          break;
-        case 't':
-          out_.push_back('\t');
-          break;
-        case 'u':
-          if (!CharacterByNumber()) return false;
-          break;
-        default:
-          return false;
+      const char escape = *at_++;
+      if (escape == 'u') {
+        if (!CharacterByNumber()) return false;
+        continue;
       }
+      constexpr absl::string_view kEscapes = "\"\\/bfnrt";
+      const std::size_t which = kEscapes.find(escape);
+      if (which == absl::string_view::npos) return false;
+      out_.push_back("\"\\/\b\f\n\r\t"[which]);
     }
     return Consume('"');
   }
@@ -427,9 +383,21 @@ class Reader {
     return true;
   }
 
-  static std::uint64_t ZigZag(std::int64_t value) {
-    return static_cast<std::uint64_t>(value) << 1 ^
-           static_cast<std::uint64_t>(value >> 63);
+  static std::uint64_t ZigZag(std::uint64_t value) {
+    return value << 1 ^ (0 - (value >> 63));
+  }
+
+  // Always true.
+  bool AppendNumber(const PlainField& field, std::uint64_t value) {
+    if (field.wire_type == 0) {
+      AppendVarint(value);
+      return true;
+    }
+    for (int bits = field.wire_type == 1 ? 64 : 32; bits > 0; bits -= 8) {
+      out_.push_back(static_cast<char>(value));
+      value >>= 8;
+    }
+    return true;
   }
 
   void AppendVarint(std::uint64_t value) {
@@ -438,13 +406,6 @@ class Reader {
       value >>= 7;
     }
     out_.push_back(static_cast<char>(value));
-  }
-
-  // The low `size` bytes of `value`.
-  void AppendFixed(std::uint64_t value, int size) {
-    for (int i = 0; i < size; ++i) {
-      out_.push_back(static_cast<char>(value >> 8 * i));
-    }
   }
 
   // Puts the size of what begins at `start` in front of it. What is written is

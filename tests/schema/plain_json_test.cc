@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "plain_json.pb.h"
+#include "plain_json2.pb.h"
 #include "tests/plain_json/comparison.h"
 
 // What the plain conversion takes must come out as protobuf's has it; what it
@@ -315,6 +316,43 @@ TEST_F(PlainJsonTest, LeavesTypesWithUnusualNames) {
   PlainJsonComparison escaped(*test::Escaped::descriptor());
   EXPECT_EQ(escaped.FromJson(R"({"a":1})"), Outcome::kLeft);
   EXPECT_EQ(escaped.ToJson("", kDefault), Outcome::kLeft);
+}
+
+// proto2: presence, enums that are closed, lists that are not packed.
+TEST_F(PlainJsonTest, TakesTheOlderSyntax) {
+  PlainJsonComparison older(*test::Older::descriptor());
+  for (const char* json :
+       {R"({"number":0,"text":"","closed":"CLOSED_TWO","list":[1,2]})",
+        R"({"packed":[1,2],"child":{"child":{}}})"}) {
+    EXPECT_EQ(older.FromJson(json), Outcome::kSame) << older.difference();
+  }
+  EXPECT_EQ(older.FromJson(R"({"grouped":{"inner":1}})"), Outcome::kLeft);
+
+  test::Older message;
+  message.set_number(0);
+  message.set_text("");
+  message.set_closed(test::CLOSED_ONE);
+  message.add_list(1);
+  message.add_packed(2);
+  message.mutable_child();
+  EXPECT_EQ(older.ToJson(message.SerializeAsString(), kDefault), Outcome::kSame)
+      << older.difference();
+  EXPECT_EQ(older.ToJson(std::string("\x18\x03", 2), kDefault),
+            Outcome::kLeft);  // No such value.
+  message.mutable_grouped();
+  EXPECT_EQ(older.ToJson(message.SerializeAsString(), kDefault),
+            Outcome::kLeft);
+}
+
+// What is missing is the converter's to tell.
+TEST_F(PlainJsonTest, LeavesTypesWithRequiredFields) {
+  PlainJsonComparison strict(*test::Strict::descriptor());
+  EXPECT_EQ(strict.FromJson(R"({"number":1})"), Outcome::kLeft);
+  EXPECT_EQ(strict.ToJson(std::string("\x08\x01", 2), kDefault),
+            Outcome::kLeft);
+  PlainJsonComparison has_strict(*test::HasStrict::descriptor());
+  EXPECT_EQ(has_strict.FromJson("{}"), Outcome::kSame);
+  EXPECT_EQ(has_strict.FromJson(R"({"strict":{}})"), Outcome::kLeft);
 }
 
 // --- Whatever comes ---
