@@ -1,6 +1,7 @@
 #include "gateway/base/utf8.h"
 
 #include <cstdint>
+#include <cstring>
 
 namespace headgate {
 namespace {
@@ -39,11 +40,29 @@ std::size_t CharacterLength(absl::string_view bytes) {
   return length;
 }
 
+// How many bytes at the start of `bytes` are ASCII, in steps of 8 while it can.
+std::size_t AsciiPrefix(absl::string_view bytes) {
+  constexpr std::uint64_t kHighBits = 0x8080808080808080;
+  std::size_t ascii = 0;
+  for (std::uint64_t word = 0; ascii + sizeof word <= bytes.size();
+       ascii += sizeof word) {
+    std::memcpy(&word, bytes.data() + ascii, sizeof word);
+    if ((word & kHighBits) != 0) break;
+  }
+  while (ascii < bytes.size() &&
+         static_cast<unsigned char>(bytes[ascii]) < 0x80) {
+    ++ascii;
+  }
+  return ascii;
+}
+
 }  // namespace
 
 std::size_t ValidUtf8Prefix(absl::string_view bytes) {
   std::size_t valid = 0;
   while (valid < bytes.size()) {
+    valid += AsciiPrefix(bytes.substr(valid));
+    if (valid == bytes.size()) break;
     const std::size_t length = CharacterLength(bytes.substr(valid));
     if (length == 0) break;
     valid += length;

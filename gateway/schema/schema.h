@@ -11,9 +11,11 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "google/protobuf/dynamic_message.h"
-#include "google/protobuf/util/type_resolver.h"
 
 namespace headgate {
+
+class JsonConverter;
+class PlainTypes;
 
 enum class MethodKind {
   kUnary,
@@ -87,7 +89,8 @@ struct RequestBinding {
 // Immutable descriptors of one upstream, and the conversion between protobuf
 // and JSON that they allow.
 //
-// Thread:   one thread at a time (protobuf's type resolver caches).
+// Thread:   one thread at a time (what the conversion knows of types is
+//           cached).
 // Lifetime: shared by whoever still uses it after a newer one was fetched; the
 //           Methods live as long as their Schema.
 class Schema {
@@ -199,7 +202,8 @@ class Schema {
   Schema();
 
   std::unique_ptr<google::protobuf::DescriptorPool> pool_;
-  std::unique_ptr<google::protobuf::util::TypeResolver> resolver_;
+  std::unique_ptr<JsonConverter> converter_;
+  std::unique_ptr<PlainTypes> plain_types_;
   // After the pool, for its messages must go first.
   std::unique_ptr<google::protobuf::DynamicMessageFactory> factory_;
   absl::flat_hash_map<std::string, Method> methods_;

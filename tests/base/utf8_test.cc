@@ -44,6 +44,19 @@ TEST(Utf8Test, StopsBeforeTheFirstByteThatIsNoCharacter) {
   }
 }
 
+// ASCII is gone over several bytes at a time.
+TEST(Utf8Test, FindsTheBadByteWhereverItIs) {
+  for (std::size_t size = 0; size < 40; ++size) {
+    for (std::size_t at = 0; at < size; ++at) {
+      std::string text(size, 'x');
+      text[at] = '\xFF';
+      EXPECT_EQ(ValidUtf8Prefix(text), at) << size;
+    }
+    EXPECT_TRUE(IsUtf8(std::string(size, 'x')));
+    EXPECT_TRUE(IsUtf8(std::string(size, 'x') + "\xC3\xA4"));
+  }
+}
+
 TEST(Utf8Test, ToUtf8ReplacesEachBadByteAndKeepsTheRest) {
   EXPECT_EQ(ToUtf8("gr\xC3\xBC\xC3\x9F"), "gr\xC3\xBC\xC3\x9F");
   EXPECT_EQ(ToUtf8("a\xFF\xFE z"), "a?? z");
