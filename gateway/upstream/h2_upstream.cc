@@ -23,6 +23,6 @@ std::size_t H2Upstream::channel_count() const {
 
 bool H2Upstream::is_failing() const { return pool_->is_failing(); }
 
-absl::Status H2Upstream::tls_status() const { return absl::OkStatus(); }
+absl::Status H2Upstream::tls_status() const { return pool_->tls_status(); }
 
 }  // namespace headgate

@@ -24,6 +24,9 @@ namespace headgate {
 // refused unseen goes to another connection. A connection that was lost is made
 // again with the next tick.
 //
+// With TLS the files are looked at by the ticks; when they have changed new
+// calls get new connections, and what is under way goes on.
+//
 // Thread: the worker's, the one that runs `worker`. A call counts as work there
 // until it is done or destroyed.
 class H2Upstream final : public PooledUpstream {

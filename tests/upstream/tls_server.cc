@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstddef>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -67,6 +68,11 @@ TlsServer::TlsServer(const TlsServerOptions& options)
   tls_.reset(SSL_new(context));
   SSL_set_bio(tls_.get(), in_, out_);
   SSL_set_accept_state(tls_.get());
+  SSL_set_msg_callback_arg(tls_.get(), &records_);
+  SSL_set_msg_callback(tls_.get(), [](int sent, int, int type, const void*,
+                                      std::size_t, SSL*, void* records) {
+    if (sent == 0 && type == SSL3_RT_HEADER) ++*static_cast<int*>(records);
+  });
 }
 
 void TlsServer::Feed(const std::string& bytes) {
@@ -104,6 +110,11 @@ void TlsServer::Write(const std::string& bytes) {
 }
 
 void TlsServer::Shutdown() { SSL_shutdown(tls_.get()); }
+
+void TlsServer::AskToRenegotiate() {
+  SSL_renegotiate(tls_.get());
+  SSL_do_handshake(tls_.get());
+}
 
 void TlsServer::UpdateKeys() {
   EXPECT_EQ(SSL_key_update(tls_.get(), SSL_KEY_UPDATE_REQUESTED), 1);

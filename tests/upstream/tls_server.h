@@ -31,6 +31,8 @@ class TlsServer {
   void Write(const std::string& bytes);
   // Announces the end.
   void Shutdown();
+  // Asks for another handshake, which TLS 1.3 does no longer.
+  void AskToRenegotiate();
   // Changes the keys, and asks the client to do so (RFC 8446 section 4.6.3).
   void UpdateKeys();
 
@@ -45,6 +47,8 @@ class TlsServer {
   const std::string& fault() const { return fault_; }
   // Of the client's hello; "" when it has named none.
   std::string server_name() const;
+  // Records that have come, of any kind.
+  int records() const { return records_; }
   std::string version() const { return SSL_get_version(tls_.get()); }
 
  private:
@@ -61,6 +65,7 @@ class TlsServer {
   BIO* in_;
   BIO* out_;
   std::string received_;
+  int records_ = 0;
   bool established_ = false;
   bool ended_ = false;
   std::string fault_;

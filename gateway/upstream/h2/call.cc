@@ -120,7 +120,7 @@ bool H2Call::OpenOn(H2Connection& connection) {
   encoded.reserve(request_->metadata.size());  // Fields point into it.
   std::vector<nghttp2_nv> fields = {
       Field(":method", "POST"),
-      Field(":scheme", "http"),
+      Field(":scheme", options.scheme),
       Field(":path", request_->method),
       Field(":authority", options.authority),
       Field("te", "trailers"),

@@ -27,6 +27,7 @@ class H2Call;
 class H2CallHost {
  public:
   struct Options {
+    absl::string_view scheme = "http";
     std::string authority;
     std::string user_agent;
     bool compress = false;  // Requests, by gzip.

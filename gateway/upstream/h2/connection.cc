@@ -11,14 +11,18 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "gateway/base/status.h"
 
 namespace headgate {
 namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;
+// What a record of TLS holds at most (RFC 8446 section 5.1).
+constexpr std::size_t kRecordBytes = 16 * 1024;
 // What waits behind a write that is under way.
 constexpr std::size_t kMaxOutgoingBytes = 64 * 1024;
 // A buffer that has grown beyond this is given back when it is empty.
@@ -218,13 +222,15 @@ struct H2Connection::Callbacks {
 H2Connection::H2Connection(boost::asio::io_context& worker, Alarms& alarms,
                            H2Endpoint endpoint,
                            const H2ConnectionOptions& options,
-                           H2ConnectionOwner& owner)
+                           H2ConnectionOwner& owner,
+                           std::unique_ptr<TlsClient> tls)
     : worker_(worker),
       alarms_(alarms),
       endpoint_(std::move(endpoint)),
       options_(options),
       owner_(&owner),
       socket_(worker),
+      tls_(std::move(tls)),
       max_streams_(static_cast<std::size_t>(options.max_streams)) {}
 
 H2Connection::~H2Connection() { nghttp2_session_del(session_); }
@@ -248,8 +254,12 @@ void H2Connection::OnSocketConnected(boost::system::error_code error) {
   if (endpoint_.protocol().family() != AF_UNIX) {
     socket_.set_option(boost::asio::ip::tcp::no_delay(true), error);
   }
-  MakeSession();
   incoming_.resize(kReadBytes);
+  if (tls_ == nullptr) {
+    MakeSession();
+  } else if (absl::Status status = tls_->Handshake(); !status.ok()) {
+    return Lose(std::move(status));
+  }
   Flush();
   if (state_ != State::kClosed) StartRead();
 }
@@ -395,29 +405,63 @@ void H2Connection::StartRead() {
 
 void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
   if (state_ == State::kClosed) return;
+  absl::Status status;
   if (error) {
-    Lose(absl::UnavailableError(
-        goaway_came_
-            ? absl::StrCat(error.message(), " after GOAWAY ", goaway_text_)
-            : error.message()));
+    status = absl::UnavailableError(
+        has_session()
+            ? error.message()
+            : absl::StrCat("TLS: during the handshake: ", error.message()));
   } else {
     if (options_.keepalive_interval) last_read_ = Alarms::Clock::now();
     ping_sent_ = false;
     reset_by_peer_ = 0;
-    const ssize_t taken = nghttp2_session_mem_recv(
-        session_, Bytes({incoming_.data(), size}), size);
-    if (taken < 0) {
-      session_failed_ = true;
-      Lose(absl::UnavailableError(
-          absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(taken)))));
-    } else {
-      Settle();
-      if (state_ != State::kClosed) owner_->OnWork(*this);
-    }
+    const absl::string_view bytes(incoming_.data(), size);
+    status = tls_ == nullptr ? Take(bytes) : TakeTls(bytes);
+  }
+  if (status.ok()) {
+    Settle();
+    if (state_ != State::kClosed) owner_->OnWork(*this);
+  } else {
+    Lose(goaway_came_ ? absl::UnavailableError(absl::StrCat(
+                            status.message(), " after GOAWAY ", goaway_text_))
+                      : std::move(status));
   }
   // The owner may be gone after this.
   if (owner_ != nullptr) owner_->OnTurn();
   if (state_ != State::kClosed) StartRead();
+}
+
+absl::Status H2Connection::Take(absl::string_view bytes) {
+  const ssize_t taken =
+      nghttp2_session_mem_recv(session_, Bytes(bytes), bytes.size());
+  if (taken >= 0) return absl::OkStatus();
+  session_failed_ = true;
+  return absl::UnavailableError(
+      absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(taken))));
+}
+
+absl::Status H2Connection::TakeTls(absl::string_view bytes) {
+  tls_->Feed(bytes);
+  if (!tls_->established()) {
+    if (absl::Status status = tls_->Handshake(); !status.ok()) return status;
+    if (!tls_->established()) return absl::OkStatus();
+    MakeSession();
+  }
+  std::array<char, kRecordBytes> content;
+  for (;;) {
+    const absl::StatusOr<std::size_t> size =
+        tls_->Read(content.data(), content.size());
+    if (!size.ok()) return size.status();
+    if (*size == 0) break;
+    absl::Status status = Take({content.data(), *size});
+    if (!status.ok()) return status;
+  }
+  // TLS answers some things by itself, such as HelloRequest (RFC 5246 section
+  // 7.4.1.1).
+  if (tls_->output().size() > kMaxOutgoingBytes) {
+    return absl::UnavailableError("TLS: the server takes no answers");
+  }
+  return absl::OkStatus();
 }
 
 void H2Connection::Settle() {
@@ -442,8 +486,21 @@ void H2Connection::Settle() {
   }
 }
 
+void H2Connection::Drain() {
+  assert(state_ == State::kConnected && !streams_.empty());
+  state_ = State::kDraining;
+}
+
+bool H2Connection::HasOutput() const {
+  return !outgoing_.empty() || (tls_ != nullptr && !tls_->output().empty());
+}
+
 void H2Connection::Flush() {
-  if (state_ == State::kClosed || !has_session()) return;
+  if (state_ == State::kClosed) return;
+  if (!has_session()) {  // TLS comes first.
+    if (!writing_ && HasOutput()) StartWrite();
+    return;
+  }
   while (outgoing_.size() < kMaxOutgoingBytes) {
     const std::uint8_t* bytes = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
@@ -458,9 +515,10 @@ void H2Connection::Flush() {
   if (broken_) {
     return Lose(absl::UnavailableError(absl::StrCat("HTTP/2: ", fault_)));
   }
-  if (!writing_ && !outgoing_.empty()) StartWrite();
+  if (!writing_ && HasOutput()) StartWrite();
+  if (state_ == State::kClosed) return;
   const bool done = state_ == State::kDraining && streams_.empty() &&
-                    !writing_ && outgoing_.empty();
+                    !writing_ && !HasOutput();
   if (done || (nghttp2_session_want_read(session_) == 0 &&
                nghttp2_session_want_write(session_) == 0 && !writing_)) {
     Lose(absl::UnavailableError(absl::StrCat("GOAWAY ", goaway_text_)));
@@ -468,8 +526,17 @@ void H2Connection::Flush() {
 }
 
 void H2Connection::StartWrite() {
+  if (tls_ == nullptr) {
+    std::swap(outgoing_, sending_);
+  } else {
+    if (!outgoing_.empty()) {
+      absl::Status status = tls_->Write(outgoing_);
+      if (!status.ok()) return Lose(std::move(status));
+      Empty(outgoing_);
+    }
+    std::swap(tls_->output(), sending_);
+  }
   writing_ = true;
-  std::swap(outgoing_, sending_);
   boost::asio::async_write(
       socket_, boost::asio::buffer(sending_),
       [self = shared_from_this()](boost::system::error_code error,
@@ -498,7 +565,13 @@ void H2Connection::SetKeepalive() {
 
 void H2Connection::OnAlarm() {
   if (state_ == State::kConnecting) {
-    return Lose(absl::DeadlineExceededError("no answer in time"));
+    const absl::string_view missing = incoming_.empty() ? "no connection"
+                                      : !has_session()
+                                          ? "TLS: no end of the handshake"
+                                          : "no SETTINGS of HTTP/2";
+    return Lose(absl::DeadlineExceededError(absl::StrCat(
+        missing, " within ",
+        absl::FormatDuration(absl::FromChrono(options_.connect_timeout)))));
   }
   const Alarms::Clock::time_point now = Alarms::Clock::now();
   if (ping_sent_) {
@@ -543,11 +616,9 @@ void H2Connection::Close() {
   nghttp2_session_del(std::exchange(session_, nullptr));
 }
 
-// What is left to be said, such as GOAWAY and RST_STREAM, goes out if the
-// socket takes it at once.
-void H2Connection::CloseSocket() {
-  boost::system::error_code ignored;
-  if (has_session() && !session_failed_ && !writing_) {
+// To outgoing_, as they are on the wire.
+void H2Connection::PutLastWords() {
+  if (has_session() && !session_failed_) {
     nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
     const std::uint8_t* bytes = nullptr;
     while (outgoing_.size() < kMaxOutgoingBytes) {
@@ -555,6 +626,19 @@ void H2Connection::CloseSocket() {
       if (size <= 0) break;
       absl::StrAppend(&outgoing_, Text(bytes, static_cast<std::size_t>(size)));
     }
+  }
+  if (tls_ == nullptr) return;
+  if (tls_->established()) (void)tls_->Write(outgoing_);
+  tls_->Shutdown();
+  outgoing_ = std::move(tls_->output());
+}
+
+// What is left to be said, such as GOAWAY, RST_STREAM and an alert of TLS, goes
+// out if the socket takes it at once.
+void H2Connection::CloseSocket() {
+  boost::system::error_code ignored;
+  if (!writing_ && socket_.is_open()) {
+    PutLastWords();
     socket_.non_blocking(true, ignored);
     if (!ignored && !outgoing_.empty()) {
       socket_.write_some(boost::asio::buffer(outgoing_), ignored);

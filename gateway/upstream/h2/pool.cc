@@ -58,13 +58,15 @@ H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker)
   } else {
     target_status_ = target.status();
   }
-  // Rather no call than one in plaintext.
-  if (settings.tls) {
-    target_status_ =
-        absl::UnimplementedError("TLS is not known to this transport");
-  }
   call_options_.authority =
       settings.authority.empty() ? target_.authority : settings.authority;
+  if (settings.tls) {
+    tls_ = std::make_unique<H2Tls>(settings, target_);
+    call_options_.scheme = "https";
+    if (settings.authority.empty() && !settings.tls->authority.empty()) {
+      call_options_.authority = settings.tls->authority;
+    }
+  }
   call_options_.user_agent = absl::StrCat("grpc-c++-headgate/", kVersion);
   call_options_.compress =
       settings.compression == UpstreamSettings::Compression::kGzip;
@@ -87,6 +89,7 @@ std::unique_ptr<UpstreamCall> H2Pool::StartCall(
 
 void H2Pool::OnTick(absl::Time now) {
   const Clock::time_point steady_now = Clock::now();
+  if (tls_ != nullptr && tls_->Refresh(now)) RetireConnections();
   // Where there was a connection there is to be one again, so that what has
   // become of the upstream is known before the next call.
   for (const Address& address : addresses_) {
@@ -105,7 +108,7 @@ void H2Pool::OnTick(absl::Time now) {
     // The first to each address stays, so that the next call need not wait for
     // a connection.
     const bool stays =
-        AddressOf(endpoint) != nullptr &&
+        AddressOf(endpoint) != nullptr && !entry.connection->draining() &&
         std::find(kept.begin(), kept.end(), endpoint) == kept.end();
     if (stays) kept.push_back(endpoint);
     if (entry.connection->stream_count() > 0 ||
@@ -132,6 +135,10 @@ bool H2Pool::is_failing() const {
                                     [](const Address& one) {
                                       return one.backoff.failing();
                                     }));
+}
+
+absl::Status H2Pool::tls_status() const {
+  return tls_ != nullptr ? tls_->status() : absl::OkStatus();
 }
 
 // --- turns ---
@@ -215,6 +222,10 @@ bool H2Pool::FlushDirty() {
 
 void H2Pool::Dispatch() {
   if (!target_status_.ok()) return FailWaiting(target_status_);
+  if (tls_ != nullptr && !tls_->usable()) {
+    return FailWaiting(absl::UnavailableError(
+        absl::StrCat("TLS is not set up: ", tls_->status().message())));
+  }
   while (!waiting_.empty()) {
     Entry* const entry = ConnectionWithRoom();
     if (entry == nullptr) break;
@@ -298,8 +309,31 @@ bool H2Pool::OpenConnection(Clock::time_point now) {
 void H2Pool::Open(const Address& address) {
   H2ConnectionOwner& owner = *this;
   connections_.push_back({std::make_shared<H2Connection>(
-      worker_, alarms_, address.endpoint, connection_options_, owner)});
+      worker_, alarms_, address.endpoint, connection_options_, owner,
+      tls_ != nullptr ? tls_->NewClient(address.endpoint) : nullptr)});
   connections_.back().connection->Connect();
+}
+
+// Calls keep the connections that they have. New ones are made by the tick,
+// where there was one or had failed, or by the next call.
+void H2Pool::RetireConnections() {
+  std::vector<Entry> kept;
+  std::vector<std::shared_ptr<H2Connection>> idle;
+  for (Entry& entry : connections_) {
+    if (Address* address = AddressOf(entry.connection->endpoint())) {
+      address->lost = true;
+    }
+    if (entry.connection->stream_count() == 0) {
+      idle.push_back(std::move(entry.connection));
+    } else {
+      if (entry.connection->connected()) entry.connection->Drain();
+      kept.push_back(std::move(entry));
+    }
+  }
+  connections_ = std::move(kept);
+  for (const auto& connection : idle) connection->Close();
+  for (Address& address : addresses_) address.backoff.retry_at = {};
+  Wake();
 }
 
 void H2Pool::FailWaiting(const absl::Status& status) {
@@ -420,7 +454,8 @@ H2Pool::Entry* H2Pool::EntryOf(const H2Connection& connection) {
 bool H2Pool::HasConnectionTo(const H2Endpoint& endpoint) const {
   return std::any_of(connections_.begin(), connections_.end(),
                      [&](const Entry& entry) {
-                       return entry.connection->endpoint() == endpoint;
+                       return entry.connection->endpoint() == endpoint &&
+                              !entry.connection->draining();
                      });
 }
 

@@ -20,6 +20,7 @@
 #include "gateway/upstream/h2/call.h"
 #include "gateway/upstream/h2/connection.h"
 #include "gateway/upstream/h2/target.h"
+#include "gateway/upstream/h2/tls.h"
 #include "gateway/upstream/h2_upstream.h"
 
 namespace headgate {
@@ -47,6 +48,7 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   void OnTick(absl::Time now);
   std::size_t connection_count() const { return connections_.size(); }
   bool is_failing() const;
+  absl::Status tls_status() const;
 
  private:
   using Clock = Alarms::Clock;
@@ -102,6 +104,8 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   std::size_t ExpectedRoom() const;
   bool OpenConnection(Clock::time_point now);
   void Open(const Address& address);
+  // The files of TLS are others: what begins now gets new connections.
+  void RetireConnections();
   void FailWaiting(const absl::Status& status);
 
   // Looks the target's name up, unless that was just done.
@@ -122,6 +126,7 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   std::minstd_rand random_;
   H2Target target_;
   absl::Status target_status_;  // Why it is none.
+  std::unique_ptr<H2Tls> tls_;  // Null: plaintext.
 
   std::vector<Address> addresses_;
   std::size_t next_address_ = 0;    // Round robin.

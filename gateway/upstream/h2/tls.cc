@@ -10,13 +10,22 @@ namespace {
 
 constexpr absl::Duration kFileCheckInterval = absl::Seconds(1);
 
+std::optional<std::string> NameOf(const UpstreamSettings& settings,
+                                  const H2Target& target) {
+  if (!settings.tls->authority.empty()) {
+    return TlsNameOf(settings.tls->authority);
+  }
+  if (!settings.authority.empty()) return TlsNameOf(settings.authority);
+  if (target.endpoints.size() > 1) return std::nullopt;
+  return TlsNameOf(target.authority);
+}
+
 }  // namespace
 
-H2Tls::H2Tls(const UpstreamTlsSettings& settings, absl::string_view authority)
-    : name_(TlsNameOf(settings.authority.empty()
-                          ? authority
-                          : absl::string_view(settings.authority))),
-      files_(TlsFileNames{settings.ca, settings.certificate, settings.key}) {
+H2Tls::H2Tls(const UpstreamSettings& settings, const H2Target& target)
+    : name_(NameOf(settings, target)),
+      files_(TlsFileNames{settings.tls->ca, settings.tls->certificate,
+                          settings.tls->key}) {
   UseFiles();
 }
 
@@ -35,9 +44,10 @@ bool H2Tls::UseFiles() {
   return true;
 }
 
-std::unique_ptr<TlsClient> H2Tls::NewClient() const {
+std::unique_ptr<TlsClient> H2Tls::NewClient(const H2Endpoint& endpoint) const {
   assert(usable());
-  return std::make_unique<TlsClient>(*context_, name_);
+  return std::make_unique<TlsClient>(
+      *context_, name_ ? *name_ : TlsNameOf(FormatEndpoint(endpoint)));
 }
 
 }  // namespace headgate

@@ -2,14 +2,15 @@
 #define GATEWAY_UPSTREAM_H2_TLS_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <boost/asio/ssl/context.hpp>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/config/settings.h"
+#include "gateway/upstream/h2/target.h"
 #include "gateway/upstream/h2/tls_client.h"
 #include "gateway/upstream/tls_files.h"
 
@@ -21,8 +22,8 @@ namespace headgate {
 // Thread: the worker's.
 class H2Tls {
  public:
-  // `authority` is the calls', without a name of TLS's own.
-  H2Tls(const UpstreamTlsSettings& settings, absl::string_view authority);
+  // Requires: settings.tls.
+  H2Tls(const UpstreamSettings& settings, const H2Target& target);
 
   // Looks at the files, once a second at most. True when connections that are
   // made from now on differ from those before.
@@ -37,13 +38,15 @@ class H2Tls {
     return files_.status().ok() ? context_status_ : files_.status();
   }
 
-  // Requires: usable().
-  std::unique_ptr<TlsClient> NewClient() const;
+  // For a connection to `endpoint`. Requires: usable().
+  std::unique_ptr<TlsClient> NewClient(const H2Endpoint& endpoint) const;
 
  private:
   bool UseFiles();
 
-  const std::string name_;  // That the server's certificate must be for.
+  // That the server's certificate must be for; absent: the address, of several
+  // in a list.
+  const std::optional<std::string> name_;
   TlsFiles files_;
   absl::Time files_checked_ = absl::InfinitePast();
   std::unique_ptr<boost::asio::ssl::context> context_;

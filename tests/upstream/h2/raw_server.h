@@ -3,11 +3,14 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +22,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/upstream/h2/message_framing.h"
+#include "tests/upstream/tls_server.h"
 
 namespace headgate {
 
@@ -104,9 +108,9 @@ inline std::string Settings(
 
 }  // namespace h2
 
-// A server that takes connections, greets each with the same bytes,
-// acknowledges SETTINGS and notes what comes; what else it says is the test's
-// to choose. On the worker's own thread.
+// A server that takes connections, in plaintext or with TLS, greets each with
+// the same bytes, acknowledges SETTINGS and notes what comes; what else it says
+// is the test's to choose. On the worker's own thread.
 class RawServer {
  public:
   struct Frame {
@@ -117,10 +121,17 @@ class RawServer {
     h2::Fields fields;  // Of HEADERS.
   };
 
+  // A connection that says so many bytes, on the wire, and no more.
+  struct Limit {
+    std::size_t bytes = 0;
+    bool closes = true;  // Then it closes; else it is silent.
+  };
+
   class Connection {
    public:
-    explicit Connection(boost::asio::ip::tcp::socket socket)
-        : socket_(std::move(socket)) {
+    Connection(boost::asio::ip::tcp::socket socket,
+               std::unique_ptr<TlsServer> tls, std::optional<Limit> limit)
+        : socket_(std::move(socket)), tls_(std::move(tls)), limit_(limit) {
       nghttp2_hd_inflate_new(&inflater_);
       socket_.set_option(boost::asio::ip::tcp::no_delay(true));
       Read();
@@ -128,8 +139,21 @@ class RawServer {
     ~Connection() { nghttp2_hd_inflate_del(inflater_); }
 
     void Send(const std::string& bytes) {
+      if (tls_ == nullptr) return SendRaw(bytes);
+      to_send_ += bytes;
+      if (!tls_->established()) return;
+      tls_->Write(std::exchange(to_send_, std::string()));
+      SendRaw(tls_->TakeOutput());
+    }
+    // Past TLS.
+    void SendRaw(const std::string& bytes) {
+      const std::size_t size =
+          limit_ ? std::min(limit_->bytes, bytes.size()) : bytes.size();
       boost::system::error_code ignored;
-      boost::asio::write(socket_, boost::asio::buffer(bytes), ignored);
+      boost::asio::write(socket_, boost::asio::buffer(bytes, size), ignored);
+      if (!limit_) return;
+      limit_->bytes -= size;
+      if (limit_->bytes == 0 && limit_->closes) Close();
     }
     void Close() {
       boost::system::error_code ignored;
@@ -138,6 +162,8 @@ class RawServer {
 
     const std::deque<Frame>& frames() const { return frames_; }
     bool ended() const { return ended_; }
+    // Null in plaintext.
+    TlsServer* tls() { return tls_.get(); }
 
     int Count(int type, int id = -1) const {
       int count = 0;
@@ -201,10 +227,20 @@ class RawServer {
               ended_ = true;
               return;
             }
-            taken_.append(buffer_.data(), size);
+            Take({buffer_.data(), size});
             Parse();
             Read();
           });
+    }
+    void Take(const std::string& bytes) {
+      if (tls_ == nullptr) {
+        taken_ += bytes;
+        return;
+      }
+      tls_->Feed(bytes);
+      taken_ += tls_->TakeReceived();
+      SendRaw(tls_->TakeOutput());
+      Send("");  // What waited for the end of the handshake.
     }
     void Parse() {
       constexpr std::size_t kHead = 9;
@@ -255,6 +291,9 @@ class RawServer {
     }
 
     boost::asio::ip::tcp::socket socket_;
+    std::unique_ptr<TlsServer> tls_;
+    std::optional<Limit> limit_;
+    std::string to_send_;
     nghttp2_hd_inflater* inflater_ = nullptr;
     std::array<char, 16'384> buffer_;
     std::string taken_;
@@ -274,6 +313,9 @@ class RawServer {
     return absl::StrCat("127.0.0.1:", acceptor_.local_endpoint().port());
   }
   void set_greeting(std::string greeting) { greeting_ = std::move(greeting); }
+  // From now on connections speak TLS.
+  void set_tls(TlsServerOptions options) { tls_options_ = std::move(options); }
+  void set_limit(std::optional<Limit> limit) { limit_ = limit; }
   std::deque<Connection>& connections() { return connections_; }
   // How many streams were opened on all connections.
   int StreamsOpened() const {
@@ -289,7 +331,10 @@ class RawServer {
   void Accept() {
     acceptor_.async_accept([this](auto error, auto socket) {
       if (error) return;
-      connections_.emplace_back(std::move(socket));
+      connections_.emplace_back(
+          std::move(socket),
+          tls_options_ ? std::make_unique<TlsServer>(*tls_options_) : nullptr,
+          limit_);
       connections_.back().Send(greeting_);
       Accept();
     });
@@ -297,6 +342,8 @@ class RawServer {
 
   boost::asio::ip::tcp::acceptor acceptor_;
   std::string greeting_;
+  std::optional<TlsServerOptions> tls_options_;
+  std::optional<Limit> limit_;
   std::deque<Connection> connections_;
 };
 
