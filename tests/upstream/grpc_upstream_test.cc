@@ -26,17 +26,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-std::unique_ptr<Upstream> MakeGrpc(const std::string& target,
-                                   std::size_t max_answer_bytes,
-                                   boost::asio::io_context& worker) {
-  UpstreamOptions options;
-  options.settings.target = target;
-  options.max_answer_bytes = max_answer_bytes;
-  return std::make_unique<GrpcUpstream>(options, worker);
-}
-
 INSTANTIATE_TEST_SUITE_P(Grpc, UpstreamCallContract,
-                         ::testing::Values(&MakeGrpc));
+                         InPlaintextAndWithTls<GrpcUpstream>(), SecurityName);
 
 // A backend with the scripted service.
 struct Server {

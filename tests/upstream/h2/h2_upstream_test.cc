@@ -22,19 +22,12 @@
 namespace headgate {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-std::unique_ptr<Upstream> MakeH2(const std::string& target,
-                                 std::size_t max_answer_bytes,
-                                 boost::asio::io_context& worker) {
-  UpstreamOptions options;
-  options.settings.target = target;
-  options.max_answer_bytes = max_answer_bytes;
-  return std::make_unique<H2Upstream>(options, worker);
-}
-
-INSTANTIATE_TEST_SUITE_P(H2, UpstreamCallContract, ::testing::Values(&MakeH2));
+INSTANTIATE_TEST_SUITE_P(H2, UpstreamCallContract,
+                         InPlaintextAndWithTls<H2Upstream>(), SecurityName);
 
 // A backend with the scripted service.
 struct Server {
@@ -126,7 +119,8 @@ TEST_F(H2UpstreamTest, NoCallGoesInPlaintextWhereTlsIsAskedFor) {
   Server server;
   settings().tls = UpstreamTlsSettings{};
   Connect(server.address());
-  EXPECT_THAT(Ask("/echo"), StartsWith("UNAVAILABLE"));
+  EXPECT_THAT(Ask("/echo"), AllOf(StartsWith("UNAVAILABLE"),
+                                  HasSubstr("the server does not speak TLS")));
   EXPECT_EQ(server.service.calls(), 0);
 }
 
