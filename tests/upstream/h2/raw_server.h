@@ -105,8 +105,8 @@ inline std::string Settings(
 }  // namespace h2
 
 // A server that takes connections, greets each with the same bytes,
-// acknowledges SETTINGS and notes what comes; what else it says is the test's
-// to choose. On the worker's own thread.
+// acknowledges SETTINGS (unless it has no greeting) and notes what comes; what
+// else it says is the test's to choose. On the worker's own thread.
 class RawServer {
  public:
   struct Frame {
@@ -119,8 +119,8 @@ class RawServer {
 
   class Connection {
    public:
-    explicit Connection(boost::asio::ip::tcp::socket socket)
-        : socket_(std::move(socket)) {
+    Connection(boost::asio::ip::tcp::socket socket, bool silent)
+        : socket_(std::move(socket)), silent_(silent) {
       nghttp2_hd_inflate_new(&inflater_);
       socket_.set_option(boost::asio::ip::tcp::no_delay(true));
       Read();
@@ -223,7 +223,7 @@ class RawServer {
         frame.payload = taken_.substr(kHead, size);
         taken_.erase(0, kHead + size);
         if (frame.type == NGHTTP2_HEADERS) Inflate(frame);
-        if (frame.type == NGHTTP2_SETTINGS && frame.flags == 0) {
+        if (frame.type == NGHTTP2_SETTINGS && frame.flags == 0 && !silent_) {
           Send(h2::Frame(NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, ""));
         }
         frames_.push_back(std::move(frame));
@@ -255,6 +255,7 @@ class RawServer {
     }
 
     boost::asio::ip::tcp::socket socket_;
+    const bool silent_;
     nghttp2_hd_inflater* inflater_ = nullptr;
     std::array<char, 16'384> buffer_;
     std::string taken_;
@@ -289,7 +290,7 @@ class RawServer {
   void Accept() {
     acceptor_.async_accept([this](auto error, auto socket) {
       if (error) return;
-      connections_.emplace_back(std::move(socket));
+      connections_.emplace_back(std::move(socket), greeting_.empty());
       connections_.back().Send(greeting_);
       Accept();
     });
