@@ -26,7 +26,9 @@ H2ConnectionOptions ConnectionOptions(const UpstreamOptions& options) {
   const UpstreamSettings& settings = options.settings;
   H2ConnectionOptions connection;
   connection.stream_window_bytes = options.read_ahead_bytes;
-  connection.max_streams = std::max(1, settings.max_streams_per_channel);
+  // The health check of a connection is one of its streams.
+  connection.max_streams =
+      std::max(settings.health_check ? 2 : 1, settings.max_streams_per_channel);
   if (settings.keepalive_interval != absl::InfiniteDuration()) {
     connection.keepalive_interval =
         absl::ToChronoMilliseconds(settings.keepalive_interval);
@@ -46,8 +48,10 @@ H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker,
                const H2Timing& timing)
     : options_(std::move(options)),
       timing_(timing),
-      round_robin_(options_.settings.load_balancing ==
-                   UpstreamSettings::LoadBalancing::kRoundRobin),
+      // Which of the addresses are healthy is of use to round robin alone.
+      round_robin_(options_.settings.health_check ||
+                   options_.settings.load_balancing ==
+                       UpstreamSettings::LoadBalancing::kRoundRobin),
       worker_(worker),
       alarms_(worker),
       connection_options_(ConnectionOptions(options_)),
@@ -106,6 +110,7 @@ void H2Pool::OnTick(absl::Time now) {
              std::any_of(addresses_.begin(), addresses_.end(), is_missed)) {
     DialOn(steady_now);
   }
+  CheckHealth(steady_now);
   if (lookup_backoff_.failing() && !lookup_backoff_.waits(steady_now)) LookUp();
 
   std::vector<H2Endpoint> kept;
@@ -118,7 +123,8 @@ void H2Pool::OnTick(absl::Time now) {
         AddressOf(endpoint) != nullptr &&
         std::find(kept.begin(), kept.end(), endpoint) == kept.end();
     if (stays) kept.push_back(endpoint);
-    if (entry.connection->stream_count() > 0 ||
+    const bool asks = entry.health != nullptr && entry.health->asking();
+    if (entry.connection->stream_count() > (asks ? 1 : 0) ||
         entry.connection->connecting()) {
       entry.idle_since = absl::InfiniteFuture();
     } else if (entry.idle_since == absl::InfiniteFuture()) {
@@ -134,7 +140,12 @@ void H2Pool::OnTick(absl::Time now) {
 }
 
 bool H2Pool::is_failing() const {
+  const Clock::time_point now = Clock::now();
   return !AnyUsable() && (lookup_backoff_.failing() ||
+                          std::any_of(connections_.begin(), connections_.end(),
+                                      [&](const Entry& one) {
+                                        return IsUnhealthy(one, now);
+                                      }) ||
                           std::any_of(addresses_.begin(), addresses_.end(),
                                       [](const Address& one) {
                                         return one.backoff.failing();
@@ -232,6 +243,7 @@ void H2Pool::Dispatch() {
     H2Call& call = *waiting_.front();
     if (!call.OpenOn(*entry->connection)) continue;
     entry->idle_since = absl::InfiniteFuture();
+    entry->took_calls = true;
     waiting_.erase(*call.places.waiting);
     call.places.waiting.reset();
   }
@@ -256,7 +268,7 @@ void H2Pool::Dispatch() {
       while (waiting_.size() > ExpectedRoom(now) && OpenConnection(now)) {
       }
     }
-    if (ExpectedRoom(now) == 0 && !resolving_) FailWaiting(last_error_);
+    if (ExpectedRoom(now) == 0 && !resolving_) FailWaiting(LastError(now));
   }
   SetAlarm(now);
 }
@@ -278,7 +290,7 @@ void H2Pool::SetAlarm(Clock::time_point now) {
     // Until others need not be waited for.
     for (const Entry& entry : connections_) {
       const Clock::time_point at = entry.opened + timing_.attempt_delay;
-      if (IsPending(entry) && at > now) add(at);
+      if (IsPending(entry, now) && at > now) add(at);
     }
   }
   if (dial_) {
@@ -297,7 +309,7 @@ H2Pool::Entry* H2Pool::ConnectionWithRoom() {
     const std::size_t at =
         round_robin_ ? (next_address_ + i) % addresses_.size() : i;
     for (Entry& entry : connections_) {
-      if (entry.connection->room() == 0 ||
+      if (!IsUsable(entry) || entry.connection->room() == 0 ||
           entry.connection->endpoint() != addresses_[at].endpoint) {
         continue;
       }
@@ -314,6 +326,22 @@ bool H2Pool::AnyUsable() const {
         return IsUsable(entry) &&
                AddressOf(entry.connection->endpoint()) != nullptr;
       });
+}
+
+bool H2Pool::IsUnhealthy(const H2Endpoint& endpoint,
+                         Clock::time_point now) const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [&](const Entry& entry) {
+                       return IsUnhealthy(entry, now) &&
+                              entry.connection->endpoint() == endpoint;
+                     });
+}
+
+bool H2Pool::IsPending(const Entry& entry, Clock::time_point now) const {
+  if (entry.connection->connecting()) return true;
+  return entry.connection->connected() && entry.health != nullptr &&
+         entry.health->health() == H2HealthWatch::Health::kUnknown &&
+         now - entry.opened < timing_.connect_timeout;
 }
 
 bool H2Pool::Works(const H2Endpoint& endpoint) const {
@@ -336,8 +364,9 @@ std::size_t H2Pool::ExpectedRoom(Clock::time_point now) const {
   };
   std::size_t room = 0;
   for (const Entry& entry : connections_) {
-    if (!IsPending(entry) || !counts(entry)) continue;
-    room += static_cast<std::size_t>(connection_options_.max_streams);
+    if (!IsPending(entry, now) || !counts(entry)) continue;
+    room += static_cast<std::size_t>(connection_options_.max_streams) -
+            (options_.settings.health_check ? 1 : 0);
   }
   return room;
 }
@@ -349,7 +378,11 @@ bool H2Pool::OpenConnection(Clock::time_point now) {
   std::ptrdiff_t fewest = 0;
   for (const Address& address : addresses_) {
     if (address.backoff.waits(now)) continue;
-    if (any_usable && !Works(address.endpoint)) continue;
+    // Another connection to who is not healthy would be told the same.
+    if (any_usable ? !Works(address.endpoint)
+                   : IsUnhealthy(address.endpoint, now)) {
+      continue;
+    }
     const std::ptrdiff_t count = std::count_if(
         connections_.begin(), connections_.end(), [&](const Entry& entry) {
           return entry.connection->endpoint() == address.endpoint;
@@ -367,7 +400,7 @@ bool H2Pool::OpenConnection(Clock::time_point now) {
 void H2Pool::DialOn(Clock::time_point now) {
   const bool connecting =
       std::any_of(connections_.begin(), connections_.end(),
-                  [&](const Entry& entry) { return IsPending(entry); });
+                  [&](const Entry& entry) { return IsPending(entry, now); });
   // It has failed everywhere: another begins with what may be tried by now.
   if (dial_ && !dial_->due(now) && !connecting) dial_.reset();
   if (!dial_) {
@@ -411,7 +444,7 @@ void H2Pool::FailOverdue(Clock::time_point now) {
   if (waiting_.empty() || !is_overdue(*waiting_.front())) return;
   absl::Status why = absl::DeadlineExceededError("no answer in time");
   for (const Entry& entry : connections_) {
-    if (!IsPending(entry)) continue;
+    if (!IsPending(entry, now)) continue;
     why = AtEndpoint(entry.connection->endpoint(), why);
     break;
   }
@@ -420,7 +453,41 @@ void H2Pool::FailOverdue(Clock::time_point now) {
   }
 }
 
+absl::Status H2Pool::LastError(Clock::time_point now) const {
+  for (const Entry& entry : connections_) {
+    if (!IsUnhealthy(entry, now)) continue;
+    return AtEndpoint(entry.connection->endpoint(),
+                      absl::UnavailableError(entry.health->why()));
+  }
+  return last_error_;
+}
+
+void H2Pool::CheckHealth(Clock::time_point now) {
+  bool any_unhealthy = false;
+  for (const Entry& entry : connections_) {
+    if (entry.health == nullptr || !entry.connection->connected()) continue;
+    entry.health->OnTick(*entry.connection, now, timing_.health_backoff,
+                         random_);
+    any_unhealthy = any_unhealthy || IsUnhealthy(entry, now);
+  }
+  // Perhaps others are healthy by now.
+  if (any_unhealthy && !AnyUsable()) LookUp();
+}
+
 void H2Pool::OnConnected(H2Connection& connection) {
+  if (options_.settings.health_check) {
+    if (connection.room() < 2) {
+      connection.Close();
+      return OnLost(connection, /*served=*/false,
+                    absl::UnavailableError(
+                        "the server takes one stream, and no call beside the "
+                        "health check"));
+    }
+    Entry* const entry = EntryOf(connection);
+    entry->health = std::make_unique<H2HealthWatch>(
+        call_options_, *options_.settings.health_check);
+    entry->health->Ask(connection);
+  }
   if (Address* address = AddressOf(connection.endpoint())) {
     address->backoff.Reset();
     address->lost = false;
@@ -437,13 +504,17 @@ void H2Pool::OnConnected(H2Connection& connection) {
   Wake();
 }
 
-void H2Pool::OnDraining(H2Connection& /*connection*/) {
+void H2Pool::OnDraining(H2Connection& connection) {
+  // The connection ends with its last stream.
+  if (Entry* entry = EntryOf(connection)) entry->health.reset();
   LookUp();
   Wake();
 }
 
 // A server that lets connect and takes no call is as good as none.
 void H2Pool::OnLost(H2Connection& connection, bool served, absl::Status why) {
+  const Entry* const entry = EntryOf(connection);
+  served = served && entry != nullptr && entry->took_calls;
   std::erase_if(connections_, [&](const Entry& entry) {
     return entry.connection.get() == &connection;
   });

@@ -21,6 +21,7 @@
 #include "gateway/upstream/h2/call.h"
 #include "gateway/upstream/h2/connection.h"
 #include "gateway/upstream/h2/dial.h"
+#include "gateway/upstream/h2/health.h"
 #include "gateway/upstream/h2/target.h"
 #include "gateway/upstream/h2/timing.h"
 #include "gateway/upstream/h2_upstream.h"
@@ -36,7 +37,8 @@ namespace headgate {
 // Several addresses: with round robin there is a connection to each, and calls
 // that need another one get it where one works already; with pick_first they
 // are dialled one after the other (Dial), and the first that is connected is
-// the only one. A call waits no longer than connect_timeout.
+// the only one. A call waits no longer than connect_timeout. With health checks
+// a connection counts only while its server says that it serves.
 //
 // Thread:   the worker's.
 // Lifetime: shared by the upstream and its calls, so that calls outlive the
@@ -72,6 +74,9 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   struct Entry {
     std::shared_ptr<H2Connection> connection;
     Clock::time_point opened;
+    // Null without health checks, and until it is connected.
+    std::unique_ptr<H2HealthWatch> health = nullptr;
+    bool took_calls = false;
     bool dirty = false;  // Something is to be flushed.
     // Since when it has been seen without calls.
     absl::Time idle_since = absl::InfiniteFuture();
@@ -105,15 +110,21 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   Entry* ConnectionWithRoom();
   // Calls may go there.
   bool IsUsable(const Entry& entry) const {
-    return entry.connection->connected();
+    return entry.connection->connected() &&
+           (entry.health == nullptr ||
+            entry.health->health() == H2HealthWatch::Health::kServing);
   }
+  // Its server says that it does not serve, or nothing for too long.
+  bool IsUnhealthy(const Entry& entry, Clock::time_point now) const {
+    return entry.health != nullptr && entry.connection->connected() &&
+           !IsUsable(entry) && !IsPending(entry, now);
+  }
+  bool IsUnhealthy(const H2Endpoint& endpoint, Clock::time_point now) const;
   // To an address that the target still has.
   bool AnyUsable() const;
   bool Works(const H2Endpoint& endpoint) const;
   // It may become usable soon.
-  bool IsPending(const Entry& entry) const {
-    return entry.connection->connecting();
-  }
+  bool IsPending(const Entry& entry, Clock::time_point now) const;
   // How many more calls the connections that are being made may take, those
   // aside that others need not wait for.
   std::size_t ExpectedRoom(Clock::time_point now) const;
@@ -129,6 +140,9 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   }
   void Fail(H2Call& call, const absl::Status& status);
   void FailWaiting(const absl::Status& status);
+  // Why there is no connection.
+  absl::Status LastError(Clock::time_point now) const;
+  void CheckHealth(Clock::time_point now);
   // Those that have waited too long.
   void FailOverdue(Clock::time_point now);
 

@@ -19,6 +19,9 @@ struct H2Timing {
   Alarms::Clock::duration attempt_delay = std::chrono::milliseconds(250);
   Backoff::Limits connect_backoff = {std::chrono::milliseconds(250),
                                      std::chrono::seconds(1)};
+  // Between a health check that has failed and the next.
+  Backoff::Limits health_backoff = {std::chrono::seconds(1),
+                                    std::chrono::seconds(10)};
 };
 
 }  // namespace headgate
