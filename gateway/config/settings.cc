@@ -12,7 +12,6 @@ namespace headgate {
 
 absl::string_view UpstreamSettings::needs_grpc() const {
   if (tls) return "tls";
-  if (health_check) return "health_check";
   if (absl::StartsWith(target, "xds:")) return "target";
   return "";
 }

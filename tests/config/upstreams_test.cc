@@ -163,8 +163,6 @@ TEST_F(UpstreamsTest, SomeThingsNeedGrpcsOwnClient) {
   };
   upstream_.tls.emplace();
   expect_grpc("tls");
-  upstream_.health_check = "";
-  expect_grpc("health_check");
   upstream_.target = "xds:///name";
   expect_grpc("target");
   for (const char* target :
@@ -176,6 +174,9 @@ TEST_F(UpstreamsTest, SomeThingsNeedGrpcsOwnClient) {
     upstream_.transport = Transport::kH2;
     EXPECT_EQ(Faults(settings_), "") << target;
   }
+  upstream_.health_check = "";
+  EXPECT_EQ(upstream_.ChosenTransport(), Transport::kH2);
+  EXPECT_EQ(Faults(settings_), "");
   upstream_.transport = Transport::kGrpc;
   EXPECT_EQ(upstream_.ChosenTransport(), Transport::kGrpc);
 }

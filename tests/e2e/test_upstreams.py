@@ -3,12 +3,15 @@ sets, TLS, unix sockets, limits on the streams of a connection
 (docs/configuration.md, "upstreams")."""
 
 import asyncio
+import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -41,6 +44,12 @@ def configured(stack, tmp_path):
             Gateway.configured(file, *flags, "--drain", "2s", **options))
 
     return start
+
+
+@pytest.fixture(params=["grpc", "h2"])
+def transport(request):
+    """The line of an upstream that says what carries its calls."""
+    return f"transport: {request.param}"
 
 
 def title(gateway, path=LIBRARY + "GetBook"):
@@ -209,10 +218,10 @@ def test_a_name_is_looked_up(configured, backend):
         demo_upstream(f"dns:///localhost:{backend.port}"))) == 1000
 
 
-def test_addresses_take_turns(stack, configured):
+def test_addresses_take_turns(stack, configured, transport):
     backends = [stack.enter_context(Backend()) for _ in range(2)]
     addresses = ",".join(backend.target for backend in backends)
-    gateway = configured(demo_upstream(f"ipv4:{addresses}"))
+    gateway = configured(demo_upstream(f"ipv4:{addresses}", transport))
     # Each tells of the calls that it has itself.
     with Client(gateway, ECHO + "Sink", JSON) as one:
         one.send({})
@@ -229,11 +238,166 @@ def test_the_upstreams_deadline(configured, backend):
         assert client.receive_close()[0] == 4004
 
 
-def test_health_decides_who_gets_calls(configured, backend):
-    assert hello(configured(
-        demo_upstream(backend.target, 'health_check: ""'))) == 1000
+# --- several addresses, of which some do not answer ---
+
+
+@pytest.fixture
+def black_hole():
+    """A target that answers nothing: a listener that accepts nobody, and has no
+    room for who waits."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(20):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            if waiting.connect_ex(listener.getsockname()) != 0 and not (
+                    select.select([], [waiting], [], 0)[1]):
+                break
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+# gRPC's own pick_first waits for one address after the other.
+@pytest.mark.parametrize("lines", [
+    ("transport: grpc", "load_balancing: round-robin"),
+    ("transport: h2", "load_balancing: round-robin"),
+    ("transport: h2", "load_balancing: pick-first")])
+def test_the_dead_hold_up_nobody(configured, backend, black_hole, lines):
+    gateway = configured(demo_upstream(
+        f"ipv4:127.0.0.1:{free_port()},{black_hole},{backend.target}", *lines))
+    for _ in range(10):
+        start = time.monotonic()
+        assert hello(gateway) == 1000
+        assert time.monotonic() - start < 3
+
+
+# The time for a connection is 5 s; then it is known, and calls end at once.
+def test_a_black_hole_is_unavailable(configured, black_hole, transport):
+    gateway = configured(demo_upstream(f"ipv4:{black_hole}", transport,
+                                       "descriptors: {reflection: false}"))
+    start = time.monotonic()
+    (code, reason) = call(gateway, ECHO + "Sink", b"",
+                          subprotocols=(PROTOBUF,))[1]
+    assert (code, reason) == (4014, "the upstream cannot be reached")
+    assert 3 < time.monotonic() - start < 9
+    eventually(lambda: gateway.admin("/readyz")[0] == 503, "not ready")
+
+
+@pytest.mark.parametrize("policy", ["round-robin", "pick-first"])
+def test_one_of_two_dies_and_comes_back(stack, configured, transport, policy):
+    servers = [stack.enter_context(LibraryServer()) for _ in range(2)]
+    targets = ",".join(server.target for server in servers)
+    gateway = configured(f"""
+upstreams:
+  - name: library
+    target: "ipv4:{targets}"
+    load_balancing: {policy}
+    {transport}
+routes: [{{upstream: library}}]
+threads: 1
+""")
+
+    def answer():
+        return call(gateway, LIBRARY + "GetBook", DUNE)[1][0]
+
+    assert answer() == 1000
+    for index in (0, 1, 0):
+        servers[index].kill()
+        # What was on its way may be lost with it.
+        eventually(lambda: answer() == 1000, "the other one answers")
+        assert [answer() for _ in range(10)] == 10 * [1000]
+        servers[index] = stack.enter_context(
+            LibraryServer(servers[index].port))
+
+
+# --- health ---
+
+
+def health_upstream(servers, transport, service='""'):
+    targets = ",".join(server.target for server in servers)
+    return f"""
+upstreams:
+  - name: library
+    target: "ipv4:{targets}"
+    health_check: {service}
+    {transport}
+routes: [{{upstream: library}}]
+threads: 1
+"""
+
+
+def test_health_decides_who_gets_calls(configured, backend, transport):
     assert hello(configured(demo_upstream(
-        backend.target, "health_check: no.such.Service"))) == 4014
+        backend.target, transport, 'health_check: ""'))) == 1000
+    assert hello(configured(demo_upstream(
+        backend.target, transport, "health_check: no.such.Service"))) == 4014
+
+
+def test_health_is_that_of_the_service_asked_for(stack, configured, transport):
+    library = stack.enter_context(LibraryServer(HEALTH=1))
+    assert title(configured(health_upstream(
+        [library], transport, "library.v1.Library"))) == "Dune"
+
+
+# A server without the health service cannot be unhealthy.
+def test_no_health_service_is_healthy(stack, configured, transport):
+    library = stack.enter_context(LibraryServer())
+    assert title(configured(health_upstream([library], transport))) == "Dune"
+
+
+def test_health_turns_off_and_on(stack, configured, transport):
+    library = stack.enter_context(LibraryServer(HEALTH=1))
+    gateway = configured(health_upstream([library], transport))
+    with Client(gateway, LIBRARY + "Exchange", JSON) as running:
+        running.send(DUNE)
+        assert running.receive_json()["title"] == "Dune"
+        for _ in range(3):
+            library.signal(signal.SIGUSR2)
+            eventually(lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1] == (
+                4014, "the upstream cannot be reached"), "nobody serves")
+            running.send(DUNE)
+            assert running.receive_json()["title"] == "Dune"
+            library.signal(signal.SIGUSR1)
+            eventually(
+                lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 1000,
+                "it serves again")
+    # It is told where who runs the gateway looks.
+    library.signal(signal.SIGUSR2)
+    eventually(lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 4014,
+               "nobody serves")
+    eventually(lambda: gateway.admin("/readyz")[0] == 503, "not ready")
+    library.signal(signal.SIGUSR1)
+    eventually(lambda: gateway.admin("/readyz")[0] == 200, "ready")
+
+
+# Once it is known who does not serve no call goes there.
+def test_calls_go_to_who_is_healthy(stack, configured, transport):
+    servers = [stack.enter_context(LibraryServer(HEALTH=1)) for _ in range(2)]
+    gateway = configured(health_upstream(servers, transport))
+
+    def all_answered():
+        return all(call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 1000
+                   for _ in range(10))
+
+    assert title(gateway) == "Dune"
+    one, other = servers
+    one.signal(signal.SIGUSR2)
+    assert all_answered()
+    # It still runs, but calls would end if they went there.
+    one.signal(signal.SIGSTOP)
+    try:
+        assert all_answered()
+    finally:
+        one.signal(signal.SIGCONT)
+    one.signal(signal.SIGUSR1)
+    other.kill()
+    eventually(all_answered, "the first one has taken over")
 
 
 # A process that is stopped keeps its connections, and answers nothing.
