@@ -298,7 +298,10 @@ void H2Connection::MakeSession() {
 }
 
 std::size_t H2Connection::room() const {
-  if (state_ != State::kConnected || streams_.size() >= max_streams_) return 0;
+  if (state_ != State::kConnected || streams_.size() >= max_streams_ ||
+      write_error_) {
+    return 0;
+  }
   return max_streams_ - streams_.size();
 }
 
@@ -396,6 +399,7 @@ void H2Connection::StartRead() {
 void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
   if (state_ == State::kClosed) return;
   if (error) {
+    if (write_error_) error = write_error_;
     Lose(absl::UnavailableError(
         goaway_came_
             ? absl::StrCat(error.message(), " after GOAWAY ", goaway_text_)
@@ -443,7 +447,7 @@ void H2Connection::Settle() {
 }
 
 void H2Connection::Flush() {
-  if (state_ == State::kClosed || !has_session()) return;
+  if (state_ == State::kClosed || !has_session() || write_error_) return;
   while (outgoing_.size() < kMaxOutgoingBytes) {
     const std::uint8_t* bytes = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
@@ -481,8 +485,11 @@ void H2Connection::OnWritten(boost::system::error_code error) {
   Empty(sending_);
   if (state_ == State::kClosed) return;
   if (error) {
-    // What the server sent before, perhaps why, is still to be read; reading
-    // ends by itself.
+    // What the server sent before, perhaps why, is still to be read; then the
+    // reading ends, whatever the server does.
+    write_error_ = error;
+    boost::system::error_code ignored;
+    socket_.shutdown(Socket::shutdown_both, ignored);
     return;
   }
   Flush();

@@ -193,6 +193,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   Socket socket_;
   bool reading_ = false;
   bool writing_ = false;
+  boost::system::error_code write_error_;  // Nothing more can be written.
   std::vector<char> incoming_;
   std::string outgoing_;  // Being put together.
   std::string sending_;   // Under way.

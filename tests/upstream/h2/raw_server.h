@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
@@ -19,6 +21,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/upstream/h2/message_framing.h"
+#include "gateway/upstream/h2/target.h"
 
 namespace headgate {
 
@@ -119,10 +122,12 @@ class RawServer {
 
   class Connection {
    public:
-    Connection(boost::asio::ip::tcp::socket socket, bool silent)
+    Connection(boost::asio::generic::stream_protocol::socket socket,
+               bool silent)
         : socket_(std::move(socket)), silent_(silent) {
       nghttp2_hd_inflate_new(&inflater_);
-      socket_.set_option(boost::asio::ip::tcp::no_delay(true));
+      boost::system::error_code ignored;  // A file has none.
+      socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
       Read();
     }
     ~Connection() { nghttp2_hd_inflate_del(inflater_); }
@@ -135,6 +140,9 @@ class RawServer {
       boost::system::error_code ignored;
       socket_.close(ignored);
     }
+
+    // It takes nothing more, and its other side stays open.
+    void StopReading() { socket_.shutdown(socket_.shutdown_receive); }
 
     const std::deque<Frame>& frames() const { return frames_; }
     bool ended() const { return ended_; }
@@ -254,7 +262,7 @@ class RawServer {
       }
     }
 
-    boost::asio::ip::tcp::socket socket_;
+    boost::asio::generic::stream_protocol::socket socket_;
     const bool silent_;
     nghttp2_hd_inflater* inflater_ = nullptr;
     std::array<char, 16'384> buffer_;
@@ -265,14 +273,15 @@ class RawServer {
   };
 
   explicit RawServer(boost::asio::io_context& worker,
-                     std::string greeting = h2::Settings())
-      : acceptor_(worker, {boost::asio::ip::address_v4::loopback(), 0}),
-        greeting_(std::move(greeting)) {
+                     std::string greeting = h2::Settings(),
+                     const H2Endpoint& at = boost::asio::ip::tcp::endpoint(
+                         boost::asio::ip::address_v4::loopback(), 0))
+      : acceptor_(worker, at), greeting_(std::move(greeting)) {
     Accept();
   }
 
   std::string address() const {
-    return absl::StrCat("127.0.0.1:", acceptor_.local_endpoint().port());
+    return FormatEndpoint(acceptor_.local_endpoint());
   }
   void set_greeting(std::string greeting) { greeting_ = std::move(greeting); }
   std::deque<Connection>& connections() { return connections_; }
@@ -296,7 +305,8 @@ class RawServer {
     });
   }
 
-  boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol>
+      acceptor_;
   std::string greeting_;
   std::deque<Connection> connections_;
 };
