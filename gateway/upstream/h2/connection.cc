@@ -25,6 +25,15 @@ constexpr std::size_t kMaxOutgoingBytes = 64 * 1024;
 constexpr std::size_t kKeptBytes = 128 * 1024;
 constexpr std::int32_t kConnectionWindowBytes = 4 * 1024 * 1024;
 constexpr std::size_t kMaxToldBytes = 128;
+// What a server may send in kSpareTime that no call is served by; and besides,
+// for each call its head and trailers and what was under way when it was given
+// up, for each piece of data its frame, and for each frame of ours, such as
+// WINDOW_UPDATE for what we have sent, a small part.
+constexpr std::int64_t kSpareBytes = 256 * 1024;
+constexpr std::chrono::seconds kSpareTime(10);
+constexpr std::int64_t kSpareForCall = 2 * kMaxHeaderListBytes;
+constexpr std::int64_t kSpareForFrame = 64;
+constexpr std::int64_t kSpareForSentBytes = 16;  // One for so many.
 
 const std::uint8_t* Bytes(absl::string_view text) {
   return reinterpret_cast<const std::uint8_t*>(text.data());
@@ -125,7 +134,10 @@ struct H2Connection::Callbacks {
     H2Connection& self = Self(user_data);
     nghttp2_session_consume_connection(session, size);
     H2Stream* const stream = self.StreamOf(id);
-    if (stream != nullptr) stream->OnData(Text(data, size));
+    if (stream != nullptr) {
+      self.spare_bytes_ += static_cast<std::int64_t>(size) + kSpareForFrame;
+      stream->OnData(Text(data, size));
+    }
     return 0;
   }
 
@@ -153,7 +165,11 @@ struct H2Connection::Callbacks {
   static int OnFrameSent(nghttp2_session*, const nghttp2_frame* frame,
                          void* user_data) noexcept {
     H2Connection& self = Self(user_data);
-    if (frame->hd.type == NGHTTP2_HEADERS) {
+    if (frame->hd.type == NGHTTP2_DATA) {
+      self.spare_bytes_ +=
+          kSpareForFrame +
+          static_cast<std::int64_t>(frame->hd.length) / kSpareForSentBytes;
+    } else if (frame->hd.type == NGHTTP2_HEADERS) {
       H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
       if (stream != nullptr) stream->sent_ = true;
     } else if (frame->hd.type == NGHTTP2_GOAWAY &&
@@ -225,7 +241,8 @@ H2Connection::H2Connection(boost::asio::io_context& worker, Alarms& alarms,
       options_(options),
       owner_(&owner),
       socket_(worker),
-      max_streams_(static_cast<std::size_t>(options.max_streams)) {}
+      max_streams_(static_cast<std::size_t>(options.max_streams)),
+      spare_bytes_(kSpareBytes) {}
 
 H2Connection::~H2Connection() { nghttp2_session_del(session_); }
 
@@ -249,6 +266,7 @@ void H2Connection::OnSocketConnected(boost::system::error_code error) {
     socket_.set_option(boost::asio::ip::tcp::no_delay(true), error);
   }
   MakeSession();
+  spare_since_ = Alarms::Clock::now();
   incoming_.resize(kReadBytes);
   Flush();
   if (state_ != State::kClosed) StartRead();
@@ -323,6 +341,8 @@ bool H2Connection::Open(H2Stream& stream,
   stream.place_ = streams_.size();
   streams_.push_back(&stream);
   served_ = true;
+  spare_bytes_ +=
+      kSpareForCall + static_cast<std::int64_t>(options_.stream_window_bytes);
   if (streams_.size() == 1) SetKeepalive();
   owner_->OnWork(*this);
   return true;
@@ -408,12 +428,16 @@ void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
     if (options_.keepalive_interval) last_read_ = Alarms::Clock::now();
     ping_sent_ = false;
     reset_by_peer_ = 0;
+    spare_bytes_ -= static_cast<std::int64_t>(size);
     const ssize_t taken = nghttp2_session_mem_recv(
         session_, Bytes({incoming_.data(), size}), size);
     if (taken < 0) {
       session_failed_ = true;
       Lose(absl::UnavailableError(
           absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(taken)))));
+    } else if (IsFlooding()) {
+      Lose(absl::UnavailableError(
+          "HTTP/2: the server floods the connection with what is of no use"));
     } else {
       Settle();
       if (state_ != State::kClosed) owner_->OnWork(*this);
@@ -422,6 +446,15 @@ void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
   // The owner may be gone after this.
   if (owner_ != nullptr) owner_->OnTurn();
   if (state_ != State::kClosed) StartRead();
+}
+
+bool H2Connection::IsFlooding() {
+  if (spare_bytes_ >= 0) return false;
+  const Alarms::Clock::time_point now = Alarms::Clock::now();
+  if (now - spare_since_ < kSpareTime) return true;
+  spare_since_ = now;
+  spare_bytes_ = kSpareBytes;
+  return false;
 }
 
 void H2Connection::Settle() {

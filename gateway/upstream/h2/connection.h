@@ -106,7 +106,9 @@ struct H2ConnectionOptions {
 // together in Flush and leaves in one write; no more than 64 KiB wait behind
 // it, then streams are asked for nothing. The connection's window is given back
 // as soon as bytes come, so that a stream that is not read from holds up
-// nobody else.
+// nobody else. A server that sends much that no call is served by (PING,
+// SETTINGS, frames that are empty, of unknown types or for streams that are
+// gone) loses the connection (RFC 9113 section 10.5).
 //
 // Thread:   the worker's.
 // Lifetime: operations of the loop's keep it alive until they have ended, so
@@ -167,6 +169,8 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   void OnAlarm() override;
   void SetKeepalive();
 
+  // Whether the server has sent too much that is of no use.
+  bool IsFlooding();
   // What the last bytes, or Flush, have led to.
   void Settle();
   void Lose(absl::Status why);
@@ -212,6 +216,9 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   std::int32_t reset_by_peer_ = 0;  // The stream whose RST_STREAM came last.
   std::string fault_;               // What nghttp2 has against the server.
   std::string goaway_text_;
+  // The bytes that may still come without use until time has passed.
+  std::int64_t spare_bytes_;
+  Alarms::Clock::time_point spare_since_;
 
   Alarms::Clock::time_point last_read_;
   bool ping_sent_ = false;  // And nothing has come since.

@@ -604,20 +604,6 @@ TEST_F(H2WireTest, ConnectionThatBrokeIsMadeAnew) {
   EXPECT_EQ(server_.connections().size(), 2u);
 }
 
-// RFC 9113 section 10.5: a server must not fill the memory by what is to be
-// acknowledged.
-TEST_F(H2WireTest, FloodOfPingsEndsTheConnection) {
-  Call& call = Open();
-  std::string pings;
-  for (int i = 0; i < 100'000; ++i) {
-    pings += h2::Frame(NGHTTP2_PING, 0, 0, "12345678");
-  }
-  // From another thread's point of view the socket is full at some time.
-  peer().Send(pings.substr(0, 17 * 1500));
-  Settle();
-  call.Destroy();
-}
-
 // --- time ---
 
 TEST_F(H2WireTest, DeadlineResetsTheStream) {
