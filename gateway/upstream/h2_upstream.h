@@ -22,9 +22,11 @@ namespace headgate {
 // address, and calls take turns; with pick_first all go to the first address
 // that answers, the next being tried when one is silent for 250 ms. An address
 // that fails is left alone for 250 ms to 1 s; calls that find none to go to
-// within 5 s end with UNAVAILABLE. A call that the server has
-// refused unseen goes to another connection. A connection that was lost is made
-// again with the next tick.
+// within 5 s end with UNAVAILABLE. With health_check each connection has a
+// stream more, one call less where that is the limit, by which its server says
+// whether it serves; while it does not new calls go to other addresses. A call
+// that the server has refused unseen goes to another connection. A connection
+// that was lost is made again with the next tick.
 //
 // Thread: the worker's, the one that runs `worker`. A call counts as work there
 // until it is done or destroyed.
