@@ -11,7 +11,6 @@
 namespace headgate {
 
 absl::string_view UpstreamSettings::needs_grpc() const {
-  if (health_check) return "health_check";
   if (absl::StartsWith(target, "xds:")) return "target";
   // A name server of its own: "dns://8.8.8.8/host:port".
   if (absl::StartsWith(target, "dns://") &&

@@ -161,8 +161,6 @@ TEST_F(UpstreamsTest, SomeThingsNeedGrpcsOwnClient) {
         "upstreams[0].transport: must be grpc or auto with this " + field);
     upstream_ = plain;
   };
-  upstream_.health_check = "";
-  expect_grpc("health_check");
   for (const char* target : {"xds:///name", "dns://8.8.8.8/a:1",
                              "dns://[2001:db8::1]:53/a:1", "dns://ns/a"}) {
     upstream_.target = target;
@@ -178,6 +176,8 @@ TEST_F(UpstreamsTest, SomeThingsNeedGrpcsOwnClient) {
     EXPECT_EQ(Faults(settings_), "") << target;
   }
   upstream_.tls.emplace();
+  upstream_.health_check = "";
+  EXPECT_EQ(upstream_.ChosenTransport(), Transport::kH2);
   EXPECT_EQ(Faults(settings_), "");
   upstream_.transport = Transport::kGrpc;
   EXPECT_EQ(upstream_.ChosenTransport(), Transport::kGrpc);

@@ -3,8 +3,10 @@ sets, TLS, unix sockets, limits on the streams of a connection
 (docs/configuration.md, "upstreams")."""
 
 import asyncio
+import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import ssl
@@ -43,6 +45,12 @@ def configured(stack, tmp_path):
             Gateway.configured(file, *flags, "--drain", "2s", **options))
 
     return start
+
+
+@pytest.fixture(params=["grpc", "h2"])
+def transport(request):
+    """The line of an upstream that says what carries its calls."""
+    return f"transport: {request.param}"
 
 
 def title(gateway, path=LIBRARY + "GetBook"):
@@ -211,10 +219,10 @@ def test_a_name_is_looked_up(configured, backend):
         demo_upstream(f"dns:///localhost:{backend.port}"))) == 1000
 
 
-def test_addresses_take_turns(stack, configured):
+def test_addresses_take_turns(stack, configured, transport):
     backends = [stack.enter_context(Backend()) for _ in range(2)]
     addresses = ",".join(backend.target for backend in backends)
-    gateway = configured(demo_upstream(f"ipv4:{addresses}"))
+    gateway = configured(demo_upstream(f"ipv4:{addresses}", transport))
     # Each tells of the calls that it has itself.
     with Client(gateway, ECHO + "Sink", JSON) as one:
         one.send({})
@@ -231,11 +239,166 @@ def test_the_upstreams_deadline(configured, backend):
         assert client.receive_close()[0] == 4004
 
 
-def test_health_decides_who_gets_calls(configured, backend):
-    assert hello(configured(
-        demo_upstream(backend.target, 'health_check: ""'))) == 1000
+# --- several addresses, of which some do not answer ---
+
+
+@pytest.fixture
+def black_hole():
+    """A target that answers nothing: a listener that accepts nobody, and has no
+    room for who waits."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(20):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            if waiting.connect_ex(listener.getsockname()) != 0 and not (
+                    select.select([], [waiting], [], 0)[1]):
+                break
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+# gRPC's own pick_first waits for one address after the other.
+@pytest.mark.parametrize("lines", [
+    ("transport: grpc", "load_balancing: round-robin"),
+    ("transport: h2", "load_balancing: round-robin"),
+    ("transport: h2", "load_balancing: pick-first")])
+def test_the_dead_hold_up_nobody(configured, backend, black_hole, lines):
+    gateway = configured(demo_upstream(
+        f"ipv4:127.0.0.1:{free_port()},{black_hole},{backend.target}", *lines))
+    for _ in range(10):
+        start = time.monotonic()
+        assert hello(gateway) == 1000
+        assert time.monotonic() - start < 3
+
+
+# The time for a connection is 5 s; then it is known, and calls end at once.
+def test_a_black_hole_is_unavailable(configured, black_hole, transport):
+    gateway = configured(demo_upstream(f"ipv4:{black_hole}", transport,
+                                       "descriptors: {reflection: false}"))
+    start = time.monotonic()
+    (code, reason) = call(gateway, ECHO + "Sink", b"",
+                          subprotocols=(PROTOBUF,))[1]
+    assert (code, reason) == (4014, "the upstream cannot be reached")
+    assert 3 < time.monotonic() - start < 9
+    eventually(lambda: gateway.admin("/readyz")[0] == 503, "not ready")
+
+
+@pytest.mark.parametrize("policy", ["round-robin", "pick-first"])
+def test_one_of_two_dies_and_comes_back(stack, configured, transport, policy):
+    servers = [stack.enter_context(LibraryServer()) for _ in range(2)]
+    targets = ",".join(server.target for server in servers)
+    gateway = configured(f"""
+upstreams:
+  - name: library
+    target: "ipv4:{targets}"
+    load_balancing: {policy}
+    {transport}
+routes: [{{upstream: library}}]
+threads: 1
+""")
+
+    def answer():
+        return call(gateway, LIBRARY + "GetBook", DUNE)[1][0]
+
+    assert answer() == 1000
+    for index in (0, 1, 0):
+        servers[index].kill()
+        # What was on its way may be lost with it.
+        eventually(lambda: answer() == 1000, "the other one answers")
+        assert [answer() for _ in range(10)] == 10 * [1000]
+        servers[index] = stack.enter_context(
+            LibraryServer(servers[index].port))
+
+
+# --- health ---
+
+
+def health_upstream(servers, transport, service='""'):
+    targets = ",".join(server.target for server in servers)
+    return f"""
+upstreams:
+  - name: library
+    target: "ipv4:{targets}"
+    health_check: {service}
+    {transport}
+routes: [{{upstream: library}}]
+threads: 1
+"""
+
+
+def test_health_decides_who_gets_calls(configured, backend, transport):
     assert hello(configured(demo_upstream(
-        backend.target, "health_check: no.such.Service"))) == 4014
+        backend.target, transport, 'health_check: ""'))) == 1000
+    assert hello(configured(demo_upstream(
+        backend.target, transport, "health_check: no.such.Service"))) == 4014
+
+
+def test_health_is_that_of_the_service_asked_for(stack, configured, transport):
+    library = stack.enter_context(LibraryServer(HEALTH=1))
+    assert title(configured(health_upstream(
+        [library], transport, "library.v1.Library"))) == "Dune"
+
+
+# A server without the health service cannot be unhealthy.
+def test_no_health_service_is_healthy(stack, configured, transport):
+    library = stack.enter_context(LibraryServer())
+    assert title(configured(health_upstream([library], transport))) == "Dune"
+
+
+def test_health_turns_off_and_on(stack, configured, transport):
+    library = stack.enter_context(LibraryServer(HEALTH=1))
+    gateway = configured(health_upstream([library], transport))
+    with Client(gateway, LIBRARY + "Exchange", JSON) as running:
+        running.send(DUNE)
+        assert running.receive_json()["title"] == "Dune"
+        for _ in range(3):
+            library.signal(signal.SIGUSR2)
+            eventually(lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1] == (
+                4014, "the upstream cannot be reached"), "nobody serves")
+            running.send(DUNE)
+            assert running.receive_json()["title"] == "Dune"
+            library.signal(signal.SIGUSR1)
+            eventually(
+                lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 1000,
+                "it serves again")
+    # It is told where who runs the gateway looks.
+    library.signal(signal.SIGUSR2)
+    eventually(lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 4014,
+               "nobody serves")
+    eventually(lambda: gateway.admin("/readyz")[0] == 503, "not ready")
+    library.signal(signal.SIGUSR1)
+    eventually(lambda: gateway.admin("/readyz")[0] == 200, "ready")
+
+
+# Once it is known who does not serve no call goes there.
+def test_calls_go_to_who_is_healthy(stack, configured, transport):
+    servers = [stack.enter_context(LibraryServer(HEALTH=1)) for _ in range(2)]
+    gateway = configured(health_upstream(servers, transport))
+
+    def all_answered():
+        return all(call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 1000
+                   for _ in range(10))
+
+    assert title(gateway) == "Dune"
+    one, other = servers
+    one.signal(signal.SIGUSR2)
+    assert all_answered()
+    # It still runs, but calls would end if they went there.
+    one.signal(signal.SIGSTOP)
+    try:
+        assert all_answered()
+    finally:
+        one.signal(signal.SIGCONT)
+    one.signal(signal.SIGUSR1)
+    other.kill()
+    eventually(all_answered, "the first one has taken over")
 
 
 # A process that is stopped keeps its connections, and answers nothing.
@@ -355,11 +518,6 @@ threads: 1
 # --- TLS: whatever carries the calls ---
 
 
-@pytest.fixture(params=["grpc", "h2"])
-def transport(request):
-    return request.param
-
-
 @pytest.fixture
 def authority(tmp_path):
     return Authority(tmp_path)
@@ -380,7 +538,7 @@ def secured(stack, authority):
 def tls_upstream(target, transport, *lines):
     return "\n".join([
         f'upstreams: [{{name: library, target: "{target}", '
-        f"transport: {transport}, tls: {{", ",\n".join(lines), "}}]",
+        f"{transport}, tls: {{", ",\n".join(lines), "}}]",
         "routes: [{upstream: library}]", "threads: 1"])
 
 
@@ -450,7 +608,7 @@ def test_a_server_that_cannot_be_trusted_is_unavailable(
     answers, (code, reason) = call(gateway, LIBRARY + "GetBook", DUNE)
     assert (answers, code) == ([], 4014)
     assert "certificate" not in reason and str(library.port) not in reason
-    if transport == "h2":
+    if "h2" in transport:
         eventually(lambda: log in gateway.stderr(), "the reason in the log")
         if fault == "another name":
             assert ("it must be for 127.0.0.1, and is for DNS:elsewhere.test"
@@ -554,7 +712,7 @@ def silence(connection):
 
 @pytest.mark.parametrize("treat, log", [
     (cut, "TLS: during the handshake"),
-    (silence, "TLS: no end of the handshake within 5s"),
+    (silence, "TLS: no end of the handshake in time"),
 ])
 def test_a_server_that_stops_in_the_handshake_is_unavailable(
         configured, authority, transport, treat, log):
@@ -565,7 +723,7 @@ def test_a_server_that_stops_in_the_handshake_is_unavailable(
     start = time.monotonic()
     assert refused(gateway)
     assert time.monotonic() - start < soon(10)
-    if transport == "h2":
+    if "h2" in transport:
         eventually(lambda: log in gateway.stderr(), "the reason in the log")
 
 
@@ -582,7 +740,7 @@ def test_a_server_without_http2_is_unavailable(configured, authority,
     gateway = configured(tls_upstream(peer.target, transport,
                                       f'ca: "{authority.ca}"'))
     assert refused(gateway)
-    if transport == "h2":
+    if "h2" in transport:
         eventually(lambda: "the server must select the protocol h2 (ALPN), "
                    "and has selected none" in gateway.stderr(),
                    "the reason in the log")

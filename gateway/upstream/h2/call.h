@@ -87,6 +87,7 @@ class H2Call final : public UpstreamCall,
   // The host's: where it stands in the host's lists.
   struct Places {
     std::optional<std::list<H2Call*>::iterator> waiting;
+    Alarms::Clock::time_point waiting_since;
     std::optional<std::size_t> scheduled;
   };
   Places places;

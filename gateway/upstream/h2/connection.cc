@@ -14,7 +14,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "gateway/base/status.h"
 
 namespace headgate {
@@ -29,6 +28,15 @@ constexpr std::size_t kMaxOutgoingBytes = 64 * 1024;
 constexpr std::size_t kKeptBytes = 128 * 1024;
 constexpr std::int32_t kConnectionWindowBytes = 4 * 1024 * 1024;
 constexpr std::size_t kMaxToldBytes = 128;
+// What a server may send in kSpareTime that no call is served by; and besides,
+// for each call its head and trailers and what was under way when it was given
+// up, for each piece of data its frame, and for each frame of ours, such as
+// WINDOW_UPDATE for what we have sent, a small part.
+constexpr std::int64_t kSpareBytes = 256 * 1024;
+constexpr std::chrono::seconds kSpareTime(10);
+constexpr std::int64_t kSpareForCall = 2 * kMaxHeaderListBytes;
+constexpr std::int64_t kSpareForFrame = 64;
+constexpr std::int64_t kSpareForSentBytes = 16;  // One for so many.
 
 const std::uint8_t* Bytes(absl::string_view text) {
   return reinterpret_cast<const std::uint8_t*>(text.data());
@@ -129,7 +137,10 @@ struct H2Connection::Callbacks {
     H2Connection& self = Self(user_data);
     nghttp2_session_consume_connection(session, size);
     H2Stream* const stream = self.StreamOf(id);
-    if (stream != nullptr) stream->OnData(Text(data, size));
+    if (stream != nullptr) {
+      self.spare_bytes_ += static_cast<std::int64_t>(size) + kSpareForFrame;
+      stream->OnData(Text(data, size));
+    }
     return 0;
   }
 
@@ -157,7 +168,11 @@ struct H2Connection::Callbacks {
   static int OnFrameSent(nghttp2_session*, const nghttp2_frame* frame,
                          void* user_data) noexcept {
     H2Connection& self = Self(user_data);
-    if (frame->hd.type == NGHTTP2_HEADERS) {
+    if (frame->hd.type == NGHTTP2_DATA) {
+      self.spare_bytes_ +=
+          kSpareForFrame +
+          static_cast<std::int64_t>(frame->hd.length) / kSpareForSentBytes;
+    } else if (frame->hd.type == NGHTTP2_HEADERS) {
       H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
       if (stream != nullptr) stream->sent_ = true;
     } else if (frame->hd.type == NGHTTP2_GOAWAY &&
@@ -231,7 +246,8 @@ H2Connection::H2Connection(boost::asio::io_context& worker, Alarms& alarms,
       owner_(&owner),
       socket_(worker),
       tls_(std::move(tls)),
-      max_streams_(static_cast<std::size_t>(options.max_streams)) {}
+      max_streams_(static_cast<std::size_t>(options.max_streams)),
+      spare_bytes_(kSpareBytes) {}
 
 H2Connection::~H2Connection() { nghttp2_session_del(session_); }
 
@@ -254,6 +270,7 @@ void H2Connection::OnSocketConnected(boost::system::error_code error) {
   if (endpoint_.protocol().family() != AF_UNIX) {
     socket_.set_option(boost::asio::ip::tcp::no_delay(true), error);
   }
+  spare_since_ = Alarms::Clock::now();
   incoming_.resize(kReadBytes);
   if (tls_ == nullptr) {
     MakeSession();
@@ -308,7 +325,10 @@ void H2Connection::MakeSession() {
 }
 
 std::size_t H2Connection::room() const {
-  if (state_ != State::kConnected || streams_.size() >= max_streams_) return 0;
+  if (state_ != State::kConnected || streams_.size() >= max_streams_ ||
+      write_error_) {
+    return 0;
+  }
   return max_streams_ - streams_.size();
 }
 
@@ -330,6 +350,8 @@ bool H2Connection::Open(H2Stream& stream,
   stream.place_ = streams_.size();
   streams_.push_back(&stream);
   served_ = true;
+  spare_bytes_ +=
+      kSpareForCall + static_cast<std::int64_t>(options_.stream_window_bytes);
   if (streams_.size() == 1) SetKeepalive();
   owner_->OnWork(*this);
   return true;
@@ -407,6 +429,7 @@ void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
   if (state_ == State::kClosed) return;
   absl::Status status;
   if (error) {
+    if (write_error_) error = write_error_;
     status = absl::UnavailableError(
         has_session()
             ? error.message()
@@ -415,8 +438,14 @@ void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
     if (options_.keepalive_interval) last_read_ = Alarms::Clock::now();
     ping_sent_ = false;
     reset_by_peer_ = 0;
+    // As they are on the wire, so that floods within TLS count as well.
+    spare_bytes_ -= static_cast<std::int64_t>(size);
     const absl::string_view bytes(incoming_.data(), size);
     status = tls_ == nullptr ? Take(bytes) : TakeTls(bytes);
+    if (status.ok() && IsFlooding()) {
+      status = absl::UnavailableError(
+          "HTTP/2: the server floods the connection with what is of no use");
+    }
   }
   if (status.ok()) {
     Settle();
@@ -464,6 +493,15 @@ absl::Status H2Connection::TakeTls(absl::string_view bytes) {
   return absl::OkStatus();
 }
 
+bool H2Connection::IsFlooding() {
+  if (spare_bytes_ >= 0) return false;
+  const Alarms::Clock::time_point now = Alarms::Clock::now();
+  if (now - spare_since_ < kSpareTime) return true;
+  spare_since_ = now;
+  spare_bytes_ = kSpareBytes;
+  return false;
+}
+
 void H2Connection::Settle() {
   if (settings_came_) {
     settings_came_ = false;
@@ -496,7 +534,7 @@ bool H2Connection::HasOutput() const {
 }
 
 void H2Connection::Flush() {
-  if (state_ == State::kClosed) return;
+  if (state_ == State::kClosed || write_error_) return;
   if (!has_session()) {  // TLS comes first.
     if (!writing_ && HasOutput()) StartWrite();
     return;
@@ -548,8 +586,11 @@ void H2Connection::OnWritten(boost::system::error_code error) {
   Empty(sending_);
   if (state_ == State::kClosed) return;
   if (error) {
-    // What the server sent before, perhaps why, is still to be read; reading
-    // ends by itself.
+    // What the server sent before, perhaps why, is still to be read; then the
+    // reading ends, whatever the server does.
+    write_error_ = error;
+    boost::system::error_code ignored;
+    socket_.shutdown(Socket::shutdown_both, ignored);
     return;
   }
   Flush();
@@ -563,15 +604,16 @@ void H2Connection::SetKeepalive() {
   alarms_.Set(*this, last_read_ + *options_.keepalive_interval);
 }
 
+absl::string_view H2Connection::missing() const {
+  if (incoming_.empty()) return "no answer";
+  return has_session() ? "no SETTINGS of HTTP/2"
+                       : "TLS: no end of the handshake";
+}
+
 void H2Connection::OnAlarm() {
   if (state_ == State::kConnecting) {
-    const absl::string_view missing = incoming_.empty() ? "no connection"
-                                      : !has_session()
-                                          ? "TLS: no end of the handshake"
-                                          : "no SETTINGS of HTTP/2";
-    return Lose(absl::DeadlineExceededError(absl::StrCat(
-        missing, " within ",
-        absl::FormatDuration(absl::FromChrono(options_.connect_timeout)))));
+    return Lose(
+        absl::DeadlineExceededError(absl::StrCat(missing(), " in time")));
   }
   const Alarms::Clock::time_point now = Alarms::Clock::now();
   if (ping_sent_) {

@@ -108,7 +108,9 @@ struct H2ConnectionOptions {
 // together in Flush and leaves in one write, with TLS as well; no more than 64
 // KiB wait behind it, then streams are asked for nothing. The connection's
 // window is given back as soon as bytes come, so that a stream that is not read
-// from holds up nobody else.
+// from holds up nobody else. A server that sends much that no call is served by
+// (PING, SETTINGS, frames that are empty, of unknown types or for streams that
+// are gone) loses the connection (RFC 9113 section 10.5).
 //
 // Thread:   the worker's.
 // Lifetime: operations of the loop's keep it alive until they have ended, so
@@ -132,6 +134,8 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   const H2Endpoint& endpoint() const { return endpoint_; }
   bool connected() const { return state_ == State::kConnected; }
   bool connecting() const { return state_ == State::kConnecting; }
+  // What its server has not said yet, for the log. Requires: connecting().
+  absl::string_view missing() const;
   bool draining() const { return state_ == State::kDraining; }
   std::size_t stream_count() const { return streams_.size(); }
   // How many streams may be opened besides those that are; 0 unless connected.
@@ -178,6 +182,8 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   void OnAlarm() override;
   void SetKeepalive();
 
+  // Whether the server has sent too much that is of no use.
+  bool IsFlooding();
   // What the last bytes, or Flush, have led to.
   void Settle();
   void Lose(absl::Status why);
@@ -206,6 +212,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   const std::unique_ptr<TlsClient> tls_;  // Null: plaintext.
   bool reading_ = false;
   bool writing_ = false;
+  boost::system::error_code write_error_;  // Nothing more can be written.
   std::vector<char> incoming_;
   std::string outgoing_;  // Being put together, before TLS.
   std::string sending_;   // Under way, as it is on the wire.
@@ -224,6 +231,9 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   std::int32_t reset_by_peer_ = 0;  // The stream whose RST_STREAM came last.
   std::string fault_;               // What nghttp2 has against the server.
   std::string goaway_text_;
+  // The bytes that may still come without use until time has passed.
+  std::int64_t spare_bytes_;
+  Alarms::Clock::time_point spare_since_;
 
   Alarms::Clock::time_point last_read_;
   bool ping_sent_ = false;  // And nothing has come since.

@@ -14,12 +14,13 @@
 #include "gateway/base/status.h"
 #include "gateway/upstream/h2/gzip.h"
 #include "gateway/upstream/h2_upstream.h"
-#include "tests/upstream/h2/raw_server.h"
-#include "tests/upstream/test_call.h"
+#include "tests/upstream/h2/wire_fixture.h"
 #include "tests/upstream/test_folder.h"
 
 namespace headgate {
 namespace {
+
+using Call = WireCall;
 
 using ::testing::AllOf;
 using ::testing::Contains;
@@ -30,58 +31,13 @@ using ::testing::Key;
 using ::testing::Not;
 using ::testing::Pair;
 
-// A call that is driven by hand.
-class Call final : private UpstreamCallObserver {
- public:
-  Call(Upstream& upstream, CallRequest request)
-      : call_(upstream.StartCall(std::move(request), *this)) {}
-
-  void Read() { call_->Read(); }
-  void Write(std::string payload, WriteHint hint = WriteHint::kLast) {
-    call_->Write(std::move(payload), hint);
-  }
-  void WritesDone() { call_->WritesDone(); }
-  void Destroy() { call_.reset(); }
-
-  bool reads_on = true;
-  std::optional<Metadata> headers;
-  std::vector<std::string> messages;
-  int written = 0;
-  std::optional<CallEnd> end;
-
- private:
-  void OnHeaders(Metadata metadata) override { headers = std::move(metadata); }
-  void OnMessage(std::string payload) override {
-    messages.push_back(std::move(payload));
-    if (reads_on) call_->Read();
-  }
-  void OnWritten() override { ++written; }
-  void OnDone(CallEnd call_end) override { end = std::move(call_end); }
-
-  std::unique_ptr<UpstreamCall> call_;
-};
-
 enum class Wire { kPlaintext, kTls };
 
-class H2WireTest : public ::testing::TestWithParam<Wire> {
+class H2WireTest : public H2WireFixture,
+                   public ::testing::WithParamInterface<Wire> {
  protected:
-  static constexpr std::size_t kMaxAnswerBytes = 100'000;
-
   H2WireTest() {
-    if (GetParam() == Wire::kTls) SetUpTls();
-    Connect();
-  }
-  ~H2WireTest() override {
-    calls_.clear();
-    upstream_.reset();
-    server_.Close();
-    for (auto& connection : server_.connections()) connection.Close();
-    worker_.restart();
-    worker_.run_for(std::chrono::seconds(20));
-    EXPECT_TRUE(worker_.stopped()) << "something is left over";
-  }
-
-  void SetUpTls() {
+    if (GetParam() == Wire::kPlaintext) return;
     static const Authority authority("test");
     static const Identity identity = authority.Issue("server");
     TlsServerOptions options;
@@ -90,65 +46,11 @@ class H2WireTest : public ::testing::TestWithParam<Wire> {
     options_.settings.tls.emplace();
     options_.settings.tls->ca =
         folder_.Write("ca.crt", authority.certificate());
-  }
-  void Connect() {
-    options_.settings.target = server_.address();
-    options_.max_answer_bytes = kMaxAnswerBytes;
-    upstream_ = std::make_unique<H2Upstream>(options_, worker_);
-  }
-  bool RunUntil(const std::function<bool()>& done) {
-    return headgate::RunUntil(worker_, done);
-  }
-  // Until nothing happens any more at once.
-  void Settle() {
-    const auto work = boost::asio::make_work_guard(worker_);
-    worker_.restart();
-    while (worker_.run_for(std::chrono::milliseconds(20)) > 0) {
-    }
-  }
-  Call& Start(CallRequest request = {"/s/m", {}}) {
-    calls_.push_back(std::make_unique<Call>(*upstream_, std::move(request)));
-    return *calls_.back();
-  }
-  // Starts a call and waits until the server has its head.
-  Call& Open(CallRequest request = {"/s/m", {}}) {
-    const int before = server_.StreamsOpened();
-    Call& call = Start(std::move(request));
-    call.Read();
-    EXPECT_TRUE(RunUntil([&] { return server_.StreamsOpened() > before; }));
-    return call;
-  }
-  RawServer::Connection& peer() { return server_.connections().back(); }
-  RawServer::Connection& peer(std::size_t i) {
-    return server_.connections()[i];
-  }
-  // The status of a call whose head is answered with `bytes`.
-  absl::Status Answer(const std::string& bytes) {
     Connect();
-    Call& call = Open();
-    peer().Send(bytes);
-    EXPECT_TRUE(RunUntil([&] { return call.end.has_value(); }));
-    return call.end ? call.end->status : absl::OkStatus();
-  }
-  absl::StatusCode CodeOfAnswer(const std::string& bytes) {
-    return Answer(bytes).code();
-  }
-  // The same, and the connection closes behind them.
-  absl::StatusCode CodeOfLastWords(const std::string& bytes) {
-    Connect();
-    Call& call = Open();
-    peer().Send(bytes);
-    peer().Close();
-    EXPECT_TRUE(RunUntil([&] { return call.end.has_value(); }));
-    return call.end ? call.end->status.code() : absl::StatusCode::kOk;
   }
 
+ private:
   const TestFolder folder_;
-  boost::asio::io_context worker_{1};
-  RawServer server_{worker_};
-  UpstreamOptions options_;
-  std::unique_ptr<H2Upstream> upstream_;
-  std::vector<std::unique_ptr<Call>> calls_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Wires, H2WireTest,
@@ -730,20 +632,6 @@ TEST_P(H2WireTest, ConnectionThatBrokeIsMadeAnew) {
   ASSERT_TRUE(RunUntil([&] { return first.end.has_value(); }));
   Open();
   EXPECT_EQ(server_.connections().size(), 2u);
-}
-
-// RFC 9113 section 10.5: a server must not fill the memory by what is to be
-// acknowledged.
-TEST_P(H2WireTest, FloodOfPingsEndsTheConnection) {
-  Call& call = Open();
-  std::string pings;
-  for (int i = 0; i < 100'000; ++i) {
-    pings += h2::Frame(NGHTTP2_PING, 0, 0, "12345678");
-  }
-  // From another thread's point of view the socket is full at some time.
-  peer().Send(pings.substr(0, 17 * 1500));
-  Settle();
-  call.Destroy();
 }
 
 // --- time ---

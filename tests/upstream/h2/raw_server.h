@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
@@ -22,6 +24,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/upstream/h2/message_framing.h"
+#include "gateway/upstream/h2/target.h"
 #include "tests/upstream/tls_server.h"
 
 namespace headgate {
@@ -109,8 +112,9 @@ inline std::string Settings(
 }  // namespace h2
 
 // A server that takes connections, in plaintext or with TLS, greets each with
-// the same bytes, acknowledges SETTINGS and notes what comes; what else it says
-// is the test's to choose. On the worker's own thread.
+// the same bytes, acknowledges SETTINGS (unless it has no greeting) and notes
+// what comes; what else it says is the test's to choose. On the worker's own
+// thread.
 class RawServer {
  public:
   struct Frame {
@@ -129,11 +133,16 @@ class RawServer {
 
   class Connection {
    public:
-    Connection(boost::asio::ip::tcp::socket socket,
-               std::unique_ptr<TlsServer> tls, std::optional<Limit> limit)
-        : socket_(std::move(socket)), tls_(std::move(tls)), limit_(limit) {
+    Connection(boost::asio::generic::stream_protocol::socket socket,
+               bool silent, std::unique_ptr<TlsServer> tls,
+               std::optional<Limit> limit)
+        : socket_(std::move(socket)),
+          silent_(silent),
+          tls_(std::move(tls)),
+          limit_(limit) {
       nghttp2_hd_inflate_new(&inflater_);
-      socket_.set_option(boost::asio::ip::tcp::no_delay(true));
+      boost::system::error_code ignored;  // A file has none.
+      socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
       Read();
     }
     ~Connection() { nghttp2_hd_inflate_del(inflater_); }
@@ -159,6 +168,9 @@ class RawServer {
       boost::system::error_code ignored;
       socket_.close(ignored);
     }
+
+    // It takes nothing more, and its other side stays open.
+    void StopReading() { socket_.shutdown(socket_.shutdown_receive); }
 
     const std::deque<Frame>& frames() const { return frames_; }
     bool ended() const { return ended_; }
@@ -259,7 +271,7 @@ class RawServer {
         frame.payload = taken_.substr(kHead, size);
         taken_.erase(0, kHead + size);
         if (frame.type == NGHTTP2_HEADERS) Inflate(frame);
-        if (frame.type == NGHTTP2_SETTINGS && frame.flags == 0) {
+        if (frame.type == NGHTTP2_SETTINGS && frame.flags == 0 && !silent_) {
           Send(h2::Frame(NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, ""));
         }
         frames_.push_back(std::move(frame));
@@ -290,7 +302,8 @@ class RawServer {
       }
     }
 
-    boost::asio::ip::tcp::socket socket_;
+    boost::asio::generic::stream_protocol::socket socket_;
+    const bool silent_;
     std::unique_ptr<TlsServer> tls_;
     std::optional<Limit> limit_;
     std::string to_send_;
@@ -303,14 +316,15 @@ class RawServer {
   };
 
   explicit RawServer(boost::asio::io_context& worker,
-                     std::string greeting = h2::Settings())
-      : acceptor_(worker, {boost::asio::ip::address_v4::loopback(), 0}),
-        greeting_(std::move(greeting)) {
+                     std::string greeting = h2::Settings(),
+                     const H2Endpoint& at = boost::asio::ip::tcp::endpoint(
+                         boost::asio::ip::address_v4::loopback(), 0))
+      : acceptor_(worker, at), greeting_(std::move(greeting)) {
     Accept();
   }
 
   std::string address() const {
-    return absl::StrCat("127.0.0.1:", acceptor_.local_endpoint().port());
+    return FormatEndpoint(acceptor_.local_endpoint());
   }
   void set_greeting(std::string greeting) { greeting_ = std::move(greeting); }
   // From now on connections speak TLS.
@@ -332,7 +346,7 @@ class RawServer {
     acceptor_.async_accept([this](auto error, auto socket) {
       if (error) return;
       connections_.emplace_back(
-          std::move(socket),
+          std::move(socket), greeting_.empty(),
           tls_options_ ? std::make_unique<TlsServer>(*tls_options_) : nullptr,
           limit_);
       connections_.back().Send(greeting_);
@@ -340,7 +354,8 @@ class RawServer {
     });
   }
 
-  boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol>
+      acceptor_;
   std::string greeting_;
   std::optional<TlsServerOptions> tls_options_;
   std::optional<Limit> limit_;
