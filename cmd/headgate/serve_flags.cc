@@ -152,8 +152,7 @@ void AddUpstreamFlags(SettingsFlags& add) {
            }
          },
          "What carries calls: h2, an HTTP/2 client that costs a fraction, or "
-         "grpc, gRPC's own, for TLS, health checks and xds: as well; auto: h2 "
-         "where it can")
+         "grpc, gRPC's own, for xds: as well; auto: h2 where it can")
       ->group("Upstream");
 }
 

@@ -11,9 +11,12 @@
 namespace headgate {
 
 absl::string_view UpstreamSettings::needs_grpc() const {
-  if (tls) return "tls";
-  if (health_check) return "health_check";
   if (absl::StartsWith(target, "xds:")) return "target";
+  // A name server of its own: "dns://8.8.8.8/host:port".
+  if (absl::StartsWith(target, "dns://") &&
+      !absl::StartsWith(target, "dns:///")) {
+    return "target";
+  }
   return "";
 }
 

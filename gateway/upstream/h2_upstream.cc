@@ -6,8 +6,9 @@
 
 namespace headgate {
 
-H2Upstream::H2Upstream(UpstreamOptions options, boost::asio::io_context& worker)
-    : pool_(std::make_shared<H2Pool>(std::move(options), worker)) {}
+H2Upstream::H2Upstream(UpstreamOptions options, boost::asio::io_context& worker,
+                       const H2Timing& timing)
+    : pool_(std::make_shared<H2Pool>(std::move(options), worker, timing)) {}
 H2Upstream::~H2Upstream() = default;
 
 std::unique_ptr<UpstreamCall> H2Upstream::StartCall(
@@ -23,6 +24,6 @@ std::size_t H2Upstream::channel_count() const {
 
 bool H2Upstream::is_failing() const { return pool_->is_failing(); }
 
-absl::Status H2Upstream::tls_status() const { return absl::OkStatus(); }
+absl::Status H2Upstream::tls_status() const { return pool_->tls_status(); }
 
 }  // namespace headgate

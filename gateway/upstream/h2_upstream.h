@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "absl/time/time.h"
+#include "gateway/upstream/h2/timing.h"
 #include "gateway/upstream/pooled_upstream.h"
 
 namespace headgate {
@@ -19,17 +20,24 @@ namespace headgate {
 // more, and one that has had no call for half a minute goes again, but the
 // oldest of each address. With round robin there is a connection to each
 // address, and calls take turns; with pick_first all go to the first address
-// that answers. An address that fails is left alone for 250 ms to 1 s; calls
-// that find none to go to end with UNAVAILABLE. A call that the server has
-// refused unseen goes to another connection. A connection that was lost is made
-// again with the next tick.
+// that answers, the next being tried when one is silent for 250 ms. An address
+// that fails is left alone for 250 ms to 1 s; calls that find none to go to
+// within 5 s end with UNAVAILABLE. With health_check each connection has a
+// stream more, one call less where that is the limit, by which its server says
+// whether it serves; while it does not new calls go to other addresses. A call
+// that the server has refused unseen goes to another connection. A connection
+// that was lost is made again with the next tick.
+//
+// With TLS the files are looked at by the ticks; when they have changed new
+// calls get new connections, and what is under way goes on.
 //
 // Thread: the worker's, the one that runs `worker`. A call counts as work there
 // until it is done or destroyed.
 class H2Upstream final : public PooledUpstream {
  public:
   // `worker` must outlive every call, and be run by one thread.
-  H2Upstream(UpstreamOptions options, boost::asio::io_context& worker);
+  H2Upstream(UpstreamOptions options, boost::asio::io_context& worker,
+             const H2Timing& timing = {});
   // Calls that are under way go on.
   ~H2Upstream() override;
 

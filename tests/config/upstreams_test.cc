@@ -161,12 +161,11 @@ TEST_F(UpstreamsTest, SomeThingsNeedGrpcsOwnClient) {
         "upstreams[0].transport: must be grpc or auto with this " + field);
     upstream_ = plain;
   };
-  upstream_.tls.emplace();
-  expect_grpc("tls");
-  upstream_.health_check = "";
-  expect_grpc("health_check");
-  upstream_.target = "xds:///name";
-  expect_grpc("target");
+  for (const char* target : {"xds:///name", "dns://8.8.8.8/a:1",
+                             "dns://[2001:db8::1]:53/a:1", "dns://ns/a"}) {
+    upstream_.target = target;
+    expect_grpc("target");
+  }
   for (const char* target :
        {"a:1", "dns:///a:1", "dns:a:1", "ipv4:1.2.3.4:5", "ipv6:[::1]:5",
         "unix:/a", "unix:///a", "unix-abstract:a", "[::1]:1"}) {
@@ -176,6 +175,10 @@ TEST_F(UpstreamsTest, SomeThingsNeedGrpcsOwnClient) {
     upstream_.transport = Transport::kH2;
     EXPECT_EQ(Faults(settings_), "") << target;
   }
+  upstream_.tls.emplace();
+  upstream_.health_check = "";
+  EXPECT_EQ(upstream_.ChosenTransport(), Transport::kH2);
+  EXPECT_EQ(Faults(settings_), "");
   upstream_.transport = Transport::kGrpc;
   EXPECT_EQ(upstream_.ChosenTransport(), Transport::kGrpc);
 }

@@ -155,14 +155,14 @@ class Gateway(Process):
     first listener."""
 
     def __init__(self, command, *flags, listen=("127.0.0.1:0",),
-                 listeners=None):
+                 listeners=None, transport=TRANSPORT):
         words = [HEADGATE, command]
         for address in listen:
             words += ["--listen", address]
         # A test that leaves sockets open should not wait for them at its end.
         for flag, value in (("--drain", "2s"), ("--close-timeout", "1s"),
                             ("--admin", "127.0.0.1:0"),
-                            ("--transport", TRANSPORT)):
+                            ("--transport", transport)):
             if value is not None and flag not in flags:
                 words += [flag, value]
         super().__init__(*words, *flags)
@@ -186,9 +186,11 @@ class Gateway(Process):
     @classmethod
     def configured(cls, file, *flags, command="serve", listeners=1):
         """With a configuration file that has so many listeners, each at port
-        0."""
+        0. A transport that it names is not overridden."""
+        text = pathlib.Path(file).read_text()
         return cls(command, "--config", file, *flags, listen=(),
-                   listeners=listeners)
+                   listeners=listeners,
+                   transport=None if "transport:" in text else TRANSPORT)
 
     @classmethod
     def demo(cls, *flags, **options):

@@ -3,12 +3,16 @@ sets, TLS, unix sockets, limits on the streams of a connection
 (docs/configuration.md, "upstreams")."""
 
 import asyncio
+import contextlib
 import json
 import os
+import select
 import signal
 import socket
+import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -16,7 +20,7 @@ from certificates import Authority
 from client import (ECHO, HELLO, JSON, PROTOBUF, Client, call, call_json,
                     connect, stats)
 from foreign import NODE, LibraryServer
-from harness import TIMEOUT, Backend, Gateway, eventually
+from harness import TIMEOUT, Backend, Gateway, eventually, soon
 from wire import TEXT, RawClient
 
 LIBRARY = "/library.v1.Library/"
@@ -28,6 +32,12 @@ def write(path, text):
     scratch = path.with_suffix(".new")
     scratch.write_text(text)
     os.replace(scratch, path)
+
+
+@pytest.fixture(params=["grpc", "h2"])
+def transport(request):
+    """The line of an upstream that says what carries its calls."""
+    return f"transport: {request.param}"
 
 
 def title(gateway, path=LIBRARY + "GetBook"):
@@ -196,10 +206,10 @@ def test_a_name_is_looked_up(configured, backend):
         demo_upstream(f"dns:///localhost:{backend.port}"))) == 1000
 
 
-def test_addresses_take_turns(stack, configured):
+def test_addresses_take_turns(stack, configured, transport):
     backends = [stack.enter_context(Backend()) for _ in range(2)]
     addresses = ",".join(backend.target for backend in backends)
-    gateway = configured(demo_upstream(f"ipv4:{addresses}"))
+    gateway = configured(demo_upstream(f"ipv4:{addresses}", transport))
     # Each tells of the calls that it has itself.
     with Client(gateway, ECHO + "Sink", JSON) as one:
         one.send({})
@@ -216,11 +226,166 @@ def test_the_upstreams_deadline(configured, backend):
         assert client.receive_close()[0] == 4004
 
 
-def test_health_decides_who_gets_calls(configured, backend):
-    assert hello(configured(
-        demo_upstream(backend.target, 'health_check: ""'))) == 1000
+# --- several addresses, of which some do not answer ---
+
+
+@pytest.fixture
+def black_hole():
+    """A target that answers nothing: a listener that accepts nobody, and has no
+    room for who waits."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(20):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            if waiting.connect_ex(listener.getsockname()) != 0 and not (
+                    select.select([], [waiting], [], 0)[1]):
+                break
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+# gRPC's own pick_first waits for one address after the other.
+@pytest.mark.parametrize("lines", [
+    ("transport: grpc", "load_balancing: round-robin"),
+    ("transport: h2", "load_balancing: round-robin"),
+    ("transport: h2", "load_balancing: pick-first")])
+def test_the_dead_hold_up_nobody(configured, backend, black_hole, lines):
+    gateway = configured(demo_upstream(
+        f"ipv4:127.0.0.1:{free_port()},{black_hole},{backend.target}", *lines))
+    for _ in range(10):
+        start = time.monotonic()
+        assert hello(gateway) == 1000
+        assert time.monotonic() - start < 3
+
+
+# The time for a connection is 5 s; then it is known, and calls end at once.
+def test_a_black_hole_is_unavailable(configured, black_hole, transport):
+    gateway = configured(demo_upstream(f"ipv4:{black_hole}", transport,
+                                       "descriptors: {reflection: false}"))
+    start = time.monotonic()
+    (code, reason) = call(gateway, ECHO + "Sink", b"",
+                          subprotocols=(PROTOBUF,))[1]
+    assert (code, reason) == (4014, "the upstream cannot be reached")
+    assert 3 < time.monotonic() - start < 9
+    eventually(lambda: gateway.admin("/readyz")[0] == 503, "not ready")
+
+
+@pytest.mark.parametrize("policy", ["round-robin", "pick-first"])
+def test_one_of_two_dies_and_comes_back(stack, configured, transport, policy):
+    servers = [stack.enter_context(LibraryServer()) for _ in range(2)]
+    targets = ",".join(server.target for server in servers)
+    gateway = configured(f"""
+upstreams:
+  - name: library
+    target: "ipv4:{targets}"
+    load_balancing: {policy}
+    {transport}
+routes: [{{upstream: library}}]
+threads: 1
+""")
+
+    def answer():
+        return call(gateway, LIBRARY + "GetBook", DUNE)[1][0]
+
+    assert answer() == 1000
+    for index in (0, 1, 0):
+        servers[index].kill()
+        # What was on its way may be lost with it.
+        eventually(lambda: answer() == 1000, "the other one answers")
+        assert [answer() for _ in range(10)] == 10 * [1000]
+        servers[index] = stack.enter_context(
+            LibraryServer(servers[index].port))
+
+
+# --- health ---
+
+
+def health_upstream(servers, transport, service='""'):
+    targets = ",".join(server.target for server in servers)
+    return f"""
+upstreams:
+  - name: library
+    target: "ipv4:{targets}"
+    health_check: {service}
+    {transport}
+routes: [{{upstream: library}}]
+threads: 1
+"""
+
+
+def test_health_decides_who_gets_calls(configured, backend, transport):
     assert hello(configured(demo_upstream(
-        backend.target, "health_check: no.such.Service"))) == 4014
+        backend.target, transport, 'health_check: ""'))) == 1000
+    assert hello(configured(demo_upstream(
+        backend.target, transport, "health_check: no.such.Service"))) == 4014
+
+
+def test_health_is_that_of_the_service_asked_for(stack, configured, transport):
+    library = stack.enter_context(LibraryServer(HEALTH=1))
+    assert title(configured(health_upstream(
+        [library], transport, "library.v1.Library"))) == "Dune"
+
+
+# A server without the health service cannot be unhealthy.
+def test_no_health_service_is_healthy(stack, configured, transport):
+    library = stack.enter_context(LibraryServer())
+    assert title(configured(health_upstream([library], transport))) == "Dune"
+
+
+def test_health_turns_off_and_on(stack, configured, transport):
+    library = stack.enter_context(LibraryServer(HEALTH=1))
+    gateway = configured(health_upstream([library], transport))
+    with Client(gateway, LIBRARY + "Exchange", JSON) as running:
+        running.send(DUNE)
+        assert running.receive_json()["title"] == "Dune"
+        for _ in range(3):
+            library.signal(signal.SIGUSR2)
+            eventually(lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1] == (
+                4014, "the upstream cannot be reached"), "nobody serves")
+            running.send(DUNE)
+            assert running.receive_json()["title"] == "Dune"
+            library.signal(signal.SIGUSR1)
+            eventually(
+                lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 1000,
+                "it serves again")
+    # It is told where who runs the gateway looks.
+    library.signal(signal.SIGUSR2)
+    eventually(lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 4014,
+               "nobody serves")
+    eventually(lambda: gateway.admin("/readyz")[0] == 503, "not ready")
+    library.signal(signal.SIGUSR1)
+    eventually(lambda: gateway.admin("/readyz")[0] == 200, "ready")
+
+
+# Once it is known who does not serve no call goes there.
+def test_calls_go_to_who_is_healthy(stack, configured, transport):
+    servers = [stack.enter_context(LibraryServer(HEALTH=1)) for _ in range(2)]
+    gateway = configured(health_upstream(servers, transport))
+
+    def all_answered():
+        return all(call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 1000
+                   for _ in range(10))
+
+    assert title(gateway) == "Dune"
+    one, other = servers
+    one.signal(signal.SIGUSR2)
+    assert all_answered()
+    # It still runs, but calls would end if they went there.
+    one.signal(signal.SIGSTOP)
+    try:
+        assert all_answered()
+    finally:
+        one.signal(signal.SIGCONT)
+    one.signal(signal.SIGUSR1)
+    other.kill()
+    eventually(all_answered, "the first one has taken over")
 
 
 # A process that is stopped keeps its connections, and answers nothing.
@@ -337,7 +502,7 @@ threads: 1
     assert call(gateway, "/library.v2.Desk/Ask", {"text": "x"})[1][0] == 1000
 
 
-# --- TLS ---
+# --- TLS: whatever carries the calls ---
 
 
 @pytest.fixture
@@ -345,73 +510,224 @@ def authority(tmp_path):
     return Authority(tmp_path)
 
 
-def tls_upstream(library, *lines):
+@pytest.fixture
+def secured(stack, authority):
+    """secured(names...) -> a library with a certificate for them."""
+
+    def start(*names, issuer=authority, **environment):
+        certificate, key = issuer.issue("server", *names or ("IP:127.0.0.1",))
+        return stack.enter_context(LibraryServer(
+            TLS_CERT=certificate, TLS_KEY=key, **environment))
+
+    return start
+
+
+def tls_upstream(target, transport, *lines):
     return "\n".join([
-        f'upstreams: [{{name: library, target: "{library.target}", tls: {{',
-        ",\n".join(lines), "}}]", "routes: [{upstream: library}]"])
+        f'upstreams: [{{name: library, target: "{target}", '
+        f"{transport}, tls: {{", ",\n".join(lines), "}}]",
+        "routes: [{upstream: library}]", "threads: 1"])
 
 
-def test_tls_with_a_certificate_authority(stack, configured, authority):
-    certificate, key = authority.issue("server", "IP:127.0.0.1")
-    library = stack.enter_context(
-        LibraryServer(TLS_CERT=certificate, TLS_KEY=key))
-    gateway = configured(tls_upstream(library, f'ca: "{authority.ca}"'))
+def refused(gateway):
+    """Whether a call ends with UNAVAILABLE."""
+    return call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 4014
+
+
+def test_tls_with_a_certificate_authority(configured, authority, secured,
+                                          transport):
+    gateway = configured(tls_upstream(
+        secured().target, transport, f'ca: "{authority.ca}"'))
     assert title(gateway) == "Dune"
+
+
+# Nothing is lost of what takes many records.
+def test_long_messages_over_tls(configured, authority, secured, transport):
+    gateway = configured(tls_upstream(
+        secured().target, transport, f'ca: "{authority.ca}"'))
+    book = {"title": "x" * 700_000}
+    with Client(gateway, LIBRARY + "Exchange", JSON) as client:
+        for _ in range(3):
+            client.send(book)
+            assert client.receive_json() == book
+
+
+# What is trusted without `ca`, as the environment names it for both.
+def test_tls_with_the_systems_roots(configured, authority, secured, transport,
+                                    monkeypatch):
+    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(authority.ca))
+    gateway = configured(tls_upstream(secured().target, transport))
+    assert title(gateway) == "Dune"
+    assert refused(configured(tls_upstream(
+        secured("DNS:elsewhere.test").target, transport)))
 
 
 # The name that the certificate is for, where the target is only an address.
-def test_tls_authority_is_the_name_that_is_checked(stack, configured,
-                                                   authority):
-    certificate, key = authority.issue("server", "DNS:library.internal")
-    library = stack.enter_context(
-        LibraryServer(TLS_CERT=certificate, TLS_KEY=key))
-    gateway = configured(tls_upstream(library, f'ca: "{authority.ca}"',
-                                      "authority: library.internal"))
-    assert title(gateway) == "Dune"
-
-
-@pytest.mark.parametrize("fault", ["another authority", "another name",
-                                   "plaintext"])
-def test_a_server_that_cannot_be_trusted_is_unavailable(
-        stack, configured, authority, tmp_path, fault):
-    issuer = (Authority(tmp_path, "other") if fault == "another authority"
-              else authority)
-    name = ("DNS:elsewhere.test" if fault == "another name" else "IP:127.0.0.1")
-    certificate, key = issuer.issue("server", name)
-    environment = ({} if fault == "plaintext" else
-                   {"TLS_CERT": certificate, "TLS_KEY": key})
-    library = stack.enter_context(LibraryServer(**environment))
-    gateway = configured(tls_upstream(library, f'ca: "{authority.ca}"'))
-    answers, (code, _) = call(gateway, LIBRARY + "GetBook", DUNE)
-    assert (answers, code) == ([], 4014)
-
-
-def test_mutual_tls(stack, configured, authority):
-    certificate, key = authority.issue("server", "IP:127.0.0.1")
-    mine, my_key = authority.issue("client", "DNS:gateway.test")
-    library = stack.enter_context(LibraryServer(
-        TLS_CERT=certificate, TLS_KEY=key, TLS_CLIENT_CA=authority.ca))
+def test_tls_authority_is_the_name_that_is_checked(configured, authority,
+                                                   secured, transport):
+    library = secured("DNS:library.internal")
     gateway = configured(tls_upstream(
-        library, f'ca: "{authority.ca}"', f'certificate: "{mine}"',
-        f'key: "{my_key}"'))
+        library.target, transport, f'ca: "{authority.ca}"',
+        "authority: library.internal"))
     assert title(gateway) == "Dune"
+    assert refused(configured(tls_upstream(
+        library.target, transport, f'ca: "{authority.ca}"',
+        "authority: other.internal")))
 
-    nobody = configured(tls_upstream(library, f'ca: "{authority.ca}"'))
-    assert call(nobody, LIBRARY + "GetBook", DUNE)[1][0] == 4014
+
+# The log says what clients need not know.
+@pytest.mark.parametrize("fault, log", [
+    ("another authority", "certificate verify failed"),
+    ("another name", "127.0.0.1"),
+    ("plaintext", "TLS: wrong version number: the server does not speak TLS"),
+])
+def test_a_server_that_cannot_be_trusted_is_unavailable(
+        stack, configured, authority, secured, tmp_path, transport, fault,
+        log):
+    if fault == "plaintext":
+        library = stack.enter_context(LibraryServer())
+    elif fault == "another name":
+        library = secured("DNS:elsewhere.test")
+    else:
+        library = secured(issuer=Authority(tmp_path, "other"))
+    gateway = configured(tls_upstream(library.target, transport,
+                                      f'ca: "{authority.ca}"'))
+    answers, (code, reason) = call(gateway, LIBRARY + "GetBook", DUNE)
+    assert (answers, code) == ([], 4014)
+    assert "certificate" not in reason and str(library.port) not in reason
+    if "h2" in transport:
+        eventually(lambda: log in gateway.stderr(), "the reason in the log")
+        if fault == "another name":
+            assert ("it must be for 127.0.0.1, and is for DNS:elsewhere.test"
+                    in gateway.stderr())
+
+
+def test_mutual_tls(configured, authority, secured, tmp_path, transport):
+    library = secured(TLS_CLIENT_CA=authority.ca)
+
+    def with_certificate_of(issuer):
+        certificate, key = issuer.issue("client", "DNS:gateway.test")
+        return configured(tls_upstream(
+            library.target, transport, f'ca: "{authority.ca}"',
+            f'certificate: "{certificate}"', f'key: "{key}"'))
+
+    assert title(with_certificate_of(authority)) == "Dune"
+    assert refused(with_certificate_of(Authority(tmp_path, "other")))
+    assert refused(configured(tls_upstream(
+        library.target, transport, f'ca: "{authority.ca}"')))
 
 
 # The files are read anew: a server whose certificate comes from another
 # authority is trusted once the file says so, without a restart.
-def test_rotated_files_are_read_anew(stack, configured, authority, tmp_path):
+def test_rotated_files_are_read_anew(configured, authority, secured, tmp_path,
+                                     transport):
     other = Authority(tmp_path, "next")
-    certificate, key = other.issue("server", "IP:127.0.0.1")
-    library = stack.enter_context(
-        LibraryServer(TLS_CERT=certificate, TLS_KEY=key))
+    library = secured(issuer=other)
     trusted = tmp_path / "trusted.crt"
     trusted.write_text(authority.ca.read_text())
-    gateway = configured(tls_upstream(library, f'ca: "{trusted}"'))
-    assert call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 4014
+    gateway = configured(tls_upstream(library.target, transport,
+                                      f'ca: "{trusted}"'))
+    assert refused(gateway)
 
     write(trusted, other.ca.read_text())
-    eventually(lambda: call(gateway, LIBRARY + "GetBook", DUNE)[1][0] == 1000,
-               "the new authority is trusted")
+    eventually(lambda: not refused(gateway), "the new authority is trusted")
+
+
+# What is open keeps its connection; what begins has to do with the new files.
+def test_rotated_files_leave_sessions_alone(configured, authority, secured,
+                                            tmp_path, transport):
+    library = secured()
+    trusted = tmp_path / "trusted.crt"
+    trusted.write_text(authority.ca.read_text())
+    gateway = configured(tls_upstream(library.target, transport,
+                                      f'ca: "{trusted}"'))
+    with Client(gateway, LIBRARY + "Exchange", JSON) as before:
+        before.send(DUNE)
+        assert before.receive_json()["title"] == "Dune"
+
+        write(trusted, Authority(tmp_path, "next").ca.read_text())
+        eventually(lambda: refused(gateway), "the old one is not trusted")
+        # A file that is no certificate changes nothing.
+        write(trusted, "-----BEGIN CERTIFICATE-----\nnothing\n")
+        eventually(lambda: "trusted.crt holds no certificate"
+                   in gateway.stderr(), "the log says so")
+        assert refused(gateway)
+        write(trusted, authority.ca.read_text())
+        eventually(lambda: not refused(gateway), "the old one is trusted again")
+
+        before.send({"title": "still here"})
+        assert before.receive_json()["title"] == "still here"
+        before.half_close()
+        assert before.receive_close()[0] == 1000
+
+
+class Peer(threading.Thread):
+    """Takes connections and does with each what `treat(socket)` does."""
+
+    def __init__(self, treat):
+        super().__init__(daemon=True)
+        self._treat = treat
+        self._kept = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        while True:
+            connection = self._listener.accept()[0]
+            threading.Thread(target=self._run, daemon=True,
+                             args=(connection,)).start()
+
+    def _run(self, connection):
+        try:
+            self._kept.append(self._treat(connection))
+        except OSError:
+            pass
+
+
+def cut(connection):
+    """Ends in the middle of the handshake."""
+    connection.recv(65536)
+    connection.sendall(b"\x16\x03\x03\x00\x7a\x02")
+    connection.close()
+
+
+def silence(connection):
+    """Takes the connection and never says a word."""
+    return connection
+
+
+@pytest.mark.parametrize("treat, log", [
+    (cut, "TLS: during the handshake"),
+    (silence, "TLS: no end of the handshake in time"),
+])
+def test_a_server_that_stops_in_the_handshake_is_unavailable(
+        configured, authority, transport, treat, log):
+    # Whose limit is as long as that of connecting.
+    gateway = configured(tls_upstream(
+        Peer(treat).target, transport, f'ca: "{authority.ca}"') +
+        "\ntimeouts: {reflection: 20s}")
+    start = time.monotonic()
+    assert refused(gateway)
+    assert time.monotonic() - start < soon(10)
+    if "h2" in transport:
+        eventually(lambda: log in gateway.stderr(), "the reason in the log")
+
+
+# Python's server: what it selects is up to it, and without ALPN is nothing.
+@pytest.mark.parametrize("protocols", [None, ["http/1.1"]])
+def test_a_server_without_http2_is_unavailable(configured, authority,
+                                               transport, protocols):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server", "IP:127.0.0.1"))
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    peer = Peer(lambda connection: context.wrap_socket(
+        connection, server_side=True))
+    gateway = configured(tls_upstream(peer.target, transport,
+                                      f'ca: "{authority.ca}"'))
+    assert refused(gateway)
+    if "h2" in transport:
+        eventually(lambda: "the server must select the protocol h2 (ALPN), "
+                   "and has selected none" in gateway.stderr(),
+                   "the reason in the log")

@@ -12,6 +12,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "tests/upstream/certificates.h"
 #include "tests/upstream/test_call.h"
 
 namespace headgate {
@@ -22,18 +23,34 @@ using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
 UpstreamCallContract::UpstreamCallContract() {
+  options_.max_answer_bytes = kMaxAnswerBytes;
+  std::shared_ptr<grpc::ServerCredentials> credentials =
+      grpc::InsecureServerCredentials();
+  if (GetParam().security == ContractedTransport::Security::kTls) {
+    static const Authority authority("test");
+    static const Identity identity = authority.Issue("server");
+    options_.settings.tls.emplace();
+    options_.settings.tls->ca =
+        folder_.Write("ca.crt", authority.certificate());
+    grpc::SslServerCredentialsOptions tls;
+    tls.pem_key_cert_pairs = {{identity.key, identity.certificate}};
+    credentials = grpc::SslServerCredentials(tls);
+  }
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
-                           &port_);
+  builder.AddListeningPort("127.0.0.1:0", credentials, &port_);
   builder.RegisterCallbackGenericService(&service_);
   server_ = builder.BuildAndStart();
-  upstream_ =
-      GetParam()(absl::StrCat("127.0.0.1:", port_), kMaxAnswerBytes, worker_);
+  Connect(absl::StrCat("127.0.0.1:", port_));
 }
 
 UpstreamCallContract::~UpstreamCallContract() {
   Destroy();
   Run();
+}
+
+void UpstreamCallContract::Connect(const std::string& target) {
+  options_.settings.target = target;
+  upstream_ = GetParam().make(options_, worker_);
 }
 
 void UpstreamCallContract::Start(const std::string& method, Metadata metadata,
@@ -322,9 +339,7 @@ TEST_P(UpstreamCallContract, NobodyListeningIsUnavailable) {
   boost::asio::ip::tcp::acceptor bound(worker_);
   bound.open(boost::asio::ip::tcp::v4());
   bound.bind({boost::asio::ip::address_v4::loopback(), 0});
-  upstream_ =
-      GetParam()(absl::StrCat("127.0.0.1:", bound.local_endpoint().port()),
-                 kMaxAnswerBytes, worker_);
+  Connect(absl::StrCat("127.0.0.1:", bound.local_endpoint().port()));
   Start("/echo");
   Write("x");
   Read();

@@ -8,39 +8,49 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <grpcpp/server.h>
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
 
-#include "gateway/upstream/upstream.h"
+#include "gateway/upstream/pooled_upstream.h"
 #include "tests/upstream/scripted_service.h"
+#include "tests/upstream/test_folder.h"
 
 namespace headgate {
 
-// Makes the transport under test, for the calls of `worker`.
-using MakeUpstream = std::unique_ptr<Upstream> (*)(
-    const std::string& target, std::size_t max_answer_bytes,
-    boost::asio::io_context& worker);
+// The transport under test.
+struct ContractedTransport {
+  // For the calls of `worker`.
+  std::unique_ptr<PooledUpstream> (*make)(UpstreamOptions options,
+                                          boost::asio::io_context& worker);
+  enum class Security { kPlaintext, kTls } security;
+};
 
 // What every transport behind UpstreamCall must do, against a real gRPC server.
 // The tests are in upstream_call_contract.cc and, those of the backend's
 // metadata, in upstream_call_metadata_contract.cc; a transport runs them with
 //
-//   INSTANTIATE_TEST_SUITE_P(Grpc, UpstreamCallContract, Values(&MakeGrpc));
+//   INSTANTIATE_TEST_SUITE_P(Grpc, UpstreamCallContract,
+//                            InPlaintextAndWithTls<GrpcUpstream>(),
+//                            SecurityName);
 //
 // The fixture is the observer of one call, and looks after the rules that hold
 // at any time: events come on the worker's thread, never from within a method,
 // never after OnDone or after the call was destroyed.
-class UpstreamCallContract : public ::testing::TestWithParam<MakeUpstream>,
-                             public UpstreamCallObserver {
+class UpstreamCallContract
+    : public ::testing::TestWithParam<ContractedTransport>,
+      public UpstreamCallObserver {
  protected:
   static constexpr std::size_t kMaxAnswerBytes = 4 * 1024 * 1024;
 
   UpstreamCallContract();
   ~UpstreamCallContract();
 
+  // The upstream is this one from now on.
+  void Connect(const std::string& target);
   // Starts a call of the method; see ScriptedService for what they do.
   void Start(const std::string& method, Metadata metadata = {},
              absl::Duration timeout = absl::InfiniteDuration());
@@ -68,10 +78,12 @@ class UpstreamCallContract : public ::testing::TestWithParam<MakeUpstream>,
   void OnWritten() override;
   void OnDone(CallEnd end) override;
 
+  const TestFolder folder_;
   ScriptedService service_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
   boost::asio::io_context worker_{1};
+  UpstreamOptions options_;
   std::unique_ptr<Upstream> upstream_;
   std::unique_ptr<UpstreamCall> call_;
 
@@ -94,6 +106,24 @@ class UpstreamCallContract : public ::testing::TestWithParam<MakeUpstream>,
   bool inside_ = false;  // A method of the call or the upstream.
   std::optional<std::deque<std::string>> queue_;
 };
+
+template <typename Transport>
+auto InPlaintextAndWithTls() {
+  const auto make =
+      [](UpstreamOptions options,
+         boost::asio::io_context& worker) -> std::unique_ptr<PooledUpstream> {
+    return std::make_unique<Transport>(std::move(options), worker);
+  };
+  using Security = ContractedTransport::Security;
+  return ::testing::Values(ContractedTransport{make, Security::kPlaintext},
+                           ContractedTransport{make, Security::kTls});
+}
+inline std::string SecurityName(
+    const ::testing::TestParamInfo<ContractedTransport>& transport) {
+  return transport.param.security == ContractedTransport::Security::kTls
+             ? "Tls"
+             : "Plaintext";
+}
 
 }  // namespace headgate
 

@@ -72,7 +72,7 @@ TEST_P(UpstreamCallContract, CallWithoutAnyMetadataTellsOfNone) {
 }
 
 TEST_P(UpstreamCallContract, CallThatReachesNobodyHasNoMetadata) {
-  upstream_ = GetParam()("unix:/nobody/is/here", kMaxAnswerBytes, worker_);
+  Connect("unix:/nobody/is/here");
   StartWithMetadata("/echo");
   Read();
   Run();

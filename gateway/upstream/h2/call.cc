@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "gateway/upstream/h2/gzip.h"
 #include "gateway/upstream/h2/header_values.h"
+#include "gateway/upstream/h2/request_head.h"
 
 namespace headgate {
 namespace {
@@ -18,15 +19,6 @@ constexpr std::size_t kMaxKeptBytes = 16 * 1024;
 // Of messages that wait for the next one to leave with them.
 constexpr std::size_t kMaxJoinedBytes = 16 * 1024;
 constexpr int kMaxAttempts = 3;
-
-nghttp2_nv Field(absl::string_view name, absl::string_view value) {
-  const auto bytes = [](absl::string_view text) {
-    return const_cast<std::uint8_t*>(
-        reinterpret_cast<const std::uint8_t*>(text.data()));
-  };
-  return {bytes(name), bytes(value), name.size(), value.size(),
-          NGHTTP2_NV_FLAG_NONE};
-}
 
 // Keeps the loop running for a call that is not done.
 void StartWork(boost::asio::io_context& worker) {
@@ -108,7 +100,6 @@ void H2Call::WritesDone() {
   if (connection() != nullptr) connection()->Resume(*this);
 }
 
-// grpc/grpc doc/PROTOCOL-HTTP2.md, "Requests", in its order.
 bool H2Call::OpenOn(H2Connection& connection) {
   const H2CallHost::Options& options = host_->call_options();
   std::string timeout;
@@ -118,25 +109,17 @@ bool H2Call::OpenOn(H2Connection& connection) {
   }
   std::vector<std::string> encoded;
   encoded.reserve(request_->metadata.size());  // Fields point into it.
-  std::vector<nghttp2_nv> fields = {
-      Field(":method", "POST"),
-      Field(":scheme", "http"),
-      Field(":path", request_->method),
-      Field(":authority", options.authority),
-      Field("te", "trailers"),
-      Field("content-type", "application/grpc"),
-      Field("user-agent", options.user_agent),
-  };
-  if (deadline_) fields.push_back(Field("grpc-timeout", timeout));
-  if (options.compress) fields.push_back(Field("grpc-encoding", "gzip"));
-  fields.push_back(Field("grpc-accept-encoding", "identity,gzip"));
+  std::vector<nghttp2_nv> fields = H2RequestHead(options, request_->method);
+  if (deadline_) fields.push_back(H2Field("grpc-timeout", timeout));
+  if (options.compress) fields.push_back(H2Field("grpc-encoding", "gzip"));
+  fields.push_back(H2Field("grpc-accept-encoding", "identity,gzip"));
   for (const auto& [name, value] : request_->metadata) {
     if (IsReservedHeader(name)) continue;
     if (absl::EndsWith(name, "-bin")) {
       encoded.push_back(EncodeBinaryValue(value));
-      fields.push_back(Field(name, encoded.back()));
+      fields.push_back(H2Field(name, encoded.back()));
     } else {
-      fields.push_back(Field(name, value));
+      fields.push_back(H2Field(name, value));
     }
   }
   if (!connection.Open(*this, fields)) return false;

@@ -27,6 +27,7 @@ class H2Call;
 class H2CallHost {
  public:
   struct Options {
+    absl::string_view scheme = "http";
     std::string authority;
     std::string user_agent;
     bool compress = false;  // Requests, by gzip.
@@ -86,6 +87,7 @@ class H2Call final : public UpstreamCall,
   // The host's: where it stands in the host's lists.
   struct Places {
     std::optional<std::list<H2Call*>::iterator> waiting;
+    Alarms::Clock::time_point waiting_since;
     std::optional<std::size_t> scheduled;
   };
   Places places;

@@ -11,6 +11,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
@@ -19,12 +20,23 @@ namespace headgate {
 namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;
+// What a record of TLS holds at most (RFC 8446 section 5.1).
+constexpr std::size_t kRecordBytes = 16 * 1024;
 // What waits behind a write that is under way.
 constexpr std::size_t kMaxOutgoingBytes = 64 * 1024;
 // A buffer that has grown beyond this is given back when it is empty.
 constexpr std::size_t kKeptBytes = 128 * 1024;
 constexpr std::int32_t kConnectionWindowBytes = 4 * 1024 * 1024;
 constexpr std::size_t kMaxToldBytes = 128;
+// What a server may send in kSpareTime that no call is served by; and besides,
+// for each call its head and trailers and what was under way when it was given
+// up, for each piece of data its frame, and for each frame of ours, such as
+// WINDOW_UPDATE for what we have sent, a small part.
+constexpr std::int64_t kSpareBytes = 256 * 1024;
+constexpr std::chrono::seconds kSpareTime(10);
+constexpr std::int64_t kSpareForCall = 2 * kMaxHeaderListBytes;
+constexpr std::int64_t kSpareForFrame = 64;
+constexpr std::int64_t kSpareForSentBytes = 16;  // One for so many.
 
 const std::uint8_t* Bytes(absl::string_view text) {
   return reinterpret_cast<const std::uint8_t*>(text.data());
@@ -125,7 +137,10 @@ struct H2Connection::Callbacks {
     H2Connection& self = Self(user_data);
     nghttp2_session_consume_connection(session, size);
     H2Stream* const stream = self.StreamOf(id);
-    if (stream != nullptr) stream->OnData(Text(data, size));
+    if (stream != nullptr) {
+      self.spare_bytes_ += static_cast<std::int64_t>(size) + kSpareForFrame;
+      stream->OnData(Text(data, size));
+    }
     return 0;
   }
 
@@ -153,7 +168,11 @@ struct H2Connection::Callbacks {
   static int OnFrameSent(nghttp2_session*, const nghttp2_frame* frame,
                          void* user_data) noexcept {
     H2Connection& self = Self(user_data);
-    if (frame->hd.type == NGHTTP2_HEADERS) {
+    if (frame->hd.type == NGHTTP2_DATA) {
+      self.spare_bytes_ +=
+          kSpareForFrame +
+          static_cast<std::int64_t>(frame->hd.length) / kSpareForSentBytes;
+    } else if (frame->hd.type == NGHTTP2_HEADERS) {
       H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
       if (stream != nullptr) stream->sent_ = true;
     } else if (frame->hd.type == NGHTTP2_GOAWAY &&
@@ -218,14 +237,17 @@ struct H2Connection::Callbacks {
 H2Connection::H2Connection(boost::asio::io_context& worker, Alarms& alarms,
                            H2Endpoint endpoint,
                            const H2ConnectionOptions& options,
-                           H2ConnectionOwner& owner)
+                           H2ConnectionOwner& owner,
+                           std::unique_ptr<TlsClient> tls)
     : worker_(worker),
       alarms_(alarms),
       endpoint_(std::move(endpoint)),
       options_(options),
       owner_(&owner),
       socket_(worker),
-      max_streams_(static_cast<std::size_t>(options.max_streams)) {}
+      tls_(std::move(tls)),
+      max_streams_(static_cast<std::size_t>(options.max_streams)),
+      spare_bytes_(kSpareBytes) {}
 
 H2Connection::~H2Connection() { nghttp2_session_del(session_); }
 
@@ -248,8 +270,13 @@ void H2Connection::OnSocketConnected(boost::system::error_code error) {
   if (endpoint_.protocol().family() != AF_UNIX) {
     socket_.set_option(boost::asio::ip::tcp::no_delay(true), error);
   }
-  MakeSession();
+  spare_since_ = Alarms::Clock::now();
   incoming_.resize(kReadBytes);
+  if (tls_ == nullptr) {
+    MakeSession();
+  } else if (absl::Status status = tls_->Handshake(); !status.ok()) {
+    return Lose(std::move(status));
+  }
   Flush();
   if (state_ != State::kClosed) StartRead();
 }
@@ -298,7 +325,10 @@ void H2Connection::MakeSession() {
 }
 
 std::size_t H2Connection::room() const {
-  if (state_ != State::kConnected || streams_.size() >= max_streams_) return 0;
+  if (state_ != State::kConnected || streams_.size() >= max_streams_ ||
+      write_error_) {
+    return 0;
+  }
   return max_streams_ - streams_.size();
 }
 
@@ -320,6 +350,8 @@ bool H2Connection::Open(H2Stream& stream,
   stream.place_ = streams_.size();
   streams_.push_back(&stream);
   served_ = true;
+  spare_bytes_ +=
+      kSpareForCall + static_cast<std::int64_t>(options_.stream_window_bytes);
   if (streams_.size() == 1) SetKeepalive();
   owner_->OnWork(*this);
   return true;
@@ -395,29 +427,79 @@ void H2Connection::StartRead() {
 
 void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
   if (state_ == State::kClosed) return;
+  absl::Status status;
   if (error) {
-    Lose(absl::UnavailableError(
-        goaway_came_
-            ? absl::StrCat(error.message(), " after GOAWAY ", goaway_text_)
-            : error.message()));
+    if (write_error_) error = write_error_;
+    status = absl::UnavailableError(
+        has_session()
+            ? error.message()
+            : absl::StrCat("TLS: during the handshake: ", error.message()));
   } else {
     if (options_.keepalive_interval) last_read_ = Alarms::Clock::now();
     ping_sent_ = false;
     reset_by_peer_ = 0;
-    const ssize_t taken = nghttp2_session_mem_recv(
-        session_, Bytes({incoming_.data(), size}), size);
-    if (taken < 0) {
-      session_failed_ = true;
-      Lose(absl::UnavailableError(
-          absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(taken)))));
-    } else {
-      Settle();
-      if (state_ != State::kClosed) owner_->OnWork(*this);
+    // As they are on the wire, so that floods within TLS count as well.
+    spare_bytes_ -= static_cast<std::int64_t>(size);
+    const absl::string_view bytes(incoming_.data(), size);
+    status = tls_ == nullptr ? Take(bytes) : TakeTls(bytes);
+    if (status.ok() && IsFlooding()) {
+      status = absl::UnavailableError(
+          "HTTP/2: the server floods the connection with what is of no use");
     }
+  }
+  if (status.ok()) {
+    Settle();
+    if (state_ != State::kClosed) owner_->OnWork(*this);
+  } else {
+    Lose(goaway_came_ ? absl::UnavailableError(absl::StrCat(
+                            status.message(), " after GOAWAY ", goaway_text_))
+                      : std::move(status));
   }
   // The owner may be gone after this.
   if (owner_ != nullptr) owner_->OnTurn();
   if (state_ != State::kClosed) StartRead();
+}
+
+absl::Status H2Connection::Take(absl::string_view bytes) {
+  const ssize_t taken =
+      nghttp2_session_mem_recv(session_, Bytes(bytes), bytes.size());
+  if (taken >= 0) return absl::OkStatus();
+  session_failed_ = true;
+  return absl::UnavailableError(
+      absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(taken))));
+}
+
+absl::Status H2Connection::TakeTls(absl::string_view bytes) {
+  tls_->Feed(bytes);
+  if (!tls_->established()) {
+    if (absl::Status status = tls_->Handshake(); !status.ok()) return status;
+    if (!tls_->established()) return absl::OkStatus();
+    MakeSession();
+  }
+  std::array<char, kRecordBytes> content;
+  for (;;) {
+    const absl::StatusOr<std::size_t> size =
+        tls_->Read(content.data(), content.size());
+    if (!size.ok()) return size.status();
+    if (*size == 0) break;
+    absl::Status status = Take({content.data(), *size});
+    if (!status.ok()) return status;
+  }
+  // TLS answers some things by itself, such as HelloRequest (RFC 5246 section
+  // 7.4.1.1).
+  if (tls_->output().size() > kMaxOutgoingBytes) {
+    return absl::UnavailableError("TLS: the server takes no answers");
+  }
+  return absl::OkStatus();
+}
+
+bool H2Connection::IsFlooding() {
+  if (spare_bytes_ >= 0) return false;
+  const Alarms::Clock::time_point now = Alarms::Clock::now();
+  if (now - spare_since_ < kSpareTime) return true;
+  spare_since_ = now;
+  spare_bytes_ = kSpareBytes;
+  return false;
 }
 
 void H2Connection::Settle() {
@@ -442,8 +524,21 @@ void H2Connection::Settle() {
   }
 }
 
+void H2Connection::Drain() {
+  assert(state_ == State::kConnected && !streams_.empty());
+  state_ = State::kDraining;
+}
+
+bool H2Connection::HasOutput() const {
+  return !outgoing_.empty() || (tls_ != nullptr && !tls_->output().empty());
+}
+
 void H2Connection::Flush() {
-  if (state_ == State::kClosed || !has_session()) return;
+  if (state_ == State::kClosed || write_error_) return;
+  if (!has_session()) {  // TLS comes first.
+    if (!writing_ && HasOutput()) StartWrite();
+    return;
+  }
   while (outgoing_.size() < kMaxOutgoingBytes) {
     const std::uint8_t* bytes = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
@@ -458,9 +553,10 @@ void H2Connection::Flush() {
   if (broken_) {
     return Lose(absl::UnavailableError(absl::StrCat("HTTP/2: ", fault_)));
   }
-  if (!writing_ && !outgoing_.empty()) StartWrite();
+  if (!writing_ && HasOutput()) StartWrite();
+  if (state_ == State::kClosed) return;
   const bool done = state_ == State::kDraining && streams_.empty() &&
-                    !writing_ && outgoing_.empty();
+                    !writing_ && !HasOutput();
   if (done || (nghttp2_session_want_read(session_) == 0 &&
                nghttp2_session_want_write(session_) == 0 && !writing_)) {
     Lose(absl::UnavailableError(absl::StrCat("GOAWAY ", goaway_text_)));
@@ -468,8 +564,17 @@ void H2Connection::Flush() {
 }
 
 void H2Connection::StartWrite() {
+  if (tls_ == nullptr) {
+    std::swap(outgoing_, sending_);
+  } else {
+    if (!outgoing_.empty()) {
+      absl::Status status = tls_->Write(outgoing_);
+      if (!status.ok()) return Lose(std::move(status));
+      Empty(outgoing_);
+    }
+    std::swap(tls_->output(), sending_);
+  }
   writing_ = true;
-  std::swap(outgoing_, sending_);
   boost::asio::async_write(
       socket_, boost::asio::buffer(sending_),
       [self = shared_from_this()](boost::system::error_code error,
@@ -481,8 +586,11 @@ void H2Connection::OnWritten(boost::system::error_code error) {
   Empty(sending_);
   if (state_ == State::kClosed) return;
   if (error) {
-    // What the server sent before, perhaps why, is still to be read; reading
-    // ends by itself.
+    // What the server sent before, perhaps why, is still to be read; then the
+    // reading ends, whatever the server does.
+    write_error_ = error;
+    boost::system::error_code ignored;
+    socket_.shutdown(Socket::shutdown_both, ignored);
     return;
   }
   Flush();
@@ -496,9 +604,16 @@ void H2Connection::SetKeepalive() {
   alarms_.Set(*this, last_read_ + *options_.keepalive_interval);
 }
 
+absl::string_view H2Connection::missing() const {
+  if (incoming_.empty()) return "no answer";
+  return has_session() ? "no SETTINGS of HTTP/2"
+                       : "TLS: no end of the handshake";
+}
+
 void H2Connection::OnAlarm() {
   if (state_ == State::kConnecting) {
-    return Lose(absl::DeadlineExceededError("no answer in time"));
+    return Lose(
+        absl::DeadlineExceededError(absl::StrCat(missing(), " in time")));
   }
   const Alarms::Clock::time_point now = Alarms::Clock::now();
   if (ping_sent_) {
@@ -543,11 +658,9 @@ void H2Connection::Close() {
   nghttp2_session_del(std::exchange(session_, nullptr));
 }
 
-// What is left to be said, such as GOAWAY and RST_STREAM, goes out if the
-// socket takes it at once.
-void H2Connection::CloseSocket() {
-  boost::system::error_code ignored;
-  if (has_session() && !session_failed_ && !writing_) {
+// To outgoing_, as they are on the wire.
+void H2Connection::PutLastWords() {
+  if (has_session() && !session_failed_) {
     nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
     const std::uint8_t* bytes = nullptr;
     while (outgoing_.size() < kMaxOutgoingBytes) {
@@ -555,6 +668,19 @@ void H2Connection::CloseSocket() {
       if (size <= 0) break;
       absl::StrAppend(&outgoing_, Text(bytes, static_cast<std::size_t>(size)));
     }
+  }
+  if (tls_ == nullptr) return;
+  if (tls_->established()) (void)tls_->Write(outgoing_);
+  tls_->Shutdown();
+  outgoing_ = std::move(tls_->output());
+}
+
+// What is left to be said, such as GOAWAY, RST_STREAM and an alert of TLS, goes
+// out if the socket takes it at once.
+void H2Connection::CloseSocket() {
+  boost::system::error_code ignored;
+  if (!writing_ && socket_.is_open()) {
+    PutLastWords();
     socket_.non_blocking(true, ignored);
     if (!ignored && !outgoing_.empty()) {
       socket_.write_some(boost::asio::buffer(outgoing_), ignored);

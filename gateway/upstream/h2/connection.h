@@ -19,6 +19,7 @@
 #include "gateway/upstream/h2/alarms.h"
 #include "gateway/upstream/h2/response_head.h"
 #include "gateway/upstream/h2/target.h"
+#include "gateway/upstream/h2/tls_client.h"
 
 namespace headgate {
 
@@ -100,13 +101,16 @@ struct H2ConnectionOptions {
   Alarms::Clock::duration keepalive_timeout = std::chrono::seconds(20);
 };
 
-// One HTTP/2 connection of a client (RFC 9113, without TLS: prior knowledge).
+// One HTTP/2 connection of a client (RFC 9113): over TLS, or over TCP with
+// prior knowledge.
 //
 // It is connected when the server's SETTINGS have come. What it sends is put
-// together in Flush and leaves in one write; no more than 64 KiB wait behind
-// it, then streams are asked for nothing. The connection's window is given back
-// as soon as bytes come, so that a stream that is not read from holds up
-// nobody else.
+// together in Flush and leaves in one write, with TLS as well; no more than 64
+// KiB wait behind it, then streams are asked for nothing. The connection's
+// window is given back as soon as bytes come, so that a stream that is not read
+// from holds up nobody else. A server that sends much that no call is served by
+// (PING, SETTINGS, frames that are empty, of unknown types or for streams that
+// are gone) loses the connection (RFC 9113 section 10.5).
 //
 // Thread:   the worker's.
 // Lifetime: operations of the loop's keep it alive until they have ended, so
@@ -116,10 +120,10 @@ struct H2ConnectionOptions {
 class H2Connection final : public std::enable_shared_from_this<H2Connection>,
                            private Alarms::Alarm {
  public:
-  // `worker` and `alarms` must outlive Close.
+  // `worker` and `alarms` must outlive Close. Without `tls`: plaintext.
   H2Connection(boost::asio::io_context& worker, Alarms& alarms,
                H2Endpoint endpoint, const H2ConnectionOptions& options,
-               H2ConnectionOwner& owner);
+               H2ConnectionOwner& owner, std::unique_ptr<TlsClient> tls);
   ~H2Connection();
   H2Connection(const H2Connection&) = delete;
   H2Connection& operator=(const H2Connection&) = delete;
@@ -130,6 +134,9 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   const H2Endpoint& endpoint() const { return endpoint_; }
   bool connected() const { return state_ == State::kConnected; }
   bool connecting() const { return state_ == State::kConnecting; }
+  // What its server has not said yet, for the log. Requires: connecting().
+  absl::string_view missing() const;
+  bool draining() const { return state_ == State::kDraining; }
   std::size_t stream_count() const { return streams_.size(); }
   // How many streams may be opened besides those that are; 0 unless connected.
   std::size_t room() const;
@@ -147,6 +154,10 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   // So much of the stream's data is taken: the window may open again.
   void Consume(H2Stream& stream, std::size_t bytes);
 
+  // Takes no new streams; it is lost when the last one has gone. Requires:
+  // connected(), and there are streams.
+  void Drain();
+
   // Writes what there is to write.
   void Flush();
   // Streams that are left are forgotten.
@@ -162,14 +173,21 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   void OnSocketConnected(boost::system::error_code error);
   void StartRead();
   void OnRead(boost::system::error_code error, std::size_t size);
+  // What came from the socket, by TLS where there is one.
+  absl::Status Take(absl::string_view bytes);
+  absl::Status TakeTls(absl::string_view bytes);
+  bool HasOutput() const;
   void StartWrite();
   void OnWritten(boost::system::error_code error);
   void OnAlarm() override;
   void SetKeepalive();
 
+  // Whether the server has sent too much that is of no use.
+  bool IsFlooding();
   // What the last bytes, or Flush, have led to.
   void Settle();
   void Lose(absl::Status why);
+  void PutLastWords();
   void CloseSocket();
   // Lets a stream go; it may open another at once.
   void Detach(H2Stream& stream);
@@ -185,17 +203,19 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   H2ConnectionOwner* owner_;  // Null once closed.
   State state_ = State::kNew;
 
-  // The bytes of the connection: only Connect, StartRead, StartWrite and
-  // CloseSocket know how they travel.
+  // The bytes of the connection: only Connect, StartRead, TakeTls, StartWrite
+  // and CloseSocket know how they travel.
   using Socket =
       boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol,
                                        boost::asio::io_context::executor_type>;
   Socket socket_;
+  const std::unique_ptr<TlsClient> tls_;  // Null: plaintext.
   bool reading_ = false;
   bool writing_ = false;
+  boost::system::error_code write_error_;  // Nothing more can be written.
   std::vector<char> incoming_;
-  std::string outgoing_;  // Being put together.
-  std::string sending_;   // Under way.
+  std::string outgoing_;  // Being put together, before TLS.
+  std::string sending_;   // Under way, as it is on the wire.
 
   nghttp2_session* session_ = nullptr;
   std::vector<H2Stream*> streams_;
@@ -211,6 +231,9 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   std::int32_t reset_by_peer_ = 0;  // The stream whose RST_STREAM came last.
   std::string fault_;               // What nghttp2 has against the server.
   std::string goaway_text_;
+  // The bytes that may still come without use until time has passed.
+  std::int64_t spare_bytes_;
+  Alarms::Clock::time_point spare_since_;
 
   Alarms::Clock::time_point last_read_;
   bool ping_sent_ = false;  // And nothing has come since.

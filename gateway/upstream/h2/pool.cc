@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -16,10 +15,6 @@ namespace {
 
 // How long a connection that is no longer needed is kept for the next rush.
 constexpr absl::Duration kIdleTime = absl::Seconds(30);
-constexpr std::chrono::milliseconds kFirstBackoff(250);
-constexpr std::chrono::milliseconds kMaxBackoff(1000);
-constexpr double kBackoffGrowth = 1.6;
-constexpr double kBackoffJitter = 0.2;
 // A name is not looked up more often.
 constexpr std::chrono::seconds kLookUpPause(1);
 // Of those that a name has; more are not connected to.
@@ -31,7 +26,9 @@ H2ConnectionOptions ConnectionOptions(const UpstreamOptions& options) {
   const UpstreamSettings& settings = options.settings;
   H2ConnectionOptions connection;
   connection.stream_window_bytes = options.read_ahead_bytes;
-  connection.max_streams = std::max(1, settings.max_streams_per_channel);
+  // The health check of a connection is one of its streams.
+  connection.max_streams =
+      std::max(settings.health_check ? 2 : 1, settings.max_streams_per_channel);
   if (settings.keepalive_interval != absl::InfiniteDuration()) {
     connection.keepalive_interval =
         absl::ToChronoMilliseconds(settings.keepalive_interval);
@@ -41,10 +38,20 @@ H2ConnectionOptions ConnectionOptions(const UpstreamOptions& options) {
   return connection;
 }
 
+absl::Status AtEndpoint(const H2Endpoint& endpoint, const absl::Status& why) {
+  return Annotate(why, FormatEndpoint(endpoint));
+}
+
 }  // namespace
 
-H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker)
+H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker,
+               const H2Timing& timing)
     : options_(std::move(options)),
+      timing_(timing),
+      // Which of the addresses are healthy is of use to round robin alone.
+      round_robin_(options_.settings.health_check ||
+                   options_.settings.load_balancing ==
+                       UpstreamSettings::LoadBalancing::kRoundRobin),
       worker_(worker),
       alarms_(worker),
       connection_options_(ConnectionOptions(options_)),
@@ -58,13 +65,15 @@ H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker)
   } else {
     target_status_ = target.status();
   }
-  // Rather no call than one in plaintext.
-  if (settings.tls) {
-    target_status_ =
-        absl::UnimplementedError("TLS is not known to this transport");
-  }
   call_options_.authority =
       settings.authority.empty() ? target_.authority : settings.authority;
+  if (settings.tls) {
+    tls_ = std::make_unique<H2Tls>(settings, target_);
+    call_options_.scheme = "https";
+    if (settings.authority.empty() && !settings.tls->authority.empty()) {
+      call_options_.authority = settings.tls->authority;
+    }
+  }
   call_options_.user_agent = absl::StrCat("grpc-c++-headgate/", kVersion);
   call_options_.compress =
       settings.compression == UpstreamSettings::Compression::kGzip;
@@ -73,6 +82,7 @@ H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker)
 
 H2Pool::~H2Pool() {
   resolver_.cancel();
+  alarms_.Cancel(*this);
   for (Entry& entry : connections_) entry.connection->Close();
 }
 
@@ -87,15 +97,23 @@ std::unique_ptr<UpstreamCall> H2Pool::StartCall(
 
 void H2Pool::OnTick(absl::Time now) {
   const Clock::time_point steady_now = Clock::now();
+  if (tls_ != nullptr && tls_->Refresh(now)) RetireConnections();
   // Where there was a connection there is to be one again, so that what has
   // become of the upstream is known before the next call.
-  for (const Address& address : addresses_) {
-    if ((address.lost || address.backoff.failing()) &&
-        !address.backoff.waits(steady_now) &&
-        !HasConnectionTo(address.endpoint)) {
-      Open(address);
+  const auto is_missed = [&](const Address& address) {
+    return (address.lost || address.backoff.failing()) &&
+           !address.backoff.waits(steady_now) &&
+           !HasConnectionTo(address.endpoint);
+  };
+  if (!dials()) {
+    for (const Address& address : addresses_) {
+      if (is_missed(address)) Open(address.endpoint);
     }
+  } else if (!AnyUsable() &&
+             std::any_of(addresses_.begin(), addresses_.end(), is_missed)) {
+    DialOn(steady_now);
   }
+  CheckHealth(steady_now);
   if (lookup_backoff_.failing() && !lookup_backoff_.waits(steady_now)) LookUp();
 
   std::vector<H2Endpoint> kept;
@@ -105,10 +123,11 @@ void H2Pool::OnTick(absl::Time now) {
     // The first to each address stays, so that the next call need not wait for
     // a connection.
     const bool stays =
-        AddressOf(endpoint) != nullptr &&
+        AddressOf(endpoint) != nullptr && !entry.connection->draining() &&
         std::find(kept.begin(), kept.end(), endpoint) == kept.end();
     if (stays) kept.push_back(endpoint);
-    if (entry.connection->stream_count() > 0 ||
+    const bool asks = entry.health != nullptr && entry.health->asking();
+    if (entry.connection->stream_count() > (asks ? 1 : 0) ||
         entry.connection->connecting()) {
       entry.idle_since = absl::InfiniteFuture();
     } else if (entry.idle_since == absl::InfiniteFuture()) {
@@ -124,14 +143,20 @@ void H2Pool::OnTick(absl::Time now) {
 }
 
 bool H2Pool::is_failing() const {
-  const bool connected = std::any_of(
-      connections_.begin(), connections_.end(),
-      [](const Entry& entry) { return entry.connection->connected(); });
-  return !connected && (lookup_backoff_.failing() ||
-                        std::any_of(addresses_.begin(), addresses_.end(),
-                                    [](const Address& one) {
-                                      return one.backoff.failing();
-                                    }));
+  const Clock::time_point now = Clock::now();
+  return !AnyUsable() && (lookup_backoff_.failing() ||
+                          std::any_of(connections_.begin(), connections_.end(),
+                                      [&](const Entry& one) {
+                                        return IsUnhealthy(one, now);
+                                      }) ||
+                          std::any_of(addresses_.begin(), addresses_.end(),
+                                      [](const Address& one) {
+                                        return one.backoff.failing();
+                                      }));
+}
+
+absl::Status H2Pool::tls_status() const {
+  return tls_ != nullptr ? tls_->status() : absl::OkStatus();
 }
 
 // --- turns ---
@@ -139,6 +164,7 @@ bool H2Pool::is_failing() const {
 void H2Pool::Enqueue(H2Call& call) {
   waiting_.push_back(&call);
   call.places.waiting = std::prev(waiting_.end());
+  call.places.waiting_since = Clock::now();
   Wake();
 }
 
@@ -150,7 +176,10 @@ void H2Pool::Schedule(H2Call& call) {
 }
 
 void H2Pool::Forget(H2Call& call) {
-  if (call.places.waiting) waiting_.erase(*call.places.waiting);
+  if (call.places.waiting) {
+    waiting_.erase(*call.places.waiting);
+    if (waiting_.empty()) SetAlarm(Clock::now());
+  }
   if (call.places.scheduled) scheduled_[*call.places.scheduled] = nullptr;
   call.places = {};
 }
@@ -215,12 +244,17 @@ bool H2Pool::FlushDirty() {
 
 void H2Pool::Dispatch() {
   if (!target_status_.ok()) return FailWaiting(target_status_);
+  if (tls_ != nullptr && !tls_->usable()) {
+    return FailWaiting(absl::UnavailableError(
+        absl::StrCat("TLS is not set up: ", tls_->status().message())));
+  }
   while (!waiting_.empty()) {
     Entry* const entry = ConnectionWithRoom();
     if (entry == nullptr) break;
     H2Call& call = *waiting_.front();
     if (!call.OpenOn(*entry->connection)) continue;
     entry->idle_since = absl::InfiniteFuture();
+    entry->took_calls = true;
     waiting_.erase(*call.places.waiting);
     call.places.waiting.reset();
   }
@@ -229,31 +263,64 @@ void H2Pool::Dispatch() {
     if (waiting_.empty()) return;
     if (!lookup_backoff_.waits(now)) LookUp();
     if (!resolving_) FailWaiting(last_error_);
-    return;
+    return SetAlarm(now);
   }
-  if (options_.settings.load_balancing ==
-          UpstreamSettings::LoadBalancing::kRoundRobin &&
-      addresses_.size() > 1) {
+  if (round_robin_ && addresses_.size() > 1) {
     for (const Address& address : addresses_) {
       if (!address.backoff.waits(now) && !HasConnectionTo(address.endpoint)) {
-        Open(address);
+        Open(address.endpoint);
       }
     }
   }
-  while (waiting_.size() > ExpectedRoom() && OpenConnection(now)) {
+  if (!waiting_.empty()) {
+    if (dials() && !AnyUsable()) {
+      DialOn(now);
+    } else {
+      while (waiting_.size() > ExpectedRoom(now) && OpenConnection(now)) {
+      }
+    }
+    if (ExpectedRoom(now) == 0 && !resolving_) FailWaiting(LastError(now));
   }
-  if (ExpectedRoom() == 0 && !resolving_) FailWaiting(last_error_);
+  SetAlarm(now);
+}
+
+void H2Pool::OnAlarm() {
+  const Clock::time_point now = Clock::now();
+  FailOverdue(now);
+  if (dial_) DialOn(now);
+  RunTurn();
+}
+
+void H2Pool::SetAlarm(Clock::time_point now) {
+  std::optional<Clock::time_point> next;
+  const auto add = [&](Clock::time_point at) {
+    if (!next || at < *next) next = at;
+  };
+  if (!waiting_.empty()) {
+    add(waiting_.front()->places.waiting_since + timing_.connect_timeout);
+    // Until others need not be waited for.
+    for (const Entry& entry : connections_) {
+      const Clock::time_point at = entry.opened + timing_.attempt_delay;
+      if (IsPending(entry, now) && at > now) add(at);
+    }
+  }
+  if (dial_) {
+    if (const auto due = dial_->due(now)) add(*due);
+  }
+  if (next) {
+    alarms_.Set(*this, *next);
+  } else {
+    alarms_.Cancel(*this);
+  }
 }
 
 // The oldest with room: so the newer ones run empty, and go.
 H2Pool::Entry* H2Pool::ConnectionWithRoom() {
-  const bool round_robin = options_.settings.load_balancing ==
-                           UpstreamSettings::LoadBalancing::kRoundRobin;
   for (std::size_t i = 0; i < addresses_.size(); ++i) {
     const std::size_t at =
-        round_robin ? (next_address_ + i) % addresses_.size() : i;
+        round_robin_ ? (next_address_ + i) % addresses_.size() : i;
     for (Entry& entry : connections_) {
-      if (entry.connection->room() == 0 ||
+      if (!IsUsable(entry) || entry.connection->room() == 0 ||
           entry.connection->endpoint() != addresses_[at].endpoint) {
         continue;
       }
@@ -264,76 +331,245 @@ H2Pool::Entry* H2Pool::ConnectionWithRoom() {
   return nullptr;
 }
 
-std::size_t H2Pool::ExpectedRoom() const {
+bool H2Pool::AnyUsable() const {
+  return std::any_of(
+      connections_.begin(), connections_.end(), [&](const Entry& entry) {
+        return IsUsable(entry) &&
+               AddressOf(entry.connection->endpoint()) != nullptr;
+      });
+}
+
+bool H2Pool::IsUnhealthy(const H2Endpoint& endpoint,
+                         Clock::time_point now) const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [&](const Entry& entry) {
+                       return IsUnhealthy(entry, now) &&
+                              entry.connection->endpoint() == endpoint;
+                     });
+}
+
+bool H2Pool::IsPending(const Entry& entry, Clock::time_point now) const {
+  if (entry.connection->connecting()) return true;
+  return entry.connection->connected() && entry.health != nullptr &&
+         entry.health->health() == H2HealthWatch::Health::kUnknown &&
+         now - entry.opened < timing_.connect_timeout;
+}
+
+bool H2Pool::Works(const H2Endpoint& endpoint) const {
+  return std::any_of(
+      connections_.begin(), connections_.end(), [&](const Entry& entry) {
+        return IsUsable(entry) && entry.connection->endpoint() == endpoint;
+      });
+}
+
+std::size_t H2Pool::ExpectedRoom(Clock::time_point now) const {
+  const bool any_usable = AnyUsable();
+  const auto counts = [&](const Entry& entry) {
+    if (!any_usable) return true;
+    // Where one address works no call waits for another that is silent.
+    const H2Endpoint& endpoint = entry.connection->endpoint();
+    const Address* const address = AddressOf(endpoint);
+    return Works(endpoint) ||
+           (address != nullptr && !address->backoff.failing() &&
+            now - entry.opened < timing_.attempt_delay);
+  };
   std::size_t room = 0;
   for (const Entry& entry : connections_) {
-    if (!entry.connection->connecting()) continue;
-    room += static_cast<std::size_t>(connection_options_.max_streams);
+    if (!IsPending(entry, now) || !counts(entry)) continue;
+    room += static_cast<std::size_t>(connection_options_.max_streams) -
+            (options_.settings.health_check ? 1 : 0);
   }
   return room;
 }
 
 bool H2Pool::OpenConnection(Clock::time_point now) {
   // The one with the fewest connections; with pick_first the first.
-  const bool round_robin = options_.settings.load_balancing ==
-                           UpstreamSettings::LoadBalancing::kRoundRobin;
+  const bool any_usable = AnyUsable();
   const Address* best = nullptr;
   std::ptrdiff_t fewest = 0;
   for (const Address& address : addresses_) {
     if (address.backoff.waits(now)) continue;
+    // Another connection to who is not healthy would be told the same.
+    if (any_usable ? !Works(address.endpoint)
+                   : IsUnhealthy(address.endpoint, now)) {
+      continue;
+    }
     const std::ptrdiff_t count = std::count_if(
         connections_.begin(), connections_.end(), [&](const Entry& entry) {
           return entry.connection->endpoint() == address.endpoint;
         });
-    if (best == nullptr || (round_robin && count < fewest)) {
+    if (best == nullptr || (round_robin_ && count < fewest)) {
       best = &address;
       fewest = count;
     }
   }
   if (best == nullptr) return false;
-  Open(*best);
+  Open(best->endpoint);
   return true;
 }
 
-void H2Pool::Open(const Address& address) {
+void H2Pool::DialOn(Clock::time_point now) {
+  const bool connecting =
+      std::any_of(connections_.begin(), connections_.end(),
+                  [&](const Entry& entry) { return IsPending(entry, now); });
+  // It has failed everywhere: another begins with what may be tried by now.
+  if (dial_ && !dial_->due(now) && !connecting) dial_.reset();
+  if (!dial_) {
+    std::vector<H2Endpoint> order;
+    for (const Address& address : addresses_) {
+      if (!address.backoff.waits(now)) order.push_back(address.endpoint);
+    }
+    if (order.empty()) return;
+    dial_.emplace(std::move(order), now, timing_);
+  }
+  while (const std::optional<H2Endpoint> endpoint = dial_->Next(now)) {
+    Open(*endpoint, dial_->deadline() - now);
+  }
+  SetAlarm(now);
+}
+
+void H2Pool::Open(const H2Endpoint& endpoint, Clock::duration timeout) {
+  H2ConnectionOptions options = connection_options_;
+  options.connect_timeout = timeout;
   H2ConnectionOwner& owner = *this;
-  connections_.push_back({std::make_shared<H2Connection>(
-      worker_, alarms_, address.endpoint, connection_options_, owner)});
+  connections_.push_back(
+      {std::make_shared<H2Connection>(
+           worker_, alarms_, endpoint, options, owner,
+           tls_ != nullptr ? tls_->NewClient(endpoint) : nullptr),
+       Clock::now()});
   connections_.back().connection->Connect();
 }
 
+// Calls keep the connections that they have. New ones are made by the tick,
+// where there was one or had failed, or by the next call.
+void H2Pool::RetireConnections() {
+  std::vector<Entry> kept;
+  std::vector<std::shared_ptr<H2Connection>> idle;
+  for (Entry& entry : connections_) {
+    if (Address* address = AddressOf(entry.connection->endpoint())) {
+      address->lost = true;
+    }
+    entry.health.reset();  // The connection ends with its last call.
+    if (entry.connection->stream_count() == 0) {
+      idle.push_back(std::move(entry.connection));
+    } else {
+      if (entry.connection->connected()) entry.connection->Drain();
+      kept.push_back(std::move(entry));
+    }
+  }
+  connections_ = std::move(kept);
+  for (const auto& connection : idle) connection->Close();
+  for (Address& address : addresses_) address.backoff.EndPause();
+  dial_.reset();
+  Wake();
+}
+
+void H2Pool::Fail(H2Call& call, const absl::Status& status) {
+  call.FailToConnect(
+      WithDetailForLog(absl::UnavailableError("the upstream cannot be reached"),
+                       status.message()));
+}
+
 void H2Pool::FailWaiting(const absl::Status& status) {
-  while (!waiting_.empty()) {
-    waiting_.front()->FailToConnect(WithDetailForLog(
-        absl::UnavailableError("the upstream cannot be reached"),
-        status.message()));
+  while (!waiting_.empty()) Fail(*waiting_.front(), status);
+}
+
+void H2Pool::FailOverdue(Clock::time_point now) {
+  const auto is_overdue = [&](const H2Call& call) {
+    return now - call.places.waiting_since >= timing_.connect_timeout;
+  };
+  if (waiting_.empty() || !is_overdue(*waiting_.front())) return;
+  absl::Status why = absl::DeadlineExceededError("no answer in time");
+  for (const Entry& entry : connections_) {
+    if (!IsPending(entry, now)) continue;
+    const bool connecting = entry.connection->connecting();
+    why = AtEndpoint(entry.connection->endpoint(),
+                     absl::DeadlineExceededError(absl::StrCat(
+                         connecting ? entry.connection->missing() : "no answer",
+                         " in time")));
+    break;
+  }
+  while (!waiting_.empty() && is_overdue(*waiting_.front())) {
+    Fail(*waiting_.front(), why);
   }
 }
 
+absl::Status H2Pool::LastError(Clock::time_point now) const {
+  for (const Entry& entry : connections_) {
+    if (!IsUnhealthy(entry, now)) continue;
+    return AtEndpoint(entry.connection->endpoint(),
+                      absl::UnavailableError(entry.health->why()));
+  }
+  return last_error_;
+}
+
+void H2Pool::CheckHealth(Clock::time_point now) {
+  bool any_unhealthy = false;
+  for (const Entry& entry : connections_) {
+    if (entry.health == nullptr || !entry.connection->connected()) continue;
+    entry.health->OnTick(*entry.connection, now, timing_.health_backoff,
+                         random_);
+    any_unhealthy = any_unhealthy || IsUnhealthy(entry, now);
+  }
+  // Perhaps others are healthy by now.
+  if (any_unhealthy && !AnyUsable()) LookUp();
+}
+
 void H2Pool::OnConnected(H2Connection& connection) {
+  if (options_.settings.health_check) {
+    if (connection.room() < 2) {
+      connection.Close();
+      return OnLost(connection, /*served=*/false,
+                    absl::UnavailableError(
+                        "the server takes one stream, and no call beside the "
+                        "health check"));
+    }
+    Entry* const entry = EntryOf(connection);
+    entry->health = std::make_unique<H2HealthWatch>(
+        call_options_, *options_.settings.health_check);
+    entry->health->Ask(connection);
+  }
   if (Address* address = AddressOf(connection.endpoint())) {
-    address->backoff = {};
+    address->backoff.Reset();
     address->lost = false;
+  }
+  if (std::exchange(dial_, std::nullopt)) {
+    // The others have lost the race.
+    std::erase_if(connections_, [](const Entry& entry) {
+      if (!entry.connection->connecting()) return false;
+      entry.connection->Close();
+      return true;
+    });
+    SetAlarm(Clock::now());
   }
   Wake();
 }
 
-void H2Pool::OnDraining(H2Connection& /*connection*/) {
+void H2Pool::OnDraining(H2Connection& connection) {
+  // The connection ends with its last stream.
+  if (Entry* entry = EntryOf(connection)) entry->health.reset();
   LookUp();
   Wake();
 }
 
 // A server that lets connect and takes no call is as good as none.
 void H2Pool::OnLost(H2Connection& connection, bool served, absl::Status why) {
+  const Entry* const entry = EntryOf(connection);
+  served = served && entry != nullptr && entry->took_calls;
   std::erase_if(connections_, [&](const Entry& entry) {
     return entry.connection.get() == &connection;
   });
   Address* const address = AddressOf(connection.endpoint());
   if (address != nullptr) address->lost = true;
   if (!served) {
-    last_error_ = absl::UnavailableError(absl::StrCat(
-        FormatEndpoint(connection.endpoint()), ": ", why.message()));
-    if (address != nullptr) Fail(address->backoff);
+    last_error_ = AtEndpoint(connection.endpoint(), why);
+    if (address != nullptr) {
+      address->backoff.Fail(Clock::now(), timing_.connect_backoff, random_);
+    }
+  }
+  if (dial_) {
+    dial_->OnFailed();
+    DialOn(Clock::now());
   }
   LookUp();
   Wake();
@@ -364,9 +600,9 @@ void H2Pool::OnResolved(boost::system::error_code error,
   if (error) {
     last_error_ = absl::UnavailableError(
         absl::StrCat(target_.host, ": ", error.message()));
-    Fail(lookup_backoff_);
+    lookup_backoff_.Fail(Clock::now(), timing_.connect_backoff, random_);
   } else {
-    lookup_backoff_ = {};
+    lookup_backoff_.Reset();
     std::vector<H2Endpoint> endpoints;
     for (const auto& result : results) endpoints.push_back(result.endpoint());
     SetAddresses(std::move(endpoints));
@@ -377,7 +613,8 @@ void H2Pool::OnResolved(boost::system::error_code error,
 // What is known of addresses that stay is kept.
 void H2Pool::SetAddresses(std::vector<H2Endpoint> endpoints) {
   std::vector<Address> addresses;
-  for (const H2Endpoint& endpoint : endpoints) {
+  // Of the first ones IPv4 and IPv6 both are.
+  for (const H2Endpoint& endpoint : InterleaveFamilies(std::move(endpoints))) {
     const bool known = std::any_of(
         addresses.begin(), addresses.end(),
         [&](const Address& one) { return one.endpoint == endpoint; });
@@ -390,23 +627,14 @@ void H2Pool::SetAddresses(std::vector<H2Endpoint> endpoints) {
   next_address_ = addresses_.empty() ? 0 : random_() % addresses_.size();
 }
 
-void H2Pool::Fail(Backoff& backoff) {
-  const double growth = std::pow(kBackoffGrowth, std::min(backoff.failures, 8));
-  const double delay =
-      std::min(static_cast<double>(kFirstBackoff.count()) * growth,
-               static_cast<double>(kMaxBackoff.count()));
-  std::uniform_real_distribution<double> jitter(1 - kBackoffJitter,
-                                                1 + kBackoffJitter);
-  ++backoff.failures;
-  backoff.retry_at = Clock::now() + std::chrono::milliseconds(
-                                        std::lround(delay * jitter(random_)));
-}
-
-H2Pool::Address* H2Pool::AddressOf(const H2Endpoint& endpoint) {
+const H2Pool::Address* H2Pool::AddressOf(const H2Endpoint& endpoint) const {
   const auto found = std::find_if(
       addresses_.begin(), addresses_.end(),
       [&](const Address& one) { return one.endpoint == endpoint; });
   return found == addresses_.end() ? nullptr : &*found;
+}
+H2Pool::Address* H2Pool::AddressOf(const H2Endpoint& endpoint) {
+  return const_cast<Address*>(std::as_const(*this).AddressOf(endpoint));
 }
 
 H2Pool::Entry* H2Pool::EntryOf(const H2Connection& connection) {
@@ -420,7 +648,8 @@ H2Pool::Entry* H2Pool::EntryOf(const H2Connection& connection) {
 bool H2Pool::HasConnectionTo(const H2Endpoint& endpoint) const {
   return std::any_of(connections_.begin(), connections_.end(),
                      [&](const Entry& entry) {
-                       return entry.connection->endpoint() == endpoint;
+                       return entry.connection->endpoint() == endpoint &&
+                              !entry.connection->draining();
                      });
 }
 

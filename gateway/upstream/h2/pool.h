@@ -17,9 +17,14 @@
 #include "absl/time/time.h"
 #include "gateway/config/settings.h"
 #include "gateway/upstream/h2/alarms.h"
+#include "gateway/upstream/h2/backoff.h"
 #include "gateway/upstream/h2/call.h"
 #include "gateway/upstream/h2/connection.h"
+#include "gateway/upstream/h2/dial.h"
+#include "gateway/upstream/h2/health.h"
 #include "gateway/upstream/h2/target.h"
+#include "gateway/upstream/h2/timing.h"
+#include "gateway/upstream/h2/tls.h"
 #include "gateway/upstream/h2_upstream.h"
 
 namespace headgate {
@@ -30,14 +35,22 @@ namespace headgate {
 // what is to be written is written, until there is neither. A turn runs at the
 // end of an event of the loop's, or is posted by what comes from outside.
 //
+// Several addresses: with round robin there is a connection to each, and calls
+// that need another one get it where one works already; with pick_first they
+// are dialled one after the other (Dial), and the first that is connected is
+// the only one. A call waits no longer than connect_timeout. With health checks
+// a connection counts only while its server says that it serves.
+//
 // Thread:   the worker's.
 // Lifetime: shared by the upstream and its calls, so that calls outlive the
 //           upstream; made by std::make_shared.
 class H2Pool final : public std::enable_shared_from_this<H2Pool>,
                      public H2CallHost,
-                     private H2ConnectionOwner {
+                     private H2ConnectionOwner,
+                     private Alarms::Alarm {
  public:
-  H2Pool(UpstreamOptions options, boost::asio::io_context& worker);
+  H2Pool(UpstreamOptions options, boost::asio::io_context& worker,
+         const H2Timing& timing);
   ~H2Pool();
   H2Pool(const H2Pool&) = delete;
   H2Pool& operator=(const H2Pool&) = delete;
@@ -47,6 +60,7 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   void OnTick(absl::Time now);
   std::size_t connection_count() const { return connections_.size(); }
   bool is_failing() const;
+  absl::Status tls_status() const;
 
  private:
   using Clock = Alarms::Clock;
@@ -54,16 +68,6 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
       boost::asio::ip::basic_resolver<boost::asio::ip::tcp,
                                       boost::asio::io_context::executor_type>;
 
-  // When to try again what has failed (grpc/grpc doc/connection-backoff.md).
-  struct Backoff {
-    int failures = 0;
-    Clock::time_point retry_at;
-
-    bool failing() const { return failures > 0; }
-    bool waits(Clock::time_point now) const {
-      return failing() && now < retry_at;
-    }
-  };
   struct Address {
     H2Endpoint endpoint;
     Backoff backoff = {};
@@ -71,6 +75,10 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   };
   struct Entry {
     std::shared_ptr<H2Connection> connection;
+    Clock::time_point opened;
+    // Null without health checks, and until it is connected.
+    std::unique_ptr<H2HealthWatch> health = nullptr;
+    bool took_calls = false;
     bool dirty = false;  // Something is to be flushed.
     // Since when it has been seen without calls.
     absl::Time idle_since = absl::InfiniteFuture();
@@ -89,6 +97,10 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   void OnWork(H2Connection& connection) override;
   void OnTurn() override { RunTurn(); }
 
+  void OnAlarm() override;
+  // For the next thing that happens by the time alone.
+  void SetAlarm(Clock::time_point now);
+
   void Wake();
   void RunTurn();
   bool DeliverScheduled();
@@ -98,23 +110,59 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   // left, or ends them when none can be.
   void Dispatch();
   Entry* ConnectionWithRoom();
-  // How many more calls the connections that are being made may take.
-  std::size_t ExpectedRoom() const;
+  // Calls may go there.
+  bool IsUsable(const Entry& entry) const {
+    return entry.connection->connected() &&
+           (entry.health == nullptr ||
+            entry.health->health() == H2HealthWatch::Health::kServing);
+  }
+  // Its server says that it does not serve, or nothing for too long.
+  bool IsUnhealthy(const Entry& entry, Clock::time_point now) const {
+    return entry.health != nullptr && entry.connection->connected() &&
+           !IsUsable(entry) && !IsPending(entry, now);
+  }
+  bool IsUnhealthy(const H2Endpoint& endpoint, Clock::time_point now) const;
+  // To an address that the target still has.
+  bool AnyUsable() const;
+  bool Works(const H2Endpoint& endpoint) const;
+  // It may become usable soon.
+  bool IsPending(const Entry& entry, Clock::time_point now) const;
+  // How many more calls the connections that are being made may take, those
+  // aside that others need not wait for.
+  std::size_t ExpectedRoom(Clock::time_point now) const;
+  // To an address that works, if there is one; false when there is none to try.
   bool OpenConnection(Clock::time_point now);
-  void Open(const Address& address);
+  // Whether addresses are tried one after the other.
+  bool dials() const { return !round_robin_ && addresses_.size() > 1; }
+  // Begins with that or goes on.
+  void DialOn(Clock::time_point now);
+  void Open(const H2Endpoint& endpoint, Clock::duration timeout);
+  void Open(const H2Endpoint& endpoint) {
+    Open(endpoint, timing_.connect_timeout);
+  }
+  // The files of TLS are others: what begins now gets new connections.
+  void RetireConnections();
+  void Fail(H2Call& call, const absl::Status& status);
   void FailWaiting(const absl::Status& status);
+  // Why there is no connection.
+  absl::Status LastError(Clock::time_point now) const;
+  void CheckHealth(Clock::time_point now);
+  // Those that have waited too long.
+  void FailOverdue(Clock::time_point now);
 
   // Looks the target's name up, unless that was just done.
   void LookUp();
   void OnResolved(boost::system::error_code error,
                   const Resolver::results_type& results);
   void SetAddresses(std::vector<H2Endpoint> endpoints);
-  void Fail(Backoff& backoff);
   Address* AddressOf(const H2Endpoint& endpoint);
   Entry* EntryOf(const H2Connection& connection);
+  const Address* AddressOf(const H2Endpoint& endpoint) const;
   bool HasConnectionTo(const H2Endpoint& endpoint) const;
 
   const UpstreamOptions options_;
+  const H2Timing timing_;
+  const bool round_robin_;
   boost::asio::io_context& worker_;
   Alarms alarms_;
   Options call_options_;
@@ -122,10 +170,12 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   std::minstd_rand random_;
   H2Target target_;
   absl::Status target_status_;  // Why it is none.
+  std::unique_ptr<H2Tls> tls_;  // Null: plaintext.
 
   std::vector<Address> addresses_;
   std::size_t next_address_ = 0;    // Round robin.
   std::vector<Entry> connections_;  // Oldest first.
+  std::optional<Dial> dial_;
   absl::Status last_error_;
 
   Resolver resolver_;

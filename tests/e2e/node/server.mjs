@@ -3,7 +3,9 @@
 // library.v2.Desk as well, with `bare` it has no reflection. PORT may be
 // unix:/path. Environment: MAX_STREAMS, the most calls on one connection;
 // TLS_CERT and TLS_KEY, files for a server with TLS; TLS_CLIENT_CA, then a
-// client must have a certificate that this file vouches for.
+// client must have a certificate that this file vouches for; HEALTH, then it has
+// grpc.health.v1.Health, which says that it serves, from SIGUSR2 on that it does
+// not, and from SIGUSR1 on that it does again.
 import {readFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -71,7 +73,31 @@ const desk = {
   },
 };
 
-const {MAX_STREAMS, TLS_CERT, TLS_KEY, TLS_CLIENT_CA} = process.env;
+// Of the server as a whole and of the library; it knows no other service.
+const watches = new Set();
+let serving = true;
+
+function serve(yes) {
+  serving = yes;
+  for (const watch of watches) watch.write({status: yes ? 1 : 2});
+}
+
+const health = {
+  watch(call) {
+    const {service = ''} = call.request;
+    if (!['', 'library.v1.Library'].includes(service)) {
+      call.write({status: 3});
+      return;
+    }
+    watches.add(call);
+    for (const end of ['cancelled', 'close', 'error']) {
+      call.on(end, () => watches.delete(call));
+    }
+    call.write({status: serving ? 1 : 2});
+  },
+};
+
+const {HEALTH, MAX_STREAMS, TLS_CERT, TLS_KEY, TLS_CLIENT_CA} = process.env;
 
 function credentials() {
   if (!TLS_CERT) return grpc.ServerCredentials.createInsecure();
@@ -90,6 +116,11 @@ server.addService(definitions['library.v1.Library'], library);
 if (release === 'newer') {
   definitions = {...definitions, ...load('newer.proto')};
   server.addService(definitions['library.v2.Desk'], desk);
+}
+if (HEALTH) {
+  server.addService(load('health.proto')['grpc.health.v1.Health'], health);
+  process.on('SIGUSR1', () => serve(true));
+  process.on('SIGUSR2', () => serve(false));
 }
 if (release !== 'bare') {
   // addToServer of the whole would add v1alpha too.

@@ -1,5 +1,5 @@
 // What the HTTP/2 transport says on the wire, and what it makes of servers that
-// say anything: each must end in a status.
+// say anything: each must end in a status. With TLS and without.
 
 #include <chrono>
 #include <deque>
@@ -14,11 +14,13 @@
 #include "gateway/base/status.h"
 #include "gateway/upstream/h2/gzip.h"
 #include "gateway/upstream/h2_upstream.h"
-#include "tests/upstream/h2/raw_server.h"
-#include "tests/upstream/test_call.h"
+#include "tests/upstream/h2/wire_fixture.h"
+#include "tests/upstream/test_folder.h"
 
 namespace headgate {
 namespace {
+
+using Call = WireCall;
 
 using ::testing::AllOf;
 using ::testing::Contains;
@@ -29,115 +31,39 @@ using ::testing::Key;
 using ::testing::Not;
 using ::testing::Pair;
 
-// A call that is driven by hand.
-class Call final : private UpstreamCallObserver {
- public:
-  Call(Upstream& upstream, CallRequest request)
-      : call_(upstream.StartCall(std::move(request), *this)) {}
+enum class Wire { kPlaintext, kTls };
 
-  void Read() { call_->Read(); }
-  void Write(std::string payload, WriteHint hint = WriteHint::kLast) {
-    call_->Write(std::move(payload), hint);
+class H2WireTest : public H2WireFixture,
+                   public ::testing::WithParamInterface<Wire> {
+ protected:
+  H2WireTest() {
+    if (GetParam() == Wire::kPlaintext) return;
+    static const Authority authority("test");
+    static const Identity identity = authority.Issue("server");
+    TlsServerOptions options;
+    options.identity = identity;
+    server_.set_tls(options);
+    options_.settings.tls.emplace();
+    options_.settings.tls->ca =
+        folder_.Write("ca.crt", authority.certificate());
+    Connect();
   }
-  void WritesDone() { call_->WritesDone(); }
-  void Destroy() { call_.reset(); }
-
-  bool reads_on = true;
-  std::optional<Metadata> headers;
-  std::vector<std::string> messages;
-  int written = 0;
-  std::optional<CallEnd> end;
 
  private:
-  void OnHeaders(Metadata metadata) override { headers = std::move(metadata); }
-  void OnMessage(std::string payload) override {
-    messages.push_back(std::move(payload));
-    if (reads_on) call_->Read();
-  }
-  void OnWritten() override { ++written; }
-  void OnDone(CallEnd call_end) override { end = std::move(call_end); }
-
-  std::unique_ptr<UpstreamCall> call_;
+  const TestFolder folder_;
 };
 
-class H2WireTest : public ::testing::Test {
- protected:
-  static constexpr std::size_t kMaxAnswerBytes = 100'000;
-
-  H2WireTest() { Connect(); }
-  ~H2WireTest() override {
-    calls_.clear();
-    upstream_.reset();
-    server_.Close();
-    for (auto& connection : server_.connections()) connection.Close();
-    worker_.restart();
-    worker_.run_for(std::chrono::seconds(20));
-    EXPECT_TRUE(worker_.stopped()) << "something is left over";
-  }
-
-  void Connect() {
-    options_.settings.target = server_.address();
-    options_.max_answer_bytes = kMaxAnswerBytes;
-    upstream_ = std::make_unique<H2Upstream>(options_, worker_);
-  }
-  bool RunUntil(const std::function<bool()>& done) {
-    return headgate::RunUntil(worker_, done);
-  }
-  // Until nothing happens any more at once.
-  void Settle() {
-    const auto work = boost::asio::make_work_guard(worker_);
-    worker_.restart();
-    while (worker_.run_for(std::chrono::milliseconds(20)) > 0) {
-    }
-  }
-  Call& Start(CallRequest request = {"/s/m", {}}) {
-    calls_.push_back(std::make_unique<Call>(*upstream_, std::move(request)));
-    return *calls_.back();
-  }
-  // Starts a call and waits until the server has its head.
-  Call& Open(CallRequest request = {"/s/m", {}}) {
-    const int before = server_.StreamsOpened();
-    Call& call = Start(std::move(request));
-    call.Read();
-    EXPECT_TRUE(RunUntil([&] { return server_.StreamsOpened() > before; }));
-    return call;
-  }
-  RawServer::Connection& peer() { return server_.connections().back(); }
-  RawServer::Connection& peer(std::size_t i) {
-    return server_.connections()[i];
-  }
-  // The status of a call whose head is answered with `bytes`.
-  absl::Status Answer(const std::string& bytes) {
-    Connect();
-    Call& call = Open();
-    peer().Send(bytes);
-    EXPECT_TRUE(RunUntil([&] { return call.end.has_value(); }));
-    return call.end ? call.end->status : absl::OkStatus();
-  }
-  absl::StatusCode CodeOfAnswer(const std::string& bytes) {
-    return Answer(bytes).code();
-  }
-  // The same, and the connection closes behind them.
-  absl::StatusCode CodeOfLastWords(const std::string& bytes) {
-    Connect();
-    Call& call = Open();
-    peer().Send(bytes);
-    peer().Close();
-    EXPECT_TRUE(RunUntil([&] { return call.end.has_value(); }));
-    return call.end ? call.end->status.code() : absl::StatusCode::kOk;
-  }
-
-  boost::asio::io_context worker_{1};
-  RawServer server_{worker_};
-  UpstreamOptions options_;
-  std::unique_ptr<H2Upstream> upstream_;
-  std::vector<std::unique_ptr<Call>> calls_;
-};
+INSTANTIATE_TEST_SUITE_P(Wires, H2WireTest,
+                         ::testing::Values(Wire::kPlaintext, Wire::kTls),
+                         [](const auto& wire) {
+                           return wire.param == Wire::kTls ? "Tls"
+                                                           : "Plaintext";
+                         });
 
 // --- requests ---
 
 // grpc/grpc doc/PROTOCOL-HTTP2.md, "Requests": the order is the document's.
-TEST_F(H2WireTest, RequestHeadIsGrpcs) {
+TEST_P(H2WireTest, RequestHeadIsGrpcs) {
   CallRequest request;
   request.method = "/chat.Chat/Talk";
   request.metadata = {{"x-b", "1"}, {"x-raw-bin", "\xFF"}, {"x-b", "2"}};
@@ -150,7 +76,8 @@ TEST_F(H2WireTest, RequestHeadIsGrpcs) {
   ASSERT_NE(head, nullptr);
   EXPECT_THAT(
       head->fields,
-      ElementsAre(Pair(":method", "POST"), Pair(":scheme", "http"),
+      ElementsAre(Pair(":method", "POST"),
+                  Pair(":scheme", GetParam() == Wire::kTls ? "https" : "http"),
                   Pair(":path", "/chat.Chat/Talk"),
                   Pair(":authority", server_.address()), Pair("te", "trailers"),
                   Pair("content-type", "application/grpc"),
@@ -160,7 +87,7 @@ TEST_F(H2WireTest, RequestHeadIsGrpcs) {
                   Pair("x-b", "1"), Pair("x-raw-bin", "/w"), Pair("x-b", "2")));
 }
 
-TEST_F(H2WireTest, ReservedNamesAreNotSent) {
+TEST_P(H2WireTest, ReservedNamesAreNotSent) {
   CallRequest request;
   request.method = "/s/m";
   request.metadata = {{"te", "x"},         {"grpc-timeout", "1S"},
@@ -175,7 +102,7 @@ TEST_F(H2WireTest, ReservedNamesAreNotSent) {
 }
 
 // RFC 9113 section 3.4, 6.5.2.
-TEST_F(H2WireTest, SettingsComeFirst) {
+TEST_P(H2WireTest, SettingsComeFirst) {
   Open();
   const RawServer::Frame& first = peer().frames()[0];
   EXPECT_EQ(first.type, NGHTTP2_SETTINGS);
@@ -189,7 +116,7 @@ TEST_F(H2WireTest, SettingsComeFirst) {
   EXPECT_GT(peer().WindowGiven(0), 1'000'000);
 }
 
-TEST_F(H2WireTest, MessagesAndHalfCloseArePutTogether) {
+TEST_P(H2WireTest, MessagesAndHalfCloseArePutTogether) {
   Call& call = Start();
   call.Write("a", WriteHint::kMoreFollows);
   ASSERT_TRUE(RunUntil([&] { return call.written == 1; }));
@@ -201,13 +128,13 @@ TEST_F(H2WireTest, MessagesAndHalfCloseArePutTogether) {
   EXPECT_EQ(peer().Count(NGHTTP2_DATA), 1);
 }
 
-TEST_F(H2WireTest, CancelledCallIsResetWithCancel) {
+TEST_P(H2WireTest, CancelledCallIsResetWithCancel) {
   Open().Destroy();
   ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(1) >= 0; }));
   EXPECT_EQ(peer().ResetOf(1), NGHTTP2_CANCEL);
 }
 
-TEST_F(H2WireTest, CallDestroyedBeforeItIsSentLeavesNoTrace) {
+TEST_P(H2WireTest, CallDestroyedBeforeItIsSentLeavesNoTrace) {
   Open();
   Start().Destroy();
   Call& next = Open();
@@ -218,7 +145,7 @@ TEST_F(H2WireTest, CallDestroyedBeforeItIsSentLeavesNoTrace) {
 }
 
 // RFC 9113 section 8.1: a server may answer before it has all of the request.
-TEST_F(H2WireTest, StatusBeforeTheHalfCloseEndsTheStreamWithoutError) {
+TEST_P(H2WireTest, StatusBeforeTheHalfCloseEndsTheStreamWithoutError) {
   Call& call = Open();
   peer().Send(h2::Head(1) + h2::Trailers(1, "5"));
   ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(1) >= 0; }));
@@ -228,7 +155,7 @@ TEST_F(H2WireTest, StatusBeforeTheHalfCloseEndsTheStreamWithoutError) {
   call.Write("unheard");  // After OnDone: nothing happens.
 }
 
-TEST_F(H2WireTest, EndedStreamIsNotReset) {
+TEST_P(H2WireTest, EndedStreamIsNotReset) {
   Call& call = Open();
   call.WritesDone();
   ASSERT_TRUE(RunUntil([&] { return peer().HalfClosed(1); }));
@@ -241,7 +168,7 @@ TEST_F(H2WireTest, EndedStreamIsNotReset) {
 
 // --- answers ---
 
-TEST_F(H2WireTest, AnswerIsReadFromAnyPieces) {
+TEST_P(H2WireTest, AnswerIsReadFromAnyPieces) {
   const std::string answer =
       h2::Headers(1, {{":status", "103"}, {"link", "x"}}) + h2::Head(1) +
       h2::Message(1, "a") + h2::Data(1, h2::Framed("bc").substr(0, 3)) +
@@ -263,7 +190,7 @@ TEST_F(H2WireTest, AnswerIsReadFromAnyPieces) {
   }
 }
 
-TEST_F(H2WireTest, GzipIsTakenMessageByMessage) {
+TEST_P(H2WireTest, GzipIsTakenMessageByMessage) {
   Call& call = Open();
   peer().Send(h2::Headers(1, {{":status", "200"},
                               {"content-type", "application/grpc"},
@@ -275,7 +202,7 @@ TEST_F(H2WireTest, GzipIsTakenMessageByMessage) {
   EXPECT_TRUE(call.end->status.ok());
 }
 
-TEST_F(H2WireTest, AnswersThatAreNotGrpcAreTranslated) {
+TEST_P(H2WireTest, AnswersThatAreNotGrpcAreTranslated) {
   EXPECT_EQ(CodeOfAnswer(h2::Headers(1, {{":status", "404"}}, true)),
             absl::StatusCode::kUnimplemented);
   EXPECT_EQ(CodeOfAnswer(h2::Headers(1, {{":status", "502"},
@@ -288,7 +215,7 @@ TEST_F(H2WireTest, AnswersThatAreNotGrpcAreTranslated) {
             absl::StatusCode::kUnknown);
 }
 
-TEST_F(H2WireTest, AnswersWithoutAStatusAreUnknown) {
+TEST_P(H2WireTest, AnswersWithoutAStatusAreUnknown) {
   EXPECT_EQ(CodeOfAnswer(h2::Head(1) + h2::Data(1, h2::Framed("a"), true)),
             absl::StatusCode::kUnknown);
   EXPECT_EQ(CodeOfAnswer(h2::Head(1) + h2::Headers(1, {{"x", "y"}}, true)),
@@ -296,7 +223,7 @@ TEST_F(H2WireTest, AnswersWithoutAStatusAreUnknown) {
 }
 
 // grpc/grpc doc/compression.md.
-TEST_F(H2WireTest, MessagesThatCannotBeReadAreInternal) {
+TEST_P(H2WireTest, MessagesThatCannotBeReadAreInternal) {
   const std::string gzip_head =
       h2::Headers(1, {{":status", "200"},
                       {"content-type", "application/grpc"},
@@ -316,13 +243,13 @@ TEST_F(H2WireTest, MessagesThatCannotBeReadAreInternal) {
   }
 }
 
-TEST_F(H2WireTest, HalfAMessageBeforeAnErrorIsTheError) {
+TEST_P(H2WireTest, HalfAMessageBeforeAnErrorIsTheError) {
   EXPECT_EQ(CodeOfAnswer(h2::Head(1) + h2::Data(1, std::string(2, 0)) +
                          h2::Trailers(1, "10")),
             absl::StatusCode::kAborted);
 }
 
-TEST_F(H2WireTest, MessagesAboveTheLimitAreResourceExhausted) {
+TEST_P(H2WireTest, MessagesAboveTheLimitAreResourceExhausted) {
   EXPECT_EQ(CodeOfAnswer(h2::Head(1) +
                          h2::Data(1, std::string("\0\xFF\xFF\xFF\xFF", 5))),
             absl::StatusCode::kResourceExhausted);
@@ -335,7 +262,7 @@ TEST_F(H2WireTest, MessagesAboveTheLimitAreResourceExhausted) {
             absl::StatusCode::kResourceExhausted);
 }
 
-TEST_F(H2WireTest, MessagesBeforeOneAboveTheLimitAreDelivered) {
+TEST_P(H2WireTest, MessagesBeforeOneAboveTheLimitAreDelivered) {
   Call& call = Start();
   ASSERT_TRUE(RunUntil([&] { return server_.StreamsOpened() == 1; }));
   peer().Send(h2::Head(1) + h2::Message(1, "a") + h2::Message(1, "b") +
@@ -349,7 +276,7 @@ TEST_F(H2WireTest, MessagesBeforeOneAboveTheLimitAreDelivered) {
 }
 
 // RFC 9113 section 8.1.1: a malformed answer is a stream error.
-TEST_F(H2WireTest, MalformedAnswersAreInternal) {
+TEST_P(H2WireTest, MalformedAnswersAreInternal) {
   for (const std::string& answer :
        {h2::Head(1) + h2::Head(1),
         h2::Headers(1, {{"content-type", "application/grpc"}}),
@@ -365,7 +292,7 @@ TEST_F(H2WireTest, MalformedAnswersAreInternal) {
 }
 
 // RFC 9113 section 5.4.1.
-TEST_F(H2WireTest, ConnectionErrorsAreUnavailable) {
+TEST_P(H2WireTest, ConnectionErrorsAreUnavailable) {
   for (const std::string& bytes :
        {std::string("HTTP/1.1 400 Bad Request\r\n\r\n"),
         h2::Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\xFF\xFF"),
@@ -394,7 +321,7 @@ TEST_F(H2WireTest, ConnectionErrorsAreUnavailable) {
   }
 }
 
-TEST_F(H2WireTest, ConnectionsThatBreakAreUnavailable) {
+TEST_P(H2WireTest, ConnectionsThatBreakAreUnavailable) {
   for (const std::string& bytes :
        {std::string(), std::string("\0\0", 2), h2::Head(1),
         h2::Head(1).substr(0, 20),
@@ -403,13 +330,13 @@ TEST_F(H2WireTest, ConnectionsThatBreakAreUnavailable) {
   }
 }
 
-TEST_F(H2WireTest, StatusBeforeTheConnectionBreaksIsTheStatus) {
+TEST_P(H2WireTest, StatusBeforeTheConnectionBreaksIsTheStatus) {
   EXPECT_EQ(CodeOfLastWords(h2::Head(1) + h2::Trailers(1, "5")),
             absl::StatusCode::kNotFound);
 }
 
 // grpc/grpc doc/PROTOCOL-HTTP2.md, "Errors".
-TEST_F(H2WireTest, ResetIsTranslatedInAnyState) {
+TEST_P(H2WireTest, ResetIsTranslatedInAnyState) {
   const std::pair<std::uint32_t, absl::StatusCode> kTable[] = {
       {NGHTTP2_NO_ERROR, absl::StatusCode::kInternal},
       {NGHTTP2_INTERNAL_ERROR, absl::StatusCode::kInternal},
@@ -425,7 +352,7 @@ TEST_F(H2WireTest, ResetIsTranslatedInAnyState) {
   }
 }
 
-TEST_F(H2WireTest, MetadataBeyondTheLimitIsResourceExhausted) {
+TEST_P(H2WireTest, MetadataBeyondTheLimitIsResourceExhausted) {
   // A field that is indexed once and named many times (RFC 7541 section 6.1):
   // few bytes on the wire.
   const std::string field = absl::StrCat("\x40", h2::Literal("x"),
@@ -438,7 +365,7 @@ TEST_F(H2WireTest, MetadataBeyondTheLimitIsResourceExhausted) {
             absl::StatusCode::kResourceExhausted);
 }
 
-TEST_F(H2WireTest, MetadataBelowTheLimitIsTaken) {
+TEST_P(H2WireTest, MetadataBelowTheLimitIsTaken) {
   const std::string block = h2::Encode({{":status", "200"},
                                         {"content-type", "application/grpc"},
                                         {"x-a", std::string(30'000, 'a')},
@@ -460,7 +387,7 @@ TEST_F(H2WireTest, MetadataBelowTheLimitIsTaken) {
 }
 
 // Whatever comes, in any order and broken anywhere: a status, and no harm.
-TEST_F(H2WireTest, NoiseEndsInAStatus) {
+TEST_P(H2WireTest, NoiseEndsInAStatus) {
   std::mt19937 random(1);
   const std::vector<std::string> frames = {
       h2::Head(1),
@@ -509,7 +436,7 @@ TEST_F(H2WireTest, NoiseEndsInAStatus) {
 
 // --- flow control ---
 
-TEST_F(H2WireTest, ClosedWindowHoldsTheWritePending) {
+TEST_P(H2WireTest, ClosedWindowHoldsTheWritePending) {
   server_.set_greeting(
       h2::Settings({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}}));
   Call& call = Open();
@@ -528,7 +455,7 @@ TEST_F(H2WireTest, ClosedWindowHoldsTheWritePending) {
 }
 
 // RFC 9113 section 6.9.2: SETTINGS change the windows of running streams.
-TEST_F(H2WireTest, WindowMayBeTakenAwayAndGivenBySettings) {
+TEST_P(H2WireTest, WindowMayBeTakenAwayAndGivenBySettings) {
   server_.set_greeting(
       h2::Settings({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 10}}));
   Call& call = Open();
@@ -541,7 +468,7 @@ TEST_F(H2WireTest, WindowMayBeTakenAwayAndGivenBySettings) {
   ASSERT_TRUE(RunUntil([&] { return call.written == 1; }));
 }
 
-TEST_F(H2WireTest, StreamThatIsNotReadStallsNoOther) {
+TEST_P(H2WireTest, StreamThatIsNotReadStallsNoOther) {
   Call& stalled = Start();
   ASSERT_TRUE(RunUntil([&] { return server_.StreamsOpened() == 1; }));
   Call& other = Open();
@@ -574,7 +501,7 @@ TEST_F(H2WireTest, StreamThatIsNotReadStallsNoOther) {
 }
 
 // A message longer than the window arrives, because its Read opens it.
-TEST_F(H2WireTest, ReadOpensTheWindowForItsWholeMessage) {
+TEST_P(H2WireTest, ReadOpensTheWindowForItsWholeMessage) {
   Call& call = Open();
   const std::string bytes = h2::Framed(std::string(kMaxAnswerBytes, 'x'));
   peer().Send(h2::Head(1));
@@ -595,7 +522,7 @@ TEST_F(H2WireTest, ReadOpensTheWindowForItsWholeMessage) {
 
 // --- connections ---
 
-TEST_F(H2WireTest, ServersLimitOfStreamsIsKept) {
+TEST_P(H2WireTest, ServersLimitOfStreamsIsKept) {
   server_.set_greeting(
       h2::Settings({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 2}}));
   for (int i = 0; i < 5; ++i) Start();
@@ -607,7 +534,7 @@ TEST_F(H2WireTest, ServersLimitOfStreamsIsKept) {
   EXPECT_EQ(upstream_->channel_count(), 3u);
 }
 
-TEST_F(H2WireTest, ServerThatTakesNoStreamsIsUnavailable) {
+TEST_P(H2WireTest, ServerThatTakesNoStreamsIsUnavailable) {
   server_.set_greeting(
       h2::Settings({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0}}));
   Call& call = Start();
@@ -619,7 +546,7 @@ TEST_F(H2WireTest, ServerThatTakesNoStreamsIsUnavailable) {
 }
 
 // RFC 9113 section 6.8.
-TEST_F(H2WireTest, CallsBelowGoAwayFinishAndNewOnesGoElsewhere) {
+TEST_P(H2WireTest, CallsBelowGoAwayFinishAndNewOnesGoElsewhere) {
   Call& first = Open();
   peer(0).Send(h2::GoAway(1));
   Settle();
@@ -637,7 +564,7 @@ TEST_F(H2WireTest, CallsBelowGoAwayFinishAndNewOnesGoElsewhere) {
 }
 
 // RFC 9113 section 8.7: what a server has not seen may be tried again.
-TEST_F(H2WireTest, CallsAboveGoAwayAreTriedAgain) {
+TEST_P(H2WireTest, CallsAboveGoAwayAreTriedAgain) {
   Call& call = Open();
   call.Write("a");
   call.WritesDone();
@@ -653,7 +580,7 @@ TEST_F(H2WireTest, CallsAboveGoAwayAreTriedAgain) {
   EXPECT_TRUE(call.end->status.ok());
 }
 
-TEST_F(H2WireTest, RefusedStreamIsTriedAgainAFewTimes) {
+TEST_P(H2WireTest, RefusedStreamIsTriedAgainAFewTimes) {
   Call& call = Open();
   for (int id = 1; !call.end && id < 20; id += 2) {
     peer().Send(h2::Reset(id, NGHTTP2_REFUSED_STREAM));
@@ -666,7 +593,7 @@ TEST_F(H2WireTest, RefusedStreamIsTriedAgainAFewTimes) {
   EXPECT_EQ(server_.StreamsOpened(), 3);
 }
 
-TEST_F(H2WireTest, RefusedStreamThatHasSentMuchIsUnavailable) {
+TEST_P(H2WireTest, RefusedStreamThatHasSentMuchIsUnavailable) {
   Call& call = Open();
   call.Write(std::string(20'000, 'x'));
   ASSERT_TRUE(RunUntil([&] { return call.written == 1; }));
@@ -675,7 +602,7 @@ TEST_F(H2WireTest, RefusedStreamThatHasSentMuchIsUnavailable) {
   EXPECT_EQ(call.end->status.code(), absl::StatusCode::kUnavailable);
 }
 
-TEST_F(H2WireTest, AnsweredStreamIsNotTriedAgain) {
+TEST_P(H2WireTest, AnsweredStreamIsNotTriedAgain) {
   EXPECT_EQ(CodeOfAnswer(h2::Head(1) + h2::Reset(1, NGHTTP2_REFUSED_STREAM)),
             absl::StatusCode::kUnavailable);
   EXPECT_EQ(server_.StreamsOpened(), 1);
@@ -683,7 +610,7 @@ TEST_F(H2WireTest, AnsweredStreamIsNotTriedAgain) {
 
 // A connection that greets with GOAWAY is as good as none; it is not tried
 // without a pause.
-TEST_F(H2WireTest, ServerThatOnlySaysGoAwayIsUnavailable) {
+TEST_P(H2WireTest, ServerThatOnlySaysGoAwayIsUnavailable) {
   server_.set_greeting(h2::Settings() + h2::GoAway(0));
   Call& call = Start();
   call.Read();
@@ -692,14 +619,14 @@ TEST_F(H2WireTest, ServerThatOnlySaysGoAwayIsUnavailable) {
   EXPECT_LE(server_.connections().size(), 2u);
 }
 
-TEST_F(H2WireTest, IdleConnectionAnswersPings) {
+TEST_P(H2WireTest, IdleConnectionAnswersPings) {
   Open().Destroy();
   ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(1) >= 0; }));
   peer().Send(h2::Frame(NGHTTP2_PING, 0, 0, "12345678"));
   ASSERT_TRUE(RunUntil([&] { return peer().Count(NGHTTP2_PING) == 1; }));
 }
 
-TEST_F(H2WireTest, ConnectionThatBrokeIsMadeAnew) {
+TEST_P(H2WireTest, ConnectionThatBrokeIsMadeAnew) {
   Call& first = Open();
   peer().Close();
   ASSERT_TRUE(RunUntil([&] { return first.end.has_value(); }));
@@ -707,35 +634,22 @@ TEST_F(H2WireTest, ConnectionThatBrokeIsMadeAnew) {
   EXPECT_EQ(server_.connections().size(), 2u);
 }
 
-// RFC 9113 section 10.5: a server must not fill the memory by what is to be
-// acknowledged.
-TEST_F(H2WireTest, FloodOfPingsEndsTheConnection) {
-  Call& call = Open();
-  std::string pings;
-  for (int i = 0; i < 100'000; ++i) {
-    pings += h2::Frame(NGHTTP2_PING, 0, 0, "12345678");
-  }
-  // From another thread's point of view the socket is full at some time.
-  peer().Send(pings.substr(0, 17 * 1500));
-  Settle();
-  call.Destroy();
-}
-
 // --- time ---
 
-TEST_F(H2WireTest, DeadlineResetsTheStream) {
+TEST_P(H2WireTest, DeadlineResetsTheStream) {
+  Open();  // Connecting counts as well, and is not what this is about.
   CallRequest request{"/s/m", {}};
-  request.timeout = absl::Milliseconds(50);
+  request.timeout = absl::Milliseconds(200);
   Call& call = Open(std::move(request));
   ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
   EXPECT_EQ(call.end->status.code(), absl::StatusCode::kDeadlineExceeded);
-  ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(1) >= 0; }));
-  EXPECT_EQ(peer().ResetOf(1), NGHTTP2_CANCEL);
+  ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(3) >= 0; }));
+  EXPECT_EQ(peer().ResetOf(3), NGHTTP2_CANCEL);
 }
 
 // Pings are for connections with calls (grpc/grpc doc/keepalive.md), and what
 // waits to send one is no work without them.
-TEST_F(H2WireTest, KeepaliveIsNoWorkWithoutCalls) {
+TEST_P(H2WireTest, KeepaliveIsNoWorkWithoutCalls) {
   options_.settings.keepalive_interval = absl::Hours(1);
   Connect();
   Open().Destroy();
@@ -748,7 +662,7 @@ TEST_F(H2WireTest, KeepaliveIsNoWorkWithoutCalls) {
   EXPECT_TRUE(worker_.stopped());
 }
 
-TEST_F(H2WireTest, AnsweredPingKeepsTheConnection) {
+TEST_P(H2WireTest, AnsweredPingKeepsTheConnection) {
   options_.settings.keepalive_interval = absl::Milliseconds(20);
   options_.settings.keepalive_timeout = absl::Milliseconds(200);
   Connect();

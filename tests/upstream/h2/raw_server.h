@@ -3,15 +3,20 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
@@ -19,6 +24,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/upstream/h2/message_framing.h"
+#include "gateway/upstream/h2/target.h"
+#include "tests/upstream/tls_server.h"
 
 namespace headgate {
 
@@ -104,9 +111,10 @@ inline std::string Settings(
 
 }  // namespace h2
 
-// A server that takes connections, greets each with the same bytes,
-// acknowledges SETTINGS and notes what comes; what else it says is the test's
-// to choose. On the worker's own thread.
+// A server that takes connections, in plaintext or with TLS, greets each with
+// the same bytes, acknowledges SETTINGS (unless it has no greeting) and notes
+// what comes; what else it says is the test's to choose. On the worker's own
+// thread.
 class RawServer {
  public:
   struct Frame {
@@ -117,27 +125,57 @@ class RawServer {
     h2::Fields fields;  // Of HEADERS.
   };
 
+  // A connection that says so many bytes, on the wire, and no more.
+  struct Limit {
+    std::size_t bytes = 0;
+    bool closes = true;  // Then it closes; else it is silent.
+  };
+
   class Connection {
    public:
-    explicit Connection(boost::asio::ip::tcp::socket socket)
-        : socket_(std::move(socket)) {
+    Connection(boost::asio::generic::stream_protocol::socket socket,
+               bool silent, std::unique_ptr<TlsServer> tls,
+               std::optional<Limit> limit)
+        : socket_(std::move(socket)),
+          silent_(silent),
+          tls_(std::move(tls)),
+          limit_(limit) {
       nghttp2_hd_inflate_new(&inflater_);
-      socket_.set_option(boost::asio::ip::tcp::no_delay(true));
+      boost::system::error_code ignored;  // A file has none.
+      socket_.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
       Read();
     }
     ~Connection() { nghttp2_hd_inflate_del(inflater_); }
 
     void Send(const std::string& bytes) {
+      if (tls_ == nullptr) return SendRaw(bytes);
+      to_send_ += bytes;
+      if (!tls_->established()) return;
+      tls_->Write(std::exchange(to_send_, std::string()));
+      SendRaw(tls_->TakeOutput());
+    }
+    // Past TLS.
+    void SendRaw(const std::string& bytes) {
+      const std::size_t size =
+          limit_ ? std::min(limit_->bytes, bytes.size()) : bytes.size();
       boost::system::error_code ignored;
-      boost::asio::write(socket_, boost::asio::buffer(bytes), ignored);
+      boost::asio::write(socket_, boost::asio::buffer(bytes, size), ignored);
+      if (!limit_) return;
+      limit_->bytes -= size;
+      if (limit_->bytes == 0 && limit_->closes) Close();
     }
     void Close() {
       boost::system::error_code ignored;
       socket_.close(ignored);
     }
 
+    // It takes nothing more, and its other side stays open.
+    void StopReading() { socket_.shutdown(socket_.shutdown_receive); }
+
     const std::deque<Frame>& frames() const { return frames_; }
     bool ended() const { return ended_; }
+    // Null in plaintext.
+    TlsServer* tls() { return tls_.get(); }
 
     int Count(int type, int id = -1) const {
       int count = 0;
@@ -201,10 +239,20 @@ class RawServer {
               ended_ = true;
               return;
             }
-            taken_.append(buffer_.data(), size);
+            Take({buffer_.data(), size});
             Parse();
             Read();
           });
+    }
+    void Take(const std::string& bytes) {
+      if (tls_ == nullptr) {
+        taken_ += bytes;
+        return;
+      }
+      tls_->Feed(bytes);
+      taken_ += tls_->TakeReceived();
+      SendRaw(tls_->TakeOutput());
+      Send("");  // What waited for the end of the handshake.
     }
     void Parse() {
       constexpr std::size_t kHead = 9;
@@ -223,7 +271,7 @@ class RawServer {
         frame.payload = taken_.substr(kHead, size);
         taken_.erase(0, kHead + size);
         if (frame.type == NGHTTP2_HEADERS) Inflate(frame);
-        if (frame.type == NGHTTP2_SETTINGS && frame.flags == 0) {
+        if (frame.type == NGHTTP2_SETTINGS && frame.flags == 0 && !silent_) {
           Send(h2::Frame(NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, ""));
         }
         frames_.push_back(std::move(frame));
@@ -254,7 +302,11 @@ class RawServer {
       }
     }
 
-    boost::asio::ip::tcp::socket socket_;
+    boost::asio::generic::stream_protocol::socket socket_;
+    const bool silent_;
+    std::unique_ptr<TlsServer> tls_;
+    std::optional<Limit> limit_;
+    std::string to_send_;
     nghttp2_hd_inflater* inflater_ = nullptr;
     std::array<char, 16'384> buffer_;
     std::string taken_;
@@ -264,16 +316,20 @@ class RawServer {
   };
 
   explicit RawServer(boost::asio::io_context& worker,
-                     std::string greeting = h2::Settings())
-      : acceptor_(worker, {boost::asio::ip::address_v4::loopback(), 0}),
-        greeting_(std::move(greeting)) {
+                     std::string greeting = h2::Settings(),
+                     const H2Endpoint& at = boost::asio::ip::tcp::endpoint(
+                         boost::asio::ip::address_v4::loopback(), 0))
+      : acceptor_(worker, at), greeting_(std::move(greeting)) {
     Accept();
   }
 
   std::string address() const {
-    return absl::StrCat("127.0.0.1:", acceptor_.local_endpoint().port());
+    return FormatEndpoint(acceptor_.local_endpoint());
   }
   void set_greeting(std::string greeting) { greeting_ = std::move(greeting); }
+  // From now on connections speak TLS.
+  void set_tls(TlsServerOptions options) { tls_options_ = std::move(options); }
+  void set_limit(std::optional<Limit> limit) { limit_ = limit; }
   std::deque<Connection>& connections() { return connections_; }
   // How many streams were opened on all connections.
   int StreamsOpened() const {
@@ -289,14 +345,20 @@ class RawServer {
   void Accept() {
     acceptor_.async_accept([this](auto error, auto socket) {
       if (error) return;
-      connections_.emplace_back(std::move(socket));
+      connections_.emplace_back(
+          std::move(socket), greeting_.empty(),
+          tls_options_ ? std::make_unique<TlsServer>(*tls_options_) : nullptr,
+          limit_);
       connections_.back().Send(greeting_);
       Accept();
     });
   }
 
-  boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol>
+      acceptor_;
   std::string greeting_;
+  std::optional<TlsServerOptions> tls_options_;
+  std::optional<Limit> limit_;
   std::deque<Connection> connections_;
 };
 

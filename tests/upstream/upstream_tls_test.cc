@@ -1,3 +1,5 @@
+// TLS towards an upstream means the same whatever carries the calls.
+
 #include <stdlib.h>
 
 #include <functional>
@@ -10,7 +12,7 @@
 #include <grpcpp/server_builder.h>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/upstream/grpc_upstream.h"
+#include "gateway/upstream/pooled_upstream.h"
 #include "tests/upstream/certificates.h"
 #include "tests/upstream/scripted_service.h"
 #include "tests/upstream/test_call.h"
@@ -23,13 +25,16 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class GrpcTlsTest : public ::testing::Test {
+using Transport = UpstreamSettings::Transport;
+
+class UpstreamTlsTest : public ::testing::TestWithParam<Transport> {
  protected:
-  GrpcTlsTest() {
+  UpstreamTlsTest() {
+    settings().transport = GetParam();
     settings().tls.emplace();
     settings().tls->ca = folder_.Write("ca.crt", authority_.certificate());
   }
-  ~GrpcTlsTest() override {
+  ~UpstreamTlsTest() override {
     upstream_.reset();
     worker_.restart();
     worker_.run_for(std::chrono::seconds(20));
@@ -51,10 +56,10 @@ class GrpcTlsTest : public ::testing::Test {
           GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
     }
     grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::SslServerCredentials(tls),
-                             &port_);
+    builder.AddListeningPort(address_, grpc::SslServerCredentials(tls), &port_);
     builder.RegisterCallbackGenericService(&service_);
     server_ = builder.BuildAndStart();
+    identity_ = identity.certificate;
     settings().target = absl::StrCat("127.0.0.1:", port_);
   }
   // The client's certificate.
@@ -64,9 +69,7 @@ class GrpcTlsTest : public ::testing::Test {
     settings().tls->key = folder_.Write("client.key", identity.key);
   }
 
-  void Connect() {
-    upstream_ = std::make_unique<GrpcUpstream>(options_, worker_);
-  }
+  void Connect() { upstream_ = MakePooledUpstream(options_, worker_); }
   std::string Ask(const std::string& method) {
     return headgate::Ask(worker_, *upstream_, method);
   }
@@ -82,22 +85,31 @@ class GrpcTlsTest : public ::testing::Test {
   TestFolder folder_;
   const Authority& authority_ = TestAuthority();
   ScriptedService service_;
+  std::string address_ = "127.0.0.1:0";
   int port_ = 0;
+  std::string identity_;  // The server's certificate.
   std::unique_ptr<grpc::Server> server_;
   boost::asio::io_context worker_{1};
   UpstreamOptions options_;
-  std::unique_ptr<GrpcUpstream> upstream_;
+  std::unique_ptr<PooledUpstream> upstream_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
 };
 
-TEST_F(GrpcTlsTest, ServerOfTheAuthorityIsTrusted) {
+INSTANTIATE_TEST_SUITE_P(Transports, UpstreamTlsTest,
+                         ::testing::Values(Transport::kGrpc, Transport::kH2),
+                         [](const auto& transport) {
+                           return transport.param == Transport::kH2 ? "H2"
+                                                                    : "Grpc";
+                         });
+
+TEST_P(UpstreamTlsTest, ServerOfTheAuthorityIsTrusted) {
   Serve("IP:127.0.0.1");
   Connect();
   EXPECT_EQ(Ask("/echo"), "x");
   EXPECT_TRUE(upstream_->tls_status().ok());
 }
 
-TEST_F(GrpcTlsTest, ServerOfAnotherAuthorityIsUnavailableAndSaysWhy) {
+TEST_P(UpstreamTlsTest, ServerOfAnotherAuthorityIsUnavailableAndSaysWhy) {
   Serve("IP:127.0.0.1");
   folder_.Write("ca.crt", Authority("another").certificate());
   Connect();
@@ -106,7 +118,7 @@ TEST_F(GrpcTlsTest, ServerOfAnotherAuthorityIsUnavailableAndSaysWhy) {
 }
 
 // The process's roots, as the environment may name them, are the system's.
-TEST_F(GrpcTlsTest, WithoutCaTheSystemsRootsCount) {
+TEST_P(UpstreamTlsTest, WithoutCaTheSystemsRootsCount) {
   setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", settings().tls->ca.c_str(), 1);
   Serve("IP:127.0.0.1");
   settings().tls->ca.clear();
@@ -115,14 +127,22 @@ TEST_F(GrpcTlsTest, WithoutCaTheSystemsRootsCount) {
   unsetenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH");
 }
 
-TEST_F(GrpcTlsTest, CertificateMustBeForTheTarget) {
+// Be it an authority's, or the server's own.
+TEST_P(UpstreamTlsTest, EachCertificateInCaIsTrusted) {
+  Serve("IP:127.0.0.1");
+  folder_.Write("ca.crt", Authority("another").certificate() + identity_);
+  Connect();
+  EXPECT_EQ(Ask("/echo"), "x");
+}
+
+TEST_P(UpstreamTlsTest, CertificateMustBeForTheTarget) {
   Serve("DNS:chat.internal");
   Connect();
   EXPECT_THAT(Ask("/echo"),
               AllOf(StartsWith("UNAVAILABLE"), HasSubstr("127.0.0.1")));
 }
 
-TEST_F(GrpcTlsTest, CertificateMayBeForTheNameThatIsSet) {
+TEST_P(UpstreamTlsTest, CertificateMayBeForTheNameThatIsSet) {
   Serve("DNS:chat.internal");
   settings().tls->authority = "chat.internal";
   Connect();
@@ -134,14 +154,14 @@ TEST_F(GrpcTlsTest, CertificateMayBeForTheNameThatIsSet) {
 }
 
 // Without a name of its own for TLS the certificate must be for the authority.
-TEST_F(GrpcTlsTest, CertificateMustBeForTheAuthorityThatIsSet) {
+TEST_P(UpstreamTlsTest, CertificateMustBeForTheAuthorityThatIsSet) {
   Serve("DNS:chat.internal");
   settings().authority = "chat.internal";
   Connect();
   EXPECT_EQ(Ask("/host"), "chat.internal");
 }
 
-TEST_F(GrpcTlsTest, AuthorityMayDifferFromTheCertificatesName) {
+TEST_P(UpstreamTlsTest, AuthorityMayDifferFromTheCertificatesName) {
   Serve("DNS:chat.internal");
   settings().authority = "rooms.example.com";
   settings().tls->authority = "chat.internal";
@@ -149,20 +169,29 @@ TEST_F(GrpcTlsTest, AuthorityMayDifferFromTheCertificatesName) {
   EXPECT_EQ(Ask("/host"), "rooms.example.com");
 }
 
-TEST_F(GrpcTlsTest, ClientShowsItsCertificate) {
+// grpc/grpc doc/naming.md: the authority of a socket file.
+TEST_P(UpstreamTlsTest, SocketFileIsLocalhost) {
+  address_ = "unix:" + folder_.Path("socket");
+  Serve("DNS:localhost");
+  settings().target = address_;
+  Connect();
+  EXPECT_EQ(Ask("/host"), "localhost");
+}
+
+TEST_P(UpstreamTlsTest, ClientShowsItsCertificate) {
   Serve("IP:127.0.0.1", &authority_);
   WriteIdentity(authority_.Issue("one"));
   Connect();
   EXPECT_EQ(Ask("/identity"), "one");
 }
 
-TEST_F(GrpcTlsTest, ServerThatWantsACertificateRefusesWhoHasNone) {
+TEST_P(UpstreamTlsTest, ServerThatWantsACertificateRefusesWhoHasNone) {
   Serve("IP:127.0.0.1", &authority_);
   Connect();
   EXPECT_THAT(Ask("/echo"), StartsWith("UNAVAILABLE"));
 }
 
-TEST_F(GrpcTlsTest, ServerRefusesTheCertificateOfAnotherAuthority) {
+TEST_P(UpstreamTlsTest, ServerRefusesTheCertificateOfAnotherAuthority) {
   Serve("IP:127.0.0.1", &authority_);
   WriteIdentity(Authority("another").Issue("one"));
   Connect();
@@ -171,7 +200,7 @@ TEST_F(GrpcTlsTest, ServerRefusesTheCertificateOfAnotherAuthority) {
 
 // --- files that change ---
 
-TEST_F(GrpcTlsTest, NewCallsUseTheNewCertificateAndRunningOnesGoOn) {
+TEST_P(UpstreamTlsTest, NewCallsUseTheNewCertificateAndRunningOnesGoOn) {
   Serve("IP:127.0.0.1", &authority_);
   WriteIdentity(authority_.Issue("one"));
   Connect();
@@ -196,7 +225,7 @@ TEST_F(GrpcTlsTest, NewCallsUseTheNewCertificateAndRunningOnesGoOn) {
   EXPECT_EQ(upstream_->channel_count(), 1u);
 }
 
-TEST_F(GrpcTlsTest, NewRootsAreTaken) {
+TEST_P(UpstreamTlsTest, NewRootsAreTaken) {
   Serve("IP:127.0.0.1");
   folder_.Write("ca.crt", Authority("another").certificate());
   Connect();
@@ -206,7 +235,7 @@ TEST_F(GrpcTlsTest, NewRootsAreTaken) {
   EXPECT_EQ(Ask("/echo"), "x");
 }
 
-TEST_F(GrpcTlsTest, FilesInTheMiddleOfAChangeChangeNothing) {
+TEST_P(UpstreamTlsTest, FilesInTheMiddleOfAChangeChangeNothing) {
   Serve("IP:127.0.0.1", &authority_);
   WriteIdentity(authority_.Issue("one"));
   Connect();
@@ -225,7 +254,7 @@ TEST_F(GrpcTlsTest, FilesInTheMiddleOfAChangeChangeNothing) {
   EXPECT_EQ(Ask("/identity"), "two");
 }
 
-TEST_F(GrpcTlsTest, FilesAreLookedAtOnceASecond) {
+TEST_P(UpstreamTlsTest, FilesAreLookedAtOnceASecond) {
   Serve("IP:127.0.0.1", &authority_);
   WriteIdentity(authority_.Issue("one"));
   Connect();
@@ -235,7 +264,7 @@ TEST_F(GrpcTlsTest, FilesAreLookedAtOnceASecond) {
   EXPECT_EQ(Ask("/identity"), "one");
 }
 
-TEST_F(GrpcTlsTest, UnusableFilesFailCallsUntilTheyAreUsable) {
+TEST_P(UpstreamTlsTest, UnusableFilesFailCallsUntilTheyAreUsable) {
   Serve("IP:127.0.0.1");
   folder_.Write("ca.crt", "nothing");
   Connect();
@@ -247,7 +276,7 @@ TEST_F(GrpcTlsTest, UnusableFilesFailCallsUntilTheyAreUsable) {
 }
 
 // As any call, one that fails so has no event after it was destroyed.
-TEST_F(GrpcTlsTest, CallThatCannotStartMayBeDestroyedAtAnyMoment) {
+TEST_P(UpstreamTlsTest, CallThatCannotStartMayBeDestroyedAtAnyMoment) {
   folder_.Remove("ca.crt");
   Connect();
   TestCall call(*upstream_, "/echo");
