@@ -279,7 +279,7 @@ void H2Pool::Dispatch() {
       while (waiting_.size() > ExpectedRoom(now) && OpenConnection(now)) {
       }
     }
-    if (ExpectedRoom(now) == 0 && !resolving_) FailWaiting(LastError(now));
+    if (!AnyPending(now) && !resolving_) FailWaiting(LastError(now));
   }
   SetAlarm(now);
 }
@@ -355,6 +355,11 @@ bool H2Pool::IsPending(const Entry& entry, Clock::time_point now) const {
          now - entry.opened < timing_.connect_timeout;
 }
 
+bool H2Pool::AnyPending(Clock::time_point now) const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [&](const Entry& entry) { return IsPending(entry, now); });
+}
+
 bool H2Pool::Works(const H2Endpoint& endpoint) const {
   return std::any_of(
       connections_.begin(), connections_.end(), [&](const Entry& entry) {
@@ -409,11 +414,8 @@ bool H2Pool::OpenConnection(Clock::time_point now) {
 }
 
 void H2Pool::DialOn(Clock::time_point now) {
-  const bool connecting =
-      std::any_of(connections_.begin(), connections_.end(),
-                  [&](const Entry& entry) { return IsPending(entry, now); });
   // It has failed everywhere: another begins with what may be tried by now.
-  if (dial_ && !dial_->due(now) && !connecting) dial_.reset();
+  if (dial_ && !dial_->due(now) && !AnyPending(now)) dial_.reset();
   if (!dial_) {
     std::vector<H2Endpoint> order;
     for (const Address& address : addresses_) {

@@ -127,6 +127,7 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   bool Works(const H2Endpoint& endpoint) const;
   // It may become usable soon.
   bool IsPending(const Entry& entry, Clock::time_point now) const;
+  bool AnyPending(Clock::time_point now) const;
   // How many more calls the connections that are being made may take, those
   // aside that others need not wait for.
   std::size_t ExpectedRoom(Clock::time_point now) const;

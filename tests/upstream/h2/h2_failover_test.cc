@@ -231,6 +231,21 @@ TEST_F(H2FailoverTest, RoundRobinDoesNotWaitForTheDead) {
   EXPECT_FALSE(upstream_->is_failing());
 }
 
+// Rather late than not at all.
+TEST_F(H2FailoverTest, RoundRobinWaitsForTheSlowWhenTheOthersTakeNoMore) {
+  timing_.attempt_delay = milliseconds(1);
+  options_.settings.max_streams_per_channel = 1;
+  ConnectTo({server_.address(), silent_.address()});
+  Open();
+  server_.Close();
+  WireCall& call = Start();
+  call.Read();
+  Settle();
+  EXPECT_FALSE(call.end);
+  silent_.connections().at(0).Send(h2::Settings());
+  EXPECT_TRUE(RunUntil([&] { return silent_.StreamsOpened() == 1; }));
+}
+
 // One that has failed is tried again by ticks, and no call is sent to wait for
 // it.
 TEST_F(H2FailoverTest, RoundRobinTriesTheDeadWithoutCalls) {
