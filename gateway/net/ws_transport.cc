@@ -144,7 +144,9 @@ void WsTransport::OnReadSome(std::size_t old_size, Error error,
   if (finished_) return;
   if (error) {
     reading_ = false;
-    if (IsDeflateError(error) && !closing_ && !notified_) {
+    // Beast does not tell the client. The tick may have seen the stream's end
+    // before this.
+    if (IsDeflateError(error) && !closing_) {
       return SendCloseByHand(CloseCode::kInvalidPayload,
                              "what was compressed cannot be decompressed");
     }

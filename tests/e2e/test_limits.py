@@ -13,7 +13,7 @@ import pytest
 import websockets
 
 from client import ECHO, HELLO, JSON, PROTOBUF, RAW, Client, call_json, refusal
-from harness import Gateway, eventually, soon
+from harness import Gateway, eventually, sanitized, soon
 from wire import BINARY, PING, PONG, TEXT, RawClient, frame
 
 BIDI = HELLO + "BidiHello"
@@ -431,7 +431,8 @@ def test_a_deflate_bomb_ends_with_1009():
                                 + compressor.flush(zlib.Z_SYNC_FLUSH))
             client.receive_to_end()
         assert call_json(gateway, BIDI, half_close=True) == []
-        assert gateway.rss() - before < 100 * 1024 * 1024
+        assert gateway.rss() - before < (
+            (400 if sanitized() else 100) * 1024 * 1024)
 
 
 # What is no deflate stream, and a message that never ends.
@@ -440,9 +441,11 @@ def test_a_deflate_bomb_ends_with_1009():
     ids=["garbage", "cut short"])
 def test_broken_deflate_ends_the_session(data):
     with Gateway.demo("--compression", "on") as gateway:
-        with RawClient(gateway) as client:
-            client.upgrade("/echo", OFFER)
-            client.send(deflate_frame(data))
-            client.send_frame(BINARY, b"next")
-            assert client.read_close()[0] == 1007
+        # Often, so that it meets what the gateway does from time to time.
+        for _ in range(50):
+            with RawClient(gateway) as client:
+                client.upgrade("/echo", OFFER)
+                client.send(deflate_frame(data))
+                client.send_frame(BINARY, b"next")
+                assert client.read_close()[0] == 1007
         assert call_json(gateway, BIDI, half_close=True) == []
