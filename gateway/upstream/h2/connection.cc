@@ -27,8 +27,6 @@ constexpr std::size_t kMaxOutgoingBytes = 64 * 1024;
 // A buffer that has grown beyond this is given back when it is empty.
 constexpr std::size_t kKeptBytes = 128 * 1024;
 constexpr std::int32_t kConnectionWindowBytes = 4 * 1024 * 1024;
-// By which the windows of a connection's streams may grow together.
-constexpr std::size_t kMaxGrowthBytes = 4 * 1024 * 1024;
 constexpr std::size_t kMaxToldBytes = 128;
 // What a server may send in kSpareTime that no call is served by; and besides,
 // for each call its head and trailers and what was under way when it was given
@@ -111,8 +109,6 @@ struct H2Connection::Callbacks {
       case NGHTTP2_SETTINGS:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
           self.settings_came_ = true;
-        } else if (!self.round_trip_) {
-          self.round_trip_ = Alarms::Clock::now() - self.settings_sent_;
         }
         break;
       case NGHTTP2_PUSH_PROMISE:
@@ -319,10 +315,9 @@ void H2Connection::MakeSession() {
       {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
        static_cast<std::uint32_t>(std::clamp<std::size_t>(
-           options_.stream_window_bytes, 64 * 1024, INT32_MAX / 2))},
+           options_.stream_window_bytes, 64 * 1024, INT32_MAX))},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kMaxHeaderListBytes},
   }};
-  settings_sent_ = Alarms::Clock::now();
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(),
                           settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
@@ -352,8 +347,6 @@ bool H2Connection::Open(H2Stream& stream,
   stream.id_ = id;
   stream.sent_ = false;
   stream.deferred_ = false;
-  stream.window_use_ = {};
-  stream.window_growth_ = 0;
   stream.place_ = streams_.size();
   streams_.push_back(&stream);
   served_ = true;
@@ -390,33 +383,11 @@ void H2Connection::Finish(H2Stream& stream) {
 
 void H2Connection::Consume(H2Stream& stream, std::size_t bytes) {
   assert(stream.connection_ == this);
-  GrowWindow(stream, bytes);
   nghttp2_session_consume_stream(session_, stream.id_, bytes);
   if (nghttp2_session_want_write(session_) != 0) owner_->OnWork(*this);
 }
 
-std::size_t H2Connection::WindowOf(const H2Stream& stream) const {
-  return std::clamp<std::size_t>(options_.stream_window_bytes, 64 * 1024,
-                                 INT32_MAX / 2) +
-         stream.window_growth_;
-}
-
-void H2Connection::GrowWindow(H2Stream& stream, std::size_t bytes) {
-  const std::size_t window = WindowOf(stream);
-  if (!stream.window_use_.Take(bytes, window) || !round_trip_ ||
-      !stream.window_use_.IsHeldUp(Alarms::Clock::now(), *round_trip_) ||
-      windows_growth_ + window > kMaxGrowthBytes) {
-    return;
-  }
-  stream.window_growth_ += window;
-  windows_growth_ += window;
-  spare_bytes_ += static_cast<std::int64_t>(window);
-  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream.id_,
-                                        static_cast<std::int32_t>(2 * window));
-}
-
 void H2Connection::Detach(H2Stream& stream) {
-  windows_growth_ -= stream.window_growth_;
   streams_[stream.place_] = streams_.back();
   streams_[stream.place_]->place_ = stream.place_;
   streams_.pop_back();
