@@ -16,6 +16,8 @@ namespace {
 // The address in network order, 4 or 16 bytes.
 std::optional<std::string> AddressBytes(absl::string_view text) {
   const std::string name(text);
+  // To inet_pton a text ends at its first zero.
+  if (name.find('\0') != std::string::npos) return std::nullopt;
   char bytes[16];
   if (inet_pton(AF_INET, name.c_str(), bytes) == 1) {
     return std::string(bytes, 4);

@@ -29,7 +29,9 @@ ProxyHeader Missing(std::size_t bytes) { return ProxyHeader{bytes, ""}; }
 
 bool IsAddress(int family, const std::string& text) {
   char bytes[16];
-  return inet_pton(family, text.c_str(), bytes) == 1;
+  // To inet_pton a text ends at its first zero.
+  return text.find('\0') == std::string::npos &&
+         inet_pton(family, text.c_str(), bytes) == 1;
 }
 
 bool IsPort(absl::string_view text) {

@@ -82,6 +82,7 @@ TEST(ProxyHeaderTest, WhatIsNoHeaderIsAFaultAsSoonAsItShows) {
         std::string("PROXY TCP4 203.0.113.9 10.0.0.1 5678 443 x\r\n"),
         std::string("PROXY TCP4 2001:db8::9 ::1 5678 443\r\n"),
         std::string("PROXY TCP4 203.0.113.9 10.0.0.1 -1 443\r\n"),
+        std::string("PROXY TCP4 203.0.113.9\0/ 10.0.0.1 1 443\r\n", 41),
         std::string("PROXY TCP4 203.0.113.9 10.0.0.1 1 65536\r\n"),
         std::string("PROXY TCP4 203.0.113.9\n"),
         std::string("PROXY  UNKNOWN\r\n"), "PROXY " + std::string(200, 'x'),
