@@ -68,6 +68,9 @@ TEST(NetworkTest, RefusesWhatIsNone) {
     EXPECT_FALSE(Network::Parse(text).ok()) << text;
   }
   EXPECT_FALSE(Contains("0.0.0.0/0", "not an address"));
+  const std::string zero("10.0.0.1\0/8", 11);
+  EXPECT_FALSE(Network::Parse(zero).ok());
+  EXPECT_FALSE(Contains("0.0.0.0/0", zero.substr(0, 9)));
 }
 
 // --- Units
