@@ -8,36 +8,44 @@ namespace {
 
 bool IsContinuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
 
-// The length of the character at the start of `bytes`, 0 when there is none.
-// The table of RFC 3629 section 4.
-std::size_t CharacterLength(absl::string_view bytes) {
-  const auto at = [&](std::size_t i) {
-    return static_cast<unsigned char>(bytes[i]);
-  };
-  const unsigned char first = at(0);
-  if (first < 0x80) return 1;
-
+// What a first byte says of its character, by the table of RFC 3629 section 4;
+// length 0: it begins none.
+struct Character {
   std::size_t length = 0;
   unsigned char lowest = 0x80, highest = 0xBF;  // Of the second byte.
-  if (first >= 0xC2 && first <= 0xDF) {
-    length = 2;
-  } else if (first >= 0xE0 && first <= 0xEF) {
-    length = 3;
-    if (first == 0xE0) lowest = 0xA0;   // Overlong.
-    if (first == 0xED) highest = 0x9F;  // Surrogates.
-  } else if (first >= 0xF0 && first <= 0xF4) {
-    length = 4;
-    if (first == 0xF0) lowest = 0x90;   // Overlong.
-    if (first == 0xF4) highest = 0x8F;  // Above U+10FFFF.
-  } else {
-    return 0;
+};
+Character CharacterOf(unsigned char first) {
+  if (first < 0x80) return {1};
+  if (first >= 0xC2 && first <= 0xDF) return {2};
+  if (first == 0xE0) return {3, 0xA0};        // Overlong.
+  if (first == 0xED) return {3, 0x80, 0x9F};  // Surrogates.
+  if (first >= 0xE1 && first <= 0xEF) return {3};
+  if (first == 0xF0) return {4, 0x90};        // Overlong.
+  if (first == 0xF4) return {4, 0x80, 0x8F};  // Above U+10FFFF.
+  if (first >= 0xF1 && first <= 0xF3) return {4};
+  return {};
+}
+
+// How many bytes at the start of `bytes` are as a character has them; fewer
+// than its length: it is cut short there, or broken.
+std::size_t MatchingBytes(const Character& character, absl::string_view bytes) {
+  std::size_t i = 1;
+  for (; i < character.length && i < bytes.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(bytes[i]);
+    if (i == 1 ? byte < character.lowest || byte > character.highest
+               : !IsContinuation(byte)) {
+      break;
+    }
   }
-  if (bytes.size() < length) return 0;
-  if (at(1) < lowest || at(1) > highest) return 0;
-  for (std::size_t i = 2; i < length; ++i) {
-    if (!IsContinuation(at(i))) return 0;
-  }
-  return length;
+  return i;
+}
+
+// The length of the character at the start of `bytes`, 0 when there is none.
+std::size_t CharacterLength(absl::string_view bytes) {
+  const Character character = CharacterOf(static_cast<unsigned char>(bytes[0]));
+  if (bytes.size() < character.length) return 0;
+  return MatchingBytes(character, bytes) == character.length ? character.length
+                                                             : 0;
 }
 
 // How many bytes at the start of `bytes` are ASCII, in steps of 8 while it can.
@@ -68,6 +76,12 @@ std::size_t ValidUtf8Prefix(absl::string_view bytes) {
     valid += length;
   }
   return valid;
+}
+
+bool MayBecomeUtf8(absl::string_view bytes) {
+  const Character character = CharacterOf(static_cast<unsigned char>(bytes[0]));
+  return bytes.size() < character.length &&
+         MatchingBytes(character, bytes) == bytes.size();
 }
 
 std::string ToUtf8(absl::string_view bytes) {

@@ -19,6 +19,10 @@ inline bool IsUtf8(absl::string_view bytes) {
   return ValidUtf8Prefix(bytes) == bytes.size();
 }
 
+// Whether `bytes`, fewer than make a character, may be the beginning of one.
+// Requires: not empty, ValidUtf8Prefix(bytes) is 0.
+bool MayBecomeUtf8(absl::string_view bytes);
+
 // `bytes` with each byte that is not part of a character replaced by '?'.
 std::string ToUtf8(absl::string_view bytes);
 

@@ -8,6 +8,7 @@
 #include <boost/asio/ssl/context.hpp>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "gateway/config/settings.h"
 #include "gateway/net/handshake.h"
 #include "gateway/net/stream_socket.h"
@@ -97,6 +98,9 @@ class ConnectionHost {
   // A client has answered a ping.
   virtual void PingAnswered(absl::Duration round_trip) = 0;
   virtual absl::Time now() const = 0;
+  // Room for what is read at one time, some 64 KiB, shared by the worker's
+  // connections: what is there is of no meaning once a handler has returned.
+  virtual absl::Span<char> ReadBuffer() = 0;
 
  protected:
   ~ConnectionHost() = default;

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -12,11 +11,8 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/error.hpp>
-#include <boost/beast/core/role.hpp>
-#include <boost/beast/websocket/teardown.hpp>
 
 #include "gateway/net/bytes_taken.h"
-#include "gateway/net/gathering_socket.h"
 #include "gateway/net/stream_socket.h"
 
 namespace headgate {
@@ -36,9 +32,9 @@ class Wire {
       : state_(std::make_shared<State>(std::move(socket))) {}
 
   executor_type get_executor() noexcept {
-    return state_->socket().get_executor();
+    return state_->socket.get_executor();
   }
-  StreamSocket& socket() { return state_->socket(); }
+  StreamSocket& socket() { return state_->socket; }
 
   bool is_tls() const { return state_->tls.has_value(); }
   // Requires: is_tls().
@@ -49,7 +45,7 @@ class Wire {
   template <typename Handler>
   void AsyncStartTls(const std::shared_ptr<boost::asio::ssl::context>& context,
                      Handler handler) {
-    state_->tls.emplace(state_->socket(), *context);
+    state_->tls.emplace(state_->socket, *context);
     state_->tls->async_handshake(
         boost::asio::ssl::stream_base::server,
         [state = state_, context, handler = std::move(handler)](
@@ -64,27 +60,36 @@ class Wire {
                                     Error error) mutable { handler(error); });
   }
 
-  void Close() { state_->Close(); }
+  void Close() {
+    Error ignored;
+    state_->socket.close(ignored);
+  }
 
-  // From here on what is sent without TLS is gathered (GatheringSocket).
-  void GatherSends() { state_->gathers = true; }
-  // Runs `act` when nothing is gathered any more, perhaps at once.
-  void WhenSent(std::function<void()> act) { state_->WhenSent(std::move(act)); }
+  // Without TLS one can wait until the socket can be read or written, and do so
+  // then: who waits needs no buffer. `handler` takes an Error. What
+  // ReadNow and WriteNow cannot do at once fails with would_block.
+  template <typename Handler>
+  void AsyncWait(StreamSocket::wait_type what, Handler&& handler) {
+    state_->socket.async_wait(what, std::forward<Handler>(handler));
+  }
+  std::size_t ReadNow(boost::asio::mutable_buffer buffer, Error& error) {
+    if (!NeverWait(error)) return 0;
+    return state_->socket.read_some(buffer, error);
+  }
+  template <typename Buffers>
+  std::size_t WriteNow(const Buffers& buffers, Error& error) {
+    if (!NeverWait(error)) return 0;
+    const std::size_t bytes = state_->socket.write_some(buffers, error);
+    state_->bytes_written += bytes;
+    return bytes;
+  }
 
   // A number that changes whenever the other end takes something of what was
   // sent: what the kernel reports writable comes in leaps of a good part of its
   // buffer, which may take a slow client minutes.
   std::uint64_t BytesTaken() {
-    return headgate::BytesTaken(state_->socket().native_handle(),
-                                state_->bytes_sent() + state_->bytes_written);
-  }
-
-  // Runs `act` once no send is under way: at once, or when the last has
-  // completed. What sends (asio::async_write) refers to the Wire by address
-  // until then, also after Close, so that whoever owns it must not go sooner.
-  void WhenQuiet(std::function<void()> act) {
-    if (state_->sends_under_way == 0) return act();
-    state_->when_quiet = std::move(act);
+    return headgate::BytesTaken(state_->socket.native_handle(),
+                                state_->bytes_written);
   }
 
   template <typename Buffers, typename Handler>
@@ -93,31 +98,33 @@ class Wire {
       return state_->tls->async_read_some(
           buffers, Keeping<Handler>{state_, std::forward<Handler>(handler)});
     }
-    return state_->socket().async_read_some(buffers,
-                                            std::forward<Handler>(handler));
+    return state_->socket.async_read_some(buffers,
+                                          std::forward<Handler>(handler));
   }
   template <typename Buffers, typename Handler>
   auto async_write_some(const Buffers& buffers, Handler&& handler) {
-    ++state_->sends_under_way;
     Sending<Handler> sending{state_, std::forward<Handler>(handler)};
     if (state_->tls) {
       return state_->tls->async_write_some(buffers, std::move(sending));
     }
-    if (state_->gathers) {
-      return state_->AsyncSend(buffers, std::move(sending));
-    }
-    return state_->socket().async_write_some(buffers, std::move(sending));
+    return state_->socket.async_write_some(buffers, std::move(sending));
   }
 
  private:
-  struct State final : GatheringSocket {
-    using GatheringSocket::GatheringSocket;
+  struct State {
+    explicit State(StreamSocket s) : socket(std::move(s)) {}
+
+    StreamSocket socket;
     std::optional<boost::asio::ssl::stream<StreamSocket&>> tls;
-    bool gathers = false;
-    int sends_under_way = 0;
-    std::uint64_t bytes_written = 0;  // Without being gathered.
-    std::function<void()> when_quiet;
+    std::uint64_t bytes_written = 0;
   };
+
+  bool NeverWait(Error& error) {
+    if (!state_->socket.non_blocking()) {
+      state_->socket.non_blocking(true, error);
+    }
+    return !error;
+  }
 
   // An operation of TLS refers to the stream even after it was cancelled.
   template <typename Handler>
@@ -127,45 +134,18 @@ class Wire {
     void operator()(Error error, std::size_t bytes) { handler(error, bytes); }
   };
 
-  // A send of several pieces starts the next within the completion of the one
-  // before.
   template <typename Handler>
   struct Sending {
     std::shared_ptr<State> state;
     std::decay_t<Handler> handler;
     void operator()(Error error, std::size_t bytes) {
-      const std::shared_ptr<State> kept = state;
-      if (!kept->gathers) kept->bytes_written += bytes;
+      state->bytes_written += bytes;
       handler(error, bytes);
-      if (--kept->sends_under_way == 0 && kept->when_quiet != nullptr) {
-        std::exchange(kept->when_quiet, nullptr)();
-      }
     }
   };
 
   std::shared_ptr<State> state_;
 };
-
-// What Beast looks up to end a connection (RFC 6455 section 7.1.1).
-template <typename Handler>
-void async_teardown(boost::beast::role_type role, Wire& wire,
-                    Handler&& handler) {
-  if (wire.is_tls())
-    return wire.AsyncShutdownTls(std::forward<Handler>(handler));
-  auto kept =
-      std::make_shared<std::decay_t<Handler>>(std::forward<Handler>(handler));
-  wire.WhenSent([role, wire, kept]() mutable {
-    // The operation refers to the socket even after it was cancelled.
-    boost::beast::websocket::async_teardown(
-        role, wire.socket(),
-        [wire, kept](boost::beast::error_code error) { (*kept)(error); });
-  });
-}
-inline void teardown(boost::beast::role_type role, Wire& wire,
-                     boost::beast::error_code& error) {
-  boost::beast::websocket::teardown(role, wire.socket(), error);
-}
-inline void beast_close_socket(Wire& wire) { wire.Close(); }
 
 }  // namespace headgate
 

@@ -1,58 +1,53 @@
 #include "gateway/net/ws_transport.h"
 
+#include <openssl/sha.h>
+
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/write.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/beast/core/bind_handler.hpp>
-#include <boost/beast/http/field.hpp>
-#include <boost/beast/websocket/error.hpp>
-#include <boost/beast/zlib/error.hpp>
 
-#include "absl/strings/string_view.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
-#include "gateway/base/utf8.h"
+#include "gateway/net/http_response.h"
+#include "gateway/net/ws_frame.h"
 
 namespace headgate {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace websocket = boost::beast::websocket;
+using boost::beast::bind_front_handler;
 
-// What one read may take of a message: small while nothing is known of it, for
-// an idle socket holds this much, then as much again as there is already.
-constexpr std::size_t kFirstReadBytes = 1024;
-constexpr std::size_t kMostReadBytes = 64 * 1024;
+// What one read takes. A client that is not read from for a while leaves no
+// more than this waiting in the session, unless it is the rest of one message.
+constexpr std::size_t kReadBytes = 16 * 1024;
+// With TLS, where a silent socket holds this much.
+constexpr std::size_t kFirstTlsReadBytes = 1024;
 
-constexpr int kLastCloseCode = 4999;
-
-// Of a message that was too big, what is read on so that the client gets as far
-// as the Close frame; a client that goes on, or whose few bytes are many when
-// decompressed, is cut off.
-constexpr std::size_t kMostDiscardedBytes = 64 * 1024 * 1024;
+// Of what comes once the gateway closes, that is read so that the client gets
+// as far as the Close frame; a client that goes on is cut off.
+constexpr std::size_t kMostDroppedBytes = 64 * 1024 * 1024;
 
 // Of the pings of keepalive, so that a pong unasked for is no answer.
 constexpr absl::string_view kPingPayload = "headgate";
 
-bool IsDeflateError(const beast::error_code& error) {
-  return error.category() ==
-         beast::zlib::make_error_code(beast::zlib::error::stream_error)
-             .category();
+// RFC 6455 section 4.2.2.
+std::string AcceptKey(absl::string_view key) {
+  const std::string text =
+      absl::StrCat(key, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+  unsigned char digest[SHA_DIGEST_LENGTH];
+  SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+       digest);
+  return absl::Base64Escape(
+      absl::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
 }
 
-websocket::permessage_deflate DeflateOptions(const CompressionSettings& from) {
-  websocket::permessage_deflate options;
-  options.server_enable = true;
-  options.server_max_window_bits = from.server_max_window_bits;
-  options.client_max_window_bits = from.client_max_window_bits;
-  options.server_no_context_takeover = from.server_no_context_takeover;
-  options.client_no_context_takeover = from.client_no_context_takeover;
-  options.compLevel = from.level;
-  options.msg_size_threshold = from.min_bytes;
-  return options;
+bool WouldBlock(const boost::beast::error_code& error) {
+  return error == asio::error::would_block || error == asio::error::try_again;
 }
 
 }  // namespace
@@ -60,149 +55,208 @@ websocket::permessage_deflate DeflateOptions(const CompressionSettings& from) {
 WsTransport::WsTransport(Wire wire, std::unique_ptr<Place> place,
                          std::shared_ptr<const ConnectionSettings> settings,
                          ConnectionHost& host)
-    : ws_(std::in_place, std::move(wire)),
+    : wire_(std::move(wire)),
       settings_(std::move(settings)),
       host_(host),
-      place_(std::move(place)) {
-  ws_->next_layer().GatherSends();
-  ws_->auto_fragment(false);
-  // Counted in OnReadSome, to tell the client why. Here only RFC 6455 section
-  // 5.2: "the most significant bit MUST be 0".
-  ws_->read_message_max(std::numeric_limits<std::int64_t>::max());
-  if (settings_->compression.enabled) {
-    ws_->set_option(DeflateOptions(settings_->compression));
-  }
-  ws_->control_callback(
-      [this](websocket::frame_type kind, beast::string_view payload) {
-        OnControlFrame(kind, {payload.data(), payload.size()});
-      });
-}
+      place_(std::move(place)) {}
 
-template <typename Handler>
-void WsTransport::SendAccept(const HttpRequest& request,
-                             const std::string& subprotocol, Handler handler) {
-  ws_->set_option(websocket::stream_base::decorator(
-      [subprotocol](websocket::response_type& response) {
-        response.set(beast::http::field::server, "headgate");
-        if (!subprotocol.empty()) {
-          response.set(beast::http::field::sec_websocket_protocol, subprotocol);
-        }
-      }));
-  ws_->async_accept(request,
-                    [self = shared_from_this(),
-                     handler = std::move(handler)](Error error) mutable {
-                      if (self->finished_) return;
-                      if (error) return self->Finish(TransportEnd{});
-                      handler();
-                    });
+// --- The handshake ---
+
+void WsTransport::Answer(const HttpRequest& request,
+                         const std::string& subprotocol,
+                         std::size_t max_message_bytes) {
+  HttpFields fields = {{"Upgrade", "websocket"},
+                       {"Connection", "Upgrade"},
+                       {"Sec-WebSocket-Accept",
+                        AcceptKey(HeaderValue(request, "Sec-WebSocket-Key"))},
+                       {"Server", "headgate"}};
+  if (!subprotocol.empty()) {
+    fields.emplace_back("Sec-WebSocket-Protocol", subprotocol);
+  }
+  std::unique_ptr<MessageInflater> inflater;
+  if (settings_->compression.enabled) {
+    if (const auto agreement =
+            AgreeOnDeflate(HeaderValues(request, "Sec-WebSocket-Extensions"),
+                           settings_->compression)) {
+      fields.emplace_back("Sec-WebSocket-Extensions", agreement->header);
+      inflater = std::make_unique<MessageInflater>(*agreement);
+      deflater_ = std::make_unique<MessageDeflater>(
+          *agreement, settings_->compression.level);
+    }
+  }
+  reader_.emplace(max_message_bytes, std::move(inflater));
+  outbox_.Put(ResponseHead(101, fields));
+  SendSoon();
 }
 
 void WsTransport::Accept(const HttpRequest& request, Admission admission) {
-  const std::string subprotocol = std::move(admission.subprotocol);
-  SendAccept(request, subprotocol,
-             [this, session = std::move(admission.session)]() mutable {
-               OnAccepted(std::move(session));
-             });
-}
-
-void WsTransport::OnAccepted(SessionRequest request) {
-  max_message_bytes_ = request.route->max_message_bytes;
-  session_ = host_.OpenSession(std::move(request), *this);
+  Answer(request, admission.subprotocol,
+         admission.session.route->max_message_bytes);
+  session_ = host_.OpenSession(std::move(admission.session), *this);
   if (session_ == nullptr) {
     return Close(
         EndingOf(absl::UnavailableError("the configuration has changed")));
   }
   session_->Start(host_.now());
-  if (drain_) session_->Drain(*drain_);
 }
 
 void WsTransport::AcceptAndClose(const HttpRequest& request,
                                  const Refusal& refusal) {
-  SendAccept(request, refusal.subprotocol,
-             [this, status = refusal.status] { Close(EndingOf(status)); });
+  Answer(request, refusal.subprotocol, 0);
+  Close(EndingOf(refusal.status));
 }
+
+// --- Reading ---
 
 void WsTransport::Read() {
-  if (reading_ || finished_ || closing_) return;
-  reading_ = true;
-  incoming_.clear();
-  ReadSome();
-}
-
-void WsTransport::ReadSome() {
-  const std::size_t old_size = incoming_.size();
-  const std::size_t room =
-      std::clamp(old_size, kFirstReadBytes, kMostReadBytes);
-  incoming_.resize(old_size + room);
-  ws_->async_read_some(asio::buffer(&incoming_[old_size], room),
-                       beast::bind_front_handler(&WsTransport::OnReadSome,
-                                                 shared_from_this(), old_size));
-}
-
-void WsTransport::OnReadSome(std::size_t old_size, Error error,
-                             std::size_t bytes) {
-  if (finished_) return;
-  if (error) {
-    reading_ = false;
-    // Beast does not tell the client. The tick may have seen the stream's end
-    // before this.
-    if (IsDeflateError(error) && !closing_) {
-      return SendCloseByHand(CloseCode::kInvalidPayload,
-                             "what was compressed cannot be decompressed");
-    }
-    return Finish(EndOfRead(error));
-  }
-  heard_ = true;
-  if (closing_ || notified_) {  // Beast's close operation reads the rest.
-    reading_ = false;
-    return;
-  }
-  if (discarding_) {
-    discarded_bytes_ += bytes;
-    if (discarded_bytes_ > kMostDiscardedBytes) return Abort();
-    incoming_.clear();
-    return ReadSome();
-  }
-  incoming_.resize(old_size + bytes);
-  if (incoming_.size() > max_message_bytes_) {
-    discarding_ = true;
-    incoming_.clear();
-    ReadSome();  // Still pending when the session closes, as Beast likes it.
-    return session_->OnMessageTooBig();
-  }
-  if (!ws_->is_message_done()) return ReadSome();
-  reading_ = false;
-  // Beast does not look at a character that an empty last frame leaves cut
-  // short (RFC 6455 section 8.1).
-  if (bytes == 0 && ws_->got_text() && !IsUtf8(incoming_)) {
-    NotifyClosed({TransportEnd::Cause::kBrokenByClient,
-                  CloseCode::kInvalidPayload, "text is not UTF-8"});
-    return SendClose(CloseCode::kInvalidPayload, "text is not UTF-8");
-  }
-  WireMessage message{ws_->got_text() ? Opcode::kText : Opcode::kBinary, ""};
-  // A short message does not keep the long buffer.
-  if (incoming_.size() < incoming_.capacity() / 2) {
-    message.payload = std::string(incoming_);
+  if (state_ != State::kOpen || read_wanted_) return;
+  read_wanted_ = true;
+  if (pumping_) return;
+  if (rest_.empty()) {
+    Await();
   } else {
-    message.payload = std::move(incoming_);
-    incoming_.clear();
+    SendSoon();  // Not from within this.
   }
-  TellControlFrames();
-  if (closing_ || notified_ || finished_) return;
-  session_->OnMessage(std::move(message));
 }
 
-void WsTransport::OnControlFrame(websocket::frame_type kind,
-                                 absl::string_view payload) {
-  if (finished_) return;
-  heard_ = true;
-  if (kind == websocket::frame_type::close) return OnCloseFrame();
-  ++control_frames_;
-  if (kind == websocket::frame_type::pong && pinged_at_ &&
-      payload == kPingPayload) {
-    host_.PingAnswered(host_.now() - *std::exchange(pinged_at_, std::nullopt));
-    --control_frames_;  // It was asked for.
+bool WsTransport::WantsBytes() const {
+  switch (state_) {
+    case State::kOpen:
+      return read_wanted_ && !notified_;
+    case State::kClosing:
+      return true;
+    case State::kHangingUp:
+      return !wire_.is_tls();
+    case State::kFinished:
+      return false;
   }
+  return false;
+}
+
+void WsTransport::Await() {
+  if (awaiting_ || !rest_.empty() || !WantsBytes()) return;
+  awaiting_ = true;
+  if (wire_.is_tls()) return AwaitTls();
+  wire_.AsyncWait(
+      StreamSocket::wait_read,
+      bind_front_handler(&WsTransport::OnReadable, shared_from_this()));
+}
+
+void WsTransport::OnReadable(Error error) {
+  awaiting_ = false;
+  if (state_ == State::kFinished) return;
+  if (error) return OnReadFailed(error);
+  if (!WantsBytes()) return;
+  const absl::Span<char> buffer = host_.ReadBuffer();
+  const std::size_t room = std::min<std::uint64_t>(
+      buffer.size(), std::max<std::uint64_t>(kReadBytes, reader_->missing()));
+  const std::size_t bytes =
+      wire_.ReadNow(asio::buffer(buffer.data(), room), error);
+  if (WouldBlock(error)) return Await();
+  if (error) return OnReadFailed(error);
+  OnBytes({buffer.data(), bytes});
+}
+
+void WsTransport::AwaitTls() {
+  if (tls_incoming_.empty()) tls_incoming_.resize(kFirstTlsReadBytes);
+  wire_.async_read_some(
+      asio::buffer(tls_incoming_),
+      bind_front_handler(&WsTransport::OnTlsRead, shared_from_this()));
+}
+
+void WsTransport::OnTlsRead(Error error, std::size_t bytes) {
+  awaiting_ = false;
+  if (state_ == State::kFinished) return;
+  if (error) return OnReadFailed(error);
+  // Larger where there is much to read; a silent socket gives it back.
+  std::string incoming = std::move(tls_incoming_);
+  const std::size_t size = bytes == incoming.size()
+                               ? std::min(2 * incoming.size(), kReadBytes)
+                               : kFirstTlsReadBytes;
+  tls_incoming_ = std::string(size, '\0');
+  OnBytes(absl::string_view(incoming).substr(0, bytes));
+}
+
+void WsTransport::OnBytes(absl::string_view bytes) {
+  heard_ = true;
+  const std::size_t taken = Pump(bytes);
+  if (state_ == State::kFinished) return;
+  if (taken < bytes.size()) {
+    const absl::string_view left = bytes.substr(taken);
+    rest_.assign(left.data(), left.size());
+    rest_taken_ = 0;
+  }
+  Await();
+}
+
+void WsTransport::TakeRest() {
+  if (rest_.empty() || !WantsBytes()) return;
+  rest_taken_ += Pump(absl::string_view(rest_).substr(rest_taken_));
+  if (rest_taken_ == rest_.size()) {
+    rest_ = std::string();
+    rest_taken_ = 0;
+  }
+  Await();
+}
+
+std::size_t WsTransport::Pump(absl::string_view bytes) {
+  const std::size_t size = bytes.size();
+  pumping_ = true;
+  while (!bytes.empty() && WantsBytes()) {
+    const std::size_t before = bytes.size();
+    const bool dropped = state_ != State::kOpen;
+    WsReader::Event event = WsReader::Event::kNeedsBytes;
+    if (state_ == State::kHangingUp) {
+      bytes = {};
+    } else {
+      event = reader_->Next(bytes);
+    }
+    if (dropped) dropped_bytes_ += before - bytes.size();
+    OnEvent(event);
+  }
+  pumping_ = false;
+  if (dropped_bytes_ > kMostDroppedBytes) Abort();
+  return size - bytes.size();
+}
+
+void WsTransport::OnEvent(WsReader::Event event) {
+  switch (event) {
+    case WsReader::Event::kNeedsBytes:
+      return;
+    case WsReader::Event::kMessage: {
+      WireMessage message = reader_->TakeMessage();
+      if (state_ != State::kOpen) return;
+      TellControlFrames();
+      if (state_ != State::kOpen) return;
+      read_wanted_ = false;
+      return session_->OnMessage(std::move(message));
+    }
+    case WsReader::Event::kTooBig:
+      if (state_ != State::kOpen) return;
+      return session_->OnMessageTooBig();
+    case WsReader::Event::kPing:
+      ++control_frames_;
+      if (state_ != State::kOpen) return;
+      // Section 5.5.3: of several pings the last may be answered alone.
+      pong_ = std::string(reader_->control_payload());
+      PutPong();
+      return SendSoon();
+    case WsReader::Event::kPong:
+      return OnPong();
+    case WsReader::Event::kClose:
+      return OnCloseFrame();
+    case WsReader::Event::kFault:
+      return OnFault();
+  }
+}
+
+void WsTransport::OnPong() {
+  if (pinged_at_ && reader_->control_payload() == kPingPayload) {
+    // It was asked for.
+    return host_.PingAnswered(host_.now() -
+                              *std::exchange(pinged_at_, std::nullopt));
+  }
+  ++control_frames_;
 }
 
 void WsTransport::TellControlFrames() {
@@ -210,106 +264,181 @@ void WsTransport::TellControlFrames() {
   if (count > 0 && session_ != nullptr) session_->OnControlFrames(count);
 }
 
-TransportEnd WsTransport::EndOfRead(const Error& error) const {
-  if (closing_) return {TransportEnd::Cause::kClosedByGateway, close_code_, ""};
-  if (error == websocket::error::closed) {
-    const websocket::close_reason& reason = ws_->reason();
-    const auto code = reason.code == websocket::close_code::none
-                          ? CloseCode::kNoStatus
-                          : static_cast<CloseCode>(reason.code);
-    return {TransportEnd::Cause::kClosedByClient, code,
-            std::string(reason.reason.data(), reason.reason.size())};
+// The call need not wait until the connection has come down.
+void WsTransport::OnCloseFrame() {
+  if (state_ == State::kOpen) {
+    const CloseCode code = reader_->close_code();
+    close_code_ = code;
+    // Section 5.5.1: "the endpoint typically echos the status code it
+    // received".
+    std::string frame;
+    AppendCloseFrame(code, "", frame);
+    outbox_.Put(frame);
+    NotifyClosed({TransportEnd::Cause::kClosedByClient, code,
+                  std::string(reader_->close_reason())});
   }
-  if (error == websocket::condition::protocol_violation) {
-    // Beast has told the client with the matching Close frame.
-    const CloseCode code = error == websocket::error::bad_frame_payload
-                               ? CloseCode::kInvalidPayload
-                               : CloseCode::kProtocolError;
-    return {TransportEnd::Cause::kBrokenByClient, code, error.message()};
-  }
-  if (error == websocket::error::message_too_big) {
-    return {TransportEnd::Cause::kBrokenByClient, CloseCode::kMessageTooBig,
-            error.message()};
-  }
-  return {TransportEnd::Cause::kLost, CloseCode::kAbnormal, error.message()};
+  HangUp();
 }
 
-// Beast answers the frame and waits for the end of the connection before the
-// read completes; the call need not wait for that.
-void WsTransport::OnCloseFrame() {
-  if (closing_ || notified_) return;
-  // RFC 6455 section 7.4.2 defines no codes above 4999; Beast takes them all.
-  if (ws_->reason().code > kLastCloseCode) {
-    NotifyClosed({TransportEnd::Cause::kBrokenByClient,
-                  CloseCode::kProtocolError, "no such close code"});
-    return SendClose(CloseCode::kProtocolError, "no such close code");
+void WsTransport::OnFault() {
+  if (state_ == State::kOpen) {
+    const WsReader::Fault& fault = reader_->fault();
+    close_code_ = fault.code;
+    std::string frame;
+    AppendCloseFrame(fault.code, fault.what, frame);
+    outbox_.Put(frame);
+    NotifyClosed({TransportEnd::Cause::kBrokenByClient, fault.code,
+                  std::string(fault.what)});
   }
-  NotifyClosed(EndOfRead(websocket::error::closed));
+  HangUp();
 }
+
+void WsTransport::OnReadFailed(Error error) {
+  if (state_ != State::kOpen) return Finish(EndByState());
+  Finish({TransportEnd::Cause::kLost, CloseCode::kAbnormal, error.message()});
+}
+
+// Where the session has not heard more.
+TransportEnd WsTransport::EndByState() const {
+  return {TransportEnd::Cause::kClosedByGateway, close_code_, ""};
+}
+
+// --- Writing ---
 
 void WsTransport::Write(WireMessage message) {
-  if (finished_ || notified_) return;
-  outgoing_ = std::move(message);
+  if (state_ != State::kOpen || notified_) return;
+  const WsOpcode opcode =
+      message.opcode == Opcode::kText ? WsOpcode::kText : WsOpcode::kBinary;
+  std::optional<std::string> compressed;
+  if (deflater_ != nullptr &&
+      message.payload.size() >= settings_->compression.min_bytes) {
+    compressed = deflater_->Deflate(message.payload);
+  }
+  std::string payload =
+      compressed ? *std::move(compressed) : std::move(message.payload);
+  std::string head;
+  AppendFrameHead(opcode, payload.size(), compressed.has_value(), head);
+  outbox_.Put(head, std::move(payload));
   writing_ = true;
-  if (!std::exchange(answered_, true)) host_.FirstAnswer(*session_);
   send_stalled_since_.reset();
-  ws_->text(outgoing_.opcode == Opcode::kText);
-  ws_->async_write(asio::buffer(outgoing_.payload),
-                   [self = shared_from_this()](Error error, std::size_t) {
-                     self->OnWritten(error);
-                   });
+  if (!std::exchange(answered_, true)) host_.FirstAnswer(*session_);
+  SendSoon();
 }
 
-void WsTransport::OnWritten(Error error) {
-  writing_ = false;
-  if (finished_) return;
-  if (error) {
-    // The pending read knows better why.
-    if (!reading_) Finish(EndOfRead(error));
-    return;
-  }
-  if (notified_) return;
-  session_->OnWritten();
+void WsTransport::SendSoon() {
+  if (std::exchange(turn_pending_, true)) return;
+  asio::post(wire_.get_executor(),
+             bind_front_handler(&WsTransport::OnTurn, shared_from_this()));
 }
+
+void WsTransport::OnTurn() {
+  turn_pending_ = false;
+  if (state_ == State::kFinished) return;
+  TakeRest();
+  Send();
+}
+
+// What the session has after a write is sent with it.
+void WsTransport::Send() {
+  do {
+    AnswerWrites();
+  } while (SendNow() && writing_);
+  if (state_ == State::kHangingUp) EndOurSide();
+}
+
+void WsTransport::PutPong() {
+  if (!pong_ || state_ != State::kOpen || !outbox_.has_room()) return;
+  std::string frame;
+  AppendControlFrame(WsOpcode::kPong, *std::exchange(pong_, std::nullopt),
+                     frame);
+  outbox_.Put(frame);
+}
+
+void WsTransport::AnswerWrites() {
+  if (state_ == State::kFinished || send_failed_) return;
+  PutPong();
+  while (writing_ && outbox_.has_room()) {
+    writing_ = false;
+    if (!notified_) session_->OnWritten();
+  }
+}
+
+bool WsTransport::SendNow() {
+  if (state_ == State::kFinished || send_pending_ || send_failed_) return false;
+  bool sent = false;
+  while (!outbox_.empty()) {
+    if (wire_.is_tls()) {
+      send_pending_ = true;
+      wire_.async_write_some(
+          outbox_.Front(),
+          bind_front_handler(&WsTransport::OnSent, shared_from_this()));
+      return false;
+    }
+    Error error;
+    const std::size_t bytes = wire_.WriteNow(outbox_.Front(), error);
+    outbox_.Sent(bytes);
+    sent = sent || bytes > 0;
+    if (!error) continue;
+    if (WouldBlock(error)) {
+      send_pending_ = true;
+      wire_.AsyncWait(
+          StreamSocket::wait_write,
+          [self = shared_from_this()](Error error) { self->OnSent(error, 0); });
+      return sent;
+    }
+    OnSent(error, 0);
+    return false;
+  }
+  return sent;
+}
+
+void WsTransport::OnSent(Error error, std::size_t bytes) {
+  send_pending_ = false;
+  if (state_ == State::kFinished) return;
+  outbox_.Sent(bytes);
+  if (!error) return Send();
+  send_failed_ = true;
+  outbox_.Clear();
+  // The reading knows better why.
+  if (!awaiting_) OnReadFailed(error);
+}
+
+// --- Closing ---
 
 void WsTransport::Close(const Ending& ending) {
-  if (finished_ || notified_ || closing_) return;
-  SendClose(ending.close, ending.end.status.message());
+  if (state_ != State::kOpen || notified_) return;
+  SayClose(ending.close, ending.end.status.message());
 }
 
-void WsTransport::SendClose(CloseCode code, absl::string_view reason) {
-  closing_ = true;
+void WsTransport::SayClose(CloseCode code, absl::string_view reason) {
+  state_ = State::kClosing;
   close_code_ = code;
-  const std::string text = CloseReason(reason);
-  websocket::close_reason close(static_cast<std::uint16_t>(code));
-  close.reason.assign(text.data(), text.size());
-  ws_->async_close(close, [self = shared_from_this()](Error) {
-    self->Finish(
-        {TransportEnd::Cause::kClosedByGateway, self->close_code_, ""});
-  });
+  std::string frame;
+  AppendCloseFrame(code, CloseReason(reason), frame);
+  outbox_.Put(frame);
+  reader_->DropMessages();
+  SendSoon();
+  if (!pumping_) Await();
 }
 
-// RFC 6455 section 5.5.1: the frame is not masked.
-void WsTransport::SendCloseByHand(CloseCode code, absl::string_view reason) {
-  NotifyClosed(
-      {TransportEnd::Cause::kBrokenByClient, code, std::string(reason)});
-  const TransportEnd end{TransportEnd::Cause::kBrokenByClient, code, ""};
-  if (writing_ || pinging_) return Finish(end);  // In the midst of a frame.
-  const auto number = static_cast<std::uint16_t>(code);
-  outgoing_.payload = {
-      static_cast<char>(0x88), static_cast<char>(2 + reason.size()),
-      static_cast<char>(number >> 8), static_cast<char>(number & 0xFF)};
-  outgoing_.payload.append(reason.data(), reason.size());
-  asio::async_write(ws_->next_layer(), asio::buffer(outgoing_.payload),
-                    [self = shared_from_this(), end](Error error, std::size_t) {
-                      if (self->finished_) return;
-                      if (error) return self->Finish(end);
-                      // Hanging up at once could take the frame from the
-                      // client.
-                      async_teardown(beast::role_type::server,
-                                     self->ws_->next_layer(),
-                                     [self, end](Error) { self->Finish(end); });
-                    });
+void WsTransport::HangUp() {
+  state_ = State::kHangingUp;
+  rest_ = std::string();
+  rest_taken_ = 0;
+  SendSoon();
+}
+
+void WsTransport::EndOurSide() {
+  if (!outbox_.empty() || std::exchange(our_side_ended_, true)) return;
+  if (wire_.is_tls()) {
+    return wire_.AsyncShutdownTls([self = shared_from_this()](Error) {
+      self->Finish(self->EndByState());
+    });
+  }
+  // Hanging up at once could take the Close frame from the client.
+  Error ignored;
+  wire_.socket().shutdown(StreamSocket::shutdown_send, ignored);
+  Await();
 }
 
 void WsTransport::NotifyClosed(const TransportEnd& end) {
@@ -319,24 +448,21 @@ void WsTransport::NotifyClosed(const TransportEnd& end) {
 }
 
 void WsTransport::Finish(const TransportEnd& end) {
-  if (finished_) return;
-  finished_ = true;
+  if (state_ == State::kFinished) return;
+  state_ = State::kFinished;
+  if (!wire_.is_tls() && !outbox_.empty()) {
+    Error ignored;  // What the kernel does not take at once is lost.
+    wire_.WriteNow(outbox_.Front(), ignored);
+  }
   NotifyClosed(end);
-  beast_close_socket(ws_->next_layer());
+  wire_.Close();
   if (session_ != nullptr) host_.SessionEnded(*session_);
   session_.reset();
-  LetStreamGo();
   place_.reset();
   host_.Remove(*this);
 }
 
-// An operation of Beast's may be sending, and refers to the stream until it has
-// heard that the socket is closed.
-void WsTransport::LetStreamGo() {
-  const auto stream = std::make_shared<Stream>(std::move(*ws_));
-  ws_.reset();
-  stream->next_layer().WhenQuiet([stream] {});
-}
+// --- Time ---
 
 bool WsTransport::Expired(std::optional<absl::Time>& since, absl::Time now,
                           absl::Duration timeout) {
@@ -345,42 +471,33 @@ bool WsTransport::Expired(std::optional<absl::Time>& since, absl::Time now,
 }
 
 void WsTransport::OnTick(absl::Time now) {
-  if (finished_) return;
-  // Closing: by the gateway, by the client, or by Beast after a violation; or
-  // the 101 has not got through yet.
-  if (closing_ || notified_ || !ws_->is_open()) {
-    // Beast waits for the client to hang up before it says so; the call need
-    // not. Which violation it was, its Close frame has told the client.
-    if (!closing_ && session_ != nullptr) {
-      NotifyClosed({TransportEnd::Cause::kBrokenByClient,
-                    CloseCode::kProtocolError, "a violation of RFC 6455"});
-    }
+  if (state_ == State::kFinished) return;
+  if (state_ != State::kOpen) {
     // A slow client is still on its way to the Close frame.
     if (HasTaken()) closing_since_.reset();
     if (Expired(closing_since_, now, settings_->close_timeout)) {
-      Finish(closing_ ? TransportEnd{TransportEnd::Cause::kClosedByGateway,
-                                     close_code_, ""}
-                      : TransportEnd{});
+      Finish(EndByState());
     }
     return;
   }
-  closing_since_.reset();
   // An idle socket costs no look.
-  const bool has_taken = (writing_ || pinged_at_) && HasTaken();
-  if (writing_) {
+  const bool sending = writing_ || !outbox_.empty();
+  const bool has_taken = (sending || pinged_at_) && HasTaken();
+  if (sending) {
     if (has_taken) send_stalled_since_.reset();
     if (Expired(send_stalled_since_, now, settings_->send_timeout)) {
       return Finish(
           {TransportEnd::Cause::kSendTimeout, CloseCode::kAbnormal, ""});
     }
+  } else {
+    send_stalled_since_.reset();
   }
   if (IsDead(now, has_taken)) {
     return Finish(
         {TransportEnd::Cause::kKeepaliveTimeout, CloseCode::kAbnormal, ""});
   }
-  if (session_ == nullptr) return;
   TellControlFrames();
-  if (!closing_ && !notified_) session_->OnTick(now);
+  if (state_ == State::kOpen) session_->OnTick(now);
 }
 
 bool WsTransport::IsDead(absl::Time now, bool has_taken) {
@@ -398,28 +515,29 @@ bool WsTransport::IsDead(absl::Time now, bool has_taken) {
   // messages wait for the backend; where the ping is still behind a message
   // that is being written; and where the client has just taken some of what was
   // sent before.
-  if (!reading_ || pinging_ || has_taken) patience_began_ = now;
+  if (!awaiting_ || outbox_.sent() < ping_put_ || has_taken) {
+    patience_began_ = now;
+  }
   return now - patience_began_ >= keepalive.timeout;
 }
 
 bool WsTransport::HasTaken() {
-  const std::uint64_t taken = ws_->next_layer().BytesTaken();
+  const std::uint64_t taken = wire_.BytesTaken();
   return taken != std::exchange(taken_, taken);
 }
 
 void WsTransport::Ping(absl::Time now) {
   pinged_at_ = patience_began_ = now;
-  if (std::exchange(pinging_, true)) return;
-  ws_->async_ping(
-      websocket::ping_data(kPingPayload.data(), kPingPayload.size()),
-      [self = shared_from_this()](Error) {
-        // What fails here fails the pending read too.
-        self->pinging_ = false;
-      });
+  // The one before is still to be sent.
+  if (outbox_.sent() < ping_put_) return;
+  std::string frame;
+  AppendControlFrame(WsOpcode::kPing, kPingPayload, frame);
+  outbox_.Put(frame);
+  ping_put_ = outbox_.put();
+  SendSoon();
 }
 
 void WsTransport::Drain(const DrainOrder& order) {
-  drain_ = order;
   if (session_ != nullptr && !notified_) session_->Drain(order);
 }
 

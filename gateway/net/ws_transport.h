@@ -7,23 +7,26 @@
 #include <optional>
 #include <string>
 
-#include <boost/beast/websocket/stream.hpp>
+#include <boost/beast/core/error.hpp>
 
 #include "absl/strings/string_view.h"
 #include "gateway/net/connection.h"
+#include "gateway/net/outbox.h"
 #include "gateway/net/wire.h"
+#include "gateway/net/ws_reader.h"
 #include "gateway/session/transport.h"
 
 namespace headgate {
 
-// One WebSocket over Boost.Beast, and the owner of its session.
+// One WebSocket (RFC 6455), and the owner of its session.
 //
-// Beast sees pings and the client's Close frame only while a read is pending;
-// so does this.
+// It reads while the session waits for a message or the WebSocket is closing,
+// not else: pings and the client's Close frame are seen only then.
 //
 // Thread:   the worker's.
 // Lifetime: a Connection; it leaves its host in Finish, and is gone when the
 //           operations that it cancelled there have completed.
+// Memory:   without TLS a silent socket holds no buffer.
 class WsTransport final : public Connection,
                           public Transport,
                           public std::enable_shared_from_this<WsTransport> {
@@ -51,19 +54,56 @@ class WsTransport final : public Connection,
   void Close(const Ending& ending) override;
 
  private:
+  enum class State {
+    kOpen,
+    kClosing,    // Our Close frame is said; the client's is awaited.
+    kHangingUp,  // Nothing is said any more, and what comes is dropped: the
+                 // client is to take what was sent and end the connection.
+    kFinished,
+  };
   using Error = boost::beast::error_code;
-  using Stream = boost::beast::websocket::stream<Wire>;
 
-  template <typename Handler>
-  void SendAccept(const HttpRequest& request, const std::string& subprotocol,
-                  Handler handler);
-  void OnAccepted(SessionRequest request);
-  void ReadSome();
-  void OnReadSome(std::size_t old_size, Error error, std::size_t bytes);
-  void OnWritten(Error error);
-  void OnControlFrame(boost::beast::websocket::frame_type kind,
-                      absl::string_view payload);
+  // Agrees on the extension and answers with 101.
+  void Answer(const HttpRequest& request, const std::string& subprotocol,
+              std::size_t max_message_bytes);
+
+  // Reading.
+  bool WantsBytes() const;
+  // Waits for bytes, if they are wanted and none is left.
+  void Await();
+  void OnReadable(Error error);
+  void AwaitTls();
+  void OnTlsRead(Error error, std::size_t bytes);
+  void OnBytes(absl::string_view bytes);
+  // Goes on with what was left when the session wanted nothing more.
+  void TakeRest();
+  // Takes bytes as far as they are wanted; how many.
+  std::size_t Pump(absl::string_view bytes);
+  void OnReadFailed(Error error);
+  void OnEvent(WsReader::Event event);
+  void OnPong();
   void OnCloseFrame();
+  void OnFault();
+
+  // Writing. What is put is sent by SendSoon, or Send.
+  void SendSoon();
+  void OnTurn();
+  void Send();
+  // Gives the kernel what it takes; false when nothing came of it.
+  bool SendNow();
+  void OnSent(Error error, std::size_t bytes);
+  // Puts the pong that is owed, where there is room.
+  void PutPong();
+  // Tells the session of writes that are done, and takes the next.
+  void AnswerWrites();
+
+  // Says Close, and waits for the client's.
+  void SayClose(CloseCode code, absl::string_view reason);
+  void HangUp();
+  // Ends our side, once all is sent.
+  void EndOurSide();
+  TransportEnd EndByState() const;
+
   // Tells the session of the control frames that have come.
   void TellControlFrames();
   // Sends a ping when it is time; whether the client is dead.
@@ -71,54 +111,53 @@ class WsTransport final : public Connection,
   // Whether the client has taken anything since the last look.
   bool HasTaken();
   void Ping(absl::Time now);
-  void SendClose(CloseCode code, absl::string_view reason);
-  // The same where Beast has given the stream up and sends nothing any more.
-  void SendCloseByHand(CloseCode code, absl::string_view reason);
   // Tells the session, once.
   void NotifyClosed(const TransportEnd& end);
   // Tells the session, closes the socket and leaves the host; once.
   void Finish(const TransportEnd& end);
-  void LetStreamGo();
-  TransportEnd EndOfRead(const Error& error) const;
   // Whether `since` has lasted for `timeout`; starts it when it is unset.
   static bool Expired(std::optional<absl::Time>& since, absl::Time now,
                       absl::Duration timeout);
 
-  // Empty once finished: a read that fails
-  // the connection and a close can wait for each other inside Beast, each
-  // keeping this alive, until their stream is gone.
-  std::optional<Stream> ws_;
+  Wire wire_;
   const std::shared_ptr<const ConnectionSettings> settings_;
   ConnectionHost& host_;
   std::unique_ptr<Place> place_;
   std::unique_ptr<Session> session_;
-
-  std::size_t max_message_bytes_ = 0;
-  std::string incoming_;
-  WireMessage outgoing_;
-
-  bool reading_ = false;
-  bool discarding_ = false;  // A message was too big; what follows is dropped.
-  bool writing_ = false;
-  std::optional<DrainOrder> drain_;  // Before the session was there.
-  bool closing_ = false;             // Close was called, with `close_code_`.
-  CloseCode close_code_ = CloseCode::kNormal;
+  State state_ = State::kOpen;
+  CloseCode close_code_ = CloseCode::kNormal;  // What we have said, or would.
   bool notified_ = false;
-  bool finished_ = false;
   bool answered_ = false;  // The session has sent its first answer.
+
+  std::optional<WsReader> reader_;
+  std::unique_ptr<MessageDeflater> deflater_;
+  bool read_wanted_ = false;  // By the session.
+  bool awaiting_ = false;     // Bytes.
+  bool pumping_ = false;
+  std::string rest_;  // What has come and was not wanted yet.
+  std::size_t rest_taken_ = 0;
+  std::string tls_incoming_;
+  std::size_t dropped_bytes_ = 0;  // Of what came once we were closing.
+
+  Outbox outbox_;
+  bool writing_ = false;       // A Write has no answer yet.
+  bool send_pending_ = false;  // The kernel, or TLS, is at it.
+  bool send_failed_ = false;
+  bool turn_pending_ = false;
+  bool our_side_ended_ = false;
+  std::optional<std::string> pong_;  // For which there was no room.
 
   std::optional<absl::Time> closing_since_;
   std::optional<absl::Time> send_stalled_since_;
   std::uint64_t taken_ = 0;  // By the client, bytes, at the last look.
 
-  // Keepalive. Frames can be seen only while a read is pending.
+  // Keepalive. Frames can be seen only while bytes are wanted.
   bool heard_ = false;              // Since the last tick.
   std::size_t control_frames_ = 0;  // Since the session was told.
-  std::size_t discarded_bytes_ = 0;
   std::optional<absl::Time> heard_at_;
   std::optional<absl::Time> pinged_at_;  // The ping that has no answer yet.
   absl::Time patience_began_;            // Since when it could have one.
-  bool pinging_ = false;                 // The ping is being written.
+  std::uint64_t ping_put_ = 0;           // What had been put with the ping.
 };
 
 }  // namespace headgate

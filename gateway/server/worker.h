@@ -105,6 +105,9 @@ class Worker final : private ConnectionHost {
   void FirstAnswer(const Session& session) override;
   void PingAnswered(absl::Duration round_trip) override;
   absl::Time now() const override { return absl::Now(); }
+  absl::Span<char> ReadBuffer() override {
+    return absl::MakeSpan(read_buffer_);
+  }
 
   void StartTicking();
   void OnTick();
@@ -141,6 +144,7 @@ class Worker final : private ConnectionHost {
   };
   absl::flat_hash_map<Connection*, ConnectionEntry> connections_;
   StatsRecorder recorder_;
+  std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
 
   // While draining.
   struct Draining {

@@ -331,6 +331,9 @@ class Host final : public ConnectionHost {
   void FirstAnswer(const Session&) override {}
   void PingAnswered(absl::Duration) override {}
   absl::Time now() const override { return now_; }
+  absl::Span<char> ReadBuffer() override {
+    return absl::MakeSpan(read_buffer_);
+  }
 
   Backend& backend() { return *backend_; }
 
@@ -373,6 +376,7 @@ class Host final : public ConnectionHost {
   const std::shared_ptr<Backend> backend_;
   std::shared_ptr<const SessionContext> context_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
+  std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
   bool is_draining_ = false;
   int places_ = 0;
   int opened_ = 0;

@@ -120,6 +120,9 @@ class FakeHost final : public ConnectionHost {
     round_trips_.push_back(round_trip);
   }
   absl::Time now() const override { return now_; }
+  absl::Span<char> ReadBuffer() override {
+    return absl::MakeSpan(read_buffer_);
+  }
   DrainOrder drain_order() const {
     return {now_, now_ + absl::Seconds(10), "the gateway is shutting down"};
   }
@@ -156,6 +159,7 @@ class FakeHost final : public ConnectionHost {
   std::vector<std::string> first_answers_;
   std::vector<absl::Duration> round_trips_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
+  std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
   std::vector<SessionReport> ended_;
   std::vector<int> refused_;
   std::map<Connection*, std::shared_ptr<Connection>> connections_;

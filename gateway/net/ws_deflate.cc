@@ -1,0 +1,253 @@
+#include "gateway/net/ws_deflate.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace headgate {
+namespace {
+
+constexpr int kMaxWindowBits = 15;
+// zlib can inflate with a window of 8 bits, but not deflate with it.
+constexpr int kMinOurWindowBits = 9;
+constexpr int kMinTheirWindowBits = 8;
+constexpr int kMemoryLevel = 8;  // zlib's default.
+// What a sync flush ends with, and no message carries.
+constexpr absl::string_view kTail("\x00\x00\xFF\xFF", 4);
+
+Bytef* In(absl::string_view bytes) {
+  return const_cast<Bytef*>(reinterpret_cast<const Bytef*>(bytes.data()));
+}
+
+// One offer, as section 7.1 reads it.
+struct Offer {
+  std::optional<int> server_window_bits;
+  // Present: the client can be told a window. Then 15 where it has no limit.
+  std::optional<int> client_window_bits;
+  bool server_no_context_takeover = false;
+  bool client_no_context_takeover = false;
+};
+
+// "8" to "15", without leading zeros.
+std::optional<int> ParseWindowBits(absl::string_view value) {
+  int bits = 0;
+  if (value.empty() || value[0] == '0' || value.size() > 2 ||
+      !std::all_of(value.begin(), value.end(), absl::ascii_isdigit) ||
+      !absl::SimpleAtoi(value, &bits) || bits < kMinTheirWindowBits ||
+      bits > kMaxWindowBits) {
+    return std::nullopt;
+  }
+  return bits;
+}
+
+absl::string_view Unquoted(absl::string_view value) {
+  if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
+    return value.substr(1, value.size() - 2);
+  }
+  return value;
+}
+
+// Absent: not permessage-deflate, or an offer to be declined.
+std::optional<Offer> ParseOffer(absl::string_view text) {
+  Offer offer;
+  bool is_name = true;
+  bool has_server_bits = false;
+  for (absl::string_view part : absl::StrSplit(text, ';')) {
+    part = absl::StripAsciiWhitespace(part);
+    if (is_name) {
+      if (!absl::EqualsIgnoreCase(part, "permessage-deflate")) {
+        return std::nullopt;
+      }
+      is_name = false;
+      continue;
+    }
+    const std::size_t equals = part.find('=');
+    const bool has_value = equals != absl::string_view::npos;
+    const absl::string_view name =
+        absl::StripAsciiWhitespace(part.substr(0, equals));
+    const absl::string_view value =
+        has_value
+            ? Unquoted(absl::StripAsciiWhitespace(part.substr(equals + 1)))
+            : absl::string_view();
+    const auto set_flag = [&](bool& flag) {
+      return !has_value && !std::exchange(flag, true);
+    };
+    bool good = false;
+    if (absl::EqualsIgnoreCase(name, "server_no_context_takeover")) {
+      good = set_flag(offer.server_no_context_takeover);
+    } else if (absl::EqualsIgnoreCase(name, "client_no_context_takeover")) {
+      good = set_flag(offer.client_no_context_takeover);
+    } else if (absl::EqualsIgnoreCase(name, "server_max_window_bits")) {
+      offer.server_window_bits = ParseWindowBits(value);
+      good = !std::exchange(has_server_bits, true) && offer.server_window_bits;
+    } else if (absl::EqualsIgnoreCase(name, "client_max_window_bits")) {
+      good = !offer.client_window_bits;
+      offer.client_window_bits =
+          has_value ? ParseWindowBits(value) : kMaxWindowBits;
+      good = good && offer.client_window_bits;
+    }
+    if (!good) return std::nullopt;
+  }
+  if (offer.server_window_bits.value_or(kMaxWindowBits) < kMinOurWindowBits) {
+    return std::nullopt;
+  }
+  return offer;
+}
+
+DeflateAgreement Accept(const Offer& offer,
+                        const CompressionSettings& settings) {
+  DeflateAgreement agreement;
+  agreement.header = "permessage-deflate";
+  agreement.server_window_bits =
+      std::min(settings.server_max_window_bits,
+               offer.server_window_bits.value_or(kMaxWindowBits));
+  if (offer.server_window_bits ||
+      agreement.server_window_bits < kMaxWindowBits) {
+    absl::StrAppend(&agreement.header,
+                    "; server_max_window_bits=", agreement.server_window_bits);
+  }
+  // Who has not said that it can be told may use the widest.
+  if (offer.client_window_bits) {
+    agreement.client_window_bits =
+        std::min(settings.client_max_window_bits, *offer.client_window_bits);
+    if (agreement.client_window_bits < kMaxWindowBits) {
+      absl::StrAppend(&agreement.header, "; client_max_window_bits=",
+                      agreement.client_window_bits);
+    }
+  }
+  agreement.server_no_context_takeover =
+      settings.server_no_context_takeover || offer.server_no_context_takeover;
+  if (agreement.server_no_context_takeover) {
+    absl::StrAppend(&agreement.header, "; server_no_context_takeover");
+  }
+  agreement.client_no_context_takeover =
+      settings.client_no_context_takeover || offer.client_no_context_takeover;
+  if (agreement.client_no_context_takeover) {
+    absl::StrAppend(&agreement.header, "; client_no_context_takeover");
+  }
+  return agreement;
+}
+
+}  // namespace
+
+std::optional<DeflateAgreement> AgreeOnDeflate(
+    const std::vector<absl::string_view>& offers,
+    const CompressionSettings& settings) {
+  for (const absl::string_view line : offers) {
+    for (const absl::string_view text : absl::StrSplit(line, ',')) {
+      if (const std::optional<Offer> offer = ParseOffer(text)) {
+        return Accept(*offer, settings);
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+struct MessageDeflater::Stream : z_stream {
+  Stream() : z_stream() {}
+  ~Stream() { deflateEnd(this); }
+};
+
+MessageDeflater::MessageDeflater(const DeflateAgreement& agreement, int level)
+    : window_bits_(agreement.server_window_bits),
+      level_(level),
+      resets_(agreement.server_no_context_takeover) {}
+MessageDeflater::~MessageDeflater() = default;
+
+std::optional<std::string> MessageDeflater::Deflate(absl::string_view message) {
+  if (message.empty()) return std::nullopt;
+  if (stream_ == nullptr) {
+    auto stream = std::make_unique<Stream>();
+    // Negative: without a header of zlib's.
+    if (deflateInit2(stream.get(), level_, Z_DEFLATED, -window_bits_,
+                     kMemoryLevel, Z_DEFAULT_STRATEGY) != Z_OK) {
+      return std::nullopt;
+    }
+    stream_ = std::move(stream);
+  }
+  std::string out;
+  // A flush adds 5 bytes at most, one more stays for zlib to see an end.
+  out.resize(deflateBound(stream_.get(), message.size()) + 16);
+  stream_->next_in = In(message);
+  stream_->avail_in = static_cast<uInt>(message.size());
+  stream_->next_out = reinterpret_cast<Bytef*>(out.data());
+  stream_->avail_out = static_cast<uInt>(out.size());
+  const int result = deflate(stream_.get(), Z_SYNC_FLUSH);
+  out.resize(out.size() - stream_->avail_out);
+  if (result != Z_OK || stream_->avail_in > 0 || !absl::EndsWith(out, kTail)) {
+    // The client has not seen what this has: it must not be referred to.
+    stream_.reset();
+    return std::nullopt;
+  }
+  out.resize(out.size() - kTail.size());
+  if (resets_) deflateReset(stream_.get());
+  return out;
+}
+
+struct MessageInflater::Stream : z_stream {
+  Stream() : z_stream() {}
+  ~Stream() { inflateEnd(this); }
+};
+
+MessageInflater::MessageInflater(const DeflateAgreement& agreement)
+    : window_bits_(agreement.client_window_bits),
+      resets_(agreement.client_no_context_takeover) {}
+MessageInflater::~MessageInflater() = default;
+
+MessageInflater::Outcome MessageInflater::Inflate(absl::string_view bytes,
+                                                  std::size_t max_bytes,
+                                                  std::string& to) {
+  if (stream_ == nullptr) {
+    stream_ = std::make_unique<Stream>();
+    if (inflateInit2(stream_.get(), -window_bits_) != Z_OK) {
+      return Outcome::kBroken;
+    }
+  }
+  stream_->next_in = In(bytes);
+  stream_->avail_in = static_cast<uInt>(bytes.size());
+  std::array<char, 16 * 1024> piece;
+  for (;;) {
+    stream_->next_out = reinterpret_cast<Bytef*>(piece.data());
+    stream_->avail_out = piece.size();
+    const int result = inflate(stream_.get(), Z_SYNC_FLUSH);
+    // Z_BUF_ERROR: nothing to do.
+    if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
+      return Outcome::kBroken;
+    }
+    const std::size_t size = piece.size() - stream_->avail_out;
+    if (size > max_bytes - to.size()) return Outcome::kTooBig;
+    to.append(piece.data(), size);
+    if (result == Z_STREAM_END) {
+      // Section 7.2.3.4: a block may say that it is the last. The next may
+      // still refer to what came before it.
+      std::array<Bytef, 1 << kMaxWindowBits> window;
+      uInt window_bytes = 0;
+      inflateGetDictionary(stream_.get(), window.data(), &window_bytes);
+      inflateReset(stream_.get());
+      inflateSetDictionary(stream_.get(), window.data(), window_bytes);
+    } else if (stream_->avail_out > 0) {
+      return stream_->avail_in == 0 ? Outcome::kOk : Outcome::kBroken;
+    }
+  }
+}
+
+MessageInflater::Outcome MessageInflater::End(std::size_t max_bytes,
+                                              std::string& to) {
+  const Outcome outcome = Inflate(kTail, max_bytes, to);
+  if (outcome != Outcome::kOk) return outcome;
+  // zlib.h: 128 when it stands behind the end of a block.
+  constexpr int kBehindABlock = 128;
+  if ((stream_->data_type & kBehindABlock) == 0) return Outcome::kBroken;
+  if (resets_) inflateReset(stream_.get());
+  return Outcome::kOk;
+}
+
+}  // namespace headgate

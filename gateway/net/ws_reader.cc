@@ -1,0 +1,281 @@
+#include "gateway/net/ws_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "gateway/base/utf8.h"
+
+namespace headgate {
+namespace {
+
+constexpr std::size_t kInflatedAtATime = 4 * 1024;
+
+// The bytes of a head whose second byte this is: a client's, with a mask.
+std::size_t HeadBytes(char second) {
+  switch (static_cast<unsigned char>(second) & 0x7F) {
+    case 126:
+      return 2 + 2 + 4;
+    case 127:
+      return 2 + 8 + 4;
+    default:
+      return 2 + 4;
+  }
+}
+
+}  // namespace
+
+WsReader::WsReader(std::size_t max_message_bytes,
+                   std::unique_ptr<MessageInflater> inflater)
+    : max_message_bytes_(max_message_bytes), inflater_(std::move(inflater)) {}
+
+WsReader::Event WsReader::Next(absl::string_view& bytes) {
+  for (;;) {
+    Event event = Event::kNeedsBytes;
+    switch (state_) {
+      case State::kHead:
+        if (!TakeHead(bytes)) return event;
+        event = state_ == State::kOver ? Event::kFault : BeginFrame();
+        break;
+      case State::kPayload:
+        if (bytes.empty() && left_ > 0) return event;
+        event = TakePayload(bytes);
+        break;
+      case State::kOver:
+        bytes = {};
+        return event;
+    }
+    if (event != Event::kNeedsBytes) return event;
+  }
+}
+
+bool WsReader::TakeHead(absl::string_view& bytes) {
+  for (;;) {
+    const std::size_t wanted = head_bytes_ < 2 ? 2 : HeadBytes(head_[1]);
+    if (head_bytes_ == wanted) return true;
+    if (bytes.empty()) return false;
+    const std::size_t size =
+        std::min<std::size_t>(wanted - head_bytes_, bytes.size());
+    std::copy_n(bytes.begin(), size, head_.begin() + head_bytes_);
+    bytes.remove_prefix(size);
+    head_bytes_ = static_cast<std::uint8_t>(head_bytes_ + size);
+    if (head_bytes_ == 2 && !CheckFirstBytes()) return true;
+  }
+}
+
+bool WsReader::CheckFirstBytes() {
+  constexpr unsigned kFin = 0x80, kRsv1 = 0x40, kRsv23 = 0x30, kMask = 0x80;
+  const auto first = static_cast<unsigned char>(head_[0]);
+  const auto second = static_cast<unsigned char>(head_[1]);
+  final_ = (first & kFin) != 0;
+  opcode_ = static_cast<WsOpcode>(first & 0x0F);
+  const auto fail = [this](absl::string_view what) {
+    Fail(CloseCode::kProtocolError, what);
+    return false;
+  };
+  const bool begins =
+      opcode_ == WsOpcode::kText || opcode_ == WsOpcode::kBinary;
+  // RFC 7692 section 6: RSV1 of a message's first frame says it is compressed.
+  if ((first & kRsv23) != 0 ||
+      ((first & kRsv1) != 0 && (inflater_ == nullptr || !begins))) {
+    return fail("a reserved bit is set");
+  }
+  if ((second & kMask) == 0) return fail("a frame without a mask");
+  switch (opcode_) {
+    case WsOpcode::kContinuation:
+      if (!in_message_) return fail("a continuation of no message");
+      break;
+    case WsOpcode::kText:
+    case WsOpcode::kBinary:
+      if (in_message_) return fail("a new message within a message");
+      in_message_ = true;
+      compressed_ = (first & kRsv1) != 0;
+      dropping_ = drops_all_;
+      kind_ = opcode_ == WsOpcode::kText ? Opcode::kText : Opcode::kBinary;
+      break;
+    case WsOpcode::kClose:
+    case WsOpcode::kPing:
+    case WsOpcode::kPong:
+      if (!final_) return fail("a control frame in fragments");
+      if ((second & ~kMask) > kMaxControlBytes) {
+        return fail("a control frame of more than 125 bytes");
+      }
+      control_.clear();
+      break;
+    default:
+      return fail("a reserved opcode");
+  }
+  return true;
+}
+
+WsReader::Event WsReader::BeginFrame() {
+  const std::size_t length_bytes = HeadBytes(head_[1]) - 2 - 4;
+  left_ = static_cast<unsigned char>(head_[1]) & 0x7F;
+  if (length_bytes > 0) {
+    left_ = 0;
+    for (std::size_t i = 2; i < 2 + length_bytes; ++i) {
+      left_ = left_ << 8 | static_cast<unsigned char>(head_[i]);
+    }
+    if (left_ > kMaxFrameBytes) {
+      return Fail(CloseCode::kProtocolError, "a length with its top bit set");
+    }
+    // "the minimal number of bytes MUST be used to encode the length"
+    if (left_ <= (length_bytes == 2 ? kMaxControlBytes : 0xFFFF)) {
+      return Fail(CloseCode::kProtocolError,
+                  "a length in more bytes than it needs");
+    }
+  }
+  std::copy_n(head_.begin() + static_cast<std::ptrdiff_t>(2 + length_bytes), 4,
+              key_.begin());
+  head_bytes_ = 0;
+  position_ = 0;
+  state_ = State::kPayload;
+  if (!is_control() && !compressed_ && !dropping_ &&
+      left_ > max_message_bytes_ - message_.size()) {
+    return FailTooBig();
+  }
+  return Event::kNeedsBytes;
+}
+
+WsReader::Event WsReader::TakePayload(absl::string_view& bytes) {
+  const absl::string_view masked = bytes.substr(
+      0,
+      static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size())));
+  bytes.remove_prefix(masked.size());
+  left_ -= masked.size();
+  if (is_control()) {
+    const std::size_t before = control_.size();
+    control_.append(masked.data(), masked.size());
+    ApplyMask(control_.data() + before, masked.size(), key_.data(), position_);
+  } else if (!dropping_) {
+    const Event event = TakeData(masked);
+    if (event != Event::kNeedsBytes) return event;
+  }
+  position_ += masked.size();
+  return left_ == 0 ? EndFrame() : Event::kNeedsBytes;
+}
+
+WsReader::Event WsReader::TakeData(absl::string_view masked) {
+  if (!compressed_) {
+    const std::size_t before = message_.size();
+    message_.append(masked.data(), masked.size());
+    ApplyMask(message_.data() + before, masked.size(), key_.data(), position_);
+  } else {
+    std::array<char, kInflatedAtATime> plain;
+    for (std::uint64_t position = position_; !masked.empty();) {
+      const std::size_t size = std::min(masked.size(), plain.size());
+      std::copy_n(masked.begin(), size, plain.begin());
+      masked.remove_prefix(size);
+      ApplyMask(plain.data(), size, key_.data(), position);
+      position += size;
+      switch (inflater_->Inflate({plain.data(), size}, max_message_bytes_,
+                                 message_)) {
+        case MessageInflater::Outcome::kOk:
+          break;
+        case MessageInflater::Outcome::kTooBig:
+          return FailTooBig();
+        case MessageInflater::Outcome::kBroken:
+          return Fail(CloseCode::kInvalidPayload,
+                      "what was compressed cannot be decompressed");
+      }
+    }
+  }
+  return CheckText(/*at_end=*/false);
+}
+
+// Section 8.1, as early as can be.
+WsReader::Event WsReader::CheckText(bool at_end) {
+  if (kind_ != Opcode::kText) return Event::kNeedsBytes;
+  absl::string_view rest(message_);
+  rest.remove_prefix(checked_);
+  const std::size_t valid = ValidUtf8Prefix(rest);
+  checked_ += valid;
+  rest.remove_prefix(valid);
+  if (rest.empty() || (!at_end && MayBecomeUtf8(rest))) {
+    return Event::kNeedsBytes;
+  }
+  return Fail(CloseCode::kInvalidPayload, "text is not UTF-8");
+}
+
+WsReader::Event WsReader::EndFrame() {
+  state_ = State::kHead;
+  switch (opcode_) {
+    case WsOpcode::kClose:
+      return EndClose();
+    case WsOpcode::kPing:
+      return Event::kPing;
+    case WsOpcode::kPong:
+      return Event::kPong;
+    default:
+      break;
+  }
+  if (!final_) return Event::kNeedsBytes;
+  in_message_ = false;
+  if (std::exchange(dropping_, false)) return Event::kNeedsBytes;
+  if (compressed_) {
+    switch (inflater_->End(max_message_bytes_, message_)) {
+      case MessageInflater::Outcome::kOk:
+        break;
+      case MessageInflater::Outcome::kTooBig:
+        FailTooBig();
+        dropping_ = false;
+        return Event::kTooBig;
+      case MessageInflater::Outcome::kBroken:
+        return Fail(CloseCode::kInvalidPayload,
+                    "what was compressed cannot be decompressed");
+    }
+  }
+  const Event fault = CheckText(/*at_end=*/true);
+  return fault == Event::kNeedsBytes ? Event::kMessage : fault;
+}
+
+WsReader::Event WsReader::EndClose() {
+  if (control_.size() == 1) {
+    return Fail(CloseCode::kProtocolError, "a Close frame with half a code");
+  }
+  if (!control_.empty()) {
+    const int code = static_cast<unsigned char>(control_[0]) << 8 |
+                     static_cast<unsigned char>(control_[1]);
+    if (!IsSendableCloseCode(code)) {
+      return Fail(CloseCode::kProtocolError, "no such close code");
+    }
+    close_code_ = static_cast<CloseCode>(code);
+    if (!IsUtf8(close_reason())) {
+      return Fail(CloseCode::kProtocolError,
+                  "the reason of a Close frame is not UTF-8");
+    }
+  }
+  state_ = State::kOver;
+  return Event::kClose;
+}
+
+absl::string_view WsReader::close_reason() const {
+  return absl::string_view(control_).substr(
+      std::min<std::size_t>(2, control_.size()));
+}
+
+WireMessage WsReader::TakeMessage() {
+  checked_ = 0;
+  return {kind_, std::exchange(message_, {})};
+}
+
+void WsReader::DropMessages() {
+  drops_all_ = true;
+  dropping_ = in_message_;
+  message_ = {};
+  checked_ = 0;
+}
+
+WsReader::Event WsReader::FailTooBig() {
+  // An inflater that has lost its place is of no use for the next message.
+  DropMessages();
+  return Event::kTooBig;
+}
+
+WsReader::Event WsReader::Fail(CloseCode code, absl::string_view what) {
+  state_ = State::kOver;
+  fault_ = {code, what};
+  message_ = {};
+  return Event::kFault;
+}
+
+}  // namespace headgate

@@ -1,0 +1,191 @@
+#include "gateway/net/ws_reader.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/net/connection_fixture.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::ElementsAre;
+
+class WsReaderTest : public ::testing::Test {
+ protected:
+  static constexpr std::size_t kMostBytes = 1000;
+
+  // The events of `bytes`, as a log, given to it `at_a_time`.
+  static std::vector<std::string> Events(WsReader& reader,
+                                         const std::string& bytes,
+                                         std::size_t at_a_time) {
+    std::vector<std::string> events;
+    for (std::size_t i = 0; i < bytes.size(); i += at_a_time) {
+      absl::string_view piece = absl::string_view(bytes).substr(i, at_a_time);
+      while (!piece.empty()) {
+        const WsReader::Event event = reader.Next(piece);
+        if (event == WsReader::Event::kNeedsBytes) {
+          EXPECT_TRUE(piece.empty());
+        } else {
+          events.push_back(Told(reader, event));
+        }
+      }
+    }
+    return events;
+  }
+  // The same whole and byte by byte, which must agree.
+  static std::vector<std::string> Events(const std::string& bytes) {
+    WsReader whole(kMostBytes, nullptr);
+    WsReader slow(kMostBytes, nullptr);
+    const auto events = Events(whole, bytes, bytes.size());
+    EXPECT_EQ(Events(slow, bytes, 1), events);
+    return events;
+  }
+
+ private:
+  static std::string Told(WsReader& reader, WsReader::Event event) {
+    switch (event) {
+      case WsReader::Event::kNeedsBytes:
+        return "";
+      case WsReader::Event::kMessage: {
+        const WireMessage message = reader.TakeMessage();
+        return absl::StrCat(
+            message.opcode == Opcode::kText ? "text " : "binary ",
+            message.payload);
+      }
+      case WsReader::Event::kTooBig:
+        return "too big";
+      case WsReader::Event::kPing:
+        return absl::StrCat("ping ", reader.control_payload());
+      case WsReader::Event::kPong:
+        return absl::StrCat("pong ", reader.control_payload());
+      case WsReader::Event::kClose:
+        return absl::StrCat("close ", static_cast<int>(reader.close_code()),
+                            " ", reader.close_reason());
+      case WsReader::Event::kFault:
+        return absl::StrCat("fault ", static_cast<int>(reader.fault().code),
+                            " ", reader.fault().what);
+    }
+    return "";
+  }
+};
+
+TEST_F(WsReaderTest, MessagesAndControlFramesComeInTheirOrder) {
+  EXPECT_THAT(
+      Events(Frame(kText, "a") + Frame(kBinary, "") + Frame(0x01, "b") +
+             Frame(kPing, "p") + Frame(0x00, "") + Frame(0x80, "c") +
+             Frame(kPong, "") + CloseFrame(1000, "bye") + Frame(kText, "d")),
+      ElementsAre("text a", "binary ", "ping p", "text bc", "pong ",
+                  "close 1000 bye"));
+}
+
+TEST_F(WsReaderTest, EveryFormOfLengthIsRead) {
+  for (const std::size_t size : {0u, 1u, 7u, 8u, 9u, 125u, 126u, 999u, 1000u}) {
+    const std::string payload(size, 'x');
+    EXPECT_THAT(Events(Frame(kBinary, payload)),
+                ElementsAre("binary " + payload));
+  }
+  const std::string payload(70'000, 'x');
+  WsReader reader(100'000, nullptr);
+  EXPECT_THAT(Events(reader, Frame(kBinary, payload), 1000),
+              ElementsAre("binary " + payload));
+}
+
+// RFC 6455 section 5.2; each is told as soon as it can be known.
+TEST_F(WsReaderTest, FaultsSayWhatIsWrong) {
+  EXPECT_THAT(Events(Frame(kText | 0x40, "x")),
+              ElementsAre("fault 1002 a reserved bit is set"));
+  EXPECT_THAT(Events(Frame(kText, "x", false).substr(0, 2)),
+              ElementsAre("fault 1002 a frame without a mask"));
+  EXPECT_THAT(Events(Frame(0x83, "x")),
+              ElementsAre("fault 1002 a reserved opcode"));
+  EXPECT_THAT(Events(Frame(0x80, "x")),
+              ElementsAre("fault 1002 a continuation of no message"));
+  EXPECT_THAT(Events(Frame(0x01, "x") + Frame(kText, "y")),
+              ElementsAre("fault 1002 a new message within a message"));
+  EXPECT_THAT(Events(Frame(0x09, "x")),
+              ElementsAre("fault 1002 a control frame in fragments"));
+  EXPECT_THAT(Events(Frame(kPing, std::string(126, 'x'))),
+              ElementsAre("fault 1002 a control frame of more than 125 bytes"));
+  EXPECT_THAT(Events(std::string("\x82\xFE\x00\x7Dmask", 8)),
+              ElementsAre("fault 1002 a length in more bytes than it needs"));
+  EXPECT_THAT(
+      Events(std::string("\x82\xFF\x00\x00\x00\x00\x00\x00\xFF\xFFmask", 14)),
+      ElementsAre("fault 1002 a length in more bytes than it needs"));
+  EXPECT_THAT(
+      Events(std::string("\x82\xFF\x80\x00\x00\x00\x00\x00\x00\x00mask", 14)),
+      ElementsAre("fault 1002 a length with its top bit set"));
+  EXPECT_THAT(Events(Frame(kClose, "x")),
+              ElementsAre("fault 1002 a Close frame with half a code"));
+  EXPECT_THAT(Events(CloseFrame(5000)),
+              ElementsAre("fault 1002 no such close code"));
+  EXPECT_THAT(
+      Events(CloseFrame(1000, "\xFF")),
+      ElementsAre("fault 1002 the reason of a Close frame is not UTF-8"));
+}
+
+TEST_F(WsReaderTest, WhatFollowsAFaultIsDropped) {
+  EXPECT_THAT(Events(Frame(0x83, "x") + Frame(kText, "y")),
+              ElementsAre("fault 1002 a reserved opcode"));
+}
+
+// Section 8.1. The first byte that cannot be UTF-8 is told, not the message's
+// end awaited.
+TEST_F(WsReaderTest, TextIsUtf8AsEarlyAsCanBeTold) {
+  const std::string fault = "fault 1007 text is not UTF-8";
+  EXPECT_THAT(Events(Frame(0x01, "\xC0")), ElementsAre(fault));
+  EXPECT_THAT(Events(Frame(0x01, "ok\xE2\x28")), ElementsAre(fault));
+  EXPECT_THAT(Events(Frame(0x01, "\xED\xA0")), ElementsAre(fault));
+  EXPECT_THAT(Events(Frame(0x01, "\xF4\x90")), ElementsAre(fault));
+  EXPECT_THAT(Events(Frame(0x01, "\xE2\x82")), ElementsAre());
+  EXPECT_THAT(Events(Frame(0x01, "\xE2\x82") + Frame(0x80, "")),
+              ElementsAre(fault));
+  EXPECT_THAT(Events(Frame(0x01, "\xE2\x82") + Frame(0x80, "\xAC")),
+              ElementsAre("text \xE2\x82\xAC"));
+  EXPECT_THAT(Events(Frame(kBinary, "\xC0")), ElementsAre("binary \xC0"));
+}
+
+// From the announced length on, and of all fragments together.
+TEST_F(WsReaderTest, WhatIsTooBigIsToldOnceAndDropped) {
+  WsReader announced(kMostBytes, nullptr);
+  EXPECT_THAT(
+      Events(announced, Frame(kBinary, std::string(1001, 'x')).substr(0, 8), 8),
+      ElementsAre("too big"));
+  EXPECT_THAT(Events(Frame(0x02, std::string(600, 'x')) +
+                     Frame(0x00, std::string(401, 'x')) + Frame(kPing, "p") +
+                     Frame(0x80, std::string(2000, 'x')) +
+                     Frame(kText, "next") + CloseFrame(1009)),
+              ElementsAre("too big", "ping p", "close 1009 "));
+}
+
+TEST_F(WsReaderTest, MessagesCanBeDropped) {
+  WsReader reader(kMostBytes, nullptr);
+  EXPECT_THAT(Events(reader, Frame(0x01, "a"), 3), ElementsAre());
+  reader.DropMessages();
+  EXPECT_THAT(Events(reader,
+                     Frame(0x80, "\xFF") + Frame(kText, "\xFF") +
+                         Frame(kPing, "p") + CloseFrame(1000),
+                     3),
+              ElementsAre("ping p", "close 1000 "));
+}
+
+TEST(WsFrameTest, AServersFramesAreWholeAndUnmasked) {
+  std::string out;
+  AppendFrameHead(WsOpcode::kText, 3, false, out);
+  AppendFrameHead(WsOpcode::kBinary, 126, true, out);
+  AppendFrameHead(WsOpcode::kBinary, 65536, false, out);
+  EXPECT_EQ(out, std::string("\x81\x03\xC2\x7E\x00\x7E\x82\x7F\x00\x00\x00\x00"
+                             "\x00\x01\x00\x00",
+                             16));
+  out.clear();
+  AppendCloseFrame(CloseCode::kNoStatus, "", out);
+  AppendCloseFrame(CloseCode::kNormal, "ok", out);
+  EXPECT_EQ(out, std::string("\x88\x00\x88\x04\x03\xE8ok", 8));
+}
+
+}  // namespace
+}  // namespace headgate
