@@ -20,7 +20,7 @@ namespace headgate {
 // A socket, with TLS or without, that knows whether the other end takes
 // anything of what is sent: that tells a slow client from one that is gone.
 //
-// An AsyncStream in the sense of Beast. Thread: the worker's. The socket
+// An AsyncStream in the sense of Asio. Thread: the worker's. The socket
 // outlives the Wire until what is under way on it has completed. Moving it
 // leaves nothing behind that may be used.
 class Wire {
