@@ -142,6 +142,7 @@ void WsTransport::ReadSome() {
 void WsTransport::OnReadSome(std::size_t old_size, Error error,
                              std::size_t bytes) {
   if (finished_) return;
+  Wake();
   if (error) {
     reading_ = false;
     // Beast does not tell the client. The tick may have seen the stream's end
@@ -195,6 +196,7 @@ void WsTransport::OnReadSome(std::size_t old_size, Error error,
 void WsTransport::OnControlFrame(websocket::frame_type kind,
                                  absl::string_view payload) {
   if (finished_) return;
+  Wake();
   heard_ = true;
   if (kind == websocket::frame_type::close) return OnCloseFrame();
   ++control_frames_;
@@ -249,6 +251,7 @@ void WsTransport::OnCloseFrame() {
 
 void WsTransport::Write(WireMessage message) {
   if (finished_ || notified_) return;
+  Wake();
   outgoing_ = std::move(message);
   writing_ = true;
   if (!std::exchange(answered_, true)) host_.FirstAnswer(*session_);
@@ -278,6 +281,7 @@ void WsTransport::Close(const Ending& ending) {
 }
 
 void WsTransport::SendClose(CloseCode code, absl::string_view reason) {
+  Wake();
   closing_ = true;
   close_code_ = code;
   const std::string text = CloseReason(reason);
@@ -321,6 +325,7 @@ void WsTransport::NotifyClosed(const TransportEnd& end) {
 void WsTransport::Finish(const TransportEnd& end) {
   if (finished_) return;
   finished_ = true;
+  resting_ = false;
   NotifyClosed(end);
   beast_close_socket(ws_->next_layer());
   if (session_ != nullptr) host_.SessionEnded(*session_);
@@ -383,6 +388,18 @@ void WsTransport::OnTick(absl::Time now) {
   if (!closing_ && !notified_) session_->OnTick(now);
 }
 
+bool WsTransport::Rest() {
+  resting_ = reading_ && !writing_ && !pinging_ && !pinged_at_ && !closing_ &&
+             !notified_ && session_ != nullptr && session_->is_at_rest();
+  return resting_;
+}
+
+void WsTransport::Wake() {
+  if (!std::exchange(resting_, false)) return;
+  session_->OnWoken(host_.now());
+  host_.Wake(*this);
+}
+
 bool WsTransport::IsDead(absl::Time now, bool has_taken) {
   const KeepaliveSettings& keepalive = settings_->keepalive;
   if (std::exchange(heard_, false) || !heard_at_) {
@@ -419,6 +436,7 @@ void WsTransport::Ping(absl::Time now) {
 }
 
 void WsTransport::Drain(const DrainOrder& order) {
+  Wake();
   drain_ = order;
   if (session_ != nullptr && !notified_) session_->Drain(order);
 }

@@ -41,6 +41,7 @@ class WsTransport final : public Connection,
   void AcceptAndClose(const HttpRequest& request, const Refusal& refusal);
 
   void OnTick(absl::Time now) override;
+  bool Rest() override;
   void Drain(const DrainOrder& order) override;
   void Abort() override;
   void CloseSession() override;
@@ -64,6 +65,8 @@ class WsTransport final : public Connection,
   void OnControlFrame(boost::beast::websocket::frame_type kind,
                       absl::string_view payload);
   void OnCloseFrame();
+  // To be called before anything begins that OnTick is to time.
+  void Wake();
   // Tells the session of the control frames that have come.
   void TellControlFrames();
   // Sends a ping when it is time; whether the client is dead.
@@ -106,6 +109,7 @@ class WsTransport final : public Connection,
   bool notified_ = false;
   bool finished_ = false;
   bool answered_ = false;  // The session has sent its first answer.
+  bool resting_ = false;   // As Rest has told the host.
 
   std::optional<absl::Time> closing_since_;
   std::optional<absl::Time> send_stalled_since_;
