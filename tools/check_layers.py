@@ -18,7 +18,7 @@ ROOMS = {
     "config": {"absl", "google/protobuf", "headgate/config", "yaml-cpp"},
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "nghttp2", "zlib"},
     "session": {"absl"},
-    "net": {"absl", "boost"},
+    "net": {"absl", "boost", "zlib"},
     "admin": {"absl", "boost", "prometheus"},
     "server": {"absl", "boost/asio", "boost/system"},
 }

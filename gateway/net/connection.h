@@ -30,6 +30,10 @@ class Connection {
 
   // Its sense of time; see Session::OnTick.
   virtual void OnTick(absl::Time now) = 0;
+  // Asked after OnTick: whether nothing is under way that is timed more closely
+  // than silence and age are. One that says so is looked at more seldom, until
+  // it calls ConnectionHost::Wake.
+  virtual bool Rest() { return false; }
   // The gateway stops: a session ends with Close 1001, a request is refused.
   virtual void Drain(const DrainOrder& order) = 0;
   // Ends at once: the socket is closed, no Close frame is waited for.
@@ -71,6 +75,8 @@ class ConnectionHost {
                    std::size_t listener) = 0;
   // The connection is over; it touches its host no more.
   virtual void Remove(Connection& connection) = 0;
+  // The connection has been at rest and is no longer; see Connection::Rest.
+  virtual void Wake(Connection& connection) = 0;
 
   // Takes a place among the sessions, of the route and of the client's address
   // ("": one that is not counted), when the answer is kFree.

@@ -178,6 +178,7 @@ void WsTransport::OnTlsRead(Error error, std::size_t bytes) {
 }
 
 void WsTransport::OnBytes(absl::string_view bytes) {
+  Wake();
   heard_ = true;
   const std::size_t taken = Pump(bytes);
   if (state_ == State::kFinished) return;
@@ -191,9 +192,12 @@ void WsTransport::OnBytes(absl::string_view bytes) {
 
 void WsTransport::TakeRest() {
   if (rest_.empty() || !WantsBytes()) return;
-  rest_taken_ += Pump(absl::string_view(rest_).substr(rest_taken_));
-  if (rest_taken_ == rest_.size()) {
-    rest_ = std::string();
+  std::string rest = std::exchange(rest_, {});
+  rest_taken_ += Pump(absl::string_view(rest).substr(rest_taken_));
+  if (state_ == State::kFinished) return;
+  if (rest_taken_ < rest.size()) {
+    rest_ = std::move(rest);
+  } else {
     rest_taken_ = 0;
   }
   Await();
@@ -307,6 +311,7 @@ TransportEnd WsTransport::EndByState() const {
 
 void WsTransport::Write(WireMessage message) {
   if (state_ != State::kOpen || notified_) return;
+  Wake();
   const WsOpcode opcode =
       message.opcode == Opcode::kText ? WsOpcode::kText : WsOpcode::kBinary;
   std::optional<std::string> compressed;
@@ -411,6 +416,7 @@ void WsTransport::Close(const Ending& ending) {
 }
 
 void WsTransport::SayClose(CloseCode code, absl::string_view reason) {
+  Wake();
   state_ = State::kClosing;
   close_code_ = code;
   std::string frame;
@@ -423,8 +429,6 @@ void WsTransport::SayClose(CloseCode code, absl::string_view reason) {
 
 void WsTransport::HangUp() {
   state_ = State::kHangingUp;
-  rest_ = std::string();
-  rest_taken_ = 0;
   SendSoon();
 }
 
@@ -450,6 +454,7 @@ void WsTransport::NotifyClosed(const TransportEnd& end) {
 void WsTransport::Finish(const TransportEnd& end) {
   if (state_ == State::kFinished) return;
   state_ = State::kFinished;
+  resting_ = false;
   if (!wire_.is_tls() && !outbox_.empty()) {
     Error ignored;  // What the kernel does not take at once is lost.
     wire_.WriteNow(outbox_.Front(), ignored);
@@ -500,6 +505,19 @@ void WsTransport::OnTick(absl::Time now) {
   if (state_ == State::kOpen) session_->OnTick(now);
 }
 
+bool WsTransport::Rest() {
+  resting_ = state_ == State::kOpen && awaiting_ && !writing_ &&
+             outbox_.empty() && !pinged_at_ && !notified_ &&
+             session_ != nullptr && session_->is_at_rest();
+  return resting_;
+}
+
+void WsTransport::Wake() {
+  if (!std::exchange(resting_, false)) return;
+  session_->OnWoken(host_.now());
+  host_.Wake(*this);
+}
+
 bool WsTransport::IsDead(absl::Time now, bool has_taken) {
   const KeepaliveSettings& keepalive = settings_->keepalive;
   if (std::exchange(heard_, false) || !heard_at_) {
@@ -538,6 +556,7 @@ void WsTransport::Ping(absl::Time now) {
 }
 
 void WsTransport::Drain(const DrainOrder& order) {
+  Wake();
   if (session_ != nullptr && !notified_) session_->Drain(order);
 }
 

@@ -44,6 +44,7 @@ class WsTransport final : public Connection,
   void AcceptAndClose(const HttpRequest& request, const Refusal& refusal);
 
   void OnTick(absl::Time now) override;
+  bool Rest() override;
   void Drain(const DrainOrder& order) override;
   void Abort() override;
   void CloseSession() override;
@@ -104,6 +105,8 @@ class WsTransport final : public Connection,
   void EndOurSide();
   TransportEnd EndByState() const;
 
+  // To be called before anything begins that OnTick is to time.
+  void Wake();
   // Tells the session of the control frames that have come.
   void TellControlFrames();
   // Sends a ping when it is time; whether the client is dead.
@@ -128,6 +131,7 @@ class WsTransport final : public Connection,
   CloseCode close_code_ = CloseCode::kNormal;  // What we have said, or would.
   bool notified_ = false;
   bool answered_ = false;  // The session has sent its first answer.
+  bool resting_ = false;   // As Rest has told the host.
 
   std::optional<WsReader> reader_;
   std::unique_ptr<MessageDeflater> deflater_;

@@ -32,6 +32,17 @@ absl::Duration TickFor(const Settings& settings) {
                     absl::Milliseconds(250));
 }
 
+// Of a connection at rest, silence and age are all that is timed. It is looked
+// at sixteen times in the shortest of these, but no more often than the others
+// and no more seldom than every 2 s.
+absl::Duration RestFor(const Settings& settings) {
+  absl::Duration shortest = settings.keepalive.interval;
+  for (const Route& route : settings.routes) {
+    shortest = std::min({shortest, route.idle_timeout, route.max_age});
+  }
+  return std::clamp(shortest / 16, TickFor(settings), absl::Seconds(2));
+}
+
 ConnectionSettings ConnectionSettingsFor(
     const Settings& settings, const ListenerSettings& listener,
     const std::shared_ptr<boost::asio::ssl::context>& tls,
@@ -73,6 +84,7 @@ Configuration::Configuration(Settings from, const Tls& tls)
     : settings(std::move(from)),
       limits(LimitsFrom(settings)),
       tick(TickFor(settings)),
+      rest(RestFor(settings)),
       listeners(ListenersOf(settings, tls)) {}
 
 }  // namespace headgate

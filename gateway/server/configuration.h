@@ -23,6 +23,8 @@ struct Configuration {
   const SessionLimits limits;
   // How often the workers look at their timeouts.
   const absl::Duration tick;
+  // How often they look at a connection that is at rest.
+  const absl::Duration rest;
   // One for each of settings.listeners.
   const std::vector<std::shared_ptr<const ConnectionSettings>> listeners;
 };

@@ -99,9 +99,9 @@ void Worker::Drain(const DrainPlan& plan, std::function<void()> on_idle) {
     const absl::Time time = now();
     on_idle_ = on_idle;
     draining_.emplace(Draining{time, plan, {}, 0});
-    for (const auto& [key, entry] : connections_) {
+    connections_.ForEach([this](const Connections::Entry& entry) {
       draining_->waiting.push_back(entry.connection);
-    }
+    });
     // Those without a session have no reason to wait.
     std::shuffle(draining_->waiting.begin(), draining_->waiting.end(), random_);
     std::stable_partition(draining_->waiting.begin(), draining_->waiting.end(),
@@ -154,7 +154,11 @@ void Worker::Stop() {
     stopping_ = true;
     on_idle_ = nullptr;
     draining_.reset();
-    ForEachConnection([](Connection& connection) { connection.Abort(); });
+    std::vector<std::shared_ptr<Connection>> left;
+    connections_.ForEach([&left](const Connections::Entry& entry) {
+      left.push_back(entry.connection);
+    });
+    for (const auto& connection : left) connection->Abort();
     timer_.cancel();
     upstreams_.clear();  // Cancels fetches.
     work_.reset();       // run() returns when gRPC has let go of every call.
@@ -163,15 +167,14 @@ void Worker::Stop() {
 }
 
 void Worker::Add(std::shared_ptr<Connection> connection, std::size_t listener) {
-  Connection* key = connection.get();
-  connections_.emplace(key, ConnectionEntry{connection, listener});
+  connections_.Add(connection, listener);
   // What comes in while sessions are told, a socket that was accepted before or
   // a request that has become a session, is told with the next of them.
   if (draining_) draining_->waiting.push_back(std::move(connection));
 }
 
 void Worker::Remove(Connection& connection) {
-  connections_.erase(&connection);
+  connections_.Remove(connection);
   CheckIdle();
 }
 
@@ -305,14 +308,14 @@ void Worker::GetStats(std::function<void(Stats)> callback) {
   boost::asio::post(io_context_, [this, callback = std::move(callback)] {
     if (stopping_) return;
     Stats stats = recorder_.stats();
-    for (const auto& [key, entry] : connections_) {
+    connections_.ForEach([&](const Connections::Entry& entry) {
       const std::string& address =
           configuration_->settings.listeners[entry.listener].address;
       ++stats.listeners[address].open;
-      if (const Session* session = key->session()) {
+      if (const Session* session = entry.connection->session()) {
         StatsRecorder::AddOpen(*session, stats);
       }
-    }
+    });
     for (const auto& [name, entry] : upstreams_) {
       Stats::PerUpstream& upstream = stats.upstreams[name];
       upstream.connections += entry.upstream->channel_count();
@@ -330,11 +333,12 @@ void Worker::ListSessions(SessionFilter filter, std::size_t limit,
                                   callback = std::move(callback)] {
     if (stopping_) return;
     SessionList list;
-    for (const auto& [key, entry] : connections_) {
-      if (key->session() == nullptr) continue;
-      SessionInfo info = InfoOf(*key->session());
+    connections_.ForEach([&](const Connections::Entry& entry) {
+      const Session* session = entry.connection->session();
+      if (session == nullptr) return;
+      SessionInfo info = InfoOf(*session);
       if (filter.Matches(info)) list.sessions.push_back(std::move(info));
-    }
+    });
     list.matching = list.sessions.size();
     KeepOldest(limit, list.sessions);
     callback(std::move(list));
@@ -343,27 +347,28 @@ void Worker::ListSessions(SessionFilter filter, std::size_t limit,
 
 void Worker::CloseSession(std::string id,
                           std::function<void(bool found)> callback) {
-  boost::asio::post(io_context_,
-                    [this, id = std::move(id), callback = std::move(callback)] {
-                      if (stopping_) return;
-                      std::shared_ptr<Connection> found;
-                      for (const auto& [key, entry] : connections_) {
-                        const Session* session = key->session();
-                        if (session != nullptr && session->request().id == id) {
-                          found = entry.connection;
-                        }
-                      }
-                      if (found != nullptr) found->CloseSession();
-                      callback(found != nullptr);
-                    });
+  boost::asio::post(
+      io_context_, [this, id = std::move(id), callback = std::move(callback)] {
+        if (stopping_) return;
+        std::shared_ptr<Connection> found;
+        connections_.ForEach([&](const Connections::Entry& entry) {
+          const Session* session = entry.connection->session();
+          if (session != nullptr && session->request().id == id) {
+            found = entry.connection;
+          }
+        });
+        if (found != nullptr) found->CloseSession();
+        callback(found != nullptr);
+      });
+}
+
+absl::Duration Worker::tick() const {
+  return draining_ ? std::min(configuration_->tick, absl::Milliseconds(20))
+                   : configuration_->tick;
 }
 
 void Worker::StartTicking() {
-  // Sessions that are told to drain are looked at more often.
-  const absl::Duration tick =
-      draining_ ? std::min(configuration_->tick, absl::Milliseconds(20))
-                : configuration_->tick;
-  timer_.expires_after(absl::ToChronoNanoseconds(tick));
+  timer_.expires_after(absl::ToChronoNanoseconds(tick()));
   timer_.async_wait([this](boost::system::error_code error) {
     if (error || stopping_) return;
     OnTick();
@@ -375,8 +380,8 @@ void Worker::OnTick() {
   const absl::Time time = now();
   LookAtUpstreams(time);
   if (draining_) DrainSome(time);
-  ForEachConnection(
-      [time](Connection& connection) { connection.OnTick(time); });
+  const double ticks = absl::FDivDuration(configuration_->rest, tick());
+  connections_.OnTick(time, static_cast<std::size_t>(std::max(1.0, ticks)));
 }
 
 void Worker::LookAtUpstreams(absl::Time now) {
@@ -388,16 +393,6 @@ void Worker::LookAtUpstreams(absl::Time now) {
   if (voice_ == WorkerUpstream::Voice::kSpeaks) {
     state_.upstream_reachable = reachable;
   }
-}
-
-void Worker::ForEachConnection(const std::function<void(Connection&)>& act) {
-  // A connection may remove itself, and another, while it is at work.
-  std::vector<std::shared_ptr<Connection>> connections;
-  connections.reserve(connections_.size());
-  for (const auto& [key, entry] : connections_) {
-    connections.push_back(entry.connection);
-  }
-  for (const auto& connection : connections) act(*connection);
 }
 
 }  // namespace headgate

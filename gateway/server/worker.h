@@ -19,6 +19,7 @@
 #include "gateway/admin/gateway.h"
 #include "gateway/net/connection.h"
 #include "gateway/server/configuration.h"
+#include "gateway/server/connections.h"
 #include "gateway/server/session_census.h"
 #include "gateway/server/stats_recorder.h"
 #include "gateway/server/worker_upstream.h"
@@ -88,6 +89,7 @@ class Worker final : private ConnectionHost {
   void Add(std::shared_ptr<Connection> connection,
            std::size_t listener) override;
   void Remove(Connection& connection) override;
+  void Wake(Connection& connection) override { connections_.Wake(connection); }
   Capacity Admit(const Route& route, const std::string& client,
                  std::unique_ptr<Place>* place) override;
   std::string NewSessionId() override;
@@ -109,10 +111,11 @@ class Worker final : private ConnectionHost {
     return absl::MakeSpan(read_buffer_);
   }
 
+  // How often: while sessions are told to drain more than else.
+  absl::Duration tick() const;
   void StartTicking();
   void OnTick();
   void MakeUpstreams();
-  void ForEachConnection(const std::function<void(Connection&)>& act);
   void CheckIdle();
   // Tells those of the connections whose turn has come.
   void DrainSome(absl::Time now);
@@ -138,11 +141,7 @@ class Worker final : private ConnectionHost {
   absl::BitGen random_;
 
   absl::flat_hash_map<std::string, UpstreamEntry> upstreams_;  // By name.
-  struct ConnectionEntry {
-    std::shared_ptr<Connection> connection;
-    std::size_t listener;
-  };
-  absl::flat_hash_map<Connection*, ConnectionEntry> connections_;
+  Connections connections_;
   StatsRecorder recorder_;
   std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
 

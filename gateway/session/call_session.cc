@@ -288,6 +288,10 @@ void CallSession::OnTick(absl::Time now) {
   }
 }
 
+bool CallSession::is_at_rest() const {
+  return state_ == State::kOpen && !drain_ && !call_->backlogged();
+}
+
 // While the client takes its time there may be more behind what it has not
 // taken: then nothing is known of the backend's silence.
 bool CallSession::IsDrained(absl::Time now) {

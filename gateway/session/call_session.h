@@ -36,6 +36,7 @@ class CallSession final : public Session, private CallObserver {
 
   void Start(absl::Time now) override;
   void OnTick(absl::Time now) override;
+  bool is_at_rest() const override;
   void Drain(const DrainOrder& order) override;
   void CloseByOperator() override;
   Buffered buffered() const override;

@@ -111,6 +111,13 @@ class Session : public TransportObserver {
   // the session's only sense of time.
   virtual void OnTick(absl::Time now) = 0;
 
+  // Whether only its age and the silence on both sides are timed, so that
+  // OnTick may come more seldom (sixteen times in the shortest of these). That
+  // changes with a message, a control frame or Drain, no other way; before the
+  // first of them it hears OnWoken.
+  virtual bool is_at_rest() const { return false; }
+  void OnWoken(absl::Time now) { guard_.Refill(now); }
+
   // Ends the session because the gateway stops (Close 1001), after the answers
   // that the backend has sent already: nothing more is taken from the client,
   // and the session closes once the backend is silent for a moment.

@@ -74,6 +74,10 @@ SessionGuard::SessionGuard(const Route& route, absl::string_view id)
 
 void SessionGuard::Start(absl::Time now) {
   started_at_ = active_at_ = now;
+  Refill(now);
+}
+
+void SessionGuard::Refill(absl::Time now) {
   messages_.Refill(now);
   bytes_.Refill(now);
 }
@@ -92,8 +96,7 @@ std::optional<SessionGuard::Violation> SessionGuard::OnReceived(
 
 std::optional<SessionGuard::Violation> SessionGuard::OnTick(
     absl::Time now, std::uint64_t activity) {
-  messages_.Refill(now);
-  bytes_.Refill(now);
+  Refill(now);
   if (activity != activity_) active_at_ = now;
   activity_ = activity;
   if (now - started_at_ >= age_) {

@@ -47,8 +47,11 @@ class SessionGuard {
   std::optional<Violation> OnReceived(std::size_t messages, std::size_t bytes);
 
   // `activity` changes with each message, whichever way. To be called at least
-  // a few times in a second: rates are as fine as that.
+  // a few times in a second, or Refill before OnReceived: rates are as fine as
+  // that.
   std::optional<Violation> OnTick(absl::Time now, std::uint64_t activity);
+  // Counts the time that has passed for the rates.
+  void Refill(absl::Time now);
 
  private:
   const RateLimit messages_limit_;

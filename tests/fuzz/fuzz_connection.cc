@@ -12,6 +12,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -301,6 +302,10 @@ class Host final : public ConnectionHost {
   }
   void Remove(Connection& connection) override {
     FUZZ_CHECK(connections_.erase(&connection) == 1);
+    resting_.erase(&connection);
+  }
+  void Wake(Connection& connection) override {
+    FUZZ_CHECK(resting_.erase(&connection) == 1);
   }
   Capacity Admit(const Route&, const std::string&,
                  std::unique_ptr<Place>* place) override {
@@ -339,7 +344,12 @@ class Host final : public ConnectionHost {
 
   void Tick(absl::Duration passed) {
     now_ += passed;
-    ForEach([this](Connection& connection) { connection.OnTick(now_); });
+    ForEach([this](Connection& connection) {
+      connection.OnTick(now_);
+      if (connections_.count(&connection) == 0) return;
+      resting_.erase(&connection);
+      if (connection.Rest()) resting_.insert(&connection);
+    });
   }
   void Drain() {
     is_draining_ = true;
@@ -382,6 +392,7 @@ class Host final : public ConnectionHost {
   int opened_ = 0;
   int ended_ = 0;
   std::map<Connection*, std::shared_ptr<Connection>> connections_;
+  std::set<Connection*> resting_;
   std::vector<std::weak_ptr<Connection>> seen_;
 };
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,6 +65,10 @@ class FakeHost final : public ConnectionHost {
   }
   void Remove(Connection& connection) override {
     EXPECT_EQ(connections_.erase(&connection), 1u) << "removed twice";
+    resting_.erase(&connection);
+  }
+  void Wake(Connection& connection) override {
+    EXPECT_EQ(resting_.erase(&connection), 1u) << "it was awake";
   }
   Capacity Admit(const Route& /*route*/, const std::string& client,
                  std::unique_ptr<Place>* place) override {
@@ -131,6 +136,18 @@ class FakeHost final : public ConnectionHost {
     const auto connections = connections_;
     for (const auto& [key, connection] : connections) act(*connection);
   }
+  // Looks at all of them, whether they are at rest or not.
+  void Tick() {
+    ForEach([this](Connection& connection) {
+      connection.OnTick(now_);
+      if (connections_.find(&connection) == connections_.end()) return;
+      if (connection.Rest()) {
+        resting_.insert(&connection);
+      } else {
+        resting_.erase(&connection);
+      }
+    });
+  }
   // Whether every connection is not only removed but destroyed.
   bool AllGone() const {
     for (const auto& connection : seen_) {
@@ -163,6 +180,7 @@ class FakeHost final : public ConnectionHost {
   std::vector<SessionReport> ended_;
   std::vector<int> refused_;
   std::map<Connection*, std::shared_ptr<Connection>> connections_;
+  std::set<Connection*> resting_;
   std::vector<std::weak_ptr<Connection>> seen_;
 
  private:
@@ -384,7 +402,7 @@ class ConnectionTest : public ::testing::Test {
   }
   void Tick(absl::Duration passed) {
     host_->now_ += passed;
-    host_->ForEach([&](Connection& c) { c.OnTick(host_->now_); });
+    host_->Tick();
   }
   void Drain() {
     host_->ForEach([&](Connection& c) { c.Drain(host_->drain_order()); });

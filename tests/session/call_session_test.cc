@@ -143,6 +143,27 @@ TEST_F(CallSessionTest, ASlowBackendStopsTheReadingFromTheClient) {
   EXPECT_THAT(Steps(), ElementsAre("write b", "ws read"));
 }
 
+// Then nothing but silence and age are timed.
+TEST_F(CallSessionTest, IsAtRestWhileItsCallIsOpenAndNothingWaits) {
+  limits_.requests = {.low_bytes = 0, .high_bytes = 1};
+  Start(CodecKind::kProtobuf);
+  EXPECT_TRUE(session_->is_at_rest());
+  Binary("a");
+  EXPECT_TRUE(session_->is_at_rest());
+  Binary("b");
+  EXPECT_FALSE(session_->is_at_rest()) << "stall_timeout";
+  backend().OnWritten();
+  EXPECT_TRUE(session_->is_at_rest());
+  backend().OnDone({absl::OkStatus(), ""});
+  EXPECT_FALSE(session_->is_at_rest());
+}
+
+TEST_F(CallSessionTest, IsNotAtRestWhileItIsDraining) {
+  Start(CodecKind::kProtobuf);
+  TellToDrain();
+  EXPECT_FALSE(session_->is_at_rest());
+}
+
 // stall_timeout counts from the last message that the backend took.
 TEST_F(CallSessionTest, EndsACallWhoseBackendTakesNothing) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};

@@ -1,0 +1,56 @@
+#ifndef GATEWAY_SERVER_CONNECTIONS_H_
+#define GATEWAY_SERVER_CONNECTIONS_H_
+
+#include <cstddef>
+#include <functional>
+#include <list>
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "gateway/net/connection.h"
+
+namespace headgate {
+
+// The connections of a worker, and its sense of time for them: those that are
+// awake are looked at with each tick, those at rest (Connection::Rest) in turn,
+// so that an idle one costs next to nothing.
+//
+// Thread: its worker's. A connection that is looked at may add, remove and wake
+// any, itself too.
+class Connections {
+ public:
+  struct Entry {
+    std::shared_ptr<Connection> connection;
+    std::size_t listener = 0;
+    bool is_resting = false;
+  };
+
+  // It is awake.
+  void Add(std::shared_ptr<Connection> connection, std::size_t listener);
+  void Remove(Connection& connection);
+  void Wake(Connection& connection);
+
+  bool empty() const { return places_.empty(); }
+  // `act` neither adds nor removes any.
+  void ForEach(const std::function<void(const Entry&)>& act) const;
+
+  // Has all that are awake look at the time, and so many of those at rest that
+  // `round` ticks are enough for each of them. Requires: round > 0.
+  void OnTick(absl::Time now, std::size_t round);
+
+ private:
+  using List = std::list<Entry>;
+
+  // Looks at the one that has waited longest.
+  void LookAtFirst(List& list, absl::Time now);
+
+  // Each in the order of the last look.
+  List awake_;
+  List resting_;
+  absl::flat_hash_map<Connection*, List::iterator> places_;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_SERVER_CONNECTIONS_H_
