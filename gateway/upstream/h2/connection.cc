@@ -365,6 +365,7 @@ bool H2Connection::Open(H2Stream& stream,
   stream.deferred_ = false;
   stream.window_use_ = {};
   stream.window_growth_ = 0;
+  stream.to_give_back_ = 0;
   stream.place_ = streams_.size();
   streams_.push_back(&stream);
   served_ = true;
@@ -400,9 +401,16 @@ void H2Connection::Finish(H2Stream& stream) {
 
 void H2Connection::Consume(H2Stream& stream, std::size_t bytes) {
   assert(stream.connection_ == this);
-  // What is near costs nothing.
-  if (round_trip_.IsFar()) GrowWindow(stream, bytes);
-  nghttp2_session_consume_stream(session_, stream.id_, bytes);
+  const bool is_far = round_trip_.IsFar();
+  if (is_far) GrowWindow(stream, bytes);
+  stream.to_give_back_ += bytes;
+  // What waits to be given back is missing from the way. Nearby it does not
+  // matter, and fewer frames are cheaper.
+  if (stream.to_give_back_ >= WindowOf(stream) / (is_far ? 8 : 2)) {
+    nghttp2_submit_window_update(
+        session_, NGHTTP2_FLAG_NONE, stream.id_,
+        static_cast<std::int32_t>(std::exchange(stream.to_give_back_, 0)));
+  }
   if (nghttp2_session_want_write(session_) != 0) owner_->OnWork(*this);
 }
 
@@ -411,8 +419,12 @@ std::size_t H2Connection::initial_window() const {
                                  INT32_MAX);
 }
 
+std::size_t H2Connection::WindowOf(const H2Stream& stream) const {
+  return initial_window() + stream.window_growth_;
+}
+
 void H2Connection::GrowWindow(H2Stream& stream, std::size_t bytes) {
-  const std::size_t window = initial_window() + stream.window_growth_;
+  const std::size_t window = WindowOf(stream);
   if (!stream.window_use_.Take(bytes, window)) return;
   const Alarms::Clock::time_point now = Alarms::Clock::now();
   if (!stream.window_use_.IsHeldUp(now, round_trip_.smallest())) return;

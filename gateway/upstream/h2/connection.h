@@ -73,6 +73,7 @@ class H2Stream {
   bool deferred_ = false;  // It had nothing to send.
   H2WindowUse window_use_;
   std::size_t window_growth_ = 0;  // Bytes.
+  std::size_t to_give_back_ = 0;   // Bytes of the window that were taken.
 };
 
 // Hears of one connection. It may not destroy the last owner of a connection
@@ -189,6 +190,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   void SetKeepalive();
 
   std::size_t initial_window() const;
+  std::size_t WindowOf(const H2Stream& stream) const;
   // After so many bytes of it were taken.
   void GrowWindow(H2Stream& stream, std::size_t bytes);
   // Whether the server has sent too much that is of no use.
