@@ -12,6 +12,7 @@ import subprocess
 import pytest
 
 from client import PROTOBUF, Client, call
+from far import FarProxy
 from foreign import NODE
 from harness import Gateway, Process, eventually
 
@@ -128,6 +129,17 @@ def test_messages_of_any_size(gateway, size):
 
 def test_many_messages_one_way(gateway):
     assert mirrored(gateway, "Flood", b"2000 1000") == [b"x" * 1000] * 2000
+
+
+# The gateway measures the way with PINGs, and servers hang up on too many.
+def test_many_messages_over_a_long_way(mirror):
+    with (FarProxy(mirror.target, 0.025) as far,
+          Gateway.serve(far.target, "--threads", "1",
+                        transport="h2") as gateway):
+        for _ in range(3):
+            assert mirrored(gateway, "Flood", b"300 10000") == [
+                b"x" * 10000] * 300
+        assert far.connections == 1
 
 
 def test_many_messages_the_other_way(gateway):

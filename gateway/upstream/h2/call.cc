@@ -150,6 +150,10 @@ void H2Call::OnData(absl::string_view bytes) {
     bytes.remove_prefix(Feed(bytes));
     if (end_ != nullptr) return;
   }
+  // Who is always behind would never drop what it has taken.
+  if (received_taken_ > held_bytes()) {
+    received_.erase(0, std::exchange(received_taken_, 0));
+  }
   received_.append(bytes.data(), bytes.size());
   Advance();
 }

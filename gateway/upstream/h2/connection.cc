@@ -27,6 +27,12 @@ constexpr std::size_t kMaxOutgoingBytes = 64 * 1024;
 // A buffer that has grown beyond this is given back when it is empty.
 constexpr std::size_t kKeptBytes = 128 * 1024;
 constexpr std::int32_t kConnectionWindowBytes = 4 * 1024 * 1024;
+// What the window of a stream may grow to: 20 MB/s over 50 ms. And by how much
+// all of a connection may grow together.
+constexpr std::size_t kMaxStreamWindowBytes = 1024 * 1024;
+constexpr std::size_t kMaxGrowthBytes = 4 * 1024 * 1024;
+// Marks the PINGs that measure the round trip.
+constexpr absl::string_view kMeasuringPing = "roundtri";
 constexpr std::size_t kMaxToldBytes = 128;
 // What a server may send in kSpareTime that no call is served by; and besides,
 // for each call its head and trailers and what was under way when it was given
@@ -109,6 +115,15 @@ struct H2Connection::Callbacks {
       case NGHTTP2_SETTINGS:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
           self.settings_came_ = true;
+        } else {
+          self.round_trip_.Stop(Alarms::Clock::now());
+        }
+        break;
+      case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 &&
+            Text(frame->ping.opaque_data, sizeof frame->ping.opaque_data) ==
+                kMeasuringPing) {
+          self.round_trip_.Stop(Alarms::Clock::now());
         }
         break;
       case NGHTTP2_PUSH_PROMISE:
@@ -136,6 +151,7 @@ struct H2Connection::Callbacks {
                     void* user_data) noexcept {
     H2Connection& self = Self(user_data);
     nghttp2_session_consume_connection(session, size);
+    self.round_trip_.OnData();
     H2Stream* const stream = self.StreamOf(id);
     if (stream != nullptr) {
       self.spare_bytes_ += static_cast<std::int64_t>(size) + kSpareForFrame;
@@ -314,10 +330,10 @@ void H2Connection::MakeSession() {
   const std::array<nghttp2_settings_entry, 3> settings = {{
       {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
-       static_cast<std::uint32_t>(std::clamp<std::size_t>(
-           options_.stream_window_bytes, 64 * 1024, INT32_MAX))},
+       static_cast<std::uint32_t>(initial_window())},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kMaxHeaderListBytes},
   }};
+  round_trip_.Start(Alarms::Clock::now());
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(),
                           settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
@@ -347,11 +363,13 @@ bool H2Connection::Open(H2Stream& stream,
   stream.id_ = id;
   stream.sent_ = false;
   stream.deferred_ = false;
+  stream.window_use_ = {};
+  stream.window_growth_ = 0;
+  stream.to_give_back_ = 0;
   stream.place_ = streams_.size();
   streams_.push_back(&stream);
   served_ = true;
-  spare_bytes_ +=
-      kSpareForCall + static_cast<std::int64_t>(options_.stream_window_bytes);
+  spare_bytes_ += kSpareForCall + static_cast<std::int64_t>(initial_window());
   if (streams_.size() == 1) SetKeepalive();
   owner_->OnWork(*this);
   return true;
@@ -383,11 +401,55 @@ void H2Connection::Finish(H2Stream& stream) {
 
 void H2Connection::Consume(H2Stream& stream, std::size_t bytes) {
   assert(stream.connection_ == this);
-  nghttp2_session_consume_stream(session_, stream.id_, bytes);
+  const bool is_far = round_trip_.IsFar();
+  if (is_far) GrowWindow(stream, bytes);
+  stream.to_give_back_ += bytes;
+  // What waits to be given back is missing from the way. Nearby it does not
+  // matter, and fewer frames are cheaper.
+  if (stream.to_give_back_ >= WindowOf(stream) / (is_far ? 8 : 2)) {
+    nghttp2_submit_window_update(
+        session_, NGHTTP2_FLAG_NONE, stream.id_,
+        static_cast<std::int32_t>(std::exchange(stream.to_give_back_, 0)));
+  }
   if (nghttp2_session_want_write(session_) != 0) owner_->OnWork(*this);
 }
 
+std::size_t H2Connection::initial_window() const {
+  return std::clamp<std::size_t>(options_.stream_window_bytes, 64 * 1024,
+                                 INT32_MAX);
+}
+
+std::size_t H2Connection::WindowOf(const H2Stream& stream) const {
+  return initial_window() + stream.window_growth_;
+}
+
+void H2Connection::GrowWindow(H2Stream& stream, std::size_t bytes) {
+  const std::size_t window = WindowOf(stream);
+  if (!stream.window_use_.Take(bytes, window)) return;
+  const Alarms::Clock::time_point now = Alarms::Clock::now();
+  if (!stream.window_use_.IsHeldUp(now, round_trip_.smallest())) return;
+  const std::size_t wider =
+      std::min({2 * window, std::max(window, kMaxStreamWindowBytes),
+                window + kMaxGrowthBytes - windows_growth_});
+  if (wider == window) return;
+  // Each step needs a measurement of its own: the farther a window has grown,
+  // the surer it is that the server is far away.
+  const bool sure = round_trip_.TakeFresh();
+  if (round_trip_.MayStart()) {
+    round_trip_.Start(now);
+    nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, Bytes(kMeasuringPing));
+  }
+  if (!sure) return;
+  stream.window_growth_ += wider - window;
+  windows_growth_ += wider - window;
+  // Should it be given up, so much more is under way.
+  spare_bytes_ += static_cast<std::int64_t>(wider - window);
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream.id_,
+                                        static_cast<std::int32_t>(wider));
+}
+
 void H2Connection::Detach(H2Stream& stream) {
+  windows_growth_ -= stream.window_growth_;
   streams_[stream.place_] = streams_.back();
   streams_[stream.place_]->place_ = stream.place_;
   streams_.pop_back();

@@ -18,8 +18,10 @@
 #include "absl/strings/string_view.h"
 #include "gateway/upstream/h2/alarms.h"
 #include "gateway/upstream/h2/response_head.h"
+#include "gateway/upstream/h2/round_trip.h"
 #include "gateway/upstream/h2/target.h"
 #include "gateway/upstream/h2/tls_client.h"
+#include "gateway/upstream/h2/window_use.h"
 
 namespace headgate {
 
@@ -69,6 +71,9 @@ class H2Stream {
   std::int32_t id_ = 0;
   bool sent_ = false;      // Its head.
   bool deferred_ = false;  // It had nothing to send.
+  H2WindowUse window_use_;
+  std::size_t window_growth_ = 0;  // Bytes.
+  std::size_t to_give_back_ = 0;   // Bytes of the window that were taken.
 };
 
 // Hears of one connection. It may not destroy the last owner of a connection
@@ -92,7 +97,9 @@ class H2ConnectionOwner {
 };
 
 struct H2ConnectionOptions {
-  // The window of a stream, at least the 64 KiB of RFC 9113 section 6.9.2.
+  // The window of a stream, at least the 64 KiB of RFC 9113 section 6.9.2. It
+  // grows where it holds up a backend that is far away: up to 1 MiB, and all of
+  // a connection by 4 MiB together.
   std::size_t stream_window_bytes = 64 * 1024;
   int max_streams = 100;
   Alarms::Clock::duration connect_timeout = std::chrono::seconds(5);
@@ -182,6 +189,10 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   void OnAlarm() override;
   void SetKeepalive();
 
+  std::size_t initial_window() const;
+  std::size_t WindowOf(const H2Stream& stream) const;
+  // After so many bytes of it were taken.
+  void GrowWindow(H2Stream& stream, std::size_t bytes);
   // Whether the server has sent too much that is of no use.
   bool IsFlooding();
   // What the last bytes, or Flush, have led to.
@@ -234,6 +245,9 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   // The bytes that may still come without use until time has passed.
   std::int64_t spare_bytes_;
   Alarms::Clock::time_point spare_since_;
+
+  H2RoundTrip round_trip_;
+  std::size_t windows_growth_ = 0;  // Bytes, of all streams.
 
   Alarms::Clock::time_point last_read_;
   bool ping_sent_ = false;  // And nothing has come since.

@@ -47,12 +47,17 @@ def count(requests, context):
 
 def wait(requests, context):
     ended = threading.Event()
-    context.add_callback(ended.set)
+
+    def end():
+        global cancelled
+        with lock:
+            cancelled += 1
+        ended.set()
+
+    # What is behind a yield is not run when the client leaves during it.
+    context.add_callback(end)
     yield b"here"
     ended.wait()
-    global cancelled
-    with lock:
-        cancelled += 1
 
 
 def tell_cancelled(requests, context):

@@ -326,6 +326,8 @@ class RawServer {
   std::string address() const {
     return FormatEndpoint(acceptor_.local_endpoint());
   }
+  // Whether connections to come acknowledge SETTINGS by themselves.
+  void set_acknowledges(bool acknowledges) { acknowledges_ = acknowledges; }
   void set_greeting(std::string greeting) { greeting_ = std::move(greeting); }
   // From now on connections speak TLS.
   void set_tls(TlsServerOptions options) { tls_options_ = std::move(options); }
@@ -346,7 +348,7 @@ class RawServer {
     acceptor_.async_accept([this](auto error, auto socket) {
       if (error) return;
       connections_.emplace_back(
-          std::move(socket), greeting_.empty(),
+          std::move(socket), greeting_.empty() || !acknowledges_,
           tls_options_ ? std::make_unique<TlsServer>(*tls_options_) : nullptr,
           limit_);
       connections_.back().Send(greeting_);
@@ -357,6 +359,7 @@ class RawServer {
   boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol>
       acceptor_;
   std::string greeting_;
+  bool acknowledges_ = true;
   std::optional<TlsServerOptions> tls_options_;
   std::optional<Limit> limit_;
   std::deque<Connection> connections_;
