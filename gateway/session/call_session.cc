@@ -131,7 +131,7 @@ void CallSession::OnMessage(WireMessage message) {
 }
 
 void CallSession::OnControlFrames(std::size_t count) {
-  if (state_ == State::kOpen) EndWith(guard_.OnReceived(count, 0));
+  EndWith(guard_.OnReceived(count, 0));
 }
 
 void CallSession::OnMessageTooBig() {

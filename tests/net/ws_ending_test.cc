@@ -258,13 +258,9 @@ TEST_F(WsEndingTest, FailedConnectionSurvivesWhatComesMeanwhile) {
   const std::pair<const char*, std::function<void()>> events[] = {
       {"nothing", [] {}},
       {"drain", [&] { Drain(); }},
-      {"status", [&] { BackendEnds(absl::NotFoundError("x")); }},
-      {"answer", [&] { call().observer().OnMessage("answer"); }},
-      {"answer and status",
-       [&] {
-         call().observer().OnMessage("answer");
-         BackendEnds(absl::OkStatus());
-       }},
+      {"a message", [&] { Send(Frame(kBinary, "more")); }},
+      {"a Close frame", [&] { Send(CloseFrame(1000)); }},
+      {"FIN", [&] { client_.shutdown(TcpSocket::shutdown_send); }},
       {"abort", [&] { Abort(); }},
       {"reset",
        [&] {

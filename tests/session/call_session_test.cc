@@ -537,5 +537,13 @@ TEST_F(CallSessionTest, DrainWhileTheMethodIsLookedUpCloses) {
   EXPECT_EQ(schemas_->waiting(), 0u);
 }
 
+// A client that floods meanwhile is not spared.
+TEST_F(CallSessionTest, ControlFramesCountWhileTheMethodIsAskedFor) {
+  schemas_->answers_at_once = false;
+  route_->messages.per_second = 1;
+  Start(CodecKind::kProtobuf).OnControlFrames(1000);
+  EXPECT_THAT(log_, ::testing::Contains(HasSubstr("1008")));
+}
+
 }  // namespace
 }  // namespace headgate
