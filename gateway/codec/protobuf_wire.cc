@@ -58,7 +58,7 @@ bool WireReader::ReadField(WireField& field) {
   field.bytes = {};
 
   std::size_t skip = 0;
-  switch (static_cast<WireType>(tag & 7)) {
+  switch (WireTypeOfTag(field.tag)) {
     case WireType::kVarint:
       return ReadVarint(kMaxValueBytes, field.value);
     case WireType::kBytes: {

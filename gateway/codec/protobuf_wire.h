@@ -6,19 +6,13 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "gateway/base/wire_type.h"
 
 namespace headgate {
 
 // Just enough of protobuf's wire format to read and write a message without a
 // generated class (protobuf.dev/programming-guides/encoding).
 // Safe for any thread.
-
-enum class WireType : std::uint8_t {
-  kVarint = 0,
-  kFixed64 = 1,
-  kBytes = 2,
-  kFixed32 = 5,
-};
 
 inline constexpr std::uint32_t WireTag(std::uint32_t number, WireType type) {
   return number << 3 | static_cast<std::uint32_t>(type);

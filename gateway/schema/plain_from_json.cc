@@ -16,9 +16,6 @@ namespace {
 using ::google::protobuf::EnumValueDescriptor;
 using ::google::protobuf::FieldDescriptor;
 
-// Deeper messages are left to JsonConverter: this one is recursive.
-constexpr int kMaxDepth = 32;
-
 constexpr std::uint8_t kNoDigit = 0xFF;
 
 // base64 and base64url (RFC 4648), which protobuf takes both.
@@ -87,9 +84,9 @@ bool AppendFromBase64(absl::string_view text, std::string& bytes) {
   return (seen & 0x80) == 0 && left_over == 0;
 }
 
-class Reader {
+class JsonReader {
  public:
-  Reader(PlainTypes& types, absl::string_view json, std::string& message)
+  JsonReader(PlainTypes& types, absl::string_view json, std::string& message)
       : types_(types),
         at_(json.data()),
         end_(json.data() + json.size()),
@@ -104,7 +101,7 @@ class Reader {
 
  private:
   bool Message(const PlainType& type, int depth) {
-    if (depth > kMaxDepth || !type.taken() || !Consume('{')) return false;
+    if (depth > kMaxPlainDepth || !type.taken() || !Consume('{')) return false;
     SkipSpace();
     if (Consume('}')) return true;
     const std::vector<PlainField>& fields = type.fields();
@@ -389,11 +386,12 @@ class Reader {
 
   // Always true.
   bool AppendNumber(const PlainField& field, std::uint64_t value) {
-    if (field.wire_type == 0) {
+    if (field.wire_type == WireType::kVarint) {
       AppendVarint(value);
       return true;
     }
-    for (int bits = field.wire_type == 1 ? 64 : 32; bits > 0; bits -= 8) {
+    for (int bits = field.wire_type == WireType::kFixed64 ? 64 : 32; bits > 0;
+         bits -= 8) {
       out_.push_back(static_cast<char>(value));
       value >>= 8;
     }
@@ -435,7 +433,7 @@ bool PlainJsonToProto(PlainTypes& types, const PlainType& type,
   if (!type.taken() || json.size() > INT_MAX) return false;
   // Seldom longer than its JSON.
   message.reserve(json.size());
-  return Reader(types, json, message).Whole(type);
+  return JsonReader(types, json, message).Whole(type);
 }
 
 }  // namespace headgate

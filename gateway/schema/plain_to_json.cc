@@ -16,11 +16,6 @@ namespace {
 using ::google::protobuf::EnumValueDescriptor;
 using ::google::protobuf::FieldDescriptor;
 
-// Deeper messages are left to JsonConverter: this one is recursive.
-constexpr int kMaxDepth = 32;
-
-constexpr std::uint32_t kLengthDelimited = 2;
-
 // How a byte of a string is written: as it is ('\0'), behind a backslash (the
 // character that follows it), as one of the <> that get a number, or not here.
 constexpr char kNotHere = '!';
@@ -142,7 +137,7 @@ class Writer {
       : types_(types), options_(options), out_(json) {}
 
   bool Message(const PlainType& type, absl::string_view bytes, int depth) {
-    if (depth > kMaxDepth || !type.taken()) return false;
+    if (depth > kMaxPlainDepth || !type.taken()) return false;
     const std::vector<PlainField>& fields = type.fields();
     absl::InlinedVector<std::uint64_t, 2> seen(fields.size() / 64 + 1);
     std::size_t next = 0;  // The fields before it cannot come any more.
@@ -170,7 +165,7 @@ class Writer {
         continue;
       }
       bool is_default = false;
-      if ((tag & 7) != field->wire_type ||
+      if (WireTypeOfTag(tag) != field->wire_type ||
           !Value(*field, input, depth, is_default)) {
         return false;
       }
@@ -208,7 +203,7 @@ class Writer {
             int depth) {
     bool ignored = false;
     out_.push_back('[');
-    if ((tag & 7) == field.wire_type) {
+    if (WireTypeOfTag(tag) == field.wire_type) {
       const char* behind = nullptr;
       std::uint64_t more = tag;
       do {
@@ -219,7 +214,8 @@ class Writer {
       input.GoTo(behind);
     } else {
       absl::string_view run;
-      if ((tag & 7) != kLengthDelimited || !input.Run(run) || run.empty()) {
+      if (WireTypeOfTag(tag) != WireType::kBytes || !input.Run(run) ||
+          run.empty()) {
         return false;
       }
       for (Input values(run); !values.done();) {
@@ -234,7 +230,7 @@ class Writer {
   // A value without its tag. `is_default`: it is zero or empty.
   bool Value(const PlainField& field, Input& input, int depth,
              bool& is_default) {
-    if (field.wire_type == kLengthDelimited) {
+    if (field.wire_type == WireType::kBytes) {
       absl::string_view run;
       if (!input.Run(run)) return false;
       is_default = run.empty();
@@ -250,9 +246,9 @@ class Writer {
       }
     }
     std::uint64_t value = 0;
-    if (!(field.wire_type == 0   ? input.Varint(value)
-          : field.wire_type == 1 ? input.Fixed(8, value)
-                                 : input.Fixed(4, value))) {
+    if (!(field.wire_type == WireType::kVarint    ? input.Varint(value)
+          : field.wire_type == WireType::kFixed64 ? input.Fixed(8, value)
+                                                  : input.Fixed(4, value))) {
       return false;
     }
     is_default = value == 0;

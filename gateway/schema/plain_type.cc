@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/schema/wire.h"
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {
@@ -33,25 +34,6 @@ bool IsTaken(const FieldDescriptor& field) {
   }
 }
 
-std::uint32_t WireTypeOf(const FieldDescriptor& field) {
-  switch (field.type()) {
-    case FieldDescriptor::TYPE_DOUBLE:
-    case FieldDescriptor::TYPE_FIXED64:
-    case FieldDescriptor::TYPE_SFIXED64:
-      return 1;
-    case FieldDescriptor::TYPE_STRING:
-    case FieldDescriptor::TYPE_BYTES:
-    case FieldDescriptor::TYPE_MESSAGE:
-      return 2;
-    case FieldDescriptor::TYPE_FLOAT:
-    case FieldDescriptor::TYPE_FIXED32:
-    case FieldDescriptor::TYPE_SFIXED32:
-      return 5;
-    default:
-      return 0;
-  }
-}
-
 // Whether no reader or writer of JSON would escape anything in `name`.
 bool IsPlainName(absl::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) {
@@ -70,7 +52,8 @@ PlainField MakeField(const FieldDescriptor& field) {
           field.has_presence(),
           WireTypeOf(field),
           static_cast<std::uint32_t>(field.number()) << 3 |
-              (is_packed ? 2 : WireTypeOf(field)),
+              static_cast<std::uint32_t>(is_packed ? WireType::kBytes
+                                                   : WireTypeOf(field)),
           static_cast<std::size_t>(oneof == nullptr ? field.index()
                                                     : oneof->field(0)->index()),
           absl::StrCat("\"", field.json_name(), "\":"),

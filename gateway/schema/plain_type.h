@@ -9,11 +9,15 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
+#include "gateway/base/wire_type.h"
 #include "google/protobuf/descriptor.h"
 
 namespace headgate {
 
 class PlainType;
+
+// Deeper messages are left to JsonConverter: the plain conversion is recursive.
+constexpr int kMaxPlainDepth = 32;
 
 // A field, with what its JSON and its bytes begin with.
 struct PlainField {
@@ -25,7 +29,7 @@ struct PlainField {
   bool is_repeated;
   bool is_packed;  // As serializers write it.
   bool has_presence;
-  std::uint32_t wire_type;   // Of one value.
+  WireType wire_type;        // Of one value.
   std::uint32_t tag;         // As serializers write it.
   std::size_t presence_bit;  // One for all members of a oneof.
   std::string json_key;      // "\"twoWords\":"

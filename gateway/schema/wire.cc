@@ -10,40 +10,11 @@
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {
-namespace {
 
 using ::google::protobuf::Descriptor;
 using ::google::protobuf::FieldDescriptor;
 
-enum WireType : std::uint32_t {
-  kVarint = 0,
-  kFixed64 = 1,
-  kLengthDelimited = 2,
-  kStartGroup = 3,
-  kEndGroup = 4,
-  kFixed32 = 5,
-};
-
-WireType WireTypeOf(const FieldDescriptor& field) {
-  switch (field.type()) {
-    case FieldDescriptor::TYPE_DOUBLE:
-    case FieldDescriptor::TYPE_FIXED64:
-    case FieldDescriptor::TYPE_SFIXED64:
-      return kFixed64;
-    case FieldDescriptor::TYPE_FLOAT:
-    case FieldDescriptor::TYPE_FIXED32:
-    case FieldDescriptor::TYPE_SFIXED32:
-      return kFixed32;
-    case FieldDescriptor::TYPE_STRING:
-    case FieldDescriptor::TYPE_BYTES:
-    case FieldDescriptor::TYPE_MESSAGE:
-      return kLengthDelimited;
-    case FieldDescriptor::TYPE_GROUP:
-      return kStartGroup;
-    default:
-      return kVarint;
-  }
-}
+namespace {
 
 // Takes varints, fixed-size values and runs of bytes off the front of a view.
 class Reader {
@@ -109,27 +80,27 @@ class Walker {
       }
       const auto tag = static_cast<std::uint32_t>(wide_tag);
       const auto number = static_cast<int>(tag >> 3);
-      const auto wire_type = static_cast<WireType>(tag & 7);
+      const auto wire_type = WireTypeOfTag(static_cast<std::uint32_t>(tag));
       const FieldDescriptor* field = type.FindFieldByNumber(number);
 
       std::uint64_t integer = 0;
       absl::string_view run;
       switch (wire_type) {
-        case kVarint:
+        case WireType::kVarint:
           if (!reader.Varint(integer)) return Malformed(type, "a bad varint");
           break;
-        case kFixed64:
+        case WireType::kFixed64:
           if (!reader.Bytes(8, run)) return Malformed(type, "a value cut off");
           break;
-        case kFixed32:
+        case WireType::kFixed32:
           if (!reader.Bytes(4, run)) return Malformed(type, "a value cut off");
           break;
-        case kLengthDelimited:
+        case WireType::kBytes:
           if (!reader.Varint(integer) || !reader.Bytes(integer, run)) {
             return Malformed(type, "a value cut off");
           }
           break;
-        case kStartGroup:
+        case WireType::kStartGroup:
           if (auto status = SkipGroup(type, reader, number, depth + 1);
               !status.ok()) {
             return status;
@@ -140,7 +111,7 @@ class Walker {
       }
 
       const bool is_packed = field != nullptr && field->is_packable() &&
-                             wire_type == kLengthDelimited;
+                             wire_type == WireType::kBytes;
       if (field == nullptr || (wire_type != WireTypeOf(*field) && !is_packed)) {
         // An unknown field, which JSON leaves out. In a map's entry it would
         // stop the conversion.
@@ -203,10 +174,10 @@ class Walker {
     while (!reader.done()) {
       bool ok = false;
       switch (WireTypeOf(field)) {
-        case kFixed64:
+        case WireType::kFixed64:
           ok = reader.Bytes(8, run);
           break;
-        case kFixed32:
+        case WireType::kFixed32:
           ok = reader.Bytes(4, run);
           break;
         default:
@@ -226,26 +197,26 @@ class Walker {
       if (!reader.Varint(tag) || tag > UINT32_MAX || tag >> 3 == 0) break;
       const auto number = static_cast<int>(tag >> 3);
       bool ok = true;
-      switch (static_cast<WireType>(tag & 7)) {
-        case kVarint:
+      switch (WireTypeOfTag(static_cast<std::uint32_t>(tag))) {
+        case WireType::kVarint:
           ok = reader.Varint(integer);
           break;
-        case kFixed64:
+        case WireType::kFixed64:
           ok = reader.Bytes(8, run);
           break;
-        case kFixed32:
+        case WireType::kFixed32:
           ok = reader.Bytes(4, run);
           break;
-        case kLengthDelimited:
+        case WireType::kBytes:
           ok = reader.Varint(integer) && reader.Bytes(integer, run);
           break;
-        case kStartGroup:
+        case WireType::kStartGroup:
           if (auto status = SkipGroup(type, reader, number, depth + 1);
               !status.ok()) {
             return status;
           }
           break;
-        case kEndGroup:
+        case WireType::kEndGroup:
           if (number == group_number) return absl::OkStatus();
           ok = false;
           break;
@@ -273,6 +244,27 @@ class Walker {
 };
 
 }  // namespace
+
+WireType WireTypeOf(const FieldDescriptor& field) {
+  switch (field.type()) {
+    case FieldDescriptor::TYPE_DOUBLE:
+    case FieldDescriptor::TYPE_FIXED64:
+    case FieldDescriptor::TYPE_SFIXED64:
+      return WireType::kFixed64;
+    case FieldDescriptor::TYPE_FLOAT:
+    case FieldDescriptor::TYPE_FIXED32:
+    case FieldDescriptor::TYPE_SFIXED32:
+      return WireType::kFixed32;
+    case FieldDescriptor::TYPE_STRING:
+    case FieldDescriptor::TYPE_BYTES:
+    case FieldDescriptor::TYPE_MESSAGE:
+      return WireType::kBytes;
+    case FieldDescriptor::TYPE_GROUP:
+      return WireType::kStartGroup;
+    default:
+      return WireType::kVarint;
+  }
+}
 
 absl::StatusOr<WireForm> CheckWire(const Descriptor& type,
                                    absl::string_view bytes) {

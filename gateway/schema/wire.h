@@ -3,6 +3,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "gateway/base/wire_type.h"
 #include "google/protobuf/descriptor.h"
 
 namespace headgate {
@@ -10,6 +11,9 @@ namespace headgate {
 // How deep messages may nest, an Any's value counted as one more level: the
 // limit of protobuf's own parsers.
 inline constexpr int kMaxNesting = 100;
+
+// How one value of the field is written. Safe for any thread.
+WireType WireTypeOf(const google::protobuf::FieldDescriptor& field);
 
 enum class WireForm {
   // As every serializer writes it: a field that is not repeated comes once, the
