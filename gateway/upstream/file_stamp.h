@@ -6,7 +6,12 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/time/time.h"
+
 namespace headgate {
+
+// How often files of the configuration are looked at for a change.
+constexpr absl::Duration kFileCheckInterval = absl::Seconds(1);
 
 // What tells one state of a file from another without reading it. A link
 // counts as what it leads to, so that exchanging the link is a change.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/upstream/file_stamp.h"
 #include "gateway/upstream/grpc_call.h"
 #include "gateway/upstream/grpc_channel.h"
 #include "gateway/upstream/tls_files.h"
@@ -13,8 +14,7 @@ namespace headgate {
 namespace {
 
 // How long a channel that is no longer needed is kept for the next rush.
-constexpr absl::Duration kIdleTime = absl::Seconds(30);
-constexpr absl::Duration kFileCheckInterval = absl::Seconds(1);
+constexpr absl::Duration kIdleChannelTime = absl::Seconds(30);
 
 // The health check of a connection is a stream of its own, for which the server
 // counts one call less.
@@ -67,7 +67,7 @@ class GrpcUpstream::Pool {
         channel.idle_since = absl::InfiniteFuture();
       } else if (channel.idle_since == absl::InfiniteFuture()) {
         channel.idle_since = now;
-      } else if (now - channel.idle_since >= kIdleTime && i > 0) {
+      } else if (now - channel.idle_since >= kIdleChannelTime && i > 0) {
         channels_.erase(channels_.begin() + static_cast<std::ptrdiff_t>(i));
       }
     }

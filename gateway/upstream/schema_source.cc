@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "gateway/base/status.h"
 #include "gateway/upstream/descriptor_files.h"
+#include "gateway/upstream/file_stamp.h"
 #include "gateway/upstream/reflection.h"
 
 namespace headgate {
@@ -17,7 +18,6 @@ namespace {
 
 using ::google::protobuf::FileDescriptorProto;
 
-constexpr absl::Duration kFileCheckInterval = absl::Seconds(1);
 constexpr std::size_t kFewWaiters = 64;
 
 // Descriptor sets and reflection as one schema. A change of either builds it

@@ -12,10 +12,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string Faults(const Settings& settings) {
-  return std::string(Validate(settings).message());
-}
-
 // A file of the test's own, with this in it.
 std::string FileWith(const std::string& name, const std::string& bytes) {
   const std::string path = testing::TempDir() + "/upstreams_test_" + name;
@@ -25,6 +21,10 @@ std::string FileWith(const std::string& name, const std::string& bytes) {
 
 class UpstreamsTest : public testing::Test {
  protected:
+  std::string Faults() const {
+    return std::string(Validate(settings_).message());
+  }
+
   Settings settings_;
   UpstreamSettings& upstream_ = settings_.upstreams[0];
 };
@@ -34,14 +34,13 @@ TEST_F(UpstreamsTest, AnUpstreamIsAGrpcName) {
        {"localhost:50051", "[::1]:50051", "dns:///chat:50051", "dns:chat:1",
         "unix:/run/chat.sock", "ipv4:10.0.0.1:1,10.0.0.2:1", "xds:///chat"}) {
     upstream_.target = target;
-    EXPECT_EQ(Faults(settings_), "") << target;
+    EXPECT_EQ(Faults(), "") << target;
   }
   for (const char* target :
        {"", "http://127.0.0.1:50051", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0",
         "unix:", "dns:///", ":50051", ":::", "chat:50051/path"}) {
     upstream_.target = target;
-    EXPECT_THAT(Faults(settings_), HasSubstr("upstreams[0].target: must be"))
-        << target;
+    EXPECT_THAT(Faults(), HasSubstr("upstreams[0].target: must be")) << target;
   }
 }
 
@@ -49,17 +48,16 @@ TEST_F(UpstreamsTest, AnUpstreamIsAGrpcName) {
 TEST_F(UpstreamsTest, ANameIsAWord) {
   for (const char* name : {"", "a b", "a\n", "a/b", "ä", "a=b"}) {
     settings_.routes[0].upstream = upstream_.name = name;
-    EXPECT_THAT(Faults(settings_), HasSubstr("upstreams[0].name: must be"))
-        << name;
+    EXPECT_THAT(Faults(), HasSubstr("upstreams[0].name: must be")) << name;
   }
   settings_.routes[0].upstream = upstream_.name = "Chat-2.eu_west";
-  EXPECT_EQ(Faults(settings_), "");
+  EXPECT_EQ(Faults(), "");
 }
 
 TEST_F(UpstreamsTest, TwoCannotHaveOneName) {
   settings_.upstreams.resize(3);
   settings_.upstreams[1].name = "other";
-  EXPECT_EQ(Faults(settings_),
+  EXPECT_EQ(Faults(),
             "upstreams[2].name: upstreams[0] has the name 'default' too");
 }
 
@@ -69,7 +67,7 @@ TEST_F(UpstreamsTest, NumbersAndTimesHaveLimits) {
   upstream_.keepalive_interval = absl::Milliseconds(999);
   upstream_.keepalive_timeout = absl::ZeroDuration();
   upstream_.descriptors.refresh = absl::ZeroDuration();
-  EXPECT_EQ(Faults(settings_),
+  EXPECT_EQ(Faults(),
             "upstreams[0].descriptors.refresh: must be at least 100ms, is 0\n"
             "upstreams[0].deadline: must be more than 0, is 0\n"
             "upstreams[0].max_streams_per_channel: must be at least 1, is 0\n"
@@ -85,10 +83,10 @@ TEST_F(UpstreamsTest, DescriptorFilesMustBeDescriptorSets) {
   const std::string bad = FileWith("bad.pb", "syntax = \"proto3\";");
   const std::string empty = FileWith("empty.pb", "");
   upstream_.descriptors.files = {good};
-  EXPECT_EQ(Faults(settings_), "");
+  EXPECT_EQ(Faults(), "");
   upstream_.descriptors.files = {good, bad, empty, "/nowhere.pb",
                                  testing::TempDir()};
-  const std::string faults = Faults(settings_);
+  const std::string faults = Faults();
   EXPECT_THAT(faults, testing::Not(HasSubstr("files[0]")));
   for (const std::string& path : {bad, empty}) {
     EXPECT_THAT(faults, HasSubstr(path + " is no descriptor set"));
@@ -102,12 +100,12 @@ TEST_F(UpstreamsTest, TlsFilesMustBePem) {
   const std::string pem = FileWith("good.pem", "-----BEGIN CERTIFICATE-----\n");
   const std::string der = FileWith("bad.pem", "\x30\x82");
   upstream_.tls.emplace();
-  EXPECT_EQ(Faults(settings_), "");  // The system's roots.
+  EXPECT_EQ(Faults(), "");  // The system's roots.
   upstream_.tls->ca = upstream_.tls->certificate = upstream_.tls->key = pem;
-  EXPECT_EQ(Faults(settings_), "");
+  EXPECT_EQ(Faults(), "");
   upstream_.tls->ca = der;
   upstream_.tls->key = "/nowhere.key";
-  EXPECT_EQ(Faults(settings_),
+  EXPECT_EQ(Faults(),
             "upstreams[0].tls.ca: " + der +
                 " is no PEM file\n"
                 "upstreams[0].tls.key: /nowhere.key cannot be read: No such "
@@ -118,31 +116,30 @@ TEST_F(UpstreamsTest, ACertificateAndItsKeyComeTogether) {
   const std::string pem = FileWith("good.pem", "-----BEGIN CERTIFICATE-----\n");
   upstream_.tls.emplace();
   upstream_.tls->certificate = pem;
-  EXPECT_EQ(Faults(settings_),
+  EXPECT_EQ(Faults(),
             "upstreams[0].tls.key: is missing, while there is a certificate");
   upstream_.tls->certificate = "";
   upstream_.tls->key = pem;
-  EXPECT_EQ(Faults(settings_),
+  EXPECT_EQ(Faults(),
             "upstreams[0].tls.certificate: is missing, while there is a key");
 }
 
 TEST_F(UpstreamsTest, ARouteNamesOneThatThereIs) {
   settings_.upstreams[0].name = "chat";
   settings_.routes[0].upstream = "chta";
-  EXPECT_EQ(Faults(settings_),
+  EXPECT_EQ(Faults(),
             "routes[0].upstream: no upstream is named 'chta'; did you mean "
             "'chat'?");
   settings_.routes[0].upstream = "etcd";
-  EXPECT_EQ(Faults(settings_),
-            "routes[0].upstream: no upstream is named 'etcd'");
+  EXPECT_EQ(Faults(), "routes[0].upstream: no upstream is named 'etcd'");
 }
 
 // Without a choice among addresses their health would count for nothing.
 TEST_F(UpstreamsTest, HealthChecksNeedRoundRobin) {
   upstream_.health_check = "";
-  EXPECT_EQ(Faults(settings_), "");
+  EXPECT_EQ(Faults(), "");
   upstream_.load_balancing = UpstreamSettings::LoadBalancing::kPickFirst;
-  EXPECT_EQ(Faults(settings_),
+  EXPECT_EQ(Faults(),
             "upstreams[0].health_check: needs load_balancing: round-robin, "
             "which chooses among the addresses by their health");
 }
@@ -154,10 +151,10 @@ TEST_F(UpstreamsTest, SomeThingsNeedGrpcsOwnClient) {
   EXPECT_EQ(upstream_.ChosenTransport(), Transport::kH2);
   const auto expect_grpc = [&](const std::string& field) {
     EXPECT_EQ(upstream_.ChosenTransport(), Transport::kGrpc) << field;
-    EXPECT_EQ(Faults(settings_), "") << field;
+    EXPECT_EQ(Faults(), "") << field;
     upstream_.transport = Transport::kH2;
     EXPECT_EQ(
-        Faults(settings_),
+        Faults(),
         "upstreams[0].transport: must be grpc or auto with this " + field);
     upstream_ = plain;
   };
@@ -173,12 +170,12 @@ TEST_F(UpstreamsTest, SomeThingsNeedGrpcsOwnClient) {
     upstream_.transport = Transport::kAuto;
     EXPECT_EQ(upstream_.ChosenTransport(), Transport::kH2) << target;
     upstream_.transport = Transport::kH2;
-    EXPECT_EQ(Faults(settings_), "") << target;
+    EXPECT_EQ(Faults(), "") << target;
   }
   upstream_.tls.emplace();
   upstream_.health_check = "";
   EXPECT_EQ(upstream_.ChosenTransport(), Transport::kH2);
-  EXPECT_EQ(Faults(settings_), "");
+  EXPECT_EQ(Faults(), "");
   upstream_.transport = Transport::kGrpc;
   EXPECT_EQ(upstream_.ChosenTransport(), Transport::kGrpc);
 }
@@ -188,11 +185,11 @@ TEST_F(UpstreamsTest, OriginsHaveAWildcardInOnePlaceOnly) {
   for (const char* origin : {"https://*", "https://a.*.com", "https://*a.com",
                              "https://*.", "*.example.com"}) {
     settings_.listeners[0].allowed_origins = {origin};
-    EXPECT_NE(Faults(settings_), "") << origin;
+    EXPECT_NE(Faults(), "") << origin;
   }
   settings_.listeners[0].allowed_origins = {"https://*.example.com", "null",
                                             "*", "https://a.com:8443"};
-  EXPECT_EQ(Faults(settings_), "");
+  EXPECT_EQ(Faults(), "");
 }
 
 // Without descriptors there are no annotations.
@@ -201,9 +198,9 @@ TEST_F(UpstreamsTest, HttpRulesNeedDescriptors) {
   route.prefix = "/v1";
   route.http_rules = true;
   SetCodecs(route);
-  EXPECT_EQ(Faults(settings_), "");
+  EXPECT_EQ(Faults(), "");
   upstream_.descriptors.reflection = false;
-  EXPECT_EQ(Faults(settings_),
+  EXPECT_EQ(Faults(),
             "routes[0].http_rules: needs descriptors, and upstream 'default' "
             "has neither reflection nor files");
 }

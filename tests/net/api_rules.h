@@ -8,6 +8,7 @@
 #include <google/protobuf/descriptor.pb.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "gateway/route/http_rules.h"
 #include "google/api/annotations.pb.h"
 
@@ -63,6 +64,16 @@ inline std::shared_ptr<const HttpRules> ApiRules() {
       HttpRules::Build(Schema::Build({file}, &warnings), &warnings);
   EXPECT_TRUE(warnings.empty()) << warnings[0];
   return rules;
+}
+
+// As in "name=a b".
+inline std::vector<std::string> Texts(
+    const std::vector<Parameter>& parameters) {
+  std::vector<std::string> texts;
+  for (const Parameter& parameter : parameters) {
+    texts.push_back(absl::StrCat(parameter.field, "=", parameter.value));
+  }
+  return texts;
 }
 
 }  // namespace headgate

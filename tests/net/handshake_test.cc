@@ -413,14 +413,6 @@ TEST_F(HandshakeTest, UnreadableRequestsHaveRefusalsOfTheirOwn) {
 
 // --- routes where path and query are part of the request ---
 
-std::vector<std::string> Texts(const std::vector<Parameter>& parameters) {
-  std::vector<std::string> texts;
-  for (const Parameter& parameter : parameters) {
-    texts.push_back(absl::StrCat(parameter.field, "=", parameter.value));
-  }
-  return texts;
-}
-
 class BoundHandshakeTest : public HandshakeTest {
  protected:
   BoundHandshakeTest() {

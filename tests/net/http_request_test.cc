@@ -14,14 +14,6 @@ using ::testing::StartsWith;
 
 using HttpRequestTest = ExchangeTest;
 
-std::vector<std::string> Texts(const std::vector<Parameter>& parameters) {
-  std::vector<std::string> texts;
-  for (const Parameter& parameter : parameters) {
-    texts.push_back(absl::StrCat(parameter.field, "=", parameter.value));
-  }
-  return texts;
-}
-
 TEST_F(HttpRequestTest, RuleSaysTheCall) {
   Connect();
   Begin(absl::StrCat("PUT /api/things/a%2Fb?x=1&x=+2 HTTP/1.1\r\nHost: h\r\n",

@@ -16,7 +16,7 @@ namespace {
 // What a field counts beside its bytes (RFC 9113 section 6.5.2).
 constexpr std::size_t kFieldBytes = 32;
 // What of a foreign content type is told.
-constexpr std::size_t kMaxToldBytes = 64;
+constexpr std::size_t kMaxToldTypeBytes = 64;
 
 }  // namespace
 
@@ -29,7 +29,7 @@ bool HeaderBlock::Add(absl::string_view name, absl::string_view value) {
     has_grpc_content_type_ = absl::StartsWith(value, "application/grpc");
     content_type_ = has_grpc_content_type_
                         ? ""
-                        : std::string(value.substr(0, kMaxToldBytes));
+                        : std::string(value.substr(0, kMaxToldTypeBytes));
   } else if (name == "grpc-status") {
     int code = -1;
     if (!absl::SimpleAtoi(value, &code)) code = -1;

@@ -4,11 +4,10 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "gateway/upstream/file_stamp.h"
 
 namespace headgate {
 namespace {
-
-constexpr absl::Duration kFileCheckInterval = absl::Seconds(1);
 
 std::optional<std::string> NameOf(const UpstreamSettings& settings,
                                   const H2Target& target) {

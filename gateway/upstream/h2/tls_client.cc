@@ -28,7 +28,7 @@ constexpr unsigned char kH2[] = "\x02h2";
 constexpr char kRootsVariable[] = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH";
 
 // Of what a server says, in a message.
-constexpr std::size_t kMaxToldBytes = 128;
+constexpr std::size_t kMaxToldTextBytes = 128;
 // What a record of TLS adds to its content, and how long that is at most (RFC
 // 8446 section 5.2; less in practice).
 constexpr std::size_t kRecordOverheadBytes = 64;
@@ -44,7 +44,7 @@ absl::Status Failed(absl::string_view what) {
 }
 
 std::string Told(absl::string_view text) {
-  return absl::CHexEscape(text.substr(0, kMaxToldBytes));
+  return absl::CHexEscape(text.substr(0, kMaxToldTextBytes));
 }
 
 absl::Status TrustRoots(const TlsMaterial& material, ssl::context& context) {

@@ -11,7 +11,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-std::vector<std::string> Endpoints(const std::string& text) {
+std::vector<std::string> Parsed(const std::string& text) {
   const auto target = ParseH2Target(text);
   EXPECT_TRUE(target.ok()) << text;
   std::vector<std::string> endpoints;
@@ -24,12 +24,12 @@ std::vector<std::string> Endpoints(const std::string& text) {
 
 // grpc/grpc doc/naming.md.
 TEST(H2TargetTest, AddressesNeedNoLookUp) {
-  EXPECT_THAT(Endpoints("127.0.0.1:50051"), ElementsAre("127.0.0.1:50051"));
-  EXPECT_THAT(Endpoints("[::1]:1"), ElementsAre("[::1]:1"));
-  EXPECT_THAT(Endpoints("dns:///10.0.0.1:80"), ElementsAre("10.0.0.1:80"));
-  EXPECT_THAT(Endpoints("ipv4:10.0.0.1:80,10.0.0.2:81"),
+  EXPECT_THAT(Parsed("127.0.0.1:50051"), ElementsAre("127.0.0.1:50051"));
+  EXPECT_THAT(Parsed("[::1]:1"), ElementsAre("[::1]:1"));
+  EXPECT_THAT(Parsed("dns:///10.0.0.1:80"), ElementsAre("10.0.0.1:80"));
+  EXPECT_THAT(Parsed("ipv4:10.0.0.1:80,10.0.0.2:81"),
               ElementsAre("10.0.0.1:80", "10.0.0.2:81"));
-  EXPECT_THAT(Endpoints("ipv6:[::1]:80,[::2]:81"),
+  EXPECT_THAT(Parsed("ipv6:[::1]:80,[::2]:81"),
               ElementsAre("[::1]:80", "[::2]:81"));
 }
 
@@ -47,14 +47,14 @@ TEST(H2TargetTest, NamesAreLookedUp) {
 
 TEST(H2TargetTest, PortIs443UnlessNamed) {
   EXPECT_EQ(ParseH2Target("chat")->port, "443");
-  EXPECT_THAT(Endpoints("10.0.0.1"), ElementsAre("10.0.0.1:443"));
+  EXPECT_THAT(Parsed("10.0.0.1"), ElementsAre("10.0.0.1:443"));
 }
 
 TEST(H2TargetTest, SocketFilesAreTargets) {
-  EXPECT_THAT(Endpoints("unix:/run/x"), ElementsAre("unix:/run/x"));
-  EXPECT_THAT(Endpoints("unix:///run/x"), ElementsAre("unix:/run/x"));
-  EXPECT_THAT(Endpoints("unix:run/x"), ElementsAre("unix:run/x"));
-  EXPECT_THAT(Endpoints("unix-abstract:x"), ElementsAre("unix-abstract:x"));
+  EXPECT_THAT(Parsed("unix:/run/x"), ElementsAre("unix:/run/x"));
+  EXPECT_THAT(Parsed("unix:///run/x"), ElementsAre("unix:/run/x"));
+  EXPECT_THAT(Parsed("unix:run/x"), ElementsAre("unix:run/x"));
+  EXPECT_THAT(Parsed("unix-abstract:x"), ElementsAre("unix-abstract:x"));
   EXPECT_EQ(ParseH2Target("unix:/run/x")->authority, "localhost");
 }
 
