@@ -12,7 +12,7 @@
 namespace headgate {
 namespace {
 
-constexpr char kFooter[] = R"(Services:
+constexpr char kBackendFooter[] = R"(Services:
   headgate.v1.PacketService/Connect     echo of packets, and rooms
   headgate.v1.MessageService/Connect    echo of plain messages
   headgate.demo.v1.HelloService         SayHello, LotsOfReplies,
@@ -64,7 +64,7 @@ void AddBackend(CLI::App& app, std::function<int()>& run) {
   auto address = std::make_shared<std::string>(BackendOptions().address);
   CLI::App* const backend = app.add_subcommand(
       "backend", "Serve the demo services: gRPC, with reflection and health");
-  backend->footer(kFooter);
+  backend->footer(kBackendFooter);
   backend
       ->add_option("--listen", *address,
                    "HOST:PORT to listen on, port 0 for a free one; or "

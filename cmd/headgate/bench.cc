@@ -25,13 +25,14 @@
 #include "cmd/headgate/bench/run.h"
 #include "cmd/headgate/bench/target.h"
 #include "cmd/headgate/dial/output.h"
+#include "cmd/headgate/duration_flag.h"
 
 namespace headgate {
 namespace {
 
 constexpr int kExitUsage = 64;  // EX_USAGE of sysexits.h.
 
-constexpr char kFooter[] = R"(URL:
+constexpr char kBenchFooter[] = R"(URL:
   ws://HOST[:PORT]/PATH[?QUERY]              through a gateway
   grpc://HOST:PORT/package.Service/Method    the backend itself, for comparison
 
@@ -62,7 +63,7 @@ Examples:
   headgate bench --connections 1 --idle 10000 ws://127.0.0.1:8080/packets)";
 
 // The flags as they were typed.
-struct Flags {
+struct BenchFlags {
   std::string url;
   std::string codec = "protobuf";
   bool no_subprotocol = false;
@@ -89,28 +90,8 @@ constexpr std::size_t kMaxInFlight = 1'000'000;
 constexpr std::size_t kOpenLoopInFlight = 1024;
 constexpr std::size_t kMaxSize = 64 * 1024 * 1024;
 
-absl::Status Invalid(absl::string_view why) {
-  return absl::InvalidArgumentError(why);
-}
-
 void Say(absl::string_view text) {
   WriteOut(STDERR_FILENO, absl::StrCat("headgate bench: ", text, "\n"));
-}
-
-absl::StatusOr<absl::Duration> ParseDuration(absl::string_view flag,
-                                             const std::string& text,
-                                             absl::Duration least) {
-  absl::Duration duration;
-  if (!absl::ParseDuration(text, &duration) || duration < least ||
-      duration > absl::Hours(24)) {
-    return Invalid(absl::StrCat(
-        flag, " '", text, "': must be a duration such as 500ms or 2s, ",
-        least > absl::ZeroDuration()
-            ? absl::StrCat("at least ", absl::FormatDuration(least), " and ")
-            : "",
-        "at most 24h"));
-  }
-  return duration;
 }
 
 // 'text' or '@FILE'.
@@ -121,12 +102,13 @@ absl::StatusOr<std::string> MessageContent(const std::string& text) {
   std::string content((std::istreambuf_iterator<char>(file)),
                       std::istreambuf_iterator<char>());
   if (!file.good() && !file.eof()) {
-    return Invalid(absl::StrCat("--message '", text, "': cannot be read"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--message '", text, "': cannot be read"));
   }
   return content;
 }
 
-absl::Status SetMessage(const Flags& flags, BenchOptions& options) {
+absl::Status SetMessage(const BenchFlags& flags, BenchOptions& options) {
   options.size = flags.size;
   if (!flags.message.has_value()) {
     options.message = MakeBenchMessage(options.codec, flags.size);
@@ -136,10 +118,11 @@ absl::Status SetMessage(const Flags& flags, BenchOptions& options) {
   if (!content.ok()) return content.status();
   if (options.codec == CodecKind::kJson &&
       absl::StripSuffix(*content, "\n").find('\n') != std::string::npos) {
-    return Invalid("--message: must be one line with --codec json");
+    return absl::InvalidArgumentError(
+        "--message: must be one line with --codec json");
   }
   if (content->size() > kMaxSize) {
-    return Invalid(
+    return absl::InvalidArgumentError(
         absl::StrCat("--message: must be at most ", kMaxSize, " bytes"));
   }
   options.size = content->size();
@@ -147,10 +130,10 @@ absl::Status SetMessage(const Flags& flags, BenchOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status SetHandshake(const Flags& flags, BenchOptions& options) {
+absl::Status SetHandshake(const BenchFlags& flags, BenchOptions& options) {
   const bool is_grpc = std::holds_alternative<GrpcTarget>(options.target);
   if (is_grpc && options.codec != CodecKind::kProtobuf) {
-    return Invalid("--codec: grpc:// takes protobuf only");
+    return absl::InvalidArgumentError("--codec: grpc:// takes protobuf only");
   }
   DialHandshakeOptions handshake;
   if (!is_grpc && !flags.no_subprotocol) handshake.codec = options.codec;
@@ -167,24 +150,27 @@ absl::Status SetHandshake(const Flags& flags, BenchOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status SetLoad(const Flags& flags, BenchOptions& options) {
+absl::Status SetLoad(const BenchFlags& flags, BenchOptions& options) {
   LoadOptions& load = options.load;
   load.connections = flags.connections;
   load.idle = flags.idle;
   if (load.connections == 0 && load.idle == 0) {
-    return Invalid("--connections: must be at least 1 without --idle");
+    return absl::InvalidArgumentError(
+        "--connections: must be at least 1 without --idle");
   }
   if (flags.rate.has_value() && load.connections == 0) {
-    return Invalid("--rate: needs --connections of at least 1");
+    return absl::InvalidArgumentError(
+        "--rate: needs --connections of at least 1");
   }
   if (flags.messages.has_value() && load.connections == 0) {
-    return Invalid("--messages: needs --connections of at least 1");
+    return absl::InvalidArgumentError(
+        "--messages: needs --connections of at least 1");
   }
   load.rate = flags.rate;
   load.ramp = flags.ramp;
   load.in_flight = flags.in_flight.value_or(
       flags.rate.has_value() ? kOpenLoopInFlight : std::size_t{1});
-  auto connect_timeout = ParseDuration(
+  auto connect_timeout = ParseDurationFlag(
       "--connect-timeout", flags.connect_timeout, absl::Milliseconds(1));
   if (!connect_timeout.ok()) return connect_timeout.status();
   load.connect_timeout = *connect_timeout;
@@ -192,9 +178,9 @@ absl::Status SetLoad(const Flags& flags, BenchOptions& options) {
 }
 
 // How long, or how many messages.
-absl::Status SetWindow(const Flags& flags, BenchOptions& options) {
+absl::Status SetWindow(const BenchFlags& flags, BenchOptions& options) {
   auto duration =
-      ParseDuration("--duration", flags.duration, absl::Milliseconds(1));
+      ParseDurationFlag("--duration", flags.duration, absl::Milliseconds(1));
   if (!duration.ok()) return duration.status();
   options.duration = *duration;
   options.messages = flags.messages;
@@ -206,13 +192,13 @@ absl::Status SetWindow(const Flags& flags, BenchOptions& options) {
     options.warm_up = absl::ZeroDuration();
     return absl::OkStatus();
   }
-  auto time = ParseDuration("--warm-up", warm_up, absl::ZeroDuration());
+  auto time = ParseDurationFlag("--warm-up", warm_up, absl::ZeroDuration());
   if (!time.ok()) return time.status();
   options.warm_up = *time;
   return absl::OkStatus();
 }
 
-absl::StatusOr<BenchOptions> OptionsOf(const Flags& flags) {
+absl::StatusOr<BenchOptions> OptionsOf(const BenchFlags& flags) {
   BenchOptions options;
   options.url = flags.url;
   auto target = ParseBenchTarget(flags.url);
@@ -221,7 +207,7 @@ absl::StatusOr<BenchOptions> OptionsOf(const Flags& flags) {
   options.codec = CodecFromName(flags.codec).value_or(CodecKind::kProtobuf);
   options.threads = flags.threads;
   options.pid = flags.pid;
-  for (absl::Status (*set)(const Flags&, BenchOptions&) :
+  for (absl::Status (*set)(const BenchFlags&, BenchOptions&) :
        {SetMessage, SetHandshake, SetLoad, SetWindow}) {
     const absl::Status status = set(flags, options);
     if (!status.ok()) return status;
@@ -229,7 +215,7 @@ absl::StatusOr<BenchOptions> OptionsOf(const Flags& flags) {
   return options;
 }
 
-int RunBench(const Flags& flags) {
+int RunBench(const BenchFlags& flags) {
   const auto options = OptionsOf(flags);
   if (!options.ok()) {
     Say(options.status().message());
@@ -250,7 +236,7 @@ int RunBench(const Flags& flags) {
   return result->ok() ? 0 : 1;
 }
 
-void AddLoadFlags(CLI::App& bench, Flags& flags) {
+void AddLoadFlags(CLI::App& bench, BenchFlags& flags) {
   bench
       .add_option("--connections", flags.connections,
                   "So many connections carry the load")
@@ -302,10 +288,10 @@ void AddLoadFlags(CLI::App& bench, Flags& flags) {
 }  // namespace
 
 void AddBench(CLI::App& app, std::function<int()>& run) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<BenchFlags>();
   CLI::App* const bench = app.add_subcommand(
       "bench", "Put load on a gateway, or a gRPC server, and measure it");
-  bench->footer(kFooter);
+  bench->footer(kBenchFooter);
   bench
       ->add_option("URL", flags->url,
                    "ws://HOST[:PORT]/PATH[?QUERY] or "

@@ -26,7 +26,7 @@
 namespace headgate {
 namespace {
 
-constexpr char kFooter[] =
+constexpr char kCheckFooter[] =
     R"(It prints the listeners, the upstreams with the methods that their descriptor
 sets define, and the routes in the order in which they are tried: which requests,
 to which upstream, which call, which codecs (the first one when a client asks for
@@ -255,7 +255,7 @@ int RunCheck(const std::string& file) {
 void AddCheck(CLI::App& app, std::function<int()>& run) {
   CLI::App* command = app.add_subcommand(
       "check", "Validates a configuration file, and says what it would serve");
-  command->footer(kFooter);
+  command->footer(kCheckFooter);
   const auto file = std::make_shared<std::string>();
   command->add_option("FILE", *file, "The file (docs/configuration.md)")
       ->type_name("")

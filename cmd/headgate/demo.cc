@@ -17,7 +17,7 @@
 namespace headgate {
 namespace {
 
-constexpr char kFooter[] = R"(Paths:
+constexpr char kDemoFooter[] = R"(Paths:
   /headgate.demo.v1.HelloService/METHOD  SayHello, LotsOfReplies,
                                          LotsOfGreetings, BidiHello
   /headgate.demo.v1.EchoService/METHOD   Metadata, Fail, Flood, Sink, Echo, Stats
@@ -114,7 +114,7 @@ void AddDemo(CLI::App& app, std::function<int()>& run) {
   CLI::App* command = app.add_subcommand(
       "demo",
       "The gateway and the demo backend in one process, nothing else to start");
-  command->footer(kFooter);
+  command->footer(kDemoFooter);
   const std::shared_ptr<ServeFlags> flags = AddServeFlags(*command);
   const auto address = std::make_shared<std::string>("127.0.0.1:0");
   command

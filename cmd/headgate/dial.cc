@@ -16,11 +16,12 @@
 #include "absl/time/time.h"
 #include "cmd/headgate/dial/client.h"
 #include "cmd/headgate/dial/output.h"
+#include "cmd/headgate/duration_flag.h"
 
 namespace headgate {
 namespace {
 
-constexpr char kFooter[] = R"(Lines and messages, by codec:
+constexpr char kDialFooter[] = R"(Lines and messages, by codec:
   none      a line is one text message, an empty one is not sent; answers are
             printed as they are, binary ones as "binary BASE64"
   json      the same, as lines of JSON
@@ -53,7 +54,7 @@ Examples:
     ws://127.0.0.1:8080/headgate.demo.v1.EchoService/Metadata </dev/null)";
 
 // The flags as they were typed.
-struct Flags {
+struct DialFlags {
   std::string url;
   std::string codec;
   std::string bearer;
@@ -72,23 +73,7 @@ struct Flags {
   bool print_status = false;
 };
 
-absl::Status Invalid(absl::string_view why) {
-  return absl::InvalidArgumentError(why);
-}
-
-absl::StatusOr<absl::Duration> ParseDuration(absl::string_view flag,
-                                             const std::string& text) {
-  absl::Duration duration;
-  if (!absl::ParseDuration(text, &duration) ||
-      duration < absl::ZeroDuration() || duration > absl::Hours(24)) {
-    return Invalid(absl::StrCat(flag, " '", text,
-                                "': must be a duration such as 500ms or 2s, "
-                                "at most 24h"));
-  }
-  return duration;
-}
-
-PacketOptions WireOf(const Flags& flags) {
+PacketOptions WireOf(const DialFlags& flags) {
   PacketOptions wire;
   if (flags.packet_order == "type-who-length") {
     wire.order = PacketOptions::Order::kTypeWhoLength;
@@ -103,7 +88,7 @@ PacketOptions WireOf(const Flags& flags) {
   return wire;
 }
 
-absl::StatusOr<DialOptions> OptionsOf(const Flags& flags) {
+absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
   DialOptions options;
   auto url = ParseDialUrl(flags.url);
   if (!url.ok()) return url.status();
@@ -121,32 +106,35 @@ absl::StatusOr<DialOptions> OptionsOf(const Flags& flags) {
   options.lines.codec = handshake.codec;
   auto packet = ParsePacketAddress(flags.packet);
   if (!packet.ok()) {
-    return Invalid(absl::StrCat("--packet ", packet.status().message()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--packet ", packet.status().message()));
   }
   options.lines.packet = *packet;
   options.lines.wire = WireOf(flags);
 
   if (flags.end && options.lines.codec == CodecKind::kRaw) {
-    return Invalid("--end: the codec raw has nothing that ends one side");
+    return absl::InvalidArgumentError(
+        "--end: the codec raw has nothing that ends one side");
   }
   if (flags.end) options.at_end = AtEnd::kHalfClose;
   if (flags.stay) options.at_end = AtEnd::kStay;
   if (flags.reconnect) options.on_loss = OnLoss::kReconnect;
 
-  auto linger = ParseDuration("--linger", flags.linger);
+  auto linger = ParseDurationFlag("--linger", flags.linger);
   if (!linger.ok()) return linger.status();
   options.linger = *linger;
   auto connect_timeout =
-      ParseDuration("--connect-timeout", flags.connect_timeout);
+      ParseDurationFlag("--connect-timeout", flags.connect_timeout);
   if (!connect_timeout.ok()) return connect_timeout.status();
   if (*connect_timeout < absl::Milliseconds(1)) {
-    return Invalid("--connect-timeout: must be at least 1ms");
+    return absl::InvalidArgumentError(
+        "--connect-timeout: must be at least 1ms");
   }
   options.connect_timeout = *connect_timeout;
   return options;
 }
 
-int Dial(const Flags& flags) {
+int Dial(const DialFlags& flags) {
   // Whoever reads our output may stop; that is no reason to be killed.
   std::signal(SIGPIPE, SIG_IGN);
   const auto options = OptionsOf(flags);
@@ -164,12 +152,12 @@ int Dial(const Flags& flags) {
 }  // namespace
 
 void AddDial(CLI::App& app, std::function<int()>& run) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<DialFlags>();
   CLI::App* const dial = app.add_subcommand(
       "dial",
       "Speak with a WebSocket: lines of standard input become messages, "
       "messages become lines of standard output");
-  dial->footer(kFooter);
+  dial->footer(kDialFooter);
   dial->add_option("URL", flags->url, "ws://HOST[:PORT]/PATH[?QUERY]")
       ->required();
   dial->add_option("--codec", flags->codec,

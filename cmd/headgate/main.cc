@@ -19,7 +19,7 @@
 #include "cmd/headgate/serve.h"
 
 namespace {
-constexpr char kFooter[] =
+constexpr char kMainFooter[] =
     R"("headgate COMMAND --help" tells what a command takes. To begin with:
   headgate demo
 and in a second terminal
@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
   headgate::AddCheck(app, run);
   headgate::AddProbe(app, run);
   // Now, for a command takes the footer that is there when it is added.
-  app.footer(kFooter);
+  app.footer(kMainFooter);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -50,7 +50,7 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 using Stream = asio::generic::stream_protocol;
 
-constexpr char kFooter[] = R"(URL:
+constexpr char kProbeFooter[] = R"(URL:
   http://HOST[:PORT]/PATH
   unix:/SOCKET:/PATH       the path PATH over the socket file /SOCKET
 
@@ -257,7 +257,7 @@ void AddProbe(CLI::App& app, std::function<int()>& run) {
   const auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
       "probe", "Asks a gateway whether it is ready, for health checks");
-  command->footer(kFooter);
+  command->footer(kProbeFooter);
   command->add_option("URL", flags->url, "What is asked")
       ->type_name("")
       ->capture_default_str();

@@ -21,7 +21,7 @@
 namespace headgate {
 namespace {
 
-constexpr char kFooter[] =
+constexpr char kServeFooter[] =
     R"(SIZE: bytes, or with KiB, MiB, GiB. DURATION: 500ms, 30s, 5m, 1h30m.
 
 The upstream should have server reflection: without it every method counts as
@@ -174,7 +174,7 @@ int RunGateway(const GatewayRun& gateway) {
 void AddServe(CLI::App& app, std::function<int()>& run) {
   CLI::App* command =
       app.add_subcommand("serve", "The gateway: WebSockets in, gRPC calls out");
-  command->footer(kFooter);
+  command->footer(kServeFooter);
   const std::shared_ptr<ServeFlags> flags = AddServeFlags(*command);
   command
       ->add_option("--upstream", flags->upstream,
