@@ -20,7 +20,7 @@ namespace headgate {
 namespace {
 
 using v1::Packet;
-using Stream = StreamReactor<Packet, Packet>;
+using PacketStream = StreamReactor<Packet, Packet>;
 
 constexpr std::uint32_t kJoin = 200;
 constexpr std::uint32_t kLeave = 201;
@@ -36,7 +36,7 @@ bool IsMember(std::uint32_t who) { return (who & kMemberBit) != 0; }
 class Hub {
  public:
   // Takes `stream` in and returns its id.
-  std::uint32_t Enter(std::shared_ptr<Stream> stream) {
+  std::uint32_t Enter(std::shared_ptr<PacketStream> stream) {
     absl::MutexLock lock(&mu_);
     std::uint32_t id;
     do {
@@ -89,10 +89,10 @@ class Hub {
   // Puts `packet` into the queues of those whom `address` names, and returns
   // them: the caller flushes them. The queues are filled under the lock, so
   // that everyone in a room gets what is said there in one order.
-  absl::StatusOr<std::vector<std::shared_ptr<Stream>>> Say(
+  absl::StatusOr<std::vector<std::shared_ptr<PacketStream>>> Say(
       std::uint32_t address, std::uint32_t from,
       std::shared_ptr<const Packet> packet) {
-    std::vector<std::shared_ptr<Stream>> streams;
+    std::vector<std::shared_ptr<PacketStream>> streams;
     absl::MutexLock lock(&mu_);
     if (IsMember(address)) {
       const auto found = members_.find(address);
@@ -115,7 +115,7 @@ class Hub {
 
  private:
   struct MemberState {
-    std::shared_ptr<Stream> stream;
+    std::shared_ptr<PacketStream> stream;
     absl::flat_hash_set<std::uint32_t> rooms;
   };
 
@@ -138,14 +138,14 @@ class Hub {
       ABSL_GUARDED_BY(mu_);
 };
 
-class Member final : public Stream {
+class PacketMember final : public PacketStream {
  public:
-  explicit Member(Hub& hub) : hub_(hub) {}
+  explicit PacketMember(Hub& hub) : hub_(hub) {}
 
-  static Stream* Start(Hub& hub) {
-    auto member = std::make_shared<Member>(hub);
+  static PacketStream* Start(Hub& hub) {
+    auto member = std::make_shared<PacketMember>(hub);
     member->id_ = hub.Enter(member);
-    return Stream::Start(std::move(member));
+    return PacketStream::Start(std::move(member));
   }
 
  private:
@@ -204,7 +204,7 @@ class Member final : public Stream {
 class PacketService final : public v1::PacketService::CallbackService {
   grpc::ServerBidiReactor<Packet, Packet>* Connect(
       grpc::CallbackServerContext*) override {
-    return Member::Start(hub_);
+    return PacketMember::Start(hub_);
   }
 
   Hub hub_;

@@ -33,7 +33,7 @@ CpuTime PerMessage(const CpuTime& cpu, std::uint64_t messages) {
   return {cpu.user * scale, cpu.system * scale};
 }
 
-double Share(double cpu_seconds, double seconds) {
+double OfACore(double cpu_seconds, double seconds) {
   return seconds <= 0 ? 0 : cpu_seconds / seconds;
 }
 
@@ -100,7 +100,7 @@ std::string ProcessJson(const BenchResult::Process& process,
 std::string IdleJson(const BenchResult& result) {
   std::optional<double> share;
   if (result.process.has_value()) {
-    share = Share(result.process->cpu.total(), result.seconds);
+    share = OfACore(result.process->cpu.total(), result.seconds);
   }
   return Object({
       {"connections", absl::StrCat(result.idle->connections)},
@@ -137,7 +137,7 @@ void AppendProcess(const BenchResult& result, std::string& out) {
   Line(absl::StrCat("pid ", process.pid),
        absl::StrFormat("%s; %.0f%% of a processor; %.1f MiB, %.1f before",
                        CpuText(PerMessage(process.cpu, result.counts.messages)),
-                       100 * Share(process.cpu.total(), result.seconds),
+                       100 * OfACore(process.cpu.total(), result.seconds),
                        Mebibytes(process.rss_bytes),
                        Mebibytes(process.rss_bytes_before)),
        out);

@@ -160,7 +160,7 @@ class Bench {
         return absl::FailedPreconditionError(absl::StrCat(
             "--pid ", *options_.pid, ": there is no such process"));
       }
-      result_.process.emplace();
+      result_.process = BenchResult::Process();
       result_.process->pid = *options_.pid;
       result_.process->rss_bytes_before = usage->rss_bytes;
     }
@@ -209,7 +209,7 @@ class Bench {
       const std::int64_t settled = NowNs() + kSettleNs;
       Do([settled](Load& load) { load.Rest(settled); });
       const Snapshot after = Look();
-      result_.idle.emplace();
+      result_.idle = BenchResult::Idle();
       result_.idle->connections = Opened(Role::kIdle);
       if (before.process.has_value() && after.process.has_value()) {
         result_.idle->rss_growth_bytes =

@@ -29,7 +29,7 @@ constexpr std::size_t kReadBytes = 256 * 1024;
 // So much of the load is in one write at most, unless a message is longer.
 constexpr std::size_t kWriteBytes = 256 * 1024;
 // A peer that makes us answer more pings than it takes is cut off.
-constexpr std::size_t kMaxControlBytes = 64 * 1024;
+constexpr std::size_t kMaxWaitingControlBytes = 64 * 1024;
 constexpr int kEventsAtOnce = 256;
 constexpr std::int64_t kMinSleepNs = 20'000;
 // How often it is looked for what takes too long.
@@ -553,7 +553,8 @@ class WsLoad final : public Load {
         if (errno == EINTR) continue;
         // Any other error is for the reader to find out, behind what came
         // before it.
-        if (errno == EAGAIN && connection.control.size() > kMaxControlBytes) {
+        if (errno == EAGAIN &&
+            connection.control.size() > kMaxWaitingControlBytes) {
           Fail(connection, Lost{"the other side takes no pongs"});
         }
         return;
