@@ -27,6 +27,7 @@
 #include "google/api/http.pb.h"
 #include "google/api/httpbody.pb.h"
 #include "headgate/demo/v1/library.pb.h"
+#include "tests/fuzz/client_frame.h"
 #include "tests/fuzz/input.h"
 
 namespace headgate {
@@ -159,7 +160,7 @@ struct Plan {
   enum class Backend { kEchoes, kSilent, kFloods, kBabbles };
 
   bool shakes_hands;  // A valid handshake comes before the input.
-  bool frames;        // The input is of frames, to be masked: see NextFrame.
+  bool frames;        // The input is of frames, to be masked: NextClientFrame.
   int path;           // Of kPaths.
   bool compression;   // The listener has permessage-deflate, and it is offered.
   bool proxy_header;  // The listener wants a PROXY header.
@@ -517,34 +518,6 @@ std::string Handshake(const Plan& plan) {
                        : "\r\n");
 }
 
-// The first byte of a frame, the length of its payload (255: 256 times the byte
-// that follows), the payload. What is made of them has a mask and the right
-// length, which a fuzzer would not find by itself.
-std::string NextFrame(FuzzInput& input) {
-  std::string frame(1, static_cast<char>(input.Byte()));
-  std::size_t length = input.Byte();
-  if (length == 255) length = std::size_t{256} * input.Byte();
-  std::string payload = input.Bytes(length);
-  payload.resize(length, 'x');
-  const auto append = [&frame](std::size_t value, int bytes) {
-    for (int i = bytes - 1; i >= 0; --i) {
-      frame += static_cast<char>(value >> (8 * i) & 0xFF);
-    }
-  };
-  if (length < 126) {
-    append(0x80 | length, 1);
-  } else {
-    append(0x80 | 126, 1);
-    append(length, 2);
-  }
-  constexpr absl::string_view kMask = "\x12\x34\x56\x78";
-  absl::StrAppend(&frame, kMask);
-  for (std::size_t i = 0; i < length; ++i) {
-    frame += static_cast<char>(payload[i] ^ kMask[i % 4]);
-  }
-  return frame;
-}
-
 }  // namespace
 }  // namespace headgate
 
@@ -555,7 +528,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   const Plan plan(input);
   std::string sent;
   if (plan.frames) {
-    while (!input.empty()) absl::StrAppend(&sent, NextFrame(input));
+    while (!input.empty()) absl::StrAppend(&sent, NextClientFrame(input));
   } else {
     sent = input.Rest();
   }
