@@ -347,7 +347,7 @@ void WsTransport::OnTurn() {
 void WsTransport::Send() {
   do {
     AnswerWrites();
-  } while (SendNow() && writing_);
+  } while (SendNow() && (writing_ || pong_));
   if (state_ == State::kHangingUp) EndOurSide();
 }
 

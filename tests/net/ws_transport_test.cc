@@ -1,3 +1,4 @@
+#include "absl/strings/match.h"
 #include "headgate/v1/message.pb.h"
 #include "tests/net/connection_fixture.h"
 
@@ -113,6 +114,26 @@ TEST_F(WsTransportTest, PingIsAnsweredAndPongIgnored) {
        Frame(kPing, std::string(125, 'p')));
   Expect(Frame(kPong, "", false));
   Expect(Frame(kPong, std::string(125, 'p'), false));
+}
+
+// Section 5.5.3: where pings have come faster than their pongs could go, the
+// newest is answered, also when nothing else is to be sent.
+TEST_F(WsTransportTest, TheNewestPingIsAnsweredOnceTheClientReads) {
+  // So large that all which waits goes at once when there is room again.
+  Open("/raw", 64 * 1024);
+  std::string pings;
+  for (int i = 0; i < 6000; ++i) {
+    pings += Frame(kPing, std::string(120, 'p'));
+  }
+  Send(pings + Frame(kPing, "newest"));
+  Settle();
+  const std::string pong = Frame(kPong, "newest", false);
+  EXPECT_TRUE(Until([&] {
+    Receive();
+    return absl::EndsWith(received_, pong) || end_;
+  }));
+  EXPECT_LT(received_.size(), 6000 * 122u) << "nothing was held back";
+  EXPECT_TRUE(absl::EndsWith(received_, pong));
 }
 
 struct Violation {
