@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "cmd/headgate/serve_flags.h"
+#include "gateway/base/descriptor_limit.h"
 #include "gateway/base/log.h"
 #include "gateway/server/server.h"
 
@@ -148,6 +149,7 @@ int RunGateway(const GatewayRun& gateway) {
   }
   SetLogLevel(settings->log_level);
   SetLogFormat(settings->log_format);
+  RaiseDescriptorLimit();
   boost::asio::io_context control{1};
   const TimeoutSettings timeouts = settings->timeouts;
   const absl::StatusOr<std::unique_ptr<Server>> server =

@@ -2,7 +2,6 @@
 notice (docs/security.md)."""
 
 import contextlib
-import pathlib
 import re
 import resource
 import selectors
@@ -12,7 +11,7 @@ import time
 import pytest
 
 from client import ECHO, HELLO, JSON, Client, call_json
-from harness import HEADGATE, TIMEOUT, eventually, sanitized, soon
+from harness import TIMEOUT, eventually, sanitized, soon
 from sockets import client_sockets, descriptors
 from wire import (BINARY, PING, TEXT, RawClient, frame, message,
                   upgrade_request)
@@ -316,16 +315,8 @@ FULL = "cannot accept connections for now"
 AGAIN = "accepting connections again"
 
 
-def checks_types():
-    """Whether the binary has UBSan's check of dynamic types, which looks at
-    memory through a pipe of its own, and takes it for bad when it gets none."""
-    return (b"__ubsan_handle_dynamic_type_cache_miss" in
-            pathlib.Path(HEADGATE).read_bytes())
-
-
 # The sessions there are go on; the log says it once, not at every attempt; whom
 # nobody accepted yet is served when others have gone.
-@pytest.mark.skipif(checks_types(), reason="UBSan needs file descriptors")
 def test_out_of_file_descriptors(start_demo):
     gateway = start_demo()
     expect_service(gateway)
@@ -365,3 +356,18 @@ def test_out_of_file_descriptors(start_demo):
                 assert late.read_message() == (TEXT, b'{"reply":"hello, ann"}')
                 assert gateway.stderr().count(AGAIN) == episode
             expect_service(gateway)
+
+
+# Shells give 1024, which would be as many sessions.
+def test_soft_limit_of_file_descriptors_is_raised(start_demo):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        gateway = start_demo("--max-sessions-per-address", "1000")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert gateway.metric("process_max_fds") == hard
+    with contextlib.ExitStack() as stack:
+        for _ in range(300):
+            client = stack.enter_context(RawClient(gateway))
+            client.upgrade(BIDI)

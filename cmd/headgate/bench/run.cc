@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -24,6 +24,7 @@
 #include "cmd/headgate/bench/grpc_load.h"
 #include "cmd/headgate/bench/ws_load.h"
 #include "cmd/headgate/dial/output.h"
+#include "gateway/base/descriptor_limit.h"
 
 namespace headgate {
 namespace {
@@ -120,21 +121,17 @@ class Crew {
   int done_fd_;
 };
 
-absl::Status RaiseDescriptorLimit(const BenchOptions& options) {
+absl::Status EnsureDescriptors(const BenchOptions& options) {
   if (!std::holds_alternative<DialUrl>(options.target)) {
     return absl::OkStatus();
   }
-  rlimit limit;
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
+  const std::uint64_t limit = RaiseDescriptorLimit();
   const std::size_t needed =
       options.load.connections + options.load.idle + kOwnDescriptors;
-  if (limit.rlim_max != RLIM_INFINITY && needed > limit.rlim_max) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("--connections and --idle: need ", needed,
-                     " file descriptors, but a process may have ",
-                     limit.rlim_max, " (ulimit -Hn)"));
+  if (needed > limit) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "--connections and --idle: need ", needed,
+        " file descriptors, but a process may have ", limit, " (ulimit -Hn)"));
   }
   return absl::OkStatus();
 }
@@ -145,7 +142,7 @@ class Bench {
   explicit Bench(const BenchOptions& options) : options_(options) {}
 
   absl::StatusOr<BenchResult> Run() {
-    absl::Status status = RaiseDescriptorLimit(options_);
+    absl::Status status = EnsureDescriptors(options_);
     if (status.ok()) status = MakeLoads();
     if (!status.ok()) return status;
     result_.url = options_.url;
