@@ -111,8 +111,8 @@ void AddTlsFlags(SettingsFlags& add) {
              listener.compression.enabled = enabled;
            }
          },
-         "permessage-deflate, for clients that ask for it; it costs up to some "
-         "100 KiB a socket")
+         "permessage-deflate, for clients that ask for it; it costs some "
+         "50 to 190 KiB a socket")
       ->group(group);
   add.Choice<bool>(
          "--proxy-protocol", {{"off", false}, {"on", true}},

@@ -19,7 +19,9 @@ constexpr int kMaxWindowBits = 15;
 // zlib can inflate with a window of 8 bits, but not deflate with it.
 constexpr int kMinOurWindowBits = 9;
 constexpr int kMinTheirWindowBits = 8;
-constexpr int kMemoryLevel = 8;  // zlib's default.
+// Of zlib's hash table and of what it collects for a block: 16 KiB, where its
+// default, 8, takes 128 and makes messages smaller by less than a thousandth.
+constexpr int kMemoryLevel = 5;
 // What a sync flush ends with, and no message carries.
 constexpr absl::string_view kTail("\x00\x00\xFF\xFF", 4);
 
