@@ -8,7 +8,7 @@ namespace headgate {
 // Raises the process's limit of file descriptors to the highest that it may set
 // itself (setrlimit(2): the soft limit to the hard one), and returns it. Shells
 // and service managers begin with a soft one of 1024, for the sake of programs
-// that use select(2). Thread: the main one, before there are others.
+// that use select(2). Safe for any thread.
 std::uint64_t RaiseDescriptorLimit();
 
 }  // namespace headgate

@@ -10,11 +10,10 @@
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {
+namespace {
 
 using ::google::protobuf::Descriptor;
 using ::google::protobuf::FieldDescriptor;
-
-namespace {
 
 // Takes varints, fixed-size values and runs of bytes off the front of a view.
 class Reader {
@@ -80,7 +79,7 @@ class Walker {
       }
       const auto tag = static_cast<std::uint32_t>(wide_tag);
       const auto number = static_cast<int>(tag >> 3);
-      const auto wire_type = WireTypeOfTag(static_cast<std::uint32_t>(tag));
+      const WireType wire_type = WireTypeOfTag(tag);
       const FieldDescriptor* field = type.FindFieldByNumber(number);
 
       std::uint64_t integer = 0;

@@ -73,8 +73,8 @@ World& TheWorld() {
 class Stage {
  public:
   explicit Stage(std::uint8_t plan) {
-    random_state = 1;
     World& world = TheWorld();
+    random_state = 1;
     TlsServerOptions options;
     is_good_ = !(plan & 1);
     options.identity = is_good_ ? world.good : world.for_another_name;
@@ -136,9 +136,13 @@ class Stage {
         break;
       case 8: {
         if (!server_->established()) break;
-        const std::string message(input.Byte() * 100u, 'm');
-        written_ += message;
-        server_->Write(message);
+        const std::size_t before = written_.size();
+        const std::size_t end = before + input.Byte() * 100u;
+        // No two places alike for a while: 251 is a prime.
+        while (written_.size() < end) {
+          written_ += static_cast<char>(written_.size() % 251);
+        }
+        server_->Write(written_.substr(before));
         break;
       }
       case 9:
@@ -223,7 +227,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
                                       std::size_t size) {
   using namespace headgate;
   FuzzInput input(data, size);
-  TheWorld();
   Stage stage(input.Byte());
   while (!input.empty()) stage.Step(input);
   return 0;
