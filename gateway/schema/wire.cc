@@ -52,7 +52,9 @@ bool IsZero(absl::string_view bytes) {
 
 class Walker {
  public:
-  explicit Walker(const google::protobuf::DescriptorPool& pool) : pool_(pool) {}
+  Walker(const google::protobuf::DescriptorPool& pool,
+         std::size_t max_any_bytes)
+      : pool_(pool), max_any_bytes_(max_any_bytes) {}
 
   WireForm form() const {
     if (!canonical_) return WireForm::kMergeable;
@@ -159,6 +161,10 @@ class Walker {
   absl::Status AnyValue(absl::string_view type_url, absl::string_view value,
                         int depth) {
     const auto slash = type_url.rfind('/');
+    any_bytes_ += value.size();
+    if (any_bytes_ > max_any_bytes_) {
+      return absl::InternalError("too much of it is in an Any within another");
+    }
     if (slash == absl::string_view::npos) return absl::OkStatus();
     const Descriptor* type =
         pool_.FindMessageTypeByName(std::string(type_url.substr(slash + 1)));
@@ -238,6 +244,8 @@ class Walker {
   }
 
   const google::protobuf::DescriptorPool& pool_;
+  const std::size_t max_any_bytes_;
+  std::size_t any_bytes_ = 0;
   bool canonical_ = true;
   bool spelled_out_ = false;
 };
@@ -267,7 +275,7 @@ WireType WireTypeOf(const FieldDescriptor& field) {
 
 absl::StatusOr<WireForm> CheckWire(const Descriptor& type,
                                    absl::string_view bytes) {
-  Walker walker(*type.file()->pool());
+  Walker walker(*type.file()->pool(), MaxAnyBytes(bytes.size()));
   if (auto status = walker.Message(type, bytes, 1); !status.ok()) return status;
   return walker.form();
 }

@@ -2,6 +2,7 @@
 notice (docs/security.md)."""
 
 import contextlib
+import pathlib
 import re
 import resource
 import selectors
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from client import ECHO, HELLO, JSON, Client, call_json
+from client import ECHO, HELLO, JSON, Client, call, call_json
 from harness import TIMEOUT, eventually, sanitized, soon
 from sockets import client_sockets, descriptors
 from wire import (BINARY, PING, TEXT, RawClient, frame, message,
@@ -31,6 +32,12 @@ def expect_service(gateway):
 def expect_all_gone(gateway, timeout=TIMEOUT):
     """No client's connection is left, whatever the clients think."""
     eventually(lambda: client_sockets(gateway) == 0, "all to be gone", timeout)
+
+
+def peak(gateway):
+    """The most resident memory that the gateway has had so far, bytes."""
+    status = pathlib.Path(f"/proc/{gateway.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
 def allowed(bytes):
@@ -371,3 +378,51 @@ def test_soft_limit_of_file_descriptors_is_raised(start_demo):
         for _ in range(300):
             client = stack.enter_context(RawClient(gateway))
             client.upgrade(BIDI)
+
+
+# --- messages that are dear to read ---
+
+
+def nested_any(levels, value, form):
+    """JSON of an Any of an Any ... of the Value `value`."""
+    kind = "Value"
+    for _ in range(levels):
+        value = form % {"type": f'"/google.protobuf.{kind}"', "value": value}
+        kind = "Any"
+    return value
+
+
+TYPE_FIRST = '{"@type":%(type)s,"value":%(value)s}'
+TYPE_LAST = '{"value":%(value)s,"@type":%(type)s}'
+TYPE_ESCAPED = '{"value":%(value)s,"\\u0040type":%(type)s}'
+MANY_ZEROS = "[" + ",".join("0" * 250_000) + "]"
+
+
+# What a message makes the gateway hold and do is a small multiple of its size,
+# whatever its shape. The details of Fail are the shortest way to an Any; what
+# its call comes to does not matter.
+@pytest.mark.parametrize("detail", [
+    pytest.param(nested_any(92, MANY_ZEROS, TYPE_FIRST), id="type first"),
+    pytest.param(nested_any(92, MANY_ZEROS, TYPE_LAST), id="type last"),
+    pytest.param(nested_any(92, MANY_ZEROS, TYPE_ESCAPED), id="type escaped"),
+    pytest.param(nested_any(7, MANY_ZEROS, TYPE_LAST), id="a few, type last"),
+    pytest.param('{"value":%s}' % MANY_ZEROS, id="no type"),
+    pytest.param(nested_any(1, "[" * 90 + MANY_ZEROS + "]" * 90, TYPE_LAST),
+                 id="lists"),
+    pytest.param(nested_any(1, "[%s]" % ",".join(
+        ['{"":' * 80 + "0" + "}" * 80] * 1000), TYPE_LAST), id="objects"),
+])
+def test_a_json_message_costs_a_small_multiple_of_its_size(start_demo, detail):
+    gateway = start_demo("--threads", "1")
+    memory, cpu = peak(gateway), gateway.cpu_seconds()
+    call(gateway, ECHO + "Fail", '{"code":3,"details":[%s]}' % detail)
+    assert peak(gateway) - memory < allowed(96 * MIB)
+    assert gateway.cpu_seconds() - cpu < soon(2)
+    expect_service(gateway)
+
+
+# What is refused is said where it is.
+def test_any_nested_too_deep_is_a_clear_status(demo):
+    text = '{"code":3,"details":[%s]}' % nested_any(92, MANY_ZEROS, TYPE_LAST)
+    assert call(demo, ECHO + "Fail", text) == ([], (
+        4003, "line 1, byte 0: too much of it is in an Any within another"))

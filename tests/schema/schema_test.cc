@@ -404,6 +404,59 @@ TEST_F(SchemaTest, AnyOfAKnownTypeWorksBothWays) {
               HasSubstr("any | "));
 }
 
+// Members have no order (RFC 8259 section 4), and a key may be escaped.
+TEST_F(SchemaTest, TypeOfAnAnyMayComeLast) {
+  const std::string canonical =
+      R"({"any":{"@type":"x/google.protobuf.Any","value":)"
+      R"({"@type":"x/headgate.test.Node","n":1,"s":"]}\""}}})";
+  for (const char* json :
+       {R"({"any":{"value":{"n":1,"s":"]}\"","@type":"x/headgate.test.Node"},)"
+        R"("@type":"x/google.protobuf.Any"}})",
+        R"({"any":{"value":{"n":1 ,"@type" : "x/headgate.test.Node",)"
+        R"("s":"]}\""} , "\u0040typ\u0065": "x/google.protobuf.Any" } })"}) {
+    EXPECT_EQ(ToJson(FromJson(json)), canonical) << json;
+  }
+  // A key of a Struct as any other.
+  const std::string value = R"({"v":{"@type":"a"}})";
+  EXPECT_EQ(ToJson(FromJson(value)), value);
+  EXPECT_EQ(FromJson(R"({"v":{"a":[{"@type":1}],"b":"@type","@type":"c"}})")
+                .v()
+                .struct_value()
+                .fields_size(),
+            3);
+}
+
+// Little may nest as deep as anything else; much may not, either way: it costs
+// once more for each Any around it.
+TEST_F(SchemaTest, MuchInNestedAnysIsRefused) {
+  const auto json = [](int levels, std::size_t size) {
+    std::string text = R"({"@type":"x/headgate.test.Node","s":")" +
+                       std::string(size, 'x') + "\"}";
+    for (int i = 1; i < levels; ++i) {
+      text = R"({"value":)" + text + R"(,"@type":"x/google.protobuf.Any"})";
+    }
+    return R"({"any":)" + text + "}";
+  };
+  const auto bytes = [](int levels, std::size_t size) {
+    std::string any = Field(1, "x/headgate.test.Node") +
+                      Field(2, Field(2, std::string(size, 'x')));
+    for (int i = 1; i < levels; ++i) {
+      any = Field(1, "x/google.protobuf.Any") + Field(2, any);
+    }
+    return Field(5, any);
+  };
+  for (const auto& [levels, size] :
+       {std::pair(1, 1'000'000), std::pair(7, 1'000'000), std::pair(60, 100)}) {
+    EXPECT_EQ(FromJson(json(levels, size)).SerializeAsString(),
+              bytes(levels, size));
+    EXPECT_TRUE(ToJson(bytes(levels, size)).ok());
+  }
+  EXPECT_EQ(Error(json(60, 1'000'000)),
+            " | too much of it is in an Any within another");
+  EXPECT_EQ(ToJson(bytes(60, 1'000'000)).status(),
+            absl::InternalError("too much of it is in an Any within another"));
+}
+
 TEST_F(SchemaTest, UnknownTypesInAnAnswerAreInternal) {
   test::Node node;
   node.mutable_any()->set_type_url("type.googleapis.com/none");
