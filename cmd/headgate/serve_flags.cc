@@ -77,26 +77,28 @@ void AddTlsFlags(SettingsFlags& add) {
   const auto file =
       [&](const std::string& flag, const std::string& help,
           std::function<void(ListenerTlsSettings&, const std::string&)> set) {
-        add.Value<std::string>(
-               flag,
-               [set = std::move(set)](Settings& settings,
-                                      const std::string& path) {
-                 for (ListenerSettings& listener : settings.listeners) {
-                   set(TlsOf(listener), path);
-                 }
-               },
-               help)
+        return add
+            .Value<std::string>(
+                flag,
+                [set = std::move(set)](Settings& settings,
+                                       const std::string& path) {
+                  for (ListenerSettings& listener : settings.listeners) {
+                    set(TlsOf(listener), path);
+                  }
+                },
+                help)
             ->type_name("FILE")
             ->group(group);
       };
   file("--tls-cert", "The listeners' certificate, PEM, its chain behind it",
        [](ListenerTlsSettings& tls, const std::string& path) {
          tls.certificate = path;
-       });
-  file("--tls-key", "Its key, PEM",
-       [](ListenerTlsSettings& tls, const std::string& path) {
-         tls.key = path;
-       });
+       })
+      ->envname("HEADGATE_TLS_CERT");
+  file(
+      "--tls-key", "Its key, PEM",
+      [](ListenerTlsSettings& tls, const std::string& path) { tls.key = path; })
+      ->envname("HEADGATE_TLS_KEY");
   file("--tls-client-ca",
        "Authorities, PEM, that every client's certificate must come from",
        [](ListenerTlsSettings& tls, const std::string& path) {

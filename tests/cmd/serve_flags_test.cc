@@ -3,6 +3,7 @@
 #include "cmd/headgate/serve_flags.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 
 #include <gmock/gmock.h>
@@ -47,6 +48,31 @@ std::vector<std::string> AddressesOf(const Settings& settings) {
     addresses.push_back(listener.address);
   }
   return addresses;
+}
+
+// So that a manifest can add TLS to whatever its configuration file says.
+TEST(ServeFlagsTest, TheEnvironmentNamesTheCertificateWhereNoFlagDoes) {
+  setenv("HEADGATE_TLS_CERT", "/tls/tls.crt", 1);
+  setenv("HEADGATE_TLS_KEY", "/tls/tls.key", 1);
+  const std::string file =
+      FileWith("listeners: [{address: 'a:1'}, {address: 'b:1'}]\n");
+  const auto settings = SettingsOf({"--config", file});
+  const auto by_flag =
+      SettingsOf({"--config", file, "--tls-cert", "own", "--tls-key", "own"});
+  unsetenv("HEADGATE_TLS_CERT");
+  unsetenv("HEADGATE_TLS_KEY");
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_THAT(AddressesOf(*settings), ElementsAre("a:1", "b:1"));
+  for (const ListenerSettings& listener : settings->listeners) {
+    ASSERT_TRUE(listener.tls.has_value());
+    EXPECT_EQ(listener.tls->certificate, "/tls/tls.crt");
+    EXPECT_EQ(listener.tls->key, "/tls/tls.key");
+  }
+  ASSERT_TRUE(by_flag.ok()) << by_flag.status();
+  EXPECT_EQ(by_flag->listeners[0].tls->certificate, "own");
+  const auto without = SettingsOf({"--config", file});
+  ASSERT_TRUE(without.ok()) << without.status();
+  EXPECT_FALSE(without->listeners[0].tls.has_value());
 }
 
 TEST(ServeFlagsTest, TheTransportIsThatOfAllUpstreams) {

@@ -49,7 +49,8 @@ def exactly_one(**properties):
 def manifest(version, kind, *required, **properties):
     return struct("apiVersion", "kind", "metadata", *required,
                   apiVersion=one_of(version), kind=one_of(kind),
-                  metadata=struct("name", "labels", name=NAME, labels=LABELS),
+                  metadata=struct("name", "labels", name=NAME, labels=LABELS,
+                                  namespace=NAME),
                   **properties)
 
 
@@ -80,6 +81,7 @@ CONTAINER = struct(
     name=NAME, image=TEXT,
     imagePullPolicy=one_of("IfNotPresent", "Always", "Never"),
     args=several(TEXT),
+    env=several(struct("name", "value", name=TEXT, value=TEXT)),
     ports=several(struct("name", "containerPort", name=PORT_NAME,
                          containerPort=PORT)),
     startupProbe=HTTP_PROBE, livenessProbe=HTTP_PROBE,
@@ -219,20 +221,23 @@ SCHEMAS = {
 }
 
 GENERATOR = struct(
-    "name", "files", name=NAME, files=several(TEXT), behavior=one_of("replace"),
+    "name", "files", name=NAME, files=several(TEXT),
+    behavior=one_of("create", "replace", "merge"),
     options=struct("labels", labels=LABELS))
+# Strategic merge patches; the target is not chosen by its name, which an overlay
+# may change.
 PATCH = struct("target", "patch",
-               target=struct("kind", "name", kind=TEXT, name=NAME), patch=TEXT)
-OPERATION = struct("op", "path", "value", op=one_of("add", "replace"),
-                   path=PATH, value={})
+               target=struct("kind", "labelSelector", kind=TEXT,
+                             labelSelector=TEXT), patch=TEXT)
 
 KUSTOMIZATION = struct(
     "apiVersion", "kind", "resources",
     apiVersion=one_of("kustomize.config.k8s.io/v1beta1"),
-    kind=one_of("Kustomization"), resources=several(TEXT),
-    components=several(TEXT), configMapGenerator=several(GENERATOR))
+    kind=one_of("Kustomization"), namespace=NAME, resources=several(TEXT),
+    components=several(TEXT), configMapGenerator=several(GENERATOR),
+    images=several(struct("name", name=TEXT, newName=TEXT, newTag=TEXT)))
+# No configMapGenerator: a component must not have a say in what is served.
 COMPONENT = struct(
     "apiVersion", "kind",
     apiVersion=one_of("kustomize.config.k8s.io/v1alpha1"),
-    kind=one_of("Component"), resources=several(TEXT),
-    configMapGenerator=several(GENERATOR), patches=several(PATCH))
+    kind=one_of("Component"), resources=several(TEXT), patches=several(PATCH))

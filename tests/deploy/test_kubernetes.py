@@ -1,6 +1,7 @@
 """deploy/kubernetes: what kustomize makes of it is what Kubernetes takes, its
 parts fit each other, and the gateway takes its configuration."""
 
+import itertools
 import os
 import pathlib
 import re
@@ -17,9 +18,23 @@ import schemas
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy/kubernetes"
 HEADGATE = os.environ.get("HEADGATE", str(ROOT / "build/dev/bin/headgate"))
-# What a person applies.
+# What can be applied as it is.
 TOP = ["base", "overlays/production", "sidecar"]
+# What overlays are made of.
+GATEWAYS = {"base": "headgate", "sidecar": "app-headgate"}  # Their ConfigMaps.
+COMPONENTS = sorted(f"components/{path.name}" for path in
+                    (KUBERNETES / "components").iterdir())
 TIMEOUT = 60.0
+
+# A configuration that nobody would take for one of ours.
+OWN_CONFIG = """\
+listeners:
+  - {address: "*:8080", allowed_origins: ["https://own.example"]}
+upstreams: [{name: own, target: "dns:///own:1234"}]
+routes: [{path: /own, method: own.Service/Method}]
+admin: {address: "0.0.0.0:9901"}
+timeouts: {drain_delay: 3s, drain: 4s}
+"""
 
 
 def of_kind(objects, kind):
@@ -54,14 +69,75 @@ def kubectl(directory):
     return objects
 
 
+def overlay(directory, gateway, components, own_config):
+    """Writes an overlay as docs/deploying.md has it."""
+    directory.mkdir()
+
+    def relative(name):
+        return os.path.relpath((KUBERNETES / name).resolve(),
+                               directory.resolve())
+
+    what = {"apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization", "namespace": "chat",
+            "resources": [relative(gateway)]}
+    if components:
+        what["components"] = [relative(name) for name in components]
+    if own_config:
+        (directory / "headgate.yaml").write_text(OWN_CONFIG)
+        what["configMapGenerator"] = [
+            {"name": GATEWAYS[gateway], "behavior": "replace",
+             "files": ["headgate.yaml"]}]
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump(what))
+    return directory
+
+
+def overlays(directory):
+    """[(directory, gateway, components, own_config)], each combination."""
+    return [(overlay(directory / f"overlay-{number}", *choice), *choice)
+            for number, choice in enumerate(
+                (gateway, components, own_config)
+                for gateway in GATEWAYS
+                for count in range(len(COMPONENTS) + 1)
+                for components in itertools.combinations(COMPONENTS, count)
+                for own_config in (False, True))]
+
+
+def missing(before, after, where=""):
+    """The places where `after` does not have what `before` has; elements of
+    lists may have moved."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [place for key, value in before.items()
+                for place in (missing(value, after[key], f"{where}/{key}")
+                              if key in after else [f"{where}/{key}"])]
+    if isinstance(before, list) and isinstance(after, list):
+        return [f"{where}/-" for one in before
+                if all(missing(one, other) for other in after)]
+    return [] if before == after else [where]
+
+
+def named(objects):
+    return {(found["kind"], found["metadata"]["name"]): found
+            for found in objects}
+
+
 def in_order(objects):
     return sorted(objects, key=lambda o: (o["kind"], o["metadata"]["name"]))
 
 
 class KubernetesTest(unittest.TestCase):
 
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.overlays = overlays(pathlib.Path(directory.name))
+        cls.directories = [KUBERNETES / name for name in TOP] + [
+            directory for directory, *_ in cls.overlays]
+        cls.built = {directory: kustomize.build(directory)
+                     for directory in cls.directories}
+
     def each(self):
-        return [kustomize.build(KUBERNETES / name) for name in TOP]
+        return list(self.built.values())
 
     def workloads(self):
         """(objects, pod, labels) of each Deployment."""
@@ -121,11 +197,67 @@ class KubernetesTest(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("kubectl"), "there is no kubectl")
     def test_kubectl_makes_the_same_of_it(self):
-        for name in TOP:
-            with self.subTest(name):
+        for directory in self.directories:
+            with self.subTest((directory / "kustomization.yaml").read_text()):
+                self.assertEqual(in_order(kubectl(directory)),
+                                 in_order(self.built[directory]))
+
+    # An overlay's headgate.yaml is what is served, whatever else it asks for.
+    def test_components_leave_the_configuration_alone(self):
+        self.assertEqual(len(COMPONENTS), 2)
+        for directory, gateway, components, own_config in self.overlays:
+            with self.subTest(gateway=gateway, components=components,
+                              own_config=own_config):
+                config, = of_kind(self.built[directory], "ConfigMap")
                 self.assertEqual(
-                    in_order(kubectl(KUBERNETES / name)),
-                    in_order(kustomize.build(KUBERNETES / name)))
+                    config["data"],
+                    {"headgate.yaml": OWN_CONFIG if own_config else
+                     (KUBERNETES / gateway / "headgate.yaml").read_text()})
+
+    # They work on both gateways, and what they are added to stays. But TLS takes
+    # the place of HTTP at the Service.
+    def test_components_only_add(self):
+        plain = {(gateway, own_config): named(self.built[directory])
+                 for directory, gateway, components, own_config in
+                 self.overlays if not components}
+        for directory, gateway, components, own_config in self.overlays:
+            with self.subTest(gateway=gateway, components=components):
+                before = plain[gateway, own_config]
+                after = named(self.built[directory])
+                tls = "components/tls" in components
+                self.assertEqual(
+                    {f"{kind}{place}" for (kind, name), found in before.items()
+                     for place in missing(found, after[kind, name])},
+                    {"Service/spec/type", "Service/spec/ports/-"} if tls
+                    else set())
+                self.assertEqual(
+                    {kind for kind, _ in after.keys() - before.keys()},
+                    {"PodMonitor", "PrometheusRule"} if
+                    "components/monitoring" in components else set())
+
+    # The one that deploying.md shows, and TLS and monitoring with it.
+    def test_the_overlay_in_the_documentation_is_one(self):
+        text = (ROOT / "docs/deploying.md").read_text()
+        shown, = re.findall(r"```yaml\n# kustomization.yaml\n(.*?)```", text,
+                            re.S)
+        with tempfile.TemporaryDirectory() as name:
+            directory = pathlib.Path(name)
+            ours = os.path.relpath(KUBERNETES, directory.resolve())
+            (directory / "kustomization.yaml").write_text(
+                shown.replace("../headgate/deploy/kubernetes", ours))
+            (directory / "headgate.yaml").write_text(OWN_CONFIG)
+            objects = kustomize.build(directory)
+            if shutil.which("kubectl"):
+                self.assertEqual(in_order(kubectl(directory)),
+                                 in_order(objects))
+        config, = of_kind(objects, "ConfigMap")
+        self.assertEqual(config["data"], {"headgate.yaml": OWN_CONFIG})
+        deployment, = of_kind(objects, "Deployment")
+        container, = deployment["spec"]["template"]["spec"]["containers"]
+        self.assertEqual(container["image"], "registry.example.com/headgate:1.2")
+        self.assertTrue(of_kind(objects, "PodMonitor"))
+        self.assertIn("HEADGATE_TLS_CERT",
+                      [variable["name"] for variable in container["env"]])
 
     def test_no_two_objects_have_the_same_name(self):
         for objects in self.each():
@@ -227,7 +359,9 @@ class KubernetesTest(unittest.TestCase):
                 self.assertGreater(int(command[1]), drain_of(config))
                 self.assertGreaterEqual(pod["terminationGracePeriodSeconds"],
                                         int(command[1]) + 5)
-        self.assertEqual(seen, 1)
+        self.assertEqual(seen, len([1 for objects in self.each() if "app" in [
+            found["metadata"]["name"] for found in
+            of_kind(objects, "Deployment")]]))
 
     def test_volumes_are_mounted_and_mounts_are_volumes(self):
         for objects, pod, _ in self.workloads():
@@ -258,44 +392,33 @@ class KubernetesTest(unittest.TestCase):
 
     def test_files_of_tls_are_where_the_secret_is(self):
         seen = 0
-        for _, pod, container, config in self.gateways():
-            for tls in [listener["tls"] for listener in config["listeners"]
-                        if "tls" in listener]:
+        for _, pod, container, _ in self.gateways():
+            for variable in container.get("env", []):
                 seen += 1
-                for file in (tls["certificate"], tls["key"]):
-                    path = pathlib.PurePosixPath(file)
-                    mount, = [mount for mount in container["volumeMounts"]
-                              if mount["mountPath"] == str(path.parent)]
-                    volume, = [volume for volume in pod["volumes"]
-                               if volume["name"] == mount["name"]]
-                    self.assertIn("secret", volume)
-                    # As type kubernetes.io/tls has them.
-                    self.assertIn(path.name, ("tls.crt", "tls.key"))
-        self.assertEqual(seen, 1)
-
-    # Apart from TLS, the gateway with TLS is the one without.
-    def test_the_configuration_with_tls_differs_only_by_it(self):
-        plain = yaml.safe_load((KUBERNETES / "base/headgate.yaml").read_text())
-        tls = yaml.safe_load(
-            (KUBERNETES / "components/tls/headgate.yaml").read_text())
-        del plain["listeners"], tls["listeners"]
-        self.assertEqual(plain, tls)
+                path = pathlib.PurePosixPath(variable["value"])
+                mount, = [mount for mount in container["volumeMounts"]
+                          if mount["mountPath"] == str(path.parent)]
+                volume, = [volume for volume in pod["volumes"]
+                           if volume["name"] == mount["name"]]
+                self.assertIn("secret", volume)
+                # As type kubernetes.io/tls has them.
+                self.assertEqual(path.name, {
+                    "HEADGATE_TLS_CERT": "tls.crt",
+                    "HEADGATE_TLS_KEY": "tls.key"}[variable["name"]])
+        with_tls = [1 for _, _, components, _ in self.overlays
+                    if "components/tls" in components]
+        self.assertEqual(seen, 2 * (len(with_tls) + 1))  # And production.
 
     def test_the_gateway_takes_the_configuration(self):
-        for objects in self.each():
-            for found in of_kind(objects, "ConfigMap"):
-                with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-                    file.write(found["data"]["headgate.yaml"])
-                    file.flush()
-                    result = subprocess.run(
-                        [HEADGATE, "check", file.name], timeout=TIMEOUT,
-                        capture_output=True, text=True)
-                # The Secret's files are not here.
-                faults = [line for line in result.stderr.splitlines()
-                          if "/etc/headgate-tls/" not in line]
-                self.assertEqual(faults, [])
-                if "/etc/headgate-tls/" not in found["data"]["headgate.yaml"]:
-                    self.assertEqual(result.returncode, 0)
+        for text in {found["data"]["headgate.yaml"] for objects in self.each()
+                     for found in of_kind(objects, "ConfigMap")}:
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                file.write(text)
+                file.flush()
+                result = subprocess.run(
+                    [HEADGATE, "check", file.name], timeout=TIMEOUT,
+                    capture_output=True, text=True)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
 
 
 if __name__ == "__main__":

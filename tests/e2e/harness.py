@@ -155,7 +155,7 @@ class Gateway(Process):
     first listener."""
 
     def __init__(self, command, *flags, listen=("127.0.0.1:0",),
-                 listeners=None, transport=TRANSPORT):
+                 listeners=None, transport=TRANSPORT, **popen_options):
         words = [HEADGATE, command]
         for address in listen:
             words += ["--listen", address]
@@ -165,7 +165,7 @@ class Gateway(Process):
                             ("--transport", transport)):
             if value is not None and flag not in flags:
                 words += [flag, value]
-        super().__init__(*words, *flags)
+        super().__init__(*words, *flags, **popen_options)
         self.addresses = eventually(
             lambda: self._listeners(listeners or len(listen)),
             "a line for each listener")
@@ -184,13 +184,15 @@ class Gateway(Process):
         return cls("serve", "--upstream", target, *flags, **options)
 
     @classmethod
-    def configured(cls, file, *flags, command="serve", listeners=1):
+    def configured(cls, file, *flags, command="serve", listeners=1,
+                   **popen_options):
         """With a configuration file that has so many listeners, each at port
         0. A transport that it names is not overridden."""
         text = pathlib.Path(file).read_text()
         return cls(command, "--config", file, *flags, listen=(),
                    listeners=listeners,
-                   transport=None if "transport:" in text else TRANSPORT)
+                   transport=None if "transport:" in text else TRANSPORT,
+                   **popen_options)
 
     @classmethod
     def demo(cls, *flags, **options):

@@ -72,6 +72,25 @@ def test_both_versions_of_tls_are_spoken(gateway, authority, version):
     assert hello(gateway, context) == {"reply": "hello, ann"}
 
 
+# As deploy/kubernetes/components/tls asks for it: beside any file, whose
+# listeners stay what they are otherwise.
+def test_environment_adds_a_certificate_to_the_files_listeners(
+        identity, authority, tmp_path):
+    file = tmp_path / "headgate.yaml"
+    file.write_text(json.dumps({"listeners": [
+        {"address": "127.0.0.1:0", "allowed_origins": ["https://own.example"]},
+        {"address": "127.0.0.1:0"}]}))
+    with Gateway.configured(
+            file, command="demo", listeners=2,
+            env={**os.environ, "HEADGATE_TLS_CERT": str(identity[0]),
+                 "HEADGATE_TLS_KEY": str(identity[1])}) as gateway:
+        assert gateway.stdout().count("listening on wss://") == 2
+        with secured(gateway, BIDI, JSON, context=trusting(authority),
+                     origin="https://own.example") as client:
+            client.half_close()
+            assert client.receive_close() == (1000, "")
+
+
 # RFC 8996: TLS 1.0 and 1.1 are no more. OpenSSL's command will still offer
 # them when the security level is lowered.
 @pytest.mark.parametrize("flag", ["-tls1", "-tls1_1"])
