@@ -198,7 +198,8 @@ RULE_GROUPS = several(struct(
         alert={"type": "string", "pattern": r"^Headgate([A-Z][a-z]+)+$"},
         expr=TEXT, **{"for": DURATION},
         labels=struct("severity", severity=one_of("warning", "critical")),
-        annotations=struct("summary", "runbook", summary=TEXT, runbook=TEXT)))))
+        annotations=struct("summary", "runbook_url", summary=TEXT,
+                           runbook_url=TEXT)))))
 
 PROMETHEUS_RULE = manifest(
     "monitoring.coreos.com/v1", "PrometheusRule", "spec",
