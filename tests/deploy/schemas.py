@@ -171,8 +171,10 @@ DISRUPTION_BUDGET = manifest(
 
 NETWORK_PORTS = several(struct("protocol", "port", protocol=one_of("TCP", "UDP"),
                                port=PORT_OR_NAME))
-NETWORK_PEERS = several({**struct(podSelector=SELECTOR,
-                                  namespaceSelector=SELECTOR),
+NETWORK_PEERS = several({**struct(
+    podSelector=SELECTOR, namespaceSelector=SELECTOR,
+    ipBlock=struct("cidr", cidr={"type": "string",
+                                 "pattern": r"^[0-9a-f.:]+/\d+$"})),
                          "minProperties": 1})
 
 NETWORK_POLICY = manifest(

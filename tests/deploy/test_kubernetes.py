@@ -342,6 +342,27 @@ class KubernetesTest(unittest.TestCase):
                 [[{"namespaceSelector": {"matchLabels": {
                     "kubernetes.io/metadata.name": "monitoring"}}}]])
 
+    # Whoever can name any address passes max_sessions_per_address, and writes
+    # into the log what he likes.
+    def test_no_range_of_pods_is_trusted(self):
+        for _, _, _, config in self.gateways():
+            for listener in config["listeners"]:
+                self.assertNotIn("trusted_proxies", listener)
+
+    def test_names_can_be_looked_up(self):
+        for objects in self.each():
+            policy, = of_kind(objects, "NetworkPolicy")
+            if "Egress" not in policy["spec"]["policyTypes"]:
+                continue
+            ports = [{"protocol": "UDP", "port": 53},
+                     {"protocol": "TCP", "port": 53}]
+            peers = [peer for rule in policy["spec"]["egress"]
+                     if rule["ports"] == ports for peer in rule["to"]]
+            self.assertIn({"namespaceSelector": {"matchLabels": {
+                "kubernetes.io/metadata.name": "kube-system"}}}, peers)
+            # NodeLocal DNSCache.
+            self.assertIn({"ipBlock": {"cidr": "169.254.20.10/32"}}, peers)
+
     def test_the_grace_period_is_longer_than_the_drain(self):
         for _, pod, _, config in self.gateways():
             self.assertGreaterEqual(pod["terminationGracePeriodSeconds"],
