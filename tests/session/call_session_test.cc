@@ -197,6 +197,34 @@ TEST_F(CallSessionTest, AMessageTakenStartsTheStallAnew) {
   EXPECT_TRUE(upstream_->call(0).alive());
 }
 
+// idle_timeout counts messages of both directions.
+TEST_F(CallSessionTest, ResponsesKeepASessionFromBeingIdle) {
+  route_->idle_timeout = absl::Seconds(60);
+  Start(CodecKind::kProtobuf);
+  for (int i = 0; i < 4; ++i) {
+    backend().OnMessage("a");
+    session_->OnWritten();
+    session_->OnTick(now_ += absl::Seconds(45));
+  }
+  EXPECT_TRUE(upstream_->call(0).alive());
+  session_->OnTick(now_ += absl::Seconds(60));
+  EXPECT_FALSE(upstream_->call(0).alive());
+  EXPECT_EQ(session_->report().limit, Limit::kIdle);
+}
+
+TEST_F(CallSessionTest, RequestsKeepASessionFromBeingIdle) {
+  route_->idle_timeout = absl::Seconds(60);
+  Start(CodecKind::kProtobuf);
+  for (int i = 0; i < 4; ++i) {
+    Binary("a");
+    backend().OnWritten();
+    session_->OnTick(now_ += absl::Seconds(45));
+  }
+  EXPECT_TRUE(upstream_->call(0).alive());
+  session_->OnTick(now_ += absl::Seconds(60));
+  EXPECT_EQ(session_->report().limit, Limit::kIdle);
+}
+
 TEST_F(CallSessionTest, AMessageTooBigEndsWith1009) {
   route_->max_message_bytes = 10;
   Start(CodecKind::kProtobuf);
@@ -274,6 +302,60 @@ TEST_F(CallSessionTest, DrainHasItsTime) {
                                    "cancel"));
 }
 
+// While the client takes nothing, nothing is known of the backend's silence.
+TEST_F(CallSessionTest, DrainWaitsForAClientThatReadsSlowly) {
+  limits_.answers = {.low_bytes = 0, .high_bytes = 1};
+  Start(CodecKind::kProtobuf);
+  backend().OnMessage("a");
+  backend().OnMessage("b");  // The next read is withheld.
+  Steps();
+  TellToDrain();
+  session_->OnTick(now_ += absl::Seconds(1));
+  EXPECT_TRUE(Steps().empty());
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("ws binary b", "read"));
+  session_->OnTick(now_ += absl::Milliseconds(99));
+  backend().OnMessage("c");
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("ws binary c", "read"));
+  session_->OnWritten();
+  session_->OnTick(now_ += absl::Milliseconds(1));
+  EXPECT_TRUE(Steps().empty()) << "the backend has just sent a message";
+  session_->OnTick(now_ += absl::Milliseconds(100));
+  EXPECT_THAT(Steps(), ElementsAre("ws close 1001 the gateway is shutting down",
+                                   "cancel"));
+}
+
+// kDrainPatience: a client that reads nothing does not hold the gateway up.
+TEST_F(CallSessionTest, DrainDoesNotWaitForAClientThatNeverReads) {
+  limits_.answers = {.low_bytes = 0, .high_bytes = 1};
+  Start(CodecKind::kProtobuf);
+  backend().OnMessage("a");
+  backend().OnMessage("b");
+  Steps();
+  TellToDrain();
+  session_->OnTick(now_ += absl::Seconds(2));
+  EXPECT_THAT(Steps(), ElementsAre("cancel"));
+  session_->OnWritten();
+  session_->OnWritten();
+  EXPECT_THAT(
+      Steps(),
+      ElementsAre("ws binary b", "ws close 1001 the gateway is shutting down"));
+}
+
+TEST_F(CallSessionTest, DrainTakesNothingMoreOfAMessageThatWasBegun) {
+  limits_.requests = {.low_bytes = 0, .high_bytes = 1};
+  schemas_->schema = HelloSchema();
+  Start(CodecKind::kJson, "/headgate.demo.v1.HelloService/BidiHello");
+  Text(R"({"greeting":"a"}{"greeting":"b"}{"greeting":"c"})");
+  TellToDrain();
+  Steps();
+  backend().OnWritten();  // Of "a"; "b" waited in the call, "c" in the codec.
+  backend().OnWritten();
+  EXPECT_THAT(upstream_->call(0).written(),
+              ElementsAre(Greeting("a"), Greeting("b")));
+}
+
 // A client that takes its time gets what was sent, until the deadline.
 TEST_F(CallSessionTest, DrainTakesNothingMoreFromTheClient) {
   Start(CodecKind::kProtobuf);
@@ -321,6 +403,30 @@ TEST_F(CallSessionTest, AClientThatLeavesCancelsTheCall) {
   session_->OnClosed({TransportEnd::Cause::kLost, CloseCode::kAbnormal, ""});
   EXPECT_THAT(Steps(), ElementsAre("cancel"));
   EXPECT_EQ(session_->report().status.code(), absl::StatusCode::kCancelled);
+}
+
+// The log's close code is that of the connection, not the one that was planned.
+TEST_F(CallSessionTest, ReportsTheCloseCodeThatHappened) {
+  Start(CodecKind::kProtobuf);
+  backend().OnMessage("a");
+  backend().OnDone({absl::NotFoundError("no such room"), ""});
+  EXPECT_EQ(session_->report().close,
+            CloseCodeFor(absl::StatusCode::kNotFound));
+  // "a" is still being written: the planned Close frame is never sent.
+  session_->OnClosed(
+      {TransportEnd::Cause::kSendTimeout, CloseCode::kAbnormal, ""});
+  EXPECT_EQ(session_->report().close, CloseCode::kAbnormal);
+  EXPECT_EQ(session_->report().limit, Limit::kSendTimeout);
+  EXPECT_EQ(session_->report().status.code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(CallSessionTest, ReportsThePlannedCloseCodeOnceTheCloseFrameIsSent) {
+  Start(CodecKind::kProtobuf);
+  backend().OnDone({absl::NotFoundError("no such room"), ""});
+  session_->OnClosed(
+      {TransportEnd::Cause::kClosedByGateway, CloseCode::kNormal, ""});
+  EXPECT_EQ(session_->report().close,
+            CloseCodeFor(absl::StatusCode::kNotFound));
 }
 
 // --- The codec

@@ -169,6 +169,67 @@ TEST_F(MultiplexEndingTest, DrainLeavesTheRestOfAMessage) {
   EXPECT_EQ(upstream_->call_count(), 0u);
 }
 
+// The same while a draining session still waits for its backends: what waited
+// for room is dropped, not taken once there is room.
+TEST_F(MultiplexEndingTest, ADrainingSessionTakesNoRestOfAMessage) {
+  limits_.answers = {.low_bytes = 0, .high_bytes = 1};
+  Start();
+  Send(Packet(kTalk, 1) + Packet(77, 2) + Packet(77, 3) + Packet(kTalk, 4));
+  ASSERT_EQ(upstream_->call_count(), 1u);
+  TellToDrain();
+  session_->OnWritten();
+  session_->OnWritten();
+  EXPECT_EQ(upstream_->call_count(), 1u);
+  EXPECT_EQ(session_->buffered().in, 0u);
+  Steps();
+  Send(Packet(kTalk, 5));
+  EXPECT_EQ(upstream_->call_count(), 1u);
+}
+
+// Answers that are withheld from a slow client are still on their way.
+TEST_F(MultiplexEndingTest, DrainWaitsForAClientThatReadsSlowly) {
+  limits_.answers = {.low_bytes = 0, .high_bytes = 1};
+  Start();
+  Send(Packet(kTalk, 1));
+  backend(0).OnMessage("a");
+  backend(0).OnMessage("b");  // The next read is withheld.
+  Steps();
+  TellToDrain();
+  session_->OnTick(now_ += absl::Seconds(1));
+  EXPECT_TRUE(Steps().empty());
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("ws binary 1#1 b", "read"));
+  session_->OnTick(now_ += absl::Milliseconds(99));
+  EXPECT_TRUE(Steps().empty());
+  session_->OnTick(now_ += absl::Milliseconds(1));
+  EXPECT_THAT(Steps(), ElementsAre("cancel"));
+}
+
+TEST_F(MultiplexEndingTest, ResponsesKeepASessionFromBeingIdle) {
+  route_->idle_timeout = absl::Seconds(60);
+  Start();
+  Send(Packet(kTalk, 1));
+  for (int i = 0; i < 4; ++i) {
+    backend(0).OnMessage("a");
+    session_->OnWritten();
+    session_->OnTick(now_ += absl::Seconds(45));
+  }
+  EXPECT_TRUE(upstream_->call(0).alive());
+  session_->OnTick(now_ += absl::Seconds(60));
+  EXPECT_FALSE(upstream_->call(0).alive());
+  EXPECT_EQ(session_->report().limit, Limit::kIdle);
+}
+
+TEST_F(MultiplexEndingTest, ReportsTheCloseCodeThatHappened) {
+  Start();
+  Send(Packet(kTalk, 1));
+  session_->CloseByOperator();
+  EXPECT_EQ(session_->report().close, CloseCode::kPolicyViolation);
+  session_->OnClosed(
+      {TransportEnd::Cause::kSendTimeout, CloseCode::kAbnormal, ""});
+  EXPECT_EQ(session_->report().close, CloseCode::kAbnormal);
+}
+
 TEST_F(MultiplexEndingTest, AClientThatLeavesWhileItEndsIsDone) {
   Start();
   Send(Packet(kTalk, 1));
