@@ -128,6 +128,28 @@ TEST_F(WsReaderTest, FaultsSayWhatIsWrong) {
       ElementsAre("fault 1002 the reason of a Close frame is not UTF-8"));
 }
 
+// RFC 7692 section 6: RSV1 marks a compressed message, on its first frame
+// alone.
+TEST_F(WsReaderTest, OnlyTheFirstFrameOfAMessageMayBeMarkedAsCompressed) {
+  const auto events = [](const std::string& bytes) {
+    WsReader reader(kMostBytes,
+                    std::make_unique<MessageInflater>(DeflateAgreement()));
+    return Events(reader, bytes, bytes.size());
+  };
+  const std::string fault = "fault 1002 a reserved bit is set";
+  const std::string deflated("\x4a\x04\x00", 3);  // "a"
+  EXPECT_THAT(events(Frame(kText | 0x40, deflated)), ElementsAre("text a"));
+  EXPECT_THAT(events(Frame(0x01 | 0x40, deflated) + Frame(0x80 | 0x40, "")),
+              ElementsAre(fault));
+  EXPECT_THAT(events(Frame(0x01, "a") + Frame(0x80 | 0x40, "")),
+              ElementsAre(fault));
+  EXPECT_THAT(events(Frame(kPing | 0x40, "")), ElementsAre(fault));
+  EXPECT_THAT(events(Frame(kPong | 0x40, "")), ElementsAre(fault));
+  EXPECT_THAT(events(Frame(kClose | 0x40, "")), ElementsAre(fault));
+  EXPECT_THAT(events(Frame(kText | 0x20, deflated)), ElementsAre(fault));
+  EXPECT_THAT(events(Frame(kText | 0x10, deflated)), ElementsAre(fault));
+}
+
 TEST_F(WsReaderTest, WhatFollowsAFaultIsDropped) {
   EXPECT_THAT(Events(Frame(0x83, "x") + Frame(kText, "y")),
               ElementsAre("fault 1002 a reserved opcode"));
