@@ -123,9 +123,9 @@ void Worker::Drain(const DrainPlan& plan, std::function<void()> on_idle) {
 DrainOrder Worker::MakeDrainOrder(absl::Time now) {
   // Another replica takes clients at once; one that comes back needs a moment.
   const int seconds = absl::Uniform(absl::IntervalClosed, random_, 1, 5);
-  return DrainOrder{now, draining_->began + draining_->plan.patience,
-                    absl::StrCat("the gateway is shutting down, come back in ",
-                                 seconds, "s")};
+  return DrainOrder{
+      now, draining_->began + draining_->plan.patience,
+      absl::StrCat("the gateway is shutting down; retry-after=", seconds, "s")};
 }
 
 void Worker::DrainSome(absl::Time now) {

@@ -37,7 +37,7 @@ def test_readiness_fails_before_anything_else(stack):
     code, reason = client.receive_close()
     assert code == 1001
     assert re.fullmatch(
-        r"the gateway is shutting down, come back in [1-5]s", reason)
+        r"the gateway is shutting down; retry-after=[1-5]s", reason)
     with pytest.raises(OSError):
         Client(gateway, BIDI, JSON)
     gateway.wait()
