@@ -31,7 +31,7 @@ constexpr char kDemoFooter[] = R"(Paths:
                                          also over plain HTTP
 
 Example, in a second terminal:
-  printf '{"greeting":"ann"}\n' | headgate dial --codec json --end \
+  printf '{"greeting":"ann"}\n' | headgate dial --codec json \
     ws://127.0.0.1:8080/headgate.demo.v1.HelloService/BidiHello
 
 With --config the file's routes take the place of these paths, and the demo

@@ -31,14 +31,16 @@ constexpr char kDialFooter[] = R"(Lines and messages, by codec:
   protobuf  a line is one serialized message in base64; so are answers
   raw       a line is one text message, the empty one too
 
-The end of the input: with --end, from a terminal (Ctrl-D), or when nothing was
-sent at all, it ends the client's side of the call (not with raw), and the
-answers are awaited. Otherwise the session is closed once no answer has come
-for --linger; with --stay, never.
+The end of the input, Ctrl-D at a terminal, ends the client's side of the call,
+and what the call sends is awaited until the other side closes, however long it
+takes. raw has nothing that ends one side: it waits, and Ctrl-D closes. --stay
+leaves the client's side open. --linger and --timeout end a session that does
+not end.
 
 Exit status:
-  0       closed with 1000, by either side
-  1 - 16  closed with 4001 - 4016: the gRPC code of the call
+  0       closed with 1000; by this side after --linger
+  1 - 16  closed with 4001 - 4016: the gRPC code of the call; 1 when a signal
+          cancelled it, 4 when --timeout did
   20      refused in the handshake
   21      could not connect
   22      the connection broke without a Close frame
@@ -46,7 +48,7 @@ Exit status:
   64      wrong usage or input
 
 Examples:
-  printf '{"greeting":"ann"}\n' | headgate dial --codec json --end \
+  printf '{"greeting":"ann"}\n' | headgate dial --codec json \
     ws://127.0.0.1:8080/headgate.demo.v1.HelloService/BidiHello
   echo hello | headgate dial --codec packet --packet 7:42 \
     ws://127.0.0.1:8080/packets
@@ -65,7 +67,8 @@ struct DialFlags {
   std::string packet_endian = "big";
   std::string packet_length_counts = "content";
   std::vector<std::uint32_t> packet_containers;
-  std::string linger = "1s";
+  std::string linger;
+  std::string timeout;
   std::string connect_timeout = "10s";
   bool end = false;
   bool stay = false;
@@ -116,13 +119,20 @@ absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
     return absl::InvalidArgumentError(
         "--end: the codec raw has nothing that ends one side");
   }
-  if (flags.end) options.at_end = AtEnd::kHalfClose;
   if (flags.stay) options.at_end = AtEnd::kStay;
   if (flags.reconnect) options.on_loss = OnLoss::kReconnect;
 
-  auto linger = ParseDurationFlag("--linger", flags.linger);
-  if (!linger.ok()) return linger.status();
-  options.linger = *linger;
+  if (!flags.linger.empty()) {
+    auto linger = ParseDurationFlag("--linger", flags.linger);
+    if (!linger.ok()) return linger.status();
+    options.linger = *linger;
+  }
+  if (!flags.timeout.empty()) {
+    auto timeout =
+        ParseDurationFlag("--timeout", flags.timeout, absl::Milliseconds(1));
+    if (!timeout.ok()) return timeout.status();
+    options.timeout = *timeout;
+  }
   auto connect_timeout =
       ParseDurationFlag("--connect-timeout", flags.connect_timeout);
   if (!connect_timeout.ok()) return connect_timeout.status();
@@ -176,16 +186,20 @@ void AddDial(CLI::App& app, std::function<int()>& run) {
 
   auto* const end =
       dial->add_flag("--end", flags->end,
-                     "End the client's side with the input, and wait until "
-                     "the other side closes");
+                     "End the client's side with the input: the default, and "
+                     "a fault with raw, which has no such end");
   dial->add_flag("--stay", flags->stay,
-                 "Listen on after the end of the input, until the other side "
-                 "closes")
+                 "Do not end the client's side with the input: listen on, "
+                 "until the other side closes")
       ->excludes(end);
   dial->add_option("--linger", flags->linger,
-                   "Else close once no answer has come for this long")
-      ->type_name("DURATION")
-      ->capture_default_str();
+                   "Close when the input has ended and nothing has come for "
+                   "this long")
+      ->type_name("DURATION");
+  dial->add_option("--timeout", flags->timeout,
+                   "End it, with exit status 4, when all of it takes longer "
+                   "than this")
+      ->type_name("DURATION");
   dial->add_option("--connect-timeout", flags->connect_timeout,
                    "Give up connecting, or the handshake, after this long")
       ->type_name("DURATION")
@@ -193,7 +207,8 @@ void AddDial(CLI::App& app, std::function<int()>& run) {
   dial->add_flag("--reconnect", flags->reconnect,
                  "Connect again when the connection cannot be made or breaks, "
                  "on close codes 1001, 1012, 1013 and 4014, and on HTTP 503; "
-                 "waits up to 250ms at first, up to 10s in the end");
+                 "waits up to 250ms at first, up to 10s in the end, and before "
+                 "that as long as the other side asks for (retry-after)");
   dial->add_flag("--print-status", flags->print_status,
                  "Print a last line, a JSON object that tells how the session "
                  "ended: close or http, code, status, message");

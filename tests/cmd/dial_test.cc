@@ -312,12 +312,20 @@ TEST(DialEndingTest, IsToldInEveryForm) {
        R"({"close":4017,"code":null,"status":null,"message":""})"},
       {ClosedByUs{}, 0, "closed 1000 (OK)",
        R"({"close":1000,"code":0,"status":"OK","message":""})"},
-      {Refused{404, "{\"code\":5,\"message\":\"no route\"}\n"}, 20,
+      {ClosedByUs{{1, "interrupted"}}, 1,
+       "closed 1000 (CANCELLED): interrupted",
+       R"({"close":1000,"code":1,"status":"CANCELLED",)"
+       R"("message":"interrupted"})"},
+      {GivenUp{{4, "not over within 1s"}}, 4,
+       "gave up (DEADLINE_EXCEEDED): not over within 1s",
+       R"({"close":null,"code":4,"status":"DEADLINE_EXCEEDED",)"
+       R"("message":"not over within 1s"})"},
+      {Refused{404, "{\"code\":5,\"message\":\"no route\"}\n", ""}, 20,
        R"(refused: HTTP 404: {"code":5,"message":"no route"})",
        R"({"http":404,"code":5,"status":"NOT_FOUND","message":"no route"})"},
-      {Refused{502, "<html>"}, 20, "refused: HTTP 502: <html>",
+      {Refused{502, "<html>", ""}, 20, "refused: HTTP 502: <html>",
        R"({"http":502,"code":null,"status":null,"message":"<html>"})"},
-      {Refused{403, R"({"code":99,"message":7})"}, 20,
+      {Refused{403, R"({"code":99,"message":7})", ""}, 20,
        R"(refused: HTTP 403: {"code":99,"message":7})",
        R"({"http":403,"code":null,"status":null,)"
        R"("message":"{\"code\":99,\"message\":7}"})"},
@@ -355,7 +363,7 @@ TEST(DialEndingTest, IgnoresTheStatusOfAnotherCode) {
 TEST(DialEndingTest, CannotMessUpATerminal) {
   EXPECT_EQ(Describe(Closed{4005, "\x1b[2J\n", {}}),
             "closed 4005 (NOT_FOUND): \\x1b[2J\\x0a");
-  EXPECT_EQ(Describe(Refused{404, "\x1b"}), "refused: HTTP 404: \\x1b");
+  EXPECT_EQ(Describe(Refused{404, "\x1b", ""}), "refused: HTTP 404: \\x1b");
 }
 
 TEST(DialEndingTest, OnlyWhatMayPassIsTriedAgain) {
@@ -364,13 +372,33 @@ TEST(DialEndingTest, OnlyWhatMayPassIsTriedAgain) {
   }
   EXPECT_TRUE(IsPassing(Lost{}));
   EXPECT_TRUE(IsPassing(Unreachable{}));
-  EXPECT_TRUE(IsPassing(Refused{503, ""}));
+  EXPECT_TRUE(IsPassing(Refused{503, "", ""}));
   for (const int code : {1000, 1002, 1008, 1011, 4005, 4008}) {
     EXPECT_FALSE(IsPassing(Closed{static_cast<std::uint16_t>(code), "", {}}));
   }
   EXPECT_FALSE(IsPassing(ClosedByUs{}));
-  EXPECT_FALSE(IsPassing(Refused{401, ""}));
+  EXPECT_FALSE(IsPassing(GivenUp{}));
+  EXPECT_FALSE(IsPassing(Refused{401, "", ""}));
   EXPECT_FALSE(IsPassing(BadInput{}));
+}
+
+TEST(DialEndingTest, SaysHowLongTheOtherSideAsksUsToStayAway) {
+  const auto closed = [](const std::string& reason) {
+    return RetryAfter(Closed{1001, reason, {}});
+  };
+  EXPECT_EQ(closed("the gateway is shutting down; retry-after=3s"),
+            absl::Seconds(3));
+  EXPECT_EQ(closed("retry-after=250ms"), absl::Milliseconds(250));
+  EXPECT_EQ(closed("retry-after=9h"), absl::Minutes(5));
+  for (const char* reason : {"", "bye", "retry-after=", "retry-after=soon",
+                             "retry-after=-3s", "retry-after=3s or so"}) {
+    EXPECT_EQ(closed(reason), std::nullopt) << reason;
+  }
+  EXPECT_EQ(RetryAfter(Refused{503, "", "5"}), absl::Seconds(5));
+  EXPECT_EQ(RetryAfter(Refused{503, "", "Fri, 31 Dec 1999 23:59:59 GMT"}),
+            std::nullopt);
+  EXPECT_EQ(RetryAfter(Refused{503, "", ""}), std::nullopt);
+  EXPECT_EQ(RetryAfter(Lost{}), std::nullopt);
 }
 
 TEST(RpcStatusTest, TakesTheCodeAndTheMessage) {

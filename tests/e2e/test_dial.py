@@ -11,12 +11,13 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
 from client import ECHO, HELLO
 from dialed import Dialed
-from harness import HEADGATE, SANITIZER_REPORT, TIMEOUT, Gateway, run
+from harness import HEADGATE, SANITIZER_REPORT, TIMEOUT, Gateway, run, soon
 from wire import message
 
 BIDI = HELLO + "BidiHello"
@@ -41,14 +42,14 @@ def ending(stderr):
 # --- what the documentation shows ---
 
 
-def test_json_lines_with_end(demo):
-    assert dial(demo, BIDI, "--codec", "json", "--end",
+def test_json_lines(demo):
+    assert dial(demo, BIDI, "--codec", "json",
                 stdin=b'{"greeting":"ann"}\n{"greeting":"bob"}\n') == (
                     0, ['{"reply":"hello, ann"}', '{"reply":"hello, bob"}'],
                     "headgate dial: closed 1000 (OK)\n")
 
 
-def test_packet_line_without_end(demo):
+def test_packet_line(demo):
     status, out, _ = dial(demo, "/packets", "--codec", "packet", "--packet",
                           "7:42", stdin=b"hello\n")
     assert (status, out) == (0, ["7:42 hello"])
@@ -105,9 +106,11 @@ def test_protobuf_lines_are_base64(demo):
 
 
 def test_raw_lines_are_texts(demo):
-    status, out, _ = dial(demo, "/echo", "--codec", "raw",
-                          lines=["hello", "", "you"])
+    status, out, err = dial(demo, "/echo", "--codec", "raw", "--linger", "1s",
+                            lines=["hello", "", "you"])
     assert (status, out) == (0, ["hello", "", "you"])
+    assert ending(err) == ("headgate dial: closed 1000 (OK): "
+                           "ended here, --linger 1s")
 
 
 def test_without_codec_lines_are_texts(demo):
@@ -261,9 +264,76 @@ def test_reader_that_leaves_ends_it(demo):
     process.stdin.close()
     assert os.read(read, 1)
     os.close(read)
-    process.wait(TIMEOUT)
+    # What it had asked for did not come to its end.
+    assert process.wait(TIMEOUT) == 1
     assert not SANITIZER_REPORT.search(process.stderr.read().decode())
     process.stderr.close()
+
+
+# --- the end of the input is not the end of the call ---
+
+SINK = ECHO + "Sink"
+
+
+# Nothing comes for longer than anybody would have guessed.
+@pytest.mark.parametrize("flags", [[], ["--end"]])
+def test_answer_that_takes_long_is_awaited(demo, flags):
+    assert dial(demo, SINK, "--codec", "json", *flags,
+                lines=['{"payload":"aGk=","delay":"2.5s"}']) == (
+                    0, ['{"messages":"1","bytes":"2"}'],
+                    "headgate dial: closed 1000 (OK)\n")
+
+
+def test_status_that_takes_long_is_the_exit_status(start_demo):
+    gateway = start_demo("--deadline", "1500ms")
+    status, _, err = dial(gateway, SINK, "--codec", "json",
+                          lines=['{"delay":"30s"}'])
+    assert status == 4
+    assert "closed 4004 (DEADLINE_EXCEEDED)" in ending(err)
+
+
+def test_timeout_ends_it_with_4(demo):
+    start = time.monotonic()
+    status, out, err = dial(demo, SINK, "--codec", "json", "--timeout", "500ms",
+                            "--print-status", lines=['{"delay":"60s"}'])
+    assert 0.5 <= time.monotonic() - start < soon(5)
+    assert status == 4
+    assert ending(err) == ("headgate dial: closed 1000 (DEADLINE_EXCEEDED): "
+                           "not over within --timeout 500ms")
+    assert json.loads(out[-1]) == {
+        "close": 1000, "code": 4, "status": "DEADLINE_EXCEEDED",
+        "message": "not over within --timeout 500ms"}
+
+
+def test_timeout_counts_attempts_to_connect():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        result = run("dial", "--reconnect", "--timeout", "1s",
+                     f"ws://127.0.0.1:{probe.getsockname()[1]}/x")
+    assert result.returncode == 4
+    assert result.stderr.decode().splitlines()[-1] == (
+        "headgate dial: gave up (DEADLINE_EXCEEDED): "
+        "not over within --timeout 1s")
+
+
+def test_linger_closes_what_does_not_end(demo):
+    status, out, err = dial(demo, BIDI, "--codec", "json", "--stay", "--linger",
+                            "700ms", lines=['{"greeting":"ann"}'])
+    assert (status, out) == (0, ['{"reply":"hello, ann"}'])
+    assert ending(err) == ("headgate dial: closed 1000 (OK): "
+                           "ended here, --linger 700ms")
+
+
+def test_somebody_who_waits_in_vain_hears_what_can_be_done(demo):
+    with Dialed(demo, "/echo", "--codec", "raw") as client:
+        client.send("hello")
+        client.receive("hello")
+        client.process.stdin.close()
+        client.process.stdin = None
+        line = client.process.stderr.readline().decode()
+        assert "--timeout" in line and "--linger" in line
+        client.process.send_signal(signal.SIGINT)
+        assert client.wait() == 1
 
 
 # --- the other side does not hang up ---
@@ -299,6 +369,20 @@ def serve_once(after_handshake):
         thread.join()
 
     return listener.getsockname()[1], finish
+
+
+# Beast waits with its Close until the message before it is sent.
+def test_timeout_does_not_wait_for_a_peer_that_reads_nothing():
+    port, finish = serve_once(b"")
+    try:
+        result = subprocess.run(
+            [HEADGATE, "dial", "--timeout", "500ms", f"ws://127.0.0.1:{port}/"],
+            input=(b"x" * 1_000_000 + b"\n") * 15, capture_output=True,
+            timeout=TIMEOUT)
+    finally:
+        finish()
+    assert result.returncode == 4
+    assert b"DEADLINE_EXCEEDED" in result.stderr
 
 
 @pytest.mark.parametrize("frames, status, word", [
@@ -351,11 +435,23 @@ def test_bad_line_at_a_terminal_is_told_and_forgotten(demo):
         assert client.wait() == 0
 
 
+# Which cancels the call.
 def test_ctrl_c_closes_the_session(demo):
     with Dialed(demo, BIDI, "--codec", "json", "--stay") as client:
         client.send('{"greeting":"ann"}')
         client.receive("hello, ann")
         client.process.send_signal(signal.SIGINT)
+        assert client.wait() == 1
+        assert ending(client.errors()) == (
+            "headgate dial: closed 1000 (CANCELLED): interrupted")
+
+
+def test_ctrl_d_of_raw_closes_the_session(demo):
+    with Dialed(demo, "/echo", "--codec", "raw", terminal=True) as client:
+        client.receive("Ctrl-D closes")
+        client.send("hello")
+        client.receive("hello\r\nhello")
+        client.type(b"\x04")
         assert client.wait() == 0
 
 
@@ -383,4 +479,33 @@ def test_reconnect_survives_a_restart_of_the_gateway(backend):
             client.send('{"greeting":"bob"}')
             client.receive("hello, bob")
             client.process.send_signal(signal.SIGINT)
-            assert client.wait() == 0
+            assert client.wait() == 1
+    # Not before the time that the gateway has asked for.
+    asked, waited = re.search(
+        r"retry-after=(\d)s; connecting again in (\S+)s\n",
+        client.errors()).groups()
+    assert float(asked) <= float(waited) < float(asked) + 0.25
+
+
+def test_reconnect_waits_as_long_as_a_refusal_asks_for():
+    attempts = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(TIMEOUT)
+        process = subprocess.Popen(
+            [HEADGATE, "dial", "--reconnect",
+             f"ws://127.0.0.1:{listener.getsockname()[1]}/"],
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            for answer in (b"503 Service Unavailable\r\nRetry-After: 2",
+                           b"404 Not Found"):
+                peer, _ = listener.accept()
+                attempts.append(time.monotonic())
+                with peer:
+                    peer.recv(4096)
+                    peer.sendall(b"HTTP/1.1 " + answer +
+                                 b"\r\nContent-Length: 0\r\n\r\n")
+            assert process.wait(TIMEOUT) == 20
+        finally:
+            process.kill()
+            process.wait()
+    assert attempts[1] - attempts[0] >= 2

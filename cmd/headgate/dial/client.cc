@@ -54,6 +54,12 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kMaxMessageBytes = 64 * 1024 * 1024;
 // How long the other side has for its Close frame after ours.
 constexpr std::chrono::seconds kCloseTimeout(2);
+// After this time without a message an end that was to be expected is not.
+constexpr std::chrono::seconds kPatience(5);
+// gRPC codes of sessions that end on this side.
+constexpr int kOk = 0;
+constexpr int kCancelled = 1;
+constexpr int kDeadlineExceeded = 4;
 // How often it is looked whether the session has come to its end.
 constexpr std::chrono::milliseconds kEndCheck(250);
 // A session that lasted as long was a success, whatever ended it.
@@ -70,9 +76,11 @@ struct Connection {
   bool closing = false;  // and one Close.
   bool half_closed = false;
   bool lingering = false;
+  bool awaiting_end = false;
   bool close_received = false;
   bool given_up = false;            // The other side did not hang up.
   std::optional<RpcStatus> status;  // From the end packet.
+  RpcStatus closed_as;              // Of our Close, when there was one.
 };
 
 websocket::stream_base::timeout Timeouts(std::chrono::nanoseconds handshake) {
@@ -98,6 +106,12 @@ class Client {
     signals_.async_wait([this](beast::error_code error, int) {
       if (!error) OnSignal();
     });
+    if (options_.timeout != absl::InfiniteDuration()) {
+      timeout_timer_.expires_after(absl::ToChronoNanoseconds(options_.timeout));
+      timeout_timer_.async_wait([this](beast::error_code error) {
+        if (!error) OnTimeout();
+      });
+    }
     asio::co_spawn(io_, Sessions(), asio::detached);
     io_.run();
     return std::move(ending_);
@@ -112,13 +126,17 @@ class Client {
       ending_ = co_await Session();
       connection_ = nullptr;
       linger_timer_.cancel();
+      patience_timer_.cancel();
       end_timer_.cancel();
       if (bad_input_.has_value()) ending_ = *bad_input_;
       if (options_.on_loss == OnLoss::kEnd || leaving_ || !IsPassing(ending_)) {
         break;
       }
       if (answered_ || absl::Now() - start > kLongSession) backoff_.Reset();
+      // All that were asked to come back after the same time must not do so in
+      // the same moment.
       const absl::Duration wait =
+          RetryAfter(ending_).value_or(absl::ZeroDuration()) +
           backoff_.Next(std::uniform_real_distribution<>(0, 1)(random_));
       Tell(absl::StrCat(
           Describe(ending_), "; connecting again in ",
@@ -159,15 +177,16 @@ class Client {
   }
 
   // After a Close frame, or a violation of the protocol, Beast waits for the
-  // other side to hang up, and would do so for ever: this hangs up when `left`
-  // of that time has passed.
+  // other side to hang up, and would do so for ever, as it would for a message
+  // that nobody takes before our Close: this hangs up when `left` of that time
+  // has passed.
   void WatchForTheEnd(std::shared_ptr<Connection> connection,
                       std::chrono::milliseconds left) {
     end_timer_.expires_after(kEndCheck);
     end_timer_.async_wait([this, connection = std::move(connection),
                            left](beast::error_code error) mutable {
       if (error || connection != connection_) return;
-      if (!connection->ws.is_open()) left -= kEndCheck;
+      if (!connection->ws.is_open() || connection->closing) left -= kEndCheck;
       if (left <= std::chrono::milliseconds(0)) {
         connection->given_up = true;
         return beast::get_lowest_layer(connection->ws).close();
@@ -232,7 +251,9 @@ class Client {
     const beast::error_code declined = websocket::error::upgrade_declined;
     if (error.category() == declined.category() &&
         response.result_int() != 101) {
-      return Refused{static_cast<int>(response.result_int()), response.body()};
+      const auto retry_after = response[http::field::retry_after];
+      return Refused{static_cast<int>(response.result_int()), response.body(),
+                     std::string(retry_after.data(), retry_after.size())};
     }
     return Unreachable{absl::StrCat("in the handshake: ", error.message())};
   }
@@ -258,9 +279,9 @@ class Client {
 
   void TellHint() const {
     const auto& codec = options_.lines.codec;
-    const absl::string_view keys = codec == CodecKind::kRaw
-                                       ? "Ctrl-C closes"
-                                       : "Ctrl-D ends your side, Ctrl-C closes";
+    const absl::string_view keys =
+        codec == CodecKind::kRaw ? "Ctrl-D closes, Ctrl-C cancels"
+                                 : "Ctrl-D ends your side, Ctrl-C cancels";
     Tell(absl::StrCat(
         "connected to ", options_.url.authority, OneLine(options_.url.target),
         ", ", codec.has_value() ? CodecName(*codec) : "text", "; ", keys));
@@ -279,9 +300,10 @@ class Client {
     }
     if (!WriteOut(STDOUT_FILENO, printed.text)) {
       nobody_listens_ = true;
-      Leave();
+      Leave({kCancelled, "nobody reads the output"});
     }
     if (connection.lingering) Linger();
+    if (connection.awaiting_end) AwaitEnd();
   }
 
   DialEnding EndingOf(const Connection& connection, beast::error_code error) {
@@ -291,7 +313,7 @@ class Client {
     // The other side answers our Close with the same code; another one is
     // its own, and says more.
     if (connection.closing && (!told || reason.code == 1000)) {
-      return ClosedByUs{};
+      return ClosedByUs{connection.closed_as};
     }
     if (told) {
       const std::string text(reason.reason.data(), reason.reason.size());
@@ -336,10 +358,7 @@ class Client {
           // What failed is for the reader to find out; a message that was not
           // sent stays pending, for the next connection.
           if (error || connection != connection_) return;
-          if (pending_.has_value()) {
-            pending_.reset();
-            sent_any_ = true;
-          }
+          pending_.reset();
           Pump();
         });
   }
@@ -370,69 +389,87 @@ class Client {
 
   void FinishInput() {
     const bool can_half_close = options_.lines.codec != CodecKind::kRaw;
-    AtEnd at_end = options_.at_end;
-    // A method without parameters needs no input, only its end.
-    if (at_end == AtEnd::kLinger && (interactive_ || !sent_any_) &&
-        can_half_close) {
-      at_end = AtEnd::kHalfClose;
+    if (options_.linger.has_value() && !connection_->lingering) {
+      connection_->lingering = true;
+      Linger();
     }
-    switch (at_end) {
-      case AtEnd::kStay:
-        return;
-      case AtEnd::kHalfClose:
-        if (connection_->half_closed) return;
-        connection_->half_closed = true;
-        return Write({Opcode::kText, ""});
-      case AtEnd::kLinger:
-        connection_->lingering = true;
-        return Linger();
+    if (options_.at_end == AtEnd::kStay) return;
+    // A person who has typed Ctrl-D does not want to wait.
+    if (!can_half_close && interactive_) return Close({});
+    if (!connection_->awaiting_end) {
+      connection_->awaiting_end = true;
+      AwaitEnd();
+    }
+    if (can_half_close && !connection_->half_closed) {
+      connection_->half_closed = true;
+      Write({Opcode::kText, ""});
     }
   }
 
-  // Closes unless an answer comes first, which starts the wait again.
+  // Closes unless a message comes first, which starts the wait again.
   void Linger() {
-    linger_timer_.expires_after(absl::ToChronoNanoseconds(options_.linger));
+    linger_timer_.expires_after(absl::ToChronoNanoseconds(*options_.linger));
     linger_timer_.async_wait([this](beast::error_code error) {
-      if (!error) Close();
+      if (error) return;
+      Close({kOk, absl::StrCat("ended here, --linger ",
+                               absl::FormatDuration(*options_.linger))});
+    });
+  }
+
+  // Says, once, what can be done when nothing comes any more.
+  void AwaitEnd() {
+    if (told_how_to_leave_) return;
+    patience_timer_.expires_after(kPatience);
+    patience_timer_.async_wait([this](beast::error_code error) {
+      if (error || connection_ == nullptr || connection_->closing) return;
+      told_how_to_leave_ = true;
+      Tell(
+          "note: waiting for the other side to end the session; Ctrl-C ends it "
+          "here, --linger and --timeout do so by themselves");
     });
   }
 
   void OnSignal() {
     signals_.clear();  // A second signal kills.
-    Leave();
+    Leave({kCancelled, "interrupted"});
+  }
+
+  void OnTimeout() {
+    Leave({kDeadlineExceeded,
+           absl::StrCat("not over within --timeout ",
+                        absl::FormatDuration(options_.timeout))});
   }
 
   void Stop(std::string why) {
     bad_input_ = BadInput{std::move(why)};
-    Leave();
+    Leave({kCancelled, ""});
   }
 
-  // Ends for good.
-  void Leave() {
+  // Ends for good, as `status` where nothing else has ended it.
+  void Leave(RpcStatus status) {
     leaving_ = true;
-    if (connection_ != nullptr) return Close();
-    if (connecting_ != nullptr) {
-      // Looking up a name cannot be interrupted, so it is left behind.
-      ending_ = EndingOfLeaving();
-      Tell(Describe(ending_));
-      return io_.stop();
+    if (connection_ != nullptr) return Close(std::move(status));
+    if (bad_input_.has_value()) {
+      ending_ = *bad_input_;
+    } else {
+      ending_ = GivenUp{std::move(status)};
     }
-    ending_ = EndingOfLeaving();
-    retry_timer_.cancel();
+    if (connecting_ == nullptr) {
+      retry_timer_.cancel();
+      return;
+    }
+    // Looking up a name cannot be interrupted, so it is left behind.
+    Tell(Describe(ending_));
+    io_.stop();
   }
 
-  // Without a connection, that is.
-  DialEnding EndingOfLeaving() const {
-    if (bad_input_.has_value()) return *bad_input_;
-    return Unreachable{"interrupted"};
-  }
-
-  void Close() {
+  void Close(RpcStatus status) {
     if (connection_ == nullptr || connection_->closing) return;
     connection_->closing = true;
+    connection_->closed_as = std::move(status);
     connection_->ws.async_close(websocket::close_code::normal,
                                 [connection = connection_](beast::error_code) {
-                                  // The reader tells how it ended.
+                                  // The reader reports how it ended.
                                 });
   }
 
@@ -442,10 +479,10 @@ class Client {
   std::optional<WireMessage> pending_;  // The next one to send.
   bool input_asked_ = false;
   bool input_ended_ = false;
-  bool sent_any_ = false;
   std::size_t line_number_ = 0;
   std::optional<BadInput> bad_input_;
 
+  bool told_how_to_leave_ = false;
   bool answered_ = false;        // In this session.
   bool leaving_ = false;         // No session comes after this one.
   bool nobody_listens_ = false;  // Standard output is closed.
@@ -458,6 +495,8 @@ class Client {
   asio::io_context io_{1};
   asio::signal_set signals_{io_, SIGINT, SIGTERM};
   asio::steady_timer linger_timer_{io_};
+  asio::steady_timer patience_timer_{io_};
+  asio::steady_timer timeout_timer_{io_};
   asio::steady_timer retry_timer_{io_};
   asio::steady_timer end_timer_{io_};
   std::shared_ptr<Connection> connecting_;

@@ -1,6 +1,8 @@
 #ifndef CMD_HEADGATE_DIAL_CLIENT_H_
 #define CMD_HEADGATE_DIAL_CLIENT_H_
 
+#include <optional>
+
 #include "absl/time/time.h"
 #include "cmd/headgate/dial/ending.h"
 #include "cmd/headgate/dial/handshake.h"
@@ -11,9 +13,8 @@ namespace headgate {
 
 // What to do when the input has ended.
 enum class AtEnd {
-  kLinger,     // Close once no answer has come for a while.
-  kHalfClose,  // End our side, and wait for the other one to close.
-  kStay,       // Listen until the other side closes.
+  kHalfClose,  // End our side, where the codec can.
+  kStay,       // Nothing.
 };
 
 enum class OnLoss { kEnd, kReconnect };
@@ -22,9 +23,13 @@ struct DialOptions {
   DialUrl url;
   DialHandshake handshake;
   LineOptions lines;
-  AtEnd at_end = AtEnd::kLinger;
+  AtEnd at_end = AtEnd::kHalfClose;
   OnLoss on_loss = OnLoss::kEnd;
-  absl::Duration linger = absl::Seconds(1);
+  // Close when the input has ended and nothing has come for so long; none: wait
+  // until the other side closes.
+  std::optional<absl::Duration> linger;
+  // For all of it, from the first attempt to connect to the end.
+  absl::Duration timeout = absl::InfiniteDuration();
   // For connecting, and then again for the handshake. Looking the name up has
   // the system's own.
   absl::Duration connect_timeout = absl::Seconds(10);

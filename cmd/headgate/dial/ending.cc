@@ -1,5 +1,6 @@
 #include "cmd/headgate/dial/ending.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include <boost/json/object.hpp>
@@ -9,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "cmd/headgate/dial/text.h"
 #include "gateway/base/status.h"
@@ -159,7 +161,8 @@ int ExitStatus(const DialEnding& ending) {
           [](const Closed& closed) {
             return CodeOf(closed.code).value_or(kExitClosedOtherwise);
           },
-          [](const ClosedByUs&) { return 0; },
+          [](const ClosedByUs& closed) { return closed.status.code; },
+          [](const GivenUp& given_up) { return given_up.status.code; },
           [](const Refused&) { return kExitRefused; },
           [](const Unreachable&) { return kExitUnreachable; },
           [](const Lost&) { return kExitLost; },
@@ -180,7 +183,16 @@ std::string Describe(const DialEnding& ending) {
             if (!name.empty()) absl::StrAppend(&line, " (", name, ")");
             return WithReason(std::move(line), MessageOf(closed));
           },
-          [](const ClosedByUs&) { return std::string("closed 1000 (OK)"); },
+          [](const ClosedByUs& closed) {
+            return WithReason(absl::StrCat("closed 1000 (",
+                                           CodeName(closed.status.code), ")"),
+                              closed.status.message);
+          },
+          [](const GivenUp& given_up) {
+            return WithReason(
+                absl::StrCat("gave up (", CodeName(given_up.status.code), ")"),
+                given_up.status.message);
+          },
           [](const Refused& refused) {
             const absl::string_view body =
                 absl::StripTrailingAsciiWhitespace(refused.body);
@@ -203,7 +215,13 @@ std::string StatusJson(const DialEnding& ending) {
             return CloseStatus(closed.code, CodeOf(closed.code),
                                MessageOf(closed));
           },
-          [](const ClosedByUs&) { return CloseStatus(1000, 0, ""); },
+          [](const ClosedByUs& closed) {
+            return CloseStatus(1000, closed.status.code, closed.status.message);
+          },
+          [](const GivenUp& given_up) {
+            return CloseStatus(nullptr, given_up.status.code,
+                               given_up.status.message);
+          },
           [](const Refused& refused) { return RefusalStatus(refused); },
           [](const Unreachable& unreachable) {
             return CloseStatus(nullptr, std::nullopt, unreachable.why);
@@ -216,6 +234,29 @@ std::string StatusJson(const DialEnding& ending) {
           },
       },
       ending));
+}
+
+std::optional<absl::Duration> RetryAfter(const DialEnding& ending) {
+  constexpr absl::Duration kLongest = absl::Minutes(5);
+  absl::Duration wait;
+  if (const auto* closed = std::get_if<Closed>(&ending)) {
+    constexpr absl::string_view kKey = "retry-after=";
+    const absl::string_view reason = closed->reason;
+    const std::size_t key = reason.rfind(kKey);
+    if (key == absl::string_view::npos ||
+        !absl::ParseDuration(reason.substr(key + kKey.size()), &wait)) {
+      return std::nullopt;
+    }
+  } else if (const auto* refused = std::get_if<Refused>(&ending)) {
+    // Or a date, which no gateway sends.
+    int seconds = 0;
+    if (!absl::SimpleAtoi(refused->retry_after, &seconds)) return std::nullopt;
+    wait = absl::Seconds(seconds);
+  } else {
+    return std::nullopt;
+  }
+  if (wait < absl::ZeroDuration()) return std::nullopt;
+  return std::min(wait, kLongest);
 }
 
 bool IsPassing(const DialEnding& ending) {

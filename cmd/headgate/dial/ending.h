@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace headgate {
 
@@ -25,10 +26,19 @@ struct Closed {  // By the other side's Close frame.
   std::string reason;
   std::optional<RpcStatus> status;  // From the end packet, when one came.
 };
-struct ClosedByUs {};  // Its Close frame came first.
-struct Refused {       // By an HTTP answer instead of a WebSocket.
+// Our Close frame came first. What became of the call then is for us to say:
+// OK, or that it was cancelled.
+struct ClosedByUs {
+  RpcStatus status;
+};
+// We gave up before there was a session.
+struct GivenUp {
+  RpcStatus status;
+};
+struct Refused {  // By an HTTP response instead of a WebSocket.
   int http = 0;
   std::string body;
+  std::string retry_after = {};  // The header of that name.
 };
 struct Unreachable {
   std::string why;
@@ -39,11 +49,11 @@ struct Lost {  // Without a Close frame.
 struct BadInput {
   std::string why;
 };
-using DialEnding =
-    std::variant<Closed, ClosedByUs, Refused, Unreachable, Lost, BadInput>;
+using DialEnding = std::variant<Closed, ClosedByUs, GivenUp, Refused,
+                                Unreachable, Lost, BadInput>;
 
-// Exit statuses besides 0 (1000) and 1 to 16, the gRPC code of a close code
-// 4001 to 4016.
+// Exit statuses besides 0 (OK) and 1 to 16, the gRPC code of a close code 4001
+// to 4016, or of what we did to the call: 1 (CANCELLED), 4 (DEADLINE_EXCEEDED).
 inline constexpr int kExitRefused = 20;
 inline constexpr int kExitUnreachable = 21;
 inline constexpr int kExitLost = 22;
@@ -59,6 +69,11 @@ std::string Describe(const DialEnding& ending);
 // One line for a program, without its end: a JSON object with "close" or
 // "http", and "code", "status" and "message"; null for what there is not.
 std::string StatusJson(const DialEnding& ending);
+
+// How long the other side asks us to stay away: the "retry-after=3s" that ends
+// a Close frame's reason, or the Retry-After header of a refusal, in seconds.
+// Not longer than 5 min.
+std::optional<absl::Duration> RetryAfter(const DialEnding& ending);
 
 // Whether connecting again may help: the connection broke or could not be
 // made, or the other side goes away, restarts or is overloaded.
