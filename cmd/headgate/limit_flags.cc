@@ -28,6 +28,24 @@ void AddSizeFlags(SettingsFlags& add) {
                  "loopback; 0: any number")
       ->default_str(absl::StrCat(current.max_sessions_per_address))
       ->group(group);
+  add.Value<int>(
+         "--max-connections",
+         [](Settings& settings, int number) {
+           settings.limits.max_connections = number;
+         },
+         "Connections at a time, sessions among them; a new one takes "
+         "the place of an idle HTTP connection, or is refused with 503")
+      ->default_str("twice --max-sessions")
+      ->group(group);
+  add.Value<int>(
+         "--max-connections-per-address",
+         [](Settings& settings, int number) {
+           settings.limits.max_connections_per_address = number;
+         },
+         "Connections at a time of one client address that is not "
+         "loopback; more are refused with 503; 0: any number")
+      ->default_str("twice --max-sessions-per-address")
+      ->group(group);
   add.Value<std::uint32_t>(
          "--messages-per-second",
          OnRoutes<std::uint32_t>([](Route& route, std::uint32_t rate) {

@@ -37,6 +37,8 @@ constexpr const char* kRefusalReasons[] = {"bad_request",
                                            "max_sessions_of_route",
                                            "draining",
                                            "unavailable"};
+constexpr const char* kConnectionRefusals[] = {
+    "max_connections", "max_connections_per_address", "file_descriptors"};
 constexpr const char* kLimits[] = {"max_message_bytes", "messages_per_second",
                                    "bytes_per_second",  "idle_timeout",
                                    "max_age",           "send_timeout",
@@ -190,6 +192,20 @@ void AddListeners(const Stats& stats, Families& families) {
   families.Counter("headgate_proxy_headers_failed_total",
                    "Connections without a valid PROXY header.");
   each([](const Stats::PerListener& of) { return of.proxy_failed; });
+  families
+      .Gauge("headgate_connections_limit",
+             "Connections that there may be: max_connections, or what the file "
+             "descriptors allow for.")
+      .Add(static_cast<double>(stats.connection_limit));
+  families
+      .Counter("headgate_connections_refused_total",
+               "Connections for which there was no room.")
+      .AddAll("reason", kConnectionRefusals, stats.connections_refused);
+  families
+      .Counter("headgate_idle_connections_closed_total",
+               "Connections that were closed while they waited for a request, "
+               "to make room for others.")
+      .Add(static_cast<double>(stats.idle_connections_closed));
   families
       .Counter("headgate_accept_errors_total",
                "Failures to accept a connection, such as a lack of file "

@@ -1,17 +1,15 @@
 #include "gateway/admin/process_metrics.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <system_error>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "gateway/base/descriptor_limit.h"
 
 namespace headgate {
 namespace {
@@ -19,16 +17,6 @@ namespace {
 std::string ReadAll(const char* path) {
   std::ifstream file(path);
   return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-std::uint64_t CountOpenFds() {
-  std::error_code error;
-  std::uint64_t count = 0;
-  for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end;
-       !error && entry != end; entry.increment(error)) {
-    ++count;
-  }
-  return count > 0 ? count - 1 : 0;  // Without the one that looks.
 }
 
 }  // namespace
@@ -77,9 +65,8 @@ ProcessMetrics ReadProcessMetrics() {
       ParseProcessStat(ReadAll("/proc/self/stat"), boot_time,
                        static_cast<double>(sysconf(_SC_CLK_TCK)),
                        static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
-  metrics.open_fds = CountOpenFds();
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) metrics.max_fds = limit.rlim_cur;
+  metrics.open_fds = CountOpenDescriptors();
+  metrics.max_fds = DescriptorLimit();
   return metrics;
 }
 

@@ -61,6 +61,8 @@ void Stats::Merge(const Stats& other) {
   buffered_out += other.buffered_out;
   ping_rtt.Merge(other.ping_rtt);
   accept_errors += other.accept_errors;
+  Add(other.connections_refused, connections_refused);
+  idle_connections_closed += other.idle_connections_closed;
   reloads_ok += other.reloads_ok;
   reloads_failed += other.reloads_failed;
   last_reload_ok &= other.last_reload_ok;

@@ -64,6 +64,10 @@ struct Stats {
   std::uint64_t buffered_out = 0;
   Histogram ping_rtt;  // s.
   std::uint64_t accept_errors = 0;
+  // Connections for which there was no room, by reason.
+  absl::btree_map<std::string, std::uint64_t> connections_refused;
+  std::uint64_t idle_connections_closed = 0;
+  std::uint64_t connection_limit = 0;  // Of all; set once, not merged.
   std::uint64_t reloads_ok = 0;
   std::uint64_t reloads_failed = 0;
   bool last_reload_ok = true;

@@ -11,6 +11,12 @@ namespace headgate {
 // that use select(2). Safe for any thread.
 std::uint64_t RaiseDescriptorLimit();
 
+// The limit as it is.
+std::uint64_t DescriptorLimit();
+
+// The file descriptors that the process has open. Takes time for each of them.
+std::uint64_t CountOpenDescriptors();
+
 }  // namespace headgate
 
 #endif  // GATEWAY_BASE_DESCRIPTOR_LIMIT_H_

@@ -187,6 +187,15 @@ void LimitsFrom(const pb::Limits& from, const FieldConverter& convert,
   convert.Number("limits.max_sessions_per_address",
                  from.has_max_sessions_per_address(),
                  from.max_sessions_per_address(), to.max_sessions_per_address);
+  const auto number = [&](absl::string_view field, bool has,
+                          std::uint32_t value, std::optional<int>& setting) {
+    if (has) convert.Number(field, has, value, setting.emplace());
+  };
+  number("limits.max_connections", from.has_max_connections(),
+         from.max_connections(), to.max_connections);
+  number("limits.max_connections_per_address",
+         from.has_max_connections_per_address(),
+         from.max_connections_per_address(), to.max_connections_per_address);
   RatesFrom(from, "limits", convert, route);
 }
 

@@ -1,5 +1,6 @@
 #include "gateway/config/settings.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "absl/algorithm/container.h"
@@ -25,6 +26,17 @@ UpstreamSettings::Transport UpstreamSettings::ChosenTransport() const {
   return needs_grpc().empty() ? Transport::kH2 : Transport::kGrpc;
 }
 
+int LimitSettings::connections() const {
+  constexpr int kMost = std::numeric_limits<int>::max() / 2;
+  return max_connections.value_or(2 * std::min(max_sessions, kMost));
+}
+
+int LimitSettings::connections_per_address() const {
+  constexpr int kMost = std::numeric_limits<int>::max() / 2;
+  return max_connections_per_address.value_or(
+      2 * std::min(max_sessions_per_address, kMost));
+}
+
 void CheckSettings(const Settings& settings, Faults& faults) {
   CheckListeners(settings, faults);
   CheckUpstreams(settings, faults);
@@ -36,6 +48,11 @@ void CheckSettings(const Settings& settings, Faults& faults) {
                std::numeric_limits<int>::max());
   faults.Range("limits.max_sessions_per_address",
                limits.max_sessions_per_address, 0,
+               std::numeric_limits<int>::max());
+  faults.Range("limits.max_connections", limits.max_connections.value_or(1), 1,
+               std::numeric_limits<int>::max());
+  faults.Range("limits.max_connections_per_address",
+               limits.max_connections_per_address.value_or(0), 0,
                std::numeric_limits<int>::max());
   faults.Range<std::size_t>("limits.max_answer_bytes", limits.max_answer_bytes,
                             1, kMostMessageBytes);

@@ -133,6 +133,13 @@ struct LimitSettings {
   int max_sessions = 100000;
   // Of one client address (an IPv6 network of 64 bits); 0: any number.
   int max_sessions_per_address = 200;
+  // Connections, each session's among them; absent: twice the sessions.
+  std::optional<int> max_connections;
+  std::optional<int> max_connections_per_address;  // 0: any number.
+
+  // Whichever of the two applies.
+  int connections() const;
+  int connections_per_address() const;
   std::size_t max_answer_bytes = 4 * 1024 * 1024;  // From a backend.
   std::size_t max_header_bytes = 16 * 1024;        // Of a handshake.
   // What may wait in one session, each way; reading stops above it.

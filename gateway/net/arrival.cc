@@ -8,14 +8,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/net/http_connection.h"
+#include "gateway/net/refused_connection.h"
+#include "gateway/net/request_metadata.h"
 #include "gateway/net/tls.h"
 
 namespace headgate {
 
-Arrival::Arrival(StreamSocket socket, std::string peer, std::size_t listener,
+Arrival::Arrival(Wire wire, std::string peer, std::size_t listener,
                  std::shared_ptr<const ConnectionSettings> settings,
                  ConnectionHost& host)
-    : wire_(std::move(socket)),
+    : wire_(std::move(wire)),
       listener_(listener),
       settings_(std::move(settings)),
       host_(host),
@@ -47,7 +49,22 @@ void Arrival::OnProxyBytes(Error error, std::size_t bytes) {
   }
   if (header->missing > 0) return ReadProxyHeader(header->missing);
   if (!header->source.empty()) peer_.address = header->source;
-  Secure();
+  if (Admit()) Secure();
+}
+
+bool Arrival::Admit() {
+  std::unique_ptr<Place> place;
+  const Capacity capacity = host_.AdmitConnection(
+      CountedAddress(peer_.address, settings_->policy.trusted_proxies), &place);
+  if (capacity == Capacity::kFree) {
+    wire_.Hold(std::move(place));
+    return true;
+  }
+  finished_ = true;
+  RefuseConnection(std::move(wire_), listener_, peer_.address,
+                   settings_->tls != nullptr, capacity, host_);
+  host_.Remove(*this);
+  return false;
 }
 
 void Arrival::Secure() {

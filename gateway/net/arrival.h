@@ -23,7 +23,7 @@ class Arrival final : public Connection,
                       public std::enable_shared_from_this<Arrival> {
  public:
   // `host` must outlive it. `peer`: the connection's address.
-  Arrival(StreamSocket socket, std::string peer, std::size_t listener,
+  Arrival(Wire wire, std::string peer, std::size_t listener,
           std::shared_ptr<const ConnectionSettings> settings,
           ConnectionHost& host);
 
@@ -40,6 +40,8 @@ class Arrival final : public Connection,
 
   void ReadProxyHeader(std::size_t missing);
   void OnProxyBytes(Error error, std::size_t bytes);
+  // Counts it by the address that the PROXY header told; false: it was refused.
+  bool Admit();
   void Secure();
   void Serve();
   void Fail(ArrivalStep step, const std::string& why);

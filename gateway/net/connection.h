@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "gateway/config/settings.h"
 #include "gateway/net/handshake.h"
+#include "gateway/net/place.h"
 #include "gateway/net/stream_socket.h"
 #include "gateway/session/session.h"
 #include "gateway/upstream/schema_source.h"
@@ -34,6 +35,9 @@ class Connection {
   // than silence and age are. One that says so is looked at more seldom, until
   // it calls ConnectionHost::Wake.
   virtual bool Rest() { return false; }
+  // Whether it waits for a request of which nothing has come, so that it may be
+  // aborted to make room for another connection.
+  virtual bool MayMakeRoom(absl::Time /*now*/) const { return false; }
   // The gateway stops: a session ends with Close 1001, a request is refused.
   virtual void Drain(const DrainOrder& order) = 0;
   // Ends at once: the socket is closed, no Close frame is waited for.
@@ -59,12 +63,6 @@ struct ConnectionSettings {
   std::shared_ptr<boost::asio::ssl::context> tls;  // Null: plain.
 };
 
-// A place among the sessions; destroying it gives it back.
-class Place {
- public:
-  virtual ~Place() = default;
-};
-
 // What comes before HTTP, and may fail.
 enum class ArrivalStep { kProxyHeader, kTls };
 
@@ -77,6 +75,20 @@ class ConnectionHost {
   virtual void Remove(Connection& connection) = 0;
   // The connection has been at rest and is no longer; see Connection::Rest.
   virtual void Wake(Connection& connection) = 0;
+
+  // The connection begins or ends to wait for a request of which nothing has
+  // come; see Connection::MayMakeRoom. Remove ends it as well.
+  virtual void SetIdle(Connection& connection, bool idle) = 0;
+
+  // Counts a connection of the client's address ("": one that is not counted,
+  // which gets no place). kFree, or kAddressFull.
+  virtual Capacity AdmitConnection(const std::string& client,
+                                   std::unique_ptr<Place>* place) = 0;
+  // There is no room for a connection. Returns a place among those that wait
+  // for their refusal to be read; null: there is none left.
+  virtual std::unique_ptr<Place> ConnectionRefused(std::size_t listener,
+                                                   const Refusal& refusal,
+                                                   const std::string& peer) = 0;
 
   // Takes a place among the sessions, of the route and of the client's address
   // ("": one that is not counted), when the answer is kFree.
@@ -112,10 +124,26 @@ class ConnectionHost {
   ~ConnectionHost() = default;
 };
 
-// Takes a fresh connection of the listener on: reads its requests, and refuses
-// each or makes it a session of `host`. A WebSocket is its last one.
-void ServeConnection(StreamSocket socket, std::size_t listener,
-                     ConnectionHost& host);
+// A connection that was accepted and counted.
+struct AcceptedConnection {
+  StreamSocket socket;
+  std::size_t listener = 0;
+  std::string address;  // Of the other end; see PeerAddress.
+  // Among all connections; may be null.
+  std::unique_ptr<Place> place;
+  // Among those of its address; null where it is not counted, or not yet
+  // because a PROXY header will tell the address.
+  std::unique_ptr<Place> address_place;
+};
+
+// Takes a fresh connection on: reads its requests, and refuses each or makes it
+// a session of `host`. A WebSocket is its last one.
+void ServeConnection(AcceptedConnection accepted, ConnectionHost& host);
+
+// Answers its first request with 503 and closes it. With TLS, or where too many
+// are being told so, it is closed at once. `capacity`: kFull or kAddressFull.
+void RefuseConnection(AcceptedConnection accepted, Capacity capacity,
+                      ConnectionHost& host);
 
 }  // namespace headgate
 

@@ -252,6 +252,17 @@ Refusal NoCapacity(const HttpRequest& request, const Located& located,
   return Told(std::move(refusal), request, located.match.route->refusals);
 }
 
+Refusal NoConnection(Capacity capacity) {
+  const bool of_address = capacity == Capacity::kAddressFull;
+  Refusal refusal =
+      Refuse(503, absl::StatusCode::kUnavailable,
+             of_address ? "there are too many connections of this address"
+                        : "there are too many connections");
+  refusal.reason =
+      of_address ? "max_connections_per_address" : "max_connections";
+  return refusal;
+}
+
 std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
                                                    const Located& located,
                                                    const HttpRules* rules) {

@@ -90,6 +90,9 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
 Refusal NoCapacity(const HttpRequest& request, const Located& located,
                    Capacity capacity);
 
+// There is no room for the connection. Requires: kFull or kAddressFull.
+Refusal NoConnection(Capacity capacity);
+
 // Refusals of requests that could not be read to the end.
 Refusal HeadersTooLarge(std::size_t max_header_bytes);
 Refusal HandshakeTooSlow(absl::Duration timeout);

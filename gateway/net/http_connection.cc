@@ -16,7 +16,6 @@
 #include "gateway/net/arrival.h"
 #include "gateway/net/cors.h"
 #include "gateway/net/http_response.h"
-#include "gateway/net/peer_address.h"
 
 namespace headgate {
 namespace {
@@ -37,6 +36,10 @@ bool HasElement(const HttpRequest& request, absl::string_view header,
   }
   return false;
 }
+
+// A client that has just connected has this time to send its request before
+// the connection may make room for another.
+constexpr absl::Duration kLeastIdle = absl::Seconds(1);
 
 bool ExpectsContinue(const HttpRequest& request) {
   return request.version() >= 11 &&
@@ -88,6 +91,7 @@ void HttpConnection::OnRead(Error error, std::size_t bytes) {
     case State::kHead:
       // From here on it is a request that is slow.
       if (received_.empty() && !first_request_) since_ = host_.now();
+      SetIdle(false);
       received_.append(incoming_.data(), bytes);
       return ReadHead();
     case State::kExchange:
@@ -149,6 +153,14 @@ void HttpConnection::Post(std::function<void()> act) {
       });
 }
 
+void HttpConnection::SetIdle(bool idle) {
+  if (std::exchange(idle_, idle) != idle) host_.SetIdle(*this, idle);
+}
+
+bool HttpConnection::MayMakeRoom(absl::Time now) const {
+  return idle_ && (!first_request_ || now - since_ >= kLeastIdle);
+}
+
 // --- From the head to what is done about it ---
 
 void HttpConnection::BeginRequest(absl::Time since) {
@@ -169,6 +181,7 @@ void HttpConnection::ReadHead() {
   }
   if (received_.empty()) {
     if (draining_) return Finish(TransportEnd::Cause::kClosedByGateway);
+    SetIdle(true);
     return Receive();
   }
   switch (head_->Parse(received_)) {
@@ -393,6 +406,7 @@ void HttpConnection::Refuse(const Refusal& refusal) {
 
 void HttpConnection::Answer(int status, HttpFields fields, std::string body,
                             bool keep_alive) {
+  SetIdle(false);
   state_ = State::kAnswering;
   since_ = host_.now();
   Append(CommonFields(since_), fields);
@@ -509,23 +523,23 @@ void HttpConnection::Finish(TransportEnd::Cause cause) {
   host_.Remove(*this);
 }
 
-void ServeConnection(StreamSocket socket, std::size_t listener,
-                     ConnectionHost& host) {
-  std::optional<std::string> address = PeerAddress(socket);
-  if (!address) return;  // Gone before it was served.
+void ServeConnection(AcceptedConnection accepted, ConnectionHost& host) {
+  const std::size_t listener = accepted.listener;
   std::shared_ptr<const ConnectionSettings> settings =
       host.SettingsOf(listener);
+  Wire wire(std::move(accepted.socket), std::move(accepted.place));
+  wire.Hold(std::move(accepted.address_place));
   if (settings->proxy_protocol || settings->tls != nullptr) {
     auto arrival =
-        std::make_shared<Arrival>(std::move(socket), *std::move(address),
+        std::make_shared<Arrival>(std::move(wire), std::move(accepted.address),
                                   listener, std::move(settings), host);
     host.Add(arrival, listener);
     return arrival->Start();
   }
   Peer peer;
-  peer.address = *std::move(address);
+  peer.address = std::move(accepted.address);
   auto connection = std::make_shared<HttpConnection>(
-      Wire(std::move(socket)), std::move(peer), listener, host.now(), host);
+      std::move(wire), std::move(peer), listener, host.now(), host);
   host.Add(connection, listener);
   connection->Start();
 }

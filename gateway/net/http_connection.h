@@ -47,6 +47,7 @@ class HttpConnection final
   void Start();
 
   void OnTick(absl::Time now) override;
+  bool MayMakeRoom(absl::Time now) const override;
   void Drain(const DrainOrder& order) override;
   void Abort() override;
   void CloseSession() override;
@@ -77,6 +78,9 @@ class HttpConnection final
   void OnReadFailed();
   void OnWritten(Error error);
 
+  // Tells the host whether it waits for a request of which nothing has come.
+  void SetIdle(bool idle);
+
   void BeginRequest(absl::Time since);
   void ReadHead();
   void OnHead();
@@ -106,6 +110,7 @@ class HttpConnection final
   State state_ = State::kHead;
   absl::Time since_;  // When the state's patience began.
   bool first_request_ = true;
+  bool idle_ = false;  // As the host knows.
   std::optional<DrainOrder> draining_;
 
   std::array<char, 4096> incoming_;  // Of the read under way.

@@ -13,6 +13,7 @@
 #include <boost/beast/core/error.hpp>
 
 #include "gateway/net/bytes_taken.h"
+#include "gateway/net/place.h"
 #include "gateway/net/stream_socket.h"
 
 namespace headgate {
@@ -28,8 +29,14 @@ class Wire {
   using executor_type = StreamSocket::executor_type;
   using Error = boost::beast::error_code;
 
-  explicit Wire(StreamSocket socket)
-      : state_(std::make_shared<State>(std::move(socket))) {}
+  // `place`: given back when the socket is closed; may be null.
+  explicit Wire(StreamSocket socket, std::unique_ptr<Place> place = nullptr)
+      : state_(std::make_shared<State>(std::move(socket), std::move(place))) {}
+
+  // A second place, given back with the first.
+  void Hold(std::unique_ptr<Place> place) {
+    state_->address_place = std::move(place);
+  }
 
   executor_type get_executor() noexcept {
     return state_->socket.get_executor();
@@ -63,6 +70,8 @@ class Wire {
   void Close() {
     Error ignored;
     state_->socket.close(ignored);
+    state_->place.reset();
+    state_->address_place.reset();
   }
 
   // Without TLS one can wait until the socket can be read or written, and do so
@@ -112,14 +121,18 @@ class Wire {
 
  private:
   struct State {
-    explicit State(StreamSocket s) : socket(std::move(s)) {}
+    State(StreamSocket s, std::unique_ptr<Place> p)
+        : place(std::move(p)), socket(std::move(s)) {}
 
+    std::unique_ptr<Place> place;
+    std::unique_ptr<Place> address_place;
     StreamSocket socket;
     std::optional<boost::asio::ssl::stream<StreamSocket&>> tls;
     std::uint64_t bytes_written = 0;
   };
 
   bool NeverWait(Error& error) {
+    error = {};
     if (!state_->socket.non_blocking()) {
       state_->socket.non_blocking(true, error);
     }

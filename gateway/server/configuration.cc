@@ -80,9 +80,11 @@ std::vector<std::shared_ptr<const ConnectionSettings>> ListenersOf(
 
 }  // namespace
 
-Configuration::Configuration(Settings from, const Tls& tls)
+Configuration::Configuration(Settings from, const Tls& tls,
+                             const ConnectionLimit& connections)
     : settings(std::move(from)),
       limits(LimitsFrom(settings)),
+      connections(connections),
       tick(TickFor(settings)),
       rest(RestFor(settings)),
       listeners(ListenersOf(settings, tls)) {}

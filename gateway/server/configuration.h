@@ -8,6 +8,7 @@
 
 #include "gateway/config/settings.h"
 #include "gateway/net/connection.h"
+#include "gateway/server/connection_limit.h"
 #include "gateway/session/session.h"
 
 namespace headgate {
@@ -17,10 +18,12 @@ namespace headgate {
 struct Configuration {
   // The TLS of each of settings.listeners; null: plain.
   using Tls = std::vector<std::shared_ptr<boost::asio::ssl::context>>;
-  Configuration(Settings settings, const Tls& tls);
+  Configuration(Settings settings, const Tls& tls,
+                const ConnectionLimit& connections = {});
 
   const Settings settings;
   const SessionLimits limits;
+  const ConnectionLimit connections;
   // How often the workers look at their timeouts.
   const absl::Duration tick;
   // How often they look at a connection that is at rest.

@@ -4,17 +4,25 @@
 #include <utility>
 
 namespace headgate {
+namespace {
+
+// Those that may not make room yet have just come, so that they are the last
+// as a rule.
+constexpr int kMostLooks = 64;
+
+}  // namespace
 
 void Connections::Add(std::shared_ptr<Connection> connection,
                       std::size_t listener) {
   Connection* key = connection.get();
-  awake_.push_back(Entry{std::move(connection), listener});
+  awake_.push_back(Entry{std::move(connection), listener, false, {}});
   places_.emplace(key, std::prev(awake_.end()));
 }
 
 void Connections::Remove(Connection& connection) {
   const auto found = places_.find(&connection);
   if (found == places_.end()) return;
+  SetIdle(connection, false, {});
   const List::iterator place = found->second;
   places_.erase(found);
   (place->is_resting ? resting_ : awake_).erase(place);
@@ -25,6 +33,29 @@ void Connections::Wake(Connection& connection) {
   if (found == places_.end() || !found->second->is_resting) return;
   found->second->is_resting = false;
   awake_.splice(awake_.end(), resting_, found->second);
+}
+
+void Connections::SetIdle(Connection& connection, bool idle, absl::Time now) {
+  const auto found = places_.find(&connection);
+  if (found == places_.end()) return;
+  Entry& entry = *found->second;
+  if (idle == entry.idle.has_value()) return;
+  if (idle) {
+    entry.idle = idle_.insert(idle_.end(), Idle{&connection, now});
+  } else {
+    idle_.erase(*std::exchange(entry.idle, std::nullopt));
+  }
+}
+
+std::shared_ptr<Connection> Connections::FindIdle(absl::Time now) const {
+  int left = kMostLooks;
+  for (const Idle& idle : idle_) {
+    if (left-- == 0) break;
+    if (idle.connection->MayMakeRoom(now)) {
+      return places_.at(idle.connection)->connection;
+    }
+  }
+  return nullptr;
 }
 
 void Connections::ForEach(const std::function<void(const Entry&)>& act) const {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
@@ -20,16 +21,32 @@ namespace headgate {
 // any, itself too.
 class Connections {
  public:
+  struct Idle {
+    Connection* connection;
+    absl::Time since;
+  };
   struct Entry {
     std::shared_ptr<Connection> connection;
     std::size_t listener = 0;
     bool is_resting = false;
+    // Its place in idle_, while it is there.
+    std::optional<std::list<Idle>::iterator> idle = {};
   };
 
   // It is awake.
   void Add(std::shared_ptr<Connection> connection, std::size_t listener);
   void Remove(Connection& connection);
   void Wake(Connection& connection);
+  // See ConnectionHost::SetIdle. `now`: of no meaning when it ends.
+  void SetIdle(Connection& connection, bool idle, absl::Time now);
+  // Since when the one that has waited longest has; InfiniteFuture: none does.
+  absl::Time idle_since() const {
+    return idle_.empty() ? absl::InfiniteFuture() : idle_.front().since;
+  }
+
+  // The connection that has waited longest for a request and may make room;
+  // null when there is none.
+  std::shared_ptr<Connection> FindIdle(absl::Time now) const;
 
   bool empty() const { return places_.empty(); }
   // `act` neither adds nor removes any.
@@ -45,6 +62,8 @@ class Connections {
   // Looks at the one that has waited longest.
   void LookAtFirst(List& list, absl::Time now);
 
+  // In the order in which they began to wait.
+  std::list<Idle> idle_;
   // Each in the order of the last look.
   List awake_;
   List resting_;

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "gateway/base/descriptor_limit.h"
 #include "gateway/base/log.h"
 #include "gateway/net/tls.h"
 
@@ -20,6 +21,10 @@ namespace asio = boost::asio;
 using Error = boost::system::error_code;
 
 constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
+// While more connections than there is room for wait to be refused.
+constexpr auto kOverflowRetry = std::chrono::milliseconds(10);
+// What each worker's io_context has: epoll, its timer, and what interrupts it.
+constexpr std::uint64_t kWorkerDescriptors = 3;
 constexpr auto kHousekeeping = std::chrono::seconds(1);
 
 // Reads the TLS files of the listeners; what was made of the same settings in
@@ -50,6 +55,11 @@ absl::StatusOr<std::vector<std::unique_ptr<ListenerTls>>> MakeTls(
     }
   }
   return made;
+}
+
+std::size_t WorkerCount(const Settings& settings) {
+  if (settings.threads > 0) return static_cast<std::size_t>(settings.threads);
+  return std::max(1u, std::thread::hardware_concurrency());
 }
 
 // "ws://127.0.0.1:8080", "wss+unix:/path".
@@ -92,6 +102,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     }
     server->admin_ = *std::move(started);
   }
+  server->descriptors_ = {
+      DescriptorLimit(),
+      CountOpenDescriptors() +
+          kWorkerDescriptors * WorkerCount(server->settings())};
+  server->Configure(server->settings());
+  server->WarnOfDescriptors();
   server->StartWorkers();
   for (Listener& listener : server->listeners_) server->Accept(listener);
   server->Housekeep();
@@ -115,9 +131,22 @@ void Server::Configure(Settings settings) {
   for (const auto& tls : tls_) {
     contexts.push_back(tls == nullptr ? nullptr : tls->context());
   }
-  configuration_ =
-      std::make_shared<const Configuration>(std::move(settings), contexts);
+  const ConnectionLimit limit =
+      ConnectionLimitFor(settings, descriptors_, WorkerCount(settings));
+  configuration_ = std::make_shared<const Configuration>(std::move(settings),
+                                                         contexts, limit);
   for (const auto& worker : workers_) worker->Reload(configuration_);
+}
+
+void Server::WarnOfDescriptors() const {
+  const std::optional<int> wanted = settings().limits.max_connections;
+  const ConnectionLimit& limit = configuration_->connections;
+  if (!wanted || !limit.by_descriptors) return;
+  Log(LogLevel::kWarning,
+      "limits.max_connections is more than the file descriptors allow for",
+      {{"configured", absl::StrCat(*wanted)},
+       {"possible", absl::StrCat(limit.most)},
+       {"descriptors", absl::StrCat(descriptors_.limit)}});
 }
 
 absl::Status Server::Listen() {
@@ -135,22 +164,22 @@ absl::Status Server::Listen() {
 }
 
 void Server::StartWorkers() {
-  int threads = settings().threads;
-  if (threads == 0) {
-    threads =
-        std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  }
-  for (int i = 0; i < threads; ++i) {
+  for (std::size_t i = 0, count = WorkerCount(settings()); i < count; ++i) {
     workers_.push_back(
         std::make_unique<Worker>(configuration_,
                                  i == 0 ? WorkerUpstream::Voice::kSpeaks
                                         : WorkerUpstream::Voice::kSilent,
                                  state_));
-    workers_.back()->Start();
+    state_.workers.push_back(workers_.back().get());
   }
+  for (const auto& worker : workers_) worker->Start();
 }
 
 void Server::Accept(Listener& listener) {
+  const ConnectionLimit& limit = configuration_->connections;
+  if (state_.connections.open() >= limit.most + limit.overflow) {
+    return AcceptLater(listener, kOverflowRetry);
+  }
   Worker& worker = *workers_[next_worker_];
   next_worker_ = (next_worker_ + 1) % workers_.size();
   listener.acceptor.async_accept(
@@ -169,7 +198,8 @@ void Server::Accept(Listener& listener) {
           socket.set_option(asio::socket_base::keep_alive(true), ignored);
         }
         // One that was accepted while the gateway began to drain is told so.
-        worker.Serve(std::move(socket), listener.index);
+        worker.Serve(std::move(socket), listener.index,
+                     state_.connections.Enter());
         if (is_open) Accept(listener);
       });
 }
@@ -182,7 +212,12 @@ void Server::OnAcceptFailed(Listener& listener, const std::string& why) {
     Log(LogLevel::kError, "cannot accept connections for now",
         {{"reason", why}});
   }
-  listener.retry.expires_after(kAcceptRetry);
+  for (const auto& worker : workers_) worker->FreeDescriptor();
+  AcceptLater(listener, kAcceptRetry);
+}
+
+void Server::AcceptLater(Listener& listener, std::chrono::milliseconds delay) {
+  listener.retry.expires_after(delay);
   listener.retry.async_wait([this, &listener](Error cancelled) {
     if (!cancelled && listener.acceptor.is_open()) Accept(listener);
   });
@@ -277,7 +312,11 @@ absl::Status Server::Reload(Settings settings,
   auto tls = MakeTls(settings, tls_);
   if (!tls.ok()) return fail(tls.status());
   tls_ = *std::move(tls);
+  const std::optional<int> connections = before.limits.max_connections;
   Configure(std::move(settings));
+  if (this->settings().limits.max_connections != connections) {
+    WarnOfDescriptors();
+  }
   ++stats_.reloads_ok;
   stats_.last_reload_ok = true;
   return absl::OkStatus();
@@ -367,6 +406,8 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
       },
       [this, callback = std::move(callback)](std::vector<Stats> answers) {
         Stats all = stats_;
+        all.connection_limit =
+            static_cast<std::uint64_t>(configuration_->connections.most);
         for (const Stats& stats : answers) all.Merge(stats);
         for (std::size_t i = 0; i < tls_.size(); ++i) {
           if (tls_[i] == nullptr) continue;

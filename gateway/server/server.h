@@ -1,6 +1,7 @@
 #ifndef GATEWAY_SERVER_SERVER_H_
 #define GATEWAY_SERVER_SERVER_H_
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <list>
@@ -86,11 +87,14 @@ class Server final : private Gateway {
   void StartWorkers();
   void Accept(Listener& listener);
   void OnAcceptFailed(Listener& listener, const std::string& why);
+  void AcceptLater(Listener& listener, std::chrono::milliseconds delay);
   void CloseListeners();
   void Housekeep();
   // Reads certificates that have changed.
   void RefreshTls();
   void Configure(Settings settings);
+  // Says so in the log where they allow for fewer connections than configured.
+  void WarnOfDescriptors() const;
   void BeginDrain(absl::Duration timeout);
 
   // Gateway.
@@ -118,6 +122,7 @@ class Server final : private Gateway {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::size_t next_worker_ = 0;
   bool accept_failing_ = false;
+  DescriptorUse descriptors_;
   Stats stats_;  // Of what the workers do not see.
   boost::asio::steady_timer housekeeping_;
 

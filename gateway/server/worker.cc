@@ -9,9 +9,23 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "gateway/base/log.h"
+#include "gateway/net/peer_address.h"
+#include "gateway/net/request_metadata.h"
 
 namespace headgate {
 namespace {
+
+// Connections of one worker that may wait for their refusal to be read.
+constexpr int kMostRefusing = 16;
+
+class RefusingPlace final : public Place {
+ public:
+  explicit RefusingPlace(int& count) : count_(count) { ++count_; }
+  ~RefusingPlace() override { --count_; }
+
+ private:
+  int& count_;
+};
 
 // Keeps the upstream, which a reload may take away, until it has answered.
 class KeepingTicket final : public SchemaSource::Ticket {
@@ -52,13 +66,130 @@ void Worker::Start() {
   thread_ = std::thread([this] { io_context_.run(); });
 }
 
-void Worker::Serve(StreamSocket socket, std::size_t listener) {
+void Worker::Serve(StreamSocket socket, std::size_t listener,
+                   std::unique_ptr<Place> place) {
+  AcceptedConnection accepted{std::move(socket), listener, "", std::move(place),
+                              nullptr};
   boost::asio::post(io_context_,
-                    [this, listener, socket = std::move(socket)]() mutable {
+                    [this, accepted = std::move(accepted)]() mutable {
                       if (stopping_) return;
-                      ++StatsOf(listener).accepted;
-                      ServeConnection(std::move(socket), listener, *this);
+                      ++StatsOf(accepted.listener).accepted;
+                      TakeOn(std::move(accepted));
                     });
+}
+
+void Worker::TakeOn(AcceptedConnection accepted) {
+  std::optional<std::string> address = PeerAddress(accepted.socket);
+  if (!address) return;  // Gone before it was served.
+  accepted.address = *std::move(address);
+  const std::shared_ptr<const ConnectionSettings> settings =
+      SettingsOf(accepted.listener);
+  // First, so that an address with too many does not take the room of others.
+  if (!settings->proxy_protocol) {
+    const Capacity capacity = AdmitConnection(
+        CountedAddress(accepted.address, settings->policy.trusted_proxies),
+        &accepted.address_place);
+    if (capacity != Capacity::kFree) {
+      return RefuseConnection(std::move(accepted), capacity, *this);
+    }
+  }
+  if (state_.connections.open() <= configuration_->connections.most) {
+    return ServeConnection(std::move(accepted), *this);
+  }
+  WaitingForRoom waiting = {std::move(accepted), {}};
+  std::vector<std::pair<std::int64_t, Worker*>> idle;
+  for (Worker* worker : state_.workers) {
+    const std::int64_t since = worker->idle_since_;
+    if (since != kNoneIdle) idle.emplace_back(since, worker);
+  }
+  std::sort(idle.rbegin(), idle.rend());
+  for (const auto& [since, worker] : idle) waiting.to_ask.push_back(worker);
+  const std::uint64_t ticket = next_ticket_++;
+  waiting_for_room_.emplace(ticket, std::move(waiting));
+  MakeRoom(ticket);
+}
+
+void Worker::MakeRoom(std::uint64_t ticket) {
+  std::vector<Worker*>& to_ask = waiting_for_room_.at(ticket).to_ask;
+  while (!to_ask.empty()) {
+    Worker& worker = *to_ask.back();
+    to_ask.pop_back();
+    if (&worker != this) {
+      boost::asio::post(worker.io_context_, [this, &worker, ticket] {
+        const bool made = !worker.stopping_ && worker.CloseIdle();
+        boost::asio::post(io_context_, [this, ticket, made] {
+          if (stopping_) return;
+          made ? EndWaiting(ticket, true) : MakeRoom(ticket);
+        });
+      });
+      return;
+    }
+    if (CloseIdle()) return EndWaiting(ticket, true);
+  }
+  EndWaiting(ticket, false);
+}
+
+void Worker::EndWaiting(std::uint64_t ticket, bool has_room) {
+  const auto waiting = waiting_for_room_.find(ticket);
+  AcceptedConnection accepted = std::move(waiting->second.accepted);
+  waiting_for_room_.erase(waiting);
+  if (has_room) return ServeConnection(std::move(accepted), *this);
+  RefuseConnection(std::move(accepted), Capacity::kFull, *this);
+}
+
+bool Worker::CloseIdle() {
+  const std::shared_ptr<Connection> idle = connections_.FindIdle(now());
+  if (idle == nullptr) return false;
+  ++recorder_.stats().idle_connections_closed;
+  LogRepeated(LogLevel::kWarning,
+              "an idle connection is closed to make room for another",
+              {{"connections", absl::StrCat(state_.connections.open())}});
+  idle->Abort();
+  return true;
+}
+
+void Worker::SetIdle(Connection& connection, bool idle) {
+  connections_.SetIdle(connection, idle, now());
+  PublishIdle();
+}
+
+void Worker::PublishIdle() {
+  const absl::Time since = connections_.idle_since();
+  idle_since_.store(
+      since == absl::InfiniteFuture() ? kNoneIdle : absl::ToUnixNanos(since),
+      std::memory_order_relaxed);
+}
+
+void Worker::FreeDescriptor() {
+  boost::asio::post(io_context_, [this] {
+    if (!stopping_) CloseIdle();
+  });
+}
+
+Capacity Worker::AdmitConnection(const std::string& client,
+                                 std::unique_ptr<Place>* place) {
+  return state_.connections.AdmitAddress(
+      client, configuration_->settings.limits.connections_per_address(), place);
+}
+
+std::unique_ptr<Place> Worker::ConnectionRefused(std::size_t listener,
+                                                 const Refusal& refusal,
+                                                 const std::string& peer) {
+  const ConnectionLimit& limit = configuration_->connections;
+  const bool of_address = refusal.reason == "max_connections_per_address";
+  const std::string reason(!of_address && limit.by_descriptors
+                               ? "file_descriptors"
+                               : refusal.reason);
+  ++recorder_.stats().connections_refused[reason];
+  LogRepeated(
+      LogLevel::kInfo, "connection refused",
+      {{"peer", peer},
+       {"listener", configuration_->settings.listeners[listener].address},
+       {"reason", reason}});
+  const bool is_short =
+      state_.connections.open() > limit.most + limit.overflow / 2;
+  if (is_short || refusing_ >= kMostRefusing) return nullptr;
+  return std::make_unique<RefusingPlace>(refusing_);
 }
 
 void Worker::Reload(std::shared_ptr<const Configuration> configuration) {
@@ -159,6 +290,7 @@ void Worker::Stop() {
       left.push_back(entry.connection);
     });
     for (const auto& connection : left) connection->Abort();
+    waiting_for_room_.clear();
     timer_.cancel();
     upstreams_.clear();  // Cancels fetches.
     work_.reset();       // run() returns when gRPC has let go of every call.
@@ -175,6 +307,7 @@ void Worker::Add(std::shared_ptr<Connection> connection, std::size_t listener) {
 
 void Worker::Remove(Connection& connection) {
   connections_.Remove(connection);
+  PublishIdle();
   CheckIdle();
 }
 

@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,7 +20,9 @@
 #include "absl/random/random.h"
 #include "gateway/admin/gateway.h"
 #include "gateway/net/connection.h"
+#include "gateway/net/place.h"
 #include "gateway/server/configuration.h"
+#include "gateway/server/connection_census.h"
 #include "gateway/server/connections.h"
 #include "gateway/server/session_census.h"
 #include "gateway/server/stats_recorder.h"
@@ -27,10 +31,15 @@
 
 namespace headgate {
 
-// What the workers of a server share. Touched when sessions come and go, never
-// per message.
+class Worker;
+
+// What the workers of a server share. Touched when sessions and connections
+// come and go, never per message.
 struct ServerState {
   SessionCensus sessions;
+  ConnectionCensus connections;
+  // All of them; complete before the first one starts.
+  std::vector<Worker*> workers;
   std::atomic<bool> draining = false;
   // Whether any upstream is, as the worker that speaks has found.
   std::atomic<bool> upstream_reachable = false;
@@ -64,8 +73,13 @@ class Worker final : private ConnectionHost {
   boost::asio::io_context& io_context() { return io_context_; }
 
   // Takes a socket that was accepted on io_context() for the listener of that
-  // index.
-  void Serve(StreamSocket socket, std::size_t listener);
+  // index, with its place among all connections. Where there are too many, an
+  // idle one of any worker is closed, or this one refused.
+  void Serve(StreamSocket socket, std::size_t listener,
+             std::unique_ptr<Place> place);
+  // Closes the connection that has waited longest for a request, if there is
+  // one, because the process lacks file descriptors.
+  void FreeDescriptor();
 
   // Goes by `configuration` for every request from now on. Upstreams that are
   // the same in both keep their channels and descriptors.
@@ -90,6 +104,12 @@ class Worker final : private ConnectionHost {
            std::size_t listener) override;
   void Remove(Connection& connection) override;
   void Wake(Connection& connection) override { connections_.Wake(connection); }
+  void SetIdle(Connection& connection, bool idle) override;
+  Capacity AdmitConnection(const std::string& client,
+                           std::unique_ptr<Place>* place) override;
+  std::unique_ptr<Place> ConnectionRefused(std::size_t listener,
+                                           const Refusal& refusal,
+                                           const std::string& peer) override;
   Capacity Admit(const Route& route, const std::string& client,
                  std::unique_ptr<Place>* place) override;
   std::string NewSessionId() override;
@@ -110,6 +130,16 @@ class Worker final : private ConnectionHost {
   absl::Span<char> ReadBuffer() override {
     return absl::MakeSpan(read_buffer_);
   }
+
+  void TakeOn(AcceptedConnection accepted);
+  // Has the worker whose idle connection has waited longest, if need be the
+  // next one, close it in favour of the connection that waits under `ticket`.
+  void MakeRoom(std::uint64_t ticket);
+  // Serves or refuses it.
+  void EndWaiting(std::uint64_t ticket, bool has_room);
+  // Whether there was one.
+  bool CloseIdle();
+  void PublishIdle();
 
   // How often: while sessions are told to drain more than else.
   absl::Duration tick() const;
@@ -142,6 +172,19 @@ class Worker final : private ConnectionHost {
 
   absl::flat_hash_map<std::string, UpstreamEntry> upstreams_;  // By name.
   Connections connections_;
+  // Until there is room for them, or none is found.
+  struct WaitingForRoom {
+    AcceptedConnection accepted;
+    std::vector<Worker*> to_ask;  // The last is the next.
+  };
+  absl::flat_hash_map<std::uint64_t, WaitingForRoom> waiting_for_room_;
+  std::uint64_t next_ticket_ = 0;
+  // Since when its connection that has waited longest has, Unix nanoseconds,
+  // for the other workers.
+  static constexpr std::int64_t kNoneIdle =
+      std::numeric_limits<std::int64_t>::max();
+  std::atomic<std::int64_t> idle_since_ = kNoneIdle;
+  int refusing_ = 0;  // Connections that wait for their refusal to be read.
   StatsRecorder recorder_;
   std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
 

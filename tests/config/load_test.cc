@@ -53,6 +53,8 @@ limits:
   max_answer_bytes: 3MiB
   max_header_bytes: 8KiB
   max_buffered_bytes: 32KiB
+  max_connections: 11
+  max_connections_per_address: 12
 timeouts:
   handshake: 1s
   send: 2s
@@ -143,6 +145,8 @@ routes:
   EXPECT_EQ(settings.limits.max_answer_bytes, 3u << 20);
   EXPECT_EQ(settings.limits.max_header_bytes, 8u << 10);
   EXPECT_EQ(settings.limits.max_buffered_bytes, 32u << 10);
+  EXPECT_EQ(settings.limits.connections(), 11);
+  EXPECT_EQ(settings.limits.connections_per_address(), 12);
   EXPECT_EQ(settings.timeouts.handshake, absl::Seconds(1));
   EXPECT_EQ(settings.timeouts.send, absl::Seconds(2));
   EXPECT_EQ(settings.timeouts.stall, absl::Seconds(3));

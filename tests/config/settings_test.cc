@@ -1,5 +1,7 @@
 #include "gateway/config/settings.h"
 
+#include <limits>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -89,6 +91,28 @@ TEST(SettingsTest, ThereMustBeListenersAndRoutes) {
   settings.routes.clear();
   EXPECT_EQ(Faults(settings),
             "listeners: there is none\nroutes: there is none");
+}
+
+// So that as many sessions as there may be fit, whatever their limits are.
+TEST(SettingsTest, ConnectionsAreTwiceTheSessionsUnlessTheyAreSet) {
+  LimitSettings limits;
+  EXPECT_EQ(limits.connections(), 200'000);
+  EXPECT_EQ(limits.connections_per_address(), 400);
+  limits.max_sessions = std::numeric_limits<int>::max();
+  limits.max_sessions_per_address = 0;
+  EXPECT_EQ(limits.connections(), std::numeric_limits<int>::max() - 1);
+  EXPECT_EQ(limits.connections_per_address(), 0);
+  limits.max_connections_per_address = 7;
+  EXPECT_EQ(limits.connections_per_address(), 7);
+}
+
+TEST(SettingsTest, ThereIsAtLeastOneConnection) {
+  Settings settings;
+  settings.limits.max_connections = 0;
+  settings.limits.max_connections_per_address = -1;
+  EXPECT_EQ(Faults(settings),
+            "limits.max_connections: must be at least 1, is 0\n"
+            "limits.max_connections_per_address: must be at least 0, is -1");
 }
 
 }  // namespace

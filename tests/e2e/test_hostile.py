@@ -334,7 +334,10 @@ def test_out_of_file_descriptors(start_demo):
         taken = len(re.findall(FULL, gateway.stderr()))
         clients = []
         while len(re.findall(FULL, gateway.stderr())) == taken:
-            clients.append(stack.enter_context(RawClient(gateway)))
+            client = stack.enter_context(RawClient(gateway))
+            # A session: what is idle would make room.
+            client.send(upgrade_request(BIDI))
+            clients.append(client)
             time.sleep(0.01)
         return clients
 

@@ -304,6 +304,22 @@ class Host final : public ConnectionHost {
   void Remove(Connection& connection) override {
     FUZZ_CHECK(connections_.erase(&connection) == 1);
     resting_.erase(&connection);
+    idle_.erase(&connection);
+  }
+  void SetIdle(Connection& connection, bool idle) override {
+    FUZZ_CHECK((idle ? idle_.insert(&connection).second
+                     : idle_.erase(&connection) == 1));
+  }
+  Capacity AdmitConnection(const std::string&,
+                           std::unique_ptr<Place>* place) override {
+    if (plan_.is_full && plan_.ticks) return Capacity::kAddressFull;
+    *place = std::make_unique<CountedPlace>(connection_places_);
+    return Capacity::kFree;
+  }
+  std::unique_ptr<Place> ConnectionRefused(std::size_t, const Refusal&,
+                                           const std::string&) override {
+    if (!plan_.reads) return nullptr;
+    return std::make_unique<CountedPlace>(connection_places_);
   }
   void Wake(Connection& connection) override {
     FUZZ_CHECK(resting_.erase(&connection) == 1);
@@ -365,6 +381,7 @@ class Host final : public ConnectionHost {
     FUZZ_CHECK(connections_.empty());
     for (const auto& connection : seen_) FUZZ_CHECK(connection.expired());
     FUZZ_CHECK(places_ == 0);
+    FUZZ_CHECK(connection_places_ == 0);
     FUZZ_CHECK(opened_ == ended_);
     FUZZ_CHECK(backend_->idle());
   }
@@ -390,10 +407,12 @@ class Host final : public ConnectionHost {
   std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
   bool is_draining_ = false;
   int places_ = 0;
+  int connection_places_ = 0;
   int opened_ = 0;
   int ended_ = 0;
   std::map<Connection*, std::shared_ptr<Connection>> connections_;
   std::set<Connection*> resting_;
+  std::set<Connection*> idle_;
   std::vector<std::weak_ptr<Connection>> seen_;
 };
 
@@ -415,7 +434,7 @@ class Stage {
     client_.non_blocking(true);
     StreamSocket server(io_.get_executor());
     server.assign(protocol, ends[1]);
-    ServeConnection(std::move(server), 0, host_);
+    ServeConnection({std::move(server), 0, "unix", nullptr, nullptr}, host_);
   }
 
   void Send(absl::string_view bytes) {

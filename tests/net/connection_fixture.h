@@ -53,6 +53,15 @@ inline constexpr char kSessionId[] = "0123456789abcdef0123456789abcdef";
 // A worker whose clock and capacity are the test's.
 class FakeHost final : public ConnectionHost {
  public:
+  class CountedPlace final : public Place {
+   public:
+    explicit CountedPlace(int& count) : count_(count) { ++count_; }
+    ~CountedPlace() override { --count_; }
+
+   private:
+    int& count_;
+  };
+
   explicit FakeHost(testing::Log& log)
       : upstream_(std::make_shared<testing::FakeUpstream>(log)) {}
 
@@ -66,6 +75,30 @@ class FakeHost final : public ConnectionHost {
   void Remove(Connection& connection) override {
     EXPECT_EQ(connections_.erase(&connection), 1u) << "removed twice";
     resting_.erase(&connection);
+    idle_.erase(&connection);
+  }
+  void SetIdle(Connection& connection, bool idle) override {
+    if (idle) {
+      EXPECT_TRUE(idle_.insert(&connection).second) << "it was idle";
+    } else {
+      EXPECT_EQ(idle_.erase(&connection), 1u) << "it was not idle";
+    }
+  }
+  Capacity AdmitConnection(const std::string& client,
+                           std::unique_ptr<Place>* place) override {
+    connected_as_.push_back(client);
+    if (connection_capacity_ == Capacity::kFree) {
+      *place = std::make_unique<CountedPlace>(connected_);
+    }
+    return connection_capacity_;
+  }
+  std::unique_ptr<Place> ConnectionRefused(std::size_t listener,
+                                           const Refusal& refusal,
+                                           const std::string& peer) override {
+    EXPECT_EQ(listener, 7u);
+    connections_refused_.push_back(absl::StrCat(refusal.reason, " ", peer));
+    if (refused_wait_) return std::make_unique<CountedPlace>(refusing_);
+    return nullptr;
   }
   void Wake(Connection& connection) override {
     EXPECT_EQ(resting_.erase(&connection), 1u) << "it was awake";
@@ -171,6 +204,13 @@ class FakeHost final : public ConnectionHost {
   Capacity capacity_ = Capacity::kFree;
   int admitted_ = 0;
   std::vector<std::string> admitted_as_;
+  std::set<Connection*> idle_;
+  Capacity connection_capacity_ = Capacity::kFree;
+  int connected_ = 0;  // Places that connections have.
+  std::vector<std::string> connected_as_;
+  std::vector<std::string> connections_refused_;
+  bool refused_wait_ = true;  // There is room for one to be told slowly.
+  int refusing_ = 0;
   std::string peer_ = "127.0.0.1";
   std::vector<std::string> arrivals_failed_;
   std::vector<std::string> first_answers_;
@@ -184,14 +224,6 @@ class FakeHost final : public ConnectionHost {
   std::vector<std::weak_ptr<Connection>> seen_;
 
  private:
-  class CountedPlace final : public Place {
-   public:
-    explicit CountedPlace(int& count) : count_(count) { ++count_; }
-    ~CountedPlace() override { --count_; }
-
-   private:
-    int& count_;
-  };
   class Ticket final : public SchemaSource::Ticket {
    public:
     explicit Ticket(FakeHost& host) : host_(host) {}
@@ -272,11 +304,18 @@ class ConnectionTest : public ::testing::Test {
     client_.close(ignored);
     EXPECT_TRUE(Until([&] { return host_->connections_.empty(); }));
     EXPECT_EQ(host_->admitted_, 0);
+    EXPECT_EQ(host_->connected_, 0);
+    EXPECT_EQ(host_->refusing_, 0);
     EXPECT_TRUE(Until([&] { return io_.stopped(); })) << "work is left over";
     EXPECT_TRUE(host_->AllGone());
   }
 
   void Connect(int buffer_bytes = 0) {
+    ServeConnection(Accept(buffer_bytes), *host_);
+  }
+
+  // Connects, and returns the gateway's end with its place.
+  AcceptedConnection Accept(int buffer_bytes = 0) {
     boost::asio::basic_socket_acceptor<boost::asio::ip::tcp,
                                        boost::asio::io_context::executor_type>
         acceptor(io_, {boost::asio::ip::address_v4::loopback(), 0});
@@ -295,7 +334,9 @@ class ConnectionTest : public ::testing::Test {
           boost::asio::socket_base::send_buffer_size(buffer_bytes));
     }
     host_->settings_ = std::make_shared<const ConnectionSettings>(settings_);
-    ServeConnection(std::move(server), 7, *host_);
+    return {std::move(server), 7, "127.0.0.1",
+            std::make_unique<FakeHost::CountedPlace>(host_->connected_),
+            nullptr};
   }
 
   // Runs one handler after the other until `done`; gives up after some

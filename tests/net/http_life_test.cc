@@ -273,5 +273,21 @@ TEST_F(HttpLifeTest, GatewaysSessionEndsAnExchangeWhoseMethodIsUnknown) {
   EXPECT_EQ(report().cause, Cause::kClosedByGateway);
 }
 
+// --- making room for another connection ---
+
+TEST_F(HttpLifeTest, ConnectionMakesRoomBetweenTwoRequestsOnly) {
+  Connect();
+  Send("GET /api/things/a HTTP/1.1\r\n");
+  Settle();
+  EXPECT_THAT(host_->idle_, IsEmpty());
+  Begin("Host: h\r\n\r\n");
+  EXPECT_THAT(host_->idle_, IsEmpty());
+  Answer("{}");
+  EXPECT_TRUE(Until([&] { return !host_->idle_.empty(); }));
+  EXPECT_TRUE((*host_->idle_.begin())->MayMakeRoom(host_->now_));
+  Begin(Get("/api/things/b"));
+  EXPECT_THAT(host_->idle_, IsEmpty());
+}
+
 }  // namespace
 }  // namespace headgate

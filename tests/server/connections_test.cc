@@ -35,12 +35,14 @@ class FakeConnection final : public Connection {
     if (act_) act_();
   }
   bool Rest() override { return rests_; }
+  bool MayMakeRoom(absl::Time) const override { return may_make_room_; }
   void Drain(const DrainOrder&) override {}
   void Abort() override {}
   void CloseSession() override {}
   const Session* session() const override { return nullptr; }
 
   bool rests_ = false;
+  bool may_make_room_ = true;
   int looks_ = 0;
   std::function<void()> act_;
 
@@ -209,6 +211,48 @@ TEST_F(ConnectionsTest, ForEachShowsThemAll) {
     seen.push_back(entry.connection.get());
   });
   EXPECT_THAT(seen, UnorderedElementsAre(&awake, &resting));
+}
+
+// --- to make room ---
+
+TEST_F(ConnectionsTest, WhatHasWaitedLongestForARequestMakesRoom) {
+  FakeConnection& a = Add("a");
+  FakeConnection& b = Add("b");
+  EXPECT_EQ(connections_.FindIdle(absl::UnixEpoch()), nullptr);
+  connections_.SetIdle(b, true, absl::UnixEpoch());
+  connections_.SetIdle(a, true, absl::UnixEpoch());
+  EXPECT_EQ(connections_.FindIdle(absl::UnixEpoch()).get(), &b);
+  connections_.SetIdle(b, false, absl::UnixEpoch());
+  EXPECT_EQ(connections_.FindIdle(absl::UnixEpoch()).get(), &a);
+  connections_.SetIdle(b, true, absl::UnixEpoch());
+  EXPECT_EQ(connections_.FindIdle(absl::UnixEpoch()).get(), &a);
+}
+
+TEST_F(ConnectionsTest, KnowsSinceWhenTheOneThatHasWaitedLongestHas) {
+  FakeConnection& a = Add("a");
+  FakeConnection& b = Add("b");
+  EXPECT_EQ(connections_.idle_since(), absl::InfiniteFuture());
+  connections_.SetIdle(a, true, absl::FromUnixSeconds(1));
+  connections_.SetIdle(b, true, absl::FromUnixSeconds(2));
+  EXPECT_EQ(connections_.idle_since(), absl::FromUnixSeconds(1));
+  connections_.SetIdle(a, false, {});
+  EXPECT_EQ(connections_.idle_since(), absl::FromUnixSeconds(2));
+}
+
+TEST_F(ConnectionsTest, WhatMayNotMakeRoomIsPassedOver) {
+  FakeConnection& a = Add("a");
+  FakeConnection& b = Add("b");
+  connections_.SetIdle(a, true, absl::UnixEpoch());
+  connections_.SetIdle(b, true, absl::UnixEpoch());
+  a.may_make_room_ = false;
+  EXPECT_EQ(connections_.FindIdle(absl::UnixEpoch()).get(), &b);
+}
+
+TEST_F(ConnectionsTest, WhatIsRemovedMakesNoRoom) {
+  FakeConnection& a = Add("a");
+  connections_.SetIdle(a, true, absl::UnixEpoch());
+  connections_.Remove(a);
+  EXPECT_EQ(connections_.FindIdle(absl::UnixEpoch()), nullptr);
 }
 
 }  // namespace

@@ -1,0 +1,36 @@
+#ifndef GATEWAY_SERVER_CONNECTION_LIMIT_H_
+#define GATEWAY_SERVER_CONNECTION_LIMIT_H_
+
+#include <cstdint>
+
+#include "gateway/config/settings.h"
+
+namespace headgate {
+
+// What is known of the process's file descriptors when it begins to serve.
+struct DescriptorUse {
+  std::uint64_t limit = 0;   // RLIMIT_NOFILE
+  std::uint64_t in_use = 0;  // Before the first client came.
+};
+
+// How many connections of clients there may be at a time.
+struct ConnectionLimit {
+  int most = 0;
+  // How many more may be accepted for the moment that it takes to refuse them,
+  // or to close an idle one in their favour.
+  int overflow = 1;
+  // Whether it is what the descriptors allow, less than what is configured.
+  bool by_descriptors = false;
+};
+
+// Of limits.max_connections and the descriptors that are left when enough are
+// kept for the admin listener, the connections to the upstreams, files that are
+// read again, and `overflow`; where there are few, half of them are kept.
+// `workers`: each has its own connections to the upstreams.
+ConnectionLimit ConnectionLimitFor(const Settings& settings,
+                                   const DescriptorUse& descriptors,
+                                   std::uint64_t workers);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_SERVER_CONNECTION_LIMIT_H_

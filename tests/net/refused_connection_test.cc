@@ -1,0 +1,136 @@
+#include "gateway/net/refused_connection.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/net/connection_fixture.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+constexpr char kGet[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+// Connections for which there is no room.
+class RefusedConnectionTest : public ConnectionTest {
+ protected:
+  void Refuse(Capacity capacity = Capacity::kFull) {
+    RefuseConnection(Accept(), capacity, *host_);
+  }
+  // The whole of the answer, then FIN.
+  void ExpectAnswer(const std::string& message) {
+    EXPECT_THAT(ReceiveHead(), AllOf(StartsWith("HTTP/1.1 503 "),
+                                     HasSubstr("Connection: close\r\n"),
+                                     HasSubstr("Retry-After: ")));
+    Expect("{\"code\":14,\"message\":\"" + message + "\"}\n");
+    ExpectEnd();
+  }
+};
+
+TEST_F(RefusedConnectionTest, TheFirstRequestIsAnsweredWith503) {
+  Refuse();
+  Settle();
+  Receive();
+  EXPECT_EQ(received_, "");  // Not before the client has asked.
+  Send(kGet);
+  ExpectAnswer("there are too many connections");
+  EXPECT_THAT(host_->connections_refused_,
+              ElementsAre("max_connections 127.0.0.1"));
+}
+
+TEST_F(RefusedConnectionTest, AClientWithTooManyIsToldSo) {
+  Refuse(Capacity::kAddressFull);
+  Send(kGet);
+  ExpectAnswer("there are too many connections of this address");
+  EXPECT_THAT(host_->connections_refused_,
+              ElementsAre("max_connections_per_address 127.0.0.1"));
+}
+
+TEST_F(RefusedConnectionTest, WhatTheClientSendsOnDoesNotTakeTheAnswerAway) {
+  Refuse();
+  Send(kGet);
+  Settle();
+  Send(std::string(20'000, 'x'));
+  ExpectAnswer("there are too many connections");
+}
+
+TEST_F(RefusedConnectionTest, ASilentClientIsToldAfterASecondAndCutOff) {
+  Refuse();
+  Tick(kRefusalPatience - absl::Milliseconds(1));
+  EXPECT_EQ(host_->connections_.size(), 1u);
+  Tick(absl::Milliseconds(1));
+  EXPECT_THAT(host_->connections_, IsEmpty());
+  ExpectAnswer("there are too many connections");
+}
+
+TEST_F(RefusedConnectionTest, AClientThatStaysIsCutOff) {
+  Refuse();
+  Send(kGet);
+  ExpectAnswer("there are too many connections");
+  EXPECT_EQ(host_->connections_.size(), 1u);
+  Tick(kRefusalPatience);
+  EXPECT_THAT(host_->connections_, IsEmpty());
+}
+
+TEST_F(RefusedConnectionTest, WhereManyWaitTheAnswerIsSentAtOnce) {
+  host_->refused_wait_ = false;
+  Refuse();
+  EXPECT_THAT(host_->connections_, IsEmpty());
+  ExpectAnswer("there are too many connections");
+}
+
+TEST_F(RefusedConnectionTest, DrainingEndsIt) {
+  Refuse();
+  Drain();
+  EXPECT_TRUE(UntilEnded());
+}
+
+// --- with a PROXY header ---
+
+TEST_F(RefusedConnectionTest, AProxysClientCountsByTheAddressInTheHeader) {
+  settings_.proxy_protocol = true;
+  Connect();
+  Send("PROXY TCP4 203.0.113.7 192.0.2.1 5 80\r\n");
+  EXPECT_TRUE(Until([&] { return !host_->connected_as_.empty(); }));
+  EXPECT_THAT(host_->connected_as_, ElementsAre("203.0.113.7"));
+  EXPECT_EQ(host_->connected_, 2);
+}
+
+TEST_F(RefusedConnectionTest, AProxysClientWithTooManyIsToldSo) {
+  settings_.proxy_protocol = true;
+  host_->connection_capacity_ = Capacity::kAddressFull;
+  Connect();
+  Send("PROXY TCP6 2001:db8:0:1::7 ::1 5 80\r\n");
+  Send(kGet);
+  ExpectAnswer("there are too many connections of this address");
+  EXPECT_THAT(host_->connected_as_, ElementsAre("2001:db8:0:1::"));
+  EXPECT_THAT(host_->connections_refused_,
+              ElementsAre("max_connections_per_address 2001:db8:0:1::7"));
+}
+
+// --- what makes room ---
+
+TEST_F(RefusedConnectionTest, ANewConnectionHasASecondToSendItsRequest) {
+  Connect();
+  const Connection& connection = **host_->idle_.begin();
+  EXPECT_FALSE(connection.MayMakeRoom(host_->now_ + absl::Milliseconds(999)));
+  EXPECT_TRUE(connection.MayMakeRoom(host_->now_ + absl::Seconds(1)));
+}
+
+TEST_F(RefusedConnectionTest, AWebSocketMakesNoRoom) {
+  Open("/raw");
+  EXPECT_THAT(host_->idle_, IsEmpty());
+  for (const auto& [key, connection] : host_->connections_) {
+    EXPECT_FALSE(connection->MayMakeRoom(host_->now_ + absl::Hours(1)));
+  }
+}
+
+}  // namespace
+}  // namespace headgate

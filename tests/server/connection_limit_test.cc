@@ -1,0 +1,57 @@
+#include "gateway/server/connection_limit.h"
+
+#include <gtest/gtest.h>
+
+namespace headgate {
+namespace {
+
+constexpr DescriptorUse kPlenty = {1 << 20, 30};
+
+TEST(ConnectionLimitTest, WithEnoughDescriptorsItIsWhatIsConfigured) {
+  Settings settings;
+  settings.limits.max_connections = 5000;
+  const ConnectionLimit limit = ConnectionLimitFor(settings, kPlenty, 2);
+  EXPECT_EQ(limit.most, 5000);
+  EXPECT_FALSE(limit.by_descriptors);
+  EXPECT_EQ(limit.overflow, 32);
+}
+
+TEST(ConnectionLimitTest, ByDefaultItIsTwiceTheSessions) {
+  Settings settings;
+  settings.limits.max_sessions = 300;
+  EXPECT_EQ(ConnectionLimitFor(settings, kPlenty, 2).most, 600);
+}
+
+// 64 for the admin listener, 32 for files, 32 for those to be refused, 2 for
+// each worker's connections to the upstream.
+TEST(ConnectionLimitTest, DescriptorsAreKeptForAllElse) {
+  Settings settings;
+  settings.upstreams[0].max_streams_per_channel = 1 << 20;
+  const ConnectionLimit limit = ConnectionLimitFor(settings, {1024, 24}, 4);
+  EXPECT_TRUE(limit.by_descriptors);
+  EXPECT_EQ(limit.most, 1000 - 64 - 32 - 32 - 8);
+}
+
+TEST(ConnectionLimitTest, EachSessionMayNeedItsShareOfAnUpstreamConnection) {
+  Settings settings;
+  settings.upstreams[0].max_streams_per_channel = 1;
+  EXPECT_EQ(ConnectionLimitFor(settings, {1024, 24}, 4).most,
+            (1000 - 64 - 32 - 32 - 8) / 2);
+}
+
+TEST(ConnectionLimitTest, OfFewDescriptorsHalfAreKept) {
+  Settings settings;
+  settings.upstreams[0].max_streams_per_channel = 1 << 20;
+  const ConnectionLimit limit = ConnectionLimitFor(settings, {64, 24}, 2);
+  EXPECT_EQ(limit.most, 20);
+  EXPECT_EQ(limit.overflow, 5);
+}
+
+TEST(ConnectionLimitTest, WithoutADescriptorLeftThereIsStillOneConnection) {
+  const ConnectionLimit limit = ConnectionLimitFor(Settings(), {20, 24}, 2);
+  EXPECT_EQ(limit.most, 1);
+  EXPECT_EQ(limit.overflow, 1);
+}
+
+}  // namespace
+}  // namespace headgate
