@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
 namespace headgate {
@@ -19,16 +20,22 @@ constexpr absl::string_view kMetadataPrefix = "grpc-metadata-";
 constexpr char kUnknownClient[] = "unknown";
 constexpr std::size_t kMaxRequestIdBytes = 128;
 
-// Hop-by-hop headers (RFC 9110 section 7.6.1), what gRPC sets itself, and what
-// only the gateway may say.
+// Hop-by-hop headers (RFC 9110 section 7.6.1), what gRPC sets itself or, as
+// gRPC C++ does with what its load balancing says, gives a meaning of its own,
+// and what only the gateway may say. gRPC C++ aborts the process when it is to
+// send "grpclb_client_stats".
 constexpr absl::string_view kReserved[] = {
     "authorization",
     "connection",
     "content-length",
     "content-type",
     "cookie",
+    "endpoint-load-metrics-bin",
+    "grpclb_client_stats",
     "host",
     "keep-alive",
+    "lb-cost-bin",
+    "lb-token",
     "origin",
     "proxy-authenticate",
     "proxy-authorization",
@@ -56,19 +63,35 @@ absl::Status BadHeader(absl::string_view name, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("header ", name, ": ", what));
 }
 
-// Adds what the client sent under `name` as `key`.
+// Base64 with or without padding (grpc/grpc doc/PROTOCOL-HTTP2.md,
+// "Custom-Metadata"). absl's decoder takes more: blanks, and '.' for padding.
+bool DecodeBinary(absl::string_view text, std::string* bytes) {
+  absl::string_view digits = text;
+  absl::ConsumeSuffix(&digits, "=");
+  absl::ConsumeSuffix(&digits, "=");
+  return std::all_of(digits.begin(), digits.end(),
+                     [](char c) {
+                       return absl::ascii_isalnum(c) || c == '+' || c == '/';
+                     }) &&
+         absl::Base64Unescape(text, bytes);
+}
+
+// Adds what the client sent under `name` as `key`. A "-bin" header may hold
+// several values, joined by commas: each is one of its own towards the backend,
+// for gRPC C++ takes the commas of one for a fault of the whole connection.
 absl::Status AddValue(absl::string_view name, std::string key,
                       absl::string_view value, Metadata& metadata) {
   if (!IsMetadataKey(key)) {
     return BadHeader(name, "the name cannot be a metadata key");
   }
-  if (absl::EndsWith(key, "-bin")) {
-    // gRPC allows base64 with and without padding.
-    std::string bytes;
-    if (!absl::Base64Unescape(value, &bytes)) {
-      return BadHeader(name, "the value is not base64");
+  if (IsBinaryKey(key)) {
+    for (const absl::string_view one : absl::StrSplit(value, ',')) {
+      std::string bytes;
+      if (!DecodeBinary(absl::StripAsciiWhitespace(one), &bytes)) {
+        return BadHeader(name, "the value is not base64");
+      }
+      metadata.emplace_back(key, std::move(bytes));
     }
-    metadata.emplace_back(std::move(key), std::move(bytes));
     return absl::OkStatus();
   }
   if (!IsMetadataValue(value)) {

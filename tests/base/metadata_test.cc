@@ -11,8 +11,8 @@ TEST(MetadataTest, KeyIsLowerCaseLettersDigitsAndThreeMarks) {
   for (const char* key : {"a", "x-request-id", "token-bin", "a.b_c-9", "0"}) {
     EXPECT_TRUE(IsMetadataKey(key)) << key;
   }
-  for (const char* key :
-       {"", "X-Request-Id", ":path", "a b", "a\n", "sch\xC3\xB6n", "a,b"}) {
+  for (const char* key : {"", "X-Request-Id", ":path", "a b", "a\n",
+                          "sch\xC3\xB6n", "a,b", "-bin"}) {
     EXPECT_FALSE(IsMetadataKey(key)) << key;
   }
 }
@@ -27,6 +27,14 @@ TEST(MetadataTest, ValueIsPrintableAscii) {
   EXPECT_FALSE(IsMetadataValue("\x7F"));
   EXPECT_FALSE(IsMetadataValue("sch\xC3\xB6n"));
   EXPECT_FALSE(IsMetadataValue(absl::string_view("\0", 1)));
+}
+
+// RFC 9113 section 10.5.1: 32 bytes for each field besides its own.
+TEST(MetadataTest, HeaderListIsCountedAsHttp2Does) {
+  EXPECT_EQ(HeaderListBytes({}), 0u);
+  EXPECT_EQ(HeaderListBytes({{"ab", "cde"}}), 37u);
+  EXPECT_EQ(HeaderListBytes({{"ab", ""}, {"ab", ""}}), 68u);
+  EXPECT_EQ(HeaderListBytes({{"a-bin", std::string(4, '\0')}}), 32u + 5 + 8);
 }
 
 }  // namespace

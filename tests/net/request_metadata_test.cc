@@ -79,13 +79,35 @@ TEST_F(RequestMetadataTest, BinaryValuesAreDecoded) {
             "header Grpc-Metadata-X-Bin: the value is not base64");
 }
 
+// grpc/grpc doc/PROTOCOL-HTTP2.md, "Custom-Metadata": values of one name may
+// be joined by commas. gRPC C++ loses the connection over one that is passed on
+// so.
+TEST_F(RequestMetadataTest, BinaryValuesAreSplitAtCommas) {
+  EXPECT_THAT(Values("Grpc-Metadata-X-Bin: YQ==, Yg,Yw==\r\n"
+                     "Grpc-Metadata-X-Bin: ZA==\r\n",
+                     "x-bin"),
+              ElementsAre("a", "b", "c", "d"));
+  EXPECT_THAT(Values("Grpc-Metadata-X-Bin: YQ==,,\r\n", "x-bin"),
+              ElementsAre("a", "", ""));
+  EXPECT_THAT(Values("Grpc-Metadata-X-Bin:\r\n", "x-bin"), ElementsAre(""));
+  for (const char* value :
+       {"YQ==, s3cr*t", "Y Q = =", "YQ..", "YQ=", "YQ===", "Y", "_-8", "="}) {
+    EXPECT_EQ(
+        Read(absl::StrCat("Grpc-Metadata-X-Bin: ", value, "\r\n")).status(),
+        absl::InvalidArgumentError(
+            "header Grpc-Metadata-X-Bin: the value is not base64"))
+        << value;
+  }
+}
+
 // What gRPC could not send would fail every call with a riddle.
 TEST_F(RequestMetadataTest, WhatGrpcCannotSendIsNamed) {
   const auto value = Read("Grpc-Metadata-X: sch\xC3\xB6n\r\n").status();
   EXPECT_EQ(value.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(value.message(), HasSubstr("header Grpc-Metadata-X: "));
   EXPECT_THAT(value.message(), Not(HasSubstr("sch")));
-  for (const char* name : {"Grpc-Metadata-", "Grpc-Metadata-a!b"}) {
+  for (const char* name :
+       {"Grpc-Metadata-", "Grpc-Metadata-a!b", "Grpc-Metadata--bin"}) {
     EXPECT_EQ(Read(absl::StrCat(name, ": v\r\n")).status().code(),
               absl::StatusCode::kInvalidArgument)
         << name;
@@ -100,11 +122,15 @@ TEST_F(RequestMetadataTest, ReservedNamesAreNotTakenFromAClient) {
       "Content-Length",
       "Content-Type",
       "Cookie",
+      "Endpoint-Load-Metrics-Bin",
       "Grpc-Encoding",
       "Grpc-Status",
       "Grpc-Timeout",
+      "Grpclb_Client_Stats",
       "Host",
       "Keep-Alive",
+      "Lb-Cost-Bin",
+      "Lb-Token",
       "Origin",
       "Proxy-Authorization",
       "Proxy-Connection",
