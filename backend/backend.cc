@@ -87,8 +87,6 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(
                            &port);
   // Else a second backend on the same port would silently get half the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // As much as a gateway may pass on of a client's headers, and more.
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 64 * 1024);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,

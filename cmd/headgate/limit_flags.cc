@@ -77,6 +77,11 @@ void AddSizeFlags(SettingsFlags& add) {
            OnLimits(&LimitSettings::max_header_bytes),
            "The longest head of a handshake; a longer one: 431")
       ->group(group);
+  add.Size("--max-metadata-bytes", current.max_metadata_bytes,
+           OnLimits(&LimitSettings::max_metadata_bytes),
+           "The longest header list of a call towards the backend, as HTTP/2 "
+           "counts it; a longer one: 431")
+      ->group(group);
   add.Size("--max-buffered-bytes", current.max_buffered_bytes,
            OnLimits(&LimitSettings::max_buffered_bytes),
            "What may wait in a session each way before reading stops")

@@ -182,6 +182,8 @@ void LimitsFrom(const pb::Limits& from, const FieldConverter& convert,
                from.max_answer_bytes(), to.max_answer_bytes);
   convert.Size("limits.max_header_bytes", from.has_max_header_bytes(),
                from.max_header_bytes(), to.max_header_bytes);
+  convert.Size("limits.max_metadata_bytes", from.has_max_metadata_bytes(),
+               from.max_metadata_bytes(), to.max_metadata_bytes);
   convert.Size("limits.max_buffered_bytes", from.has_max_buffered_bytes(),
                from.max_buffered_bytes(), to.max_buffered_bytes);
   convert.Number("limits.max_sessions_per_address",

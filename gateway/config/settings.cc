@@ -58,6 +58,9 @@ void CheckSettings(const Settings& settings, Faults& faults) {
                             1, kMostMessageBytes);
   faults.Range<std::size_t>("limits.max_header_bytes", limits.max_header_bytes,
                             256, 1024 * 1024);
+  // gRPC's own fields must fit in, and HTTP/2 libraries send no more.
+  faults.Range<std::size_t>("limits.max_metadata_bytes",
+                            limits.max_metadata_bytes, 2048, 64 * 1024);
   faults.Range<std::size_t>("limits.max_buffered_bytes",
                             limits.max_buffered_bytes, 1, 1024 * 1024 * 1024);
 

@@ -142,6 +142,8 @@ struct LimitSettings {
   int connections_per_address() const;
   std::size_t max_answer_bytes = 4 * 1024 * 1024;  // From a backend.
   std::size_t max_header_bytes = 16 * 1024;        // Of a handshake.
+  // Of a call's header list towards a backend, as HTTP/2 counts it.
+  std::size_t max_metadata_bytes = 8 * 1024;
   // What may wait in one session, each way; reading stops above it.
   std::size_t max_buffered_bytes = 64 * 1024;
 };

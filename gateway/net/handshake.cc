@@ -205,6 +205,28 @@ Refusal RuleNotFound(const absl::Status& status, const Located& located,
   return refusal;
 }
 
+// Refuses a request whose calls would have a longer header list than the
+// upstream is sure to take: a server may answer one with the end of the
+// connection, and of everybody's calls on it.
+std::optional<Refusal> CheckMetadataSize(const Metadata& metadata,
+                                         const Route& route,
+                                         const Destination& destination) {
+  std::size_t path = destination.method.size();
+  for (const auto& [type, method] : route.multiplex.methods) {
+    path = std::max(path, method.size());
+  }
+  const std::size_t bytes =
+      route.own_metadata_bytes + path + HeaderListBytes(metadata);
+  if (bytes <= route.max_metadata_bytes) return std::nullopt;
+  Refusal refusal =
+      Refuse(431, absl::StatusCode::kResourceExhausted,
+             absl::StrCat("the call's metadata would make ", bytes,
+                          " bytes of headers, max_metadata_bytes is ",
+                          route.max_metadata_bytes));
+  refusal.reason = "metadata_too_large";
+  return refusal;
+}
+
 // Whether the body is known beforehand to be longer than the one request
 // message may be.
 bool IsTooLong(const HttpRequest& request, const Route& route,
@@ -315,6 +337,10 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
   if (!metadata.ok()) return refuse(BadRequest(metadata.status().message()));
   if (*authorization) {
     metadata->emplace_back("authorization", **std::move(authorization));
+  }
+  if (std::optional<Refusal> refusal =
+          CheckMetadataSize(*metadata, route, destination)) {
+    return refuse(*std::move(refusal));
   }
   const absl::StatusOr<absl::Duration> timeout = TimeoutFromHeaders(request);
   if (!timeout.ok()) return refuse(BadRequest(timeout.status().message()));

@@ -96,6 +96,11 @@ struct Route {
   std::string token_query;
   // Request headers, lower case, that go to the backend as metadata.
   std::vector<std::string> forward_headers;
+  // The longest header list that a call may have towards the backend, as HTTP/2
+  // counts it, and what of that the gateway's own fields take: all but the
+  // method's path and the metadata.
+  std::size_t max_metadata_bytes = 8 * 1024;
+  std::size_t own_metadata_bytes = 0;
   // The longest that a call may take.
   absl::Duration deadline = absl::InfiniteDuration();
 

@@ -5,6 +5,7 @@
 
 #include "gateway/config/address.h"
 #include "gateway/route/route.h"
+#include "gateway/upstream/pooled_upstream.h"
 
 namespace headgate {
 namespace {
@@ -66,9 +67,21 @@ ConnectionSettings ConnectionSettingsFor(
   return connection;
 }
 
+std::vector<Route> RoutesOf(const Settings& settings) {
+  std::vector<Route> routes = settings.routes;
+  for (Route& route : routes) {
+    route.max_metadata_bytes = settings.limits.max_metadata_bytes;
+    for (const UpstreamSettings& upstream : settings.upstreams) {
+      if (upstream.name != route.upstream) continue;
+      route.own_metadata_bytes = OwnHeaderListBytes(upstream);
+    }
+  }
+  return routes;
+}
+
 std::vector<std::shared_ptr<const ConnectionSettings>> ListenersOf(
     const Settings& settings, const Configuration::Tls& tls) {
-  const auto router = std::make_shared<const Router>(settings.routes);
+  const auto router = std::make_shared<const Router>(RoutesOf(settings));
   std::vector<std::shared_ptr<const ConnectionSettings>> listeners;
   for (std::size_t i = 0; i < settings.listeners.size(); ++i) {
     listeners.push_back(

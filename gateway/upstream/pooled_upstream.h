@@ -40,6 +40,11 @@ class PooledUpstream : public Upstream {
   virtual absl::Status tls_status() const = 0;
 };
 
+// What the header list of a call holds besides its metadata and the path of its
+// method, at most, as RFC 9113 section 10.5.1 counts it: the same for every
+// transport.
+std::size_t OwnHeaderListBytes(const UpstreamSettings& settings);
+
 // Over the transport that the settings choose. `worker` must outlive every
 // call, and be run by one thread.
 std::unique_ptr<PooledUpstream> MakePooledUpstream(

@@ -52,6 +52,7 @@ limits:
   max_message_bytes: 2MiB
   max_answer_bytes: 3MiB
   max_header_bytes: 8KiB
+  max_metadata_bytes: 12KiB
   max_buffered_bytes: 32KiB
   max_connections: 11
   max_connections_per_address: 12
@@ -144,6 +145,7 @@ routes:
   EXPECT_EQ(settings.limits.max_sessions, 10);
   EXPECT_EQ(settings.limits.max_answer_bytes, 3u << 20);
   EXPECT_EQ(settings.limits.max_header_bytes, 8u << 10);
+  EXPECT_EQ(settings.limits.max_metadata_bytes, 12u << 10);
   EXPECT_EQ(settings.limits.max_buffered_bytes, 32u << 10);
   EXPECT_EQ(settings.limits.connections(), 11);
   EXPECT_EQ(settings.limits.connections_per_address(), 12);

@@ -29,6 +29,10 @@ TEST(SettingsTest, NamesTheFieldAndTheValue) {
   settings.limits.max_header_bytes = 2 * 1024 * 1024;
   EXPECT_EQ(Faults(settings),
             "limits.max_header_bytes: must be at most 1048576, is 2097152");
+  settings = {};
+  settings.limits.max_metadata_bytes = 1000;
+  EXPECT_EQ(Faults(settings),
+            "limits.max_metadata_bytes: must be at least 2048, is 1000");
 }
 
 TEST(SettingsTest, TellsAllFaultsAtOnce) {

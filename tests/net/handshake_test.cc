@@ -115,6 +115,51 @@ TEST_F(HandshakeTest, TimeoutIsCappedByTheRoute) {
             absl::InfiniteDuration());
 }
 
+// RFC 9113 section 10.5.1 says how it is counted. What the gateway adds counts
+// as well, and for several methods the longest path.
+TEST_F(HandshakeTest, MetadataOverTheLimitIsRefusedWith431) {
+  Route route;
+  route.path = "/room";
+  route.method = "/p.S/M";
+  route.token_query = "t";
+  route.max_metadata_bytes = 2000;
+  route.own_metadata_bytes = 700;
+  Route several = route;
+  several.path = "/several";
+  several.method.clear();
+  several.multiplex.methods = {{1, "/p.S/Mm"}, {2, "/p.S/M"}};
+  Use({route, several});
+  const auto with = [](std::size_t size) {
+    return WebSocket(
+        absl::StrCat("Grpc-Metadata-A: ", std::string(size, 'x'), "\r\n"));
+  };
+  const std::size_t others =
+      HeaderListBytes(Admitted(WebSocket()).session.metadata);
+  const std::size_t most = 2000 - 700 - 6 - others - 33;
+  Admitted(with(most));
+  const Refusal refusal = Refused("GET /room", with(most + 1));
+  EXPECT_EQ(refusal.http_status, 431);
+  EXPECT_EQ(refusal.status,
+            absl::ResourceExhaustedError(
+                "the call's metadata would make 2001 bytes of headers, "
+                "max_metadata_bytes is 2000"));
+  EXPECT_EQ(refusal.reason, "metadata_too_large");
+  Admitted(with(most - 1), "GET /several");
+  EXPECT_EQ(Refused("GET /several", with(most)).http_status, 431);
+  // Wherever it comes from.
+  const std::string token(1300, 'x');
+  EXPECT_EQ(Refused("GET /room?t=" + token, WebSocket()).http_status, 431);
+  for (const char* header :
+       {"Authorization: ", "Sec-WebSocket-Protocol: Bearer, ",
+        "Baggage: ", "User-Agent: "}) {
+    EXPECT_EQ(
+        Refused("GET /room", WebSocket(absl::StrCat(header, token, "\r\n")))
+            .http_status,
+        431)
+        << header;
+  }
+}
+
 TEST_F(HandshakeTest, PathIsDecodedAndTheQueryLeftOut) {
   EXPECT_EQ(Admitted(WebSocket(), "GET /r%6Fom?x=y").session.method, "/p.S/M");
   EXPECT_EQ(Refused("GET /room/", WebSocket()).http_status, 404);

@@ -38,5 +38,28 @@ TEST(ConfigurationTest, ThoseAtRestAreLookedAtNoMoreOftenThanTheOthers) {
   EXPECT_EQ(configuration.rest, configuration.tick);
 }
 
+// What the gateway adds to a call's headers depends on the upstream.
+TEST(ConfigurationTest, RoutesKnowWhatTheirUpstreamAddsToHeaders) {
+  Settings settings;
+  settings.limits.max_metadata_bytes = 10'000;
+  settings.upstreams.resize(2);
+  settings.upstreams[1].name = "long";
+  settings.upstreams[1].authority = std::string(200, 'a');
+  settings.routes.resize(2);
+  settings.routes[1].path = "/long";
+  settings.routes[1].method = "/p.S/M";
+  settings.routes[1].upstream = "long";
+  const Configuration configuration(
+      settings, Configuration::Tls(settings.listeners.size()));
+  const Router& router = *configuration.listeners[0]->policy.router;
+  const auto route = [&](const char* path) {
+    return router.Find("", path)->route;
+  };
+  EXPECT_EQ(route("/long")->max_metadata_bytes, 10'000u);
+  EXPECT_EQ(route("/long")->own_metadata_bytes,
+            route("/p.S/M")->own_metadata_bytes + 200 -
+                settings.upstreams[0].target.size());
+}
+
 }  // namespace
 }  // namespace headgate

@@ -4,7 +4,7 @@
 #include <cassert>
 #include <utility>
 
-#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gateway/upstream/h2/gzip.h"
 #include "gateway/upstream/h2/header_values.h"
 #include "gateway/upstream/h2/request_head.h"
@@ -115,12 +115,20 @@ bool H2Call::OpenOn(H2Connection& connection) {
   fields.push_back(H2Field("grpc-accept-encoding", "identity,gzip"));
   for (const auto& [name, value] : request_->metadata) {
     if (IsReservedHeader(name)) continue;
-    if (absl::EndsWith(name, "-bin")) {
+    if (IsBinaryKey(name)) {
       encoded.push_back(EncodeBinaryValue(value));
       fields.push_back(H2Field(name, encoded.back()));
     } else {
       fields.push_back(H2Field(name, value));
     }
+  }
+  // A server may answer a longer one with the end of the connection.
+  const std::size_t bytes = H2HeaderListBytes(fields);
+  if (bytes > connection.max_header_list_bytes()) {
+    Abort(absl::ResourceExhaustedError(absl::StrCat(
+        "the call's headers are ", bytes, " bytes, the upstream takes ",
+        connection.max_header_list_bytes())));
+    return false;
   }
   if (!connection.Open(*this, fields)) return false;
   ++attempts_;

@@ -75,7 +75,9 @@ class H2Call final : public UpstreamCall,
   void Write(std::string payload, WriteHint hint) override;
   void WritesDone() override;
 
-  // Opens its stream. Requires: it was enqueued, and there is room.
+  // Opens its stream; false when the connection has no room any more, or when
+  // the call has ended because its headers are longer than the server takes.
+  // Requires: it was enqueued, and there is room.
   bool OpenOn(H2Connection& connection);
   // It got no connection.
   void FailToConnect(absl::Status status);

@@ -348,6 +348,11 @@ std::size_t H2Connection::room() const {
   return max_streams_ - streams_.size();
 }
 
+std::size_t H2Connection::max_header_list_bytes() const {
+  return nghttp2_session_get_remote_settings(
+      session_, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
+}
+
 bool H2Connection::Open(H2Stream& stream,
                         const std::vector<nghttp2_nv>& fields) {
   assert(room() > 0);

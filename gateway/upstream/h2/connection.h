@@ -148,6 +148,10 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   // How many streams may be opened besides those that are; 0 unless connected.
   std::size_t room() const;
 
+  // The longest header list that the server takes, as RFC 9113 section 10.5.1
+  // counts it. Requires: connected() or draining().
+  std::size_t max_header_list_bytes() const;
+
   // Opens a stream; false when that cannot be, then the connection has no room
   // any more. The fields are copied. Requires: room() > 0.
   bool Open(H2Stream& stream, const std::vector<nghttp2_nv>& fields);

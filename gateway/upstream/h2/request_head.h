@@ -3,10 +3,12 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "gateway/base/metadata.h"
 #include "gateway/upstream/h2/call.h"
 
 namespace headgate {
@@ -34,6 +36,15 @@ inline std::vector<nghttp2_nv> H2RequestHead(const H2CallHost::Options& options,
       H2Field("content-type", "application/grpc"),
       H2Field("user-agent", options.user_agent),
   };
+}
+
+// What they count as a header list (RFC 9113 section 10.5.1).
+inline std::size_t H2HeaderListBytes(const std::vector<nghttp2_nv>& fields) {
+  std::size_t bytes = 0;
+  for (const nghttp2_nv& field : fields) {
+    bytes += field.namelen + field.valuelen + kHeaderFieldBytes;
+  }
+  return bytes;
 }
 
 }  // namespace headgate

@@ -13,15 +13,13 @@
 namespace headgate {
 namespace {
 
-// What a field counts beside its bytes (RFC 9113 section 6.5.2).
-constexpr std::size_t kFieldBytes = 32;
 // What of a foreign content type is told.
 constexpr std::size_t kMaxToldTypeBytes = 64;
 
 }  // namespace
 
 bool HeaderBlock::Add(absl::string_view name, absl::string_view value) {
-  bytes_ += name.size() + value.size() + kFieldBytes;
+  bytes_ += name.size() + value.size() + kHeaderFieldBytes;
   if (bytes_ > kMaxHeaderListBytes) return false;
   if (name == ":status") {
     if (!absl::SimpleAtoi(value, &http_status_)) http_status_ = 0;

@@ -87,6 +87,56 @@ TEST_P(H2WireTest, RequestHeadIsGrpcs) {
                   Pair("x-b", "1"), Pair("x-raw-bin", "/w"), Pair("x-b", "2")));
 }
 
+// RFC 9113 section 10.5.1.
+std::size_t ListBytes(const RawServer::Frame& head) {
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : head.fields) {
+    bytes += name.size() + value.size() + 32;
+  }
+  return bytes;
+}
+
+TEST_P(H2WireTest, OwnHeaderListBytesCoversWhatIsSentBesidesMetadata) {
+  options_.settings.compression = UpstreamSettings::Compression::kGzip;
+  Connect();
+  CallRequest request{"/s/m", {}};
+  request.timeout = absl::Seconds(1000);
+  Open(std::move(request));
+  const auto head = std::find_if(
+      peer().frames().begin(), peer().frames().end(),
+      [](const auto& frame) { return frame.type == NGHTTP2_HEADERS; });
+  const std::size_t own = OwnHeaderListBytes(options_.settings);
+  EXPECT_LE(ListBytes(*head), own + 4);
+  EXPECT_GT(ListBytes(*head), own - 150);
+}
+
+// RFC 9113 section 10.5.1: a server may end the connection over a longer list.
+TEST_P(H2WireTest, ServersLimitOfAHeaderListIsKept) {
+  server_.set_greeting(
+      h2::Settings({{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, 1000}}));
+  Call& other = Open();
+  const std::size_t base = ListBytes(peer().frames().back());
+  ASSERT_LT(base, 900u);
+  Call& longer = Start({"/s/m", {{"a", std::string(968 - base, 'x')}}});
+  longer.Read();
+  ASSERT_TRUE(RunUntil([&] { return longer.end.has_value(); }));
+  EXPECT_EQ(longer.end->status,
+            absl::ResourceExhaustedError(
+                "the call's headers are 1001 bytes, the upstream takes 1000"));
+  Open({"/s/m", {{"a", std::string(967 - base, 'x')}}});
+  EXPECT_EQ(ListBytes(peer().frames().back()), 1000u);
+  EXPECT_EQ(server_.connections().size(), 1u);
+  EXPECT_FALSE(other.end);
+  // It may say otherwise at any time.
+  peer().Send(h2::Settings({{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, 0}}));
+  Settle();
+  Call& none = Start();
+  none.Read();
+  ASSERT_TRUE(RunUntil([&] { return none.end.has_value(); }));
+  EXPECT_EQ(none.end->status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_FALSE(other.end);
+}
+
 TEST_P(H2WireTest, ReservedNamesAreNotSent) {
   CallRequest request;
   request.method = "/s/m";
