@@ -1,0 +1,15 @@
+export {Headgate, type HeadgateOptions, type UnaryOptions} from "./headgate.js";
+export type {AnyCall, BidiStream, CallOptions, ClientStream, Sender, ServerStream} from "./call.js";
+export {Subscription, type Gap, type Opening, type SubscribeOptions} from "./subscription.js";
+export {Code, HeadgateError, type Status} from "./status.js";
+export type {Codec, Decoder, Received} from "./codec.js";
+export {json, type JsonOptions} from "./json.js";
+export {protobuf} from "./protobuf.js";
+export {raw} from "./raw.js";
+export {CONTAINER, decodePackets, encodePackets, END, packet, type Packet, type PacketOptions} from "./packet.js";
+export type {RpcDetail} from "./rpc_status.js";
+export type {MethodTable} from "./multiplex.js";
+export type {Token} from "./token.js";
+export type {BackoffOptions} from "./backoff.js";
+export type {Clock} from "./clock.js";
+export type {Data, WebSocketConstructor, WebSocketLike} from "./socket.js";
