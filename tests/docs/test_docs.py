@@ -15,6 +15,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HEADGATE = os.environ.get("HEADGATE", str(ROOT / "build/dev/bin/headgate"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md",
+             ROOT / "web/client/README.md",
              ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md",
              *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check", "probe")
