@@ -92,25 +92,19 @@ std::string LogfmtValue(absl::string_view value) {
   const std::string text = ToUtf8(value);
   std::string escaped;
   bool quote = text.empty();
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const unsigned char byte = static_cast<unsigned char>(text[i]);
-    const unsigned char next =
-        i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
-    if (byte == '"' || byte == '\\') {
+  for (std::size_t i = 0; i < text.size();) {
+    if (const std::size_t length = ControlAt(text, i).length; length > 0) {
       quote = true;
-      escaped += '\\';
-      escaped += text[i];
-    } else if (byte < 0x20 || byte == 0x7F) {
-      quote = true;
-      absl::StrAppendFormat(&escaped, "\\x%02x", byte);
-    } else if (byte == 0xC2 && next < 0xA0) {  // U+0080 to U+009F.
-      quote = true;
-      absl::StrAppendFormat(&escaped, "\\xc2\\x%02x", next);
-      ++i;
-    } else {
-      if (byte == ' ' || byte == '=') quote = true;
-      escaped += text[i];
+      for (const std::size_t end = i + length; i < end; ++i) {
+        absl::StrAppendFormat(&escaped, "\\x%02x",
+                              static_cast<unsigned char>(text[i]));
+      }
+      continue;
     }
+    const char c = text[i++];
+    if (c == '"' || c == '\\') escaped += '\\';
+    if (c == '"' || c == '\\' || c == ' ' || c == '=') quote = true;
+    escaped += c;
   }
   return quote ? absl::StrCat("\"", escaped, "\"") : escaped;
 }
@@ -118,21 +112,17 @@ std::string LogfmtValue(absl::string_view value) {
 std::string LogJsonValue(absl::string_view value) {
   const std::string text = ToUtf8(value);
   std::string json = "\"";
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const unsigned char byte = static_cast<unsigned char>(text[i]);
-    const unsigned char next =
-        i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
-    if (byte == '"' || byte == '\\') {
-      json += '\\';
-      json += text[i];
-    } else if (byte < 0x20 || byte == 0x7F) {
-      absl::StrAppendFormat(&json, "\\u%04x", byte);
-    } else if (byte == 0xC2 && next < 0xA0) {  // U+0080 to U+009F.
-      absl::StrAppendFormat(&json, "\\u%04x", next);
-      ++i;
-    } else {
-      json += text[i];
+  for (std::size_t i = 0; i < text.size();) {
+    if (const ControlCharacter control = ControlAt(text, i);
+        control.length > 0) {
+      absl::StrAppendFormat(&json, "\\u%04x",
+                            static_cast<unsigned>(control.code));
+      i += control.length;
+      continue;
     }
+    const char c = text[i++];
+    if (c == '"' || c == '\\') json += '\\';
+    json += c;
   }
   return json + "\"";
 }

@@ -31,9 +31,9 @@ using LogField = std::pair<absl::string_view, std::string>;
 // Writes one line to stderr, in logfmt or as JSON:
 //   time=2026-01-31T12:00:00.000Z level=info msg="session ended" id=3f...
 //   {"time":"2026-01-31T12:00:00.000Z","level":"info","msg":"session ended",...
-// Values are quoted where they must be; control characters are escaped, so
-// that no peer can write a line of its own. A token must never be in a field.
-// Safe for any thread.
+// Values are quoted where they must be; control characters are escaped, those
+// of writing direction and line separators too, so that no peer can write a
+// line of its own. A token must never be in a field. Safe for any thread.
 void Log(LogLevel level, absl::string_view message,
          std::initializer_list<LogField> fields = {});
 

@@ -98,6 +98,24 @@ std::string ToUtf8(absl::string_view bytes) {
   return text;
 }
 
+ControlCharacter ControlAt(absl::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) {
+    return static_cast<unsigned char>(text[at + i]);
+  };
+  const unsigned char first = byte(0);
+  if (first < 0x20 || first == 0x7F) return {1, first};
+  if (first == 0xC2 && byte(1) < 0xA0) return {2, byte(1)};
+  if (first == 0xD8 && byte(1) == 0x9C) return {2, 0x061C};
+  if (first != 0xE2) return {};
+  const char32_t code =
+      0x2000u | (static_cast<char32_t>(byte(1) & 0x3F) << 6) | (byte(2) & 0x3F);
+  const bool is_control = code == 0x200E || code == 0x200F ||
+                          (code >= 0x2028 && code <= 0x202E) ||
+                          (code >= 0x2066 && code <= 0x2069);
+  if (!is_control) return {};
+  return {3, code};
+}
+
 absl::string_view CutUtf8(absl::string_view text, std::size_t max_bytes) {
   if (text.size() <= max_bytes) return text;
   std::size_t end = max_bytes;

@@ -47,6 +47,29 @@ TEST(LogTest, ControlCharactersAreEscaped) {
             "\"\\xc2\\x9b2J\xC2\xA0\"");
 }
 
+// What is shown after them would stand somewhere else, or on a line of its own.
+TEST(LogTest, WritingDirectionAndLineSeparatorsAreEscaped) {
+  EXPECT_EQ(LogfmtValue("a\xE2\x80\xAE"
+                        "b"),
+            R"("a\xe2\x80\xaeb")");
+  EXPECT_EQ(LogJsonValue("a\xE2\x80\xA8"
+                         "b"),
+            R"("a\u2028b")");
+  const char* const controls[] = {
+      "\xD8\x9C",     "\xE2\x80\x8E", "\xE2\x80\x8F",
+      "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAA",
+      "\xE2\x80\xAE", "\xE2\x81\xA6", "\xE2\x81\xA9"};
+  for (const char* control : controls) {
+    EXPECT_THAT(LogfmtValue(control), Not(HasSubstr(control)));
+    EXPECT_THAT(LogJsonValue(control), Not(HasSubstr(control)));
+  }
+  // Their neighbours stay: a dash, a bullet, an invisible times.
+  for (const char* text : {"\xE2\x80\x94", "\xE2\x80\xA2", "\xE2\x81\xA2",
+                           "\xE2\x81\xAA", "\xD8\x9B", "\xE2\x80\x8D"}) {
+    EXPECT_EQ(LogfmtValue(text), text);
+  }
+}
+
 TEST(LogTest, WhatIsNotUtf8IsReplaced) {
   EXPECT_EQ(LogfmtValue("a\xFF"
                         "b\xC0\x80"),

@@ -281,6 +281,10 @@ TEST(TextTest, MakesControlCharactersVisible) {
             "\\x9b31m");  // C1's CSI.
   EXPECT_EQ(ForTerminal("\xff\xc2"), "??");
   EXPECT_EQ(OneLine("a\nb"), "a\\x0ab");
+  // What reorders the line around it, or breaks it.
+  EXPECT_EQ(ForTerminal("a\xe2\x80\xae"
+                        "b\xe2\x80\xa8"),
+            "a\\u202eb\\u2028");
 }
 
 // ---- Endings

@@ -78,6 +78,23 @@ def test_repeats_are_told_as_a_number():
                    "a line for each session")
 
 
+# Right-to-left overrides and line separators would show an operator another
+# line than there is.
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_what_reorders_or_breaks_a_line_is_escaped(form):
+    hostile = "\u202e\u2066\u200f\u061c\u2028\u2029\u0085\x1b[2J"
+    with Gateway.demo("--log-format", form) as gateway:
+        call(gateway, ECHO + "Fail", {"code": 5, "message": f"a{hostile}b"})
+        eventually(lambda: "session ended" in gateway.stderr(), "the line")
+        line, = (line for line in gateway.stderr().split("\n")
+                 if "session ended" in line)
+    for character in hostile.rstrip("[2J"):
+        assert character not in line, f"U+{ord(character):04X}"
+    assert ("\\u202e" if form == "json" else "\\xe2\\x80\\xae") in line
+    if form == "json":
+        assert json.loads(line)["reason"] == f"a{hostile}b"
+
+
 # Wherever a token or a cookie may come in, and whatever goes wrong then.
 def test_no_secret_is_ever_logged_or_shown(tmp_path, stack):
     file = tmp_path / "headgate.yaml"
