@@ -34,7 +34,8 @@ With --config the file says what is served, and flags that are given win:
   --route     comes before the file's routes, and replaces one at its path
   any other   holds for all listeners, routes, limits or timeouts of the file
 SIGHUP reads the file again, for what comes in from then on; a file with faults
-changes nothing. Both are told in the log.
+changes nothing. Both are told in the log. Without a file the log says that
+there is nothing to reload.
 
 SIGTERM closes the sessions with 1001, one after the other over --drain, and
 waits for them; SIGINT for a second at most; a second signal stops at once.
@@ -53,11 +54,10 @@ class SignalHandler {
  public:
   SignalHandler(boost::asio::io_context& control, Server& server,
                 const GatewayRun& gateway, const TimeoutSettings& timeouts)
-      : signals_(control, SIGTERM, SIGINT),
+      : signals_(control, SIGTERM, SIGINT, SIGHUP),
         server_(server),
         gateway_(gateway),
         timeouts_(timeouts) {
-    if (!gateway.config.empty()) signals_.add(SIGHUP);
     Wait();
   }
 
@@ -79,6 +79,11 @@ class SignalHandler {
     Wait();
     if (draining_) return;
     const std::string& file = gateway_.config;
+    if (file.empty()) {
+      return Log(LogLevel::kWarning,
+                 "SIGHUP: there is no configuration file to reload",
+                 {{"hint", "serve --config FILE"}});
+    }
     std::vector<std::string> needs_restart;
     absl::StatusOr<Settings> settings = gateway_.settings();
     absl::Status status = settings.status();

@@ -200,6 +200,16 @@ def test_what_a_route_sets_wins_over_the_file(configured):
 # --- SIGHUP ---
 
 
+def test_without_a_file_the_log_says_that_nothing_is_reloaded():
+    with Gateway.demo() as gateway:
+        for times in (1, 2):
+            gateway.signal(signal.SIGHUP)
+            eventually(lambda: gateway.stderr().count(
+                "SIGHUP: there is no configuration file to reload") == times,
+                "a line")
+        assert call_json(gateway, HELLO + "BidiHello", half_close=True) == []
+
+
 def test_reload_adds_and_takes_routes_and_leaves_sessions_alone(
         configured, backend):
     gateway = configured(routes="""
