@@ -51,8 +51,9 @@ using boost::system::error_code;
 using Stream = asio::generic::stream_protocol;
 
 constexpr char kProbeFooter[] = R"(URL:
-  http://HOST[:PORT]/PATH
-  unix:/SOCKET:/PATH       the path PATH over the socket file /SOCKET
+  http://HOST[:PORT][/PATH]
+  unix:/SOCKET[:/PATH]      the path PATH over the socket file /SOCKET
+Without a path it asks /readyz.
 
 Exit status: 0 when the answer has a status of 200 to 299; 1 when it has another
 one, the first line of its body on stderr, or when there is no answer in time; 64
@@ -61,9 +62,11 @@ for a command line that cannot be understood.
 Examples:
   headgate probe
   headgate probe --timeout 500ms http://127.0.0.1:9901/healthz
-  headgate probe unix:/run/headgate/admin.sock:/readyz)";
+  headgate probe http://10.0.0.7:9901
+  headgate probe unix:/run/headgate/admin.sock:/healthz)";
 
 constexpr int kUsageError = 64;  // EX_USAGE of sysexits.h.
+constexpr char kUsualPath[] = "/readyz";
 // What is read of a failure's body, to find its first line.
 constexpr std::size_t kMaxBodyBytes = 4096;
 
@@ -81,20 +84,21 @@ struct Target {
 
 absl::Status Unknown(absl::string_view url) {
   return absl::InvalidArgumentError(absl::StrCat(
-      "'", url, "': must be http://HOST[:PORT]/PATH or unix:/SOCKET:/PATH"));
+      "'", url,
+      "': must be http://HOST[:PORT][/PATH] or unix:/SOCKET[:/PATH]"));
 }
 
 // unix:/run/headgate/admin.sock:/readyz
 absl::StatusOr<Target> ParseUnixUrl(absl::string_view url) {
   const absl::string_view rest = absl::StripPrefix(url, "unix:");
   const std::size_t colon = rest.rfind(":/");
-  if (!absl::StartsWith(rest, "/") || colon == absl::string_view::npos) {
-    return Unknown(url);
-  }
+  if (!absl::StartsWith(rest, "/")) return Unknown(url);
   Target target;
   target.socket = std::string(rest.substr(0, colon));
   target.authority = "localhost";
-  target.path = std::string(rest.substr(colon + 1));
+  target.path = colon == absl::string_view::npos
+                    ? kUsualPath
+                    : std::string(rest.substr(colon + 1));
   // One byte less than sockaddr_un has: Asio ends the path with a zero.
   if (target.socket.size() >= sizeof(sockaddr_un::sun_path) ||
       target.path.find_first_of(" \t\r\n") != std::string::npos) {
@@ -121,7 +125,7 @@ absl::StatusOr<Target> ParseUrl(absl::string_view url) {
   }
   target.authority = std::string(parsed->encoded_host_and_port());
   target.path = std::string(parsed->encoded_target());
-  if (!absl::StartsWith(target.path, "/")) target.path.insert(0, "/");
+  if (parsed->encoded_path().empty()) target.path.insert(0, kUsualPath);
   return target;
 }
 

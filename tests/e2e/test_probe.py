@@ -187,12 +187,26 @@ def test_a_socket_file_is_asked_for_the_path_behind_it(tmp_path):
     assert (returncode, "cannot connect: No such file" in stderr) == (1, True)
 
 
+@pytest.mark.parametrize("query", ["", "?verbose=1"])
+def test_without_a_path_it_asks_readyz(query):
+    with Answers(response("200 OK")) as server:
+        assert probe(server.url(query)) == (0, "")
+    assert server.heard[0].startswith(f"GET /readyz{query} HTTP/1.1".encode())
+
+
+def test_without_a_path_a_socket_file_is_asked_readyz(tmp_path):
+    path = tmp_path / "admin.sock"
+    with Answers(response("200 OK"), path) as server:
+        assert probe(f"unix:{path}") == (0, "")
+    assert server.heard[0].startswith(b"GET /readyz HTTP/1.1\r\n")
+
+
 @pytest.mark.parametrize("words", [
     ["https://127.0.0.1/readyz"], ["ftp://127.0.0.1/"], ["127.0.0.1:9901"],
     ["http://"], ["http:///readyz"], ["http://127.0.0.1:0/"],
     ["http://127.0.0.1:65536/"], ["http://a:b/"], ["http://me@127.0.0.1/"],
     ["http://127.0.0.1/#x"], ["http://127.0.0.1/a b"], ["unix:"],
-    ["unix:/run/x.sock"], ["unix:run/x.sock:/readyz"],
+    ["unix:run/x.sock"], ["unix:run/x.sock:/readyz"],
     ["unix:/" + "x" * 120 + ":/readyz"], ["unix:/x:/a\r\nX: y"], [""],
     ["--timeout", "0s"], ["--timeout", "soon"], ["--timeout", "-1s"],
     ["--timeout", "inf"], ["--timeout", "2h"], ["--unknown"],
