@@ -11,7 +11,7 @@ import sys
 
 # In order. room -> the libraries it may include, by the prefix of the header.
 ROOMS = {
-    "base": {"absl", "spdlog"},
+    "base": {"absl"},
     "schema": {"absl", "google/api", "google/protobuf", "headgate/v1"},
     "codec": {"absl", "boost/json", "google/api", "google/protobuf", "headgate/v1"},
     "route": {"absl"},
@@ -28,7 +28,7 @@ PRIVATE = {
     "gateway/upstream/grpc_upstream.h": {"upstream"},
     "gateway/upstream/h2_upstream.h": {"upstream"},
 }
-LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "spdlog", "CLI", "nghttp2", "prometheus/", "yaml-cpp", "zlib")
+LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "CLI", "nghttp2", "prometheus/", "yaml-cpp", "zlib")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)
 
 

@@ -1,7 +1,6 @@
 #include "cmd/headgate/demo.h"
 
 #include <cstdint>
-#include <iostream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -95,17 +94,14 @@ int RunDemo(const ServeFlags& flags, const std::string& backend_address) {
     return 1;
   }
   const std::string address = (*backend)->address();
+  std::string line = absl::StrCat("headgate: demo backend on ", address);
+  if (flags.config.empty()) {
+    absl::StrAppend(&line,
+                    "; routes /packets, /echo, /chat, /game, /v1 and "
+                    "/headgate.demo.v1.HelloService/SayHello, ...");
+  }
   return RunGateway(
-      {[&] { return DemoSettings(flags, address); }, flags.config,
-       [&] {
-         std::cout << "headgate: demo backend on " << address;
-         if (flags.config.empty()) {
-           std::cout << "; routes /packets, /echo, /chat, /game, /v1 and "
-                        "/headgate.demo.v1.HelloService/"
-                        "SayHello, ...";
-         }
-         std::cout << std::endl;
-       }});
+      {[&] { return DemoSettings(flags, address); }, flags.config, {line}});
 }
 
 }  // namespace

@@ -1,10 +1,14 @@
 #include "cmd/headgate/serve.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -13,9 +17,12 @@
 #include <boost/asio/signal_set.hpp>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "cmd/headgate/serve_flags.h"
 #include "gateway/base/descriptor_limit.h"
+#include "gateway/base/line_writer.h"
 #include "gateway/base/log.h"
 #include "gateway/server/server.h"
 
@@ -47,6 +54,18 @@ Example:
     --route /chat=chat.v1.Chat/Join --allow-origin https://app.example.com)";
 
 constexpr absl::Duration kInterruptDrain = absl::Seconds(1);
+// For the workers to stop, beyond the time that a drain has.
+constexpr absl::Duration kStopPatience = absl::Seconds(5);
+// For stderr to take the last lines of the log, and stdout the first ones.
+constexpr absl::Duration kFlushPatience = absl::Seconds(1);
+
+// A line on stdout. Whoever reads it may have stalled, and must not hold up the
+// gateway.
+void Announce(const std::string& line) {
+  if (!WriteWithin(STDOUT_FILENO, absl::StrCat(line, "\n"), kFlushPatience)) {
+    Log(LogLevel::kWarning, "stdout does not take a line", {{"line", line}});
+  }
+}
 
 // Drains the server on the first signal to stop, stops it on the second;
 // reloads it on SIGHUP.
@@ -112,6 +131,7 @@ class SignalHandler {
     if (draining_) {
       Log(LogLevel::kWarning, "stopping at once, on a second signal");
       exit_status_ = 1;
+      EndAt(kStopPatience);
       server_.Stop();
       return;
     }
@@ -126,7 +146,19 @@ class SignalHandler {
          {"delay", absl::FormatDuration(delay)},
          {"timeout", absl::FormatDuration(timeout)}});
     Wait();
+    EndAt(delay + timeout + kStopPatience);
     server_.Drain(delay, timeout, [this] { signals_.cancel(); });
+  }
+
+  // Ends the process by then, should something never return: a worker whose
+  // event loop hangs would be waited for without end.
+  static void EndAt(absl::Duration patience) {
+    std::thread([patience] {
+      absl::SleepFor(patience);
+      Log(LogLevel::kError, "a thread does not stop; the process ends anyway");
+      FlushLog(kFlushPatience);
+      std::_Exit(1);
+    }).detach();
   }
 
   boost::asio::signal_set signals_;
@@ -154,27 +186,30 @@ int RunGateway(const GatewayRun& gateway) {
   }
   SetLogLevel(settings->log_level);
   SetLogFormat(settings->log_format);
+  StartLogWriter();
   RaiseDescriptorLimit();
   boost::asio::io_context control{1};
   const TimeoutSettings timeouts = settings->timeouts;
   const absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(*std::move(settings), control);
   if (!server.ok()) {
+    FlushLog(kFlushPatience);
     PrintFailure(server.status());
     return 1;
   }
   SignalHandler signals(control, **server, gateway, timeouts);
   for (const std::string& address : (*server)->addresses()) {
-    std::cout << "headgate: listening on " << address << std::endl;
+    Announce(absl::StrCat("headgate: listening on ", address));
   }
   if (const std::string admin = (*server)->admin_address(); !admin.empty()) {
     std::cout << "headgate: admin on "
               << (absl::StartsWith(admin, "unix:") ? "" : "http://") << admin
               << std::endl;
   }
-  gateway.on_serving();
+  for (const std::string& line : gateway.announcements) Announce(line);
   control.run();
   Log(LogLevel::kInfo, "stopped");
+  FlushLog(kFlushPatience);
   return signals.exit_status();
 }
 
@@ -193,7 +228,7 @@ void AddServe(CLI::App& app, std::function<int()>& run) {
   command->callback([&run, flags] {
     run = [flags] {
       return RunGateway(
-          {[flags] { return SettingsFrom(*flags, {}); }, flags->config, [] {}});
+          {[flags] { return SettingsFrom(*flags, {}); }, flags->config, {}});
     };
   });
 }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <CLI/App.hpp>
 
@@ -19,11 +20,10 @@ void AddServe(CLI::App& app, std::function<int()>& run);
 struct GatewayRun {
   // Asked at the start, and again at each reload.
   std::function<absl::StatusOr<Settings>()> settings;
-  // The file that SIGHUP reloads; empty: SIGHUP ends the process, as of any
-  // that does not know it.
+  // The file that SIGHUP reloads; empty: there is none.
   std::string config;
-  // Called when it listens.
-  std::function<void()> on_serving;
+  // Lines for stdout, behind those of the listeners.
+  std::vector<std::string> announcements;
 };
 
 // Runs a gateway until it is told to stop, by SIGTERM (after a drain) or

@@ -182,7 +182,7 @@ void Metrics(Gateway& gateway, AdminResponder respond) {
       [&gateway, respond = std::move(respond)](const Stats& stats) {
         AdminResponse response =
             Text(MetricsText({stats, gateway.GetReadiness(), gateway.draining(),
-                              ReadProcessMetrics()}));
+                              ReadProcessMetrics(), DroppedLogLines()}));
         response.content_type = "text/plain; version=0.0.4; charset=utf-8";
         respond(std::move(response));
       });

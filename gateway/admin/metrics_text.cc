@@ -245,6 +245,10 @@ void AddProcess(const MetricsSource& source, Families& families) {
   families.Gauge("headgate_draining", "Whether the gateway is shutting down.")
       .Add(source.draining ? 1 : 0);
   families
+      .Counter("headgate_log_lines_dropped_total",
+               "Log lines that stderr did not take.")
+      .Add(static_cast<double>(source.log_lines_dropped));
+  families
       .Counter("headgate_config_reloads_total",
                "Times that the configuration was read again.")
       .Add(static_cast<double>(stats.reloads_ok), {{"result", "ok"}})

@@ -1,6 +1,7 @@
 #ifndef GATEWAY_ADMIN_METRICS_TEXT_H_
 #define GATEWAY_ADMIN_METRICS_TEXT_H_
 
+#include <cstdint>
 #include <string>
 
 #include "gateway/admin/gateway.h"
@@ -15,6 +16,7 @@ struct MetricsSource {
   Readiness readiness;
   bool draining = false;
   ProcessMetrics process;
+  std::uint64_t log_lines_dropped = 0;
 };
 
 // As Prometheus reads it, version 0.0.4 of its text format. Each metric is

@@ -1,54 +1,33 @@
 #include "gateway/base/log.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
-
-#include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_sinks.h>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
+#include "gateway/base/line_writer.h"
 #include "gateway/base/repeat_limiter.h"
 #include "gateway/base/utf8.h"
 
 namespace headgate {
 namespace {
 
-spdlog::level::level_enum ToSpdlog(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return spdlog::level::debug;
-    case LogLevel::kInfo:
-      return spdlog::level::info;
-    case LogLevel::kWarning:
-      return spdlog::level::warn;
-    case LogLevel::kError:
-      break;
-  }
-  return spdlog::level::err;
-}
+// What may wait for a reader of stderr that has stalled.
+constexpr std::size_t kMaxQueuedBytes = 1024 * 1024;
 
+std::atomic<LogLevel> lowest_level{LogLevel::kInfo};
 std::atomic<LogFormat> format{LogFormat::kLogfmt};
-
-spdlog::logger& Logger() {
-  // Never destroyed: other threads may log while the process ends.
-  static spdlog::logger& logger = *[] {
-    auto* made = new spdlog::logger(
-        "headgate", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%v");
-    made->flush_on(spdlog::level::trace);
-    return made;
-  }();
-  return logger;
-}
+// Null: whoever logs writes.
+std::atomic<LineWriter*> log_writer{nullptr};
 
 }  // namespace
 
@@ -74,17 +53,11 @@ absl::string_view LogLevelName(LogLevel level) {
   return "error";
 }
 
-void SetLogLevel(LogLevel level) { Logger().set_level(ToSpdlog(level)); }
+void SetLogLevel(LogLevel level) { lowest_level = level; }
 
-LogLevel GetLogLevel() {
-  for (const LogLevel level :
-       {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning}) {
-    if (LogEnabled(level)) return level;
-  }
-  return LogLevel::kError;
-}
+LogLevel GetLogLevel() { return lowest_level; }
 
-bool LogEnabled(LogLevel level) { return Logger().should_log(ToSpdlog(level)); }
+bool LogEnabled(LogLevel level) { return level >= lowest_level; }
 
 void SetLogFormat(LogFormat wanted) { format = wanted; }
 
@@ -168,8 +141,8 @@ class Repeats {
   RepeatLimiter limiter_{kRepeatsPerSecond};  // Under mutex_.
 };
 
-void Write(LogLevel level, absl::string_view message,
-           absl::Span<const LogField> fields) {
+std::string FormatLine(LogLevel level, absl::string_view message,
+                       absl::Span<const LogField> fields) {
   const std::string time = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(),
                                             absl::UTCTimeZone());
   std::string line;
@@ -188,7 +161,17 @@ void Write(LogLevel level, absl::string_view message,
       absl::StrAppend(&line, " ", key, "=", LogfmtValue(value));
     }
   }
-  Logger().log(ToSpdlog(level), spdlog::string_view_t(line));
+  return line + "\n";
+}
+
+void Write(LogLevel level, absl::string_view message,
+           absl::Span<const LogField> fields) {
+  std::string line = FormatLine(level, message, fields);
+  if (LineWriter* const thread = log_writer) {
+    thread->Write(std::move(line));
+  } else {
+    WriteWithin(STDERR_FILENO, line, absl::InfiniteDuration());
+  }
 }
 
 }  // namespace
@@ -208,6 +191,26 @@ void LogRepeated(LogLevel level, absl::string_view message,
   std::vector<LogField> all(fields);
   if (*left_out > 0) all.emplace_back("suppressed", absl::StrCat(*left_out));
   Write(level, message, all);
+}
+
+void StartLogWriter() {
+  static LineWriter& only = *new LineWriter(
+      STDERR_FILENO, kMaxQueuedBytes, [](std::uint64_t dropped) {
+        const LogField field = {"lines", absl::StrCat(dropped)};
+        return FormatLine(LogLevel::kWarning, "log lines dropped",
+                          absl::MakeConstSpan(&field, 1));
+      });
+  log_writer = &only;
+}
+
+bool FlushLog(absl::Duration timeout) {
+  LineWriter* const thread = log_writer;
+  return thread == nullptr || thread->Flush(timeout);
+}
+
+std::uint64_t DroppedLogLines() {
+  LineWriter* const thread = log_writer;
+  return thread == nullptr ? 0 : thread->dropped();
 }
 
 void FlushSuppressed(absl::Time now) {

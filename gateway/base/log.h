@@ -1,6 +1,7 @@
 #ifndef GATEWAY_BASE_LOG_H_
 #define GATEWAY_BASE_LOG_H_
 
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -46,6 +47,18 @@ void LogRepeated(LogLevel level, absl::string_view message,
 // Tells what was left out of messages that do not come any more. To be called
 // once a second.
 void FlushSuppressed(absl::Time now);
+
+// From now on Log hands lines to a thread that writes them, and never waits for
+// a reader of stderr that has stalled: 1 MiB may wait, lines beyond that are
+// dropped, counted and reported in the log. Without it Log writes by itself.
+void StartLogWriter();
+
+// Waits until the lines so far are written or dropped, `timeout` at most.
+// Returns whether they are. To be called before the process ends.
+bool FlushLog(absl::Duration timeout);
+
+// Lines that StartLogWriter's thread could not write, since the start.
+std::uint64_t DroppedLogLines();
 
 // `value` as logfmt has it.
 std::string LogfmtValue(absl::string_view value);

@@ -54,9 +54,10 @@ def eventually(condition, what, timeout=TIMEOUT):
 
 
 class Process:
-    """A process whose output goes to files, so that it never waits for us."""
+    """A process whose output goes to files, so that it never waits for us;
+    or to the file descriptors `stdout` and `stderr`."""
 
-    def __init__(self, *command, **popen_options):
+    def __init__(self, *command, stdout=None, stderr=None, **popen_options):
         self._output = tempfile.TemporaryDirectory(prefix="headgate-e2e-")
         self._stdout = pathlib.Path(self._output.name, "stdout")
         self._stderr = pathlib.Path(self._output.name, "stderr")
@@ -64,7 +65,7 @@ class Process:
         with open(self._stdout, "wb") as out, open(self._stderr, "wb") as err:
             self._process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL,
-                stdout=out, stderr=err, **popen_options)
+                stdout=stdout or out, stderr=stderr or err, **popen_options)
 
     @property
     def pid(self):
