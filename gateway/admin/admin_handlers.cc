@@ -34,11 +34,11 @@ constexpr std::size_t kMostSessions = 10000;
 constexpr char kIndex[] =
     R"(Headgate, the admin listener.
 
-GET  /healthz               the process is alive
+GET  /healthz               the process is alive, its workers run
 GET  /readyz                it can serve: not draining, an upstream is reachable
 GET  /metrics               for Prometheus
 GET  /routes                what is served
-GET  /sessions              ?id= peer= route= upstream= method= codec= limit=100
+GET  /sessions              ?id= peer= route= upstream= method= codec= limit=100 after=
 POST /sessions/ID/close     ends one with Close 1008
 GET  /log_level
 POST /log_level?level=      debug, info, warning or error, until the next reload
@@ -170,6 +170,26 @@ json::object SessionJson(const SessionInfo& session, absl::Time now) {
   };
 }
 
+// A worker that hangs is a reason to start the process again.
+void Healthy(Gateway& gateway, const AdminResponder& respond) {
+  const absl::Time now = absl::Now();
+  std::string faults;
+  const std::vector<WorkerHealth> workers = gateway.GetHealth();
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    if (!workers[i].stalled) continue;
+    absl::StrAppend(
+        &faults, "the event loop of worker ", i, " has not run since ",
+        absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", now - workers[i].silence,
+                         absl::UTCTimeZone()),
+        " (",
+        absl::FormatDuration(absl::Trunc(workers[i].silence, absl::Seconds(1))),
+        ")\n");
+  }
+  AdminResponse response = Text(faults.empty() ? "ok\n" : faults);
+  if (!faults.empty()) response.status = 503;
+  respond(std::move(response));
+}
+
 void Ready(Gateway& gateway, const AdminResponder& respond) {
   const Readiness readiness = gateway.GetReadiness();
   json::object object{{"ready", readiness.ready}};
@@ -190,7 +210,8 @@ void Metrics(Gateway& gateway, AdminResponder respond) {
 
 void Sessions(const Query& query, Gateway& gateway, AdminResponder respond) {
   SessionFilter filter;
-  std::size_t limit = kUsualSessions;
+  SessionPage page;
+  page.limit = kUsualSessions;
   const std::pair<const char*, std::string SessionFilter::*> fields[] = {
       {"id", &SessionFilter::id},
       {"peer", &SessionFilter::peer},
@@ -200,9 +221,16 @@ void Sessions(const Query& query, Gateway& gateway, AdminResponder respond) {
       {"codec", &SessionFilter::codec}};
   for (const auto& [key, value] : query) {
     if (key == "limit") {
-      if (!absl::SimpleAtoi(value, &limit) || limit > kMostSessions) {
+      if (!absl::SimpleAtoi(value, &page.limit) || page.limit > kMostSessions) {
         return respond(BadRequest(
             absl::StrCat("limit must be a number of at most ", kMostSessions)));
+      }
+      continue;
+    }
+    if (key == "after") {
+      if (!absl::SimpleAtoi(value, &page.after)) {
+        return respond(
+            BadRequest("after must be the \"next\" of the page before"));
       }
       continue;
     }
@@ -215,27 +243,39 @@ void Sessions(const Query& query, Gateway& gateway, AdminResponder respond) {
     if (!known) {
       return respond(BadRequest(
           absl::StrCat("there is no parameter ", ToUtf8(key),
-                       "; there are id, peer, route, upstream, method, codec "
-                       "and limit")));
+                       "; there are id, peer, route, upstream, method, codec, "
+                       "limit and after")));
     }
   }
-  gateway.ListSessions(
-      std::move(filter), limit,
-      [respond = std::move(respond)](const SessionList& list) {
-        json::array sessions;
-        const absl::Time now = absl::Now();
-        for (const SessionInfo& session : list.sessions) {
-          sessions.push_back(SessionJson(session, now));
-        }
-        respond(Json(json::object{{"matching", list.matching},
-                                  {"sessions", std::move(sessions)}}));
-      });
+  gateway.ListSessions(std::move(filter), page,
+                       [respond = std::move(respond)](const SessionList& list) {
+                         json::array sessions;
+                         const absl::Time now = absl::Now();
+                         for (const SessionInfo& session : list.sessions) {
+                           sessions.push_back(SessionJson(session, now));
+                         }
+                         json::object object{{"matching", list.matching}};
+                         if (list.has_more && !list.sessions.empty()) {
+                           object["next"] =
+                               absl::StrCat(list.sessions.back().number);
+                         }
+                         if (!list.complete) object["complete"] = false;
+                         object["sessions"] = std::move(sessions);
+                         respond(Json(object));
+                       });
 }
 
 void CloseSession(const std::string& id, Gateway& gateway,
                   AdminResponder respond) {
-  gateway.CloseSession(id, [id, respond = std::move(respond)](bool found) {
-    if (!found) return respond(NotFound("there is no such session"));
+  gateway.CloseSession(id, [id, respond =
+                                    std::move(respond)](SessionClosed closed) {
+    if (closed == SessionClosed::kNotFound) {
+      return respond(NotFound("there is no such session"));
+    }
+    if (closed == SessionClosed::kUnknown) {
+      return respond(AdminFault(503, absl::StatusCode::kUnavailable,
+                                "a worker does not answer, and may have it"));
+    }
     Log(LogLevel::kInfo, "session closed by the operator", {{"id", id}});
     respond(Json(json::object{{"closed", ToUtf8(id)}}));
   });
@@ -303,7 +343,7 @@ void HandleAdmin(const AdminRequest& request, bool is_loopback,
   if (!known) return respond(NotFound("there is nothing here; see /"));
   if (!is_get) return only("GET, HEAD");
   if (path == "/") return respond(Text(kIndex));
-  if (path == "/healthz") return respond(Text("ok\n"));
+  if (path == "/healthz") return Healthy(gateway, respond);
   if (path == "/readyz") return Ready(gateway, respond);
   if (path == "/metrics") return Metrics(gateway, std::move(respond));
   if (path == "/sessions") return Sessions(query, gateway, std::move(respond));

@@ -1,30 +1,41 @@
 #include "gateway/admin/gateway.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace headgate {
 namespace {
 
-bool Fits(const std::string& wanted, const std::string& value) {
+bool Fits(const std::string& wanted, absl::string_view value) {
   return wanted.empty() || wanted == value;
 }
 
 }  // namespace
 
-bool SessionFilter::Matches(const SessionInfo& session) const {
+bool SessionFilter::Matches(const SessionKeys& session) const {
   return Fits(id, session.id) && Fits(peer, session.peer) &&
-         Fits(route, session.route) && Fits(upstream, session.upstream) &&
-         Fits(method, session.method) && Fits(codec, session.codec);
+         Fits(upstream, session.upstream) && Fits(method, session.method) &&
+         Fits(codec, session.codec) &&
+         (route.empty() || route == session.route());
 }
 
-void KeepOldest(std::size_t limit, std::vector<SessionInfo>& sessions) {
-  const auto kept = sessions.begin() + static_cast<std::ptrdiff_t>(
-                                           std::min(limit, sessions.size()));
-  std::partial_sort(sessions.begin(), kept, sessions.end(),
-                    [](const SessionInfo& a, const SessionInfo& b) {
-                      return a.opened_at < b.opened_at;
-                    });
-  sessions.erase(kept, sessions.end());
+void SessionList::Merge(SessionList other) {
+  std::move(other.sessions.begin(), other.sessions.end(),
+            std::back_inserter(sessions));
+  matching += other.matching;
+  has_more |= other.has_more;
+  complete &= other.complete;
+}
+
+void SessionList::Cut(std::size_t limit) {
+  std::sort(sessions.begin(), sessions.end(),
+            [](const SessionInfo& a, const SessionInfo& b) {
+              return a.number < b.number;
+            });
+  if (sessions.size() <= limit) return;
+  sessions.resize(limit);
+  has_more = true;
 }
 
 }  // namespace headgate

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/admin/stats.h"
 #include "gateway/config/settings.h"
@@ -15,6 +17,8 @@ namespace headgate {
 
 // A session, for who runs the gateway.
 struct SessionInfo {
+  // Its connection's, in the order of arrival; where a page of a list ends.
+  std::uint64_t number = 0;
   std::string id;
   std::string peer;  // The client's address.
   std::string route;
@@ -30,6 +34,16 @@ struct SessionInfo {
   std::uint64_t buffered_out = 0;  // and for the client.
 };
 
+// What a session is chosen by.
+struct SessionKeys {
+  absl::string_view id;
+  absl::string_view peer;
+  absl::string_view upstream;
+  absl::string_view method;
+  absl::string_view codec;
+  absl::FunctionRef<std::string()> route;  // Its name, made when it is needed.
+};
+
 // Which sessions are asked for; what is empty is any.
 struct SessionFilter {
   std::string id;
@@ -39,16 +53,34 @@ struct SessionFilter {
   std::string method;
   std::string codec;
 
-  bool Matches(const SessionInfo& session) const;
+  bool Matches(const SessionKeys& session) const;
+};
+
+// Which part of a list of sessions is asked for.
+struct SessionPage {
+  std::uint64_t after = 0;  // SessionInfo::number of the last one before it.
+  std::size_t limit = 0;
 };
 
 struct SessionList {
   std::vector<SessionInfo> sessions;  // The oldest first.
-  std::size_t matching = 0;           // All that fit, also beyond the limit.
+  std::size_t matching = 0;           // All that fit, also beyond the page.
+  bool has_more = false;              // Behind the page.
+  bool complete = true;  // Whether each worker has answered in time.
+
+  // Takes over those of another worker.
+  void Merge(SessionList other);
+  // Leaves the `limit` oldest, the oldest first.
+  void Cut(std::size_t limit);
 };
 
-// Leaves the `limit` oldest, the oldest first.
-void KeepOldest(std::size_t limit, std::vector<SessionInfo>& sessions);
+enum class SessionClosed { kYes, kNotFound, kUnknown };
+
+// The event loop of a worker.
+struct WorkerHealth {
+  absl::Duration silence;  // Since it was last seen to run.
+  bool stalled = false;
+};
 
 struct Readiness {
   bool ready = false;
@@ -62,13 +94,17 @@ struct Readiness {
 class Gateway {
  public:
   virtual Readiness GetReadiness() = 0;
+  // Of each worker; asks none of them.
+  virtual std::vector<WorkerHealth> GetHealth() = 0;
+  // A worker that does not answer within two seconds or so counts as it did
+  // when it last answered.
   virtual void GetStats(std::function<void(const Stats&)> callback) = 0;
   virtual void ListSessions(
-      SessionFilter filter, std::size_t limit,
+      SessionFilter filter, SessionPage page,
       std::function<void(const SessionList&)> callback) = 0;
-  // Ends the session with Close 1008. `found`: whether there was one.
+  // Ends the session with Close 1008. kUnknown: a worker has not answered.
   virtual void CloseSession(std::string id,
-                            std::function<void(bool found)> callback) = 0;
+                            std::function<void(SessionClosed)> callback) = 0;
   virtual const Settings& settings() const = 0;  // Those in use.
   // Whether it is draining, for the metrics.
   virtual bool draining() const = 0;

@@ -150,6 +150,14 @@ void AddTraffic(const Stats& stats, Families& families) {
     families.Add(static_cast<double>(count),
                  {{"upstream", upstream}, {"method", method}, {"code", code}});
   }
+  families.Begin(MetricType::Histogram, "headgate_call_duration_seconds",
+                 "From the client's request for a call to its status; 1000 "
+                 "combinations of labels, the others are of method other.");
+  for (const auto& [key, call] : stats.call_durations) {
+    const auto& [upstream, method, code] = key;
+    families.Add(call.duration,
+                 {{"upstream", upstream}, {"method", method}, {"code", code}});
+  }
   families.Counter("headgate_messages_total",
                    "Messages of clients (in) and to them (out).");
   for (const auto& [key, traffic] : stats.traffic) {
@@ -244,6 +252,17 @@ void AddProcess(const MetricsSource& source, Families& families) {
       .Add(source.readiness.ready ? 1 : 0);
   families.Gauge("headgate_draining", "Whether the gateway is shutting down.")
       .Add(source.draining ? 1 : 0);
+  families.Begin(MetricType::Histogram, "headgate_worker_lag_seconds",
+                 "How late a worker's event loop ran its timers.");
+  for (const auto& [index, worker] : stats.workers) {
+    families.Add(worker.lag, {{"worker", absl::StrCat(index)}});
+  }
+  families.Gauge("headgate_worker_silence_seconds",
+                 "For how long a worker's event loop has not run; /healthz "
+                 "fails from 5 on.");
+  for (const auto& [index, worker] : stats.workers) {
+    families.Add(worker.silence, {{"worker", absl::StrCat(index)}});
+  }
   families
       .Counter("headgate_log_lines_dropped_total",
                "Log lines that stderr did not take.")

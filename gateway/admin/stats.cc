@@ -9,6 +9,9 @@ constexpr double kFirstMessageBounds[] = {
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60};
 constexpr double kDurationBounds[] = {0.1, 1,    10,   60,    300,
                                       900, 3600, 7200, 21600, 86400};
+constexpr double kCallBounds[] = {0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                  0.5,   1,     2.5,  5,     10,   60,  300};
+constexpr double kLagBounds[] = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5};
 constexpr double kPingBounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                   0.25,  0.5,    1,     2.5,  5,     10};
 
@@ -22,6 +25,10 @@ void Add(const absl::btree_map<Key, std::uint64_t>& from,
 
 Stats::PerRoute::PerRoute()
     : first_message(kFirstMessageBounds), duration(kDurationBounds) {}
+
+Stats::PerWorker::PerWorker() : lag(kLagBounds) {}
+
+Stats::PerCall::PerCall() : duration(kCallBounds) {}
 
 Stats::Stats() : ping_rtt(kPingBounds) {}
 
@@ -52,6 +59,14 @@ void Stats::Merge(const Stats& other) {
     Traffic& to = traffic[key];
     to.messages += from.messages;
     to.bytes += from.bytes;
+  }
+  for (const auto& [key, from] : other.call_durations) {
+    call_durations[key].duration.Merge(from.duration);
+  }
+  for (const auto& [index, from] : other.workers) {
+    PerWorker& to = workers[index];
+    to.lag.Merge(from.lag);
+    to.silence = std::max(to.silence, from.silence);
   }
   Add(other.calls, calls);
   Add(other.closes, closes);

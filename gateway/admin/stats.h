@@ -1,6 +1,7 @@
 #ifndef GATEWAY_ADMIN_STATS_H_
 #define GATEWAY_ADMIN_STATS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <tuple>
@@ -39,6 +40,16 @@ struct Stats {
     bool reachable = false;
     std::uint64_t connections = 0;  // Channels, now.
   };
+  struct PerWorker {
+    PerWorker();
+    Histogram lag;  // How late its event loop ran timers, s.
+    // For how long its event loop has not run, as the control thread sees it.
+    double silence = 0;
+  };
+  struct PerCall {
+    PerCall();
+    Histogram duration;  // From the client's request to the status, s.
+  };
   struct Traffic {
     std::uint64_t messages = 0;  // WebSocket messages, or lines over HTTP.
     std::uint64_t bytes = 0;     // Their payload, decompressed.
@@ -53,8 +64,11 @@ struct Stats {
   absl::btree_map<std::string, PerUpstream> upstreams;  // By name.
   // (upstream, method, gRPC code's name): calls that have ended.
   absl::btree_map<CallKey, std::uint64_t> calls;
+  // The same keys, a limited number of them (CallSeries).
+  absl::btree_map<CallKey, PerCall> call_durations;
   // (route, close code, cause): sessions that have ended.
   absl::btree_map<CloseKey, std::uint64_t> closes;
+  absl::btree_map<std::size_t, PerWorker> workers;  // By index.
   // (codec, "in" or "out").
   absl::btree_map<TrafficKey, Traffic> traffic;
   absl::btree_map<std::string, std::uint64_t> refused;  // By reason.

@@ -13,9 +13,10 @@ constexpr int kMostLooks = 64;
 }  // namespace
 
 void Connections::Add(std::shared_ptr<Connection> connection,
-                      std::size_t listener) {
+                      std::size_t listener, std::uint64_t number) {
   Connection* key = connection.get();
-  awake_.push_back(Entry{std::move(connection), listener, false, {}});
+  awake_.push_back(Entry{std::move(connection), listener, number, false, {}});
+  numbers_.emplace_hint(numbers_.end(), number, &awake_.back());
   places_.emplace(key, std::prev(awake_.end()));
 }
 
@@ -25,6 +26,7 @@ void Connections::Remove(Connection& connection) {
   SetIdle(connection, false, {});
   const List::iterator place = found->second;
   places_.erase(found);
+  numbers_.erase(place->number);
   (place->is_resting ? resting_ : awake_).erase(place);
 }
 
@@ -61,6 +63,18 @@ std::shared_ptr<Connection> Connections::FindIdle(absl::Time now) const {
 void Connections::ForEach(const std::function<void(const Entry&)>& act) const {
   for (const Entry& entry : awake_) act(entry);
   for (const Entry& entry : resting_) act(entry);
+}
+
+std::uint64_t Connections::Visit(
+    std::uint64_t after, std::size_t count,
+    const std::function<void(const Entry&)>& act) const {
+  std::uint64_t last = 0;
+  for (auto next = numbers_.upper_bound(after);
+       next != numbers_.end() && count > 0; ++next, --count) {
+    last = next->first;
+    act(*next->second);
+  }
+  return last;
 }
 
 void Connections::OnTick(absl::Time now, std::size_t round) {

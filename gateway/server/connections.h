@@ -2,11 +2,13 @@
 #define GATEWAY_SERVER_CONNECTIONS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
 #include <optional>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "gateway/net/connection.h"
@@ -28,13 +30,15 @@ class Connections {
   struct Entry {
     std::shared_ptr<Connection> connection;
     std::size_t listener = 0;
+    std::uint64_t number = 0;
     bool is_resting = false;
     // Its place in idle_, while it is there.
     std::optional<std::list<Idle>::iterator> idle = {};
   };
 
-  // It is awake.
-  void Add(std::shared_ptr<Connection> connection, std::size_t listener);
+  // It is awake. `number`: unique, not 0, higher than those before.
+  void Add(std::shared_ptr<Connection> connection, std::size_t listener,
+           std::uint64_t number);
   void Remove(Connection& connection);
   void Wake(Connection& connection);
   // See ConnectionHost::SetIdle. `now`: of no meaning when it ends.
@@ -52,6 +56,12 @@ class Connections {
   // `act` neither adds nor removes any.
   void ForEach(const std::function<void(const Entry&)>& act) const;
 
+  // Visits up to `count` of those with a number above `after`, in the order of
+  // their numbers. Returns the last one's number; 0: there are no more.
+  // `act` neither adds nor removes any.
+  std::uint64_t Visit(std::uint64_t after, std::size_t count,
+                      const std::function<void(const Entry&)>& act) const;
+
   // Has all that are awake look at the time, and so many of those at rest that
   // `round` ticks are enough for each of them. Requires: round > 0.
   void OnTick(absl::Time now, std::size_t round);
@@ -68,6 +78,7 @@ class Connections {
   List awake_;
   List resting_;
   absl::flat_hash_map<Connection*, List::iterator> places_;
+  absl::btree_map<std::uint64_t, const Entry*> numbers_;
 };
 
 }  // namespace headgate

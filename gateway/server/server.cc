@@ -26,6 +26,8 @@ constexpr auto kOverflowRetry = std::chrono::milliseconds(10);
 // What each worker's io_context has: epoll, its timer, and what interrupts it.
 constexpr std::uint64_t kWorkerDescriptors = 3;
 constexpr auto kHousekeeping = std::chrono::seconds(1);
+// For a worker's answer to the admin listener, give or take a kHousekeeping.
+constexpr absl::Duration kAnswerPatience = absl::Seconds(1);
 
 // Reads the TLS files of the listeners; what was made of the same settings in
 // `before` stays.
@@ -165,13 +167,11 @@ absl::Status Server::Listen() {
 
 void Server::StartWorkers() {
   for (std::size_t i = 0, count = WorkerCount(settings()); i < count; ++i) {
-    workers_.push_back(
-        std::make_unique<Worker>(configuration_,
-                                 i == 0 ? WorkerUpstream::Voice::kSpeaks
-                                        : WorkerUpstream::Voice::kSilent,
-                                 state_));
+    workers_.push_back(std::make_unique<Worker>(configuration_, i, state_));
     state_.workers.push_back(workers_.back().get());
   }
+  stalled_.resize(workers_.size());
+  last_stats_.resize(workers_.size());
   for (const auto& worker : workers_) worker->Start();
 }
 
@@ -239,10 +239,40 @@ void Server::Housekeep() {
   housekeeping_.async_wait([this](Error cancelled) {
     // A timer that has expired is not cancelled any more.
     if (cancelled || stopped_) return;
+    const absl::Time now = absl::Now();
+    Watch();
+    while (!questions_.empty() &&
+           now - questions_.front().asked >= kAnswerPatience) {
+      const Question question = std::move(questions_.front());
+      questions_.pop_front();
+      question.give_up();
+    }
     RefreshTls();
-    FlushSuppressed(absl::Now());
+    FlushSuppressed(now);
     Housekeep();
   });
+}
+
+void Server::Watch() {
+  std::vector<std::uint64_t> iterations;
+  for (const auto& worker : workers_) {
+    iterations.push_back(worker->iterations());
+  }
+  watch_.Observe(absl::Now(), iterations);
+  for (std::size_t i = 0; i < watch_.loops().size(); ++i) {
+    const LoopWatch::Loop& loop = watch_.loops()[i];
+    if (loop.stalled() == stalled_[i]) continue;
+    stalled_[i] = loop.stalled();
+    if (loop.stalled()) {
+      Log(LogLevel::kError, "the event loop of a worker has stalled",
+          {{"worker", absl::StrCat(i)},
+           {"for", absl::FormatDuration(
+                       absl::Trunc(loop.silence, absl::Milliseconds(1)))}});
+    } else {
+      Log(LogLevel::kInfo, "the event loop of the worker runs again",
+          {{"worker", absl::StrCat(i)}});
+    }
+  }
 }
 
 void Server::RefreshTls() {
@@ -362,6 +392,7 @@ void Server::BeginDrain(absl::Duration timeout) {
 void Server::Stop() {
   if (std::exchange(stopped_, true)) return;
   admin_.reset();
+  questions_.clear();
   drain_timer_.cancel();
   housekeeping_.cancel();
   CloseListeners();
@@ -375,17 +406,27 @@ void Server::Stop() {
 template <typename Answer>
 void Server::AskWorkers(
     std::function<void(Worker&, std::function<void(Answer)>)> ask,
-    std::function<void(std::vector<Answer>)> done) {
-  auto answers = std::make_shared<std::vector<Answer>>();
-  for (const auto& worker : workers_) {
-    ask(*worker, [this, answers, done](Answer answer) {
+    std::function<void(Answers<Answer>)> done) {
+  struct Round {
+    Answers<Answer> answers;
+    std::size_t missing;
+    std::function<void(Answers<Answer>)> done;  // Null once it is called.
+  };
+  auto round = std::make_shared<Round>(Round{Answers<Answer>(workers_.size()),
+                                             workers_.size(), std::move(done)});
+  const auto finish = [this, round] {
+    if (round->done == nullptr || stopped_) return;
+    std::exchange(round->done, nullptr)(std::move(round->answers));
+  };
+  questions_.push_back({absl::Now(), finish});
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    ask(*workers_[i], [this, i, round, finish](Answer answer) {
       // The workers' threads end before the server does.
       asio::post(control_,
-                 [this, answers, done, answer = std::move(answer)]() mutable {
-                   answers->push_back(std::move(answer));
-                   if (answers->size() == workers_.size() && !stopped_) {
-                     done(std::move(*answers));
-                   }
+                 [i, round, finish, answer = std::move(answer)]() mutable {
+                   if (round->done == nullptr) return;  // It came too late.
+                   round->answers[i] = std::move(answer);
+                   if (--round->missing == 0) finish();
                  });
     });
   }
@@ -395,8 +436,23 @@ const Settings& Server::settings() const { return configuration_->settings; }
 
 Readiness Server::GetReadiness() {
   if (drain_requested_) return {false, "draining"};
+  const std::vector<WorkerHealth> workers = GetHealth();
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    if (!workers[i].stalled) continue;
+    return {false,
+            absl::StrCat("the event loop of worker ", i, " has stalled")};
+  }
   if (!state_.upstream_reachable) return {false, "no upstream is reachable"};
   return {true, ""};
+}
+
+std::vector<WorkerHealth> Server::GetHealth() {
+  Watch();
+  std::vector<WorkerHealth> workers;
+  for (const LoopWatch::Loop& loop : watch_.loops()) {
+    workers.push_back({loop.silence, loop.stalled()});
+  }
+  return workers;
 }
 
 void Server::GetStats(std::function<void(const Stats&)> callback) {
@@ -404,11 +460,16 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
       [](Worker& worker, std::function<void(Stats)> answer) {
         worker.GetStats(std::move(answer));
       },
-      [this, callback = std::move(callback)](std::vector<Stats> answers) {
+      [this, callback = std::move(callback)](Answers<Stats> answers) {
         Stats all = stats_;
         all.connection_limit =
             static_cast<std::uint64_t>(configuration_->connections.most);
-        for (const Stats& stats : answers) all.Merge(stats);
+        const std::vector<WorkerHealth> health = GetHealth();
+        for (std::size_t i = 0; i < answers.size(); ++i) {
+          if (answers[i]) last_stats_[i] = *std::move(answers[i]);
+          all.Merge(last_stats_[i]);
+          all.workers[i].silence = absl::ToDoubleSeconds(health[i].silence);
+        }
         for (std::size_t i = 0; i < tls_.size(); ++i) {
           if (tls_[i] == nullptr) continue;
           all.listeners[settings().listeners[i].address].certificate_expiry =
@@ -425,35 +486,39 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
       });
 }
 
-void Server::ListSessions(SessionFilter filter, std::size_t limit,
+void Server::ListSessions(SessionFilter filter, SessionPage page,
                           std::function<void(const SessionList&)> callback) {
   AskWorkers<SessionList>(
-      [filter = std::move(filter), limit](
+      [filter = std::move(filter), page](
           Worker& worker, std::function<void(SessionList)> answer) {
-        worker.ListSessions(filter, limit, std::move(answer));
+        worker.ListSessions(filter, page, std::move(answer));
       },
-      [limit,
-       callback = std::move(callback)](std::vector<SessionList> answers) {
+      [page, callback = std::move(callback)](Answers<SessionList> answers) {
         SessionList all;
-        for (SessionList& list : answers) {
-          all.matching += list.matching;
-          std::move(list.sessions.begin(), list.sessions.end(),
-                    std::back_inserter(all.sessions));
+        for (std::optional<SessionList>& list : answers) {
+          all.complete &= list.has_value();
+          if (list) all.Merge(*std::move(list));
         }
-        KeepOldest(limit, all.sessions);
+        all.Cut(page.limit);
         callback(all);
       });
 }
 
 void Server::CloseSession(std::string id,
-                          std::function<void(bool found)> callback) {
+                          std::function<void(SessionClosed)> callback) {
   AskWorkers<bool>(
       [id = std::move(id)](Worker& worker, std::function<void(bool)> answer) {
         worker.CloseSession(id, std::move(answer));
       },
-      [callback = std::move(callback)](const std::vector<bool>& answers) {
-        callback(std::find(answers.begin(), answers.end(), true) !=
-                 answers.end());
+      [callback = std::move(callback)](const Answers<bool>& answers) {
+        SessionClosed closed = SessionClosed::kNotFound;
+        for (const std::optional<bool>& answer : answers) {
+          if (!answer) closed = SessionClosed::kUnknown;
+        }
+        for (const std::optional<bool>& answer : answers) {
+          if (answer.value_or(false)) closed = SessionClosed::kYes;
+        }
+        callback(closed);
       });
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "gateway/net/listening_socket.h"
 #include "gateway/server/configuration.h"
 #include "gateway/server/listener_tls.h"
+#include "gateway/server/loop_watch.h"
 #include "gateway/server/worker.h"
 
 namespace headgate {
@@ -90,6 +92,8 @@ class Server final : private Gateway {
   void AcceptLater(Listener& listener, std::chrono::milliseconds delay);
   void CloseListeners();
   void Housekeep();
+  // Looks at the workers' event loops, and logs those that have stalled.
+  void Watch();
   // Reads certificates that have changed.
   void RefreshTls();
   void Configure(Settings settings);
@@ -100,18 +104,28 @@ class Server final : private Gateway {
   // Gateway.
   Readiness GetReadiness() override;
   void GetStats(std::function<void(const Stats&)> callback) override;
-  void ListSessions(SessionFilter filter, std::size_t limit,
+  std::vector<WorkerHealth> GetHealth() override;
+  void ListSessions(SessionFilter filter, SessionPage page,
                     std::function<void(const SessionList&)> callback) override;
   void CloseSession(std::string id,
-                    std::function<void(bool found)> callback) override;
+                    std::function<void(SessionClosed)> callback) override;
   const Settings& settings() const override;
   bool draining() const override { return drain_requested_; }
 
-  // Asks each worker, and calls `done` on the control thread with all answers;
-  // never, when the server stops before they have come.
+  // Asks each worker, and calls `done` on the control thread with the answers,
+  // in the order of the workers: when all have come, or after kAnswerPatience
+  // with those that have. Never, when the server stops before.
+  template <typename Answer>
+  using Answers = std::vector<std::optional<Answer>>;
   template <typename Answer>
   void AskWorkers(std::function<void(Worker&, std::function<void(Answer)>)> ask,
-                  std::function<void(std::vector<Answer>)> done);
+                  std::function<void(Answers<Answer>)> done);
+
+  // A question to the workers that may have to do without some answers.
+  struct Question {
+    absl::Time asked;
+    std::function<void()> give_up;  // Does nothing once it is answered.
+  };
 
   boost::asio::io_context& control_;
   std::shared_ptr<const Configuration> configuration_;
@@ -124,6 +138,11 @@ class Server final : private Gateway {
   bool accept_failing_ = false;
   DescriptorUse descriptors_;
   Stats stats_;  // Of what the workers do not see.
+  LoopWatch watch_;
+  std::vector<bool> stalled_;  // Workers that the log has said so of.
+  std::list<Question> questions_;
+  // What each worker last answered, for when it does not.
+  std::vector<Stats> last_stats_;
   boost::asio::steady_timer housekeeping_;
 
   bool drain_requested_ = false;

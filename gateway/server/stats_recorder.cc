@@ -1,5 +1,9 @@
 #include "gateway/server/stats_recorder.h"
 
+#include <optional>
+#include <tuple>
+#include <utility>
+
 #include "gateway/route/route.h"
 
 namespace headgate {
@@ -41,11 +45,20 @@ absl::string_view CauseName(TransportEnd::Cause cause) {
   return "aborted";
 }
 
-SessionInfo InfoOf(const Session& session) {
+bool Matches(const SessionFilter& filter, const Session& session) {
+  const SessionRequest& request = session.request();
+  const std::optional<CodecKind>& codec = session.report().codec;
+  return filter.Matches({request.id, request.peer, request.route->upstream,
+                         request.method, codec ? CodecName(*codec) : "none",
+                         [&] { return RouteName(*request.route); }});
+}
+
+SessionInfo InfoOf(const Session& session, std::uint64_t number) {
   const SessionRequest& request = session.request();
   const SessionReport& report = session.report();
   const Buffered buffered = session.buffered();
   SessionInfo info;
+  info.number = number;
   info.id = request.id;
   info.peer = request.peer;
   info.route = RouteName(*request.route);
@@ -86,10 +99,17 @@ void StatsRecorder::OnEnded(const Session& session, absl::Time now) {
 }
 
 void StatsRecorder::OnCallEnded(const std::string& upstream,
-                                absl::string_view method,
-                                absl::StatusCode code) {
-  ++stats_.calls[{upstream, std::string(method.empty() ? "unknown" : method),
-                  absl::StatusCodeToString(code)}];
+                                absl::string_view method, absl::StatusCode code,
+                                absl::Duration duration) {
+  Stats::CallKey key(upstream, method.empty() ? "unknown" : method,
+                     absl::StatusCodeToString(code));
+  ++stats_.calls[key];
+  auto series = stats_.call_durations.find(key);
+  if (series == stats_.call_durations.end()) {
+    if (!series_.Admit(key)) std::get<1>(key) = "other";
+    series = stats_.call_durations.try_emplace(std::move(key)).first;
+  }
+  series->second.duration.Observe(absl::ToDoubleSeconds(duration));
 }
 
 void StatsRecorder::OnRefused(const Refusal& refusal) {
@@ -100,12 +120,48 @@ void StatsRecorder::OnPing(absl::Duration round_trip) {
   stats_.ping_rtt.Observe(absl::ToDoubleSeconds(round_trip));
 }
 
-void StatsRecorder::AddOpen(const Session& session, Stats& stats) {
-  ++stats.routes[RouteName(*session.request().route)].open;
-  AddTraffic(session.report(), stats);
+void StatsRecorder::OnLag(absl::Duration lag) {
+  stats_.workers[worker_].lag.Observe(absl::ToDoubleSeconds(lag));
+}
+
+void OpenSessions::Add(const Session& session) {
+  ++routes_[session.request().route.get()];
+  const SessionReport& report = session.report();
+  Traffic& traffic =
+      traffic_[report.codec ? static_cast<int>(*report.codec) : -1];
+  traffic.in.messages += report.messages_in;
+  traffic.in.bytes += report.bytes_in;
+  traffic.out.messages += report.messages_out;
+  traffic.out.bytes += report.bytes_out;
   const Buffered buffered = session.buffered();
-  stats.buffered_in += buffered.in;
-  stats.buffered_out += buffered.out;
+  buffered_in_ += buffered.in;
+  buffered_out_ += buffered.out;
+}
+
+void OpenSessions::AddTo(Stats& stats) const {
+  for (const auto& [route, count] : routes_) {
+    stats.routes[RouteName(*route)].open += count;
+  }
+  const auto add = [](const Stats::Traffic& from, Stats::Traffic& to) {
+    to.messages += from.messages;
+    to.bytes += from.bytes;
+  };
+  for (const auto& [codec, traffic] : traffic_) {
+    const std::string name(
+        codec < 0 ? "none" : CodecName(static_cast<CodecKind>(codec)));
+    add(traffic.in, stats.traffic[{name, "in"}]);
+    add(traffic.out, stats.traffic[{name, "out"}]);
+  }
+  stats.buffered_in += buffered_in_;
+  stats.buffered_out += buffered_out_;
+}
+
+bool CallSeries::Admit(const Stats::CallKey& key) {
+  const std::lock_guard lock(mutex_);
+  if (admitted_.contains(key)) return true;
+  if (admitted_.size() >= kMost) return false;
+  admitted_.insert(key);
+  return true;
 }
 
 }  // namespace headgate

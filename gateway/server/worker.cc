@@ -1,6 +1,9 @@
 #include "gateway/server/worker.h"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -27,6 +30,9 @@ class RefusingPlace final : public Place {
   int& count_;
 };
 
+// Of a list of sessions: some ten microseconds.
+constexpr std::size_t kScannedPerIteration = 256;
+
 // Keeps the upstream, which a reload may take away, until it has answered.
 class KeepingTicket final : public SchemaSource::Ticket {
  public:
@@ -50,12 +56,15 @@ class KeepingTicket final : public SchemaSource::Ticket {
 }  // namespace
 
 Worker::Worker(std::shared_ptr<const Configuration> configuration,
-               WorkerUpstream::Voice voice, ServerState& state)
+               std::size_t index, ServerState& state)
     : configuration_(std::move(configuration)),
-      voice_(voice),
+      index_(index),
+      voice_(index == 0 ? WorkerUpstream::Voice::kSpeaks
+                        : WorkerUpstream::Voice::kSilent),
       state_(state),
       work_(io_context_.get_executor()),
-      timer_(io_context_) {
+      timer_(io_context_),
+      recorder_(index, state.call_series) {
   MakeUpstreams();
 }
 
@@ -63,7 +72,10 @@ Worker::~Worker() { Stop(); }
 
 void Worker::Start() {
   boost::asio::post(io_context_, [this] { StartTicking(); });
-  thread_ = std::thread([this] { io_context_.run(); });
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), absl::StrCat("worker-", index_).c_str());
+    io_context_.run();
+  });
 }
 
 void Worker::Serve(StreamSocket socket, std::size_t listener,
@@ -215,8 +227,9 @@ void Worker::MakeUpstreams() {
     auto context = upstream->MakeContext(
         configuration_->limits,
         [this, name = wanted.name](absl::string_view method,
-                                   absl::StatusCode code) {
-          recorder_.OnCallEnded(name, method, code);
+                                   absl::StatusCode code,
+                                   absl::Duration duration) {
+          recorder_.OnCallEnded(name, method, code, duration);
         });
     upstreams.emplace(wanted.name,
                       UpstreamEntry{std::move(upstream), std::move(context)});
@@ -299,7 +312,7 @@ void Worker::Stop() {
 }
 
 void Worker::Add(std::shared_ptr<Connection> connection, std::size_t listener) {
-  connections_.Add(connection, listener);
+  connections_.Add(connection, listener, state_.next_connection++);
   // What comes in while sessions are told, a socket that was accepted before or
   // a request that has become a session, is told with the next of them.
   if (draining_) draining_->waiting.push_back(std::move(connection));
@@ -441,14 +454,20 @@ void Worker::GetStats(std::function<void(Stats)> callback) {
   boost::asio::post(io_context_, [this, callback = std::move(callback)] {
     if (stopping_) return;
     Stats stats = recorder_.stats();
+    OpenSessions sessions;
+    std::vector<std::uint64_t> open(configuration_->settings.listeners.size());
     connections_.ForEach([&](const Connections::Entry& entry) {
-      const std::string& address =
-          configuration_->settings.listeners[entry.listener].address;
-      ++stats.listeners[address].open;
+      ++open[entry.listener];
       if (const Session* session = entry.connection->session()) {
-        StatsRecorder::AddOpen(*session, stats);
+        sessions.Add(*session);
       }
     });
+    sessions.AddTo(stats);
+    for (std::size_t i = 0; i < open.size(); ++i) {
+      const std::string& address =
+          configuration_->settings.listeners[i].address;
+      stats.listeners[address].open += open[i];
+    }
     for (const auto& [name, entry] : upstreams_) {
       Stats::PerUpstream& upstream = stats.upstreams[name];
       upstream.connections += entry.upstream->channel_count();
@@ -460,39 +479,59 @@ void Worker::GetStats(std::function<void(Stats)> callback) {
   });
 }
 
-void Worker::ListSessions(SessionFilter filter, std::size_t limit,
-                          std::function<void(SessionList)> callback) {
-  boost::asio::post(io_context_, [this, filter = std::move(filter), limit,
-                                  callback = std::move(callback)] {
+void Worker::Continue(std::shared_ptr<Scan> scan) {
+  boost::asio::post(io_context_, [this, scan = std::move(scan)]() mutable {
     if (stopping_) return;
-    SessionList list;
-    connections_.ForEach([&](const Connections::Entry& entry) {
-      const Session* session = entry.connection->session();
-      if (session == nullptr) return;
-      SessionInfo info = InfoOf(*session);
-      if (filter.Matches(info)) list.sessions.push_back(std::move(info));
-    });
-    list.matching = list.sessions.size();
-    KeepOldest(limit, list.sessions);
-    callback(std::move(list));
+    bool wanted = true;
+    const std::uint64_t last =
+        connections_.Visit(scan->after, kScannedPerIteration,
+                           [&](const Connections::Entry& entry) {
+                             wanted = wanted && scan->visit(entry);
+                           });
+    if (last == 0 || !wanted) return scan->done();
+    scan->after = last;
+    Continue(std::move(scan));
   });
+}
+
+void Worker::ListSessions(SessionFilter filter, SessionPage page,
+                          std::function<void(SessionList)> callback) {
+  auto list = std::make_shared<SessionList>();
+  auto scan = std::make_shared<Scan>();
+  scan->visit = [list, page,
+                 filter = std::move(filter)](const Connections::Entry& entry) {
+    const Session* session = entry.connection->session();
+    if (session == nullptr || !Matches(filter, *session)) return true;
+    ++list->matching;
+    if (entry.number <= page.after) return true;
+    if (list->sessions.size() < page.limit) {
+      list->sessions.push_back(InfoOf(*session, entry.number));
+    } else {
+      list->has_more = true;
+    }
+    return true;
+  };
+  scan->done = [list, callback = std::move(callback)] {
+    callback(std::move(*list));
+  };
+  Continue(std::move(scan));
 }
 
 void Worker::CloseSession(std::string id,
                           std::function<void(bool found)> callback) {
-  boost::asio::post(
-      io_context_, [this, id = std::move(id), callback = std::move(callback)] {
-        if (stopping_) return;
-        std::shared_ptr<Connection> found;
-        connections_.ForEach([&](const Connections::Entry& entry) {
-          const Session* session = entry.connection->session();
-          if (session != nullptr && session->request().id == id) {
-            found = entry.connection;
-          }
-        });
-        if (found != nullptr) found->CloseSession();
-        callback(found != nullptr);
-      });
+  auto found = std::make_shared<std::shared_ptr<Connection>>();
+  auto scan = std::make_shared<Scan>();
+  scan->visit = [found, id = std::move(id)](const Connections::Entry& entry) {
+    const Session* session = entry.connection->session();
+    const bool is_it = session != nullptr && session->request().id == id;
+    if (is_it) *found = entry.connection;
+    return !is_it;
+  };
+  scan->done = [found, callback = std::move(callback)] {
+    if (*found != nullptr) (*found)->CloseSession();
+    callback(*found != nullptr);
+  };
+  Continue(std::move(scan));
 }
 
 absl::Duration Worker::tick() const {
@@ -504,6 +543,9 @@ void Worker::StartTicking() {
   timer_.expires_after(absl::ToChronoNanoseconds(tick()));
   timer_.async_wait([this](boost::system::error_code error) {
     if (error || stopping_) return;
+    iterations_.fetch_add(1, std::memory_order_relaxed);
+    recorder_.OnLag(
+        absl::FromChrono(std::chrono::steady_clock::now() - timer_.expiry()));
     OnTick();
     StartTicking();
   });

@@ -43,6 +43,9 @@ struct ServerState {
   std::atomic<bool> draining = false;
   // Whether any upstream is, as the worker that speaks has found.
   std::atomic<bool> upstream_reachable = false;
+  // The number of the connection that comes next.
+  std::atomic<std::uint64_t> next_connection = 1;
+  CallSeries call_series;
 };
 
 // How a server stops.
@@ -60,10 +63,10 @@ struct DrainPlan {
 // Thread: the public functions are for the thread that owns the server.
 class Worker final : private ConnectionHost {
  public:
-  // `state` must outlive the worker. `voice`: whether it is the one that says
-  // in the log how the upstreams are.
-  Worker(std::shared_ptr<const Configuration> configuration,
-         WorkerUpstream::Voice voice, ServerState& state);
+  // `state` must outlive the worker. `index`: its own, among the workers; the
+  // first one says in the log how the upstreams are.
+  Worker(std::shared_ptr<const Configuration> configuration, std::size_t index,
+         ServerState& state);
   ~Worker();
 
   // Starts the thread.
@@ -92,9 +95,16 @@ class Worker final : private ConnectionHost {
   // For who runs the gateway. Callbacks come on the worker's thread; none after
   // Stop.
   void GetStats(std::function<void(Stats)> callback);
-  void ListSessions(SessionFilter filter, std::size_t limit,
+  // Lists of sessions take an event loop iteration for each few hundred
+  // connections.
+  void ListSessions(SessionFilter filter, SessionPage page,
                     std::function<void(SessionList)> callback);
   void CloseSession(std::string id, std::function<void(bool found)> callback);
+
+  // How often its event loop has looked at the time. Safe for any thread.
+  std::uint64_t iterations() const {
+    return iterations_.load(std::memory_order_relaxed);
+  }
 
   // Cuts off what is left, waits for the thread.
   void Stop();
@@ -141,6 +151,15 @@ class Worker final : private ConnectionHost {
   bool CloseIdle();
   void PublishIdle();
 
+  // Has `visit` look at all connections, a few hundred in an iteration, in the
+  // order of their arrival, as long as it returns true; then calls `done`.
+  struct Scan {
+    std::function<bool(const Connections::Entry&)> visit;
+    std::function<void()> done;
+    std::uint64_t after = 0;
+  };
+  void Continue(std::shared_ptr<Scan> scan);
+
   // How often: while sessions are told to drain more than else.
   absl::Duration tick() const;
   void StartTicking();
@@ -161,8 +180,10 @@ class Worker final : private ConnectionHost {
   };
 
   std::shared_ptr<const Configuration> configuration_;
+  const std::size_t index_;
   const WorkerUpstream::Voice voice_;
   ServerState& state_;
+  std::atomic<std::uint64_t> iterations_ = 0;
 
   boost::asio::io_context io_context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type>

@@ -1,6 +1,7 @@
 #include "gateway/server/worker_upstream.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/base/status.h"
 
@@ -50,12 +51,14 @@ bool WorkerUpstream::IsMadeOf(const UpstreamSettings& settings,
 
 std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
     const SessionLimits& limits,
-    std::function<void(absl::string_view, absl::StatusCode)> call_ended) {
+    std::function<void(absl::string_view, absl::StatusCode, absl::Duration)>
+        call_ended) {
   const std::shared_ptr<WorkerUpstream> self = shared_from_this();
   auto context = std::make_shared<SessionContext>();
   context->limits = limits;
   context->upstream = std::shared_ptr<Upstream>(self, upstream_.get());
   context->call_ended = std::move(call_ended);
+  context->clock = absl::Now;
   context->schemas = std::shared_ptr<SchemaSource>(self, schemas_.get());
   return context;
 }

@@ -41,7 +41,8 @@ class WorkerUpstream final
   // `call_ended`: see SessionContext.
   std::shared_ptr<const SessionContext> MakeContext(
       const SessionLimits& limits,
-      std::function<void(absl::string_view, absl::StatusCode)> call_ended);
+      std::function<void(absl::string_view, absl::StatusCode, absl::Duration)>
+          call_ended);
 
   const UpstreamSettings& settings() const { return settings_; }
   SchemaSource& schemas() { return *schemas_; }

@@ -20,6 +20,7 @@ CallSession::~CallSession() = default;
 
 void CallSession::Start(absl::Time now) {
   opened_at_ = now;
+  began_ = Clock();
   guard_.Start(now);
   ReadTransport();  // From the start: a client that leaves must be noticed.
   ticket_ = context_->schemas->Resolve(
@@ -260,7 +261,7 @@ void CallSession::EndWith(std::optional<SessionGuard::Violation> violation) {
 void CallSession::EndCall(const absl::Status& status) {
   const bool known =
       resolved_.method != nullptr || !request_.route->method.empty();
-  TellCallEnded(known ? request_.method : "", status);
+  TellCallEnded(known ? request_.method : "", status, began_);
   ticket_.reset();
   call_.reset();
 }

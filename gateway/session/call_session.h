@@ -79,6 +79,7 @@ class CallSession final : public Session, private CallObserver {
   Transport& transport_;
 
   State state_ = State::kResolving;
+  absl::Time began_;  // As of Clock.
   std::unique_ptr<SchemaSource::Ticket> ticket_;
   ResolvedMethod resolved_;
   std::unique_ptr<Codec> codec_;

@@ -29,11 +29,16 @@ class MultiplexSession::NumberedCall final : private CallObserver {
  public:
   NumberedCall(MultiplexSession& session, std::uint32_t type, std::uint32_t who,
                const std::string& method)
-      : session_(session), type_(type), who_(who), method_(method) {}
+      : session_(session),
+        type_(type),
+        who_(who),
+        method_(method),
+        began_(session.Clock()) {}
 
   std::uint32_t type() const { return type_; }
   std::uint32_t who() const { return who_; }
   const std::string& method() const { return method_; }
+  absl::Time began() const { return began_; }
   std::size_t pending_bytes() const {
     return call_ == nullptr ? early_bytes_ : call_->pending_bytes();
   }
@@ -192,6 +197,7 @@ class MultiplexSession::NumberedCall final : private CallObserver {
   const std::uint32_t type_;
   const std::uint32_t who_;
   const std::string& method_;  // The route's.
+  const absl::Time began_;     // As of Session::Clock.
   bool client_ended_ = false;
 
   // While the method is being asked for: what the client has sent.
@@ -371,7 +377,7 @@ void MultiplexSession::EndCall(std::uint32_t who, const CallEnd& end) {
   sending_.erase(who);
   const auto call = calls_.find(who);
   if (call == calls_.end()) return;  // It was refused.
-  TellCallEnded(call->second->method(), end.status);
+  TellCallEnded(call->second->method(), end.status, call->second->began());
   calls_.erase(call);
 }
 
@@ -511,7 +517,7 @@ void MultiplexSession::OnClosed(const TransportEnd& end) {
   NoteEnd(end);
   state_ = State::kClosed;
   for (const auto& [who, call] : calls_) {
-    TellCallEnded(call->method(), report_.status);
+    TellCallEnded(call->method(), report_.status, call->began());
   }
   calls_.clear();
 }

@@ -58,9 +58,14 @@ struct SessionContext {
   std::shared_ptr<Upstream> upstream;
   std::shared_ptr<SchemaSource> schemas;
   // Hears of each call that has ended; "" for a method that neither the
-  // configuration nor a descriptor has named. May be empty.
-  std::function<void(absl::string_view method, absl::StatusCode code)>
+  // configuration nor a descriptor has named. `duration`: since the client
+  // asked for the call. May be empty.
+  std::function<void(absl::string_view method, absl::StatusCode code,
+                     absl::Duration duration)>
       call_ended = nullptr;
+  // The worker's clock, read when a call begins and ends, never for a message.
+  // Empty: durations are not known, and 0.
+  std::function<absl::Time()> clock = nullptr;
 };
 
 // How sessions are told that the gateway stops.
@@ -136,8 +141,14 @@ class Session : public TransportObserver {
   Session(SessionRequest request,
           std::shared_ptr<const SessionContext> context);
 
-  void TellCallEnded(absl::string_view method, const absl::Status& status) {
-    if (context_->call_ended) context_->call_ended(method, status.code());
+  absl::Time Clock() const {
+    return context_->clock ? context_->clock() : absl::UnixEpoch();
+  }
+  // `began`: Clock() as the client asked for the call.
+  void TellCallEnded(absl::string_view method, const absl::Status& status,
+                     absl::Time began) {
+    if (!context_->call_ended) return;
+    context_->call_ended(method, status.code(), Clock() - began);
   }
   // Reports what the transport tells of its end.
   void NoteEnd(const TransportEnd& end);

@@ -16,28 +16,35 @@ namespace headgate {
 class FakeGateway final : public Gateway {
  public:
   Readiness GetReadiness() override { return readiness_; }
+  std::vector<WorkerHealth> GetHealth() override { return health_; }
   void GetStats(std::function<void(const Stats&)> callback) override {
     Stats stats;
     stats.routes["/chat"].open = 3;
     Answer([callback = std::move(callback), stats] { callback(stats); });
   }
-  void ListSessions(SessionFilter filter, std::size_t limit,
+  void ListSessions(SessionFilter filter, SessionPage page,
                     std::function<void(const SessionList&)> callback) override {
     filter_ = std::move(filter);
-    limit_ = limit;
+    page_ = page;
     SessionList list;
     SessionInfo session;
+    session.number = 9;
     session.id = "id-1";
     session.method = "/s/\xFF";
     session.opened_at = absl::UnixEpoch();
     list.sessions.push_back(session);
     list.matching = 7;
+    list.has_more = has_more_;
+    list.complete = complete_;
     Answer([callback = std::move(callback), list] { callback(list); });
   }
   void CloseSession(std::string id,
-                    std::function<void(bool found)> callback) override {
+                    std::function<void(SessionClosed)> callback) override {
     closed_.push_back(id);
-    Answer([callback = std::move(callback), id] { callback(id == "id-1"); });
+    const SessionClosed closed = !complete_     ? SessionClosed::kUnknown
+                                 : id == "id-1" ? SessionClosed::kYes
+                                                : SessionClosed::kNotFound;
+    Answer([callback = std::move(callback), closed] { callback(closed); });
   }
   const Settings& settings() const override { return settings_; }
   bool draining() const override { return false; }
@@ -52,7 +59,10 @@ class FakeGateway final : public Gateway {
 
   Readiness readiness_{true, ""};
   SessionFilter filter_;
-  std::size_t limit_ = 0;
+  SessionPage page_;
+  std::vector<WorkerHealth> health_{{}, {}};
+  bool has_more_ = false;
+  bool complete_ = true;
   std::vector<std::string> closed_;
   Settings settings_;
   // Else answers wait in `answers_`, for the test to give.

@@ -25,6 +25,7 @@ TEST(MetricsTextTest, WhatNeverHappenedIsZeroFromTheStart) {
   EXPECT_THAT(text, HasLine("headgate_config_last_reload_successful 1"));
   EXPECT_THAT(text, HasLine("headgate_ready 0"));
   EXPECT_THAT(text, HasLine("# TYPE headgate_calls_total counter"));
+  EXPECT_THAT(text, HasLine("headgate_log_lines_dropped_total 0"));
 }
 
 TEST(MetricsTextTest, SamplesHaveTheirLabels) {
@@ -42,6 +43,9 @@ TEST(MetricsTextTest, SamplesHaveTheirLabels) {
   stats.listeners["*:80"].accepted = 9;
   source.readiness.ready = true;
   source.draining = true;
+  stats.workers[1].silence = 6;
+  stats.call_durations[{"up", "/s/m", "OK"}].duration.Observe(0.02);
+  source.log_lines_dropped = 10;
   const std::string text = MetricsText(source);
   for (
       const char* line :
@@ -55,7 +59,12 @@ TEST(MetricsTextTest, SamplesHaveTheirLabels) {
        R"(headgate_upstream_reachable{upstream="up"} 1)",
        R"(headgate_connections_accepted_total{listener="*:80"} 9)",
        R"(headgate_certificate_expiry_timestamp_seconds{listener="*:443"} 1800000000)",
-       "headgate_ready 1", "headgate_draining 1"}) {
+       R"(headgate_worker_silence_seconds{worker="1"} 6)",
+       R"(headgate_call_duration_seconds_bucket{upstream="up",method="/s/m",code="OK",le="0.01"} 0)",
+       R"(headgate_call_duration_seconds_bucket{upstream="up",method="/s/m",code="OK",le="0.025"} 1)",
+       R"(headgate_worker_lag_seconds_count{worker="1"} 0)",
+       "headgate_log_lines_dropped_total 10", "headgate_ready 1",
+       "headgate_draining 1"}) {
     EXPECT_THAT(text, HasLine(line));
   }
   // What is not known is not told.
@@ -103,6 +112,9 @@ TEST(StatsTest, MergingAddsAndNeverForgets) {
   b.routes["/x"].opened = 4;
   a.traffic[{"json", "in"}] = {1, 10};
   b.traffic[{"json", "in"}] = {2, 20};
+  a.call_durations[{"up", "/s/m", "OK"}].duration.Observe(1);
+  b.call_durations[{"up", "/s/m", "OK"}].duration.Observe(2);
+  b.workers[1].lag.Observe(3);
   a.upstreams["up"] = {.known = true, .reachable = true, .connections = 1};
   b.upstreams["up"] = {.known = false, .reachable = false, .connections = 1};
   b.reloads_failed = 1;
@@ -113,6 +125,8 @@ TEST(StatsTest, MergingAddsAndNeverForgets) {
   EXPECT_EQ((a.traffic[{"json", "in"}].bytes), 30u);
   EXPECT_TRUE(a.upstreams["up"].reachable);
   EXPECT_EQ(a.upstreams["up"].connections, 2u);
+  EXPECT_EQ((a.call_durations.at({"up", "/s/m", "OK"}).duration.sum()), 3);
+  EXPECT_EQ(a.workers.at(1).lag.sum(), 3);
   EXPECT_EQ(a.reloads_failed, 1u);
   EXPECT_FALSE(a.last_reload_ok);
 }

@@ -56,7 +56,7 @@ class ConnectionsTest : public ::testing::Test {
   FakeConnection& Add(const std::string& name) {
     auto connection = std::make_shared<FakeConnection>(name, log_);
     FakeConnection& added = *connection;
-    connections_.Add(std::move(connection), 7);
+    connections_.Add(std::move(connection), 7, ++number_);
     return added;
   }
   FakeConnection& AddResting(const std::string& name) {
@@ -73,6 +73,7 @@ class ConnectionsTest : public ::testing::Test {
 
   std::vector<std::string> log_;
   Connections connections_;
+  std::uint64_t number_ = 0;
 };
 
 TEST_F(ConnectionsTest, TheAwakeAreLookedAtWithEachTick) {
@@ -181,7 +182,7 @@ TEST_F(ConnectionsTest, WhoIsRemovedIsLetGo) {
     auto connection = std::make_shared<FakeConnection>("a", log_);
     const std::weak_ptr<FakeConnection> watch = connection;
     connection->rests_ = rests;
-    connections_.Add(std::move(connection), 7);
+    connections_.Add(std::move(connection), 7, ++number_);
     Tick(1);
     EXPECT_FALSE(connections_.empty());
     connections_.Remove(*watch.lock());
@@ -253,6 +254,39 @@ TEST_F(ConnectionsTest, WhatIsRemovedMakesNoRoom) {
   connections_.SetIdle(a, true, absl::UnixEpoch());
   connections_.Remove(a);
   EXPECT_EQ(connections_.FindIdle(absl::UnixEpoch()), nullptr);
+}
+
+// --- Visit ---
+
+// A list of them is made a few at a time, while they come, go, rest and wake.
+TEST_F(ConnectionsTest, AVisitGoesOnWhereItWasInTheOrderOfArrival) {
+  for (const char* name : {"a", "b", "c", "d", "e"}) Add(name);
+  std::vector<std::uint64_t> seen;
+  const auto visit = [&](std::uint64_t after) {
+    return connections_.Visit(after, 2, [&](const Connections::Entry& entry) {
+      seen.push_back(entry.number);
+    });
+  };
+  EXPECT_EQ(visit(0), 2u);
+  Tick(10);
+  AddResting("f");
+  Tick(10);
+  EXPECT_EQ(visit(2), 4u);
+  EXPECT_EQ(visit(4), 6u);
+  EXPECT_EQ(visit(6), 0u);
+  EXPECT_THAT(seen, ElementsAre(1, 2, 3, 4, 5, 6));
+}
+
+TEST_F(ConnectionsTest, AVisitMissesOnlyWhatIsGone) {
+  Add("a");
+  FakeConnection& gone = Add("b");
+  Add("c");
+  connections_.Remove(gone);
+  std::vector<std::uint64_t> seen;
+  connections_.Visit(1, 10, [&](const Connections::Entry& entry) {
+    seen.push_back(entry.number);
+  });
+  EXPECT_THAT(seen, ElementsAre(3));
 }
 
 }  // namespace
