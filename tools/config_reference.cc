@@ -191,7 +191,9 @@ int main(int argc, char** argv) {
 
   google::protobuf::FileDescriptorSet set;
   std::ifstream input(descriptors, std::ios::binary);
-  google::protobuf::DescriptorPool pool;
+  // What the schema imports is in the library.
+  google::protobuf::DescriptorPool pool(
+      google::protobuf::DescriptorPool::generated_pool());
   if (!set.ParseFromIstream(&input) || set.file_size() != 1 ||
       pool.BuildFile(set.file(0)) == nullptr) {
     std::cerr << descriptors << ": no descriptors of " << kSchema << "\n";

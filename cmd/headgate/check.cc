@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,7 +28,7 @@ namespace headgate {
 namespace {
 
 constexpr char kCheckFooter[] =
-    R"(It prints the listeners, the upstreams with the methods that their descriptor
+    R"(It prints the listeners, the admin listeners with what they serve, the upstreams with the methods that their descriptor
 sets define, and the routes in the order in which they are tried: which requests,
 to which upstream, which call, which codecs (the first one when a client asks for
 none). No upstream is asked for anything.
@@ -77,6 +78,26 @@ void PrintListeners(const Settings& settings) {
              ? "its own origin"
              : absl::StrCat("its own origin, ",
                             absl::StrJoin(listener.allowed_origins, ", "))});
+  }
+  table.Print("  ");
+}
+
+void PrintAdmin(const Settings& settings) {
+  std::cout << "admin\n";
+  Table table;
+  for (const AdminSettings& admin : settings.admin) {
+    if (!admin.enabled) {
+      table.Add({"off"});
+      continue;
+    }
+    const bool all = admin.serve.size() == std::size(kAllAdminParts);
+    table.Add({absl::StrCat(admin.address,
+                            admin.token_file.empty() ? "" : " (token)"),
+               all ? "everything"
+                   : absl::StrJoin(admin.serve, ", ",
+                                   [](std::string* text, AdminPart part) {
+                                     absl::StrAppend(text, AdminPartName(part));
+                                   })});
   }
   table.Print("  ");
 }
@@ -243,6 +264,7 @@ int RunCheck(const std::string& file) {
     }
   }
   PrintListeners(*settings);
+  PrintAdmin(*settings);
   const Schemas schemas = PrintUpstreams(*settings);
   PrintRoutes(*settings);
   std::cout << std::flush;

@@ -38,6 +38,8 @@ bidirectional, and JSON is not served. It need not be there at the start.
 With --config the file says what is served, and flags that are given win:
   --listen    takes the place of the file's listeners; each is as the first one
   --upstream  is the target of the file's upstream; it may have only one
+  --admin     takes the place of the file's admin listeners, and is as the first
+              one
   --route     comes before the file's routes, and replaces one at its path
   any other   holds for all listeners, routes, limits or timeouts of the file
 SIGHUP reads the file again, for what comes in from then on; a file with faults
@@ -201,10 +203,10 @@ int RunGateway(const GatewayRun& gateway) {
   for (const std::string& address : (*server)->addresses()) {
     Announce(absl::StrCat("headgate: listening on ", address));
   }
-  if (const std::string admin = (*server)->admin_address(); !admin.empty()) {
-    std::cout << "headgate: admin on "
-              << (absl::StartsWith(admin, "unix:") ? "" : "http://") << admin
-              << std::endl;
+  for (const std::string& admin : (*server)->admin_addresses()) {
+    Announce(absl::StrCat("headgate: admin on ",
+                          absl::StartsWith(admin, "unix:") ? "" : "http://",
+                          admin));
   }
   for (const std::string& line : gateway.announcements) Announce(line);
   control.run();

@@ -131,11 +131,12 @@ void AddAdminFlags(SettingsFlags& add) {
   add.Value<std::string>(
          "--admin",
          [](Settings& settings, const std::string& address) {
-           settings.admin.enabled = address != "off";
-           if (settings.admin.enabled) settings.admin.address = address;
+           settings.admin.resize(1);
+           settings.admin[0].enabled = address != "off";
+           if (settings.admin[0].enabled) settings.admin[0].address = address;
          },
-         "Where health, metrics and sessions are shown to who runs the "
-         "gateway: HOST:PORT, unix:/path, or off")
+         "Where health, metrics and sessions are shown to operators: "
+         "HOST:PORT, unix:/path, or off")
       ->type_name("ADDRESS")
       ->default_str(AdminSettings().address)
       ->group("Listener");

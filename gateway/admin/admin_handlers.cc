@@ -31,18 +31,41 @@ using Query = std::vector<std::pair<std::string, std::string>>;
 constexpr std::size_t kUsualSessions = 100;
 constexpr std::size_t kMostSessions = 10000;
 
-constexpr char kIndex[] =
-    R"(Headgate, the admin listener.
+struct Endpoint {
+  AdminPart part;
+  absl::string_view path;
+  absl::string_view help;
+};
+constexpr Endpoint kEndpoints[] = {
+    {AdminPart::kHealth, "/healthz",
+     "GET  /healthz               the process is alive, its workers run\n"},
+    {AdminPart::kHealth, "/readyz",
+     "GET  /readyz                it can serve: not draining, an upstream is "
+     "reachable\n"},
+    {AdminPart::kMetrics, "/metrics",
+     "GET  /metrics               for Prometheus\n"},
+    {AdminPart::kRoutes, "/routes",
+     "GET  /routes                what is served\n"},
+    {AdminPart::kSessions, "/sessions",
+     "GET  /sessions              ?id= peer= route= upstream= method= codec= "
+     "limit=100 after=\n"
+     "POST /sessions/ID/close     ends one with Close 1008\n"},
+    {AdminPart::kLogLevel, "/log_level",
+     "GET  /log_level\n"
+     "POST /log_level?level=      debug, info, warning or error, until the "
+     "next "
+     "reload\n"},
+};
 
-GET  /healthz               the process is alive, its workers run
-GET  /readyz                it can serve: not draining, an upstream is reachable
-GET  /metrics               for Prometheus
-GET  /routes                what is served
-GET  /sessions              ?id= peer= route= upstream= method= codec= limit=100 after=
-POST /sessions/ID/close     ends one with Close 1008
-GET  /log_level
-POST /log_level?level=      debug, info, warning or error, until the next reload
-)";
+std::string IndexOf(const AdminSettings& settings) {
+  std::string index = "Headgate, the admin listener.\n\n";
+  for (const Endpoint& endpoint : kEndpoints) {
+    if (settings.serve.contains(endpoint.part)) {
+      absl::StrAppend(&index, endpoint.help);
+    }
+  }
+  return index;
+}
 
 AdminResponse Json(const json::value& value, int status = 200) {
   AdminResponse response;
@@ -94,6 +117,50 @@ std::optional<AdminResponse> CheckSender(const AdminRequest& request,
     return Forbidden("the Host must be localhost or an IP address");
   }
   return std::nullopt;
+}
+
+// Takes as long for any token of the same length.
+bool IsSame(absl::string_view a, absl::string_view b) {
+  if (a.size() != b.size()) return false;
+  unsigned char different = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    different = static_cast<unsigned char>(
+        different |
+        (static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i])));
+  }
+  return different == 0;
+}
+
+// Why the request may not see the part, if it may not.
+std::optional<AdminResponse> CheckToken(const AdminRequest& request,
+                                        const AdminSettings& settings,
+                                        AdminPart part) {
+  if (settings.token_file.empty() || part == AdminPart::kHealth ||
+      part == AdminPart::kMetrics) {
+    return std::nullopt;
+  }
+  const absl::StatusOr<std::string> token = ReadAdminToken(settings.token_file);
+  if (!token.ok()) {
+    LogRepeated(LogLevel::kError,
+                "the admin listener's token cannot be read, requests that need "
+                "it are refused",
+                {{"file", settings.token_file},
+                 {"reason", std::string(token.status().message())}});
+    return AdminFault(503, absl::StatusCode::kUnavailable,
+                      "the token cannot be checked");
+  }
+  absl::string_view given = request.authorization;
+  constexpr absl::string_view kBearer = "bearer ";
+  if (absl::StartsWithIgnoreCase(given, kBearer)) {
+    given.remove_prefix(kBearer.size());
+    if (IsSame(absl::StripAsciiWhitespace(given), *token)) return std::nullopt;
+  }
+  LogRepeated(LogLevel::kWarning, "an admin request without the token");
+  AdminResponse response =
+      AdminFault(401, absl::StatusCode::kUnauthenticated,
+                 "it takes the listener's token, as Authorization: Bearer");
+  response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
 }
 
 // 100, where JSON's usual form of a double is 1E2.
@@ -304,9 +371,9 @@ AdminResponse AdminFault(int http_status, absl::StatusCode code,
       http_status);
 }
 
-void HandleAdmin(const AdminRequest& request, bool is_loopback,
+void HandleAdmin(const AdminRequest& request, const AdminListener& listener,
                  Gateway& gateway, AdminResponder respond) {
-  if (auto refused = CheckSender(request, is_loopback)) {
+  if (auto refused = CheckSender(request, listener.is_loopback)) {
     return respond(*std::move(refused));
   }
   const auto target = boost::urls::parse_origin_form(request.target);
@@ -326,9 +393,31 @@ void HandleAdmin(const AdminRequest& request, bool is_loopback,
     respond(std::move(response));
   };
 
+  if (path == "/") {
+    if (!is_get) return only("GET, HEAD");
+    return respond(Text(IndexOf(listener.settings)));
+  }
   absl::string_view id = path;
-  if (absl::ConsumePrefix(&id, "/sessions/") &&
-      absl::ConsumeSuffix(&id, "/close")) {
+  const bool is_close = absl::ConsumePrefix(&id, "/sessions/") &&
+                        absl::ConsumeSuffix(&id, "/close");
+  const Endpoint* endpoint = nullptr;
+  for (const Endpoint& candidate : kEndpoints) {
+    if (candidate.path == (is_close ? "/sessions" : path)) {
+      endpoint = &candidate;
+    }
+  }
+  if (endpoint == nullptr) {
+    return respond(NotFound("there is nothing here; see /"));
+  }
+  if (!listener.settings.serve.contains(endpoint->part)) {
+    return respond(NotFound(absl::StrCat("this listener does not serve ",
+                                         AdminPartName(endpoint->part))));
+  }
+  if (auto refused = CheckToken(request, listener.settings, endpoint->part)) {
+    return respond(*std::move(refused));
+  }
+
+  if (is_close) {
     if (!is_post) return only("POST");
     return CloseSession(std::string(id), gateway, std::move(respond));
   }
@@ -336,13 +425,7 @@ void HandleAdmin(const AdminRequest& request, bool is_loopback,
     if (!is_get && !is_post) return only("GET, HEAD, POST");
     return LogLevelOf(is_post, query, respond);
   }
-  static constexpr absl::string_view kPaths[] = {
-      "/", "/healthz", "/readyz", "/metrics", "/routes", "/sessions"};
-  bool known = false;
-  for (const absl::string_view candidate : kPaths) known |= path == candidate;
-  if (!known) return respond(NotFound("there is nothing here; see /"));
   if (!is_get) return only("GET, HEAD");
-  if (path == "/") return respond(Text(kIndex));
   if (path == "/healthz") return Healthy(gateway, respond);
   if (path == "/readyz") return Ready(gateway, respond);
   if (path == "/metrics") return Metrics(gateway, std::move(respond));

@@ -17,6 +17,13 @@ struct AdminRequest {
   std::string host;            // Of the Host header, "" when there is none.
   std::string origin;          // Of the Origin header.
   std::string sec_fetch_site;  // Of the header that browsers send.
+  std::string authorization;   // Of the header; never logged.
+};
+
+// The listener that a request came to.
+struct AdminListener {
+  bool is_loopback = false;  // Only this machine reaches it.
+  AdminSettings settings;
 };
 
 struct AdminResponse {
@@ -29,15 +36,15 @@ struct AdminResponse {
 using AdminResponder = std::function<void(AdminResponse)>;
 
 // Answers a request of docs/operations.md's list; at once, or when the gateway
-// has answered. `is_loopback`: whether the listener is one that only this
-// machine reaches.
+// has answered. What the listener does not serve is not found; what needs its
+// token is refused without it.
 //
 // A page in the browser of whoever sits here reaches that one too, so that a
 // request from a page of elsewhere is refused, and one under a name that is not
 // this machine's (DNS rebinding).
 //
 // Thread: the gateway's.
-void HandleAdmin(const AdminRequest& request, bool is_loopback,
+void HandleAdmin(const AdminRequest& request, const AdminListener& listener,
                  Gateway& gateway, AdminResponder respond);
 
 // {"code": 5, "message": "..."}

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <set>
 #include <utility>
@@ -47,6 +48,8 @@ class ConnectionOwner {
  public:
   virtual void Handle(const AdminRequest& request, AdminResponder respond) = 0;
   virtual void Gone(AdminConnection& connection) = 0;
+  // Counts up: what has the lower number has lasted longer.
+  virtual std::uint64_t NextTurn() = 0;
 
  protected:
   ~ConnectionOwner() = default;
@@ -59,6 +62,9 @@ class ConnectionOwner {
 class AdminConnection final
     : public std::enable_shared_from_this<AdminConnection> {
  public:
+  // What it waits for; the first ones give way first.
+  enum class State { kRequest, kResponseTaken, kGateway };
+
   AdminConnection(StreamSocket socket, absl::Duration patience,
                   ConnectionOwner& owner)
       : socket_(std::move(socket)),
@@ -66,7 +72,11 @@ class AdminConnection final
         patience_(patience),
         owner_(&owner) {}
 
+  // What gives way first is the least: by its state, then by how long.
+  std::pair<State, std::uint64_t> rank() const { return {state_, since_}; }
+
   void Read() {
+    Enter(State::kRequest);
     is_head_ = false;
     parser_.emplace();
     parser_->header_limit(kMaxHeadBytes);
@@ -86,6 +96,11 @@ class AdminConnection final
   }
 
  private:
+  void Enter(State state) {
+    state_ = state;
+    since_ = owner_->NextTurn();
+  }
+
   void Limit() {
     timer_.expires_after(absl::ToChronoNanoseconds(patience_));
     timer_.async_wait([self = shared_from_this()](Error cancelled) {
@@ -134,6 +149,8 @@ class AdminConnection final
     request.host = header("Host");
     request.origin = header("Origin");
     request.sec_fetch_site = header("Sec-Fetch-Site");
+    request.authorization = header("Authorization");
+    Enter(State::kGateway);
     owner_->Handle(request,
                    [self = shared_from_this()](AdminResponse response) {
                      if (self->owner_ != nullptr) {
@@ -154,6 +171,7 @@ class AdminConnection final
     response_.keep_alive(keep_alive_);
     response_.content_length(response.body.size());
     if (!is_head_) response_.body() = std::move(response.body);
+    Enter(State::kResponseTaken);
     Limit();
     http::async_write(socket_, response_,
                       [self = shared_from_this()](Error error, std::size_t) {
@@ -171,6 +189,8 @@ class AdminConnection final
   asio::steady_timer timer_;
   const absl::Duration patience_;
   ConnectionOwner* owner_;  // Null once closed.
+  State state_ = State::kRequest;
+  std::uint64_t since_ = 0;  // When it came into the state, by NextTurn.
   boost::beast::flat_buffer buffer_{kMaxBufferedBytes};
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;
@@ -181,15 +201,16 @@ class AdminConnection final
 class AdminServerImpl final : public AdminServer, private ConnectionOwner {
  public:
   AdminServerImpl(std::vector<ListeningSocket> sockets,
-                  asio::io_context& control, Gateway& gateway,
-                  absl::Duration patience)
+                  const AdminSettings& settings, asio::io_context& control,
+                  Gateway& gateway, absl::Duration patience)
       : gateway_(gateway),
         patience_(patience),
         address_(sockets.front().address()) {
+    listener_.settings = settings;
     // "[::1]:9901" or "127.0.0.1:9901"; who reaches a socket file is here.
-    is_loopback_ = absl::StartsWith(address_, "127.") ||
-                   absl::StartsWith(address_, "[::1]") ||
-                   absl::StartsWith(address_, "unix:");
+    listener_.is_loopback = absl::StartsWith(address_, "127.") ||
+                            absl::StartsWith(address_, "[::1]") ||
+                            absl::StartsWith(address_, "unix:");
     for (ListeningSocket& socket : sockets) {
       Accept(listeners_.emplace_back(control, std::move(socket)));
     }
@@ -236,13 +257,25 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
                   {{"reason", error.message()}});
       return AcceptLater(listener);
     }
-    if (connections_.size() < kMaxConnections) {
-      auto connection = std::make_shared<AdminConnection>(
-          std::move(socket), patience_, static_cast<ConnectionOwner&>(*this));
-      connections_.insert(connection);
-      connection->Read();
-    }
+    // Whoever opens connections and sends nothing shuts out nobody: a request
+    // that comes at once has been answered before 64 others have come.
+    if (connections_.size() >= kMaxConnections) GiveWay();
+    auto connection = std::make_shared<AdminConnection>(
+        std::move(socket), patience_, static_cast<ConnectionOwner&>(*this));
+    connections_.insert(connection);
+    connection->Read();
     Accept(listener);
+  }
+
+  void GiveWay() {
+    const auto first = std::min_element(
+        connections_.begin(), connections_.end(),
+        [](const auto& a, const auto& b) { return a->rank() < b->rank(); });
+    LogRepeated(LogLevel::kWarning,
+                "an admin connection gives way to a new one",
+                {{"listener", address_}});
+    (*first)->Close();
+    connections_.erase(first);
   }
 
   void AcceptLater(Listener& listener) {
@@ -255,17 +288,20 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
   }
 
   void Handle(const AdminRequest& request, AdminResponder respond) override {
-    HandleAdmin(request, is_loopback_, gateway_, std::move(respond));
+    HandleAdmin(request, listener_, gateway_, std::move(respond));
   }
 
   void Gone(AdminConnection& connection) override {
     connections_.erase(connection.shared_from_this());
   }
 
+  std::uint64_t NextTurn() override { return ++turn_; }
+
   Gateway& gateway_;
   const absl::Duration patience_;
   const std::string address_;
-  bool is_loopback_ = false;
+  AdminListener listener_;
+  std::uint64_t turn_ = 0;
   std::list<Listener> listeners_;
   std::set<std::shared_ptr<AdminConnection>> connections_;
   const std::shared_ptr<const bool> alive_ = std::make_shared<bool>(true);
@@ -274,14 +310,14 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
-    const std::string& address, asio::io_context& control, Gateway& gateway,
+    const AdminSettings& settings, asio::io_context& control, Gateway& gateway,
     absl::Duration patience) {
-  ListenerSettings settings;
-  settings.address = address;
-  absl::StatusOr<std::vector<ListeningSocket>> sockets = OpenListener(settings);
+  ListenerSettings listener;
+  listener.address = settings.address;
+  absl::StatusOr<std::vector<ListeningSocket>> sockets = OpenListener(listener);
   if (!sockets.ok()) return sockets.status();
-  return std::make_unique<AdminServerImpl>(*std::move(sockets), control,
-                                           gateway, patience);
+  return std::make_unique<AdminServerImpl>(*std::move(sockets), settings,
+                                           control, gateway, patience);
 }
 
 }  // namespace headgate

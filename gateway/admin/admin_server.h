@@ -19,7 +19,8 @@ namespace headgate {
 // It is for a network that can be trusted, and still trusts nobody: heads and
 // bodies are limited, a request that a browser's page has made (one with an
 // Origin of elsewhere) is refused, and on a loopback address the Host must be
-// one, lest a page reaches it by a name of its own.
+// one, so that no page reaches it by a name of its own. Of 64 connections the
+// one that has kept it waiting longest gives way to a new one.
 //
 // Thread:   the one that runs `control`.
 // Lifetime: destroying it stops it at once. `control` and `gateway` must
@@ -28,11 +29,11 @@ class AdminServer {
  public:
   virtual ~AdminServer() = default;
 
-  // Fails with UNAVAILABLE when it cannot listen on `address`, "HOST:PORT" or
-  // "unix:/path". `patience`: the longest for a request to come and be
+  // Fails with UNAVAILABLE when it cannot listen on the settings' address.
+  // `patience`: the longest for a request to come and be
   // answered, and for its answer to be taken.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(
-      const std::string& address, boost::asio::io_context& control,
+      const AdminSettings& settings, boost::asio::io_context& control,
       Gateway& gateway, absl::Duration patience = absl::Seconds(10));
 
   // "127.0.0.1:9901", with the port that was taken for 0.

@@ -13,8 +13,8 @@ namespace headgate {
 // those of Settings. Files that settings name are looked at.
 void CheckSettings(const Settings& settings, Faults& faults);
 
-// Listeners, and the admin listener.
 void CheckListeners(const Settings& settings, Faults& faults);
+void CheckAdmin(const Settings& settings, Faults& faults);
 void CheckUpstreams(const Settings& settings, Faults& faults);
 void CheckRoutes(const Settings& settings, Faults& faults);
 // Routes that an earlier one leaves no request to.

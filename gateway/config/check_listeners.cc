@@ -102,24 +102,6 @@ void CheckListeners(const Settings& settings, Faults& faults) {
     CheckListener(absl::StrCat("listeners[", i, "]"), settings.listeners[i],
                   by_address, faults);
   }
-  if (!settings.admin.enabled) return;
-  const auto address = ParseListenAddress(settings.admin.address);
-  if (!address.ok()) {
-    faults.Add("admin.address", address.status().message());
-  } else if (address->kind == ListenAddress::Kind::kSystemd) {
-    faults.Add("admin.address", "must be HOST:PORT or unix:/path");
-  } else if (address->kind == ListenAddress::Kind::kUnix ||
-             address->tcp.port != 0) {
-    const std::string name =
-        address->kind == ListenAddress::Kind::kUnix
-            ? settings.admin.address
-            : FormatAddress(address->tcp.host, address->tcp.port);
-    const auto taken = by_address.find(name);
-    if (taken != by_address.end()) {
-      faults.Add("admin.address",
-                 absl::StrCat("is that of ", taken->second, " too"));
-    }
-  }
 }
 
 }  // namespace headgate

@@ -91,6 +91,31 @@ ListenerSettings ListenerFrom(const pb::Listener& from,
   return to;
 }
 
+AdminSettings AdminFrom(const pb::Admin& from, const std::string& field,
+                        const std::string& directory,
+                        const FieldConverter& convert) {
+  AdminSettings to;
+  if (from.has_enabled()) to.enabled = from.enabled();
+  convert.Text(field + ".address", from.has_address(), from.address(),
+               to.address);
+  if (!from.serve().empty()) to.serve.clear();
+  for (const int part : from.serve()) {
+    AdminPart serves = AdminPart::kHealth;
+    Choose(static_cast<pb::Admin::Part>(part),
+           {{pb::Admin::PART_HEALTH, AdminPart::kHealth},
+            {pb::Admin::PART_METRICS, AdminPart::kMetrics},
+            {pb::Admin::PART_ROUTES, AdminPart::kRoutes},
+            {pb::Admin::PART_SESSIONS, AdminPart::kSessions},
+            {pb::Admin::PART_LOG_LEVEL, AdminPart::kLogLevel}},
+           serves);
+    to.serve.insert(serves);
+  }
+  convert.Text(field + ".token_file", from.has_token_file(), from.token_file(),
+               to.token_file);
+  to.token_file = Resolve(directory, to.token_file);
+  return to;
+}
+
 void DescriptorsFrom(const pb::Descriptors& from, const std::string& field,
                      const std::string& directory,
                      const FieldConverter& convert, DescriptorSettings& to) {
@@ -315,9 +340,15 @@ Settings ConvertConfig(const pb::Config& config, const std::string& directory,
                          keepalive.interval(), to.keepalive.interval);
   convert.Duration("keepalive.timeout", keepalive.has_timeout(),
                    keepalive.timeout(), to.keepalive.timeout);
-  if (config.admin().has_enabled()) to.admin.enabled = config.admin().enabled();
-  convert.Text("admin.address", config.admin().has_address(),
-               config.admin().address(), to.admin.address);
+  if (!config.admin().empty()) to.admin.clear();
+  for (const pb::Admin& admin : config.admin()) {
+    // The file has one of them, or a list.
+    to.admin.push_back(AdminFrom(
+        admin,
+        config.admin_size() == 1 ? "admin"
+                                 : absl::StrCat("admin[", to.admin.size(), "]"),
+        directory, convert));
+  }
   convert.Number("threads", config.has_threads(), config.threads(), to.threads);
   Choose(config.log_level(),
          {{pb::LOG_LEVEL_DEBUG, LogLevel::kDebug},

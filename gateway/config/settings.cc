@@ -39,6 +39,7 @@ int LimitSettings::connections_per_address() const {
 
 void CheckSettings(const Settings& settings, Faults& faults) {
   CheckListeners(settings, faults);
+  CheckAdmin(settings, faults);
   CheckUpstreams(settings, faults);
   CheckRoutes(settings, faults);
   CheckReach(settings, faults);

@@ -2,11 +2,14 @@
 #define GATEWAY_CONFIG_SETTINGS_H_
 
 #include <cstddef>
+#include <iterator>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/base/log.h"
@@ -156,11 +159,30 @@ struct KeepaliveSettings {
   absl::Duration timeout = absl::Seconds(10);
 };
 
-// The listener for who runs the gateway.
+// What an admin listener can serve.
+enum class AdminPart { kHealth, kMetrics, kRoutes, kSessions, kLogLevel };
+inline constexpr AdminPart kAllAdminParts[] = {
+    AdminPart::kHealth, AdminPart::kMetrics, AdminPart::kRoutes,
+    AdminPart::kSessions, AdminPart::kLogLevel};
+// "health", ...
+absl::string_view AdminPartName(AdminPart part);
+
+// A listener for operators.
 struct AdminSettings {
   bool enabled = true;
   std::string address = "127.0.0.1:9901";  // As a listener's, or "unix:/path".
+  std::set<AdminPart> serve{std::begin(kAllAdminParts),
+                            std::end(kAllAdminParts)};
+  // The file with the token for all but health and metrics; empty: none.
+  std::string token_file;
+
+  bool operator==(const AdminSettings&) const = default;
 };
+
+// The token in the file, without the white space around it. Fails for a file
+// that cannot be read, or has no token that a header can carry; the error does
+// not name the file.
+absl::StatusOr<std::string> ReadAdminToken(const std::string& path);
 
 struct TimeoutSettings {
   // From accept to the end of the request's headers.
@@ -189,7 +211,7 @@ struct Settings {
   LimitSettings limits;
   KeepaliveSettings keepalive;
   TimeoutSettings timeouts;
-  AdminSettings admin;
+  std::vector<AdminSettings> admin = {AdminSettings{}};
   int threads = 0;  // 0: as many as the machine has cores.
   // The process's, not the server's: who starts it sets them.
   LogLevel log_level = LogLevel::kInfo;

@@ -63,10 +63,13 @@ std::optional<YAML::Node> Child(const YAML::Node& node,
                                 const std::string& step) {
   if (node.IsSequence()) {
     std::size_t index = 0;
-    if (!absl::SimpleAtoi(step, &index) || index >= node.size()) {
-      return std::nullopt;
+    if (absl::SimpleAtoi(step, &index)) {
+      if (index >= node.size()) return std::nullopt;
+      return node[index];
     }
-    return node[index];
+    // Settings name the only element of some lists without an index.
+    if (node.size() == 1) return Child(node[0], step);
+    return std::nullopt;
   }
   if (!node.IsMap()) return std::nullopt;
   for (const auto& entry : node) {

@@ -17,6 +17,7 @@
 #include "gateway/config/suggestion.h"
 #include "gateway/config/units.h"
 #include "google/protobuf/descriptor.h"
+#include "headgate/config/v1/config.pb.h"
 
 namespace headgate {
 namespace {
@@ -170,12 +171,15 @@ class Reader {
 
   void ReadList(const YAML::Node& node, const std::string& path,
                 Message& message, const FieldDescriptor& field) {
+    const Reflection& reflection = *message.GetReflection();
+    if (node.IsMap() && field.options().GetExtension(config::v1::one_or_list)) {
+      return ReadMessage(node, path, *reflection.AddMessage(&message, &field));
+    }
     Count(node);
     if (!node.IsSequence()) {
       return Refuse(node, path,
                     absl::StrCat("must be a list, is ", KindOf(node)));
     }
-    const Reflection& reflection = *message.GetReflection();
     int index = 0;
     for (const auto& element : node) {
       const std::string here = absl::StrCat(path, "[", index++, "]");

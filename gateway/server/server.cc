@@ -92,9 +92,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   if (absl::Status listening = server->Listen(); !listening.ok()) {
     return listening;
   }
-  const AdminSettings& admin = server->settings().admin;
-  if (admin.enabled) {
-    auto started = AdminServer::Start(admin.address, control, *server);
+  for (const AdminSettings& admin : server->settings().admin) {
+    if (!admin.enabled) continue;
+    auto started = AdminServer::Start(admin, control, *server);
     if (!started.ok()) {
       return absl::Status(
           started.status().code(),
@@ -102,7 +102,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
                        " (the admin listener; --admin sets another address, "
                        "or off)"));
     }
-    server->admin_ = *std::move(started);
+    server->admin_.push_back(*std::move(started));
   }
   server->descriptors_ = {
       DescriptorLimit(),
@@ -124,8 +124,10 @@ Server::~Server() {
   Stop();
 }
 
-std::string Server::admin_address() const {
-  return admin_ == nullptr ? "" : admin_->address();
+std::vector<std::string> Server::admin_addresses() const {
+  std::vector<std::string> addresses;
+  for (const auto& admin : admin_) addresses.push_back(admin->address());
+  return addresses;
 }
 
 void Server::Configure(Settings settings) {
@@ -308,8 +310,7 @@ absl::Status Server::Reload(Settings settings,
     needs_restart->push_back("threads");
     settings.threads = before.threads;
   }
-  if (settings.admin.enabled != before.admin.enabled ||
-      settings.admin.address != before.admin.address) {
+  if (settings.admin != before.admin) {
     needs_restart->push_back("admin");
     settings.admin = before.admin;
   }
@@ -391,7 +392,7 @@ void Server::BeginDrain(absl::Duration timeout) {
 
 void Server::Stop() {
   if (std::exchange(stopped_, true)) return;
-  admin_.reset();
+  admin_.clear();
   questions_.clear();
   drain_timer_.cancel();
   housekeeping_.cancel();

@@ -46,8 +46,8 @@ class Server final : private Gateway {
   // ports that were taken for 0; a listener on a name with several addresses
   // has several.
   const std::vector<std::string>& addresses() const { return addresses_; }
-  // The admin listener's, "127.0.0.1:9901"; empty when it is off.
-  std::string admin_address() const;
+  // Those of the admin listeners, "127.0.0.1:9901".
+  std::vector<std::string> admin_addresses() const;
 
   // Takes routes, upstreams, limits, timeouts and TLS over from `settings`, for
   // all that comes in from now on; open sessions keep what they were opened
@@ -151,7 +151,8 @@ class Server final : private Gateway {
   bool stopped_ = false;
   std::function<void()> on_stopped_;
 
-  std::unique_ptr<AdminServer> admin_;  // Last: it asks all of the others.
+  // Last: they ask all of the others.
+  std::vector<std::unique_ptr<AdminServer>> admin_;
 };
 
 }  // namespace headgate

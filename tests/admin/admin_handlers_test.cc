@@ -1,8 +1,16 @@
 #include "gateway/admin/admin_handlers.h"
 
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+#include <utility>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gateway/base/log.h"
 #include "tests/admin/fake_gateway.h"
 
@@ -12,6 +20,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::Pair;
 using ::testing::SizeIs;
@@ -23,7 +32,7 @@ class AdminHandlersTest : public ::testing::Test {
     request_.target = target;
     AdminResponse answer;
     answer.status = 0;
-    HandleAdmin(request_, is_loopback_, gateway_,
+    HandleAdmin(request_, listener_, gateway_,
                 [&](AdminResponse response) { answer = std::move(response); });
     return answer;
   }
@@ -33,13 +42,22 @@ class AdminHandlersTest : public ::testing::Test {
                         .target = "",
                         .host = "localhost:9901",
                         .origin = "",
-                        .sec_fetch_site = ""};
-  bool is_loopback_ = true;
+                        .sec_fetch_site = "",
+                        .authorization = ""};
+  AdminListener listener_{.is_loopback = true, .settings = {}};
 };
 
-TEST_F(AdminHandlersTest, HealthIsWhetherItAnswers) {
+TEST_F(AdminHandlersTest, HealthIsWhetherTheWorkersRun) {
   gateway_.readiness_ = {false, "draining"};
   EXPECT_EQ(Ask("GET", "/healthz").body, "ok\n");
+  gateway_.health_[0].silence = absl::Seconds(2);
+  EXPECT_EQ(Ask("GET", "/healthz").status, 200);
+  gateway_.health_[1] = {absl::Milliseconds(7250), true};
+  const AdminResponse response = Ask("GET", "/healthz");
+  EXPECT_EQ(response.status, 503);
+  EXPECT_THAT(response.body,
+              MatchesRegex("the event loop of worker 1 has not run since "
+                           "20.*Z \\(7s\\)\n"));
 }
 
 TEST_F(AdminHandlersTest, ReadinessHasItsReason) {
@@ -62,12 +80,114 @@ TEST_F(AdminHandlersTest, SessionsAreFilteredByTheQuery) {
       Ask("GET", "/sessions?route=%2Fchat&peer=::1&limit=5");
   EXPECT_EQ(gateway_.filter_.route, "/chat");
   EXPECT_EQ(gateway_.filter_.peer, "::1");
-  EXPECT_EQ(gateway_.limit_, 5u);
+  EXPECT_EQ(gateway_.page_.limit, 5u);
   EXPECT_THAT(response.body, HasSubstr("\"matching\":7"));
   EXPECT_THAT(response.body, HasSubstr("\"id\":\"id-1\""));
   EXPECT_THAT(response.body, HasSubstr("\"method\":\"/s/?\""));
   Ask("GET", "/sessions");
-  EXPECT_EQ(gateway_.limit_, 100u);
+  EXPECT_EQ(gateway_.page_.limit, 100u);
+  EXPECT_EQ(gateway_.page_.after, 0u);
+}
+
+TEST_F(AdminHandlersTest, APageNamesTheNext) {
+  EXPECT_THAT(Ask("GET", "/sessions").body, Not(HasSubstr("next")));
+  gateway_.has_more_ = true;
+  EXPECT_THAT(Ask("GET", "/sessions").body, HasSubstr("\"next\":\"9\""));
+  Ask("GET", "/sessions?after=9");
+  EXPECT_EQ(gateway_.page_.after, 9u);
+  EXPECT_EQ(Ask("GET", "/sessions?after=-1").status, 400);
+}
+
+TEST_F(AdminHandlersTest, WhatAWorkerDoesNotSayIsNotMadeUp) {
+  EXPECT_THAT(Ask("GET", "/sessions").body, Not(HasSubstr("complete")));
+  gateway_.complete_ = false;
+  EXPECT_THAT(Ask("GET", "/sessions").body, HasSubstr("\"complete\":false"));
+  EXPECT_EQ(Ask("POST", "/sessions/id-2/close").status, 503);
+}
+
+// --- what a listener serves ---
+
+TEST_F(AdminHandlersTest, AListenerServesItsPartsOnly) {
+  const std::pair<AdminPart, const char*> paths[] = {
+      {AdminPart::kHealth, "/healthz"},
+      {AdminPart::kHealth, "/readyz"},
+      {AdminPart::kMetrics, "/metrics"},
+      {AdminPart::kRoutes, "/routes"},
+      {AdminPart::kSessions, "/sessions"},
+      {AdminPart::kLogLevel, "/log_level"}};
+  for (const AdminPart served : kAllAdminParts) {
+    listener_.settings.serve = {served};
+    const std::string index = Ask("GET", "/").body;
+    for (const auto& [part, path] : paths) {
+      EXPECT_EQ(Ask("GET", path).status, part == served ? 200 : 404) << path;
+      EXPECT_EQ(absl::StrContains(index, path), part == served) << path;
+    }
+  }
+  listener_.settings.serve = {AdminPart::kHealth, AdminPart::kMetrics};
+  EXPECT_EQ(Ask("POST", "/sessions/id-1/close").status, 404);
+  EXPECT_EQ(Ask("POST", "/log_level?level=debug").status, 404);
+  EXPECT_THAT(gateway_.closed_, IsEmpty());
+}
+
+class AdminTokenTest : public AdminHandlersTest {
+ protected:
+  AdminTokenTest() {
+    listener_.settings.token_file = path_;
+    WriteFile("s3cret\n");
+  }
+  ~AdminTokenTest() override { unlink(path_.c_str()); }
+  void WriteFile(const std::string& text) { std::ofstream(path_) << text; }
+
+  const std::string path_ =
+      absl::StrCat(::testing::TempDir(), "headgate-token-", getpid());
+};
+
+TEST_F(AdminTokenTest, AllButHealthAndMetricsNeedsIt) {
+  EXPECT_EQ(Ask("GET", "/healthz").status, 200);
+  EXPECT_EQ(Ask("GET", "/readyz").status, 200);
+  EXPECT_EQ(Ask("GET", "/metrics").status, 200);
+  for (const char* path : {"/sessions", "/routes", "/log_level"}) {
+    const AdminResponse response = Ask("GET", path);
+    EXPECT_EQ(response.status, 401) << path;
+    EXPECT_THAT(response.headers,
+                ElementsAre(Pair("WWW-Authenticate", "Bearer")));
+  }
+  EXPECT_EQ(Ask("POST", "/sessions/id-1/close").status, 401);
+  EXPECT_THAT(gateway_.closed_, IsEmpty());
+  request_.authorization = "Bearer s3cret";
+  EXPECT_EQ(Ask("POST", "/sessions/id-1/close").status, 200);
+  EXPECT_EQ(Ask("GET", "/sessions").status, 200);
+}
+
+TEST_F(AdminTokenTest, OnlyTheTokenItselfWillDo) {
+  for (const char* wrong :
+       {"", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3crets",
+        "Bearer S3CRET", "s3cret", "Basic s3cret", "Bearer s3cret x"}) {
+    request_.authorization = wrong;
+    EXPECT_EQ(Ask("GET", "/sessions").status, 401) << wrong;
+  }
+  request_.authorization = "bearer  s3cret";
+  EXPECT_EQ(Ask("GET", "/sessions").status, 200);
+}
+
+TEST_F(AdminTokenTest, ANewTokenHoldsAtOnce) {
+  WriteFile("other");
+  request_.authorization = "Bearer s3cret";
+  EXPECT_EQ(Ask("GET", "/sessions").status, 401);
+  request_.authorization = "Bearer other";
+  EXPECT_EQ(Ask("GET", "/sessions").status, 200);
+}
+
+// Nothing is open because the file is gone.
+TEST_F(AdminTokenTest, WithoutAReadableTokenNobodyIsLetIn) {
+  WriteFile(" \n");
+  for (const char* given : {"", "Bearer ", "Bearer s3cret"}) {
+    request_.authorization = given;
+    EXPECT_EQ(Ask("GET", "/sessions").status, 503) << given;
+  }
+  unlink(path_.c_str());
+  EXPECT_EQ(Ask("GET", "/sessions").status, 503);
+  EXPECT_EQ(Ask("GET", "/healthz").status, 200);
 }
 
 TEST_F(AdminHandlersTest, QueriesThatMakeNoSenseAreTold) {
@@ -128,7 +248,7 @@ TEST_F(AdminHandlersTest, AnswersWaitForTheGateway) {
     std::vector<int> answers;
     request_.method = "GET";
     request_.target = target;
-    HandleAdmin(request_, is_loopback_, gateway_,
+    HandleAdmin(request_, listener_, gateway_,
                 [&](const AdminResponse& response) {
                   answers.push_back(response.status);
                 });
@@ -189,7 +309,7 @@ TEST_F(AdminHandlersTest, OnLoopbackTheHostIsThisMachine) {
     EXPECT_EQ(Ask("GET", "/healthz").status, 200) << host;
   }
   request_.host = "headgate.monitoring.svc:9901";
-  is_loopback_ = false;
+  listener_.is_loopback = false;
   EXPECT_EQ(Ask("GET", "/healthz").status, 200);
 }
 

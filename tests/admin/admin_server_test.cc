@@ -103,7 +103,9 @@ class AdminServerTest : public ::testing::Test {
  protected:
   void Start(absl::Duration patience = absl::Seconds(10),
              const std::string& address = "127.0.0.1:0") {
-    auto server = AdminServer::Start(address, io_, gateway_, patience);
+    AdminSettings settings;
+    settings.address = address;
+    auto server = AdminServer::Start(settings, io_, gateway_, patience);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -267,7 +269,7 @@ TEST_F(AdminServerTest, BrowsersOfElsewhereAreRefused) {
                        "Host: evil.example\r\nConnection: close\r\n\r\n"),
               StartsWith("HTTP/1.1 403 "));
   EXPECT_THAT(gateway_.closed_, IsEmpty());
-  EXPECT_EQ(gateway_.limit_, 0u) << "nothing was asked for";
+  EXPECT_EQ(gateway_.page_.limit, 0u) << "nothing was asked for";
   EXPECT_THAT(AnswerTo(Get("/sessions",
                            "Origin: http://localhost\r\n"
                            "Connection: close\r\n")),
@@ -291,21 +293,44 @@ TEST_F(AdminServerTest, AGatewayThatDoesNotAnswerIsGivenUp) {
   gateway_.answers_[0]();  // Too late, and of no harm.
 }
 
-TEST_F(AdminServerTest, ConnectionsAreCounted) {
+// 64 that send nothing, or half a head, shut out nobody.
+TEST_F(AdminServerTest, TheOneThatHasSentNothingForLongestGivesWay) {
   Start();
-  for (int i = 0; i < 64; ++i) Connect();
+  Client& first = Connect();
+  Client& second = Connect();
+  second.Send("GET /readyz HT");
+  for (int i = 2; i < 64; ++i) Connect();
   Client& last = clients_.back();
   last.Send(Get("/healthz"));
   RunUntilReceived(last, "ok\n");
-  EXPECT_THAT(AnswerTo(Get("/healthz")), IsEmpty()) << "one too many";
-  EXPECT_FALSE(clients_.front().closed()) << "the others stay";
-  clients_.pop_front();
-  RunUntil([&] {
-    Client& next = Connect();
-    next.Send(Get("/healthz"));
-    RunUntil([&] { return next.closed() || !next.received().empty(); });
-    return !next.received().empty();
-  });
+  EXPECT_FALSE(first.closed());
+  EXPECT_THAT(AnswerTo(Get("/readyz", "Connection: close\r\n")),
+              StartsWith("HTTP/1.1 200 "));
+  EXPECT_TRUE(first.closed());
+  EXPECT_FALSE(second.closed());
+  Client& next = Connect();
+  Connect();
+  next.Send(Get("/healthz"));
+  RunUntilReceived(next, "ok\n");
+  RunUntil([&] { return second.closed(); });
+}
+
+// A question to the gateway is not dropped for one that has asked nothing.
+TEST_F(AdminServerTest, RequestsThatWaitForTheGatewayGiveWayLast) {
+  Start();
+  gateway_.answers_at_once_ = false;
+  Client& asking = Connect();
+  asking.Send(Get("/metrics"));
+  RunUntil([&] { return !gateway_.answers_.empty(); });
+  for (int i = 1; i < 64; ++i) Connect();
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_THAT(AnswerTo(Get("/healthz", "Connection: close\r\n")),
+                EndsWith("ok\n"));
+    Connect();
+  }
+  gateway_.answers_[0]();
+  RunUntil([&] { return !asking.received().empty(); });
+  EXPECT_THAT(asking.received(), StartsWith("HTTP/1.1 200 "));
 }
 
 // What there is goes on, and the listener comes back by itself.
@@ -366,7 +391,9 @@ TEST_F(AdminServerTest, ItCanBeASocketFile) {
 
 TEST_F(AdminServerTest, AnAddressInUseIsTold) {
   Start();
-  const auto second = AdminServer::Start(server_->address(), io_, gateway_);
+  AdminSettings settings;
+  settings.address = server_->address();
+  const auto second = AdminServer::Start(settings, io_, gateway_);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(second.status().message()),
               HasSubstr(server_->address()));

@@ -34,9 +34,9 @@ class Client:
             self._loop.close()
             raise
 
-    def _run(self, coroutine):
+    def _run(self, coroutine, timeout=None):
         return self._loop.run_until_complete(
-            asyncio.wait_for(coroutine, self._timeout))
+            asyncio.wait_for(coroutine, timeout or self._timeout))
 
     def __enter__(self):
         return self
@@ -62,8 +62,8 @@ class Client:
     def half_close(self):
         self.send("")
 
-    def receive(self):
-        return self._run(self._socket.recv())
+    def receive(self, timeout=None):
+        return self._run(self._socket.recv(), timeout)
 
     def receive_json(self):
         """One text message: one line of JSON."""

@@ -156,13 +156,14 @@ class Gateway(Process):
     first listener."""
 
     def __init__(self, command, *flags, listen=("127.0.0.1:0",),
-                 listeners=None, transport=TRANSPORT, **popen_options):
+                 listeners=None, transport=TRANSPORT, admin="127.0.0.1:0",
+                 **popen_options):
         words = [HEADGATE, command]
         for address in listen:
             words += ["--listen", address]
         # A test that leaves sockets open should not wait for them at its end.
         for flag, value in (("--drain", "2s"), ("--close-timeout", "1s"),
-                            ("--admin", "127.0.0.1:0"),
+                            ("--admin", admin),
                             ("--transport", transport)):
             if value is not None and flag not in flags:
                 words += [flag, value]

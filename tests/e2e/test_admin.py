@@ -9,13 +9,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
 from client import ECHO, HELLO, JSON, PROTOBUF, RAW, Client, call, call_json, \
     refusal
 from harness import TIMEOUT, Backend, Gateway, eventually, run
-from wire import RawClient
+from wire import RawClient, packet
 
 BIDI = HELLO + "BidiHello"
 NAME = r"headgate_[a-z_]+"
@@ -119,12 +120,26 @@ def test_hostile_requests_are_told_or_hung_up_on(gateway):
         b"Content-Length: 99999\r\n\r\n" + b"x" * 99999)[:20]
     assert b" 400 " in answer(b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer(b"GET /heal") == b""
-    # More connections than there may be: the others are hung up on.
-    clients = [socket.create_connection((host, port), TIMEOUT)
-               for _ in range(80)]
-    for client in clients:
-        client.close()
-    eventually(lambda: gateway.admin("/healthz")[0] == 200, "it serves again")
+
+
+# More of them than the listener has room for; each half asks and then waits.
+def test_slow_connections_shut_nobody_out(gateway, stack):
+    for number in range(200):
+        client = stack.enter_context(
+            socket.create_connection(gateway.admin_address, TIMEOUT))
+        client.sendall((b"", b"GET /readyz HTTP/1.1\r\nHo")[number % 2])
+        if number % 20 == 19:
+            eventually(lambda: gateway.admin("/readyz")[0] == 200, "ready")
+            assert gateway.admin("/healthz") == (200, "ok\n")
+            assert gateway.admin("/metrics")[0] == 200
+    # They do not read their responses either.
+    for number in range(200):
+        client = stack.enter_context(socket.socket())
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(gateway.admin_address)
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+    assert gateway.admin("/readyz")[0] == 200
+    assert gateway.admin("/healthz") == (200, "ok\n")
 
 
 def test_paths_and_methods_are_told(gateway):
@@ -136,6 +151,107 @@ def test_paths_and_methods_are_told(gateway):
     assert status == 200
     for path in ("/healthz", "/readyz", "/metrics", "/routes", "/sessions"):
         assert path in text
+
+
+# --- several listeners ---
+
+
+def configured(stack, tmp_path, admin):
+    """A gateway with these admin listeners, and where they listen."""
+    file = tmp_path / "headgate.yaml"
+    file.write_text(json.dumps(
+        {"listeners": [{"address": "127.0.0.1:0"}], "admin": admin}))
+    gateway = stack.enter_context(Gateway(
+        "demo", "--config", file, listen=(), listeners=1, admin=None))
+    expected = len(admin) if isinstance(admin, list) else 1
+    addresses = eventually(
+        lambda: len(found := re.findall(r"admin on http://(\S+):(\d+)\n",
+                                        gateway.stdout())) == expected
+        and found, "all admin listeners")
+    return gateway, [(host, int(port)) for host, port in addresses]
+
+
+def ask(address, path, method="GET", token=None):
+    connection = http.client.HTTPConnection(*address, timeout=TIMEOUT)
+    with contextlib.closing(connection):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connection.request(method, path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+def test_listeners_serve_different_parts(stack, tmp_path):
+    gateway, (public, private) = configured(stack, tmp_path, [
+        {"address": "127.0.0.1:0", "serve": ["health", "metrics"]},
+        {"address": "127.0.0.1:0", "serve": ["sessions", "routes",
+                                             "log-level"]}])
+    client = stack.enter_context(Client(gateway, "/headgate.v1.MessageService/"
+                                        "Connect", RAW))
+    served = {path: [ask(address, path)[0] for address in (public, private)]
+              for path in ("/healthz", "/metrics", "/sessions", "/routes",
+                           "/log_level")}
+    assert served == {"/healthz": [200, 404], "/metrics": [200, 404],
+                      "/sessions": [404, 200], "/routes": [404, 200],
+                      "/log_level": [404, 200]}
+    session, = json.loads(ask(private, "/sessions")[1])["sessions"]
+    close = f"/sessions/{session['id']}/close"
+    assert ask(public, close, "POST")[0] == 404
+    assert ask(public, "/log_level?level=debug", "POST")[0] == 404
+    client.send("still here")
+    assert client.receive() == "still here"
+    assert "/sessions" not in ask(public, "/")[1]
+    assert ask(private, close, "POST")[0] == 200
+    assert client.receive_close() == (1008, "closed by the operator")
+
+
+def test_session_control_takes_the_token(stack, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("first-Token\n")
+    gateway, (address,) = configured(
+        stack, tmp_path, {"address": "127.0.0.1:0", "token_file": "token"})
+    client = stack.enter_context(Client(gateway, "/headgate.v1.MessageService/"
+                                        "Connect", RAW))
+    for path in ("/healthz", "/metrics", "/"):
+        assert ask(address, path)[0] == 200
+    for path in ("/sessions", "/routes", "/log_level"):
+        assert ask(address, path)[0] == 401
+        assert ask(address, path, token="second-Token")[0] == 401
+        assert ask(address, path, token="first-Token")[0] == 200
+    session, = json.loads(ask(address, "/sessions", token="first-Token")[1])[
+        "sessions"]
+    close = f"/sessions/{session['id']}/close"
+    assert ask(address, close, "POST")[0] == 401
+    # A new one holds without a reload, and without one nobody is let in.
+    token.write_text("second-Token")
+    assert ask(address, close, "POST", token="first-Token")[0] == 401
+    token.unlink()
+    assert ask(address, close, "POST", token="second-Token")[0] == 503
+    assert ask(address, "/healthz")[0] == 200
+    token.write_text("second-Token")
+    client.send("still here")
+    assert client.receive() == "still here"
+    assert ask(address, close, "POST", token="second-Token")[0] == 200
+    assert client.receive_close() == (1008, "closed by the operator")
+    assert "Token" not in gateway.stderr()
+
+
+def test_check_says_what_admin_listeners_serve(tmp_path):
+    file = tmp_path / "headgate.yaml"
+    (tmp_path / "token").write_text("t")
+    file.write_text(json.dumps({"admin": [
+        {"address": "0.0.0.0:9901", "serve": ["health", "metrics"]},
+        {"address": "127.0.0.1:9902", "token_file": "token"},
+        {"enabled": False}]}))
+    result = run("check", file)
+    assert result.returncode == 0, result.stderr
+    assert ("admin\n"
+            "  0.0.0.0:9901            health, metrics\n"
+            "  127.0.0.1:9902 (token)  everything\n"
+            "  off\n") in result.stdout.decode()
+    (tmp_path / "token").unlink()
+    result = run("check", file)
+    assert result.returncode == 1
+    assert "admin[1].token_file: " in result.stderr.decode()
 
 
 # --- readiness ---
@@ -191,6 +307,35 @@ def test_sessions_are_listed_and_filtered(gateway, stack):
     assert status == 400
     assert "there is no parameter colour" in body
     assert gateway.admin("/sessions?limit=many")[0] == 400
+
+
+def test_sessions_are_listed_in_pages(gateway, stack):
+    clients = [stack.enter_context(Client(gateway, "/echo", RAW))
+               for _ in range(12)]
+
+    def page(query=""):
+        status, text = gateway.admin(f"/sessions?limit=5&route=/echo{query}")
+        assert status == 200
+        return json.loads(text)
+
+    first = page()
+    assert first["matching"] == 12
+    # One of those that were listed goes, one comes.
+    clients[0].close()
+    eventually(lambda: len(gateway.sessions()) == 11, "it is gone")
+    clients.append(stack.enter_context(Client(gateway, "/echo", RAW)))
+    second = page(f"&after={first['next']}")
+    third = page(f"&after={second['next']}")
+    assert "next" not in third
+    pages = [first["sessions"], second["sessions"], third["sessions"]]
+    assert [len(sessions) for sessions in pages] == [5, 5, 3]
+    ids = [session["id"] for sessions in pages for session in sessions]
+    assert len(set(ids)) == 13
+    assert {session["id"] for session in gateway.sessions()} == set(ids[1:])
+    opened = [session["opened_at"] for sessions in pages
+              for session in sessions]
+    assert opened == sorted(opened)
+    assert gateway.admin("/sessions?after=x")[0] == 400
 
 
 def test_an_operator_closes_a_session(gateway, stack):
@@ -271,6 +416,39 @@ def test_metrics_count_what_happened(gateway, stack):
     eventually(lambda: metric("headgate_ready") == 1, "ready")
     assert metric("process_open_fds") > 5
     assert metric("process_resident_memory_bytes") > 1e6
+
+
+# By method and status; a call that lasts is in the bucket of its time.
+def test_call_durations_are_measured(gateway, stack):
+    metric = gateway.metric
+    client = stack.enter_context(Client(gateway, BIDI, JSON))
+    client.send({"greeting": "ann"})
+    client.receive()
+    time.sleep(0.6)
+    client.half_close()
+    client.receive_all()
+    for _ in range(3):
+        call(gateway, ECHO + "Fail", {"code": 5, "message": "no"})
+    call(gateway, "/nobodys.Service/Method", b"x", subprotocols=(PROTOBUF,))
+    name = "headgate_call_duration_seconds"
+    eventually(lambda: metric(f"{name}_count") == 5, "all calls")
+    assert metric(f"{name}_count", method=BIDI, code="OK",
+                  upstream="default") == 1
+    assert metric(f"{name}_bucket", method=BIDI, code="OK", le="0.5") == 0
+    assert metric(f"{name}_sum", method=BIDI, code="OK") > 0.5
+    assert metric(f"{name}_count", method=ECHO + "Fail",
+                  code="NOT_FOUND") == 3
+    assert metric(f"{name}_count", method="unknown") == 1
+    assert metric(f"{name}_count") == metric("headgate_calls_total")
+    # Each of several calls on one socket is one.
+    game = stack.enter_context(Client(gateway, "/game"))
+    game.send(packet(1, 7, b"\x0a\x03ann"))
+    game.receive()
+    time.sleep(0.6)
+    game.close()
+    eventually(lambda: metric(f"{name}_count") == 6, "the game's call")
+    assert metric(f"{name}_sum", method="/headgate.demo.v1.LobbyService/Join"
+                  ) > 0.5
 
 
 def test_metrics_are_as_prometheus_wants_them(gateway):

@@ -19,7 +19,7 @@ class ServerTest : public ::testing::Test {
     Settings settings;
     settings.listeners.resize(1);
     settings.listeners[0].address = "127.0.0.1:0";
-    settings.admin.enabled = false;
+    settings.admin[0].enabled = false;
     settings.threads = 1;
     auto server = Server::Start(std::move(settings), control_);
     EXPECT_TRUE(server.ok()) << server.status();
