@@ -174,10 +174,12 @@ void HttpConnection::BeginRequest(absl::Time since) {
 }
 
 void HttpConnection::ReadHead() {
-  // Empty lines before a request are not its fault (RFC 9112 section 2.2).
+  // Empty lines before a request are ignored (RFC 9112 section 2.2).
   if (head_->bytes() == 0) {
-    received_.erase(
-        0, std::min(received_.find_first_not_of("\r\n"), received_.size()));
+    std::size_t empty_lines = 0;
+    while (received_.compare(empty_lines, 2, "\r\n") == 0) empty_lines += 2;
+    received_.erase(0, empty_lines);
+    if (received_ == "\r") return Receive();
   }
   if (received_.empty()) {
     if (draining_) return Finish(TransportEnd::Cause::kClosedByGateway);

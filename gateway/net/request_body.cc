@@ -3,12 +3,15 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "gateway/net/http.h"
 
 namespace headgate {
 namespace {
 
-// What extensions of one chunk, or the trailers, may be long.
-constexpr std::size_t kMaxOverheadBytes = 8 * 1024;
+// The most that the lines of chunks, or the trailers, may cost beyond what is
+// allowed each chunk: kLineBytes and as much as its content.
+constexpr std::uint64_t kMaxOverheadBytes = 8 * 1024;
+constexpr std::uint64_t kLineBytes = 16;
 // 16 hexadecimal digits would still fit, but no chunk is that long.
 constexpr std::uint64_t kMaxChunkBytes = std::uint64_t{1} << 56;
 
@@ -54,7 +57,11 @@ absl::Status RequestBody::Take(absl::string_view& bytes, std::size_t max_piece,
 }
 
 absl::Status RequestBody::TakeFraming(char c) {
-  const bool is_control = static_cast<unsigned char>(c) < 0x20 && c != '\t';
+  const auto byte = static_cast<unsigned char>(c);
+  const bool is_control = (byte < 0x20 && c != '\t') || byte == 0x7F;
+  if (++overhead_bytes_ > kMaxOverheadBytes) {
+    return BadChunk("the sizes, extensions or trailers of chunks are too long");
+  }
   switch (state_) {
     case State::kSizeBegin:
     case State::kSize: {
@@ -67,20 +74,21 @@ absl::Status RequestBody::TakeFraming(char c) {
       if (state_ == State::kSizeBegin) {
         return BadChunk("a chunk has no size");
       }
+      [[fallthrough]];
+    }
+    case State::kSizeBlank:
       if (c == '\r') {
         state_ = State::kSizeLf;
-      } else if (c == ';' || c == ' ' || c == '\t') {
+      } else if (c == ';') {
         state_ = State::kExtension;
+      } else if (c == ' ' || c == '\t') {
+        state_ = State::kSizeBlank;
       } else {
         return BadChunk("the size of a chunk is not hexadecimal");
       }
       return absl::OkStatus();
-    }
     case State::kExtension:
     case State::kTrailerLine:
-      if (++overhead_bytes_ > kMaxOverheadBytes) {
-        return BadChunk("the extensions or trailers of chunks are too long");
-      }
       if (c == '\r') {
         state_ =
             state_ == State::kExtension ? State::kSizeLf : State::kTrailerLf;
@@ -89,11 +97,19 @@ absl::Status RequestBody::TakeFraming(char c) {
       }
       return absl::OkStatus();
     case State::kTrailer:
-      ++overhead_bytes_;
-      if (is_control && c != '\r') {
-        return BadChunk("a control character between chunks");
+      if (c == '\r') {
+        state_ = State::kEndLf;
+        return absl::OkStatus();
       }
-      state_ = c == '\r' ? State::kEndLf : State::kTrailerLine;
+      if (c == ':') return BadChunk("a trailer has no name");
+      state_ = State::kTrailerName;
+      [[fallthrough]];
+    case State::kTrailerName:
+      if (c == ':') {
+        state_ = State::kTrailerLine;
+      } else if (!IsToken(absl::string_view(&c, 1))) {
+        return BadChunk("the name of a trailer is not a token");
+      }
       return absl::OkStatus();
     case State::kChunkCr:
       if (c != '\r') return BadChunk("a chunk is longer than its size");
@@ -112,8 +128,9 @@ absl::Status RequestBody::TakeFraming(char c) {
   }
   // The line is complete.
   if (state_ == State::kSizeLf) {
+    // A chunk's size, which is at most 2^56, cannot make this overflow.
+    overhead_bytes_ -= std::min(overhead_bytes_, kLineBytes + left_);
     state_ = left_ > 0 ? State::kChunk : State::kTrailer;
-    overhead_bytes_ = 0;
   } else if (state_ == State::kChunkLf) {
     state_ = State::kSizeBegin;
   } else if (state_ == State::kTrailerLf) {

@@ -32,12 +32,14 @@ class RequestBody {
     kContent,      // `left_` bytes of the one content.
     kSizeBegin,    // The first digit of a chunk's size.
     kSize,         // More digits.
+    kSizeBlank,    // Blanks behind them.
     kExtension,    // Up to the line's CR.
     kSizeLf,       // The LF behind it.
     kChunk,        // `left_` bytes of the chunk.
     kChunkCr,      // The CR behind the chunk.
     kChunkLf,      // The LF behind that.
     kTrailer,      // The start of a line behind the last chunk.
+    kTrailerName,  // Up to the line's colon.
     kTrailerLine,  // Up to the line's CR.
     kTrailerLf,    // The LF behind that.
     kEndLf,        // The LF of the empty line.
@@ -54,8 +56,9 @@ class RequestBody {
 
   State state_;
   std::uint64_t left_;
-  // Of extensions since the last chunk, and of trailers.
-  std::size_t overhead_bytes_ = 0;
+  // Of the chunks' lines so far, less what chunks of their sizes may cost; of
+  // trailers.
+  std::uint64_t overhead_bytes_ = 0;
 };
 
 }  // namespace headgate

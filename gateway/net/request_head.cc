@@ -1,5 +1,6 @@
 #include "gateway/net/request_head.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -7,11 +8,37 @@
 #include <boost/beast/http/error.hpp>
 #include <boost/optional/optional.hpp>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 
 namespace headgate {
 
 namespace http = boost::beast::http;
+
+namespace {
+
+// What Beast takes in the lines of a head although another reader of the same
+// bytes may see other lines (RFC 9112 sections 2.2 and 5.2); empty: nothing.
+absl::string_view FaultOfLines(absl::string_view head) {
+  bool is_field = false;
+  while (!head.empty()) {
+    const std::size_t end = head.find("\r\n");
+    if (end == absl::string_view::npos) return "a line without CRLF";
+    const absl::string_view line = head.substr(0, end);
+    head.remove_prefix(end + 2);
+    if (line.find_first_of(absl::string_view("\r\n\0", 3)) != line.npos) {
+      return "CR, LF or NUL within a line";
+    }
+    if (is_field &&
+        (absl::StartsWith(line, " ") || absl::StartsWith(line, "\t"))) {
+      return "a header is folded over several lines";
+    }
+    is_field = true;
+  }
+  return "";
+}
+
+}  // namespace
 
 RequestHead::RequestHead(std::size_t max_bytes) : max_bytes_(max_bytes) {
   parser_.header_limit(static_cast<std::uint32_t>(max_bytes + 1));
@@ -35,12 +62,23 @@ RequestHead::Result RequestHead::Parse(absl::string_view bytes) {
     return Result::kMalformed;
   }
   if (!parser_.is_header_done()) return Result::kNeedMore;
-  return FramingIsClear() ? Result::kDone : Result::kMalformed;
+  error_ = std::string(FaultOfLines(bytes.substr(0, bytes_)));
+  return error_.empty() && FramingIsClear() ? Result::kDone
+                                            : Result::kMalformed;
 }
 
 // Beast has refused lengths that contradict each other or a
-// Transfer-Encoding. Any other coding than "chunked" it takes for no body.
+// Transfer-Encoding. Any other coding than "chunked" it takes for no body, and
+// the same length several times for that length.
 bool RequestHead::FramingIsClear() {
+  const std::vector<absl::string_view> lengths =
+      HeaderValues(request(), "Content-Length");
+  if (lengths.size() > 1 ||
+      (lengths.size() == 1 && !std::all_of(lengths[0].begin(), lengths[0].end(),
+                                           absl::ascii_isdigit))) {
+    error_ = "Content-Length must be one number";
+    return false;
+  }
   const std::vector<absl::string_view> codings =
       HeaderValues(request(), "Transfer-Encoding");
   if (codings.empty()) return true;

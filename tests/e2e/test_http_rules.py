@@ -326,6 +326,63 @@ def test_keep_alive_and_pipelining(library):
         assert client.read_response().status == 200
 
 
+# RFC 9112 sections 2.2, 5.2, 6 and 7.1: what a proxy in front could take for
+# another request than the gateway does is 400, and nothing behind it is read.
+LENGTH = b"Content-Length: 2\r\n\r\n{}"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNKS = b"2\r\n{}\r\n0\r\n\r\n"
+UNCLEAR = {
+    "folded coding": b"Transfer-Encoding:\r\n chunked\r\n\r\n" + CHUNKS,
+    "folded header": b"X: a\r\n b\r\n" + LENGTH,
+    "blank line": b"X: a\r\n\t\r\n" + LENGTH,
+    "bare LF": b"X: a\nY: b\r\n" + LENGTH,
+    "bare CR": b"X: a\rY: b\r\n" + LENGTH,
+    "blank before the colon": b"X : a\r\n" + LENGTH,
+    "signed length": b"Content-Length: +2\r\n\r\n{}",
+    "list of lengths": b"Content-Length: 2,2\r\n\r\n{}",
+    "two lengths": b"Content-Length: 2\r\n" + LENGTH,
+    "length and coding": b"Content-Length: 2\r\n" + CHUNKED + CHUNKS,
+    "two codings": b"Transfer-Encoding: chunked\r\n" + CHUNKED + CHUNKS,
+    "size and text": CHUNKED + b"2 x\r\n{}\r\n0\r\n\r\n",
+    "size with 0x": CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n",
+    "signed size": CHUNKED + b"+2\r\n{}\r\n0\r\n\r\n",
+    "bare LF after a size": CHUNKED + b"2\n{}\r\n0\r\n\r\n",
+    "many zeros": CHUNKED + b"0" * 10000 + CHUNKS,
+    "long extension": CHUNKED + b"2;" + b"x" * 10000 + b"\r\n{}\r\n0\r\n\r\n",
+    "many extensions":
+        CHUNKED + 20 * (b"1;" + b"x" * 1000 + b"\r\n \r\n") + CHUNKS,
+    "folded trailer": CHUNKED + b"2\r\n{}\r\n0\r\nA: b\r\n c\r\n\r\n",
+    "blank in a trailer": CHUNKED + b"2\r\n{}\r\n0\r\nA : b\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("rest", UNCLEAR.values(), ids=UNCLEAR.keys())
+def test_framing_that_is_not_clear_is_400(library, shelf, rest):
+    head = f"POST /v1/{shelf}/books HTTP/1.1\r\nHost: localhost\r\n".encode()
+    smuggled = f"GET {CLASSICS}/books/dune HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with RawClient(library) as client:
+        client.send(head + rest + smuggled.encode())
+        response = client.read_response()
+        assert response.status == 400
+        assert response.header("Connection") == "close"
+        assert client.at_end()
+
+
+def test_line_feeds_are_no_empty_lines_before_a_request(library):
+    request = f"GET {CLASSICS}/books/dune HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for before, status in ((b"\r\n\r\n", 200), (b"\n", 400), (b"\r\r\n", 400)):
+        with RawClient(library) as client:
+            client.send(before + request.encode())
+            assert client.read_response().status == status
+
+
+def test_chunks_may_have_extensions_and_trailers(library, shelf):
+    with RawClient(library) as client:
+        client.send(f"POST /v1/{shelf}/books HTTP/1.1\r\nHost: x\r\n".encode()
+                    + CHUNKED + b'2 ;a="b";c\r\n{}\r\n0\r\nX: y\r\n\r\n')
+        assert client.read_response().status == 200
+
+
 def test_close_is_honoured(library):
     with RawClient(library) as client:
         client.send((f"GET {CLASSICS}/books/dune HTTP/1.1\r\nHost: x\r\n"
