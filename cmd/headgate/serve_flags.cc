@@ -43,8 +43,8 @@ void AddListenerFlags(CLI::App& command, SettingsFlags& add,
                         on_listeners(&ListenerSettings::allowed_origins),
                         "Origin whose scripts may connect besides the "
                         "listener's own: https://example.com, "
-                        "https://*.example.com, null (a page from a file) or "
-                        "*; repeatable")
+                        "https://*.example.com, http://localhost:* (any port), "
+                        "null (a page from a file) or *; repeatable")
       ->type_name("ORIGIN")
       ->group("Listener");
   add.List<std::string>("--trusted-proxy",

@@ -1,4 +1,9 @@
+#include <cstdint>
+
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "gateway/config/address.h"
@@ -7,19 +12,34 @@
 namespace headgate {
 namespace {
 
+// What stands for a port in an origin: a number, or any.
+bool IsPort(absl::string_view text) {
+  std::uint32_t port = 0;
+  return text == "*" ||
+         (absl::c_all_of(text, absl::ascii_isdigit) &&
+          absl::SimpleAtoi(text, &port) && port > 0 && port <= 65535);
+}
+
 void CheckOrigin(absl::string_view field, absl::string_view origin,
                  Faults& faults) {
   if (origin == "*" || origin == "null") return;
   const std::size_t scheme = origin.find("://");
   const bool has_host = scheme != absl::string_view::npos && scheme > 0 &&
                         origin.size() > scheme + 3;
-  // A wildcard stands for subdomains, and so before a dot, once.
   absl::string_view host = has_host ? origin.substr(scheme + 3) : "";
+  const std::size_t colon = host.rfind(':');
+  // The colons of an IPv6 address stand inside brackets.
+  const bool has_port =
+      colon != host.npos && host.find(']', colon) == host.npos;
+  const bool is_port = !has_port || IsPort(host.substr(colon + 1));
+  if (has_port) host = host.substr(0, colon);
+  // A wildcard stands for subdomains, and so before a dot, once.
   absl::ConsumePrefix(&host, "*.");
-  if (host.empty() || host.find_first_of("/*") != host.npos) {
+  if (host.empty() || !is_port || host.find_first_of("/?#@\\ *") != host.npos) {
     faults.Add(field, absl::StrCat("must be an origin such as "
                                    "https://example.com, "
-                                   "https://*.example.com or *, is \"",
+                                   "https://*.example.com, "
+                                   "http://localhost:* or *, is \"",
                                    origin, "\""));
   }
 }

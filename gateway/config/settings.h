@@ -60,7 +60,8 @@ struct ListenerSettings {
   // Other processes may listen on the same address (SO_REUSEPORT).
   bool reuse_port = false;
   // Origins, besides the listener's own, whose scripts may connect: exact
-  // ("https://example.com"), "https://*.example.com", or "*".
+  // ("https://example.com"), "https://*.example.com", "http://localhost:*", or
+  // "*".
   std::vector<std::string> allowed_origins;
   // Networks ("10.0.0.0/8", "::1/128") whose X-Forwarded-* headers are true.
   std::vector<std::string> trusted_proxies;

@@ -4,7 +4,6 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_join.h"
-#include "gateway/net/origin.h"
 
 namespace headgate {
 namespace {
@@ -22,15 +21,14 @@ bool IsPreflight(const HttpRequest& request) {
          !HeaderValue(request, "Access-Control-Request-Method").empty();
 }
 
-HttpFields CorsFields(const HttpRequest& request,
+HttpFields CorsFields(const HttpRequest& request, const OwnOrigin& own,
                       const std::vector<std::string>& allowed_origins) {
   // Without an Origin too: a cache must not give that answer to a script.
   HttpFields fields = {{"Vary", "Origin"}};
   const std::vector<absl::string_view> origins =
       HeaderValues(request, "Origin");
   if (origins.size() != 1) return fields;
-  const OriginVerdict verdict =
-      JudgeOrigin(origins[0], HeaderValue(request, "Host"), allowed_origins);
+  const OriginVerdict verdict = JudgeOrigin(origins[0], own, allowed_origins);
   if (verdict == OriginVerdict::kRefused) return fields;
   fields.emplace_back("Access-Control-Allow-Origin", origins[0]);
   // Where any page may ask, none may use a visitor's cookies.
@@ -40,10 +38,10 @@ HttpFields CorsFields(const HttpRequest& request,
   return fields;
 }
 
-HttpFields PreflightFields(const HttpRequest& request,
+HttpFields PreflightFields(const HttpRequest& request, const OwnOrigin& own,
                            const std::vector<std::string>& allowed_origins,
                            const std::vector<std::string>& verbs) {
-  HttpFields fields = CorsFields(request, allowed_origins);
+  HttpFields fields = CorsFields(request, own, allowed_origins);
   std::vector<std::string> methods;
   for (const std::string& verb : verbs) {
     const absl::string_view asked =

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gateway/net/http.h"
+#include "gateway/net/origin.h"
 
 namespace headgate {
 
@@ -15,13 +16,13 @@ namespace headgate {
 bool IsPreflight(const HttpRequest& request);
 
 // What every answer to a plain request says of its origin.
-HttpFields CorsFields(const HttpRequest& request,
+HttpFields CorsFields(const HttpRequest& request, const OwnOrigin& own,
                       const std::vector<std::string>& allowed_origins);
 
 // The answer to a preflight: what CorsFields says, and what may be sent.
 // `verbs`: those that are served at the path, "*" being any.
 // Requires: the origin is allowed.
-HttpFields PreflightFields(const HttpRequest& request,
+HttpFields PreflightFields(const HttpRequest& request, const OwnOrigin& own,
                            const std::vector<std::string>& allowed_origins,
                            const std::vector<std::string>& verbs);
 

@@ -9,13 +9,13 @@
 #include <boost/json/serialize.hpp>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gateway/base/utf8.h"
 #include "gateway/net/credentials.h"
 #include "gateway/net/http_response.h"
-#include "gateway/net/origin.h"
 
 namespace headgate {
 namespace {
@@ -108,6 +108,22 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
     return BadRequest("a handshake has no body");
   }
   return std::nullopt;
+}
+
+// By what scheme the client has come, as far as is known.
+OwnOrigin::Scheme SchemeOf(const HttpRequest& request,
+                           const HandshakePolicy& policy, const Peer& peer) {
+  using Scheme = OwnOrigin::Scheme;
+  if (const auto told =
+          ForwardedProtocol(request, peer, policy.trusted_proxies)) {
+    if (absl::EqualsIgnoreCase(*told, "https") ||
+        absl::EqualsIgnoreCase(*told, "wss")) {
+      return Scheme::kHttps;
+    }
+    return Scheme::kHttp;
+  }
+  if (peer.is_tls) return Scheme::kHttps;
+  return policy.is_behind_proxy ? Scheme::kEither : Scheme::kHttp;
 }
 
 // What the route lets a subprotocol choose.
@@ -240,7 +256,8 @@ bool IsTooLong(const HttpRequest& request, const Route& route,
 }  // namespace
 
 std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
-                                             const HandshakePolicy& policy) {
+                                             const HandshakePolicy& policy,
+                                             const Peer& peer) {
   std::optional<HttpTarget> target = ParseTarget(request);
   if (!target) return BadRequest("the request's target is not a path");
   std::optional<Router::Match> match =
@@ -252,7 +269,9 @@ std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
   std::optional<Refusal> malformed =
       is_websocket ? CheckUpgrade(request) : CheckHost(request);
   if (malformed) return *std::move(malformed);
-  return Located{is_websocket, *std::move(target), *std::move(match)};
+  OwnOrigin own = {SchemeOf(request, policy, peer), target->host};
+  return Located{is_websocket, *std::move(target), std::move(own),
+                 *std::move(match)};
 }
 
 Refusal NoCapacity(const HttpRequest& request, const Located& located,
@@ -320,7 +339,7 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
   const auto refuse = [&](Refusal refusal) {
     return Told(std::move(refusal), request, route.refusals);
   };
-  if (std::optional<Refusal> refusal = CheckOrigin(request, policy)) {
+  if (std::optional<Refusal> refusal = CheckOrigin(request, policy, located)) {
     return refuse(*std::move(refusal));
   }
   const Subprotocols subprotocols =
@@ -397,18 +416,33 @@ Refusal Unavailable(const absl::Status& status) {
 }
 
 std::optional<Refusal> CheckOrigin(const HttpRequest& request,
-                                   const HandshakePolicy& policy) {
+                                   const HandshakePolicy& policy,
+                                   const Located& located) {
   const std::vector<absl::string_view> origins =
       HeaderValues(request, "Origin");
+  const OwnOrigin& own = located.own_origin;
   if (origins.empty() ||
       (origins.size() == 1 &&
-       OriginAllowed(origins[0], HeaderValue(request, "Host"),
-                     policy.allowed_origins))) {
+       OriginAllowed(origins[0], own, policy.allowed_origins))) {
     return std::nullopt;
   }
-  return Refuse(
-      403, absl::StatusCode::kPermissionDenied,
-      absl::StrCat("origin ", absl::StrJoin(origins, ", "), " is not allowed"));
+  std::string message =
+      absl::StrCat("origin ", absl::StrJoin(origins, ", "), " is not allowed");
+  absl::string_view setting = "listeners[].allowed_origins";
+  const OwnOrigin by_any_scheme = {OwnOrigin::Scheme::kEither, own.host};
+  if (origins.size() == 1 && OriginAllowed(origins[0], by_any_scheme, {})) {
+    const bool is_https = own.scheme == OwnOrigin::Scheme::kHttps;
+    absl::StrAppend(&message, ", the listener is ",
+                    is_https ? "https://" : "http://", own.host);
+    if (!is_https) {
+      setting =
+          "listeners[].trusted_proxies for a proxy that ends TLS, or "
+          "listeners[].allowed_origins";
+    }
+  }
+  Refusal refusal = Refuse(403, absl::StatusCode::kPermissionDenied, message);
+  refusal.setting = setting;
+  return refusal;
 }
 
 Refusal NotFound(absl::string_view path) {

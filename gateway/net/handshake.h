@@ -11,6 +11,7 @@
 #include "gateway/config/address.h"
 #include "gateway/net/http.h"
 #include "gateway/net/http_target.h"
+#include "gateway/net/origin.h"
 #include "gateway/net/request_metadata.h"
 #include "gateway/route/http_rules.h"
 #include "gateway/route/route.h"
@@ -24,6 +25,9 @@ struct HandshakePolicy {
   std::shared_ptr<const Router> router;  // Never null.
   std::vector<std::string> allowed_origins;
   std::vector<Network> trusted_proxies;
+  // Only what is in front of the listener knows whether clients come by TLS,
+  // and it does not say so in the requests: a socket file, a PROXY header.
+  bool is_behind_proxy = false;
   Refusals refusals = Refusals::kHttp;  // Where no route was found.
 };
 
@@ -41,6 +45,8 @@ struct Refusal {
   int http_status = 400;
   absl::Status status;
   absl::string_view reason = "bad_request";  // For the metrics.
+  // What an operator would set to have the request served, for the log.
+  absl::string_view setting;
   HttpFields headers;
   // kClose only for a request that is a WebSocket's: it can be accepted and
   // closed again.
@@ -62,10 +68,12 @@ struct Admission {
 struct Located {
   bool is_websocket = false;
   HttpTarget target;
+  OwnOrigin own_origin;
   Router::Match match;
 };
 std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
-                                             const HandshakePolicy& policy);
+                                             const HandshakePolicy& policy,
+                                             const Peer& peer);
 
 // The second: what is called there.
 struct Destination {
@@ -102,7 +110,8 @@ Refusal Unavailable(const absl::Status& status);
 // Of an Origin that is not among the allowed ones; absent when it is, or when
 // there is none.
 std::optional<Refusal> CheckOrigin(const HttpRequest& request,
-                                   const HandshakePolicy& policy);
+                                   const HandshakePolicy& policy,
+                                   const Located& located);
 // Nothing is served at `path`.
 Refusal NotFound(absl::string_view path);
 

@@ -205,7 +205,7 @@ void HttpConnection::OnHead() {
   settings_ = host_.SettingsOf(listener_);
   peer_.session_id = host_.NewSessionId();
   std::variant<Refusal, Located> located =
-      LocateRequest(head_->request(), settings_->policy);
+      LocateRequest(head_->request(), settings_->policy, peer_);
   if (auto* refusal = std::get_if<Refusal>(&located)) {
     if (refusal->how == Refusals::kClose) return Upgrade(*std::move(refusal));
     return Refuse(*refusal);
@@ -257,15 +257,17 @@ bool HttpConnection::AnswerOptions(const HttpRules& rules) {
   const std::vector<std::string> verbs = AllowedVerbs(rules, located_->target);
   if (verbs.empty()) {
     Refuse(NotFound(located_->target.path));
-  } else if (const auto refusal = CheckOrigin(request, settings_->policy)) {
+  } else if (const auto refusal =
+                 CheckOrigin(request, settings_->policy, *located_)) {
     Refuse(*refusal);
   } else {
     place_.reset();
     const std::vector<std::string>& origins = settings_->policy.allowed_origins;
+    const OwnOrigin& own = located_->own_origin;
     HttpFields fields = is_preflight
-                            ? PreflightFields(request, origins, verbs)
+                            ? PreflightFields(request, own, origins, verbs)
                             : HttpFields{{"Allow", absl::StrJoin(verbs, ", ")}};
-    if (!is_preflight) Append(CorsFields(request, origins), fields);
+    if (!is_preflight) Append(CorsFields(request, own, origins), fields);
     Answer(204, std::move(fields), "", true);
   }
   return true;
@@ -347,7 +349,8 @@ void HttpConnection::StartExchange(Admission admission, MethodKind kind) {
     if (key == "x-request-id")
       options.fields.emplace_back("X-Request-Id", value);
   }
-  Append(CorsFields(request, settings_->policy.allowed_origins),
+  Append(CorsFields(request, located_->own_origin,
+                    settings_->policy.allowed_origins),
          options.fields);
 
   ++exchanges_;
@@ -397,7 +400,8 @@ void HttpConnection::Refuse(const Refusal& refusal) {
   fields.emplace_back("Content-Type", "application/json");
   const bool is_http = located_ && !located_->is_websocket;
   if (is_http) {
-    Append(CorsFields(head_->request(), settings_->policy.allowed_origins),
+    Append(CorsFields(head_->request(), located_->own_origin,
+                      settings_->policy.allowed_origins),
            fields);
   }
   // Who hears that the gateway is shutting down should go elsewhere.

@@ -14,21 +14,30 @@ enum class OriginVerdict {
   kTrusted,
 };
 
-// Whether a script of `origin` may use a listener that the client called
-// `host` (its Host header): when the two are the same origin, or `allowed`
-// names it. RFC 6454, RFC 6455 section 10.2.
-//
-// "Same" compares host and port only: behind a proxy that ends TLS the
-// listener does not know the scheme that the browser sees.
+// A listener's own origin, as the request at hand names it.
+struct OwnOrigin {
+  enum class Scheme {
+    kHttp,
+    kHttps,
+    kEither,  // What is in front of the listener may have ended TLS.
+  };
+  Scheme scheme = Scheme::kHttp;
+  std::string host;  // With its port, as the client has sent it.
+};
+
+// Whether a script of `origin` may use a listener whose own origin is `own`:
+// when scheme, host and port are the same (RFC 6454 section 5; ws counts as
+// http, wss as https), or `allowed` names it. RFC 6455 section 10.2.
 //
 // `allowed`: exact origins ("https://example.com", "null"), patterns
-// ("https://*.example.com": any subdomain, not example.com itself), or "*".
-OriginVerdict JudgeOrigin(absl::string_view origin, absl::string_view host,
+// ("https://*.example.com": any subdomain, not example.com itself;
+// "http://localhost:*": any port), or "*".
+OriginVerdict JudgeOrigin(absl::string_view origin, const OwnOrigin& own,
                           const std::vector<std::string>& allowed);
 
-inline bool OriginAllowed(absl::string_view origin, absl::string_view host,
+inline bool OriginAllowed(absl::string_view origin, const OwnOrigin& own,
                           const std::vector<std::string>& allowed) {
-  return JudgeOrigin(origin, host, allowed) != OriginVerdict::kRefused;
+  return JudgeOrigin(origin, own, allowed) != OriginVerdict::kRefused;
 }
 
 }  // namespace headgate

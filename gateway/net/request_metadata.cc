@@ -219,6 +219,16 @@ void AddForwarded(const HttpRequest& request, const Peer& peer,
 
 }  // namespace
 
+std::optional<absl::string_view> ForwardedProtocol(
+    const HttpRequest& request, const Peer& peer,
+    const std::vector<Network>& trusted_proxies) {
+  if (!Contains(trusted_proxies, peer.address)) return std::nullopt;
+  const std::vector<absl::string_view> hops =
+      HeaderElements(request, "X-Forwarded-Proto");
+  if (hops.empty()) return std::nullopt;
+  return hops.front();
+}
+
 absl::StatusOr<Metadata> MetadataFromHeaders(
     const HttpRequest& request, const Route& route, const Peer& peer,
     const std::vector<Network>& trusted_proxies) {

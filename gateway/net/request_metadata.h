@@ -1,6 +1,7 @@
 #ifndef GATEWAY_NET_REQUEST_METADATA_H_
 #define GATEWAY_NET_REQUEST_METADATA_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,12 @@ struct Peer {
 // X-Forwarded-For that is none of theirs, "unknown" for what is no address.
 std::string ClientAddress(const HttpRequest& request, const std::string& peer,
                           const std::vector<Network>& trusted_proxies);
+
+// The protocol that a trusted proxy says the client has used, the first of
+// X-Forwarded-Proto; absent when none does.
+std::optional<absl::string_view> ForwardedProtocol(
+    const HttpRequest& request, const Peer& peer,
+    const std::vector<Network>& trusted_proxies);
 
 // What sessions of an address are counted under: an IPv4 address, an IPv6
 // network of 64 bits; empty for what is not counted: a loopback address, a

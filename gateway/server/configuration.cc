@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "gateway/config/address.h"
 #include "gateway/route/route.h"
 #include "gateway/upstream/pooled_upstream.h"
@@ -54,6 +55,8 @@ ConnectionSettings ConnectionSettingsFor(
   for (const std::string& proxy : listener.trusted_proxies) {
     connection.policy.trusted_proxies.push_back(*Network::Parse(proxy));
   }
+  connection.policy.is_behind_proxy =
+      listener.proxy_protocol || absl::StartsWith(listener.address, "unix:");
   connection.policy.refusals = listener.refusals;
   connection.max_header_bytes = settings.limits.max_header_bytes;
   connection.handshake_timeout = settings.timeouts.handshake;

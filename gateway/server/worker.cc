@@ -417,11 +417,22 @@ void Worker::SessionEnded(const Session& session) {
 void Worker::HandshakeRefused(const Refusal& refusal, const std::string& peer) {
   recorder_.OnRefused(refusal);
   if (!LogEnabled(LogLevel::kInfo)) return;
+  const std::string http = absl::StrCat(refusal.http_status);
+  const std::string status = absl::StatusCodeToString(refusal.status.code());
+  const std::string reason = MessageForLog(refusal.status);
+  if (refusal.setting.empty()) {
+    return LogRepeated(LogLevel::kInfo, "handshake refused",
+                       {{"peer", peer},
+                        {"http", http},
+                        {"status", status},
+                        {"reason", reason}});
+  }
   LogRepeated(LogLevel::kInfo, "handshake refused",
               {{"peer", peer},
-               {"http", absl::StrCat(refusal.http_status)},
-               {"status", absl::StatusCodeToString(refusal.status.code())},
-               {"reason", MessageForLog(refusal.status)}});
+               {"http", http},
+               {"status", status},
+               {"reason", reason},
+               {"setting", std::string(refusal.setting)}});
 }
 
 void Worker::ArrivalFailed(std::size_t listener, ArrivalStep step,

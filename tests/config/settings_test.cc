@@ -58,8 +58,12 @@ TEST(SettingsTest, TellsNoMoreThanAHundredFaults) {
 
 TEST(SettingsTest, ChecksOriginsAndProxies) {
   Settings settings;
-  settings.listeners[0].allowed_origins = {"https://example.com", "*", "null",
-                                           "https://*.example.com:8443"};
+  settings.listeners[0].allowed_origins = {"https://example.com",
+                                           "*",
+                                           "null",
+                                           "https://*.example.com:8443",
+                                           "http://localhost:*",
+                                           "http://[::1]:*"};
   settings.listeners[0].trusted_proxies = {"10.0.0.0/8", "::1"};
   EXPECT_EQ(Faults(settings), "");
   settings.listeners[0].allowed_origins = {"example.com"};
@@ -68,6 +72,13 @@ TEST(SettingsTest, ChecksOriginsAndProxies) {
   settings.listeners[0].allowed_origins = {"https://example.com/"};
   EXPECT_THAT(Faults(settings),
               HasSubstr("listeners[0].allowed_origins[0]: must be an origin"));
+  for (const char* origin :
+       {"http://localhost:", "http://localhost:x", "http://localhost:0",
+        "http://localhost:65536", "http://localhost:80*", "http://:*",
+        "http://a b", "http://a?b", "http://a@b", "http://*:*"}) {
+    settings.listeners[0].allowed_origins = {origin};
+    EXPECT_THAT(Faults(settings), HasSubstr("must be an origin")) << origin;
+  }
   settings.listeners[0].allowed_origins = {};
   settings.listeners[0].trusted_proxies = {"::1", "lan"};
   EXPECT_THAT(Faults(settings),

@@ -157,7 +157,8 @@ TEST(YamlTest, IndicesAreThoseOfTheFile) {
             "f:3:9: listeners[0].allowed_origins[0]: must be one value, is a "
             "list\n"
             "f:4:9: listeners[0].allowed_origins[1]: must be an origin such as "
-            "https://example.com, https://*.example.com or *, is \"b\"");
+            "https://example.com, https://*.example.com, http://localhost:* or "
+            "*, is \"b\"");
 }
 
 // A fault of something that the file does not mention is told where it would

@@ -1,9 +1,14 @@
 """Who may connect from where, and what is agreed upon: Origin and subprotocols
 (docs/protocol.md, "Handshake")."""
 
+import re
+import ssl
+
 import pytest
 
+from certificates import Authority
 from client import HELLO, JSON, PROTOBUF, Client
+from harness import Gateway, eventually
 from wire import RawClient
 
 BIDI = HELLO + "BidiHello"
@@ -11,11 +16,11 @@ BIDI = HELLO + "BidiHello"
 # --- Origin ---
 
 
-def origin_status(gateway, origin, host="gateway.test"):
-    headers = [("Host", host)]
+def origin_status(gateway, origin, host="gateway.test", *more, **options):
+    headers = [("Host", host), *more]
     if origin is not None:
         headers.append(("Origin", origin))
-    with RawClient(gateway) as client:
+    with RawClient(gateway, **options) as client:
         response = client.request(BIDI, headers, without=("Host",))
     if response.status == 403:
         assert response.json()["code"] == 7  # PERMISSION_DENIED
@@ -32,8 +37,7 @@ def test_request_without_origin_passes(demo):
     ("http://gateway.test:8080", "gateway.test:8080"),
     ("http://GATEWAY.test", "gateway.TEST"),
     ("http://gateway.test", "gateway.test:80"),
-    # Behind a proxy that ends TLS.
-    ("https://gateway.test", "gateway.test"),
+    ("http://gateway.test:80", "gateway.test"),
 ])
 def test_same_origin_passes(demo, origin, host):
     assert origin_status(demo, origin, host) == 101
@@ -41,9 +45,58 @@ def test_same_origin_passes(demo, origin, host):
 
 @pytest.mark.parametrize("origin", [
     "https://other.test", "http://gateway.test:8080", "null", "",
-    "http://gateway.test.evil.test", "gateway.test", "http://"])
+    "http://gateway.test.evil.test", "gateway.test", "http://",
+    "https://gateway.test", "ftp://gateway.test"])
 def test_other_origin_is_403(demo, origin):
     assert origin_status(demo, origin) == 403
+
+
+# Pages that came in the clear are not those that came by TLS.
+def test_tls_listener_is_of_https_origins(tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("gateway", "DNS:localhost")
+    context = ssl.create_default_context(cafile=authority.ca)
+    with Gateway.demo("--tls-cert", certificate, "--tls-key", key) as gateway:
+        for origin, status in (("https://gateway.test", 101),
+                               ("https://gateway.test:443", 101),
+                               ("http://gateway.test", 403),
+                               ("http://gateway.test:443", 403),
+                               ("ftp://gateway.test", 403)):
+            assert origin_status(gateway, origin, tls=context) == status, origin
+
+
+# Only a trusted proxy can say that it has ended TLS.
+def test_scheme_is_the_one_that_a_trusted_proxy_forwards(start_demo):
+    https, http = "https://gateway.test", "http://gateway.test"
+    told = ("X-Forwarded-Proto", "https")
+    gateway = start_demo()
+    assert origin_status(gateway, https, "gateway.test", told) == 403
+    eventually(lambda: re.search(
+        r'reason="origin https://gateway.test is not allowed, the listener is '
+        r'http://gateway.test" setting="listeners\[\].trusted_proxies for a '
+        r'proxy that ends TLS, or listeners\[\].allowed_origins"',
+        gateway.stderr()), "the log names the setting")
+    gateway = start_demo("--trusted-proxy", "127.0.0.1")
+    assert origin_status(gateway, https, "gateway.test", told) == 101
+    assert origin_status(gateway, http, "gateway.test", told) == 403
+    assert origin_status(gateway, http) == 101
+
+
+def test_socket_files_and_proxy_headers_take_either_scheme(start_demo):
+    gateway = start_demo("--proxy-protocol", "on")
+    for origin, status in (("https://gateway.test", 101),
+                           ("http://gateway.test", 101),
+                           ("ftp://gateway.test", 403)):
+        assert origin_status(gateway, origin,
+                             preamble=b"PROXY UNKNOWN\r\n") == status
+
+
+def test_refused_origin_names_the_setting_in_the_log(start_demo):
+    gateway = start_demo()
+    assert origin_status(gateway, "https://other.test") == 403
+    eventually(lambda: 'reason="origin https://other.test is not allowed" '
+                       'setting=listeners[].allowed_origins'
+                       in gateway.stderr(), "the log names the setting")
 
 
 @pytest.mark.parametrize("allowed, origin, status", [
@@ -59,6 +112,10 @@ def test_other_origin_is_403(demo, origin):
     ("https://*.app.test", "https://evilapp.test", 403),
     ("https://*.app.test", "https://www.app.test.evil.test", 403),
     ("https://*.app.test", "http://www.app.test", 403),
+    ("http://localhost:*", "http://localhost:5173", 101),
+    ("http://localhost:*", "http://localhost", 101),
+    ("http://localhost:*", "https://localhost:5173", 403),
+    ("http://localhost:*", "http://localhost.test:5173", 403),
     ("null", "null", 101),
     ("https://app.test", "null", 403),
     ("*", "https://anything.test", 101),

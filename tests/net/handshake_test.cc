@@ -49,7 +49,7 @@ class HandshakeTest : public ::testing::Test {
                                          const std::string& headers) {
     const HttpRequest request =
         ParseRequest(absl::StrCat(line, " HTTP/1.1\r\n", headers, "\r\n"));
-    auto located = LocateRequest(request, policy_);
+    auto located = LocateRequest(request, policy_, peer_);
     if (auto* refusal = std::get_if<Refusal>(&located)) return *refusal;
     const auto& where = std::get<Located>(located);
     if (capacity_ != Capacity::kFree) {
@@ -262,14 +262,74 @@ TEST_F(HandshakeTest, ForeignOriginIsRefusedWith403) {
       Refused("GET /room", WebSocket("Origin: https://evil.com\r\n"));
   EXPECT_EQ(refusal.http_status, 403);
   EXPECT_EQ(refusal.status.message(), "origin https://evil.com is not allowed");
-  EXPECT_EQ(Refused("GET /room", WebSocket("Origin: https://example.com\r\n"
-                                           "Origin: https://example.com\r\n"))
+  EXPECT_EQ(refusal.setting, "listeners[].allowed_origins");
+  EXPECT_EQ(Refused("GET /room", WebSocket("Origin: http://example.com\r\n"
+                                           "Origin: http://example.com\r\n"))
                 .http_status,
             403);
   Admitted(WebSocket());  // No browser.
-  Admitted(WebSocket("Origin: https://example.com\r\n"));
+  Admitted(WebSocket("Origin: http://example.com\r\n"));
   policy_.allowed_origins = {"https://*.evil.com"};
   Admitted(WebSocket("Origin: https://a.evil.com\r\n"));
+}
+
+// The scheme is the listener's; of a trusted proxy's requests, what the proxy
+// says.
+TEST_F(HandshakeTest, OriginOfTheOtherSchemeIsRefusedWith403) {
+  const std::string http = "Origin: http://example.com\r\n";
+  const std::string https = "Origin: https://example.com\r\n";
+  Refusal refusal = Refused("GET /room", WebSocket(https));
+  EXPECT_EQ(refusal.http_status, 403);
+  EXPECT_EQ(refusal.status.message(),
+            "origin https://example.com is not allowed, the listener is "
+            "http://example.com");
+  EXPECT_THAT(refusal.setting, HasSubstr("listeners[].trusted_proxies"));
+  // Nobody has to believe it.
+  const std::string told = "X-Forwarded-Proto: https\r\n";
+  EXPECT_EQ(Refused("GET /room", WebSocket(https + told)).http_status, 403);
+
+  policy_.trusted_proxies = {*Network::Parse("192.0.2.0/24")};
+  Admitted(WebSocket(https + told));
+  Admitted(WebSocket(https + "X-Forwarded-Proto: wss, http\r\n"));
+  Admitted(WebSocket(http + "X-Forwarded-Proto: http\r\n"));
+  Admitted(WebSocket(http));
+  EXPECT_EQ(Refused("GET /room", WebSocket(http + told)).http_status, 403);
+  EXPECT_EQ(Refused("GET /room", WebSocket(https)).http_status, 403);
+
+  peer_.is_tls = true;
+  Admitted(WebSocket(https));
+  refusal = Refused("GET /room", WebSocket(http));
+  EXPECT_EQ(refusal.status.message(),
+            "origin http://example.com is not allowed, the listener is "
+            "https://example.com");
+  EXPECT_EQ(refusal.setting, "listeners[].allowed_origins");
+  EXPECT_EQ(Refused("GET /room", WebSocket("Origin: ftp://example.com\r\n"))
+                .status.message(),
+            "origin ftp://example.com is not allowed");
+}
+
+// A proxy that hands over by a socket file or with a PROXY header may have
+// ended TLS, and says nothing of it.
+TEST_F(HandshakeTest, SchemeIsEitherWhereOnlyTheProxyKnowsIt) {
+  policy_.is_behind_proxy = true;
+  Admitted(WebSocket("Origin: http://example.com\r\n"));
+  Admitted(WebSocket("Origin: https://example.com\r\n"));
+  EXPECT_EQ(Refused("GET /room", WebSocket("Origin: ftp://example.com\r\n"))
+                .http_status,
+            403);
+  peer_.is_tls = true;
+  EXPECT_EQ(Refused("GET /room", WebSocket("Origin: http://example.com\r\n"))
+                .http_status,
+            403);
+}
+
+// RFC 9112 section 3.2.2: the target's host counts, where it has one.
+TEST_F(HandshakeTest, OriginIsComparedWithTheHostOfTheTarget) {
+  const std::string line = "GET http://other.test/room";
+  Admitted(WebSocket("Origin: http://other.test\r\n"), line);
+  EXPECT_EQ(
+      Refused(line, WebSocket("Origin: http://example.com\r\n")).http_status,
+      403);
 }
 
 TEST_F(HandshakeTest, MalformedCredentialsAreRefusedWith401) {

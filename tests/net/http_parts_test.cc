@@ -140,11 +140,12 @@ TEST(HttpResponseTest, DateIsAsRfc9110HasIt) {
 // --- cors ---
 
 const std::vector<std::string> kExample = {"https://*.example.com"};
+const OwnOrigin kOwn = {OwnOrigin::Scheme::kHttp, "h"};
 
 TEST(CorsTest, AllowedOriginIsNamedInTheAnswer) {
   EXPECT_THAT(
       CorsFields(RequestWith("Host: h\r\nOrigin: https://a.example.com\r\n"),
-                 kExample),
+                 kOwn, kExample),
       ElementsAre(Pair("Vary", "Origin"),
                   Pair("Access-Control-Allow-Origin", "https://a.example.com"),
                   Pair("Access-Control-Allow-Credentials", "true")));
@@ -153,19 +154,20 @@ TEST(CorsTest, AllowedOriginIsNamedInTheAnswer) {
 // Any page could else read what a visitor's cookies open.
 TEST(CorsTest, StarDoesNotAllowCredentials) {
   EXPECT_THAT(
-      CorsFields(RequestWith("Host: h\r\nOrigin: https://evil.test\r\n"),
+      CorsFields(RequestWith("Host: h\r\nOrigin: https://evil.test\r\n"), kOwn,
                  {"*"}),
       ElementsAre(Pair("Vary", "Origin"),
                   Pair("Access-Control-Allow-Origin", "https://evil.test")));
-  EXPECT_THAT(CorsFields(RequestWith("Host: h\r\nOrigin: http://h\r\n"), {"*"}),
-              Contains(Pair("Access-Control-Allow-Credentials", "true")));
+  EXPECT_THAT(
+      CorsFields(RequestWith("Host: h\r\nOrigin: http://h\r\n"), kOwn, {"*"}),
+      Contains(Pair("Access-Control-Allow-Credentials", "true")));
 }
 
 TEST(CorsTest, OtherOriginsAreNotNamed) {
   for (const char* headers :
        {"Host: h\r\n", "Host: h\r\nOrigin: https://evil.test\r\n",
         "Host: h\r\nOrigin: http://h\r\nOrigin: http://h\r\n"}) {
-    EXPECT_THAT(CorsFields(RequestWith(headers), kExample),
+    EXPECT_THAT(CorsFields(RequestWith(headers), kOwn, kExample),
                 ElementsAre(Pair("Vary", "Origin")));
   }
 }
@@ -189,7 +191,7 @@ TEST(CorsTest, PreflightSaysWhatMayBeSent) {
   const HttpFields fields = PreflightFields(
       Preflight("Origin: http://h\r\nAccess-Control-Request-Method: PUT\r\n"
                 "Access-Control-Request-Headers: content-type, x y, A,b(c\r\n"),
-      {}, {"GET", "PUT"});
+      kOwn, {}, {"GET", "PUT"});
   EXPECT_THAT(fields,
               Contains(Pair("Access-Control-Allow-Methods", "GET, PUT")));
   EXPECT_THAT(fields, Contains(Pair("Access-Control-Allow-Headers",
@@ -204,12 +206,12 @@ TEST(CorsTest, PreflightOfAnyVerbNamesTheAskedOne) {
   EXPECT_THAT(
       PreflightFields(Preflight("Origin: http://h\r\n"
                                 "Access-Control-Request-Method: FROB\r\n"),
-                      {}, {"*"}),
+                      kOwn, {}, {"*"}),
       Contains(Pair("Access-Control-Allow-Methods", "FROB")));
   EXPECT_THAT(
       PreflightFields(Preflight("Origin: http://h\r\n"
                                 "Access-Control-Request-Method: a, b\r\n"),
-                      {}, {"*"}),
+                      kOwn, {}, {"*"}),
       Not(Contains(Pair("Access-Control-Allow-Methods", "a, b"))));
 }
 
