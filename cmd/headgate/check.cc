@@ -72,12 +72,17 @@ void PrintListeners(const Settings& settings) {
     std::string address = listener.address;
     if (listener.tls) absl::StrAppend(&address, " (TLS)");
     if (listener.proxy_protocol) absl::StrAppend(&address, " (PROXY)");
-    table.Add(
-        {address,
-         listener.allowed_origins.empty()
-             ? "its own origin"
-             : absl::StrCat("its own origin, ",
-                            absl::StrJoin(listener.allowed_origins, ", "))});
+    std::vector<std::string> cells = {
+        address,
+        listener.allowed_origins.empty()
+            ? "its own origin"
+            : absl::StrCat("its own origin, ",
+                           absl::StrJoin(listener.allowed_origins, ", "))};
+    if (!listener.allowed_hosts.empty()) {
+      cells.push_back(absl::StrCat(
+          "hosts localhost, ", absl::StrJoin(listener.allowed_hosts, ", ")));
+    }
+    table.Add(std::move(cells));
   }
   table.Print("  ");
 }

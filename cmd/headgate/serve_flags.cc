@@ -47,6 +47,21 @@ void AddListenerFlags(CLI::App& command, SettingsFlags& add,
                         "null (a page from a file) or *; repeatable")
       ->type_name("ORIGIN")
       ->group("Listener");
+  add.List<std::string>(
+         "--allow-host",
+         [](Settings& settings, const Texts& hosts) {
+           for (ListenerSettings& listener : settings.listeners) {
+             listener.allowed_hosts.clear();
+             for (const std::string& host : hosts) {
+               listener.allowed_hosts.push_back(absl::AsciiStrToLower(host));
+             }
+           }
+         },
+         "Host that requests may name besides localhost and its addresses: "
+         "app.example.com, *.example.com or *; repeatable. Without it any, "
+         "but none on a loopback address")
+      ->type_name("HOST")
+      ->group("Listener");
   add.List<std::string>("--trusted-proxy",
                         on_listeners(&ListenerSettings::trusted_proxies),
                         "Network whose X-Forwarded-* headers are believed, "

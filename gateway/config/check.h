@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "gateway/config/faults.h"
 #include "gateway/config/settings.h"
 
@@ -19,6 +20,9 @@ void CheckUpstreams(const Settings& settings, Faults& faults);
 void CheckRoutes(const Settings& settings, Faults& faults);
 // Routes that an earlier one leaves no request to.
 void CheckReach(const Settings& settings, Faults& faults);
+
+// Whether it is a host without a port, or "*." and a domain; in lower case.
+bool IsHostPattern(absl::string_view host);
 
 // That a file is there and may be PEM; "" is none.
 void CheckPem(const std::string& field, const std::string& path,

@@ -104,6 +104,14 @@ void CheckListener(const std::string& field, const ListenerSettings& listener,
     CheckOrigin(absl::StrCat(field, ".allowed_origins[", i, "]"),
                 listener.allowed_origins[i], faults);
   }
+  for (std::size_t i = 0; i < listener.allowed_hosts.size(); ++i) {
+    const std::string& host = listener.allowed_hosts[i];
+    if (host == "*" || IsHostPattern(host)) continue;
+    faults.Add(absl::StrCat(field, ".allowed_hosts[", i, "]"),
+               absl::StrCat("must be a host without a port, such as "
+                            "app.example.com, *.example.com or *, is \"",
+                            host, "\""));
+  }
   for (std::size_t i = 0; i < listener.trusted_proxies.size(); ++i) {
     if (const auto network = Network::Parse(listener.trusted_proxies[i]);
         !network.ok()) {

@@ -60,20 +60,7 @@ class RouteCheck {
   }
 
   void CheckHost(absl::string_view member, absl::string_view host) {
-    const absl::string_view name = absl::StripPrefix(host, "*.");
-    const bool is_ipv6 =
-        absl::StartsWith(name, "[") && absl::EndsWith(name, "]") &&
-        name.size() == host.size() &&
-        absl::c_all_of(name.substr(1, name.size() - 2), [](char c) {
-          return absl::ascii_isxdigit(c) || c == ':' || c == '.';
-        });
-    const bool is_name =
-        !absl::StartsWith(name, ".") && !absl::EndsWith(name, ".") &&
-        !absl::StrContains(name, "..") && absl::c_all_of(name, [](char c) {
-          return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-' ||
-                 c == '.' || c == '_';
-        });
-    if (name.empty() || host.size() > kMostHostBytes || !(is_name || is_ipv6)) {
+    if (!IsHostPattern(host)) {
       Add(member, absl::StrCat("must be a host without a port, such as "
                                "api.example.com or *.example.com, is \"",
                                host, "\""));
@@ -288,6 +275,23 @@ class RouteCheck {
 };
 
 }  // namespace
+
+bool IsHostPattern(absl::string_view host) {
+  const absl::string_view name = absl::StripPrefix(host, "*.");
+  const bool is_ipv6 =
+      absl::StartsWith(name, "[") && absl::EndsWith(name, "]") &&
+      name.size() == host.size() &&
+      absl::c_all_of(name.substr(1, name.size() - 2), [](char c) {
+        return absl::ascii_isxdigit(c) || c == ':' || c == '.';
+      });
+  const bool is_name =
+      !absl::StartsWith(name, ".") && !absl::EndsWith(name, ".") &&
+      !absl::StrContains(name, "..") && absl::c_all_of(name, [](char c) {
+        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-' ||
+               c == '.' || c == '_';
+      });
+  return !name.empty() && host.size() <= kMostHostBytes && (is_name || is_ipv6);
+}
 
 void CheckRoutes(const Settings& settings, Faults& faults) {
   if (settings.routes.empty()) faults.Add("routes", "there is none");

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/config/check.h"
 #include "gateway/config/units.h"
@@ -78,6 +79,9 @@ ListenerSettings ListenerFrom(const pb::Listener& from,
                to.address);
   to.allowed_origins.assign(from.allowed_origins().begin(),
                             from.allowed_origins().end());
+  for (const std::string& host : from.allowed_hosts()) {
+    to.allowed_hosts.push_back(absl::AsciiStrToLower(host));
+  }
   to.trusted_proxies.assign(from.trusted_proxies().begin(),
                             from.trusted_proxies().end());
   to.refusals = RefusalsFrom(from.refusals(), to.refusals);

@@ -63,6 +63,10 @@ struct ListenerSettings {
   // ("https://example.com"), "https://*.example.com", "http://localhost:*", or
   // "*".
   std::vector<std::string> allowed_origins;
+  // Hosts, besides those of loopback, that requests may name: exact
+  // ("app.example.com"), "*.example.com", or "*"; in lower case. Empty: any,
+  // but none on a listener at a loopback address.
+  std::vector<std::string> allowed_hosts;
   // Networks ("10.0.0.0/8", "::1/128") whose X-Forwarded-* headers are true.
   std::vector<std::string> trusted_proxies;
   // For requests that no route was found for.

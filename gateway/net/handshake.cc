@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -15,6 +16,7 @@
 #include "absl/strings/str_join.h"
 #include "gateway/base/utf8.h"
 #include "gateway/net/credentials.h"
+#include "gateway/net/host.h"
 #include "gateway/net/http_response.h"
 
 namespace headgate {
@@ -124,6 +126,45 @@ OwnOrigin::Scheme SchemeOf(const HttpRequest& request,
   }
   if (peer.is_tls) return Scheme::kHttps;
   return policy.is_behind_proxy ? Scheme::kEither : Scheme::kHttp;
+}
+
+// Whether a browser may have sent the request on behalf of a page. The
+// handshake of a page's WebSocket always has an Origin, a GET need not.
+bool MayBeOfAPage(const HttpRequest& request, const Located& located) {
+  return !located.is_websocket || request.count("Origin") > 0;
+}
+
+// That the request names a host that is known to be the listener's, where that
+// is asked for. Otherwise a page of any name that resolves to the listener's
+// address would be of its own origin.
+std::optional<Refusal> CheckHostIsKnown(const HttpRequest& request,
+                                        const HandshakePolicy& policy,
+                                        const Peer& peer,
+                                        const Located& located) {
+  const std::string& host = located.own_origin.host;
+  if (policy.allowed_hosts.empty() &&
+      (!policy.is_loopback || IsTrustedProxy(peer, policy.trusted_proxies))) {
+    return std::nullopt;
+  }
+  if (host.empty() || !MayBeOfAPage(request, located) || IsLoopbackHost(host) ||
+      HostAllowed(host, policy.allowed_hosts) ||
+      !located.match.route->hosts.empty()) {
+    return std::nullopt;
+  }
+  // Origins that are allowed by name need not be the listener's own.
+  if (absl::c_linear_search(policy.allowed_origins, "*") ||
+      OriginAllowed(HeaderValue(request, "Origin"), {},
+                    policy.allowed_origins)) {
+    return std::nullopt;
+  }
+  Refusal refusal =
+      Refuse(403, absl::StatusCode::kPermissionDenied,
+             absl::StrCat("host ", ToUtf8(host), " is not allowed"));
+  refusal.reason = "host";
+  refusal.setting =
+      "listeners[].allowed_hosts, or listeners[].trusted_proxies for a proxy "
+      "on this machine";
+  return refusal;
 }
 
 // What the route lets a subprotocol choose.
@@ -270,8 +311,13 @@ std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
       is_websocket ? CheckUpgrade(request) : CheckHost(request);
   if (malformed) return *std::move(malformed);
   OwnOrigin own = {SchemeOf(request, policy, peer), target->host};
-  return Located{is_websocket, *std::move(target), std::move(own),
-                 *std::move(match)};
+  Located located{is_websocket, *std::move(target), std::move(own),
+                  *std::move(match)};
+  if (std::optional<Refusal> refusal =
+          CheckHostIsKnown(request, policy, peer, located)) {
+    return Told(*std::move(refusal), request, how);
+  }
+  return located;
 }
 
 Refusal NoCapacity(const HttpRequest& request, const Located& located,

@@ -25,6 +25,12 @@ struct HandshakePolicy {
   std::shared_ptr<const Router> router;  // Never null.
   std::vector<std::string> allowed_origins;
   std::vector<Network> trusted_proxies;
+  // Hosts, besides those of loopback, that requests may name; see
+  // HostAllowed. Empty: any, unless `is_loopback`.
+  std::vector<std::string> allowed_hosts;
+  // The listener is at loopback addresses alone, where a page can get at it by
+  // a name of its own that resolves to them (DNS rebinding).
+  bool is_loopback = false;
   // Only what is in front of the listener knows whether clients come by TLS,
   // and it does not say so in the requests: a socket file, a PROXY header.
   bool is_behind_proxy = false;

@@ -224,6 +224,14 @@ ListeningSocket::~ListeningSocket() {
   RemoveFile();
 }
 
+SocketReach ListeningSocket::reach() const {
+  if (family_ == AF_UNIX) return SocketReach::kFile;
+  return absl::StartsWith(address_, "127.") ||
+                 absl::StartsWith(address_, "[::1]:")
+             ? SocketReach::kLoopback
+             : SocketReach::kNetwork;
+}
+
 void ListeningSocket::RemoveFile() {
   const std::string path = std::exchange(unlink_path_, "");
   if (!path.empty() && InodeOf(path) == inode_) unlink(path.c_str());

@@ -11,6 +11,13 @@
 
 namespace headgate {
 
+// From where a listener can be connected to.
+enum class SocketReach {
+  kNetwork,
+  kLoopback,  // This machine, by an address: browsers, too.
+  kFile,      // This machine, by a socket file.
+};
+
 // A socket that listens; closed, and its socket file removed, when destroyed.
 // Movable.
 class ListeningSocket {
@@ -34,6 +41,7 @@ class ListeningSocket {
   void RemoveFile();
 
   int family() const { return family_; }
+  SocketReach reach() const;
   // "127.0.0.1:8080" with the port that was taken for 0, or "unix:/path".
   const std::string& address() const { return address_; }
 

@@ -219,10 +219,15 @@ void AddForwarded(const HttpRequest& request, const Peer& peer,
 
 }  // namespace
 
+bool IsTrustedProxy(const Peer& peer,
+                    const std::vector<Network>& trusted_proxies) {
+  return Contains(trusted_proxies, peer.address);
+}
+
 std::optional<absl::string_view> ForwardedProtocol(
     const HttpRequest& request, const Peer& peer,
     const std::vector<Network>& trusted_proxies) {
-  if (!Contains(trusted_proxies, peer.address)) return std::nullopt;
+  if (!IsTrustedProxy(peer, trusted_proxies)) return std::nullopt;
   const std::vector<absl::string_view> hops =
       HeaderElements(request, "X-Forwarded-Proto");
   if (hops.empty()) return std::nullopt;

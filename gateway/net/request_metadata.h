@@ -36,6 +36,10 @@ struct Peer {
 std::string ClientAddress(const HttpRequest& request, const std::string& peer,
                           const std::vector<Network>& trusted_proxies);
 
+// Whether what the peer says of its clients is believed.
+bool IsTrustedProxy(const Peer& peer,
+                    const std::vector<Network>& trusted_proxies);
+
 // The protocol that a trusted proxy says the client has used, the first of
 // X-Forwarded-Proto; absent when none does.
 std::optional<absl::string_view> ForwardedProtocol(

@@ -17,6 +17,9 @@ constexpr absl::string_view kPacketMethod =
 constexpr absl::string_view kMessageMethod =
     "/headgate.v1.MessageService/Connect";
 
+// A domain name has no more bytes (RFC 1035 section 2.3.4).
+constexpr std::size_t kMostHostBytes = 255;
+
 // A name of protobuf's: [A-Za-z_][A-Za-z0-9_]*.
 bool IsIdentifier(absl::string_view name) {
   if (name.empty() || absl::ascii_isdigit(name[0])) return false;
@@ -44,6 +47,18 @@ std::string RouteName(const Route& route) {
   return absl::StrCat(route.hosts.empty() ? "" : route.hosts.front(), path);
 }
 
+std::string HostName(absl::string_view host) {
+  const std::size_t colon = host.rfind(':');
+  // The colons of an IPv6 address stand inside brackets.
+  if (colon != absl::string_view::npos &&
+      host.find(']', colon) == absl::string_view::npos) {
+    host = host.substr(0, colon);
+  }
+  if (!host.empty() && host.back() == '.') host.remove_suffix(1);
+  if (host.size() > kMostHostBytes) return "";
+  return absl::AsciiStrToLower(host);
+}
+
 bool IsMethodPath(absl::string_view path) {
   if (path.empty() || path[0] != '/') return false;
   path.remove_prefix(1);
@@ -67,23 +82,6 @@ void SetCodecsFor(absl::string_view method, Route& route) {
 }
 
 namespace {
-
-// A domain name has no more bytes (RFC 1035 section 2.3.4).
-constexpr std::size_t kMostHostBytes = 255;
-
-// The Host header without its port and without the dot that may end a name, in
-// lower case; empty when it is too long to be a host.
-std::string HostName(absl::string_view host) {
-  const std::size_t colon = host.rfind(':');
-  // The colons of an IPv6 address stand inside brackets.
-  if (colon != absl::string_view::npos &&
-      host.find(']', colon) == absl::string_view::npos) {
-    host = host.substr(0, colon);
-  }
-  if (!host.empty() && host.back() == '.') host.remove_suffix(1);
-  if (host.size() > kMostHostBytes) return "";
-  return absl::AsciiStrToLower(host);
-}
 
 // What of the path a route is for, as a template; absent when it is for all
 // methods.

@@ -159,6 +159,10 @@ class Router {
   std::unique_ptr<const Tree> tree_;
 };
 
+// The Host header without its port and without the dot that may end a name, in
+// lower case; empty when it is too long to be a host.
+std::string HostName(absl::string_view host);
+
 // Whether `path` has the form "/package.Service/Method" (the package may be
 // absent): two segments of letters, digits, '_' and, in the first, '.'.
 bool IsMethodPath(absl::string_view path);

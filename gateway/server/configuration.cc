@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "gateway/config/address.h"
 #include "gateway/route/route.h"
 #include "gateway/upstream/pooled_upstream.h"
@@ -47,7 +46,7 @@ absl::Duration RestFor(const Settings& settings) {
 
 ConnectionSettings ConnectionSettingsFor(
     const Settings& settings, const ListenerSettings& listener,
-    const std::shared_ptr<boost::asio::ssl::context>& tls,
+    const std::shared_ptr<boost::asio::ssl::context>& tls, SocketReach reach,
     const std::shared_ptr<const Router>& router) {
   ConnectionSettings connection;
   connection.policy.router = router;
@@ -55,8 +54,12 @@ ConnectionSettings ConnectionSettingsFor(
   for (const std::string& proxy : listener.trusted_proxies) {
     connection.policy.trusted_proxies.push_back(*Network::Parse(proxy));
   }
+  connection.policy.allowed_hosts = listener.allowed_hosts;
+  // No page can make a browser send a PROXY header.
+  connection.policy.is_loopback =
+      reach == SocketReach::kLoopback && !listener.proxy_protocol;
   connection.policy.is_behind_proxy =
-      listener.proxy_protocol || absl::StartsWith(listener.address, "unix:");
+      reach == SocketReach::kFile || listener.proxy_protocol;
   connection.policy.refusals = listener.refusals;
   connection.max_header_bytes = settings.limits.max_header_bytes;
   connection.handshake_timeout = settings.timeouts.handshake;
@@ -83,13 +86,14 @@ std::vector<Route> RoutesOf(const Settings& settings) {
 }
 
 std::vector<std::shared_ptr<const ConnectionSettings>> ListenersOf(
-    const Settings& settings, const Configuration::Tls& tls) {
+    const Settings& settings, const Configuration::Tls& tls,
+    const Configuration::Reaches& reaches) {
   const auto router = std::make_shared<const Router>(RoutesOf(settings));
   std::vector<std::shared_ptr<const ConnectionSettings>> listeners;
   for (std::size_t i = 0; i < settings.listeners.size(); ++i) {
     listeners.push_back(
         std::make_shared<const ConnectionSettings>(ConnectionSettingsFor(
-            settings, settings.listeners[i], tls[i], router)));
+            settings, settings.listeners[i], tls[i], reaches[i], router)));
   }
   return listeners;
 }
@@ -97,12 +101,13 @@ std::vector<std::shared_ptr<const ConnectionSettings>> ListenersOf(
 }  // namespace
 
 Configuration::Configuration(Settings from, const Tls& tls,
+                             const Reaches& reaches,
                              const ConnectionLimit& connections)
     : settings(std::move(from)),
       limits(LimitsFrom(settings)),
       connections(connections),
       tick(TickFor(settings)),
       rest(RestFor(settings)),
-      listeners(ListenersOf(settings, tls)) {}
+      listeners(ListenersOf(settings, tls, reaches)) {}
 
 }  // namespace headgate

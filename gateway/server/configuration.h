@@ -8,6 +8,7 @@
 
 #include "gateway/config/settings.h"
 #include "gateway/net/connection.h"
+#include "gateway/net/listening_socket.h"
 #include "gateway/server/connection_limit.h"
 #include "gateway/session/session.h"
 
@@ -18,7 +19,9 @@ namespace headgate {
 struct Configuration {
   // The TLS of each of settings.listeners; null: plain.
   using Tls = std::vector<std::shared_ptr<boost::asio::ssl::context>>;
-  Configuration(Settings settings, const Tls& tls,
+  // Of each of settings.listeners.
+  using Reaches = std::vector<SocketReach>;
+  Configuration(Settings settings, const Tls& tls, const Reaches& reaches,
                 const ConnectionLimit& connections = {});
 
   const Settings settings;

@@ -64,6 +64,15 @@ std::size_t WorkerCount(const Settings& settings) {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
+// Of a listener with several sockets the widest.
+SocketReach ReachOf(const std::vector<ListeningSocket>& sockets) {
+  const SocketReach first = sockets.front().reach();
+  const bool alike = std::all_of(
+      sockets.begin(), sockets.end(),
+      [first](const ListeningSocket& each) { return each.reach() == first; });
+  return alike ? first : SocketReach::kNetwork;
+}
+
 // "ws://127.0.0.1:8080", "wss+unix:/path".
 std::string UrlOf(const ListenerSettings& settings,
                   const std::string& address) {
@@ -88,10 +97,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   auto tls = MakeTls(settings, server->tls_);
   if (!tls.ok()) return tls.status();
   server->tls_ = *std::move(tls);
-  server->Configure(std::move(settings));
-  if (absl::Status listening = server->Listen(); !listening.ok()) {
+  if (absl::Status listening = server->Listen(settings.listeners);
+      !listening.ok()) {
     return listening;
   }
+  server->Configure(std::move(settings));
   for (const AdminSettings& admin : server->settings().admin) {
     if (!admin.enabled) continue;
     auto started = AdminServer::Start(admin, control, *server);
@@ -138,7 +148,8 @@ void Server::Configure(Settings settings) {
   const ConnectionLimit limit =
       ConnectionLimitFor(settings, descriptors_, WorkerCount(settings));
   configuration_ = std::make_shared<const Configuration>(std::move(settings),
-                                                         contexts, limit);
+                                                         contexts, reaches_,
+                                                         limit);
   for (const auto& worker : workers_) worker->Reload(configuration_);
 }
 
@@ -153,12 +164,12 @@ void Server::WarnOfDescriptors() const {
        {"descriptors", absl::StrCat(descriptors_.limit)}});
 }
 
-absl::Status Server::Listen() {
-  const std::vector<ListenerSettings>& settings = this->settings().listeners;
+absl::Status Server::Listen(const std::vector<ListenerSettings>& settings) {
   for (std::size_t i = 0; i < settings.size(); ++i) {
     absl::StatusOr<std::vector<ListeningSocket>> sockets =
         OpenListener(settings[i]);
     if (!sockets.ok()) return sockets.status();
+    reaches_.push_back(ReachOf(*sockets));
     for (ListeningSocket& socket : *sockets) {
       addresses_.push_back(UrlOf(settings[i], socket.address()));
       listeners_.emplace_back(control_, i, std::move(socket));

@@ -85,7 +85,7 @@ class Server final : private Gateway {
 
   explicit Server(boost::asio::io_context& control);
 
-  absl::Status Listen();
+  absl::Status Listen(const std::vector<ListenerSettings>& settings);
   void StartWorkers();
   void Accept(Listener& listener);
   void OnAcceptFailed(Listener& listener, const std::string& why);
@@ -130,6 +130,7 @@ class Server final : private Gateway {
   boost::asio::io_context& control_;
   std::shared_ptr<const Configuration> configuration_;
   Tls tls_;  // One for each of the settings' listeners; null: plain.
+  Configuration::Reaches reaches_;  // One for each of them.
   ServerState state_;
   std::list<Listener> listeners_;
   std::vector<std::string> addresses_;

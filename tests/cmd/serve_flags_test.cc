@@ -186,14 +186,15 @@ TEST(ServeFlagsTest, FlagsWinOverTheFile) {
                 "routes: [{path: /a.B/C, deadline: 2s}, {deadline: 3s}]\n"
                 "limits: {max_sessions: 3}\ntimeouts: {send: 4s}\n"),
        "--deadline", "none", "--max-sessions", "7", "--send-timeout", "8s",
-       "--allow-origin", "https://b.com", "--upstream", "y:2", "--threads",
-       "1"});
+       "--allow-origin", "https://b.com", "--allow-host", "B.com", "--upstream",
+       "y:2", "--threads", "1"});
   ASSERT_TRUE(settings.ok()) << settings.status();
   for (const Route& route : settings->routes) {
     EXPECT_EQ(route.deadline, absl::InfiniteDuration());
   }
   EXPECT_EQ(settings->limits.max_sessions, 7);
   EXPECT_EQ(settings->timeouts.send, absl::Seconds(8));
+  EXPECT_THAT(settings->listeners[0].allowed_hosts, ElementsAre("b.com"));
   EXPECT_THAT(settings->listeners[0].allowed_origins,
               ElementsAre("https://b.com"));
   EXPECT_EQ(settings->upstreams[0].target, "y:2");

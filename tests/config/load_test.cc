@@ -31,6 +31,7 @@ listeners:
   - address: 0.0.0.0:8081
     allowed_origins: ["https://*.example.com"]
     trusted_proxies: [10.0.0.0/8]
+    allowed_hosts: [App.example.com, "*.example.com"]
     refusals: close
   - address: "[::1]:0"
 upstreams:
@@ -118,6 +119,8 @@ routes:
   EXPECT_THAT(settings.listeners[0].allowed_origins,
               ElementsAre("https://*.example.com"));
   EXPECT_THAT(settings.listeners[0].trusted_proxies, ElementsAre("10.0.0.0/8"));
+  EXPECT_THAT(settings.listeners[0].allowed_hosts,
+              ElementsAre("app.example.com", "*.example.com"));
   EXPECT_EQ(settings.listeners[0].refusals, Refusals::kClose);
   EXPECT_EQ(settings.listeners[1].refusals, Refusals::kHttp);
 

@@ -85,6 +85,20 @@ TEST(SettingsTest, ChecksOriginsAndProxies) {
               HasSubstr("listeners[0].trusted_proxies[1]: must be an IP"));
 }
 
+TEST(SettingsTest, ChecksAllowedHosts) {
+  Settings settings;
+  settings.listeners[0].allowed_hosts = {"app.example.com", "*.example.com",
+                                         "[::1]", "10.0.0.1", "*"};
+  EXPECT_EQ(Faults(settings), "");
+  for (const char* host : {"", "app.example.com:80", "https://example.com",
+                           "*.", "a.*.b", "a b", "::1"}) {
+    settings.listeners[0].allowed_hosts = {"*", host};
+    EXPECT_THAT(Faults(settings),
+                HasSubstr("listeners[0].allowed_hosts[1]: must be a host"))
+        << host;
+  }
+}
+
 // Otherwise the second one would fail when it is bound, in fewer words.
 TEST(SettingsTest, TwoListenersCannotHaveOneAddress) {
   Settings settings;

@@ -343,7 +343,8 @@ def shakes_hands_badly(client, dice):
 
 
 def sends_before_it_was_answered(client, dice):
-    client.send(b"GET /echo HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n"
+    client.send(b"GET /echo HTTP/1.1\r\nHost: localhost\r\n"
+                b"Connection: Upgrade\r\n"
                 b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                 b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n" +
                 frame(TEXT, b"x") * dice.randrange(3))
@@ -364,7 +365,7 @@ SOCKETS = [greets_in_json, asks_once, sends_packets, makes_several_calls,
 
 def exchange(client, verb, target, body=None, close=False):
     """One request of plain HTTP and its answer; returns its status."""
-    text = f"{verb} {target} HTTP/1.1\r\nHost: h\r\n"
+    text = f"{verb} {target} HTTP/1.1\r\nHost: localhost\r\n"
     if body is not None:
         text += f"Content-Length: {len(body)}\r\n"
     if close:
@@ -389,7 +390,8 @@ def adds_books(client, dice):
 
 
 def streams_books(client, dice):
-    client.send(b"GET /v1/shelves/-/books:stream HTTP/1.1\r\nHost: h\r\n"
+    client.send(b"GET /v1/shelves/-/books:stream HTTP/1.1\r\n"
+                b"Host: localhost\r\n"
                 b"Connection: close\r\n\r\n")
     assert client.receive_to_end().endswith(b"0\r\n\r\n")
 
@@ -397,13 +399,14 @@ def streams_books(client, dice):
 def pipelines(client, dice):
     count = dice.randrange(1, 50)
     client.send(b"GET /v1/shelves/classics/books/emma HTTP/1.1\r\n"
-                b"Host: h\r\n\r\n" * count)
+                b"Host: localhost\r\n\r\n" * count)
     for _ in range(dice.randrange(count)):
         assert client.read_response().status == 200
 
 
 def sends_notes_in_chunks(client, dice):
-    client.send(b"POST /v1/shelves/classics/notes HTTP/1.1\r\nHost: h\r\n"
+    client.send(b"POST /v1/shelves/classics/notes HTTP/1.1\r\n"
+                b"Host: localhost\r\n"
                 b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
     for _ in range(dice.randrange(20)):
         note = json.dumps({"text": "n" * dice.randrange(1000)}).encode()
@@ -414,7 +417,7 @@ def sends_notes_in_chunks(client, dice):
 
 
 def leaves_in_the_middle_of_a_body(client, dice):
-    client.send(b"POST /v1/shelves/new/books HTTP/1.1\r\nHost: h\r\n"
+    client.send(b"POST /v1/shelves/new/books HTTP/1.1\r\nHost: localhost\r\n"
                 b"Content-Length: 50000\r\n\r\n" +
                 b" " * dice.randrange(50000))
     client.leave(dice)
@@ -422,11 +425,12 @@ def leaves_in_the_middle_of_a_body(client, dice):
 
 def asks_badly(client, dice):
     client.send(dice.choice([
-        b"POST /v1/shelves/new/books HTTP/1.1\r\nHost: h\r\n"
+        b"POST /v1/shelves/new/books HTTP/1.1\r\nHost: localhost\r\n"
         b"Content-Length: 5\r\n\r\n{\"x\":",
-        b"POST /v1/shelves/new/books HTTP/1.1\r\nHost: h\r\n"
+        b"POST /v1/shelves/new/books HTTP/1.1\r\nHost: localhost\r\n"
         b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
-        b"GET /v1/shelves/-/books:stream?x=y HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET /v1/shelves/-/books:stream?x=y HTTP/1.1\r\n"
+        b"Host: localhost\r\n\r\n",
         b"BREW /v1/x HTTP/9.9\r\n\r\n", dice.randbytes(300)]))
     client.receive_to_end()
 

@@ -255,6 +255,7 @@ def test_one_bad_listener_is_enough_to_serve_nothing():
     (["--route", "/x=nonsense"], "package.Service/Method"),
     (["--allow-origin", "example"], "origin"),
     (["--trusted-proxy", "10.0.0.0/40"], "10.0.0.0/40"),
+    (["--allow-host", "https://example.com"], "allowed_hosts"),
     (["--packet-container-types", "100,x"], "--packet-container-types"),
     (["--packet-order", "random"], "--packet-order"),
     (["--refusals", "maybe"], "--refusals"),
@@ -278,7 +279,7 @@ def test_help_is_complete(command):
         for name in ("serve", "demo", "backend", "dial"):
             assert name in help
     if command in (["serve"], ["demo"]):
-        for flag in ("listen", "threads", "route", "codec", "allow-origin",
+        for flag in ("listen", "threads", "route", "codec", "allow-origin", "allow-host",
                      "trusted-proxy", "refusals", "token-cookie",
                      "token-query", "forward-header", "deadline",
                      "json-field-names", "json-envelope", "packet-order",

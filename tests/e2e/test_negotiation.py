@@ -27,6 +27,13 @@ def origin_status(gateway, origin, host="gateway.test", *more, **options):
     return response.status
 
 
+# The tests' own name for the gateway; on loopback it has to be allowed.
+@pytest.fixture(scope="module")
+def named():
+    with Gateway.demo("--allow-host", "gateway.test") as gateway:
+        yield gateway
+
+
 # No browser leaves Origin out, and nobody else is bound to tell the truth.
 def test_request_without_origin_passes(demo):
     assert origin_status(demo, None) == 101
@@ -39,16 +46,16 @@ def test_request_without_origin_passes(demo):
     ("http://gateway.test", "gateway.test:80"),
     ("http://gateway.test:80", "gateway.test"),
 ])
-def test_same_origin_passes(demo, origin, host):
-    assert origin_status(demo, origin, host) == 101
+def test_same_origin_passes(named, origin, host):
+    assert origin_status(named, origin, host) == 101
 
 
 @pytest.mark.parametrize("origin", [
     "https://other.test", "http://gateway.test:8080", "null", "",
     "http://gateway.test.evil.test", "gateway.test", "http://",
     "https://gateway.test", "ftp://gateway.test"])
-def test_other_origin_is_403(demo, origin):
-    assert origin_status(demo, origin) == 403
+def test_other_origin_is_403(named, origin):
+    assert origin_status(named, origin) == 403
 
 
 # Pages that came in the clear are not those that came by TLS.
@@ -56,7 +63,8 @@ def test_tls_listener_is_of_https_origins(tmp_path):
     authority = Authority(tmp_path)
     certificate, key = authority.issue("gateway", "DNS:localhost")
     context = ssl.create_default_context(cafile=authority.ca)
-    with Gateway.demo("--tls-cert", certificate, "--tls-key", key) as gateway:
+    with Gateway.demo("--tls-cert", certificate, "--tls-key", key,
+                      "--allow-host", "gateway.test") as gateway:
         for origin, status in (("https://gateway.test", 101),
                                ("https://gateway.test:443", 101),
                                ("http://gateway.test", 403),
@@ -69,7 +77,7 @@ def test_tls_listener_is_of_https_origins(tmp_path):
 def test_scheme_is_the_one_that_a_trusted_proxy_forwards(start_demo):
     https, http = "https://gateway.test", "http://gateway.test"
     told = ("X-Forwarded-Proto", "https")
-    gateway = start_demo()
+    gateway = start_demo("--allow-host", "gateway.test")
     assert origin_status(gateway, https, "gateway.test", told) == 403
     eventually(lambda: re.search(
         r'reason="origin https://gateway.test is not allowed, the listener is '
@@ -93,7 +101,7 @@ def test_socket_files_and_proxy_headers_take_either_scheme(start_demo):
 
 def test_refused_origin_names_the_setting_in_the_log(start_demo):
     gateway = start_demo()
-    assert origin_status(gateway, "https://other.test") == 403
+    assert origin_status(gateway, "https://other.test", "localhost") == 403
     eventually(lambda: 'reason="origin https://other.test is not allowed" '
                        'setting=listeners[].allowed_origins'
                        in gateway.stderr(), "the log names the setting")
@@ -123,7 +131,7 @@ def test_refused_origin_names_the_setting_in_the_log(start_demo):
 ])
 def test_allowed_origin(start_demo, allowed, origin, status):
     gateway = start_demo("--allow-origin", allowed)
-    assert origin_status(gateway, origin) == status
+    assert origin_status(gateway, origin, "localhost") == status
 
 
 def test_several_origins_are_allowed(start_demo):
@@ -132,6 +140,99 @@ def test_several_origins_are_allowed(start_demo):
     assert origin_status(gateway, "https://a.test") == 101
     assert origin_status(gateway, "https://b.test") == 101
     assert origin_status(gateway, "https://c.test") == 403
+
+
+# --- Host ---
+
+
+def rebound(port):
+    """What a browser sends for a page whose name resolves to 127.0.0.1."""
+    return f"http://evil.test:{port}", f"evil.test:{port}"
+
+
+def plain_status(gateway, host, origin=None):
+    """Of a plain GET; a script's to its own origin is without Origin."""
+    line = f"Origin: {origin}\r\n" if origin else ""
+    with RawClient(gateway) as client:
+        client.send((f"GET /v1/shelves/classics/books/dune HTTP/1.1\r\n"
+                     f"Host: {host}\r\n{line}\r\n").encode())
+        return client.read_response().status
+
+
+# DNS rebinding.
+def test_host_that_is_not_loopback_is_403_on_a_loopback_listener(demo):
+    origin, host = rebound(demo.port)
+    assert origin_status(demo, origin, host) == 403
+    assert plain_status(demo, host) == 403
+    assert plain_status(demo, host, origin) == 403
+    eventually(lambda: f'reason="host {host} is not allowed" '
+                       'setting="listeners[].allowed_hosts, or '
+                       'listeners[].trusted_proxies for a proxy on this '
+                       'machine"' in demo.stderr(), "the log names the setting")
+    assert demo.metric("headgate_handshakes_refused_total", reason="host") == 3
+    assert origin_status(demo, None, host) == 101  # No browser.
+
+
+@pytest.mark.parametrize("host", [
+    "localhost", "localhost.", "app.localhost", "127.0.0.1", "127.1.2.3",
+    "[::1]"])
+def test_loopback_hosts_are_taken(demo, host):
+    host = f"{host}:{demo.port}"
+    assert origin_status(demo, f"http://{host}", host) == 101
+    assert plain_status(demo, host) == 200
+
+
+def test_host_can_be_allowed(start_demo):
+    gateway = start_demo("--allow-host", "*.app.test")
+    assert origin_status(gateway, "http://a.app.test", "a.app.test") == 101
+    assert plain_status(gateway, "a.app.test") == 200
+    assert plain_status(gateway, "app.test") == 403
+    assert plain_status(gateway, "localhost") == 200
+    gateway = start_demo("--allow-host", "*")
+    assert plain_status(gateway, "evil.test") == 200
+
+
+# nginx beside the gateway passes the host on that its client has named.
+def test_local_proxy_that_is_trusted_passes_any_host(start_demo):
+    gateway = start_demo("--trusted-proxy", "127.0.0.1")
+    assert origin_status(gateway, "http://app.test", "app.test") == 101
+    assert plain_status(gateway, "app.test") == 200
+
+
+def test_allowed_origin_need_not_be_of_a_loopback_host(start_demo):
+    gateway = start_demo("--allow-origin", "https://app.test")
+    assert origin_status(gateway, "https://app.test", "app.test") == 101
+    assert plain_status(gateway, "app.test", "https://app.test") == 200
+    assert plain_status(gateway, "app.test") == 403
+
+
+def test_host_of_a_route_is_taken(configured, backend):
+    gateway = configured(f"""
+upstreams: [{{target: "{backend.target}"}}]
+routes:
+  - {{hosts: [app.test], prefix: /v1, http_rules: true}}
+  - {{prefix: /v1, http_rules: true}}
+""")
+    assert plain_status(gateway, "app.test") == 200
+    assert plain_status(gateway, "evil.test") == 403
+
+
+# Who listens on every address is meant to be called by names that only DNS
+# knows.
+def test_host_is_anything_on_every_address(start_demo):
+    gateway = start_demo(listen=["0.0.0.0:0"])
+    gateway.host = "127.0.0.1"
+    assert plain_status(gateway, "app.test") == 200
+    gateway = start_demo("--allow-host", "app.test", listen=["0.0.0.0:0"])
+    gateway.host = "127.0.0.1"
+    assert plain_status(gateway, "app.test") == 200
+    assert plain_status(gateway, "evil.test") == 403
+
+
+def test_host_is_anything_with_proxy_headers(start_demo):
+    gateway = start_demo("--proxy-protocol", "on")
+    assert origin_status(gateway, "http://app.test", "app.test",
+                         preamble=b"PROXY UNKNOWN\r\n") == 101
 
 
 # --- subprotocols ---

@@ -24,7 +24,7 @@ CONTAINER_PACKET = 0xFFFFFFFE
 def upgrade_request(path, headers=(), *, method="GET", version="HTTP/1.1",
                     without=()):
     """The handshake of RFC 6455 section 4.1, plus `headers`, less `without`."""
-    lines = [("Host", "gateway.test"), ("Connection", "Upgrade"),
+    lines = [("Host", "localhost"), ("Connection", "Upgrade"),
              ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
              ("Sec-WebSocket-Key", base64.b64encode(os.urandom(16)).decode())]
     lines = [line for line in lines if line[0] not in without]

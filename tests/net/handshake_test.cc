@@ -332,6 +332,61 @@ TEST_F(HandshakeTest, OriginIsComparedWithTheHostOfTheTarget) {
       403);
 }
 
+// DNS rebinding: a page of any name that resolves to 127.0.0.1 would be of the
+// listener's own origin.
+TEST_F(HandshakeTest, HostThatIsNotLoopbackIsRefusedOnALoopbackListener) {
+  policy_.is_loopback = true;
+  const std::string own = WebSocket("Origin: http://example.com\r\n");
+  const Refusal refusal = Refused("GET /room", own);
+  EXPECT_EQ(refusal.http_status, 403);
+  EXPECT_EQ(refusal.reason, "host");
+  EXPECT_EQ(refusal.status.message(), "host example.com is not allowed");
+  EXPECT_THAT(refusal.setting, HasSubstr("listeners[].allowed_hosts"));
+  EXPECT_EQ(Refused("GET /told", own).how, Refusals::kClose);
+  EXPECT_EQ(Refused("GET http://evil.test/room",
+                    WebSocket("Origin: http://evil.test\r\n"))
+                .status.message(),
+            "host evil.test is not allowed");
+  Admitted(WebSocket());  // No browser.
+  Admitted(WebSocket("Origin: http://localhost:1\r\n"),
+           "GET http://localhost:1/room");
+
+  policy_.allowed_hosts = {"other.test", "*.com"};
+  Admitted(own);
+  policy_.allowed_hosts = {"other.test"};
+  EXPECT_EQ(Refused("GET /room", own).reason, "host");
+  policy_.is_loopback = false;  // The list holds anywhere.
+  EXPECT_EQ(Refused("GET /room", own).reason, "host");
+  policy_.allowed_hosts.clear();
+  Admitted(own);
+}
+
+// What else says that the host, or the page, is the operator's.
+TEST_F(HandshakeTest, HostIsKnownByProxyRouteOrAllowedOrigin) {
+  policy_.is_loopback = true;
+  const std::string own = WebSocket("Origin: http://example.com\r\n");
+  policy_.trusted_proxies = {*Network::Parse("192.0.2.1")};
+  Admitted(own);
+  policy_.allowed_hosts = {"other.test"};
+  EXPECT_EQ(Refused("GET /room", own).reason, "host");
+  policy_.allowed_hosts.clear();
+  policy_.trusted_proxies.clear();
+
+  policy_.allowed_origins = {"http://example.com"};
+  Admitted(own);
+  policy_.allowed_origins = {"*"};
+  Admitted(own);
+  policy_.allowed_origins = {"http://other.test"};
+  EXPECT_EQ(Refused("GET /room", own).reason, "host");
+
+  Route hosted;
+  hosted.path = "/room";
+  hosted.hosts = {"*.example.com", "example.com"};
+  hosted.method = "/p.S/M";
+  Use({hosted});
+  Admitted(own);
+}
+
 TEST_F(HandshakeTest, MalformedCredentialsAreRefusedWith401) {
   const Refusal refusal =
       Refused("GET /room", WebSocket("Sec-WebSocket-Protocol: Bearer\r\n"));

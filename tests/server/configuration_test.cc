@@ -6,7 +6,8 @@ namespace headgate {
 namespace {
 
 absl::Duration RestWith(const Settings& settings) {
-  return Configuration(settings, Configuration::Tls(settings.listeners.size()))
+  return Configuration(settings, Configuration::Tls(settings.listeners.size()),
+                       {SocketReach::kNetwork})
       .rest;
 }
 
@@ -33,7 +34,8 @@ TEST(ConfigurationTest, ThoseAtRestAreLookedAtNoMoreOftenThanTheOthers) {
   Settings settings;
   settings.keepalive.interval = absl::Seconds(1);
   const Configuration configuration(
-      settings, Configuration::Tls(settings.listeners.size()));
+      settings, Configuration::Tls(settings.listeners.size()),
+      {SocketReach::kNetwork});
   EXPECT_EQ(configuration.tick, absl::Milliseconds(250));
   EXPECT_EQ(configuration.rest, configuration.tick);
 }
@@ -50,7 +52,8 @@ TEST(ConfigurationTest, RoutesKnowWhatTheirUpstreamAddsToHeaders) {
   settings.routes[1].method = "/p.S/M";
   settings.routes[1].upstream = "long";
   const Configuration configuration(
-      settings, Configuration::Tls(settings.listeners.size()));
+      settings, Configuration::Tls(settings.listeners.size()),
+      {SocketReach::kNetwork});
   const Router& router = *configuration.listeners[0]->policy.router;
   const auto route = [&](const char* path) {
     return router.Find("", path)->route;
