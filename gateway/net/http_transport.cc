@@ -67,7 +67,7 @@ void HttpTransport::DeliverBody() {
         body_bytes_ > options_.max_message_bytes) {
       discarding_ = true;
       reading_ = false;
-      return session_->OnMessageTooBig();
+      return session_->OnMessageTooBig({});
     }
     reading_ = false;
     return session_->OnMessage({Opcode::kText, std::move(piece)});

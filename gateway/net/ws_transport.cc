@@ -125,7 +125,9 @@ bool WsTransport::WantsBytes() const {
       return read_wanted_ && !notified_;
     case State::kClosing:
       return true;
+    case State::kBroken:
     case State::kHangingUp:
+      // TLS is not read while it is shut down.
       return !wire_.is_tls();
     case State::kFinished:
       return false;
@@ -237,7 +239,7 @@ void WsTransport::OnEvent(WsReader::Event event) {
     }
     case WsReader::Event::kTooBig:
       if (state_ != State::kOpen) return;
-      return session_->OnMessageTooBig();
+      return session_->OnMessageTooBig(WaitForAnswers());
     case WsReader::Event::kPing:
       ++control_frames_;
       if (state_ != State::kOpen) return;
@@ -285,16 +287,18 @@ void WsTransport::OnCloseFrame() {
 }
 
 void WsTransport::OnFault() {
-  if (state_ == State::kOpen) {
-    const WsReader::Fault& fault = reader_->fault();
-    close_code_ = fault.code;
-    std::string frame;
-    AppendCloseFrame(fault.code, fault.what, frame);
-    outbox_.Put(frame);
-    NotifyClosed({TransportEnd::Cause::kBrokenByClient, fault.code,
-                  std::string(fault.what)});
-  }
-  HangUp();
+  if (state_ != State::kOpen) return HangUp();
+  const WsReader::Fault& fault = reader_->fault();
+  state_ = State::kBroken;
+  close_code_ = fault.code;
+  cause_ = TransportEnd::Cause::kBrokenByClient;
+  session_->OnViolation(
+      Ending{fault.code, CallEnd{absl::InvalidArgumentError(fault.what), ""}},
+      WaitForAnswers());
+}
+
+AnswerWait WsTransport::WaitForAnswers() const {
+  return {host_.now(), host_.now() + settings_->close_timeout};
 }
 
 void WsTransport::OnReadFailed(Error error) {
@@ -304,13 +308,13 @@ void WsTransport::OnReadFailed(Error error) {
 
 // Where the session has not heard more.
 TransportEnd WsTransport::EndByState() const {
-  return {TransportEnd::Cause::kClosedByGateway, close_code_, ""};
+  return {cause_, close_code_, ""};
 }
 
 // --- Writing ---
 
 void WsTransport::Write(WireMessage message) {
-  if (state_ != State::kOpen || notified_) return;
+  if (!MaySend()) return;
   Wake();
   const WsOpcode opcode =
       message.opcode == Opcode::kText ? WsOpcode::kText : WsOpcode::kBinary;
@@ -410,18 +414,24 @@ void WsTransport::OnSent(Error error, std::size_t bytes) {
 
 // --- Closing ---
 
+bool WsTransport::MaySend() const {
+  return (state_ == State::kOpen || state_ == State::kBroken) && !notified_;
+}
+
 void WsTransport::Close(const Ending& ending) {
-  if (state_ != State::kOpen || notified_) return;
+  if (!MaySend()) return;
   SayClose(ending.close, ending.end.status.message());
 }
 
 void WsTransport::SayClose(CloseCode code, absl::string_view reason) {
   Wake();
-  state_ = State::kClosing;
   close_code_ = code;
+  closing_since_.reset();
   std::string frame;
   AppendCloseFrame(code, CloseReason(reason), frame);
   outbox_.Put(frame);
+  if (state_ == State::kBroken) return HangUp();
+  state_ = State::kClosing;
   reader_->DropMessages();
   SendSoon();
   if (!pumping_) Await();
@@ -477,6 +487,14 @@ bool WsTransport::Expired(std::optional<absl::Time>& since, absl::Time now,
 
 void WsTransport::OnTick(absl::Time now) {
   if (state_ == State::kFinished) return;
+  if (state_ == State::kBroken) {
+    if (HasTaken() || outbox_.empty()) closing_since_.reset();
+    if (!outbox_.empty() &&
+        Expired(closing_since_, now, settings_->close_timeout)) {
+      return Finish(EndByState());
+    }
+    return session_->OnTick(now);
+  }
   if (state_ != State::kOpen) {
     // A slow client is still on its way to the Close frame.
     if (HasTaken()) closing_since_.reset();

@@ -57,6 +57,8 @@ class WsTransport final : public Connection,
  private:
   enum class State {
     kOpen,
+    kBroken,     // The client has broken the rules: what comes is dropped, and
+                 // the session says its last.
     kClosing,    // Our Close frame is said; the client's is awaited.
     kHangingUp,  // Nothing is said any more, and what comes is dropped: the
                  // client is to take what was sent and end the connection.
@@ -98,7 +100,11 @@ class WsTransport final : public Connection,
   // Tells the session of writes that are done, and takes the next.
   void AnswerWrites();
 
-  // Says Close, and waits for the client's.
+  // What the session may wait for an answer when its client has broken a rule.
+  AnswerWait WaitForAnswers() const;
+  // Whether the session may still send, Close included.
+  bool MaySend() const;
+  // Says Close, and waits for the client's unless the client is broken.
   void SayClose(CloseCode code, absl::string_view reason);
   void HangUp();
   // Ends our side, once all is sent.
@@ -129,6 +135,8 @@ class WsTransport final : public Connection,
   std::unique_ptr<Session> session_;
   State state_ = State::kOpen;
   CloseCode close_code_ = CloseCode::kNormal;  // What we have said, or would.
+  // Of an end that we have said.
+  TransportEnd::Cause cause_ = TransportEnd::Cause::kClosedByGateway;
   bool notified_ = false;
   bool answered_ = false;  // The session has sent its first answer.
   bool resting_ = false;   // As Rest has told the host.

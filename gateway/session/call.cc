@@ -30,6 +30,7 @@ std::optional<Ending> Call::Send(std::string payload) {
     case Client::kSending:
       break;
   }
+  sent_any_ = true;
   if (TakesOneRequest(kind_)) client_ = Client::kRequestComplete;
   Enqueue(std::move(payload));
   return std::nullopt;

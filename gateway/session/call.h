@@ -65,6 +65,11 @@ class Call final : private UpstreamCallObserver {
   bool awaits_only_answer() const {
     return client_ != Client::kSending && GivesOneAnswer(kind_);
   }
+  // Whether the backend may still answer what the client has sent so far: a
+  // client's stream of which one answer is due is answered when it has ended.
+  bool may_answer() const {
+    return client_ != Client::kSending || (sent_any_ && !GivesOneAnswer(kind_));
+  }
   // Messages that the upstream has taken; grows while it makes progress.
   std::uint64_t messages_taken() const { return messages_taken_; }
 
@@ -85,6 +90,7 @@ class Call final : private UpstreamCallObserver {
   const MethodKind kind_;
   CallObserver& observer_;
   Client client_ = Client::kSending;
+  bool sent_any_ = false;
   WatermarkQueue<std::string> pending_;
   bool writing_ = false;
   bool writes_done_ = false;

@@ -135,14 +135,40 @@ void CallSession::OnControlFrames(std::size_t count) {
   EndWith(guard_.OnReceived(count, 0));
 }
 
-void CallSession::OnMessageTooBig() {
+void CallSession::OnMessageTooBig(const AnswerWait& wait) {
   reading_ = false;
-  report_.limit = Limit::kMessageBytes;
-  EndWith(Ending{CloseCode::kMessageTooBig,
-                 CallEnd{absl::ResourceExhaustedError(absl::StrCat(
-                             "a message is longer than max_message_bytes (",
-                             request_.route->max_message_bytes, ")")),
-                         ""}});
+  if (state_ <= State::kOpen) report_.limit = Limit::kMessageBytes;
+  Part(Ending{CloseCode::kMessageTooBig,
+              CallEnd{absl::ResourceExhaustedError(absl::StrCat(
+                          "a message is longer than max_message_bytes (",
+                          request_.route->max_message_bytes, ")")),
+                      ""}},
+       wait);
+}
+
+void CallSession::OnViolation(const Ending& ending, const AnswerWait& wait) {
+  reading_ = false;
+  Part(ending, wait);
+}
+
+void CallSession::Part(Ending ending, const AnswerWait& wait) {
+  if (state_ > State::kOpen || parting_) return;
+  parting_ = Parting{std::move(ending), wait, wait.now};
+  answered_ = false;
+  if (HasParted(wait.now)) return EndWith(parting_->ending);
+  ReadTransport();  // To see the client leave.
+}
+
+bool CallSession::HasParted(absl::Time now) {
+  if (now >= parting_->wait.deadline) return true;
+  if (state_ == State::kResolving) return !early_message_;
+  if (call_->pending_bytes() > 0) return false;
+  if (!call_->may_answer()) return true;
+  if (call_->awaits_only_answer() || answer_is_due_) return false;
+  if (std::exchange(answered_, false) || call_read_withheld_) {
+    parting_->silent_since = now;
+  }
+  return now - parting_->silent_since >= kDrainSilence;
 }
 
 void CallSession::PumpRequests() {
@@ -153,8 +179,10 @@ void CallSession::PumpRequests() {
     if (std::holds_alternative<NeedInput>(decoded)) {
       return ReadTransport();
     } else if (auto* message = std::get_if<RequestMessage>(&decoded)) {
+      answer_is_due_ = true;
       fault = call_->Send(std::move(message->payload));
     } else if (std::holds_alternative<HalfClose>(decoded)) {
+      answer_is_due_ = true;
       fault = call_->HalfClose();
     } else {
       fault = std::move(std::get<Ending>(decoded));
@@ -177,6 +205,7 @@ void CallSession::OnCallWritable() { PumpRequests(); }
 
 void CallSession::OnCallMessage(std::string payload) {
   answered_ = true;
+  answer_is_due_ = false;
   if (codec_ == nullptr) {
     early_answer_ = std::move(payload);
     return;
@@ -231,10 +260,16 @@ void CallSession::OnCallDone(CallEnd end) {
       resolved_.method == nullptr) {
     end.status = resolved_.why_unknown;
   }
+  if (parting_) return EndWith(parting_->ending, end.status);
   EndWith(EndingOf(std::move(end)));
 }
 
 void CallSession::EndWith(Ending ending) {
+  const absl::Status call_status = ending.end.status;
+  EndWith(std::move(ending), call_status);
+}
+
+void CallSession::EndWith(Ending ending, const absl::Status& call_status) {
   if (state_ != State::kResolving && state_ != State::kOpen) return;
   state_ = State::kEnding;
   ending_ = std::move(ending);
@@ -249,7 +284,7 @@ void CallSession::EndWith(Ending ending) {
   }
   ReadTransport();
   FlushAnswers();
-  EndCall(ending_.end.status);
+  EndCall(call_status);
 }
 
 void CallSession::EndWith(std::optional<SessionGuard::Violation> violation) {
@@ -269,6 +304,9 @@ void CallSession::EndCall(const absl::Status& status) {
 void CallSession::OnTick(absl::Time now) {
   if (state_ > State::kOpen) return;
   EndWith(guard_.OnTick(now, activity()));
+  if (parting_ && state_ <= State::kOpen && HasParted(now)) {
+    return EndWith(parting_->ending);
+  }
   if (state_ != State::kOpen) return;
   if (drain_ && IsDrained(now)) {
     return EndWith(Ending{CloseCode::kGoingAway,
@@ -290,7 +328,7 @@ void CallSession::OnTick(absl::Time now) {
 }
 
 bool CallSession::is_at_rest() const {
-  return state_ == State::kOpen && !drain_ && !call_->backlogged();
+  return state_ == State::kOpen && !drain_ && !parting_ && !call_->backlogged();
 }
 
 // While the client takes its time there may be more behind what it has not
@@ -306,7 +344,7 @@ bool CallSession::IsDrained(absl::Time now) {
 }
 
 void CallSession::Drain(const DrainOrder& order) {
-  if (state_ > State::kOpen) return;
+  if (state_ > State::kOpen || parting_) return;
   if (state_ == State::kResolving) {
     return EndWith(Ending{CloseCode::kGoingAway,
                           CallEnd{absl::UnavailableError(order.reason), ""}});

@@ -42,7 +42,8 @@ class CallSession final : public Session, private CallObserver {
   Buffered buffered() const override;
 
   void OnMessage(WireMessage message) override;
-  void OnMessageTooBig() override;
+  void OnMessageTooBig(const AnswerWait& wait) override;
+  void OnViolation(const Ending& ending, const AnswerWait& wait) override;
   void OnControlFrames(std::size_t count) override;
   void OnWritten() override;
   void OnClosed(const TransportEnd& end) override;
@@ -65,8 +66,14 @@ class CallSession final : public Session, private CallObserver {
   void ReadCall();
   void FlushAnswers();
   void EndWith(Ending ending);
+  // The same where the call has ended another way than the session will.
+  void EndWith(Ending ending, const absl::Status& call_status);
   // Because a limit was hit, if one was.
   void EndWith(std::optional<SessionGuard::Violation> violation);
+  // Ends it once what the client has sent before is answered.
+  void Part(Ending ending, const AnswerWait& wait);
+  // Of a session that is parting: whether it is time.
+  bool HasParted(absl::Time now);
   // Of a session that is told to drain: whether it is time.
   bool IsDrained(absl::Time now);
   void EndCall(const absl::Status& status);
@@ -104,6 +111,9 @@ class CallSession final : public Session, private CallObserver {
   // Since when the backend has had nothing to say, while draining.
   absl::Time silent_since_;
   bool answered_ = false;  // Since the last tick.
+  // The backend has said nothing since it was sent something.
+  bool answer_is_due_ = false;
+  std::optional<Parting> parting_;
 };
 
 }  // namespace headgate

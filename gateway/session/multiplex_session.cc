@@ -58,6 +58,7 @@ class MultiplexSession::NumberedCall final : private CallObserver {
 
   // One message of the client's. May end the call.
   void Send(absl::string_view content) {
+    answer_is_due_ = true;
     if (client_ended_) {
       return End(Failed(absl::InvalidArgumentError("data after half-close")));
     }
@@ -75,6 +76,7 @@ class MultiplexSession::NumberedCall final : private CallObserver {
           Failed(absl::InvalidArgumentError("half-close after half-close")));
     }
     client_ended_ = true;
+    answer_is_due_ = true;
     if (call_ == nullptr) return;  // OnResolved sees to it.
     if (std::optional<Ending> fault = call_->HalfClose()) {
       End(std::move(fault->end));
@@ -87,6 +89,18 @@ class MultiplexSession::NumberedCall final : private CallObserver {
     if (call_ == nullptr) return early_.size() > 1;
     return resolved_.method == nullptr ||
            !TakesOneRequest(resolved_.method->kind);
+  }
+
+  // Whether the backend may still answer what the client has sent so far.
+  bool may_answer() const {
+    return call_ == nullptr ? !early_.empty() || client_ended_
+                            : call_->may_answer();
+  }
+  // And has not begun to since it was sent the last of it.
+  bool answer_is_due() const {
+    if (call_ == nullptr) return may_answer();
+    return call_->pending_bytes() > 0 || call_->awaits_only_answer() ||
+           (answer_is_due_ && call_->may_answer());
   }
 
   // Asks for the next answer.
@@ -182,6 +196,7 @@ class MultiplexSession::NumberedCall final : private CallObserver {
   void BreakOff(const CallEnd& end) { session_.BreakOff(who_, end); }
 
   void OnCallMessage(std::string payload) override {
+    answer_is_due_ = false;
     session_.Answer(*this, std::move(payload));
   }
   void OnCallWritable() override {}
@@ -199,6 +214,8 @@ class MultiplexSession::NumberedCall final : private CallObserver {
   const std::string& method_;  // The route's.
   const absl::Time began_;     // As of Session::Clock.
   bool client_ended_ = false;
+  // The backend has said nothing since the client has sent something.
+  bool answer_is_due_ = false;
 
   // While the method is being asked for: what the client has sent.
   std::vector<std::string> early_;
@@ -327,13 +344,43 @@ void MultiplexSession::OnControlFrames(std::size_t count) {
   if (state_ == State::kOpen) EndWith(guard_.OnReceived(count, 0));
 }
 
-void MultiplexSession::OnMessageTooBig() {
+void MultiplexSession::OnMessageTooBig(const AnswerWait& wait) {
   reading_ = false;
-  report_.limit = Limit::kMessageBytes;
-  EndWith(Ending{CloseCode::kMessageTooBig,
-                 Failed(absl::ResourceExhaustedError(absl::StrCat(
-                     "a message is longer than max_message_bytes (",
-                     request_.route->max_message_bytes, ")")))});
+  if (state_ == State::kOpen) report_.limit = Limit::kMessageBytes;
+  Part(Ending{CloseCode::kMessageTooBig,
+              Failed(absl::ResourceExhaustedError(
+                  absl::StrCat("a message is longer than max_message_bytes (",
+                               request_.route->max_message_bytes, ")")))},
+       wait);
+}
+
+void MultiplexSession::OnViolation(const Ending& ending,
+                                   const AnswerWait& wait) {
+  reading_ = false;
+  Part(ending, wait);
+}
+
+void MultiplexSession::Part(Ending ending, const AnswerWait& wait) {
+  if (state_ != State::kOpen || parting_) return;
+  parting_ = Parting{std::move(ending), wait, wait.now};
+  answered_ = false;
+  if (HasParted(wait.now)) return EndWith(parting_->ending);
+  ReadTransport();  // To see the client leave.
+}
+
+bool MultiplexSession::HasParted(absl::Time now) {
+  if (now >= parting_->wait.deadline) return true;
+  if (incoming_) return false;
+  bool may_answer = false;
+  for (const auto& [who, call] : calls_) {
+    if (call->answer_is_due()) return false;
+    may_answer = may_answer || call->may_answer();
+  }
+  if (!may_answer) return true;
+  if (std::exchange(answered_, false) || !withheld_.empty()) {
+    parting_->silent_since = now;
+  }
+  return now - parting_->silent_since >= kDrainSilence;
 }
 
 void MultiplexSession::ReadTransport() {
@@ -397,8 +444,7 @@ void MultiplexSession::OnWritten() {
   Flush();
   if (answers_.full()) return;
   ResumeReads();
-  // A message may be waiting to be taken, unless the next one is.
-  if (!reading_) Pump();
+  Pump();  // The rest of a message may be waiting to be taken.
 }
 
 void MultiplexSession::ResumeReads() {
@@ -458,7 +504,7 @@ void MultiplexSession::EndWith(
 }
 
 void MultiplexSession::Drain(const DrainOrder& order) {
-  if (state_ != State::kOpen) return;
+  if (state_ != State::kOpen || parting_) return;
   drain_ = order;
   silent_since_ = order.now;
   answered_ = false;
@@ -492,6 +538,7 @@ void MultiplexSession::OnTick(absl::Time now) {
   now_ = now;
   EndWith(guard_.OnTick(now, activity()));
   if (state_ != State::kOpen) return;
+  if (parting_ && HasParted(now)) return EndWith(parting_->ending);
   if (drain_ && IsDrained(now)) {
     return EndWith(Ending{CloseCode::kGoingAway,
                           Failed(absl::UnavailableError(drain_->reason))});

@@ -44,7 +44,8 @@ class MultiplexSession final : public Session {
   Buffered buffered() const override;
 
   void OnMessage(WireMessage message) override;
-  void OnMessageTooBig() override;
+  void OnMessageTooBig(const AnswerWait& wait) override;
+  void OnViolation(const Ending& ending, const AnswerWait& wait) override;
   void OnControlFrames(std::size_t count) override;
   void OnWritten() override;
   void OnClosed(const TransportEnd& end) override;
@@ -76,6 +77,10 @@ class MultiplexSession final : public Session {
   void EndWith(Ending ending);
   // Because a limit was hit, if one was.
   void EndWith(std::optional<SessionGuard::Violation> violation);
+  // Ends it once what the client has sent before is answered.
+  void Part(Ending ending, const AnswerWait& wait);
+  // Of a session that is parting: whether it is time.
+  bool HasParted(absl::Time now);
   // Of a session that is told to drain: whether it is time.
   bool IsDrained(absl::Time now);
   void EndWithFault(absl::Status status);  // Of the framing.
@@ -108,6 +113,7 @@ class MultiplexSession final : public Session {
   // Since when the backends have had nothing to say, while draining.
   absl::Time silent_since_;
   bool answered_ = false;  // Since the last tick.
+  std::optional<Parting> parting_;
 };
 
 }  // namespace headgate

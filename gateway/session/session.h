@@ -81,6 +81,15 @@ struct DrainOrder {
 constexpr absl::Duration kDrainSilence = absl::Milliseconds(100);
 constexpr absl::Duration kDrainPatience = absl::Seconds(2);
 
+// A client's fault, after which the session only waits for the answers to what
+// came before. A backend that has answered the last of it, or has begun to, and
+// is then silent for kDrainSilence, has answered.
+struct Parting {
+  Ending ending;
+  AnswerWait wait;
+  absl::Time silent_since;
+};
+
 // What waits in a session, bytes.
 struct Buffered {
   std::size_t in = 0;   // For the backend.

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 
+#include "absl/time/time.h"
 #include "gateway/base/status.h"
 #include "gateway/codec/codec.h"
 #include "gateway/upstream/upstream.h"
@@ -26,17 +27,29 @@ struct TransportEnd {
   std::string reason;
 };
 
+// How long a session whose client has broken a rule may wait for the answers to
+// what came before. By default there is no time.
+struct AnswerWait {
+  absl::Time now = absl::InfinitePast();
+  absl::Time deadline = absl::InfinitePast();
+};
+
 // Hears the events of one WebSocket.
 //
 // Thread: the worker's; never from within a method of Transport.
-// Order:  OnMessage or OnMessageTooBig answers one Read, OnWritten one Write;
-//         OnClosed comes once, and last.
+// Order:  OnMessage, OnMessageTooBig or OnViolation answers one Read, OnWritten
+//         one Write; OnClosed comes once, and last.
 class TransportObserver {
  public:
   virtual void OnMessage(WireMessage message) = 0;
   // The message was longer than the limit. What follows is discarded: a Read
   // after this is never answered.
-  virtual void OnMessageTooBig() = 0;
+  virtual void OnMessageTooBig(const AnswerWait& wait) = 0;
+  // The client has violated the transport's protocol, also while no Read is
+  // pending. Nothing more comes from it, and a Read after this is never
+  // answered. The session calls Close with `ending`, or with another that it
+  // was at already.
+  virtual void OnViolation(const Ending& ending, const AnswerWait& wait) = 0;
   // Pings and pongs that the client has sent; not while its messages wait.
   virtual void OnControlFrames(std::size_t /*count*/) {}
   virtual void OnWritten() = 0;

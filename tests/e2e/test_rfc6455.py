@@ -16,8 +16,8 @@ import time
 
 import pytest
 
-from client import ECHO, HELLO
-from harness import Gateway, soon
+from client import ECHO, HELLO, stats
+from harness import Gateway, eventually, soon
 from wire import (BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, RawClient,
                   frame, message, packet)
 
@@ -564,6 +564,96 @@ def test_nothing_is_processed_after_a_violation(echo):
     assert (code.opcode, code.payload[:2]) == (CLOSE, close_payload(1002))
     echo.send_frame(CLOSE, close_payload(1002))
     assert echo.at_end()
+
+
+# But what came before is: its answer leaves before the Close frame, also when
+# both arrived together.
+VIOLATIONS = {
+    "reserved bit": (frame(TEXT, b"x", reserved=1), 1002),
+    "reserved opcode": (frame(3, b"x"), 1002),
+    "reserved control opcode": (frame(11, b"x"), 1002),
+    "no mask": (frame(TEXT, b"x", masked=False), 1002),
+    "fragmented ping": (frame(PING, b"x", fin=False), 1002),
+    "long ping": (frame(PING, b"x" * 126), 1002),
+    "continuation of nothing": (frame(CONTINUATION, b"x"), 1002),
+    "bad close code": (frame(CLOSE, close_payload(999)), 1002),
+    "not UTF-8": (frame(TEXT, b"\xff"), 1007),
+    "too long": (frame(BINARY, b"x" * (1 << 20) + b"y"), 1009),
+}
+
+
+@pytest.mark.parametrize("violation, code", VIOLATIONS.values(),
+                         ids=VIOLATIONS.keys())
+def test_messages_before_a_violation_are_answered(demo, violation, code):
+    with Echo(demo) as client:
+        client.send(frame(TEXT, b"one") + frame(BINARY, b"two") +
+                    frame(PING, b"three") + violation + frame(TEXT, b"late"))
+        data = [client.read_frame() for _ in range(3)]
+        pongs = [each for each in data if each.opcode == PONG]
+        assert [each.payload for each in pongs] == [b"three"]
+        assert [(each.opcode, each.payload) for each in data
+                if each.opcode != PONG] == [(TEXT, b"one"), (BINARY, b"two")]
+        close = client.read_frame()
+        assert (close.opcode, close.payload[:2]) == (CLOSE,
+                                                     close_payload(code))
+    eventually(lambda: demo.sessions() == [], "the session is over")
+
+
+# The kinds of call that give one answer, and streams that the backend ends.
+@pytest.mark.parametrize("path, request_, answers", [
+    (HELLO + "SayHello", b'{"greeting":"ann"}', [b'{"reply":"hello, ann"}']),
+    (HELLO + "BidiHello", b'{"greeting":"ann"}', [b'{"reply":"hello, ann"}']),
+    (ECHO + "Flood", b'{"count":"3"}',
+     [b'{}', b'{"index":"1"}', b'{"index":"2"}'])])
+def test_calls_before_a_violation_are_answered(demo, path, request_, answers):
+    with Echo(demo, path) as client:
+        client.send(frame(TEXT, request_) + frame(3, b""))
+        for answer in answers:
+            assert client.read_message() == (TEXT, answer)
+        assert client.read_close()[0] == 1002
+
+
+def test_packets_before_a_violation_are_answered(demo):
+    with Echo(demo, "/packets") as client:
+        client.send(frame(BINARY, packet(7, 42, b"one")) + frame(3, b""))
+        assert client.read_message() == (BINARY, packet(7, 42, b"one"))
+        # The status of the call, and the Close frame.
+        assert packet(0xFFFFFFFF, 0)[:4] == client.read_message()[1][:4]
+        assert client.read_close()[0] == 1002
+
+
+# There is no longer than --close-timeout for it, neither for a stream that goes
+# on nor for one that says nothing.
+@pytest.mark.parametrize("path, request_", [
+    (ECHO + "Flood", b'{"size":10}'), ("/chat", b'{"messageType":"join"}')])
+def test_answers_after_a_violation_have_the_close_timeout(start_demo, path,
+                                                          request_):
+    gateway = start_demo("--close-timeout", "1s")
+    with Echo(gateway, path) as client:
+        client.send(frame(TEXT, request_) + frame(3, b""))
+        begin = time.monotonic()
+        while client.read_frame().opcode != CLOSE:
+            pass
+        assert time.monotonic() - begin < soon(2)
+    eventually(lambda: gateway.sessions() == [], "the session is over")
+
+
+# An upload that breaks off is not taken for a whole one.
+def test_a_violation_within_a_clients_stream_cancels_it(start_demo):
+    gateway = start_demo("--close-timeout", "60s")
+    with Echo(gateway, ECHO + "Sink") as client:
+        client.send(frame(TEXT, b'{"payload":"eA=="}') + frame(3, b""))
+        assert client.read_close()[0] == 1002
+    eventually(lambda: stats(gateway) == (0, 1), "the call is cancelled")
+
+
+# Whoever leaves meanwhile is not waited for.
+def test_a_client_that_leaves_after_a_violation_ends_the_call(start_demo):
+    gateway = start_demo("--close-timeout", "60s")
+    with Echo(gateway, ECHO + "Flood") as client:
+        client.send(frame(TEXT, b'{"size":10}') + frame(3, b""))
+        client.read_frame()
+    eventually(lambda: stats(gateway) == (0, 1), "the call is cancelled")
 
 
 # A message that is not complete is none.

@@ -51,7 +51,12 @@ class ScriptedSession final : public Session {
     log_.push_back("got " + message.payload);
     if (reads_) transport_.Read();
   }
-  void OnMessageTooBig() override { log_.push_back("too big"); }
+  void OnMessageTooBig(const AnswerWait&) override {
+    log_.push_back("too big");
+  }
+  void OnViolation(const Ending&, const AnswerWait&) override {
+    log_.push_back("violation");
+  }
   void OnWritten() override {
     log_.push_back("written");
     if (std::exchange(closes_when_written_, false)) transport_.Close(ending_);

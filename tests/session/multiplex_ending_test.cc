@@ -100,7 +100,7 @@ TEST_F(MultiplexEndingTest, AMessageTooBigEndsWith1009) {
   Start();
   Send(Packet(kTalk, 1));
   Steps();
-  session_->OnMessageTooBig();
+  session_->OnMessageTooBig({});
   const std::string fault = "a message is longer than max_message_bytes (10)";
   EXPECT_THAT(
       Steps(),
@@ -108,6 +108,77 @@ TEST_F(MultiplexEndingTest, AMessageTooBigEndsWith1009) {
                   "cancel", "ws read"));
   session_->OnWritten();
   EXPECT_THAT(Steps(), ElementsAre(absl::StrCat("ws close 1009 ", fault)));
+}
+
+// --- After a violation of the transport's rules
+
+TEST_F(MultiplexEndingTest, ViolationEndsASessionWithoutCallsAtOnce) {
+  Start();
+  Steps();
+  Violate();
+  EXPECT_THAT(Steps(),
+              ElementsAre("ws read", "ws close 1002 a reserved bit is set"));
+}
+
+TEST_F(MultiplexEndingTest, AnswersBeforeAViolationAreDelivered) {
+  Start();
+  Send(Packet(kTalk, 1, "a") + Packet(kUnary, 2, ""));
+  Violate();
+  Steps();
+  session_->OnTick(now_ += absl::Seconds(1));
+  EXPECT_TRUE(Steps().empty());
+  backend(0).OnMessage("answer");
+  session_->OnWritten();
+  session_->OnTick(now_ += absl::Seconds(1));
+  EXPECT_THAT(Steps(), ElementsAre("ws binary 1#1 answer", "read"))
+      << "the unary call is waited for";
+  backend(1).OnMessage("");
+  backend(1).OnDone({absl::OkStatus(), ""});
+  session_->OnWritten();
+  session_->OnWritten();
+  Steps();
+  session_->OnTick(now_ += absl::Milliseconds(1));
+  EXPECT_TRUE(Steps().empty());
+  session_->OnTick(now_ += absl::Milliseconds(100));
+  session_->OnWritten();
+  EXPECT_THAT(Steps(),
+              ElementsAre("ws binary end#1 INVALID_ARGUMENT a reserved bit is "
+                          "set",
+                          "cancel", "ws close 1002 a reserved bit is set"));
+}
+
+// Of a client's streams that were not ended nothing comes.
+TEST_F(MultiplexEndingTest, ViolationWithinAClientsStreamEndsItAtOnce) {
+  Start();
+  Send(Packet(kGreetings, 1, ""));
+  backend(0).OnWritten();
+  Steps();
+  Violate();
+  session_->OnWritten();
+  EXPECT_EQ(Steps().back(), "ws close 1002 a reserved bit is set");
+}
+
+TEST_F(MultiplexEndingTest, AnswersAfterAViolationHaveUntilTheDeadline) {
+  Start();
+  Send(Packet(kTalk, 1, "a"));
+  Violate();
+  session_->OnTick(now_ + absl::Seconds(5) - absl::Milliseconds(1));
+  EXPECT_TRUE(upstream_->call(0).alive());
+  session_->OnTick(now_ + absl::Seconds(5));
+  EXPECT_FALSE(upstream_->call(0).alive());
+}
+
+// What of the message before is not taken yet still is.
+TEST_F(MultiplexEndingTest, PacketsBeforeAViolationGoOn) {
+  limits_.answers = {.low_bytes = 0, .high_bytes = 1};
+  Start();
+  Send(Packet(77, 1) + Packet(77, 2) + Packet(kTalk, 3, "a"));
+  EXPECT_EQ(upstream_->call_count(), 0u);
+  Violate();
+  session_->OnTick(now_ += absl::Seconds(1));
+  session_->OnWritten();
+  session_->OnWritten();
+  EXPECT_EQ(upstream_->call_count(), 1u);
 }
 
 // --- Drain

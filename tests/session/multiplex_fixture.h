@@ -76,6 +76,14 @@ class MultiplexFixture : public ::testing::Test {
     session_->OnMessage({Opcode::kText, std::move(payload)});
   }
 
+  void Violate() {
+    session_->OnViolation(
+        Ending{
+            CloseCode::kProtocolError,
+            CallEnd{absl::InvalidArgumentError("a reserved bit is set"), ""}},
+        {now_, now_ + absl::Seconds(5)});
+  }
+
   // The backend's side of the call that was started as number `index`.
   UpstreamCallObserver& backend(std::size_t index) {
     return upstream_->call(index).observer();
