@@ -87,6 +87,8 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(
                            &port);
   // Else a second backend on the same port would silently get half the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // What may come in is the gateway's to say (max_message_bytes).
+  builder.SetMaxReceiveMessageSize(-1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,

@@ -147,9 +147,8 @@ void Server::Configure(Settings settings) {
   }
   const ConnectionLimit limit =
       ConnectionLimitFor(settings, descriptors_, WorkerCount(settings));
-  configuration_ = std::make_shared<const Configuration>(std::move(settings),
-                                                         contexts, reaches_,
-                                                         limit);
+  configuration_ = std::make_shared<const Configuration>(
+      std::move(settings), contexts, reaches_, limit);
   for (const auto& worker : workers_) worker->Reload(configuration_);
 }
 

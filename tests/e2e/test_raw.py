@@ -47,6 +47,18 @@ def test_empty_messages_that_wait_are_not_joined(start_demo):
             (TEXT, b""), (BINARY, b"")] * 100
 
 
+# gRPC's servers take 4 MiB by default; the demo's leaves it to the gateway.
+@pytest.mark.parametrize("start", ["start_demo", "start_serve"])
+def test_demo_backend_takes_what_the_gateway_lets_in(request, start):
+    gateway = request.getfixturevalue(start)(
+        "--max-message-bytes", "12MiB", "--max-answer-bytes", "13MiB")
+    with Client(gateway, METHOD) as client:
+        client.send(b"x" * (12 << 20))
+        assert len(client.receive()) == 12 << 20
+        client.send(b"x" * ((12 << 20) + 1))
+        assert client.receive_close()[0] == 1009
+
+
 # There is no half-close: the empty text message is a message like any other.
 def test_session_goes_on_after_an_empty_text_message(demo):
     with Client(demo, ECHO) as client:
