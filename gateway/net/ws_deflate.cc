@@ -116,7 +116,6 @@ DeflateAgreement Accept(const Offer& offer,
     absl::StrAppend(&agreement.header,
                     "; server_max_window_bits=", agreement.server_window_bits);
   }
-  // Who has not said that it can be told may use the widest.
   if (offer.client_window_bits) {
     agreement.client_window_bits =
         std::min(settings.client_max_window_bits, *offer.client_window_bits);
@@ -145,9 +144,15 @@ std::optional<DeflateAgreement> AgreeOnDeflate(
     const CompressionSettings& settings) {
   for (const absl::string_view line : offers) {
     for (const absl::string_view text : absl::StrSplit(line, ',')) {
-      if (const std::optional<Offer> offer = ParseOffer(text)) {
-        return Accept(*offer, settings);
+      const std::optional<Offer> offer = ParseOffer(text);
+      if (!offer) continue;
+      // A client that has not said that it can be told uses the widest window
+      // (section 7.1.2.2), which is what the setting is to prevent.
+      if (!offer->client_window_bits &&
+          settings.client_max_window_bits < kMaxWindowBits) {
+        continue;
       }
+      return Accept(*offer, settings);
     }
   }
   return std::nullopt;

@@ -396,6 +396,12 @@ def test_compression_has_its_settings(tmp_path):
                 "Sec-WebSocket-Extensions",
                 "permessage-deflate; client_max_window_bits")])
             chosen = response.header("Sec-WebSocket-Extensions")
+        # A client that has not said that it can be told a window is none the
+        # worse for it.
+        with RawClient(gateway) as client:
+            response = client.upgrade(BIDI, [("Sec-WebSocket-Extensions",
+                                              "permessage-deflate")])
+            assert response.header("Sec-WebSocket-Extensions") is None
     for parameter in ("server_max_window_bits=10", "client_max_window_bits=11",
                       "server_no_context_takeover",
                       "client_no_context_takeover"):

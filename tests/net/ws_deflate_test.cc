@@ -50,12 +50,22 @@ TEST(WsDeflateTest, SettingsNarrowTheOffer) {
   EXPECT_EQ(AnswerTo("permessage-deflate; client_max_window_bits", settings),
             "permessage-deflate; server_max_window_bits=10; "
             "client_max_window_bits=11; client_no_context_takeover");
-  // Who has not said that it knows the parameter is not sent it.
-  EXPECT_EQ(AnswerTo("permessage-deflate", settings),
-            "permessage-deflate; server_max_window_bits=10; "
-            "client_no_context_takeover");
-  EXPECT_EQ(
-      AgreeOnDeflate({"permessage-deflate"}, settings)->client_window_bits, 15);
+}
+
+// Section 7.1.2.2: only a client that has said that it can be told a window is
+// told one. Any other could use 32 KiB of the gateway's memory.
+TEST(WsDeflateTest, ClientsThatCannotBeLimitedAreDeclined) {
+  CompressionSettings settings = Enabled();
+  settings.client_max_window_bits = 9;
+  EXPECT_EQ(AnswerTo("permessage-deflate", settings), "declined");
+  EXPECT_EQ(AnswerTo("permessage-deflate, "
+                     "permessage-deflate; client_max_window_bits",
+                     settings),
+            "permessage-deflate; client_max_window_bits=9");
+  EXPECT_EQ(AnswerTo("permessage-deflate; client_max_window_bits=8", settings),
+            "permessage-deflate; client_max_window_bits=8");
+  settings.client_max_window_bits = 15;
+  EXPECT_EQ(AnswerTo("permessage-deflate", settings), "permessage-deflate");
 }
 
 // "A server MUST decline an extension negotiation offer for this extension if"
