@@ -69,13 +69,22 @@ std::string FaultOf(const Schema& schema, const Schema::Method& method,
   return "";
 }
 
-// Where a verb stands among those that a WebSocket may mean.
-int WebSocketRank(absl::string_view verb) {
-  static constexpr absl::string_view kOrder[] = {"POST", "PUT", "PATCH", "GET",
+// Where a rule stands among those that a WebSocket may mean: streams first, for
+// which it was opened, those of the client's before those of the backend's
+// alone; then the verb.
+std::pair<int, int> WebSocketRank(const Entry& entry) {
+  static constexpr absl::string_view kOrder[] = {"GET", "POST", "PUT", "PATCH",
                                                  "DELETE"};
-  const auto* const found =
-      std::find(std::begin(kOrder), std::end(kOrder), verb);
-  return static_cast<int>(found - std::begin(kOrder));
+  const auto* const verb =
+      std::find(std::begin(kOrder), std::end(kOrder), entry.rule->verb);
+  const MethodKind kind = entry.method->kind;
+  int streams = 2;
+  if (!TakesOneRequest(kind)) {
+    streams = 0;
+  } else if (!GivesOneAnswer(kind)) {
+    streams = 1;
+  }
+  return {streams, static_cast<int>(verb - std::begin(kOrder))};
 }
 
 }  // namespace
@@ -189,7 +198,7 @@ absl::StatusOr<HttpRules::Match> HttpRules::FindForWebSocket(
     // The template decides, the verb only among those that share it.
     if (best != nullptr && candidate.entry->rank != best->entry->rank) break;
     if (best == nullptr ||
-        WebSocketRank(offered) < WebSocketRank(best->entry->rule->verb)) {
+        WebSocketRank(*candidate.entry) < WebSocketRank(*best->entry)) {
       best = &candidate;
     }
   }

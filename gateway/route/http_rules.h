@@ -44,7 +44,8 @@ class HttpRules {
                              absl::string_view path) const;
 
   // The rule of a WebSocket, whose handshake is always a GET: that of the best
-  // template; of several that share it the first of POST, PUT, PATCH, GET,
+  // template; of several that share it one whose method streams, the client's
+  // stream before the backend's, then the first of GET, POST, PUT, PATCH,
   // DELETE, then any other. With a `verb_override` (any case) only rules for
   // that verb count. NOT_FOUND: no template fits, or none for that verb.
   absl::StatusOr<Match> FindForWebSocket(absl::string_view path,

@@ -73,6 +73,15 @@ class Rules {
   }
   const std::vector<std::string>& warnings() const { return warnings_; }
 
+  // Of the method that was added last.
+  Rules& Streaming(bool client, bool server) {
+    auto& service = *file_.mutable_service(0);
+    auto& method = *service.mutable_method(service.method_size() - 1);
+    method.set_client_streaming(client);
+    method.set_server_streaming(server);
+    return *this;
+  }
+
  private:
   google::protobuf::FileDescriptorProto file_;
   std::vector<std::string> warnings_;
@@ -175,11 +184,32 @@ TEST(HttpRulesTest, ARuleForAnyVerbIsToldByTheUsualOnes) {
                                                 "PATCH", "POST", "PUT"));
 }
 
-TEST(HttpRulesTest, AWebSocketMeansTheVerbThatTakesMost) {
-  const auto rules =
-      Rules().Get("Get", "/a").Put("Update", "/a").Get("Only", "/b").Build();
-  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "")), "Update");
-  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "get")), "Get");
+// It is opened for a stream. Among calls without one the GET does no harm: a
+// client that connects and leaves must not have updated anything.
+TEST(HttpRulesTest, AWebSocketMeansTheStreamElseTheGet) {
+  const auto rules = Rules()
+                         .Put("Update", "/a")
+                         .Get("Get", "/a")
+                         .Get("Only", "/b")
+                         .Get("GetRoom", "/room")
+                         .Put("Watch", "/room")
+                         .Streaming(false, true)
+                         .Post("Talk", "/room")
+                         .Streaming(true, true)
+                         .Put("PutItem", "/item")
+                         .Post("PostItem", "/item")
+                         .Get("List", "/list")
+                         .Streaming(false, true)
+                         .Post("Upload", "/list")
+                         .Streaming(true, false)
+                         .Build();
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "")), "Get");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "put")), "Update");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/room", "")), "Talk");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/room", "PUT")), "Watch");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/room", "GET")), "GetRoom");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/item", "")), "PostItem");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/list", "")), "Upload");
   EXPECT_EQ(ToString(rules->FindForWebSocket("/a", "POST")), "NOT_FOUND");
   EXPECT_EQ(ToString(rules->FindForWebSocket("/b", "")), "Only");
   EXPECT_EQ(ToString(rules->FindForWebSocket("/c", "")), "NOT_FOUND");
@@ -192,6 +222,8 @@ TEST(HttpRulesTest, OnAWebSocketTheVerbChoosesAmongTheRulesOfOneTemplate) {
                          .Post("Create", "/v1/{name=**}")
                          .Build();
   EXPECT_EQ(ToString(rules->FindForWebSocket("/v1/rooms/a", "")),
+            "Get name=rooms/a");
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/v1/rooms/a", "put")),
             "Update child.name=a");
   EXPECT_EQ(ToString(rules->FindForWebSocket("/v1/a", "")), "Create name=a");
   // Who asks for a verb gets it wherever it is.
