@@ -225,7 +225,8 @@ class LibraryService final : public demo::v1::LibraryService::CallbackService {
   }
 
   grpc::ServerBidiReactor<demo::v1::Note, demo::v1::Note>* Notes(
-      Context*) override {
+      Context* context) override {
+    context->AddInitialMetadata("library-branch", "main");
     return NotesReactor::Start(std::make_shared<NotesReactor>());
   }
 

@@ -21,7 +21,7 @@ struct OutgoingLimits {
   std::size_t max_bytes = 16 * 1024 * 1024;
   // From either of these on nothing more is read from the stream itself, so
   // that a client is never ended for answers to its own messages: the gap to
-  // the maximum takes any one message that gRPC lets in (4 MiB).
+  // the maximum takes one message of 12 MiB.
   std::size_t pause_messages = 64;
   std::size_t pause_bytes = 4 * 1024 * 1024;
 };

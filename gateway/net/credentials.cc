@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -95,6 +96,8 @@ Subprotocols ParseSubprotocols(const HttpRequest& request) {
       found.kubernetes_tokens.push_back(entry);
     } else if (const auto codec = CodecFromSubprotocol(entry)) {
       found.codecs.push_back(*codec);
+    } else if (absl::StartsWith(entry, "headgate.") && !found.unknown) {
+      found.unknown = entry;
     }
   }
   return found;

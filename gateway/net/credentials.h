@@ -19,6 +19,8 @@ namespace headgate {
 struct Subprotocols {
   // Headgate's own names among the entries, in the client's order.
   std::vector<CodecKind> codecs;
+  // The first that begins with "headgate." and is none of the gateway's.
+  std::optional<absl::string_view> unknown;
   bool bearer_offered = false;
   // The entry after the first "Bearer"; absent when there is none.
   std::optional<absl::string_view> bearer_token;

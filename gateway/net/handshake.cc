@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <utility>
 
-#include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -15,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gateway/base/utf8.h"
+#include "gateway/config/suggestion.h"
 #include "gateway/net/credentials.h"
 #include "gateway/net/host.h"
 #include "gateway/net/http_response.h"
@@ -23,6 +23,8 @@ namespace headgate {
 namespace {
 
 using Codecs = std::vector<CodecKind>;
+
+constexpr absl::string_view kHttpBody = "google.api.HttpBody";
 
 absl::string_view ReasonOf(int http_status) {
   switch (http_status) {
@@ -59,8 +61,12 @@ Refusal Refuse(int http_status, absl::StatusCode code,
   return refusal;
 }
 
+// Connection may come in several lines (RFC 9110 section 5.3).
 bool IsWebSocket(const HttpRequest& request) {
-  return boost::beast::websocket::is_upgrade(request);
+  return request.version() >= 11 &&
+         request.method() == boost::beast::http::verb::get &&
+         HasElement(request, "Connection", "Upgrade") &&
+         HasElement(request, "Upgrade", "websocket");
 }
 
 // RFC 9112 section 3.2; HTTP/1.0 knows no Host.
@@ -189,6 +195,22 @@ std::string EchoedSubprotocol(const Subprotocols& offered,
     }
   }
   return offered.bearer_offered ? "Bearer" : "";
+}
+
+// A name like the gateway's own that is none of them is a mistake; with others
+// beside it, it may be one that a newer gateway knows.
+Refusal SubprotocolUnknown(absl::string_view name) {
+  std::vector<std::string> names;
+  for (const CodecKind kind : {CodecKind::kPacket, CodecKind::kJson,
+                               CodecKind::kProtobuf, CodecKind::kRaw}) {
+    names.emplace_back(SubprotocolOf(kind));
+  }
+  const std::string suggestion = DidYouMean(name, names);
+  return BadRequest(absl::StrCat(
+      "there is no subprotocol ", name,
+      suggestion.empty()
+          ? absl::StrCat("; there are ", absl::StrJoin(names, ", "))
+          : suggestion));
 }
 
 Refusal CodecNotAllowed(const Subprotocols& offered, const Codecs& allowed) {
@@ -370,6 +392,11 @@ std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
   }
   destination.method = match->method->path;
   destination.kind = match->method->kind;
+  const std::string& output = match->method->output;
+  const std::string& field = match->rule->response_body;
+  destination.gives_bytes = (field.empty() ? output
+                                           : rules->schema()->MessageTypeOf(
+                                                 output, field)) == kHttpBody;
   destination.binding = RequestBinding{
       std::move(match->variables), QueryOf(located.target, route),
       match->rule->body, match->rule->response_body};
@@ -416,6 +443,9 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
     const Codecs allowed = CodecsOf(route);
     admission.subprotocol =
         EchoedSubprotocol(subprotocols, &allowed, session.codec);
+    if (subprotocols.codecs.empty() && subprotocols.unknown) {
+      return refuse(SubprotocolUnknown(*subprotocols.unknown));
+    }
     if (!subprotocols.codecs.empty() && !session.codec) {
       return refuse(CodecNotAllowed(subprotocols, allowed));
     }

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 
 namespace headgate {
@@ -34,6 +36,36 @@ std::vector<absl::string_view> HeaderElements(const HttpRequest& request,
     }
   }
   return elements;
+}
+
+bool HasElement(const HttpRequest& request, absl::string_view name,
+                absl::string_view element) {
+  for (absl::string_view found : HeaderElements(request, name)) {
+    found = absl::StripAsciiWhitespace(found.substr(0, found.find(';')));
+    if (absl::EqualsIgnoreCase(found, element)) return true;
+  }
+  return false;
+}
+
+std::optional<int> AcceptedWeight(const HttpRequest& request,
+                                  absl::string_view media_type) {
+  std::optional<int> weight;
+  for (const absl::string_view range : HeaderElements(request, "Accept")) {
+    const std::vector<absl::string_view> parts = absl::StrSplit(range, ';');
+    if (!absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(parts[0]),
+                                media_type)) {
+      continue;
+    }
+    double q = 1;
+    for (std::size_t i = 1; i < parts.size(); ++i) {
+      const absl::string_view part = absl::StripAsciiWhitespace(parts[i]);
+      if (!absl::StartsWithIgnoreCase(part, "q=")) continue;
+      // What is no weight takes nothing away.
+      if (!absl::SimpleAtod(part.substr(2), &q) || !(q >= 0 && q <= 1)) q = 1;
+    }
+    weight = std::max(weight.value_or(0), static_cast<int>(q * 1000));
+  }
+  return weight;
 }
 
 bool IsToken(absl::string_view text) {

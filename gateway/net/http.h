@@ -1,6 +1,7 @@
 #ifndef GATEWAY_NET_HTTP_H_
 #define GATEWAY_NET_HTTP_H_
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,16 @@ absl::string_view HeaderValue(const HttpRequest& request,
 // around them and without empty ones (RFC 9110 section 5.6.1).
 std::vector<absl::string_view> HeaderElements(const HttpRequest& request,
                                               absl::string_view name);
+
+// Whether one of the elements is `element`, in any case; their parameters,
+// behind a semicolon, aside.
+bool HasElement(const HttpRequest& request, absl::string_view name,
+                absl::string_view element);
+
+// How much the client likes `media_type` (RFC 9110 section 12.5.1), in
+// thousandths: the weight of the Accept that names it. Absent: none does.
+std::optional<int> AcceptedWeight(const HttpRequest& request,
+                                  absl::string_view media_type);
 
 // Whether `text` is a token (RFC 9110 section 5.6.2), such as the name of a
 // header or of a method.

@@ -28,13 +28,11 @@ HttpFields CommonFields(absl::Time now) {
   return {{"Server", "headgate"}, {"Date", HttpDate(now)}};
 }
 
-bool HasElement(const HttpRequest& request, absl::string_view header,
-                absl::string_view element) {
-  for (absl::string_view found : HeaderElements(request, header)) {
-    found = absl::StripAsciiWhitespace(found.substr(0, found.find(';')));
-    if (absl::EqualsIgnoreCase(found, element)) return true;
-  }
-  return false;
+// Whether the client would rather have events than lines of JSON.
+bool WantsEvents(const HttpRequest& request) {
+  const int events = AcceptedWeight(request, "text/event-stream").value_or(0);
+  return events > 0 &&
+         events >= AcceptedWeight(request, "application/json").value_or(0);
 }
 
 // A client that has just connected has this time to send its request before
@@ -120,10 +118,6 @@ void HttpConnection::OnReadFailed() {
 void HttpConnection::Send(std::string head, std::string content,
                           std::string tail) {
   writing_ = true;
-  if (state_ == State::kExchange && exchange_->session() != nullptr &&
-      !std::exchange(answered_, true)) {
-    host_.FirstAnswer(*exchange_->session());
-  }
   send_stalled_since_.reset();
   outgoing_ = {std::move(head), std::move(content), std::move(tail)};
   const std::array<asio::const_buffer, 3> buffers = {
@@ -133,6 +127,12 @@ void HttpConnection::Send(std::string head, std::string content,
                     [self = shared_from_this()](Error error, std::size_t) {
                       self->OnWritten(error);
                     });
+}
+
+void HttpConnection::OnFirstAnswer() {
+  if (exchange_->session() != nullptr) {
+    host_.FirstAnswer(*exchange_->session());
+  }
 }
 
 void HttpConnection::OnWritten(Error error) {
@@ -287,7 +287,7 @@ void HttpConnection::Judge(const HttpRules* rules) {
   if (located_->is_websocket) return Upgrade(std::move(judgement));
   if (auto* refusal = std::get_if<Refusal>(&judgement)) return Refuse(*refusal);
   StartExchange(std::get<Admission>(std::move(judgement)),
-                *std::get<Destination>(found).kind);
+                std::get<Destination>(found));
 }
 
 // --- WebSockets ---
@@ -328,7 +328,9 @@ void HttpConnection::Upgrade(Judgement judgement) {
 
 // --- Plain HTTP ---
 
-void HttpConnection::StartExchange(Admission admission, MethodKind kind) {
+void HttpConnection::StartExchange(Admission admission,
+                                   const Destination& destination) {
+  const MethodKind kind = *destination.kind;
   const HttpRequest& request = head_->request();
   const Route& route = *admission.session.route;
   HttpTransport::Options options;
@@ -341,8 +343,9 @@ void HttpConnection::StartExchange(Admission admission, MethodKind kind) {
   options.keep_alive = head_->keep_alive() && !draining_;
   options.expects_continue = ExpectsContinue(request);
   options.wants_trailers = HasElement(request, "TE", "trailers");
-  options.wants_events = !GivesOneAnswer(kind) &&
-                         HasElement(request, "Accept", "text/event-stream");
+  options.wants_events = !GivesOneAnswer(kind) && WantsEvents(request);
+  options.event_keepalive = settings_->keepalive.interval;
+  options.gives_bytes = destination.gives_bytes;
   options.is_cross_origin = !HeaderValue(request, "Origin").empty();
   options.fields = CommonFields(host_.now());
   for (const auto& [key, value] : admission.session.metadata) {
@@ -354,7 +357,6 @@ void HttpConnection::StartExchange(Admission admission, MethodKind kind) {
          options.fields);
 
   ++exchanges_;
-  answered_ = false;
   HttpLink& link = *this;
   exchange_ =
       std::make_unique<HttpTransport>(std::move(options), head_->body(), link);

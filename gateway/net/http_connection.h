@@ -71,6 +71,7 @@ class HttpConnection final
   std::string& received() override { return received_; }
   void Receive() override;
   void Send(std::string head, std::string content, std::string tail) override;
+  void OnFirstAnswer() override;
   void Post(std::function<void()> act) override;
   void ExchangeOver(Afterwards afterwards) override;
 
@@ -90,7 +91,7 @@ class HttpConnection final
   bool AnswerOptions(const HttpRules& rules);
   void Judge(const HttpRules* rules);
   void Upgrade(Judgement judgement);
-  void StartExchange(Admission admission, MethodKind kind);
+  void StartExchange(Admission admission, const Destination& destination);
 
   void Refuse(const Refusal& refusal);
   // Sends an answer of the gateway's own.
@@ -129,7 +130,6 @@ class HttpConnection final
   std::unique_ptr<SchemaSource::Ticket> ticket_;
   std::optional<Judgement> judgement_;  // Of kUpgrading.
   std::unique_ptr<HttpTransport> exchange_;
-  bool answered_ = false;        // The exchange has begun its answer.
   std::uint64_t exchanges_ = 0;  // Tells one from the next.
 };
 

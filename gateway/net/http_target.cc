@@ -59,6 +59,8 @@ std::optional<HttpTarget> ParseTarget(const HttpRequest& request) {
   const boost::core::string_view encoded = url->encoded_path();
   target.encoded_path.assign(encoded.data(), encoded.size());
   target.path = url->path();
+  // Of "http://host" (RFC 9110 section 4.2.3).
+  if (target.encoded_path.empty()) target.encoded_path = target.path = "/";
   for (const auto& parameter : url->params()) {
     target.query.push_back({parameter.key, parameter.value});
   }

@@ -16,6 +16,13 @@ namespace {
 // The most that a Read takes of the body.
 constexpr std::size_t kMaxPieceBytes = 16 * 1024;
 
+// The HTML standard, "Server-sent events". When a client may come back, ms; a
+// comment; what ends a stream, so that it does not come back at all.
+constexpr absl::string_view kRetryField = "retry: 3000\n\n";
+constexpr absl::string_view kComment = ":\n\n";
+constexpr absl::string_view kEndEvent =
+    "event: end\ndata: {\"code\":0,\"message\":\"\",\"details\":[]}\n\n";
+
 }  // namespace
 
 HttpTransport::HttpTransport(Options options, RequestBody body, HttpLink& link)
@@ -75,6 +82,7 @@ void HttpTransport::DeliverBody() {
   if (!body_.done()) return link_.Receive();
   half_closed_ = true;
   reading_ = false;
+  Flush();  // The head may have waited for this.
   session_->OnMessage({Opcode::kText, ""});
 }
 
@@ -96,6 +104,16 @@ void HttpTransport::FailRequest(int http_status, absl::Status status) {
 
 // --- The answer ---
 
+void HttpTransport::OnCallHeaders(const Metadata& headers) {
+  headers_ = headers;
+  if (!IsStream() || options_.gives_bytes) return;
+  // What is right behind them comes first.
+  link_.Post([this] {
+    head_due_ = true;
+    Flush();
+  });
+}
+
 void HttpTransport::OnEnding(const Ending& ending) {
   ending_ = ending;
   failed_ = !ending.end.status.ok();
@@ -104,6 +122,7 @@ void HttpTransport::OnEnding(const Ending& ending) {
 
 void HttpTransport::Write(WireMessage message) {
   if (notified_ || closing_) return;
+  if (!std::exchange(has_written_, true)) link_.OnFirstAnswer();
   outgoing_ = std::move(message);
   Flush();
 }
@@ -122,6 +141,10 @@ void HttpTransport::Flush() {
     FlushMessage(*std::exchange(outgoing_, std::nullopt));
   } else if (closing_ && !end_sent_) {
     SendEnd();
+  } else if (head_due_ && !head_sent_ && !failed_ && !notified_ &&
+             (body_.done() || !TakesOneRequest(options_.kind))) {
+    // Before the end of a request it would promise less: see Head.
+    Send(StreamHead(""), "", "");
   }
 }
 
@@ -153,11 +176,7 @@ void HttpTransport::Hold(WireMessage message) {
 void HttpTransport::SendPiece(WireMessage message, Event event) {
   std::string head;
   if (!head_sent_) {
-    raw_ = !message.media_type.empty();
-    HttpFields fields;
-    AddContentType(message.media_type, fields);
-    if (IsChunked()) fields.emplace_back("Transfer-Encoding", "chunked");
-    head = Head(200, std::move(fields));
+    head = StreamHead(message.media_type);
     if (options_.is_head) return Send(std::move(head), "", "");
   }
   std::string before;
@@ -165,7 +184,7 @@ void HttpTransport::SendPiece(WireMessage message, Event event) {
   if (raw_) {
     // As it is.
   } else if (options_.wants_events) {
-    before = event == Event::kError ? "event: error\ndata: " : "data: ";
+    before = event == Event::kError ? "event: status-error\ndata: " : "data: ";
     after = "\n\n";
   } else {
     after = "\n";
@@ -178,6 +197,23 @@ void HttpTransport::SendPiece(WireMessage message, Event event) {
     after += "\r\n";
   }
   Send(head + before, std::move(message.payload), std::move(after));
+}
+
+std::string HttpTransport::StreamHead(absl::string_view media_type) {
+  raw_ = !media_type.empty();
+  HttpFields fields;
+  AddContentType(media_type, fields);
+  if (IsChunked()) fields.emplace_back("Transfer-Encoding", "chunked");
+  std::string head = Head(200, std::move(fields));
+  if (options_.wants_events && !raw_ && !options_.is_head) {
+    head += Chunk(std::string(kRetryField));
+  }
+  return head;
+}
+
+std::string HttpTransport::Chunk(std::string text) const {
+  if (!IsChunked()) return text;
+  return absl::StrCat(ChunkBegin(text.size()), text, "\r\n");
 }
 
 void HttpTransport::SendEnd() {
@@ -200,15 +236,15 @@ void HttpTransport::SendEnd() {
     return SendPiece(*std::exchange(held_, std::nullopt), Event::kError);
   }
   end_sent_ = true;
-  std::string head;
-  if (!head_sent_) {
-    HttpFields fields;
-    AddContentType("", fields);
-    if (IsChunked()) fields.emplace_back("Transfer-Encoding", "chunked");
-    head = Head(200, std::move(fields));
+  std::string head = head_sent_ ? "" : StreamHead("");
+  std::string end;
+  if (!options_.is_head) {
+    if (options_.wants_events && !raw_ && !failed_) {
+      end = Chunk(std::string(kEndEvent));
+    }
+    if (IsChunked()) end += LastChunk(Trailers());
   }
-  const bool has_end = IsChunked() && !options_.is_head;
-  Send(std::move(head), "", has_end ? LastChunk(Trailers()) : "");
+  Send(std::move(head), "", std::move(end));
 }
 
 void HttpTransport::SendWholeAnswer(std::string body) {
@@ -242,6 +278,7 @@ void HttpTransport::SendWholeAnswer(std::string body) {
 void HttpTransport::Send(std::string head, std::string content,
                          std::string tail) {
   sending_ = true;
+  sent_any_ = true;
   link_.Send(std::move(head), std::move(content), std::move(tail));
 }
 
@@ -299,15 +336,16 @@ void HttpTransport::OnSent() {
     return link_.ExchangeOver(reusable_ ? HttpLink::Afterwards::kNextRequest
                                         : HttpLink::Afterwards::kClose);
   }
-  if (!std::exchange(writing_, false)) return Flush();
-  if (notified_) return;
-  if (options_.is_head) {
+  const bool is_written = std::exchange(writing_, false);
+  if (notified_) return Flush();
+  if (options_.is_head && head_sent_) {
     // The head is all there is to say; the stream need not be heard.
     NotifyClosed(
         {TransportEnd::Cause::kClosedByGateway, CloseCode::kNormal, ""});
     return link_.ExchangeOver(reusable_ ? HttpLink::Afterwards::kNextRequest
                                         : HttpLink::Afterwards::kClose);
   }
+  if (!is_written) return Flush();
   session_->OnWritten();
 }
 
@@ -336,7 +374,22 @@ void HttpTransport::OnTick(absl::Time now) {
                                 absl::FormatDuration(options_.body_timeout))));
     }
   }
+  KeepEventsAlive(now);
   session_->OnTick(now);
+}
+
+// What stands between client and gateway may end a connection on which nothing
+// comes for a while.
+void HttpTransport::KeepEventsAlive(absl::Time now) {
+  if (!options_.wants_events || raw_ || options_.is_head || !head_sent_ ||
+      closing_) {
+    return;
+  }
+  if (std::exchange(sent_any_, false) || sending_ || !silent_since_) {
+    silent_since_ = now;
+  } else if (now - *silent_since_ >= options_.event_keepalive) {
+    Send(Chunk(std::string(kComment)), "", "");
+  }
 }
 
 void HttpTransport::Drain(const DrainOrder& order) {

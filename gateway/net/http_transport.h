@@ -29,6 +29,8 @@ class HttpLink {
   // one is under way.
   virtual void Send(std::string head, std::string content,
                     std::string tail) = 0;
+  // The session has written its first message.
+  virtual void OnFirstAnswer() = 0;
   // Runs `act` soon, not from within, unless the exchange is over by then.
   virtual void Post(std::function<void()> act) = 0;
 
@@ -51,7 +53,9 @@ class HttpLink {
 //
 // Of a method that gives one answer it is held until its status is known; those
 // of a stream leave at once, each a line, or an event if the client takes
-// events (the HTML standard, "Server-sent events"). A stream of bytes
+// events (the HTML standard, "Server-sent events"). The head of a stream leaves
+// with the backend's initial metadata, unless a failure is right behind that:
+// it decides on the HTTP status. A stream of bytes
 // (google.api.HttpBody) that fails has no place for the failure: it ends
 // without its last chunk.
 //
@@ -73,6 +77,9 @@ class HttpTransport final : public Transport {
     bool expects_continue = false;
     bool wants_trailers = false;
     bool wants_events = false;
+    // A comment among events after this time without any.
+    absl::Duration event_keepalive = absl::InfiniteDuration();
+    bool gives_bytes = false;  // google.api.HttpBody, which has a media type.
     bool is_cross_origin = false;  // A script reads the answer.
     HttpFields fields;             // Of every answer.
   };
@@ -101,7 +108,7 @@ class HttpTransport final : public Transport {
   MetadataDelivery metadata_delivery() const override {
     return MetadataDelivery::kDelivered;
   }
-  void OnCallHeaders(const Metadata& headers) override { headers_ = headers; }
+  void OnCallHeaders(const Metadata& headers) override;
   void OnEnding(const Ending& ending) override;
 
  private:
@@ -121,12 +128,18 @@ class HttpTransport final : public Transport {
   // that tells the failure.
   enum class Event { kData, kError };
   void SendPiece(WireMessage message, Event event);
+  // The head of a stream of messages of `media_type`, "" for JSON, with what
+  // comes before them all.
+  std::string StreamHead(absl::string_view media_type);
+  // `text` as a chunk, where there are chunks.
+  std::string Chunk(std::string text) const;
   void SendEnd();
   void SendWholeAnswer(std::string body);
   void Send(std::string head, std::string content, std::string tail);
   std::string Head(int status, HttpFields fields);
   void AddContentType(absl::string_view media_type, HttpFields& fields) const;
   HttpFields Trailers() const;
+  void KeepEventsAlive(absl::Time now);
   void NotifyClosed(const TransportEnd& end);
 
   const Options options_;
@@ -148,6 +161,7 @@ class HttpTransport final : public Transport {
   bool failed_ = false;  // OnEnding told so.
   bool sending_ = false;
   bool writing_ = false;    // What is being sent answers a Write.
+  bool head_due_ = false;   // It need not wait for a message.
   bool head_sent_ = false;  // Or is being sent.
   bool reusable_ = false;   // As the head has promised.
   bool raw_ = false;        // Bytes, not JSON.
@@ -156,6 +170,10 @@ class HttpTransport final : public Transport {
   bool end_sent_ = false;   // Or is being sent.
   bool draining_ = false;
   bool notified_ = false;
+  bool has_written_ = false;  // The session has.
+
+  bool sent_any_ = false;  // Since the last tick.
+  std::optional<absl::Time> silent_since_;
 };
 
 }  // namespace headgate

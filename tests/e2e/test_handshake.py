@@ -221,6 +221,27 @@ def test_refusals_close_keeps_http_for_what_is_no_websocket(start_demo,
 # --- the rest of the handshake ---
 
 
+# RFC 9110 section 5.3: lines of one name are one list.
+def test_connection_may_have_several_lines(demo):
+    with RawClient(demo) as client:
+        client.upgrade(BIDI, [("Connection", "keep-alive"),
+                              ("Connection", "Upgrade")],
+                       without=("Connection",))
+
+
+# The name of a codec that is spelled wrong would else be ignored, and the
+# session speak another one.
+def test_own_subprotocol_that_is_none_is_400_and_names_the_nearest(demo):
+    response = refuse(demo, BIDI, [("Sec-WebSocket-Protocol",
+                                    "headgate.jsno.v1")])
+    assert response.status == 400
+    assert "did you mean 'headgate.json.v1'?" in response.json()["message"]
+    with RawClient(demo) as client:
+        response = client.upgrade(BIDI, [(
+            "Sec-WebSocket-Protocol", "headgate.json.v9, headgate.json.v1")])
+        assert response.header("Sec-WebSocket-Protocol") == JSON
+
+
 # RFC 6455 section 4.2.2, 5.4: the worked example of the key.
 def test_accept_header_is_the_answer_to_the_key(demo):
     with RawClient(demo) as client:

@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from client import call, call_json, refusal
+from client import Client, call, call_json, refusal
 from harness import TIMEOUT, Backend, Gateway
 from wire import RawClient
 
@@ -255,10 +255,66 @@ def test_events(library):
     answer = request(library, "GET", CLASSICS + "/books:stream",
                      Accept="text/event-stream")
     assert answer.headers["Content-Type"].startswith("text/event-stream")
-    events = answer.body.decode().split("\n\n")
-    assert events[-1] == ""
+    retry, *events, end, rest = answer.body.decode().split("\n\n")
+    assert (retry, rest) == ("retry: 3000", "")
     assert [json.loads(event.removeprefix("data: "))["title"]
-            for event in events[:-1]] == ["Dune", "Emma"]
+            for event in events] == ["Dune", "Emma"]
+    assert end == ('event: end\n'
+                   'data: {"code":0,"message":"","details":[]}')
+
+
+NOTES = (b"POST /v1/shelves/a/notes HTTP/1.1\r\nHost: localhost\r\n"
+         b"Transfer-Encoding: chunked\r\nAccept: ")
+RETRY = b"d\r\nretry: 3000\n\n\r\n"
+
+
+# Its name is none that EventSource gives to failures of its own.
+def test_failure_among_events(library):
+    with RawClient(library) as client:
+        client.send(NOTES + b"text/event-stream\r\n\r\n"
+                    b'f\r\n{"text": "one"}\r\n')
+        assert client.read_head()[0] == 200
+        begin = RETRY + b'2a\r\ndata: {"shelf":"shelves/a","text":"one"}\n\n\r\n'
+        assert client._take(len(begin)) == begin
+        client.send(b"1\r\n]\r\n")
+        failure, _, rest = client.receive_to_end().partition(b"\n\n")
+        event, data = failure.partition(b"\r\n")[2].decode().split("\n")
+        assert event == "event: status-error"
+        assert json.loads(data.removeprefix("data: "))["error"]["code"] == 3
+        assert rest == b"\r\n0\r\n\r\n"
+
+
+# The backend has said that it is there; who waits for the first message of a
+# stream should know.
+def test_head_of_a_stream_does_not_wait_for_a_message(library):
+    for accept, begin in ((b"*/*", b""), (b"text/event-stream", RETRY)):
+        with RawClient(library) as client:
+            client.send(NOTES + accept + b"\r\n\r\n")
+            status, headers = client.read_head()
+            assert status == 200
+            assert ("grpc-metadata-library-branch", "main") in headers
+            assert client._take(len(begin)) == begin
+
+
+def test_comments_keep_a_stream_of_events_alive(start_library):
+    library = start_library(general="keepalive: {interval: 500ms}")
+    with RawClient(library) as client:
+        client.send(NOTES + b"text/event-stream\r\n\r\n")
+        assert client.read_head()[0] == 200
+        assert client._take(len(RETRY)) == RETRY
+        assert client._take(20) == b"3\r\n:\n\n\r\n" * 2 + b"3\r\n:"
+
+
+# RFC 9110 section 12.4.2: a weight of 0 is "not acceptable".
+@pytest.mark.parametrize("accept, media_type", [
+    ("text/event-stream;q=0", "application/json"),
+    ("text/event-stream; q=0.0, */*", "application/json"),
+    ("text/event-stream;q=0.1, application/json", "application/json"),
+    ("text/event-stream;q=0.1", "text/event-stream"),
+    ("application/json;q=0.5, text/event-stream", "text/event-stream")])
+def test_events_are_for_those_who_accept_them(library, accept, media_type):
+    answer = request(library, "GET", CLASSICS + "/books:stream", Accept=accept)
+    assert answer.headers["Content-Type"] == media_type
 
 
 def test_client_streaming(library, shelf):
@@ -366,6 +422,15 @@ def test_framing_that_is_not_clear_is_400(library, shelf, rest):
         assert response.status == 400
         assert response.header("Connection") == "close"
         assert client.at_end()
+
+
+# RFC 9110 section 4.2.3.
+def test_address_without_a_path_is_of_the_root(library):
+    with RawClient(library) as client:
+        client.send(b"GET http://localhost HTTP/1.1\r\nHost: localhost\r\n"
+                    b"\r\n")
+        response = client.read_response()
+        assert response.json()["message"] == "nothing is served at /"
 
 
 def test_line_feeds_are_no_empty_lines_before_a_request(library):
@@ -494,17 +559,27 @@ def test_websocket_messages_are_the_body(library):
         {"shelf": "shelves/a", "text": "two"}]
 
 
-# POST before GET before DELETE; ?method= chooses where the route allows it.
+# A client that only connects, or half-closes, must not have updated anything.
+def test_websocket_of_several_verbs_is_the_get(library):
+    with Client(library, CLASSICS + "/books/dune") as client:
+        assert client.receive_json()["title"] == "Dune"
+        assert client.receive_close() == (1000, "")
+    listed, = call_json(library, CLASSICS + "/books", subprotocols=())
+    assert [book["title"] for book in listed["books"]] == ["Dune", "Emma"]
+
+
+# GET before POST before PUT before PATCH before DELETE; ?method= chooses where
+# the route allows it.
 def test_websocket_method_override(start_library, shelf):
     library = start_library(", method_override: method")
-    made, = call_json(library, f"/v1/{shelf}/books?book_id=b",
+    made, = call_json(library, f"/v1/{shelf}/books?book_id=b&method=POST",
                       {"title": "Sula"}, subprotocols=())
     assert made["title"] == "Sula"
-    listed, = call_json(library, f"/v1/{shelf}/books?method=GET",
-                        subprotocols=())
+    listed, = call_json(library, f"/v1/{shelf}/books", subprotocols=())
     assert [book["title"] for book in listed["books"]] == ["Sula"]
-    changed, = call_json(library, f"/v1/{shelf}/books/b?update_mask=title",
-                         {"title": "Jazz"}, subprotocols=())
+    changed, = call_json(
+        library, f"/v1/{shelf}/books/b?update_mask=title&method=put",
+        {"title": "Jazz"}, subprotocols=())
     assert changed["title"] == "Jazz"
     assert refusal(library, f"/v1/{shelf}/books?method=PATCH") == 404
 

@@ -259,7 +259,7 @@ def test_host_is_anything_with_proxy_headers(start_demo):
      "headgate.json.v1"),
     (["chat"], None),
     (["HEADGATE.JSON.V1"], None),
-    (["headgate.json.v2"], None),
+    (["headgate.json.v2, headgate.json.v1"], "headgate.json.v1"),
 ])
 def test_answer_echoes_one_subprotocol(demo, lines, answer):
     with RawClient(demo) as client:

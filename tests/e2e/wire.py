@@ -135,7 +135,8 @@ class RawClient:
         taken, self._received = self._received[:count], self._received[count:]
         return taken
 
-    def read_response(self):
+    def read_head(self):
+        """(status, [(lower-case name, value)]), without the body."""
         while b"\r\n\r\n" not in self._received:
             self._fill()
         head, self._received = self._received.split(b"\r\n\r\n", 1)
@@ -144,7 +145,11 @@ class RawClient:
         for line in lines:
             name, value = line.split(":", 1)
             headers.append((name.lower(), value.strip()))
-        response = Response(int(status_line.split()[1]), headers, b"")
+        return int(status_line.split()[1]), headers
+
+    def read_response(self):
+        status, headers = self.read_head()
+        response = Response(status, headers, b"")
         if response.status not in (100, 101, 204):
             response.body = self._take(int(response.header("Content-Length")))
         return response

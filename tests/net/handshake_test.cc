@@ -174,6 +174,58 @@ TEST_F(HandshakeTest, UnknownPathIsRefusedWith404) {
   EXPECT_THAT(RefusalBody(refusal), Not(HasSubstr("s3cret")));
 }
 
+// RFC 9110 section 5.3: lines of one name are one list.
+TEST_F(HandshakeTest, ConnectionMayHaveSeveralLines) {
+  const std::string rest = absl::StrCat(
+      "Host: example.com\r\nUpgrade: websocket\r\n", kVersion, kKey);
+  Admitted(
+      absl::StrCat("Connection: keep-alive\r\nConnection: Upgrade\r\n", rest));
+  Admitted(absl::StrCat("Connection: x\r\nconnection: te, upgrade\r\n", rest));
+  EXPECT_EQ(
+      Refused("GET /room", absl::StrCat("Connection: keep-alive\r\n", rest))
+          .http_status,
+      426);
+}
+
+// RFC 9110 section 4.2.3: "an empty path component is equivalent to an absolute
+// path of "/"".
+TEST_F(HandshakeTest, AddressWithoutAPathIsOfTheRoot) {
+  Route root;
+  root.path = "/";
+  root.method = "/p.S/Root";
+  Use({root});
+  for (const char* target : {"/", "http://example.com", "http://example.com/",
+                             "ws://example.com?x=y"}) {
+    EXPECT_EQ(
+        Admitted(WebSocket(), absl::StrCat("GET ", target)).session.method,
+        "/p.S/Root")
+        << target;
+  }
+}
+
+TEST_F(HandshakeTest, SubprotocolOfTheGatewaysThatIsNoneIsRefusedWith400) {
+  const auto refused = [&](const char* offered) {
+    return std::string(
+        Refused("GET /room", WebSocket(absl::StrCat(
+                                 "Sec-WebSocket-Protocol: ", offered, "\r\n")))
+            .status.message());
+  };
+  EXPECT_EQ(refused("headgate.jsno.v1"),
+            "there is no subprotocol headgate.jsno.v1; did you mean "
+            "'headgate.json.v1'?");
+  EXPECT_EQ(refused("chat, headgate.json.v2"),
+            "there is no subprotocol headgate.json.v2; did you mean "
+            "'headgate.json.v1'?");
+  EXPECT_EQ(refused("headgate.something.else, Bearer, t"),
+            "there is no subprotocol headgate.something.else; there are "
+            "headgate.packet.v1, headgate.json.v1, headgate.protobuf.v1, "
+            "headgate.raw.v1");
+  // A client may offer what only a newer gateway knows beside it.
+  EXPECT_EQ(Echo("headgate.json.v2, headgate.json.v1"), "headgate.json.v1");
+  EXPECT_EQ(Echo("chat"), "");
+  EXPECT_EQ(Echo("Bearer, headgate.token"), "Bearer");
+}
+
 // Section 2.2: "not an upgrade 426 (with `Upgrade: websocket`)".
 TEST_F(HandshakeTest, WhatIsNoUpgradeIsRefusedWith426) {
   const std::pair<const char*, std::string> cases[] = {
@@ -607,7 +659,7 @@ TEST_F(BoundHandshakeTest, TemplateDecidesOnAWebSocket) {
   ASSERT_TRUE(session.binding);
   EXPECT_THAT(Texts(session.binding->variables), ElementsAre("name=a b"));
   EXPECT_THAT(Texts(session.binding->query), ElementsAre("x=1"));
-  EXPECT_EQ(session.binding->body, "*");
+  EXPECT_EQ(session.binding->body, "");
   EXPECT_THAT(session.metadata,
               Contains(Pair("authorization", "Bearer s3cret")));
 }
@@ -615,7 +667,7 @@ TEST_F(BoundHandshakeTest, TemplateDecidesOnAWebSocket) {
 // "?method=" counts where the route allows it, and is then no parameter.
 TEST_F(BoundHandshakeTest, OverrideChoosesTheVerbWhereTheRouteAllowsIt) {
   SessionRequest session = Bound("/api/things/a?method=PUT").session;
-  EXPECT_EQ(session.binding->body, "*");
+  EXPECT_EQ(session.binding->body, "");
   EXPECT_THAT(Texts(session.binding->query), ElementsAre("method=PUT"));
   session = Bound("http://overridden/api/things/a?method=put").session;
   EXPECT_EQ(session.binding->body, "name");

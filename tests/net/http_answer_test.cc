@@ -7,8 +7,12 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
+
+constexpr char kEndEvent[] =
+    "event: end\ndata: {\"code\":0,\"message\":\"\",\"details\":[]}\n\n";
 
 class HttpAnswerTest : public ExchangeTest {
  protected:
@@ -163,9 +167,113 @@ TEST_F(HttpAnswerTest, EventsForThoseWhoTakeThem) {
   const std::string head = ReceiveHead();
   EXPECT_THAT(head, HasSubstr("\r\nContent-Type: text/event-stream\r\n"));
   EXPECT_THAT(head, HasSubstr("\r\nCache-Control: no-cache\r\n"));
+  ExpectChunk("retry: 3000\n\n");
   ExpectChunk("data: {\"n\":1}\n\n");
   session().End(EndingOf(absl::OkStatus()));
+  ExpectChunk(kEndEvent);
   Expect("0\r\n\r\n");
+  ExpectReusable();
+}
+
+TEST_F(HttpAnswerTest, StreamOfNoEventsHasItsEnd) {
+  Connect();
+  Begin(Get("/api/things/a:watch", "Accept: text/event-stream\r\n"));
+  session().End(EndingOf(absl::OkStatus()));
+  ReceiveHead();
+  ExpectChunk("retry: 3000\n\n");
+  ExpectChunk(kEndEvent);
+  Expect("0\r\n\r\n");
+}
+
+// What stands in between may end a connection on which nothing comes.
+TEST_F(HttpAnswerTest, SilenceAmongEventsIsBrokenByComments) {
+  settings_.keepalive.interval = absl::Seconds(25);
+  Connect();
+  Begin(Get("/api/things/a:watch", "Accept: text/event-stream\r\n"));
+  Tick(absl::Seconds(60));  // Not before the head.
+  Piece("1");
+  ReceiveHead();
+  ExpectChunk("retry: 3000\n\n");
+  ExpectChunk("data: 1\n\n");
+  Tick(absl::Seconds(1));
+  Tick(absl::Seconds(24));
+  Tick(absl::Seconds(1));
+  ExpectChunk(":\n\n");
+  Piece("2");
+  ExpectChunk("data: 2\n\n");
+  Tick(absl::Seconds(24));
+  Tick(absl::Seconds(24));
+  session().End(EndingOf(absl::OkStatus()));
+  ExpectChunk(kEndEvent);
+  Expect("0\r\n\r\n");
+}
+
+TEST_F(HttpAnswerTest, LinesOfJsonHaveNoComments) {
+  settings_.keepalive.interval = absl::Seconds(25);
+  Connect();
+  Begin(Get("/api/things/a:watch"));
+  Piece("1");
+  ReceiveHead();
+  ExpectChunk("1\n");
+  for (int i = 0; i < 4; ++i) Tick(absl::Seconds(25));
+  session().End(EndingOf(absl::OkStatus()));
+  Expect("0\r\n\r\n");
+}
+
+// --- the head of a stream ---
+
+TEST_F(HttpAnswerTest, HeadOfAStreamLeavesWithTheInitialMetadata) {
+  Connect();
+  Begin(Get("/api/things/a:watch"));
+  transport().OnCallHeaders({{"x-branch", "main"}});
+  const std::string head = ReceiveHead();
+  EXPECT_THAT(head, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(head, HasSubstr("\r\nGrpc-Metadata-X-Branch: main\r\n"));
+  EXPECT_THAT(host_->first_answers_, IsEmpty());
+  Piece("{}");
+  ExpectChunk("{}\n");
+  EXPECT_EQ(host_->first_answers_.size(), 1u);
+  session().End(EndingOf(absl::OkStatus()));
+  Expect("0\r\n\r\n");
+  ExpectReusable();
+}
+
+// gRPC C++ sends initial metadata of its own even where it fails at once.
+TEST_F(HttpAnswerTest, FailureRightBehindTheMetadataHasTheHttpStatus) {
+  Connect();
+  Begin(Get("/api/things/a:watch"));
+  transport().OnCallHeaders({{"x-branch", "main"}});
+  Fail(absl::NotFoundError("no"), R"({"error":{"code":5}})");
+  const auto [head, body] = ReceiveAnswer();
+  EXPECT_THAT(head, StartsWith("HTTP/1.1 404 Not Found\r\n"));
+  EXPECT_THAT(head, HasSubstr("\r\nGrpc-Metadata-X-Branch: main\r\n"));
+}
+
+TEST_F(HttpAnswerTest, FailureAfterTheHeadIsALastLine) {
+  Connect();
+  Begin(Get("/api/things/a:watch"));
+  transport().OnCallHeaders({});
+  EXPECT_THAT(ReceiveHead(), StartsWith("HTTP/1.1 200 OK\r\n"));
+  Fail(absl::NotFoundError("no"), R"({"error":{"code":5}})");
+  ExpectChunk("{\"error\":{\"code\":5}}\n");
+  Expect("0\r\n\r\n");
+}
+
+TEST_F(HttpAnswerTest, HeadOfOneAnswerWaitsForItsStatus) {
+  Connect();
+  Begin(Get("/api/things/a"));
+  transport().OnCallHeaders({});
+  Settle();
+  Fail(absl::NotFoundError("no"), R"({"code":5})");
+  EXPECT_THAT(ReceiveAnswer().first, StartsWith("HTTP/1.1 404 Not Found\r\n"));
+}
+
+TEST_F(HttpAnswerTest, HeadRequestOfAStreamEndsWithTheMetadata) {
+  Connect();
+  Begin("HEAD /api/things/a:watch HTTP/1.1\r\nHost: h\r\n\r\n");
+  transport().OnCallHeaders({});
+  EXPECT_THAT(ReceiveHead(), StartsWith("HTTP/1.1 200 OK\r\n"));
+  ExpectReusable();
 }
 
 // Answers that were still waiting when the call failed are data.
@@ -174,6 +282,7 @@ TEST_F(HttpAnswerTest, FailureAmongEventsIsAnEventOfItsOwn) {
   Begin(Get("/api/things/a:watch", "Accept: text/event-stream\r\n"));
   Piece("1");
   ReceiveHead();
+  ExpectChunk("retry: 3000\n\n");
   ExpectChunk("data: 1\n\n");
   const Ending ending = EndingOf(absl::NotFoundError("no"));
   transport().OnEnding(ending);
@@ -183,7 +292,7 @@ TEST_F(HttpAnswerTest, FailureAmongEventsIsAnEventOfItsOwn) {
   transport().Close(ending);
   ExpectChunk("data: 2\n\n");
   ExpectChunk("data: 3\n\n");
-  ExpectChunk("event: error\ndata: {\"code\":5}\n\n");
+  ExpectChunk("event: status-error\ndata: {\"code\":5}\n\n");
   Expect("0\r\n\r\n");
   ExpectReusable();
 }

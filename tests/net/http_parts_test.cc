@@ -137,6 +137,26 @@ TEST(HttpResponseTest, DateIsAsRfc9110HasIt) {
             "Sun, 06 Nov 1994 08:49:37 GMT");
 }
 
+TEST(AcceptTest, WeightIsOfTheRangeThatNamesTheType) {
+  const auto weight = [](const char* accept) {
+    return AcceptedWeight(RequestWith(absl::StrCat("Accept: ", accept, "\r\n")),
+                          "a/b");
+  };
+  EXPECT_EQ(weight("a/b"), 1000);
+  EXPECT_EQ(weight("x/y, A/B ; q=0.5"), 500);
+  EXPECT_EQ(weight("a/b;charset=x;Q=0.25"), 250);
+  EXPECT_EQ(weight("a/b;q=0"), 0);
+  EXPECT_EQ(weight("a/b;q=0.000"), 0);
+  EXPECT_EQ(weight("a/b;q=x"), 1000);
+  EXPECT_EQ(weight("a/b;q=nan"), 1000);
+  EXPECT_EQ(weight("a/b;q=-1"), 1000);
+  EXPECT_EQ(weight("x/y"), std::nullopt);
+  EXPECT_EQ(weight("*/*"), std::nullopt);
+  EXPECT_EQ(AcceptedWeight(
+                RequestWith("Accept: a/b;q=0\r\nAccept: a/b;q=0.1\r\n"), "a/b"),
+            100);
+}
+
 // --- cors ---
 
 const std::vector<std::string> kExample = {"https://*.example.com"};
