@@ -12,6 +12,8 @@
 #include <boost/asio/prefer.hpp>
 
 #include "absl/strings/match.h"
+#include "gateway/base/metadata.h"
+#include "gateway/upstream/h2/response_head.h"
 
 namespace headgate {
 namespace {
@@ -52,6 +54,25 @@ Metadata ToMetadata(
                           std::string(value.data(), value.size()));
   }
   return metadata;
+}
+
+std::size_t HeaderListBytes(
+    const std::multimap<grpc::string_ref, grpc::string_ref>& from) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : from) {
+    bytes += key.size() + value.size() + kHeaderFieldBytes;
+  }
+  return bytes;
+}
+
+// What of a header list a status is (grpc/grpc doc/PROTOCOL-HTTP2.md,
+// "Responses": the message is percent-encoded, the details are base64).
+std::size_t HeaderListBytes(const grpc::Status& status) {
+  std::size_t bytes = status.error_details().size() * 4 / 3;
+  for (const char c : status.error_message()) {
+    bytes += c < 0x20 || c > 0x7E || c == '%' ? 3 : 1;
+  }
+  return bytes;
 }
 
 // What gRPC says of an upstream that it cannot reach ends so, with addresses
@@ -144,9 +165,19 @@ class Reactor final
   }
   // Comes for every call, whether or not there was any metadata.
   void OnReadInitialMetadataDone(bool ok) override {
-    if (delivery_ == MetadataDelivery::kDropped) return;
-    if (ok) headers_ = ToMetadata(context_.GetServerInitialMetadata());
-    hand_off_->Post(headers_event_);
+    if (ok) {
+      const auto& headers = context_.GetServerInitialMetadata();
+      const std::size_t bytes = HeaderListBytes(headers);
+      if (bytes > kMaxHeaderListBytes) {
+        too_long_ = MetadataTooLong(bytes);
+        context_.TryCancel();
+      } else if (delivery_ == MetadataDelivery::kDelivered) {
+        headers_ = ToMetadata(headers);
+      }
+    }
+    if (delivery_ == MetadataDelivery::kDelivered) {
+      hand_off_->Post(headers_event_);
+    }
   }
   void OnReadDone(bool ok) override {
     read_event_.ok = ok;
@@ -157,9 +188,17 @@ class Reactor final
     hand_off_->Post(write_event_);
   }
   void OnDone(const grpc::Status& status) override {
-    end_ = ToCallEnd(status);
-    if (delivery_ == MetadataDelivery::kDelivered) {
-      end_.trailers = ToMetadata(context_.GetServerTrailingMetadata());
+    const auto& trailers = context_.GetServerTrailingMetadata();
+    const std::size_t bytes =
+        HeaderListBytes(status) + HeaderListBytes(trailers);
+    if (bytes > kMaxHeaderListBytes) too_long_ = MetadataTooLong(bytes);
+    if (!too_long_.ok()) {
+      end_ = CallEnd{too_long_, ""};
+    } else {
+      end_ = ToCallEnd(status);
+      if (delivery_ == MetadataDelivery::kDelivered) {
+        end_.trailers = ToMetadata(trailers);
+      }
     }
     hand_off_->Post(done_event_);
   }
@@ -222,6 +261,7 @@ class Reactor final
   grpc::ClientContext context_;
   grpc::ByteBuffer incoming_;
   grpc::ByteBuffer outgoing_;
+  absl::Status too_long_;  // gRPC's: what the backend sent is too long.
   // Each is gRPC's until its event is posted, then the worker's.
   Metadata headers_;  // Empty also when none came.
   CallEnd end_;

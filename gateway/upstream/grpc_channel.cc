@@ -15,8 +15,11 @@
 namespace headgate {
 namespace {
 
-// What a backend's metadata may hold, bytes as HTTP/2 counts them.
-constexpr int kMaxMetadataBytes = 64 * 1024;
+// What a backend's metadata may hold on its way, bytes as HTTP/2 counts them.
+// gRPC ends the connection over more. What a call may have is
+// kMaxHeaderListBytes (grpc_call.cc); so a backend may quote a long message and
+// end one call only.
+constexpr int kMaxMetadataBytes = 16 * 1024 * 1024;
 
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(std::clamp<std::int64_t>(
@@ -96,9 +99,11 @@ std::shared_ptr<grpc::Channel> MakeGrpcChannel(
   // know.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
-  // A status and its details come as metadata; gRPC's own limit, 8 KiB, would
-  // turn a long one into RESOURCE_EXHAUSTED.
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  // gRPC 1.51 gives a connection up over the second frame of a header block
+  // whose call has been cancelled. Servers on its core then send such a block
+  // in one frame; DATA frames are limited by the windows as well.
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxMetadataBytes - 1);
   // Left to itself gRPC lets the window grow with the bandwidth, to megabytes
   // for each client that stops reading.
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);

@@ -11,7 +11,7 @@ import pytest
 from client import PROTOBUF, Client, call, refusal
 from harness import Gateway, Process
 from test_interop import MIRROR, go_mirror, node_mirror, python_mirror
-from wire import RawClient
+from wire import BINARY, RawClient
 
 ECHO = MIRROR + "Echo"
 TOLD = MIRROR + "Told"
@@ -199,6 +199,66 @@ def test_blanks_in_a_token_end_no_other_call(gateway, token):
     with neighbours(gateway):
         call(gateway, TOLD, half_close=True, subprotocols=(
             PROTOBUF, "base64url.bearer.authorization.k8s.io." + encoded))
+
+
+# --- what a backend says ---
+
+
+# Of 64 KiB, as HTTP/2 counts them; `%` is three bytes in a status. Some servers
+# send none that is longer, and end the call themselves.
+@pytest.mark.parametrize("words", [
+    "status 22000", "status 30000", "status 100000", "status 1000000",
+    "initial 66000", "initial 1000000", "trailers 66000", "trailers 300000",
+    "binary 50000", "binary 300000", "many 2500", "many 20000"])
+def test_long_metadata_of_a_backend_ends_its_own_call(gateway, words):
+    with neighbours(gateway):
+        for _ in range(3):
+            answers, (code, reason) = call(
+                gateway, MIRROR + "Long", words.encode(),
+                subprotocols=(PROTOBUF,))
+            assert answers == []
+            assert code in (4003, 4008, 4013), reason
+            if code == 4003:  # The server has left it out.
+                assert reason == "short" or "%" in reason
+
+
+def test_long_metadata_of_a_backend_is_named_with_its_size(stack, python,
+                                                           transport):
+    gateway = stack.enter_context(Gateway.serve(python, transport=transport))
+    for words, least in ((b"status 300000", 900_000),
+                         (b"trailers 70000", 70_000),
+                         (b"initial 70000", 70_000)):
+        answers, (code, reason) = call(gateway, MIRROR + "Long", words,
+                                       subprotocols=(PROTOBUF,))
+        assert (answers, code) == ([], 4008)
+        found = re.fullmatch(
+            "the upstream's status or metadata is ([0-9]+) bytes of headers, "
+            "at most 65536 are taken", reason)
+        assert least <= int(found[1]) < least + 1000
+
+
+@pytest.mark.parametrize("words", [
+    "status 21000", "trailers 64000", "initial 64000"])
+def test_metadata_of_a_backend_up_to_the_limit_arrives(stack, python,
+                                                       transport, words):
+    gateway = stack.enter_context(Gateway.serve(python, transport=transport))
+    ending = call(gateway, MIRROR + "Long", words.encode(),
+                  subprotocols=(PROTOBUF,))[1]
+    assert ending == (4003, "%" * 123 if "status" in words else "short")
+
+
+# Many calls of clients that do not wait for it. With transport grpc this holds
+# of servers on gRPC's core (docs/security.md).
+def test_long_statuses_for_nobody_end_no_other_call(stack, python, transport):
+    gateway = stack.enter_context(Gateway.serve(
+        python, "--threads", "1", transport=transport))
+    with neighbours(gateway):
+        for _ in range(30):
+            with RawClient(gateway) as client:
+                client.upgrade(MIRROR + "Long", [
+                    ("Sec-WebSocket-Protocol", PROTOBUF)])
+                client.send_frame(BINARY, b"status 1000000")
+                client.reset()
 
 
 @pytest.fixture(scope="module")

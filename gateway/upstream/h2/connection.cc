@@ -42,6 +42,10 @@ constexpr std::int64_t kSpareBytes = 256 * 1024;
 constexpr std::chrono::seconds kSpareTime(10);
 constexpr std::int64_t kSpareForCall = 2 * kMaxHeaderListBytes;
 constexpr std::int64_t kSpareForFrame = 64;
+// Besides, what header blocks of more than one frame may hold for each call, as
+// much as a backend can quote of a long message; and for all together.
+constexpr std::int64_t kSpareBlockBytes = 4 * 1024 * 1024;
+constexpr std::int64_t kMaxSpareBlockBytes = 16 * kSpareBlockBytes;
 constexpr std::int64_t kSpareForSentBytes = 16;  // One for so many.
 
 const std::uint8_t* Bytes(absl::string_view text) {
@@ -83,13 +87,8 @@ struct H2Connection::Callbacks {
                       const std::uint8_t* value, std::size_t value_size,
                       std::uint8_t, void* user_data) noexcept {
     H2Connection& self = Self(user_data);
-    H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
-    if (stream == nullptr) return 0;
-    if (!self.block_.Add(Text(name, name_size), Text(value, value_size))) {
-      self.Reset(*stream, NGHTTP2_CANCEL);
-      stream->OnClosed(absl::ResourceExhaustedError(
-          absl::StrCat("the upstream's metadata is longer than ",
-                       kMaxHeaderListBytes, " bytes")));
+    if (self.StreamOf(frame->hd.stream_id) != nullptr) {
+      self.block_.Add(Text(name, name_size), Text(value, value_size));
     }
     return 0;
   }
@@ -101,9 +100,7 @@ struct H2Connection::Callbacks {
     H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS:
-        if (stream != nullptr) {
-          stream->OnHeaderBlock(std::move(self.block_), end_stream);
-        }
+        if (stream != nullptr) self.TakeBlock(*stream, end_stream);
         self.block_ = HeaderBlock();
         break;
       case NGHTTP2_DATA:
@@ -194,6 +191,14 @@ struct H2Connection::Callbacks {
     } else if (frame->hd.type == NGHTTP2_GOAWAY &&
                frame->goaway.error_code != NGHTTP2_NO_ERROR) {
       self.broken_ = true;
+      // nghttp2 does not say what it has against every fault.
+      if (self.fault_.empty()) {
+        self.fault_ = absl::StrCat(
+            nghttp2_http2_strerror(frame->goaway.error_code), " ",
+            absl::CHexEscape(
+                Text(frame->goaway.opaque_data,
+                     std::min(frame->goaway.opaque_data_len, kMaxToldBytes))));
+      }
     }
     return 0;
   }
@@ -321,6 +326,11 @@ void H2Connection::MakeSession() {
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
+#ifdef HEADGATE_NGHTTP2_LIMITS_CONTINUATIONS
+  // A long block is no reason to end the connection: HeaderGuard puts it into
+  // few frames, and IsFlooding limits their bytes.
+  nghttp2_option_set_max_continuations(option, SIZE_MAX);
+#endif
   // gRPC does not look at the blanks around a value.
   nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
   nghttp2_session_client_new2(&session_, callbacks, this, option);
@@ -375,6 +385,8 @@ bool H2Connection::Open(H2Stream& stream,
   streams_.push_back(&stream);
   served_ = true;
   spare_bytes_ += kSpareForCall + static_cast<std::int64_t>(initial_window());
+  spare_block_bytes_ =
+      std::min(spare_block_bytes_ + kSpareBlockBytes, kMaxSpareBlockBytes);
   if (streams_.size() == 1) SetKeepalive();
   owner_->OnWork(*this);
   return true;
@@ -528,12 +540,33 @@ void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
 }
 
 absl::Status H2Connection::Take(absl::string_view bytes) {
-  const ssize_t taken =
-      nghttp2_session_mem_recv(session_, Bytes(bytes), bytes.size());
-  if (taken >= 0) return absl::OkStatus();
-  session_failed_ = true;
-  return absl::UnavailableError(
-      absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(taken))));
+  while (!bytes.empty()) {
+    const absl::string_view piece = guard_.Next(bytes);
+    if (!guard_.status().ok()) return guard_.status();
+    if (piece.empty()) continue;
+    const ssize_t taken =
+        nghttp2_session_mem_recv(session_, Bytes(piece), piece.size());
+    if (taken < 0) {
+      session_failed_ = true;
+      return absl::UnavailableError(
+          absl::StrCat("HTTP/2: ", nghttp2_strerror(static_cast<int>(taken))));
+    }
+  }
+  const auto block_bytes = std::min(
+      spare_block_bytes_, static_cast<std::int64_t>(guard_.TakeBlockBytes()));
+  spare_block_bytes_ -= block_bytes;
+  spare_bytes_ += block_bytes;
+  return absl::OkStatus();
+}
+
+// One that is too long ends its call, and no other: it was read to its end, so
+// that the next one can be (RFC 9113 section 10.5.1).
+void H2Connection::TakeBlock(H2Stream& stream, bool end_stream) {
+  if (guard_.dropped_bytes() == 0 && !block_.is_too_long()) {
+    return stream.OnHeaderBlock(std::move(block_), end_stream);
+  }
+  Reset(stream, NGHTTP2_CANCEL);
+  stream.OnClosed(MetadataTooLong(block_.bytes() + guard_.dropped_bytes()));
 }
 
 absl::Status H2Connection::TakeTls(absl::string_view bytes) {

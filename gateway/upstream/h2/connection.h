@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "gateway/upstream/h2/alarms.h"
+#include "gateway/upstream/h2/header_guard.h"
 #include "gateway/upstream/h2/response_head.h"
 #include "gateway/upstream/h2/round_trip.h"
 #include "gateway/upstream/h2/target.h"
@@ -186,6 +187,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   void OnRead(boost::system::error_code error, std::size_t size);
   // What came from the socket, by TLS where there is one.
   absl::Status Take(absl::string_view bytes);
+  void TakeBlock(H2Stream& stream, bool end_stream);
   absl::Status TakeTls(absl::string_view bytes);
   bool HasOutput() const;
   void StartWrite();
@@ -232,6 +234,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   std::string outgoing_;  // Being put together, before TLS.
   std::string sending_;   // Under way, as it is on the wire.
 
+  HeaderGuard guard_{kMaxHeaderListBytes};
   nghttp2_session* session_ = nullptr;
   std::vector<H2Stream*> streams_;
   std::size_t max_streams_;  // The less of the server's limit and ours.
@@ -248,6 +251,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   std::string goaway_text_;
   // The bytes that may still come without use until time has passed.
   std::int64_t spare_bytes_;
+  std::int64_t spare_block_bytes_ = 0;  // The same of long header blocks.
   Alarms::Clock::time_point spare_since_;
 
   H2RoundTrip round_trip_;

@@ -18,9 +18,15 @@ constexpr std::size_t kMaxToldTypeBytes = 64;
 
 }  // namespace
 
-bool HeaderBlock::Add(absl::string_view name, absl::string_view value) {
+absl::Status MetadataTooLong(std::size_t bytes) {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "the upstream's status or metadata is ", bytes,
+      " bytes of headers, at most ", kMaxHeaderListBytes, " are taken"));
+}
+
+void HeaderBlock::Add(absl::string_view name, absl::string_view value) {
   bytes_ += name.size() + value.size() + kHeaderFieldBytes;
-  if (bytes_ > kMaxHeaderListBytes) return false;
+  if (is_too_long()) return;
   if (name == ":status") {
     if (!absl::SimpleAtoi(value, &http_status_)) http_status_ = 0;
   } else if (name == "content-type") {
@@ -46,7 +52,6 @@ bool HeaderBlock::Add(absl::string_view name, absl::string_view value) {
              !IsReservedHeader(name)) {
     AppendMetadata(name, value, metadata_);
   }
-  return true;
 }
 
 absl::Status HeaderBlock::CheckHead() const {

@@ -18,6 +18,9 @@ namespace headgate {
 // section 6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE).
 inline constexpr std::size_t kMaxHeaderListBytes = 64 * 1024;
 
+// How a call ends whose backend has sent so much of it.
+absl::Status MetadataTooLong(std::size_t bytes);
+
 // Of a message in an answer ("grpc-encoding").
 enum class MessageEncoding { kIdentity, kGzip, kUnknown };
 
@@ -28,8 +31,12 @@ class HeaderBlock {
   explicit HeaderBlock(MetadataDelivery delivery = MetadataDelivery::kDropped)
       : delivery_(delivery) {}
 
-  // False when the fields are more than kMaxHeaderListBytes.
-  bool Add(absl::string_view name, absl::string_view value);
+  void Add(absl::string_view name, absl::string_view value);
+
+  // Of the fields, as kMaxHeaderListBytes counts them.
+  std::size_t bytes() const { return bytes_; }
+  // Then what else it says is of no use: those above the limit are not kept.
+  bool is_too_long() const { return bytes_ > kMaxHeaderListBytes; }
 
   // :status; 0 when there is none, as in trailers.
   int http_status() const { return http_status_; }

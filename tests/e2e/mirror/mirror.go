@@ -99,6 +99,35 @@ func handle(_ interface{}, stream grpc.ServerStream) error {
 			return err
 		}
 		return status.Error(codes.Aborted, "no: ünï 100%\n")
+	case "Long":
+		if err := stream.RecvMsg(&first); err != nil {
+			return err
+		}
+		var where, message = "", "short"
+		var size int
+		if _, err := fmt.Sscan(string(first), &where, &size); err != nil {
+			return status.Error(codes.InvalidArgument, err.Error())
+		}
+		fill := strings.Repeat("%", size)
+		switch where {
+		case "initial":
+			stream.SendHeader(metadata.Pairs("x-long", fill))
+		case "many":
+			many := metadata.MD{}
+			for i := 0; i < size; i++ {
+				many.Append(fmt.Sprint("x-", i), "y")
+			}
+			stream.SetTrailer(many)
+		case "binary":
+			stream.SetTrailer(metadata.Pairs("x-long-bin", fill))
+		case "trailers":
+			stream.SetTrailer(metadata.Pairs("x-long", fill))
+		case "grpclb":
+			stream.SetTrailer(metadata.Pairs("grpclb_client_stats", "x", "lb-cost-bin", "x"))
+		case "status":
+			message = fill
+		}
+		return status.Error(codes.InvalidArgument, message)
 	case "Flood":
 		if err := stream.RecvMsg(&first); err != nil {
 			return err

@@ -34,6 +34,22 @@ def fail(requests, context):
     context.abort(grpc.StatusCode.ABORTED, "no: ünï 100%\n")
 
 
+def long(requests, context):
+    where, size = next(requests).decode().split()
+    fill = "%" * int(size)
+    if where == "initial":
+        context.send_initial_metadata([("x-long", fill)])
+    elif where == "many":
+        context.set_trailing_metadata(
+            [(f"x-{i}", "y") for i in range(int(size))])
+    elif where == "binary":
+        context.set_trailing_metadata([("x-long-bin", fill.encode())])
+    elif where == "trailers":
+        context.set_trailing_metadata([("x-long", fill)])
+    context.abort(grpc.StatusCode.INVALID_ARGUMENT,
+                  fill if where == "status" else "short")
+
+
 def flood(requests, context):
     count, size = map(int, next(requests).split())
     for _ in range(count):
@@ -74,7 +90,7 @@ server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(
     "mirror.v1.Mirror", {
         name: grpc.stream_stream_rpc_method_handler(behaviour)
         for name, behaviour in {
-            "Echo": echo, "Told": told, "Fail": fail, "Flood": flood,
+            "Echo": echo, "Told": told, "Fail": fail, "Flood": flood, "Long": long,
             "Count": count, "Wait": wait, "Cancelled": tell_cancelled}.items()
     })])
 assert server.add_insecure_port(sys.argv[1])

@@ -58,6 +58,29 @@ const methods = {
     call.once('data', (first) => flood(call, first));
     call.on('error', () => {});
   },
+  Long(call) {
+    call.once('data', (first) => {
+      const [where, size] = first.toString().split(' ');
+      const fill = '%'.repeat(Number(size));
+      const trailers = new grpc.Metadata();
+      if (where === 'initial') {
+        const metadata = new grpc.Metadata();
+        metadata.set('x-long', fill);
+        call.sendMetadata(metadata);
+      } else if (where === 'many') {
+        for (let i = 0; i < Number(size); ++i) trailers.set(`x-${i}`, 'y');
+      } else if (where === 'binary') {
+        trailers.set('x-long-bin', Buffer.from(fill));
+      } else if (where === 'trailers') {
+        trailers.set('x-long', fill);
+      }
+      call.emit('error', {
+        code: grpc.status.INVALID_ARGUMENT,
+        details: where === 'status' ? fill : 'short',
+        metadata: trailers,
+      });
+    });
+  },
   Count: (call) => collect(call, (messages) => {
     const bytes = messages.reduce((sum, message) => sum + message.length, 0);
     call.write(Buffer.from(`${messages.length} ${bytes}`));

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -87,6 +88,70 @@ TEST_F(H2HostileTest, FloodThatIsNotAnsweredEndsTheConnection) {
   }
   peer().Send(pings);  // In one read: more than nghttp2 keeps answers for.
   EXPECT_TRUE(RunUntil([&] { return upstream_->channel_count() == 0; }));
+}
+
+// `block` as a header block of frames of 16 KiB.
+std::string LongBlock(int id, const std::string& block, int flags) {
+  constexpr std::size_t kFrame = 16 * 1024;
+  std::string frames;
+  for (std::size_t at = 0; at < block.size(); at += kFrame) {
+    const bool last = at + kFrame >= block.size();
+    frames +=
+        h2::Frame(at == 0 ? NGHTTP2_HEADERS : NGHTTP2_CONTINUATION,
+                  (at == 0 ? flags : 0) | (last ? NGHTTP2_FLAG_END_HEADERS : 0),
+                  id, block.substr(at, kFrame));
+  }
+  return frames;
+}
+
+// RFC 9113 section 10.5.1: nobody else need suffer from it, and the next block
+// can be read. nghttp2 itself takes no string of more than 64 KiB.
+TEST_F(H2HostileTest, LongMetadataEndsItsCallAlone) {
+  WireCall& other = Open();
+  const std::string fill(1'000'000, '%');
+  std::vector<std::pair<std::string, std::string>> many;
+  for (int i = 0; i < 10'000; ++i) many.emplace_back("name", "value");
+  for (const std::string& block :
+       {h2::Encode({{"grpc-status", "3"}, {"grpc-message", fill}}),
+        h2::Encode({{"grpc-status", "3"}, {fill, "1"}}), h2::Encode(many)}) {
+    for (const bool is_head : {false, true}) {
+      const int id = 1 + 2 * server_.StreamsOpened();
+      WireCall& call = Open();
+      if (!is_head) peer().Send(h2::Head(id));
+      peer().Send(LongBlock(
+          id, (is_head ? h2::Encode({{":status", "200"}}) : "") + block,
+          is_head ? 0 : NGHTTP2_FLAG_END_STREAM));
+      ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+      EXPECT_EQ(call.end->status.code(), absl::StatusCode::kResourceExhausted);
+      EXPECT_THAT(std::string(call.end->status.message()),
+                  ::testing::MatchesRegex(
+                      "the upstream's status or metadata is [0-9]{6,7} bytes "
+                      "of headers, at most 65536 are taken"));
+    }
+  }
+  EXPECT_EQ(server_.connections().size(), 1u);
+  EXPECT_FALSE(other.end);
+  peer().Send(h2::Head(1) + h2::Message(1, "a") + h2::Trailers(1));
+  ASSERT_TRUE(RunUntil([&] { return other.end.has_value(); }));
+  EXPECT_TRUE(other.end->status.ok());
+}
+
+// One that never ends is a flood all the same.
+TEST_F(H2HostileTest, BlockWithoutEndEndsTheConnection) {
+  WireCall& call = Open();
+  peer().Send(h2::Frame(NGHTTP2_HEADERS, 0, 1, h2::Encode({{"a", "b"}})));
+  EXPECT_TRUE(FloodEnds(h2::Frame(NGHTTP2_CONTINUATION, 0, 1,
+                                  h2::Encode({{"a", std::string(9000, '%')}})),
+                        16 << 20));
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kUnavailable);
+}
+
+// nghttp2 does not say what it has against a block that cannot be decoded.
+TEST_F(H2HostileTest, FaultOfHpackIsNamedInTheLog) {
+  const absl::Status status = Answer(
+      h2::Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\xFF\x80\x01"));
+  EXPECT_THAT(MessageForLog(status), HasSubstr("HTTP/2: COMPRESSION_ERROR"));
 }
 
 // A call is served by its messages, however small and many they are, and what
