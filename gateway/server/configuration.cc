@@ -98,16 +98,36 @@ std::vector<std::shared_ptr<const ConnectionSettings>> ListenersOf(
   return listeners;
 }
 
+std::vector<std::shared_ptr<SharedUpstream>> UpstreamsOf(
+    const Settings& settings, const Configuration* before) {
+  std::vector<std::shared_ptr<SharedUpstream>> upstreams;
+  for (const UpstreamSettings& wanted : settings.upstreams) {
+    upstreams.push_back(nullptr);
+    for (std::size_t i = 0;
+         before != nullptr && i < before->settings.upstreams.size(); ++i) {
+      if (before->settings.upstreams[i] == wanted) {
+        upstreams.back() = before->upstreams[i];
+      }
+    }
+    if (upstreams.back() == nullptr) {
+      upstreams.back() = std::make_shared<SharedUpstream>();
+    }
+  }
+  return upstreams;
+}
+
 }  // namespace
 
 Configuration::Configuration(Settings from, const Tls& tls,
                              const Reaches& reaches,
-                             const ConnectionLimit& connections)
+                             const ConnectionLimit& connections,
+                             const Configuration* before)
     : settings(std::move(from)),
       limits(LimitsFrom(settings)),
       connections(connections),
       tick(TickFor(settings)),
       rest(RestFor(settings)),
-      listeners(ListenersOf(settings, tls, reaches)) {}
+      listeners(ListenersOf(settings, tls, reaches)),
+      upstreams(UpstreamsOf(settings, before)) {}
 
 }  // namespace headgate

@@ -10,6 +10,7 @@
 #include "gateway/net/connection.h"
 #include "gateway/net/listening_socket.h"
 #include "gateway/server/connection_limit.h"
+#include "gateway/server/shared_upstream.h"
 #include "gateway/session/session.h"
 
 namespace headgate {
@@ -21,8 +22,10 @@ struct Configuration {
   using Tls = std::vector<std::shared_ptr<boost::asio::ssl::context>>;
   // Of each of settings.listeners.
   using Reaches = std::vector<SocketReach>;
+  // Upstreams that are the same in `before` are shared with it; null: none are.
   Configuration(Settings settings, const Tls& tls, const Reaches& reaches,
-                const ConnectionLimit& connections = {});
+                const ConnectionLimit& connections = {},
+                const Configuration* before = nullptr);
 
   const Settings settings;
   const SessionLimits limits;
@@ -33,6 +36,8 @@ struct Configuration {
   const absl::Duration rest;
   // One for each of settings.listeners.
   const std::vector<std::shared_ptr<const ConnectionSettings>> listeners;
+  // One for each of settings.upstreams.
+  const std::vector<std::shared_ptr<SharedUpstream>> upstreams;
 };
 
 }  // namespace headgate

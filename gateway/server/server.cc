@@ -148,7 +148,7 @@ void Server::Configure(Settings settings) {
   const ConnectionLimit limit =
       ConnectionLimitFor(settings, descriptors_, WorkerCount(settings));
   configuration_ = std::make_shared<const Configuration>(
-      std::move(settings), contexts, reaches_, limit);
+      std::move(settings), contexts, reaches_, limit, configuration_.get());
   for (const auto& worker : workers_) worker->Reload(configuration_);
 }
 

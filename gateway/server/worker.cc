@@ -216,20 +216,24 @@ void Worker::Reload(std::shared_ptr<const Configuration> configuration) {
 void Worker::MakeUpstreams() {
   const Settings& settings = configuration_->settings;
   absl::flat_hash_map<std::string, UpstreamEntry> upstreams;
-  for (const UpstreamSettings& wanted : settings.upstreams) {
+  for (std::size_t i = 0; i < settings.upstreams.size(); ++i) {
+    const UpstreamSettings& wanted = settings.upstreams[i];
+    const std::shared_ptr<SharedUpstream>& shared =
+        configuration_->upstreams[i];
     const auto known = upstreams_.find(wanted.name);
     std::shared_ptr<WorkerUpstream> upstream =
         known != upstreams_.end() &&
                 known->second.upstream->IsMadeOf(wanted, settings)
             ? known->second.upstream
-            : std::make_shared<WorkerUpstream>(wanted, settings, voice_,
+            : std::make_shared<WorkerUpstream>(wanted, settings, shared, voice_,
                                                io_context_);
     auto context = upstream->MakeContext(
         configuration_->limits,
-        [this, name = wanted.name](absl::string_view method,
-                                   absl::StatusCode code,
-                                   absl::Duration duration) {
+        [this, name = wanted.name, shared](absl::string_view method,
+                                           absl::StatusCode code,
+                                           absl::Duration duration) {
           recorder_.OnCallEnded(name, method, code, duration);
+          shared->OnCallEnded(code);
         });
     upstreams.emplace(wanted.name,
                       UpstreamEntry{std::move(upstream), std::move(context)});
@@ -387,10 +391,6 @@ std::unique_ptr<SchemaSource::Ticket> Worker::FindHttpRules(
 void Worker::SessionEnded(const Session& session) {
   const absl::Time time = now();
   recorder_.OnEnded(session, time);
-  if (absl::IsUnavailable(session.report().status)) {
-    const auto found = upstreams_.find(session.request().route->upstream);
-    if (found != upstreams_.end()) found->second.upstream->OnUnavailable();
-  }
   if (!LogEnabled(LogLevel::kInfo)) return;
   const SessionRequest& request = session.request();
   const SessionReport& report = session.report();

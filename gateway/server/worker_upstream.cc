@@ -8,8 +8,10 @@
 namespace headgate {
 namespace {
 
-// How often an upstream that has not answered is asked again.
-constexpr absl::Duration kWatchInterval = absl::Seconds(1);
+// How often an upstream is probed, and one that has not told its descriptors is
+// asked for them again.
+constexpr absl::Duration kProbeInterval = absl::Seconds(1);
+constexpr absl::Duration kFetchInterval = absl::Seconds(1);
 
 UpstreamOptions OptionsFrom(const UpstreamSettings& settings,
                             const Settings& general) {
@@ -20,11 +22,13 @@ UpstreamOptions OptionsFrom(const UpstreamSettings& settings,
 }  // namespace
 
 WorkerUpstream::WorkerUpstream(const UpstreamSettings& settings,
-                               const Settings& general, Voice voice,
-                               boost::asio::io_context& io_context)
+                               const Settings& general,
+                               std::shared_ptr<SharedUpstream> shared,
+                               Voice voice, boost::asio::io_context& io_context)
     : settings_(settings),
       options_(OptionsFrom(settings, general)),
       fetch_timeout_(general.timeouts.reflection),
+      shared_(std::move(shared)),
       voice_(voice),
       upstream_(MakePooledUpstream(options_, io_context)) {
   SchemaSourceOptions options;
@@ -67,33 +71,65 @@ void WorkerUpstream::OnTick(absl::Time now) {
   upstream_->OnTick(now);
   TellOfTls();
   if (voice_ == Voice::kSilent) return;
-  const bool failing = upstream_->is_failing();
-  if (failing && (state_ == State::kReachable || state_ == State::kDoubtful)) {
-    BecomeUnreachable("cannot connect to it");
+  upstream_->KeepConnected();
+  Watch(now);
+  if (reachability_.wants_probe() && probe_ == nullptr && now >= next_probe_) {
+    next_probe_ = now + kProbeInterval;
+    probe_ =
+        StartProbe(*upstream_, fetch_timeout_,
+                   [this](const absl::Status& status) { OnProbed(status); });
   }
-  // While it cannot be connected to, asking would only fail those who ask for
+  // While it cannot be reached, asking would only fail those who ask for
   // descriptors in the next moment.
-  if ((failing && state_ != State::kUnknown) || state_ == State::kReachable ||
-      watch_ != nullptr || now < next_watch_ ||
-      !settings_.descriptors.reflection) {
-    return;
+  if (fetch_wanted_ && reachability_.reachable() == true &&
+      now >= next_fetch_) {
+    next_fetch_ = now + kFetchInterval;
+    schemas_->Refresh(now);
   }
-  next_watch_ = now + kWatchInterval;
-  // The name is of no method: what counts is whether the upstream answers.
-  watch_ = schemas_->Resolve("/", now,
-                             [this](const ResolvedMethod&) { watch_.reset(); });
 }
 
-std::optional<bool> WorkerUpstream::reachable() const {
-  // Nobody asks it for descriptors: what is known is whether it can be
-  // connected to.
-  if (!settings_.descriptors.reflection) return !upstream_->is_failing();
-  if (state_ == State::kUnknown) return std::nullopt;
-  return state_ != State::kUnreachable;
+void WorkerUpstream::Watch(absl::Time now) {
+  const std::optional<bool> before = reachability_.reachable();
+  if (shared_->TakeServed()) reachability_.OnServed(now);
+  if (shared_->TakeUnavailable()) reachability_.OnUnavailable();
+  using ConnectionState = Reachability::ConnectionState;
+  reachability_.OnConnectionState(upstream_->is_up() ? ConnectionState::kUp
+                                  : upstream_->is_failing()
+                                      ? ConnectionState::kFailing
+                                      : ConnectionState::kNone,
+                                  now);
+  TellOfReachability(before, "cannot connect to it");
 }
 
-void WorkerUpstream::OnUnavailable() {
-  if (state_ == State::kReachable) state_ = State::kDoubtful;
+void WorkerUpstream::OnProbed(const absl::Status& status) {
+  const std::unique_ptr<UpstreamProbe> done =
+      std::move(probe_);  // It is calling.
+  using Result = Reachability::ProbeResult;
+  const std::optional<bool> before = reachability_.reachable();
+  reachability_.OnProbed(absl::IsUnavailable(status) ? Result::kUnavailable
+                         : absl::IsDeadlineExceeded(status)
+                             ? Result::kSilent
+                             : Result::kAnswered);
+  TellOfReachability(before, MessageForLog(status));
+}
+
+void WorkerUpstream::TellOfReachability(std::optional<bool> before,
+                                        const std::string& why) {
+  const std::optional<bool> after = reachability_.reachable();
+  if (after == before || !after) return;
+  if (*after) {
+    // It may be another version, or have reflection by now.
+    fetch_wanted_ = settings_.descriptors.reflection;
+    next_fetch_ = absl::InfinitePast();
+    Log(LogLevel::kInfo, "upstream is reachable",
+        {{"upstream", settings_.name}, {"target", settings_.target}});
+  } else {
+    Log(LogLevel::kWarning,
+        "upstream is not reachable, calls fail with UNAVAILABLE until it is",
+        {{"upstream", settings_.name},
+         {"target", settings_.target},
+         {"reason", why}});
+  }
 }
 
 void WorkerUpstream::TellOfTls() {
@@ -123,33 +159,31 @@ void WorkerUpstream::OnFetched(const absl::Status& status, const Schema* schema,
     warnings_ = warnings;
   }
   if (!settings_.descriptors.reflection) return;
-  const State before = state_;
-  const bool answered =
-      status.ok() || status.code() == absl::StatusCode::kUnimplemented;
-  state_ = answered ? State::kReachable : State::kUnreachable;
-  const bool still_there = answered && before == State::kDoubtful;
-  if (state_ == before || still_there) return;
+  const Descriptors before = told_;
+  const bool no_reflection = absl::IsUnimplemented(status);
+  told_ = status.ok()     ? Descriptors::kKnown
+          : no_reflection ? Descriptors::kNoReflection
+                          : Descriptors::kFailed;
+  // Behind a proxy this may be the first that is heard of a backend that is
+  // down.
+  if (absl::IsUnavailable(status)) shared_->OnCallEnded(status.code());
+  if (status.ok() || no_reflection) fetch_wanted_ = false;
+  if (told_ == before) return;
   if (status.ok()) {
-    Log(LogLevel::kInfo, "upstream is reachable",
+    Log(LogLevel::kInfo, "the upstream's server reflection has answered",
         {name, target, {"methods", absl::StrCat(schema->methods().size())}});
-  } else if (answered) {
+  } else if (no_reflection) {
     Log(LogLevel::kWarning,
-        "upstream is reachable but has no server reflection: methods that no "
-        "descriptor set defines count as bidirectional, and JSON is not served "
-        "for them",
+        "the upstream has no server reflection: methods that no descriptor set "
+        "(descriptors.files) defines count as bidirectional, and JSON is not "
+        "served for them",
         {name, target});
-  } else {
-    BecomeUnreachable(MessageForLog(status));
+  } else if (reachability_.reachable() == true) {
+    Log(LogLevel::kWarning,
+        "the upstream's descriptors cannot be fetched, methods that are not "
+        "known yet fail until they can",
+        {name, target, {"reason", MessageForLog(status)}});
   }
-}
-
-void WorkerUpstream::BecomeUnreachable(const std::string& why) {
-  state_ = State::kUnreachable;
-  Log(LogLevel::kWarning,
-      "upstream is not reachable, calls fail with UNAVAILABLE until it is",
-      {{"upstream", settings_.name},
-       {"target", settings_.target},
-       {"reason", why}});
 }
 
 }  // namespace headgate

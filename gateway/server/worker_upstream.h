@@ -12,8 +12,11 @@
 
 #include "absl/time/time.h"
 #include "gateway/config/settings.h"
+#include "gateway/server/reachability.h"
+#include "gateway/server/shared_upstream.h"
 #include "gateway/session/session.h"
 #include "gateway/upstream/pooled_upstream.h"
+#include "gateway/upstream/probe.h"
 #include "gateway/upstream/schema_source.h"
 
 namespace headgate {
@@ -31,7 +34,8 @@ class WorkerUpstream final
 
   // `io_context` must outlive it.
   WorkerUpstream(const UpstreamSettings& settings, const Settings& general,
-                 Voice voice, boost::asio::io_context& io_context);
+                 std::shared_ptr<SharedUpstream> shared, Voice voice,
+                 boost::asio::io_context& io_context);
 
   // Whether it would be the same, made of these settings.
   bool IsMadeOf(const UpstreamSettings& settings,
@@ -49,36 +53,42 @@ class WorkerUpstream final
 
   // Whether calls are likely to reach it, as far as is known; absent before it
   // was tried. Of the one that speaks.
-  std::optional<bool> reachable() const;
+  std::optional<bool> reachable() const { return reachability_.reachable(); }
   std::size_t channel_count() const { return upstream_->channel_count(); }
 
-  // A call could not reach it, or lost it: it is asked for its descriptors
-  // again, so that the log tells what has become of it.
-  void OnUnavailable();
-
-  // Looks after channels; the one that speaks also asks for the descriptors
-  // until the upstream has answered.
+  // Looks after channels; the one that speaks also keeps a connection, and asks
+  // for the descriptors when the upstream has become reachable.
   void OnTick(absl::Time now);
 
  private:
-  enum class State { kUnknown, kReachable, kDoubtful, kUnreachable };
+  // What the log has last said of its descriptors.
+  enum class Descriptors { kUntold, kKnown, kNoReflection, kFailed };
 
   // Says when the files cannot be used, and when they can again.
   void TellOfTls();
-  void BecomeUnreachable(const std::string& why);
+  // Notes how the upstream is, and says so when that has changed.
+  void Watch(absl::Time now);
+  void OnProbed(const absl::Status& status);
+  void TellOfReachability(std::optional<bool> before, const std::string& why);
+  // Of server reflection.
   void OnFetched(const absl::Status& status, const Schema* schema,
                  const std::vector<std::string>& warnings);
 
   const UpstreamSettings settings_;
   const UpstreamOptions options_;
   const absl::Duration fetch_timeout_;
+  const std::shared_ptr<SharedUpstream> shared_;
   const Voice voice_;
 
   std::unique_ptr<PooledUpstream> upstream_;
   std::unique_ptr<SchemaSource> schemas_;
-  std::unique_ptr<SchemaSource::Ticket> watch_;
-  absl::Time next_watch_ = absl::InfinitePast();
-  State state_ = State::kUnknown;
+  Reachability reachability_;
+  std::unique_ptr<UpstreamProbe> probe_;  // Null when none is under way.
+  absl::Time next_probe_ = absl::InfinitePast();
+  // Whether the descriptors are to be asked for, and not before when.
+  bool fetch_wanted_ = false;
+  absl::Time next_fetch_ = absl::InfinitePast();
+  Descriptors told_ = Descriptors::kUntold;
   std::vector<std::string> warnings_;  // Those of the last fetch.
   absl::Status tls_status_;
 };

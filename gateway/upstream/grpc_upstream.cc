@@ -77,12 +77,25 @@ class GrpcUpstream::Pool {
     return channels_.size() + retired_.size();
   }
 
+  // A channel that has lost its connection is idle until it is asked to
+  // connect, and then tries again by itself.
+  void KeepConnected() {
+    if (channels_.empty()) {
+      if (credentials_ == nullptr) return;
+      AddChannel();
+      // Sockets of a channel that has never had a call are polled every 5 s
+      // only. This one is cancelled before it is sent.
+      StartGrpcCall(channels_.front(), {"/grpc.health.v1.Health/Check", {}},
+                    hand_off_, nobody_);
+    }
+    channels_.front()->channel->GetState(/*try_to_connect=*/true);
+  }
+
+  bool is_up() const { return AnyIs(GRPC_CHANNEL_READY); }
+
+  // Of several channels one that still works is enough.
   bool is_failing() const {
-    return std::any_of(
-        channels_.begin(), channels_.end(), [](const auto& channel) {
-          return channel->channel->GetState(/*try_to_connect=*/false) ==
-                 GRPC_CHANNEL_TRANSIENT_FAILURE;
-        });
+    return AnyIs(GRPC_CHANNEL_TRANSIENT_FAILURE) && !is_up();
   }
 
   absl::Status tls_status() const {
@@ -97,9 +110,21 @@ class GrpcUpstream::Pool {
       channel->idle_since = absl::InfiniteFuture();
       return channel;
     }
+    AddChannel();
+    return channels_.back();
+  }
+
+  void AddChannel() {
     channels_.push_back(std::make_shared<PooledChannel>(
         MakeGrpcChannel(options_, credentials_), options_.settings.authority));
-    return channels_.back();
+  }
+
+  bool AnyIs(grpc_connectivity_state state) const {
+    return std::any_of(channels_.begin(), channels_.end(),
+                       [state](const auto& channel) {
+                         return channel->channel->GetState(
+                                    /*try_to_connect=*/false) == state;
+                       });
   }
 
   // Running calls keep the connections that they have; what begins now gets new
@@ -111,8 +136,15 @@ class GrpcUpstream::Pool {
     channels_.clear();
   }
 
+  struct Nobody final : UpstreamCallObserver {
+    void OnMessage(std::string /*payload*/) override {}
+    void OnWritten() override {}
+    void OnDone(CallEnd /*end*/) override {}
+  };
+
   const UpstreamOptions options_;
   const int calls_per_channel_;
+  Nobody nobody_;
   const std::shared_ptr<HandOff> hand_off_;
   std::unique_ptr<TlsFiles> files_;  // Null without TLS.
   absl::Time files_checked_ = absl::InfinitePast();
@@ -138,6 +170,10 @@ void GrpcUpstream::OnTick(absl::Time now) { pool_->OnTick(now); }
 std::size_t GrpcUpstream::channel_count() const {
   return pool_->channel_count();
 }
+
+void GrpcUpstream::KeepConnected() { pool_->KeepConnected(); }
+
+bool GrpcUpstream::is_up() const { return pool_->is_up(); }
 
 bool GrpcUpstream::is_failing() const { return pool_->is_failing(); }
 

@@ -37,6 +37,8 @@ class GrpcUpstream final : public PooledUpstream {
 
   void OnTick(absl::Time now) override;
   std::size_t channel_count() const override;
+  void KeepConnected() override;
+  bool is_up() const override;
   bool is_failing() const override;
   absl::Status tls_status() const override;
 

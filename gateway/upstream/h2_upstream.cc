@@ -22,6 +22,10 @@ std::size_t H2Upstream::channel_count() const {
   return pool_->connection_count();
 }
 
+void H2Upstream::KeepConnected() { pool_->KeepConnected(); }
+
+bool H2Upstream::is_up() const { return pool_->is_up(); }
+
 bool H2Upstream::is_failing() const { return pool_->is_failing(); }
 
 absl::Status H2Upstream::tls_status() const { return pool_->tls_status(); }

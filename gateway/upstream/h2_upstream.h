@@ -46,6 +46,8 @@ class H2Upstream final : public PooledUpstream {
 
   void OnTick(absl::Time now) override;
   std::size_t channel_count() const override;
+  void KeepConnected() override;
+  bool is_up() const override;
   bool is_failing() const override;
   absl::Status tls_status() const override;
 

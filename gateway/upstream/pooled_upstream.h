@@ -33,6 +33,12 @@ class PooledUpstream : public Upstream {
 
   // Connections there are; for metrics and the tests.
   virtual std::size_t channel_count() const = 0;
+  // Connects where there is no connection, unless that has just failed; to be
+  // called with each tick by the worker that watches whether the upstream can
+  // be reached. Others connect when a call needs it.
+  virtual void KeepConnected() = 0;
+  // Whether there is a connection that takes calls.
+  virtual bool is_up() const = 0;
   // Whether it has tried to connect and failed, and tries again.
   virtual bool is_failing() const = 0;
   // Why the files of TLS, as they are now, cannot be used; what they were

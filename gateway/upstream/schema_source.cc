@@ -83,6 +83,11 @@ class CombinedSource final : public SchemaSource, private ReflectionObserver {
         [this, callback = std::move(callback)] { callback(Snapshot()); });
   }
 
+  void Refresh(absl::Time now) override {
+    LookAtTheClock(now);
+    if (options_.reflection && conversation_ == nullptr) StartFetch();
+  }
+
  private:
   // What the last fetch that ended has taught.
   enum class Knowledge {

@@ -86,6 +86,10 @@ class SchemaSource {
       std::function<void(const absl::StatusOr<SchemaSnapshot>&)>;
   virtual std::unique_ptr<Ticket> Get(absl::Time now,
                                       SnapshotCallback callback) = 0;
+
+  // Asks reflection, unless that is under way: the upstream is back, and may
+  // have changed.
+  virtual void Refresh(absl::Time now) = 0;
 };
 
 // Hears how each fetch went: OK and the schema, or why there is none. With

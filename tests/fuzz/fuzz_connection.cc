@@ -78,6 +78,7 @@ class LibrarySchemas final : public SchemaSource {
     callback(SchemaSnapshot{Rules()->schema(), Rules()});
     return nullptr;
   }
+  void Refresh(absl::Time) override {}
 };
 
 // What the handshake that is sent for the client leads to.

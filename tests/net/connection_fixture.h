@@ -41,6 +41,7 @@ class NoSchemas final : public SchemaSource {
     callback(absl::UnimplementedError("no descriptors"));
     return nullptr;
   }
+  void Refresh(absl::Time) override {}
 };
 
 // A client's end of a connection.

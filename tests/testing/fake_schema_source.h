@@ -34,6 +34,8 @@ class FakeSchemaSource final : public SchemaSource {
     return nullptr;
   }
 
+  void Refresh(absl::Time) override {}
+
   // How many have asked for a method, and how many of them still wait for an
   // answer.
   std::size_t asked() const { return asked_; }

@@ -66,6 +66,30 @@ std::function<void(grpc::ServerBuilder&)> AllowStreams(int streams) {
   };
 }
 
+// The worker that watches an upstream connects to it without a call, and again
+// when the connection was lost.
+TEST_P(PoolContract, IsKeptConnectedWithoutCalls) {
+  auto server = std::make_unique<Server>();
+  const std::string target = server->address();
+  Connect(target);
+  const auto watch_until = [&](const std::function<bool()>& done) {
+    return RunUntil([&] {
+      upstream_->OnTick(now_);
+      upstream_->KeepConnected();
+      return done();
+    });
+  };
+  EXPECT_FALSE(upstream_->is_up());
+  EXPECT_TRUE(watch_until([&] { return upstream_->is_up(); }));
+  EXPECT_FALSE(upstream_->is_failing());
+  server.reset();
+  EXPECT_TRUE(watch_until([&] { return upstream_->is_failing(); }));
+  EXPECT_FALSE(upstream_->is_up());
+  server = std::make_unique<Server>(target);
+  EXPECT_TRUE(watch_until([&] { return upstream_->is_up(); }));
+  EXPECT_FALSE(upstream_->is_failing());
+}
+
 // A name that no resolver knows is the upstream's fault, told like any other.
 TEST_P(PoolContract, TargetThatIsNoNameFailsTheCall) {
   Connect("nowhere:///%%%");

@@ -142,6 +142,23 @@ void H2Pool::OnTick(absl::Time now) {
   }
 }
 
+void H2Pool::KeepConnected() {
+  if (!target_status_.ok() || (tls_ != nullptr && !tls_->usable())) return;
+  const Clock::time_point now = Clock::now();
+  if (AnyUsable() || AnyPending(now)) return;
+  if (addresses_.empty()) {
+    if (!lookup_backoff_.waits(now)) LookUp();
+  } else if (dials()) {
+    DialOn(now);
+  } else {
+    for (const Address& address : addresses_) {
+      if (!address.backoff.waits(now) && !HasConnectionTo(address.endpoint)) {
+        Open(address.endpoint);
+      }
+    }
+  }
+}
+
 bool H2Pool::is_failing() const {
   const Clock::time_point now = Clock::now();
   return !AnyUsable() && (lookup_backoff_.failing() ||

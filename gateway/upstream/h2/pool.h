@@ -59,6 +59,8 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
                                           UpstreamCallObserver& observer);
   void OnTick(absl::Time now);
   std::size_t connection_count() const { return connections_.size(); }
+  void KeepConnected();
+  bool is_up() const { return AnyUsable(); }
   bool is_failing() const;
   absl::Status tls_status() const;
 
