@@ -179,7 +179,19 @@ std::vector<HttpRule> HttpRulesOf(const pb::MethodDescriptor& method) {
 
 }  // namespace
 
-Schema::Schema() = default;
+struct Schema::Descriptors {
+  pb::DescriptorPool pool;
+  absl::flat_hash_map<std::string, Method> methods;
+};
+
+Schema::Schema(std::shared_ptr<const Schema> original,
+               std::shared_ptr<const Descriptors> descriptors)
+    : original_(std::move(original)),
+      descriptors_(std::move(descriptors)),
+      pool_(&descriptors_->pool),
+      converter_(std::make_unique<JsonConverter>(pool_)),
+      plain_types_(std::make_unique<PlainTypes>(pool_)),
+      factory_(std::make_unique<pb::DynamicMessageFactory>()) {}
 Schema::~Schema() = default;
 
 std::shared_ptr<const Schema> Schema::Build(
@@ -203,14 +215,13 @@ std::shared_ptr<const Schema> Schema::Build(
     }
   }
 
-  std::shared_ptr<Schema> schema(new Schema);
-  schema->pool_ = std::make_unique<pb::DescriptorPool>();
+  const auto descriptors = std::make_shared<Descriptors>();
   std::vector<bool> tried(all.size(), false);
   for (const std::size_t i : ImportOrder(all, index_of)) {
     tried[i] = true;
     FirstError error;
     const pb::FileDescriptor* file =
-        schema->pool_->BuildFileCollectingErrors(all[i], &error);
+        descriptors->pool.BuildFileCollectingErrors(all[i], &error);
     if (file == nullptr) {
       warnings->push_back(error.text());
       continue;
@@ -225,7 +236,7 @@ std::shared_ptr<const Schema> Schema::Build(
                      std::string(method.input_type()->full_name()),
                      std::string(method.output_type()->full_name()),
                      HttpRulesOf(method)};
-        schema->methods_.emplace(std::move(path), std::move(value));
+        descriptors->methods.emplace(std::move(path), std::move(value));
       }
     }
   }
@@ -234,10 +245,13 @@ std::shared_ptr<const Schema> Schema::Build(
     warnings->push_back(
         absl::StrCat(all[i].name(), ": in an import cycle, or imports one"));
   }
-  schema->converter_ = std::make_unique<JsonConverter>(schema->pool_.get());
-  schema->plain_types_ = std::make_unique<PlainTypes>(schema->pool_.get());
-  schema->factory_ = std::make_unique<pb::DynamicMessageFactory>();
-  return schema;
+  return std::shared_ptr<const Schema>(new Schema(nullptr, descriptors));
+}
+
+std::shared_ptr<const Schema> Schema::Share(std::shared_ptr<const Schema> of) {
+  if (of == nullptr) return nullptr;
+  const std::shared_ptr<const Descriptors> descriptors = of->descriptors_;
+  return std::shared_ptr<const Schema>(new Schema(std::move(of), descriptors));
 }
 
 std::shared_ptr<const Schema> Schema::BuiltIn() {
@@ -249,14 +263,15 @@ std::shared_ptr<const Schema> Schema::BuiltIn() {
 }
 
 const Schema::Method* Schema::FindMethod(absl::string_view path) const {
-  const auto found = methods_.find(path);
-  return found == methods_.end() ? nullptr : &found->second;
+  const auto found = descriptors_->methods.find(path);
+  return found == descriptors_->methods.end() ? nullptr : &found->second;
 }
 
 std::vector<const Schema::Method*> Schema::methods() const {
   std::vector<const Method*> all;
-  all.reserve(methods_.size());
-  for (const auto& [path, method] : methods_) all.push_back(&method);
+  all.reserve(descriptors_->methods.size());
+  for (const auto& [path, method] : descriptors_->methods)
+    all.push_back(&method);
   std::sort(all.begin(), all.end(),
             [](const Method* a, const Method* b) { return a->path < b->path; });
   return all;

@@ -1,6 +1,7 @@
 #include "gateway/server/configuration.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "gateway/config/address.h"
@@ -98,19 +99,37 @@ std::vector<std::shared_ptr<const ConnectionSettings>> ListenersOf(
   return listeners;
 }
 
+SchemaSourceOptions SchemaOptionsFrom(const UpstreamSettings& upstream,
+                                      const TimeoutSettings& timeouts) {
+  SchemaSourceOptions options;
+  options.reflection = upstream.descriptors.reflection;
+  options.files = upstream.descriptors.files;
+  options.refresh_after = upstream.descriptors.refresh;
+  options.fetch_timeout = timeouts.reflection;
+  return options;
+}
+
 std::vector<std::shared_ptr<SharedUpstream>> UpstreamsOf(
-    const Settings& settings, const Configuration* before) {
+    const Settings& settings, const Configuration* before,
+    SchemaStore::Executor builder) {
+  if (builder == nullptr) {
+    builder = [](const std::function<void()>& task) { task(); };
+  }
   std::vector<std::shared_ptr<SharedUpstream>> upstreams;
   for (const UpstreamSettings& wanted : settings.upstreams) {
     upstreams.push_back(nullptr);
     for (std::size_t i = 0;
-         before != nullptr && i < before->settings.upstreams.size(); ++i) {
+         before != nullptr &&
+         before->settings.timeouts.reflection == settings.timeouts.reflection &&
+         i < before->settings.upstreams.size();
+         ++i) {
       if (before->settings.upstreams[i] == wanted) {
         upstreams.back() = before->upstreams[i];
       }
     }
     if (upstreams.back() == nullptr) {
-      upstreams.back() = std::make_shared<SharedUpstream>();
+      upstreams.back() = std::make_shared<SharedUpstream>(SchemaStore::Make(
+          SchemaOptionsFrom(wanted, settings.timeouts), builder));
     }
   }
   return upstreams;
@@ -121,13 +140,14 @@ std::vector<std::shared_ptr<SharedUpstream>> UpstreamsOf(
 Configuration::Configuration(Settings from, const Tls& tls,
                              const Reaches& reaches,
                              const ConnectionLimit& connections,
-                             const Configuration* before)
+                             const Configuration* before,
+                             SchemaStore::Executor builder)
     : settings(std::move(from)),
       limits(LimitsFrom(settings)),
       connections(connections),
       tick(TickFor(settings)),
       rest(RestFor(settings)),
       listeners(ListenersOf(settings, tls, reaches)),
-      upstreams(UpstreamsOf(settings, before)) {}
+      upstreams(UpstreamsOf(settings, before, std::move(builder))) {}
 
 }  // namespace headgate

@@ -23,9 +23,11 @@ struct Configuration {
   // Of each of settings.listeners.
   using Reaches = std::vector<SocketReach>;
   // Upstreams that are the same in `before` are shared with it; null: none are.
+  // `builder` runs what would hold up a worker; null: it is done at once.
   Configuration(Settings settings, const Tls& tls, const Reaches& reaches,
                 const ConnectionLimit& connections = {},
-                const Configuration* before = nullptr);
+                const Configuration* before = nullptr,
+                SchemaStore::Executor builder = nullptr);
 
   const Settings settings;
   const SessionLimits limits;

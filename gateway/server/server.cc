@@ -127,7 +127,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 }
 
 Server::Server(asio::io_context& control)
-    : control_(control), housekeeping_(control), drain_timer_(control) {}
+    : control_(control),
+      builder_(std::make_shared<BuilderThread>()),
+      housekeeping_(control),
+      drain_timer_(control) {}
 
 Server::~Server() {
   on_stopped_ = nullptr;
@@ -148,7 +151,10 @@ void Server::Configure(Settings settings) {
   const ConnectionLimit limit =
       ConnectionLimitFor(settings, descriptors_, WorkerCount(settings));
   configuration_ = std::make_shared<const Configuration>(
-      std::move(settings), contexts, reaches_, limit, configuration_.get());
+      std::move(settings), contexts, reaches_, limit, configuration_.get(),
+      [builder = builder_](std::function<void()> task) {
+        builder->Post(std::move(task));
+      });
   for (const auto& worker : workers_) worker->Reload(configuration_);
 }
 
@@ -408,6 +414,7 @@ void Server::Stop() {
   housekeeping_.cancel();
   CloseListeners();
   for (const auto& worker : workers_) worker->Stop();
+  builder_->Stop();  // Its tasks post to the workers, which are still there.
   FlushSuppressed(absl::Now());
   if (on_stopped_ != nullptr) std::exchange(on_stopped_, nullptr)();
 }

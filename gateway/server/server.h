@@ -24,6 +24,7 @@
 #include "gateway/server/listener_tls.h"
 #include "gateway/server/loop_watch.h"
 #include "gateway/server/worker.h"
+#include "gateway/upstream/builder_thread.h"
 
 namespace headgate {
 
@@ -128,6 +129,8 @@ class Server final : private Gateway {
   };
 
   boost::asio::io_context& control_;
+  // Before all that posts to it.
+  const std::shared_ptr<BuilderThread> builder_;
   std::shared_ptr<const Configuration> configuration_;
   Tls tls_;  // One for each of the settings' listeners; null: plain.
   Configuration::Reaches reaches_;  // One for each of them.

@@ -2,8 +2,11 @@
 #define GATEWAY_SERVER_SHARED_UPSTREAM_H_
 
 #include <atomic>
+#include <memory>
+#include <utility>
 
 #include "absl/status/status.h"
+#include "gateway/upstream/schema_store.h"
 
 namespace headgate {
 
@@ -14,6 +17,11 @@ namespace headgate {
 // Lifetime: shared by the workers and the Configuration.
 class SharedUpstream {
  public:
+  explicit SharedUpstream(std::shared_ptr<SchemaStore> schemas)
+      : schemas_(std::move(schemas)) {}
+
+  const std::shared_ptr<SchemaStore>& schemas() const { return schemas_; }
+
   // A call of any worker has ended.
   void OnCallEnded(absl::StatusCode code) {
     if (code == absl::StatusCode::kOk) {
@@ -39,6 +47,7 @@ class SharedUpstream {
            flag.exchange(false, std::memory_order_relaxed);
   }
 
+  const std::shared_ptr<SchemaStore> schemas_;
   std::atomic<bool> served_ = false;
   std::atomic<bool> unavailable_ = false;
 };

@@ -1,5 +1,10 @@
 #include "gateway/server/worker_upstream.h"
 
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gateway/base/log.h"
@@ -8,10 +13,12 @@
 namespace headgate {
 namespace {
 
-// How often an upstream is probed, and one that has not told its descriptors is
-// asked for them again.
+// How often an upstream is probed.
 constexpr absl::Duration kProbeInterval = absl::Seconds(1);
-constexpr absl::Duration kFetchInterval = absl::Seconds(1);
+// Until one that has not told its descriptors is asked for them again: doubled
+// each time.
+constexpr absl::Duration kFirstFetchPause = absl::Seconds(1);
+constexpr absl::Duration kLongestFetchPause = absl::Seconds(10);
 
 UpstreamOptions OptionsFrom(const UpstreamSettings& settings,
                             const Settings& general) {
@@ -31,17 +38,15 @@ WorkerUpstream::WorkerUpstream(const UpstreamSettings& settings,
       shared_(std::move(shared)),
       voice_(voice),
       upstream_(MakePooledUpstream(options_, io_context)) {
-  SchemaSourceOptions options;
-  options.reflection = settings.descriptors.reflection;
-  options.files = settings.descriptors.files;
-  options.refresh_after = settings.descriptors.refresh;
-  options.fetch_timeout = fetch_timeout_;
-  schemas_ =
-      MakeSchemaSource(*upstream_, options,
-                       [this](const absl::Status& status, const Schema* schema,
-                              const std::vector<std::string>& warnings) {
-                         OnFetched(status, schema, warnings);
-                       });
+  schemas_ = MakeSchemaSource(
+      *upstream_, shared_->schemas(),
+      [&io_context](std::function<void()> task) {
+        boost::asio::post(io_context, std::move(task));
+      },
+      [this](const absl::Status& status, const Schema* schema,
+             const std::vector<std::string>& warnings) {
+        OnFetched(status, schema, warnings);
+      });
 }
 
 bool WorkerUpstream::IsMadeOf(const UpstreamSettings& settings,
@@ -68,6 +73,7 @@ std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
 }
 
 void WorkerUpstream::OnTick(absl::Time now) {
+  last_tick_ = now;
   upstream_->OnTick(now);
   TellOfTls();
   if (voice_ == Voice::kSilent) return;
@@ -83,7 +89,8 @@ void WorkerUpstream::OnTick(absl::Time now) {
   // descriptors in the next moment.
   if (fetch_wanted_ && reachability_.reachable() == true &&
       now >= next_fetch_) {
-    next_fetch_ = now + kFetchInterval;
+    next_fetch_ = now + fetch_pause_;
+    fetch_pause_ = std::min(2 * fetch_pause_, kLongestFetchPause);
     schemas_->Refresh(now);
   }
 }
@@ -121,6 +128,7 @@ void WorkerUpstream::TellOfReachability(std::optional<bool> before,
     // It may be another version, or have reflection by now.
     fetch_wanted_ = settings_.descriptors.reflection;
     next_fetch_ = absl::InfinitePast();
+    fetch_pause_ = kFirstFetchPause;
     Log(LogLevel::kInfo, "upstream is reachable",
         {{"upstream", settings_.name}, {"target", settings_.target}});
   } else {
@@ -167,7 +175,12 @@ void WorkerUpstream::OnFetched(const absl::Status& status, const Schema* schema,
   // Behind a proxy this may be the first that is heard of a backend that is
   // down.
   if (absl::IsUnavailable(status)) shared_->OnCallEnded(status.code());
-  if (status.ok() || no_reflection) fetch_wanted_ = false;
+  if (status.ok() || no_reflection) {
+    const std::optional<bool> reachable = reachability_.reachable();
+    reachability_.OnServed(last_tick_);
+    TellOfReachability(reachable, "");
+    fetch_wanted_ = false;
+  }
   if (told_ == before) return;
   if (status.ok()) {
     Log(LogLevel::kInfo, "the upstream's server reflection has answered",

@@ -82,12 +82,14 @@ class WorkerUpstream final
 
   std::unique_ptr<PooledUpstream> upstream_;
   std::unique_ptr<SchemaSource> schemas_;
+  absl::Time last_tick_ = absl::InfinitePast();
   Reachability reachability_;
   std::unique_ptr<UpstreamProbe> probe_;  // Null when none is under way.
   absl::Time next_probe_ = absl::InfinitePast();
   // Whether the descriptors are to be asked for, and not before when.
   bool fetch_wanted_ = false;
   absl::Time next_fetch_ = absl::InfinitePast();
+  absl::Duration fetch_pause_;
   Descriptors told_ = Descriptors::kUntold;
   std::vector<std::string> warnings_;  // Those of the last fetch.
   absl::Status tls_status_;

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <utility>
 
+#include <openssl/evp.h>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gateway/config/file.h"
@@ -19,7 +21,15 @@ constexpr std::size_t kMaxSetBytes = 64 * 1024 * 1024;
 
 }  // namespace
 
-absl::StatusOr<FileDescriptorSet> ReadDescriptorSet(const std::string& path) {
+std::string Digest(absl::string_view bytes) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr);
+  return std::string(reinterpret_cast<char*>(digest), size);
+}
+
+absl::StatusOr<FileDescriptorSet> ReadDescriptorSet(const std::string& path,
+                                                    std::string* digest) {
   const absl::StatusOr<std::string> bytes = ReadFile(path, kMaxSetBytes);
   if (!bytes.ok()) {
     return absl::Status(bytes.status().code(),
@@ -30,7 +40,10 @@ absl::StatusOr<FileDescriptorSet> ReadDescriptorSet(const std::string& path) {
       set.ParseFromString(*bytes) && set.file_size() > 0 &&
       std::all_of(set.file().begin(), set.file().end(),
                   [](const auto& file) { return !file.name().empty(); });
-  if (usable) return set;
+  if (usable) {
+    if (digest != nullptr) *digest = Digest(*bytes);
+    return set;
+  }
   return absl::InvalidArgumentError(
       absl::StrCat(path,
                    " is no descriptor set, as protoc --descriptor_set_out "
@@ -43,7 +56,6 @@ DescriptorFiles::DescriptorFiles(const std::vector<std::string>& paths) {
     // So that the first look finds a change also where there is no file.
     files_.back().stamp.size = -1;
   }
-  Refresh();
 }
 
 bool DescriptorFiles::Refresh() {
@@ -52,7 +64,8 @@ bool DescriptorFiles::Refresh() {
     const FileStamp stamp = StampOf(file.path);
     if (stamp == file.stamp) continue;
     file.stamp = stamp;
-    absl::StatusOr<FileDescriptorSet> set = ReadDescriptorSet(file.path);
+    absl::StatusOr<FileDescriptorSet> set =
+        ReadDescriptorSet(file.path, &file.digest);
     changed = true;
     if (set.ok()) {
       file.set = *std::move(set);
@@ -73,6 +86,12 @@ std::vector<FileDescriptorProto> DescriptorFiles::Descriptors() const {
   return all;
 }
 
+std::string DescriptorFiles::Digests() const {
+  std::string digests;
+  for (const File& file : files_) digests += file.digest;
+  return digests;
+}
+
 std::vector<std::string> DescriptorFiles::faults() const {
   std::vector<std::string> faults;
   for (const File& file : files_) {
@@ -86,13 +105,13 @@ bool DescriptorFiles::complete() const {
                      [](const File& file) { return file.read; });
 }
 
-std::string DescriptorFiles::Names() const {
-  return absl::StrJoin(files_, ", ", [](std::string* out, const File& file) {
-    const std::size_t slash = file.path.rfind('/');
-    absl::StrAppend(out, slash == std::string::npos
-                             ? file.path
-                             : file.path.substr(slash + 1));
-  });
+std::string DescriptorFiles::NamesOf(const std::vector<std::string>& paths) {
+  return absl::StrJoin(
+      paths, ", ", [](std::string* out, const std::string& path) {
+        const std::size_t slash = path.rfind('/');
+        absl::StrAppend(
+            out, slash == std::string::npos ? path : path.substr(slash + 1));
+      });
 }
 
 }  // namespace headgate

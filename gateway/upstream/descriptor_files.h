@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "gateway/upstream/file_stamp.h"
 #include "google/protobuf/descriptor.pb.h"
 
@@ -13,11 +14,15 @@ namespace headgate {
 // A descriptor set, as protoc --descriptor_set_out writes it. The errors begin
 // with the file's name. One without any file is an error: it is being written,
 // or none at all.
+// `digest`: of its bytes, set on success.
 absl::StatusOr<google::protobuf::FileDescriptorSet> ReadDescriptorSet(
-    const std::string& path);
+    const std::string& path, std::string* digest = nullptr);
 
-// The descriptor sets of one upstream, read when made and again when they have
-// changed. A file that cannot be used any more leaves its last descriptors.
+// The SHA-256 of `bytes`.
+std::string Digest(absl::string_view bytes);
+
+// The descriptor sets of one upstream, read by Refresh when they have changed.
+// A file that cannot be used any more leaves its last descriptors.
 //
 // Thread: one at a time.
 class DescriptorFiles {
@@ -34,11 +39,13 @@ class DescriptorFiles {
   std::vector<google::protobuf::FileDescriptorProto> Descriptors() const;
   // Why files, as they are now, cannot be used.
   std::vector<std::string> faults() const;
+  // Of the bytes that Descriptors() were read from, joined.
+  std::string Digests() const;
   // Whether each file could be read at some time.
   bool complete() const;
-  // The files' names, without their directories, for who sees the gateway from
-  // outside: "a.pb, b.pb".
-  std::string Names() const;
+  // The files' names, without their directories, for those who see the gateway
+  // from outside: "a.pb, b.pb".
+  static std::string NamesOf(const std::vector<std::string>& paths);
 
  private:
   struct File {
@@ -46,6 +53,7 @@ class DescriptorFiles {
     FileStamp stamp;  // When it was read last.
     bool read = false;
     google::protobuf::FileDescriptorSet set;
+    std::string digest;  // SHA-256 of its bytes.
     std::string fault;
   };
 

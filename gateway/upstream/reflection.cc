@@ -1,22 +1,61 @@
 #include "gateway/upstream/reflection.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/wire_format_lite.h"
 #include "headgate/reflection/reflection.pb.h"
 
 namespace headgate {
 namespace {
 
-using ::google::protobuf::FileDescriptorProto;
+using ::google::protobuf::internal::WireFormatLite;
+using ::google::protobuf::io::CodedInputStream;
 
 // What a server may make us hold. The largest real APIs are a tenth of this.
 constexpr std::size_t kMaxFiles = 10'000;
 constexpr std::size_t kMaxDescriptorBytes = 64 << 20;
+
+// The part of a FileDescriptorProto that the conversation goes by.
+struct FileHead {
+  std::string name;
+  std::vector<std::string> imports;
+};
+
+// Absent when `bytes` are not one.
+std::optional<FileHead> ReadHead(const std::string& bytes) {
+  constexpr int kName = 1;
+  constexpr int kDependency = 3;
+  CodedInputStream input(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                         static_cast<int>(bytes.size()));
+  FileHead head;
+  while (const std::uint32_t tag = input.ReadTag()) {
+    std::string text;
+    switch (WireFormatLite::GetTagFieldNumber(tag)) {
+      case kName:
+      case kDependency:
+        if (!WireFormatLite::ReadBytes(&input, &text)) return std::nullopt;
+        if (WireFormatLite::GetTagFieldNumber(tag) == kName) {
+          head.name = std::move(text);
+        } else {
+          head.imports.push_back(std::move(text));
+        }
+        break;
+      default:
+        if (!WireFormatLite::SkipField(&input, tag)) return std::nullopt;
+    }
+  }
+  if (!input.ConsumedEntireMessage() || head.name.empty()) return std::nullopt;
+  return head;
+}
 
 class Conversation final : public ReflectionConversation,
                            private UpstreamCallObserver {
@@ -132,21 +171,24 @@ class Conversation final : public ReflectionConversation,
     if (!response.has_file_descriptor_response()) {
       return absl::InternalError("an answer other than the files");
     }
-    for (const std::string& bytes :
-         response.file_descriptor_response().file_descriptor_proto()) {
-      FileDescriptorProto file;
-      if (!file.ParseFromString(bytes) || file.name().empty()) {
+    for (std::string& bytes : *response.mutable_file_descriptor_response()
+                                   ->mutable_file_descriptor_proto()) {
+      std::optional<FileHead> head = ReadHead(bytes);
+      if (!head) {
         return absl::InternalError(absl::StrCat("a file for ", question.name,
                                                 " that is no file descriptor"));
       }
       // Servers send a file again with each service that imports it.
-      if (!names_.insert(file.name()).second) continue;
+      if (!names_.insert(head->name).second) continue;
       descriptor_bytes_ += bytes.size();
       if (names_.size() > kMaxFiles ||
           descriptor_bytes_ > kMaxDescriptorBytes) {
         return TooMuch();
       }
-      files_.push_back(std::move(file));
+      imports_.insert(imports_.end(),
+                      std::make_move_iterator(head->imports.begin()),
+                      std::make_move_iterator(head->imports.end()));
+      reflected_.files.push_back({std::move(head->name), std::move(bytes)});
     }
     return absl::OkStatus();
   }
@@ -163,7 +205,7 @@ class Conversation final : public ReflectionConversation,
       case Question::kSymbol:
         // gRPC's C++ servers offer it and have no descriptors for it.
         if (question.name == "grpc.health.v1.Health") return absl::OkStatus();
-        warnings_.push_back(
+        reflected_.warnings.push_back(
             absl::StrCat(question.name, ": ", error.error_message()));
         return absl::OkStatus();
       case Question::kFile:
@@ -176,14 +218,12 @@ class Conversation final : public ReflectionConversation,
   // Asks for what the files import and nobody has sent; with nothing to ask
   // for, the conversation is complete.
   absl::Status AskForImports() {
-    for (; scanned_ < files_.size(); ++scanned_) {
-      for (const std::string& import : files_[scanned_].dependency()) {
-        if (names_.contains(import) || !asked_files_.insert(import).second) {
-          continue;
-        }
-        if (asked_files_.size() > kMaxFiles) return TooMuch();
-        Ask({Question::kFile, import});
+    for (std::string& import : std::exchange(imports_, {})) {
+      if (names_.contains(import) || !asked_files_.insert(import).second) {
+        continue;
       }
+      if (asked_files_.size() > kMaxFiles) return TooMuch();
+      Ask({Question::kFile, std::move(import)});
     }
     complete_ = awaited_.empty() && unasked_.empty();
     return absl::OkStatus();
@@ -197,8 +237,9 @@ class Conversation final : public ReflectionConversation,
 
   void Finish(absl::Status status) {
     call_.reset();
-    observer_.OnReflected(std::move(status), std::move(files_),
-                          std::move(warnings_));
+    reflected_.status = std::move(status);
+    if (!reflected_.status.ok()) reflected_.files.clear();
+    observer_.OnReflected(std::move(reflected_));
   }
 
   const absl::Duration timeout_;
@@ -210,13 +251,12 @@ class Conversation final : public ReflectionConversation,
   bool complete_ = false;  // All that was asked for was answered.
   bool writes_done_ = false;
 
-  std::vector<FileDescriptorProto> files_;
-  std::size_t scanned_ = 0;  // Of files_, for their imports.
+  ReflectedFiles reflected_;
+  std::vector<std::string> imports_;  // Of its files, not looked at yet.
   std::size_t descriptor_bytes_ = 0;
-  absl::flat_hash_set<std::string> names_;  // Of files_.
+  absl::flat_hash_set<std::string> names_;  // Of its files.
   absl::flat_hash_set<std::string> asked_symbols_;
   absl::flat_hash_set<std::string> asked_files_;
-  std::vector<std::string> warnings_;
 
   std::unique_ptr<UpstreamCall> call_;
 };

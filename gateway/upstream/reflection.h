@@ -8,29 +8,38 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "gateway/upstream/upstream.h"
-#include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {
 
 // The two names of the one protocol (grpc/grpc doc/server-reflection.md).
 enum class ReflectionVersion { kV1, kV1Alpha };
 
+// What a server has told.
+struct ReflectedFiles {
+  struct File {
+    std::string name;
+    std::string bytes;  // A serialized google.protobuf.FileDescriptorProto.
+  };
+  // UNIMPLEMENTED: the server does not have this version. UNAVAILABLE also when
+  // it did not answer in time. Not OK: there are no files.
+  absl::Status status;
+  std::vector<File> files;  // Each name once.
+  std::vector<std::string> warnings;
+};
+
 class ReflectionObserver {
  public:
   // Once, and last; the observer may destroy the conversation in here.
-  // UNIMPLEMENTED: the server does not have this version. UNAVAILABLE also when
-  // it did not answer in time.
-  virtual void OnReflected(
-      absl::Status status,
-      std::vector<google::protobuf::FileDescriptorProto> files,
-      std::vector<std::string> warnings) = 0;
+  virtual void OnReflected(ReflectedFiles reflected) = 0;
 
  protected:
   ~ReflectionObserver() = default;
 };
 
-// One ServerReflectionInfo call: asks for all services, then for the file of
+// A ServerReflectionInfo call: asks for all services, then for the file of
 // each, then for the imports that are still missing, until there are none.
+//
+// Files stay serialized, as parsing them would hold up the worker.
 //
 // Thread: that of its upstream. Lifetime: destroying it cancels the call.
 class ReflectionConversation {

@@ -2,104 +2,100 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "gateway/base/status.h"
-#include "gateway/upstream/descriptor_files.h"
-#include "gateway/upstream/file_stamp.h"
 #include "gateway/upstream/reflection.h"
+#include "gateway/upstream/schema_store.h"
 
 namespace headgate {
 namespace {
 
-using ::google::protobuf::FileDescriptorProto;
-
 constexpr std::size_t kFewWaiters = 64;
 
-// Descriptor sets and reflection as one schema. A change of either builds it
-// anew; who uses the old one keeps it.
-class CombinedSource final : public SchemaSource, private ReflectionObserver {
+// A new one for each source, as a Schema is for one thread.
+std::shared_ptr<const Schema> ShareOfBuiltIn() {
+  static const std::shared_ptr<const Schema>& built_in =
+      *new std::shared_ptr<const Schema>(Schema::BuiltIn());
+  return Schema::Share(built_in);
+}
+
+// One worker's view of a SchemaStore.
+class CombinedSource final : public SchemaSource,
+                             private SchemaStore::Subscriber,
+                             private ReflectionObserver {
  public:
-  CombinedSource(Upstream& upstream, SchemaSourceOptions options,
-                 SchemaFetched on_fetched)
+  CombinedSource(Upstream& upstream, std::shared_ptr<SchemaStore> store,
+                 SchemaStore::Executor worker, SchemaFetched on_fetched)
       : upstream_(upstream),
-        options_(std::move(options)),
+        store_(std::move(store)),
         on_fetched_(std::move(on_fetched)),
-        built_in_(Schema::BuiltIn()),
-        files_(options_.files) {
-    if (files_.empty()) return;
-    Build();
-    Tell();
+        built_in_(ShareOfBuiltIn()) {
+    std::shared_ptr<const State> state;
+    subscription_ = store_->Subscribe(std::move(worker), *this, &state);
+    Adopt(std::move(state));
+    const bool anything =
+        store_->has_files() || state_->knowledge != Knowledge::kNone;
+    if (state_->loaded && anything) Tell();
+  }
+
+  ~CombinedSource() override {
+    subscription_.reset();
+    // Others may wait for it.
+    if (conversation_ != nullptr) store_->AbandonFetch();
   }
 
   std::unique_ptr<Ticket> Resolve(absl::string_view path, absl::Time now,
                                   Callback callback) override {
     LookAtTheClock(now);
-    const ResolvedMethod known = Lookup(path);
-    // Before the server was asked, what is built in may be its own in truth.
-    const bool certain = known.method != nullptr &&
-                         (knowledge_ != Knowledge::kNone ||
-                          !options_.reflection || known.schema == schema_);
-    if (certain) {
-      if (MayFetch(options_.refresh_after)) StartFetch();
-      callback(known);
+    if (IsCertain(path)) {
+      Fetch(Reason::kAge);
+      callback(Lookup(path));
       return nullptr;
     }
-
-    const bool lasting = knowledge_ == Knowledge::kNoReflection;
-    if (MayFetch(lasting ? options_.refresh_after
-                         : options_.min_fetch_interval)) {
-      StartFetch();
-    }
-    if (conversation_ == nullptr) {
-      callback(known);
+    Fetch(ReasonForUnknown());
+    if (!waits()) {
+      callback(Lookup(path));
       return nullptr;
     }
-    return Wait([this, path = std::string(path),
-                 callback = std::move(callback)] { callback(Lookup(path)); });
+    return Wait({std::string(path), std::move(callback), nullptr});
   }
 
   std::unique_ptr<Ticket> Get(absl::Time now,
                               SnapshotCallback callback) override {
     LookAtTheClock(now);
+    store_->WantRules();
     // Where the server has never told anything it is asked sooner.
-    const bool lasting = knowledge_ == Knowledge::kNoReflection || reflected_;
-    if (MayFetch(lasting ? options_.refresh_after
-                         : options_.min_fetch_interval)) {
-      StartFetch();
-    }
-    // The rule of a request may be the server's: before it was asked for the
-    // first time, what the files say is not all.
-    const bool certain = schema_ != nullptr && knowledge_ != Knowledge::kNone;
-    if (certain || conversation_ == nullptr) {
+    Fetch(state_->reflected ? Reason::kAge : ReasonForUnknown());
+    if (!waits() || has_all_rules()) {
       callback(Snapshot());
       return nullptr;
     }
-    return Wait(
-        [this, callback = std::move(callback)] { callback(Snapshot()); });
+    return Wait({"", nullptr, std::move(callback)});
   }
 
   void Refresh(absl::Time now) override {
     LookAtTheClock(now);
-    if (options_.reflection && conversation_ == nullptr) StartFetch();
+    Fetch(Reason::kChange);
   }
 
  private:
-  // What the last fetch that ended has taught.
-  enum class Knowledge {
-    kNone,          // None has ended yet.
-    kFetched,       // The schema has what the server has.
-    kNoReflection,  // The server answered UNIMPLEMENTED to both names.
-    kFailed,        // failure_ says why; the schema is an older one, if any.
-  };
+  using State = SchemaStore::State;
+  using Knowledge = SchemaStore::Knowledge;
+  using Reason = SchemaStore::Reason;
+  using Change = SchemaStore::Change;
 
-  // Shared by the ticket and the source, whichever goes first.
+  // Shared by the ticket and the source, whichever goes first. Both callbacks
+  // are empty once one was called or cancelled.
   struct Waiter {
-    std::function<void()> answer;  // Empty once called or cancelled.
+    std::string path;
+    Callback on_method;
+    SnapshotCallback on_snapshot;
+
+    bool waits() const { return on_method || on_snapshot; }
   };
 
   class WaitingTicket final : public Ticket {
@@ -112,50 +108,79 @@ class CombinedSource final : public SchemaSource, private ReflectionObserver {
     const std::shared_ptr<Waiter> waiter_;
   };
 
-  std::unique_ptr<Ticket> Wait(std::function<void()> answer) {
+  std::unique_ptr<Ticket> Wait(Waiter waiter) {
     // Clients come and go while a slow server is being asked.
     if (waiters_.size() >= forget_at_) {
       std::erase_if(waiters_,
-                    [](const auto& waiter) { return !waiter->answer; });
+                    [](const auto& waiter) { return !waiter->waits(); });
       forget_at_ = std::max(kFewWaiters, 2 * waiters_.size());
     }
-    waiters_.push_back(std::make_shared<Waiter>(Waiter{std::move(answer)}));
+    waiters_.push_back(std::make_shared<Waiter>(std::move(waiter)));
     return std::make_unique<WaitingTicket>(waiters_.back());
+  }
+
+  // Whether more will be known soon.
+  bool waits() const { return fetching_ || !state_->loaded; }
+
+  // The rule of a request may be the server's: before it was asked for the
+  // first time, what the files say is not all.
+  bool has_all_rules() const {
+    return state_->loaded && state_->schema != nullptr &&
+           (state_->knowledge != Knowledge::kNone || !options().reflection);
+  }
+
+  // Before the server was asked, what is built in may be its own in truth.
+  bool IsCertain(absl::string_view path) const {
+    const ResolvedMethod known = Lookup(path);
+    return known.method != nullptr &&
+           (known.schema == schema_ ||
+            (state_->loaded &&
+             (state_->knowledge != Knowledge::kNone || !options().reflection)));
+  }
+
+  Reason ReasonForUnknown() const {
+    return state_->knowledge == Knowledge::kNoReflection
+               ? Reason::kAge
+               : Reason::kUnknownMethod;
   }
 
   void LookAtTheClock(absl::Time now) {
     latest_now_ = std::max(latest_now_, now);
-    if (files_.empty() || latest_now_ - files_checked_ < kFileCheckInterval) {
+    store_->CheckFiles(latest_now_);
+  }
+
+  // Begins a fetch, or finds that one is under way, where it is due.
+  void Fetch(Reason reason) {
+    if (fetching_ || !options().reflection) return;
+    // Most of the time this is known without asking the store.
+    const absl::Duration pause =
+        reason == Reason::kAge             ? options().refresh_after
+        : reason == Reason::kUnknownMethod ? state_->unknown_pause
+                                           : absl::ZeroDuration();
+    if (state_->knowledge != Knowledge::kNone &&
+        latest_now_ - state_->fetch_ended < pause) {
       return;
     }
-    files_checked_ = latest_now_;
-    if (!files_.Refresh()) return;
-    Build();
-    Tell();
-  }
-
-  bool MayFetch(absl::Duration interval) const {
-    return options_.reflection && conversation_ == nullptr &&
-           (knowledge_ == Knowledge::kNone ||
-            latest_now_ - fetch_ended_ >= interval);
-  }
-
-  void StartFetch() {
+    SchemaStore::Fetch fetch = store_->BeginFetch(reason, latest_now_);
+    Adopt(std::move(fetch.state));
+    if (fetch.turn == SchemaStore::Turn::kNotDue) return;
+    fetching_ = true;
+    if (fetch.turn == SchemaStore::Turn::kUnderWay) return;
     tried_other_ = false;
+    version_ = fetch.version;
     StartConversation();
   }
 
   void StartConversation() {
     conversation_ =
-        AskReflection(upstream_, version_, options_.fetch_timeout, *this);
+        AskReflection(upstream_, version_, options().fetch_timeout, *this);
   }
 
-  void OnReflected(absl::Status status, std::vector<FileDescriptorProto> files,
-                   std::vector<std::string> warnings) override {
+  void OnReflected(ReflectedFiles reflected) override {
     // Its caller: it must live until this returns.
     const std::unique_ptr<ReflectionConversation> done =
         std::move(conversation_);
-    if (absl::IsUnimplemented(status) && !tried_other_) {
+    if (absl::IsUnimplemented(reflected.status) && !tried_other_) {
       tried_other_ = true;
       version_ = version_ == ReflectionVersion::kV1
                      ? ReflectionVersion::kV1Alpha
@@ -163,92 +188,91 @@ class CombinedSource final : public SchemaSource, private ReflectionObserver {
       StartConversation();
       return;
     }
+    store_->EndFetch(std::move(reflected), version_);
+  }
 
-    fetch_ended_ = latest_now_;
-    const bool files_changed = files_.Refresh();
-    if (status.ok()) {
-      knowledge_ = Knowledge::kFetched;
-      failure_ = absl::OkStatus();
-      reflected_ = true;
-      reflected_files_ = std::move(files);
-      fetch_warnings_ = std::move(warnings);
-    } else if (absl::IsUnimplemented(status)) {
-      knowledge_ = Knowledge::kNoReflection;
-      failure_ = Annotate(status, "the upstream has no server reflection");
-    } else {
-      knowledge_ = Knowledge::kFailed;
-      failure_ = Annotate(status, "server reflection");
-    }
-    if (status.ok() || files_changed) Build();
-
-    std::vector<std::shared_ptr<Waiter>> waiters;
-    waiters.swap(waiters_);
+  void OnState(std::shared_ptr<const State> state, Change change) override {
+    Adopt(std::move(state));
     const std::weak_ptr<bool> alive = alive_;
-    Tell();
+    switch (change) {
+      case Change::kFetchAbandoned:
+        fetching_ = false;
+        if (AnyWaits()) Fetch(Reason::kChange);
+        break;
+      case Change::kFetchEnded:
+        fetching_ = false;
+        Tell();
+        break;
+      case Change::kFiles:
+      case Change::kWarnings:
+        Tell();
+        break;
+    }
+    std::vector<std::shared_ptr<Waiter>> waiters;
+    if (alive.expired()) return;
+    waiters.swap(waiters_);
     for (const auto& waiter : waiters) {
       if (alive.expired()) return;  // Destroyed by one of the callbacks.
-      if (!waiter->answer) continue;
+      if (!waiter->waits()) continue;
+      const bool certain =
+          waiter->on_method ? IsCertain(waiter->path) : has_all_rules();
+      if (waits() && !certain) {
+        waiters_.push_back(waiter);
+        continue;
+      }
       // The callback may destroy its ticket, and with it what the waiter holds.
-      const auto answer = std::exchange(waiter->answer, nullptr);
-      answer();
+      const Waiter answered = std::exchange(*waiter, Waiter());
+      if (answered.on_method) {
+        answered.on_method(Lookup(answered.path));
+      } else {
+        answered.on_snapshot(Snapshot());
+      }
     }
   }
 
-  void Build() {
-    build_warnings_.clear();
-    rules_ = nullptr;
-    std::vector<FileDescriptorProto> all = files_.Descriptors();
-    if (all.empty() && !reflected_) return;
-    if (files_.empty()) {
-      all = std::move(reflected_files_);  // Nothing else will build it again.
-      reflected_files_.clear();
-    } else {
-      all.insert(all.end(), reflected_files_.begin(), reflected_files_.end());
-    }
-    schema_ = Schema::Build(std::move(all), &build_warnings_);
-    if (rules_wanted_) BuildRules();
+  bool AnyWaits() const {
+    return std::any_of(waiters_.begin(), waiters_.end(),
+                       [](const auto& waiter) { return waiter->waits(); });
   }
 
-  void BuildRules() { rules_ = HttpRules::Build(schema_, &build_warnings_); }
+  void Adopt(std::shared_ptr<const State> state) {
+    const std::shared_ptr<const Schema> before =
+        state_ == nullptr ? nullptr : state_->schema;
+    state_ = std::move(state);
+    if (state_->schema == before) return;
+    schema_ = Schema::Share(state_->schema);
+  }
 
   // Before the server was asked there is nothing to tell of it yet.
   void Tell() {
     if (!on_fetched_) return;
-    if (options_.reflection && knowledge_ == Knowledge::kNone) return;
-    std::vector<std::string> warnings = files_.faults();
-    for (const auto* more : {&fetch_warnings_, &build_warnings_}) {
-      warnings.insert(warnings.end(), more->begin(), more->end());
-    }
-    absl::Status status = failure_;
-    if (!options_.reflection && schema_ == nullptr) status = FilesMissing();
-    on_fetched_(status, status.ok() ? schema_.get() : nullptr, warnings);
+    if (options().reflection && state_->knowledge == Knowledge::kNone) return;
+    absl::Status status = state_->failure;
+    if (!options().reflection && schema_ == nullptr) status = FilesMissing();
+    on_fetched_(status, status.ok() ? schema_.get() : nullptr,
+                state_->warnings);
   }
 
   // What files say is told in the log (Tell); a client need not know paths.
   absl::Status FilesMissing() const {
     return absl::UnavailableError(
         absl::StrCat("not all of the upstream's descriptor sets can be read: ",
-                     files_.Names()));
+                     store_->file_names()));
   }
 
   absl::Status NothingKnown() const {
-    if (!failure_.ok()) return failure_;
+    if (!state_->failure.ok()) return state_->failure;
     return absl::UnimplementedError(
         "the upstream has neither descriptor sets nor server reflection");
   }
 
-  absl::StatusOr<SchemaSnapshot> Snapshot() {
-    if (schema_ == nullptr) {
-      const bool answered = knowledge_ != Knowledge::kFailed;
-      return answered && !files_.complete() ? FilesMissing() : NothingKnown();
+  absl::StatusOr<SchemaSnapshot> Snapshot() const {
+    if (schema_ != nullptr) {
+      return SchemaSnapshot{schema_, state_->http_rules};
     }
-    if (rules_ == nullptr) {
-      rules_wanted_ = true;
-      const std::size_t before = build_warnings_.size();
-      BuildRules();
-      if (build_warnings_.size() != before) Tell();
-    }
-    return SchemaSnapshot{schema_, rules_};
+    const bool answered = state_->knowledge != Knowledge::kFailed;
+    return answered && !state_->files_complete ? FilesMissing()
+                                               : NothingKnown();
   }
 
   // The upstream's own descriptors win over those that are built in.
@@ -266,14 +290,14 @@ class CombinedSource final : public SchemaSource, private ReflectionObserver {
   }
 
   absl::Status WhyUnknown(absl::string_view name) const {
-    if (options_.reflection && knowledge_ == Knowledge::kFailed) {
-      return failure_;
+    if (options().reflection && state_->knowledge == Knowledge::kFailed) {
+      return state_->failure;
     }
     // A guess would do harm where the answer is in a file.
-    if (!files_.complete()) return FilesMissing();
+    if (!state_->files_complete) return FilesMissing();
     const bool asked =
-        options_.reflection && knowledge_ != Knowledge::kNoReflection;
-    if (files_.empty()) {
+        options().reflection && state_->knowledge != Knowledge::kNoReflection;
+    if (!store_->has_files()) {
       return absl::UnimplementedError(
           asked ? absl::StrCat("unknown method ", name)
                 : absl::StrCat("the upstream has no server reflection, so ",
@@ -281,52 +305,43 @@ class CombinedSource final : public SchemaSource, private ReflectionObserver {
     }
     return absl::UnimplementedError(absl::StrCat(
         "unknown method ", name, ": the upstream's descriptors come from ",
-        files_.Names(), asked ? " and its server reflection" : ""));
+        store_->file_names(), asked ? " and its server reflection" : ""));
   }
 
+  const SchemaSourceOptions& options() const { return store_->options(); }
+
   Upstream& upstream_;
-  const SchemaSourceOptions options_;
+  const std::shared_ptr<SchemaStore> store_;
   const SchemaFetched on_fetched_;
   const std::shared_ptr<const Schema> built_in_;
 
-  DescriptorFiles files_;
-  absl::Time files_checked_ = absl::InfinitePast();
-
-  Knowledge knowledge_ = Knowledge::kNone;
-  absl::Status failure_;
-  bool reflected_ = false;  // A fetch has succeeded at some time.
-  // Of the last fetch that succeeded, kept as long as files may change.
-  std::vector<FileDescriptorProto> reflected_files_;
-  std::vector<std::string> fetch_warnings_;
-
-  std::shared_ptr<const Schema> schema_;  // Null when nothing is known.
-  std::vector<std::string> build_warnings_;
-  bool rules_wanted_ = false;  // Get has been called.
-  std::shared_ptr<const HttpRules> rules_;
-
-  // There is no clock in here: a fetch ends at the time of the last question
-  // before its end.
+  std::shared_ptr<const State> state_;
+  // This thread's share of state_->schema; null when nothing is known.
+  std::shared_ptr<const Schema> schema_;
   absl::Time latest_now_ = absl::InfinitePast();
-  absl::Time fetch_ended_ = absl::InfinitePast();
 
-  // The one that worked last.
+  // Somebody's fetch is under way; a state will come with its end.
+  bool fetching_ = false;
+  // Of this source's fetch.
   ReflectionVersion version_ = ReflectionVersion::kV1;
-  bool tried_other_ = false;  // In this fetch.
+  bool tried_other_ = false;
   std::vector<std::shared_ptr<Waiter>> waiters_;
   // How many there are before those that were cancelled are taken out.
   std::size_t forget_at_ = kFewWaiters;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  // Null when no fetch is under way.
+  // Null when this source does not ask.
   std::unique_ptr<ReflectionConversation> conversation_;
+  std::unique_ptr<SchemaStore::Subscription> subscription_;
 };
 
 }  // namespace
 
-std::unique_ptr<SchemaSource> MakeSchemaSource(Upstream& upstream,
-                                               SchemaSourceOptions options,
-                                               SchemaFetched on_fetched) {
-  return std::make_unique<CombinedSource>(upstream, std::move(options),
-                                          std::move(on_fetched));
+std::unique_ptr<SchemaSource> MakeSchemaSource(
+    Upstream& upstream, std::shared_ptr<SchemaStore> store,
+    std::function<void(std::function<void()>)> worker,
+    SchemaFetched on_fetched) {
+  return std::make_unique<CombinedSource>(
+      upstream, std::move(store), std::move(worker), std::move(on_fetched));
 }
 
 }  // namespace headgate

@@ -31,7 +31,7 @@ struct ResolvedMethod {
 // All that is known of an upstream at one time.
 struct SchemaSnapshot {
   std::shared_ptr<const Schema> schema;
-  std::shared_ptr<const HttpRules> http_rules;  // Of `schema`.
+  std::shared_ptr<const HttpRules> http_rules;  // Of the same descriptors.
 };
 
 struct SchemaSourceOptions {
@@ -48,15 +48,20 @@ struct SchemaSourceOptions {
   // is asked for.
   absl::Duration refresh_after = absl::Minutes(1);
   // A method that the schema does not know makes it be fetched anew, but not
-  // more often than this: clients can ask for any name.
+  // more often than this: clients can ask for any name. A fetch that has taught
+  // nothing new doubles the pause before the next, up to refresh_after; one
+  // that has failed up to 10 s.
   absl::Duration min_fetch_interval = absl::Seconds(1);
 };
 
-// The descriptors of one upstream, from descriptor sets and by server
-// reflection: v1 when the server has it, else v1alpha (grpc/grpc
+class SchemaStore;
+
+// The descriptors of one upstream as one worker has them, from descriptor sets
+// and by server reflection: v1 when the server has it, else v1alpha (grpc/grpc
 // doc/server-reflection.md). The files are looked at once a second at most,
 // when something is asked; one that cannot be used any more leaves what it last
-// defined.
+// defined. What is read, fetched and built is shared by all workers
+// (SchemaStore).
 //
 // Thread:   the worker that owns it. Lifetime: `upstream` must outlive it.
 class SchemaSource {
@@ -103,9 +108,11 @@ using SchemaFetched =
     std::function<void(const absl::Status& status, const Schema* schema,
                        const std::vector<std::string>& warnings)>;
 
-std::unique_ptr<SchemaSource> MakeSchemaSource(Upstream& upstream,
-                                               SchemaSourceOptions options,
-                                               SchemaFetched on_fetched);
+// `worker` runs tasks on the thread that owns the source.
+std::unique_ptr<SchemaSource> MakeSchemaSource(
+    Upstream& upstream, std::shared_ptr<SchemaStore> store,
+    std::function<void(std::function<void()>)> worker,
+    SchemaFetched on_fetched);
 
 }  // namespace headgate
 

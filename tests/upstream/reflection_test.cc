@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/upstream/schema_source.h"
+#include "gateway/upstream/schema_store.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "gtest/gtest.h"
@@ -82,8 +83,9 @@ class ReflectionTest : public ::testing::Test {
   ReflectionTest() { Renew(); }
 
   void Renew() {
+    const auto at_once = [](const std::function<void()>& task) { task(); };
     source_ = MakeSchemaSource(
-        upstream_, options_,
+        upstream_, SchemaStore::Make(options_, at_once), at_once,
         [this](const absl::Status& status, const Schema* schema,
                const std::vector<std::string>& warnings) {
           fetched_.push_back(absl::StrCat(status.ToString(),
