@@ -1,6 +1,7 @@
 #ifndef GATEWAY_SCHEMA_REPAIR_H_
 #define GATEWAY_SCHEMA_REPAIR_H_
 
+#include <string>
 #include <vector>
 
 #include "google/protobuf/descriptor.h"
@@ -14,11 +15,23 @@ namespace headgate {
 // with map entries named after their fields. Files that are right stay as they
 // are.
 //
+// What is missing is done without, so that the rest of its file can be used:
+//   * An import that is neither among `files` nor of `library` is dropped. Most
+//     are needed for options only (validate/validate.proto). A type is imported
+//     from whichever file defines it, under whatever name that is served.
+//   * A field whose type nobody defines becomes bytes, or int32 for an enum:
+//     what it is on the wire. A method without its types is dropped.
+//   * Of a type, service or extension that two files define the first counts.
+// Each of these but the first has a line in `warnings`.
+//
 // `well_known` are the library's files, which take the place of any other file
-// of package google.protobuf. Safe for any thread.
+// of package google.protobuf. Those of `library` are there for what `files` do
+// not define. Safe for any thread.
 void RepairFiles(
     const std::vector<const google::protobuf::FileDescriptor*>& well_known,
-    std::vector<google::protobuf::FileDescriptorProto>& files);
+    const std::vector<const google::protobuf::FileDescriptor*>& library,
+    std::vector<google::protobuf::FileDescriptorProto>& files,
+    std::vector<std::string>* warnings);
 
 }  // namespace headgate
 

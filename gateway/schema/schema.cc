@@ -15,6 +15,8 @@
 #include "gateway/schema/plain_type.h"
 #include "gateway/schema/repair.h"
 #include "google/api/annotations.pb.h"
+#include "google/api/http.pb.h"
+#include "google/api/httpbody.pb.h"
 #include "google/protobuf/any.pb.h"
 #include "google/protobuf/api.pb.h"
 #include "google/protobuf/duration.pb.h"
@@ -46,14 +48,21 @@ std::vector<const pb::FileDescriptor*> WellKnownFiles() {
       pb::StringValue::descriptor()->file()};
 }
 
+// Files that many import and few servers serve. Of google/api/annotations.proto
+// nothing is needed but its name: it defines no type.
+std::vector<const pb::FileDescriptor*> LibraryFiles() {
+  // Naming them links them in, also from a static library.
+  return {pb::Api::descriptor()->file(),
+          pb::FileDescriptorProto::descriptor()->file(),
+          pb::SourceContext::descriptor()->file(),
+          pb::Type::descriptor()->file(),
+          google::api::HttpBody::descriptor()->file(),
+          google::api::HttpRule::descriptor()->file()};
+}
+
 // The library's file of that name, or null.
 const pb::FileDescriptor* LibraryFile(absl::string_view name) {
-  // Naming them links them in, also from a static library.
-  for (const pb::FileDescriptor* file :
-       {pb::Api::descriptor()->file(),
-        pb::FileDescriptorProto::descriptor()->file(),
-        pb::SourceContext::descriptor()->file(),
-        pb::Type::descriptor()->file()}) {
+  for (const pb::FileDescriptor* file : LibraryFiles()) {
     if (file->name() == name) return file;
   }
   return nullptr;
@@ -206,7 +215,7 @@ std::shared_ptr<const Schema> Schema::Build(
     }
   };
   for (const auto* file : WellKnownFiles()) add(ProtoOf(*file));
-  RepairFiles(WellKnownFiles(), files);
+  RepairFiles(WellKnownFiles(), LibraryFiles(), files, warnings);
   for (auto& file : files) add(std::move(file));
   for (std::size_t i = 0; i < all.size(); ++i) {  // `all` grows meanwhile.
     for (int d = 0; d < all[i].dependency_size(); ++d) {

@@ -133,6 +133,9 @@ class Schema {
   // In order of their paths.
   std::vector<const Method*> methods() const;
 
+  // Where the types and services are.
+  const google::protobuf::DescriptorPool& pool() const { return *pool_; }
+
   // One JSON text -> the serialized message `type` (a full name). On failure
   // the status is INVALID_ARGUMENT and `error` says where.
   // JSON that nests deeper than 100 brackets does not fit.

@@ -1,5 +1,6 @@
 #include "gateway/upstream/reflection.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -8,8 +9,11 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gateway/base/status.h"
+#include "google/protobuf/descriptor.pb.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/wire_format_lite.h"
 #include "headgate/reflection/reflection.pb.h"
@@ -57,16 +61,73 @@ std::optional<FileHead> ReadHead(const std::string& bytes) {
   return head;
 }
 
+void AddTypes(const std::string& scope,
+              const google::protobuf::DescriptorProto& message,
+              absl::flat_hash_set<std::string>& defined,
+              absl::flat_hash_set<std::string>& named) {
+  const std::string name = absl::StrCat(scope, ".", message.name());
+  defined.insert(name);
+  for (const auto& field : message.field()) {
+    if (!field.type_name().empty()) named.insert(field.type_name());
+  }
+  for (const auto& type : message.enum_type()) {
+    defined.insert(absl::StrCat(name, ".", type.name()));
+  }
+  for (const auto& nested : message.nested_type()) {
+    AddTypes(name, nested, defined, named);
+  }
+}
+
+// The full names of the types that `files` use and do not define.
+std::vector<std::string> MissingTypes(
+    const std::vector<ReflectedFiles::File>& files) {
+  absl::flat_hash_set<std::string> defined;  // ".package.Type"
+  absl::flat_hash_set<std::string> named;
+  for (const ReflectedFiles::File& one : files) {
+    google::protobuf::FileDescriptorProto file;
+    if (!file.ParseFromString(one.bytes)) continue;
+    const std::string scope =
+        file.package().empty() ? "" : absl::StrCat(".", file.package());
+    for (const auto& type : file.enum_type()) {
+      defined.insert(absl::StrCat(scope, ".", type.name()));
+    }
+    for (const auto& message : file.message_type()) {
+      AddTypes(scope, message, defined, named);
+    }
+    for (const auto& service : file.service()) {
+      for (const auto& method : service.method()) {
+        named.insert(method.input_type());
+        named.insert(method.output_type());
+      }
+    }
+  }
+  std::vector<std::string> missing;
+  for (const std::string& name : named) {
+    // Compilers write full names, with the dot.
+    if (absl::StartsWith(name, ".") && !defined.contains(name) &&
+        !absl::StartsWith(name, ".google.protobuf.")) {
+      missing.push_back(name.substr(1));
+    }
+  }
+  std::sort(missing.begin(), missing.end());
+  return missing;
+}
+
+// gRPC's C++ servers offer it and have no descriptors for it.
+constexpr char kHealth[] = "grpc.health.v1.Health";
+
 class Conversation final : public ReflectionConversation,
                            private UpstreamCallObserver {
  public:
   Conversation(Upstream& upstream, const char* method, absl::Duration timeout,
                ReflectionObserver& observer)
-      : timeout_(timeout),
-        observer_(observer),
-        call_(upstream.StartCall({method, {}, timeout}, *this)) {
-    Ask({Question::kServices, ""});
-    call_->Read();
+      : upstream_(upstream),
+        method_(method),
+        timeout_(timeout),
+        deadline_(absl::Now() + timeout),
+        observer_(observer) {
+    unasked_.push_back({Question::kServices, ""});
+    StartCall(timeout);
   }
 
   void OnWritten() override {
@@ -84,9 +145,11 @@ class Conversation final : public ReflectionConversation,
     } else {
       const Question question = std::move(awaited_.front());
       awaited_.pop_front();
+      answered_ = true;
+      listed_ = listed_ || question.kind == Question::kServices;
       status = Take(question, std::move(response));
       if (status.ok() && awaited_.empty() && unasked_.empty()) {
-        status = AskForImports();
+        status = AskForMore();
       }
     }
     if (!status.ok()) {
@@ -100,6 +163,8 @@ class Conversation final : public ReflectionConversation,
   void OnDone(CallEnd end) override {
     if (complete_) {
       Finish(absl::OkStatus());
+    } else if (MayGoOn(end.status)) {
+      GoOn(end.status);
     } else if (end.status.ok()) {
       Finish(absl::InternalError("the upstream ended it before all was told"));
     } else if (end.status.code() == absl::StatusCode::kDeadlineExceeded) {
@@ -113,9 +178,46 @@ class Conversation final : public ReflectionConversation,
 
  private:
   struct Question {
-    enum Kind { kServices, kSymbol, kFile } kind;
+    enum Kind { kServices, kSymbol, kType, kFile } kind;
     std::string name;
   };
+
+  void StartCall(absl::Duration timeout) {
+    answered_ = false;
+    writing_ = false;
+    call_ = upstream_.StartCall({method_, {}, timeout}, *this);
+    Write();
+    call_->Read();
+  }
+
+  // Whether the call has ended because of a name, or of what the server thinks
+  // of long calls, not because the server is gone.
+  bool MayGoOn(const absl::Status& status) const {
+    return listed_ && !absl::IsUnavailable(status) &&
+           !absl::IsDeadlineExceeded(status) && absl::Now() < deadline_;
+  }
+
+  // Another call, for what is left. It is asked one by one from now on, so that
+  // the first question is the one that ends a call.
+  void GoOn(const absl::Status& status) {
+    call_.reset();
+    one_by_one_ = true;
+    unasked_.insert(unasked_.begin(), std::make_move_iterator(awaited_.begin()),
+                    std::make_move_iterator(awaited_.end()));
+    awaited_.clear();
+    if (!answered_ && !unasked_.empty()) {
+      const Question bad = std::move(unasked_.front());
+      unasked_.pop_front();
+      if (bad.kind == Question::kSymbol && bad.name != kHealth) {
+        reflected_.warnings.push_back(absl::StrCat(
+            bad.name, ": the upstream's reflection ends with ",
+            status.ok() ? "OK, and no answer" : MessageForLog(status)));
+      }
+    }
+    if (unasked_.empty() && !AskForMore().ok()) return Finish(TooMuch());
+    if (complete_) return Finish(absl::OkStatus());
+    StartCall(std::max(deadline_ - absl::Now(), absl::Milliseconds(1)));
+  }
 
   void Ask(Question question) {
     unasked_.push_back(std::move(question));
@@ -124,7 +226,9 @@ class Conversation final : public ReflectionConversation,
 
   // Writes the next question, or says that there are no more.
   void Write() {
-    if (writing_) return;
+    if (call_ == nullptr || writing_ || (one_by_one_ && !awaited_.empty())) {
+      return;
+    }
     if (unasked_.empty()) {
       if (complete_ && !writes_done_) {
         writes_done_ = true;
@@ -140,6 +244,7 @@ class Conversation final : public ReflectionConversation,
         request.set_list_services("*");
         break;
       case Question::kSymbol:
+      case Question::kType:
         request.set_file_containing_symbol(question.name);
         break;
       case Question::kFile:
@@ -203,11 +308,11 @@ class Conversation final : public ReflectionConversation,
                         "listing the services");
       }
       case Question::kSymbol:
-        // gRPC's C++ servers offer it and have no descriptors for it.
-        if (question.name == "grpc.health.v1.Health") return absl::OkStatus();
+        if (question.name == kHealth) return absl::OkStatus();
         reflected_.warnings.push_back(
             absl::StrCat(question.name, ": ", error.error_message()));
         return absl::OkStatus();
+      case Question::kType:
       case Question::kFile:
         // The library may have it; if not, building the schema will warn.
         return absl::OkStatus();
@@ -215,9 +320,9 @@ class Conversation final : public ReflectionConversation,
     return absl::OkStatus();
   }
 
-  // Asks for what the files import and nobody has sent; with nothing to ask
-  // for, the conversation is complete.
-  absl::Status AskForImports() {
+  // Asks for what the files import and nobody has sent, then for types that are
+  // still missing; with nothing to ask for, the conversation is complete.
+  absl::Status AskForMore() {
     for (std::string& import : std::exchange(imports_, {})) {
       if (names_.contains(import) || !asked_files_.insert(import).second) {
         continue;
@@ -225,8 +330,27 @@ class Conversation final : public ReflectionConversation,
       if (asked_files_.size() > kMaxFiles) return TooMuch();
       Ask({Question::kFile, std::move(import)});
     }
+    if (awaited_.empty() && unasked_.empty()) AskForTypes();
+    if (asked_symbols_.size() > kMaxFiles) return TooMuch();
     complete_ = awaited_.empty() && unasked_.empty();
     return absl::OkStatus();
+  }
+
+  // Only where an import is missing: then files are parsed, on the worker.
+  void AskForTypes() {
+    const bool any_missing =
+        std::any_of(asked_files_.begin(), asked_files_.end(),
+                    [this](const std::string& file) {
+                      return !names_.contains(file) &&
+                             !absl::StartsWith(file, "google/protobuf/");
+                    });
+    if (!any_missing || types_scanned_ == reflected_.files.size()) return;
+    types_scanned_ = reflected_.files.size();
+    for (std::string& type : MissingTypes(reflected_.files)) {
+      if (asked_symbols_.insert(type).second) {
+        Ask({Question::kType, std::move(type)});
+      }
+    }
   }
 
   static absl::Status TooMuch() {
@@ -242,17 +366,24 @@ class Conversation final : public ReflectionConversation,
     observer_.OnReflected(std::move(reflected_));
   }
 
+  Upstream& upstream_;
+  const char* const method_;
   const absl::Duration timeout_;
+  const absl::Time deadline_;
   ReflectionObserver& observer_;
 
   std::deque<Question> unasked_;
   std::deque<Question> awaited_;  // Written; answers come in this order.
   bool writing_ = false;
-  bool complete_ = false;  // All that was asked for was answered.
+  bool one_by_one_ = false;  // A call has ended before its time.
+  bool answered_ = false;    // A question of this call was.
+  bool listed_ = false;      // The services are known.
+  bool complete_ = false;    // All that was asked for was answered.
   bool writes_done_ = false;
 
   ReflectedFiles reflected_;
   std::vector<std::string> imports_;  // Of its files, not looked at yet.
+  std::size_t types_scanned_ = 0;     // Files that MissingTypes has seen.
   std::size_t descriptor_bytes_ = 0;
   absl::flat_hash_set<std::string> names_;  // Of its files.
   absl::flat_hash_set<std::string> asked_symbols_;

@@ -36,8 +36,13 @@ class ReflectionObserver {
   ~ReflectionObserver() = default;
 };
 
-// A ServerReflectionInfo call: asks for all services, then for the file of
-// each, then for the imports that are still missing, until there are none.
+// Asks for all services, then for the file of each, then for the imports that
+// are still missing, until there are none; then for the types that no file
+// defines, as a file may be served under another name than it is imported by.
+//
+// Some servers end the call with a status when they do not know a name (tonic),
+// or after one response. What is unanswered then is asked in another call,
+// without a name that has ended two of them.
 //
 // Files stay serialized, as parsing them would hold up the worker.
 //

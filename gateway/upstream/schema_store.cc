@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
 #include "gateway/upstream/file_stamp.h"
@@ -227,6 +228,17 @@ bool SchemaStore::Build(State& state) {
   if (!has_files()) reflected_.clear();  // Nothing else will build it again.
   state.schema =
       FreedByBuilder(Schema::Build(std::move(all), &build_warnings_));
+  const bool incomplete =
+      std::any_of(build_warnings_.begin(), build_warnings_.end(),
+                  [](const std::string& warning) {
+                    return absl::StrContains(warning, "nothing defines");
+                  });
+  if (has_files() && incomplete) {
+    build_warnings_.push_back(absl::StrCat(
+        file_names_,
+        ": a descriptor set needs its imports, write it with protoc "
+        "--include_imports"));
+  }
   state.http_rules =
       FreedByBuilder(HttpRules::Build(state.schema, &rule_warnings_));
   return true;

@@ -129,25 +129,141 @@ TEST(SchemaBuildTest, AnyOrderOfFilesWillDo) {
   EXPECT_EQ(schema->methods().size(), 4u);
 }
 
-TEST(SchemaBuildTest, FileWithAMissingImportIsLeftOut) {
+// Most imports that a server does not serve are needed for options only
+// (validate/validate.proto).
+TEST(SchemaBuildTest, MissingImportsAreDoneWithout) {
   std::vector<std::string> warnings;
-  const auto schema = Schema::Build({File("a.proto", {"gone.proto"}),
-                                     File("b.proto", {"a.proto"}), NodeFile()},
-                                    &warnings);
-  EXPECT_THAT(
-      warnings,
-      ElementsAre(AllOf(HasSubstr("a.proto: "), HasSubstr("gone.proto")),
-                  AllOf(HasSubstr("b.proto: "), HasSubstr("a.proto"))));
+  auto file = NodeFile();
+  const std::string first = file.dependency(0);
+  file.set_dependency(0, "validate/validate.proto");
+  file.add_dependency("google/api/annotations.proto");
+  file.add_dependency(first);
+  file.add_public_dependency(file.dependency_size() - 1);
+  file.add_weak_dependency(0);
+  const auto schema = Schema::Build(
+      {file, File("b.proto", {"gone.proto", "also_gone.proto"})}, &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
   EXPECT_EQ(schema->methods().size(), 4u);
 }
 
-TEST(SchemaBuildTest, NameDefinedTwiceLeavesTheLaterFileOut) {
+using ProtoField = google::protobuf::FieldDescriptorProto;
+
+void AddField(google::protobuf::DescriptorProto* message,
+              const std::string& name, int number, ProtoField::Type type,
+              const std::string& type_name = "") {
+  ProtoField* const field = message->add_field();
+  field->set_name(name);
+  field->set_number(number);
+  field->set_type(type);
+  field->set_label(ProtoField::LABEL_OPTIONAL);
+  if (!type_name.empty()) field->set_type_name(type_name);
+}
+
+void AddMethod(google::protobuf::ServiceDescriptorProto* service,
+               const std::string& name, const std::string& input,
+               const std::string& output) {
+  auto* const method = service->add_method();
+  method->set_name(name);
+  method->set_input_type(input);
+  method->set_output_type(output);
+}
+
+// What nobody defines takes along no more than it must.
+TEST(SchemaBuildTest, TypesThatNothingDefinesAreDoneWithout) {
+  auto file = File("a.proto", {"lost.proto"});
+  file.set_package("a");
+  auto* const message = file.add_message_type();
+  message->set_name("M");
+  AddField(message, "text", 1, ProtoField::TYPE_STRING);
+  AddField(message, "lost", 2, ProtoField::TYPE_MESSAGE, ".lost.Message");
+  AddField(message, "kind", 3, ProtoField::TYPE_ENUM, ".lost.Kind");
+  auto* const service = file.add_service();
+  service->set_name("S");
+  AddMethod(service, "Good", ".a.M", ".a.M");
+  AddMethod(service, "Bad", ".a.M", ".lost.Message");
+  std::vector<std::string> warnings;
+  const auto schema = Schema::Build({file}, &warnings);
+  EXPECT_THAT(
+      warnings,
+      ElementsAre("a.proto: a.M.lost counts as bytes, as nothing defines "
+                  ".lost.Message",
+                  "a.proto: a.M.kind counts as int32, as nothing defines "
+                  ".lost.Kind",
+                  "a.proto: a.S/Bad is left out, as nothing defines "
+                  ".lost.Message"));
+  EXPECT_NE(schema->FindMethod("/a.S/Good"), nullptr);
+  EXPECT_EQ(schema->FindMethod("/a.S/Bad"), nullptr);
+  // Field 2 holds a message with a string, field 3 a number.
+  EXPECT_EQ(schema->ProtoToJson("a.M", "\x0a\x01x\x12\x03\x0a\x01y\x18\x02", {})
+                .value_or(""),
+            R"({"text":"x","lost":"CgF5","kind":2})");
+}
+
+// Go servers that were generated from another directory serve "types.proto",
+// which others import as "common/types.proto".
+TEST(SchemaBuildTest, FileServedUnderAnotherNameIsFound) {
+  auto types = File("types.proto");
+  types.set_package("common");
+  types.add_message_type()->set_name("Shared");
+  auto file = File("a.proto", {"common/types.proto"});
+  file.set_package("a");
+  auto* const service = file.add_service();
+  service->set_name("S");
+  AddMethod(service, "M", ".common.Shared", ".common.Shared");
+  std::vector<std::string> warnings;
+  const auto schema = Schema::Build({file, types}, &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
+  EXPECT_NE(schema->FindMethod("/a.S/M"), nullptr);
+}
+
+TEST(SchemaBuildTest, OfTwoDefinitionsTheFirstCounts) {
   std::vector<std::string> warnings;
   auto twin = NodeFile();
   twin.set_name("twin.proto");
+  auto* const service = twin.add_service();
+  service->set_name("More");
+  AddMethod(service, "M", absl::StrCat(".", kNode), absl::StrCat(".", kNode));
   const auto schema = Schema::Build({NodeFile(), twin}, &warnings);
-  EXPECT_THAT(warnings, ElementsAre(HasSubstr("twin.proto: ")));
-  EXPECT_EQ(schema->methods().size(), 4u);
+  EXPECT_THAT(warnings,
+              ElementsAre(AllOf(HasSubstr("twin.proto: "),
+                                HasSubstr("as schema_test.proto defines"))));
+  EXPECT_EQ(schema->methods().size(), 5u);
+}
+
+TEST(SchemaBuildTest, GooglesApiTypesAreTheLibrarysWhereTheyAreNotServed) {
+  auto file = File("a.proto", {"google/api/httpbody.proto"});
+  file.set_package("a");
+  auto* const service = file.add_service();
+  service->set_name("S");
+  AddMethod(service, "M", ".google.api.HttpBody", ".google.api.HttpBody");
+  std::vector<std::string> warnings;
+  const auto schema = Schema::Build({file}, &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
+  EXPECT_NE(schema->FindMethod("/a.S/M"), nullptr);
+  EXPECT_TRUE(schema->HasField("google.api.HttpBody", "content_type"));
+
+  // Under a name of its own they are the server's.
+  auto own = File("third_party/httpbody.proto");
+  own.set_package("google.api");
+  own.add_message_type()->set_name("HttpBody");
+  const auto other = Schema::Build({file, own}, &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
+  EXPECT_NE(other->FindMethod("/a.S/M"), nullptr);
+  EXPECT_FALSE(other->HasField("google.api.HttpBody", "content_type"));
+}
+
+// Each thread has its own, of the same descriptors.
+TEST(SchemaBuildTest, ShareHasTheSameMethods) {
+  std::vector<std::string> warnings;
+  auto schema = Schema::Build({NodeFile()}, &warnings);
+  const Schema::Method* const method =
+      schema->FindMethod("/headgate.test.Kinds/Unary");
+  const auto share = Schema::Share(schema);
+  schema.reset();
+  EXPECT_EQ(share->FindMethod("/headgate.test.Kinds/Unary"), method);
+  JsonError error;
+  EXPECT_TRUE(share->JsonToProto(kNode, "{}", {}, error).ok());
+  EXPECT_EQ(Schema::Share(nullptr), nullptr);
 }
 
 TEST(SchemaBuildTest, FirstOfTwoFilesOfOneNameWins) {
@@ -230,22 +346,23 @@ TEST(SchemaBuildTest, MissingImportsAndOddMapEntriesAreRepaired) {
   auto* entry = shelf->add_nested_type();
   entry->set_name("BooksByName");
   entry->mutable_options()->set_map_entry(true);
-  using Field = google::protobuf::FieldDescriptorProto;
   const auto add = [](google::protobuf::DescriptorProto* message,
-                      const std::string& name, int number, Field::Type type,
-                      Field::Label label, const std::string& type_name) {
-    Field* field = message->add_field();
+                      const std::string& name, int number,
+                      ProtoField::Type type, ProtoField::Label label,
+                      const std::string& type_name) {
+    ProtoField* field = message->add_field();
     field->set_name(name);
     field->set_number(number);
     field->set_type(type);
     field->set_label(label);
     if (!type_name.empty()) field->set_type_name(type_name);
   };
-  add(entry, "key", 1, Field::TYPE_STRING, Field::LABEL_OPTIONAL, "");
-  add(entry, "value", 2, Field::TYPE_MESSAGE, Field::LABEL_OPTIONAL, "Book");
-  add(shelf, "books_by_name", 1, Field::TYPE_MESSAGE, Field::LABEL_REPEATED,
-      "BooksByName");
-  add(shelf, "opened", 2, Field::TYPE_MESSAGE, Field::LABEL_OPTIONAL,
+  add(entry, "key", 1, ProtoField::TYPE_STRING, ProtoField::LABEL_OPTIONAL, "");
+  add(entry, "value", 2, ProtoField::TYPE_MESSAGE, ProtoField::LABEL_OPTIONAL,
+      "Book");
+  add(shelf, "books_by_name", 1, ProtoField::TYPE_MESSAGE,
+      ProtoField::LABEL_REPEATED, "BooksByName");
+  add(shelf, "opened", 2, ProtoField::TYPE_MESSAGE, ProtoField::LABEL_OPTIONAL,
       "google.protobuf.Timestamp");
 
   std::vector<std::string> warnings;
