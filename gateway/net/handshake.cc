@@ -275,7 +275,15 @@ absl::StatusOr<HttpRules::Match> FindRule(const HttpRequest& request,
 
 Refusal RuleNotFound(const absl::Status& status, const Located& located,
                      const HttpRules& rules) {
-  if (!absl::IsUnimplemented(status)) return NotFound(located.target.path);
+  if (!absl::IsUnimplemented(status)) {
+    Refusal refusal = NotFound(located.target.path);
+    if (!rules.annotated()) {
+      refusal.status = WithDetailForLog(
+          refusal.status,
+          "the upstream's descriptors have no google.api.http annotations");
+    }
+    return refusal;
+  }
   std::vector<std::string> verbs = AllowedVerbs(rules, located.target);
   Refusal refusal = Refuse(
       405, absl::StatusCode::kUnimplemented,

@@ -136,7 +136,10 @@ class HttpRules::Table {
 std::shared_ptr<const HttpRules> HttpRules::Build(
     std::shared_ptr<const Schema> schema, std::vector<std::string>* warnings) {
   std::vector<Entry> entries;
-  for (const Schema::Method* method : schema->methods()) {
+  const std::vector<const Schema::Method*> methods = schema->methods();
+  bool annotated = false;
+  for (const Schema::Method* method : methods) {
+    annotated = annotated || !method->http_rules.empty();
     for (const HttpRule& rule : method->http_rules) {
       absl::StatusOr<PathTemplate> path_template =
           PathTemplate::Parse(rule.path_template);
@@ -152,7 +155,14 @@ std::shared_ptr<const HttpRules> HttpRules::Build(
           {method, &rule, *std::move(path_template), std::move(rank)});
     }
   }
+  // Reflection of some servers drops options (Node's proto-loader).
+  if (!annotated && !methods.empty()) {
+    warnings->push_back(
+        "the upstream's descriptors have no google.api.http annotations; give "
+        "a descriptor set (descriptors.files, --descriptors)");
+  }
   std::shared_ptr<HttpRules> rules(new HttpRules(std::move(schema)));
+  rules->annotated_ = annotated;
   rules->table_ = std::make_unique<const Table>(std::move(entries));
   return rules;
 }

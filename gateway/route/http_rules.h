@@ -55,6 +55,9 @@ class HttpRules {
   // any verb the usual ones.
   std::vector<std::string> VerbsAt(absl::string_view path) const;
 
+  // Whether any method has an annotation.
+  bool annotated() const { return annotated_; }
+
   const std::shared_ptr<const Schema>& schema() const { return schema_; }
 
  private:
@@ -62,6 +65,7 @@ class HttpRules {
   explicit HttpRules(std::shared_ptr<const Schema> schema);
 
   std::shared_ptr<const Schema> schema_;
+  bool annotated_ = false;
   std::unique_ptr<const Table> table_;
 };
 

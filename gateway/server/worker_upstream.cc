@@ -188,7 +188,8 @@ void WorkerUpstream::OnFetched(const absl::Status& status, const Schema* schema,
   } else if (no_reflection) {
     Log(LogLevel::kWarning,
         "the upstream has no server reflection: methods that no descriptor set "
-        "(descriptors.files) defines count as bidirectional, and JSON is not "
+        "(descriptors.files, --descriptors) defines count as bidirectional, "
+        "and JSON is not "
         "served for them",
         {name, target});
   } else if (reachability_.reachable() == true) {
