@@ -18,8 +18,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "cmd/headgate/live.h"
 #include "cmd/headgate/serve.h"
+#include "gateway/base/status.h"
 #include "gateway/config/load.h"
+#include "gateway/route/http_rules.h"
 #include "gateway/schema/schema.h"
 #include "gateway/server/listener_tls.h"
 #include "google/protobuf/descriptor.pb.h"
@@ -31,10 +34,12 @@ constexpr char kCheckFooter[] =
     R"(It prints the listeners, the admin listeners with what they serve, the upstreams with the methods that their descriptor
 sets define, and the routes in the order in which they are tried: which requests,
 to which upstream, which call, which codecs (the first one when a client asks for
-none). No upstream is asked for anything.
+none). With --live the upstreams are asked for their descriptors too; else none
+is asked for anything.
 
 Exit status: 0 when the file is valid; 1 when it is not, its faults on stderr,
-each with line, column and path; 64 for a command line that cannot be
+each with line, column and path, or, with --live, when an upstream cannot be
+reached; 64 for a command line that cannot be
 understood.)";
 
 // Lines of cells, as columns.
@@ -107,24 +112,71 @@ void PrintAdmin(const Settings& settings) {
   table.Print("  ");
 }
 
-// What the descriptor sets of an upstream define; null when it has none.
-std::shared_ptr<const Schema> SchemaOf(const UpstreamSettings& upstream) {
-  if (upstream.descriptors.files.empty()) return nullptr;
+struct CheckFlags {
+  std::string file;
+  bool live = false;
+  bool without_files = false;
+};
+
+void Warn(const UpstreamSettings& upstream, const std::string& warning) {
+  std::cerr << "headgate: warning: upstream '" << upstream.name
+            << "': " << warning << "\n";
+}
+
+// Appends what an upstream tells by reflection. False when it cannot be
+// reached.
+bool AskUpstream(const UpstreamSettings& upstream, absl::Duration timeout,
+                 std::vector<google::protobuf::FileDescriptorProto>& files,
+                 std::vector<std::string>* warnings) {
+  auto fetched = FetchDescriptors(upstream, timeout, warnings);
+  if (absl::IsUnimplemented(fetched.status())) {
+    if (upstream.descriptors.reflection && files.empty()) {
+      warnings->push_back(
+          "the upstream has no server reflection: without a descriptor set "
+          "(descriptors.files) JSON is not served");
+    }
+    return true;
+  }
+  if (!fetched.ok()) {
+    std::cerr << "headgate: upstream '" << upstream.name
+              << "': " << MessageForLog(fetched.status()) << "\n";
+    return false;
+  }
+  if (!upstream.descriptors.reflection) return true;
+  files.insert(files.end(), fetched->begin(), fetched->end());
+  return true;
+}
+
+// What the descriptor sets of an upstream define, and with --live what its
+// reflection tells; null when there is nothing. Clears `reachable` when the
+// upstream cannot be asked.
+std::shared_ptr<const Schema> SchemaOf(const UpstreamSettings& upstream,
+                                       const CheckFlags& flags,
+                                       absl::Duration timeout,
+                                       bool* reachable) {
   std::vector<google::protobuf::FileDescriptorProto> files;
+  std::vector<std::string> warnings;
   for (const std::string& path : upstream.descriptors.files) {
+    if (flags.without_files) continue;
     google::protobuf::FileDescriptorSet set;
     std::ifstream file(path, std::ios::binary);
     // That it can be read was seen to a moment ago.
     set.ParseFromIstream(&file);
     files.insert(files.end(), set.file().begin(), set.file().end());
   }
-  std::vector<std::string> warnings;
-  std::shared_ptr<const Schema> schema =
-      Schema::Build(std::move(files), &warnings);
-  for (const std::string& warning : warnings) {
-    std::cerr << "headgate: warning: upstream '" << upstream.name
-              << "': " << warning << "\n";
+  const bool from_files = !files.empty();
+  if (flags.live && !AskUpstream(upstream, timeout, files, &warnings)) {
+    *reachable = false;
   }
+  std::shared_ptr<const Schema> schema;
+  const std::size_t before = warnings.size();
+  if (!files.empty()) schema = Schema::Build(std::move(files), &warnings);
+  if (from_files && warnings.size() > before) {
+    warnings.push_back(
+        "a descriptor set needs its imports, write it with protoc "
+        "--include_imports");
+  }
+  for (const std::string& warning : warnings) Warn(upstream, warning);
   return schema;
 }
 
@@ -158,7 +210,8 @@ void PrintMethods(const Schema& schema) {
 
 using Schemas = std::map<std::string, std::shared_ptr<const Schema>>;
 
-Schemas PrintUpstreams(const Settings& settings) {
+Schemas PrintUpstreams(const Settings& settings, const CheckFlags& flags,
+                       bool* reachable) {
   std::cout << "upstreams\n";
   Schemas schemas;
   for (const UpstreamSettings& upstream : settings.upstreams) {
@@ -172,7 +225,8 @@ Schemas PrintUpstreams(const Settings& settings) {
     }
     std::cout << "  " << upstream.name << ": " << absl::StrJoin(facts, ", ")
               << "\n";
-    schemas[upstream.name] = SchemaOf(upstream);
+    schemas[upstream.name] =
+        SchemaOf(upstream, flags, settings.timeouts.reflection, reachable);
     if (schemas[upstream.name]) PrintMethods(*schemas[upstream.name]);
   }
   return schemas;
@@ -225,11 +279,29 @@ void PrintRoutes(const Settings& settings) {
   table.Print("  ");
 }
 
+// Reflection of some servers drops options.
+void WarnOfMissingAnnotations(const Settings& settings,
+                              const Schemas& schemas) {
+  for (const UpstreamSettings& upstream : settings.upstreams) {
+    const auto found = schemas.find(upstream.name);
+    if (found == schemas.end() || found->second == nullptr) continue;
+    const bool wanted = std::any_of(
+        settings.routes.begin(), settings.routes.end(),
+        [&upstream](const Route& route) {
+          return route.http_rules && route.upstream == upstream.name;
+        });
+    std::vector<std::string> warnings;
+    if (wanted) HttpRules::Build(found->second, &warnings);
+    for (const std::string& warning : warnings) Warn(upstream, warning);
+  }
+}
+
 // A method that reflection might still know is nobody's fault.
-void WarnOfUnknownMethods(const Settings& settings, const Schemas& schemas) {
+void WarnOfUnknownMethods(const Settings& settings, const Schemas& schemas,
+                          const CheckFlags& flags) {
   std::map<std::string, bool> asked;
   for (const UpstreamSettings& upstream : settings.upstreams) {
-    asked[upstream.name] = upstream.descriptors.reflection;
+    asked[upstream.name] = upstream.descriptors.reflection && !flags.live;
   }
   for (std::size_t i = 0; i < settings.routes.size(); ++i) {
     const Route& route = settings.routes[i];
@@ -246,14 +318,17 @@ void WarnOfUnknownMethods(const Settings& settings, const Schemas& schemas) {
     for (const std::string& method : methods) {
       if (schema->second->FindMethod(method) != nullptr) continue;
       std::cerr << "headgate: warning: routes[" << i
-                << "]: the descriptor sets of upstream '" << route.upstream
+                << "]: the descriptors of upstream '" << route.upstream
                 << "' do not know " << method.substr(1) << "\n";
     }
   }
 }
 
-int RunCheck(const std::string& file) {
-  const absl::StatusOr<Settings> settings = LoadSettings(file);
+int RunCheck(const CheckFlags& flags) {
+  const std::string& file = flags.file;
+  const absl::StatusOr<Settings> settings =
+      LoadSettings(file, flags.without_files ? Faults::Files::kIgnored
+                                             : Faults::Files::kRead);
   if (!settings.ok()) {
     PrintFailure(settings.status());
     return 1;
@@ -261,7 +336,7 @@ int RunCheck(const std::string& file) {
   // A certificate and a key that do not fit together would stop the start.
   for (std::size_t i = 0; i < settings->listeners.size(); ++i) {
     const std::optional<ListenerTlsSettings>& tls = settings->listeners[i].tls;
-    if (!tls) continue;
+    if (!tls || flags.without_files) continue;
     if (const auto made = ListenerTls::Make(*tls); !made.ok()) {
       PrintFailure(absl::InvalidArgumentError(absl::StrCat(
           file, ": listeners[", i, "].tls: ", made.status().message())));
@@ -270,11 +345,13 @@ int RunCheck(const std::string& file) {
   }
   PrintListeners(*settings);
   PrintAdmin(*settings);
-  const Schemas schemas = PrintUpstreams(*settings);
+  bool reachable = true;
+  const Schemas schemas = PrintUpstreams(*settings, flags, &reachable);
   PrintRoutes(*settings);
   std::cout << std::flush;
-  WarnOfUnknownMethods(*settings, schemas);
-  return 0;
+  WarnOfMissingAnnotations(*settings, schemas);
+  WarnOfUnknownMethods(*settings, schemas, flags);
+  return reachable ? 0 : 1;
 }
 
 }  // namespace
@@ -283,11 +360,18 @@ void AddCheck(CLI::App& app, std::function<int()>& run) {
   CLI::App* command = app.add_subcommand(
       "check", "Validates a configuration file, and says what it would serve");
   command->footer(kCheckFooter);
-  const auto file = std::make_shared<std::string>();
-  command->add_option("FILE", *file, "The file (docs/configuration.md)")
+  const auto flags = std::make_shared<CheckFlags>();
+  command->add_option("FILE", flags->file, "The file (docs/configuration.md)")
       ->type_name("")
       ->required();
-  command->callback([&run, file] { run = [file] { return RunCheck(*file); }; });
+  command->add_flag("--live", flags->live,
+                    "Asks the upstreams too: whether they can be reached, and "
+                    "for their descriptors");
+  command->add_flag("--without-files", flags->without_files,
+                    "Does not look at certificates, keys and descriptor sets, "
+                    "which may not be there yet");
+  command->callback(
+      [&run, flags] { run = [flags] { return RunCheck(*flags); }; });
 }
 
 }  // namespace headgate

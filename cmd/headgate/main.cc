@@ -14,6 +14,7 @@
 #include "cmd/headgate/bench.h"
 #include "cmd/headgate/check.h"
 #include "cmd/headgate/demo.h"
+#include "cmd/headgate/describe.h"
 #include "cmd/headgate/dial.h"
 #include "cmd/headgate/probe.h"
 #include "cmd/headgate/serve.h"
@@ -63,6 +64,8 @@ int main(int argc, char** argv) {
   headgate::AddBench(app, run);
   headgate::AddCheck(app, run);
   headgate::AddProbe(app, run);
+  headgate::AddList(app, run);
+  headgate::AddDescribe(app, run);
   // Now, for a command takes the footer that is there when it is added.
   app.footer(kMainFooter);
   try {

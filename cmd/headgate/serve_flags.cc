@@ -157,6 +157,46 @@ void AddAdminFlags(SettingsFlags& add) {
       ->group("Listener");
 }
 
+// Each of them makes TLS of the connections to the upstream.
+void AddUpstreamTlsFlags(SettingsFlags& add) {
+  const auto text = [&](const std::string& flag, const std::string& type,
+                        const std::string& help,
+                        std::string UpstreamTlsSettings::*member) {
+    add.Value<std::string>(
+           flag,
+           [member](Settings& settings, const std::string& value) {
+             for (UpstreamSettings& upstream : settings.upstreams) {
+               if (!upstream.tls) upstream.tls.emplace();
+               (*upstream.tls).*member = value;
+             }
+           },
+           help)
+        ->type_name(type)
+        ->group("Upstream");
+  };
+  add.Choice<bool>(
+         "--upstream-tls", {{"off", false}, {"on", true}},
+         [](Settings& settings, bool on) {
+           for (UpstreamSettings& upstream : settings.upstreams) {
+             if (!on) upstream.tls.reset();
+             if (on && !upstream.tls) upstream.tls.emplace();
+           }
+         },
+         "TLS towards the upstream, whose certificate must come from the "
+         "system's authorities or --upstream-ca; the next four turn it on, too")
+      ->group("Upstream");
+  text("--upstream-ca", "FILE",
+       "Authorities, PEM, that the upstream's certificate may come from",
+       &UpstreamTlsSettings::ca);
+  text("--upstream-cert", "FILE",
+       "The gateway's own certificate for the upstream, PEM",
+       &UpstreamTlsSettings::certificate);
+  text("--upstream-key", "FILE", "Its key, PEM", &UpstreamTlsSettings::key);
+  text("--upstream-authority", "NAME",
+       "The name that the upstream's certificate must be for",
+       &UpstreamTlsSettings::authority);
+}
+
 void AddUpstreamFlags(SettingsFlags& add) {
   using Transport = UpstreamSettings::Transport;
   add.Choice<Transport>(
@@ -172,6 +212,28 @@ void AddUpstreamFlags(SettingsFlags& add) {
          "What carries calls: h2, an HTTP/2 client that costs a fraction, or "
          "grpc, gRPC's own, for xds: as well; auto: h2 where it can")
       ->group("Upstream");
+  add.List<std::string>(
+         "--descriptors",
+         [](Settings& settings, const std::vector<std::string>& files) {
+           for (UpstreamSettings& upstream : settings.upstreams) {
+             upstream.descriptors.files = files;
+           }
+         },
+         "Descriptor set of the upstream, written by protoc "
+         "--descriptor_set_out --include_imports; repeatable. What it defines "
+         "wins over server reflection")
+      ->type_name("FILE")
+      ->group("Upstream");
+  add.Choice<bool>(
+         "--reflection", {{"on", true}, {"off", false}},
+         [](Settings& settings, bool reflection) {
+           for (UpstreamSettings& upstream : settings.upstreams) {
+             upstream.descriptors.reflection = reflection;
+           }
+         },
+         "Whether the upstream is asked for its descriptors")
+      ->group("Upstream");
+  AddUpstreamTlsFlags(add);
 }
 
 void AddRouteFlags(CLI::App& command, SettingsFlags& add, ServeFlags& flags) {
@@ -182,6 +244,11 @@ void AddRouteFlags(CLI::App& command, SettingsFlags& add, ServeFlags& flags) {
                   "file /package.Service/Method is always served")
       ->allow_extra_args(false)
       ->type_name("PATH=package.Service/Method")
+      ->group(group);
+  command
+      .add_flag("--http-rules", flags.http_rules,
+                "Serves HTTP and JSON at the paths of the methods' "
+                "google.api.http annotations, besides the routes there are")
       ->group(group);
   using CodecChoice = std::optional<CodecKind>;
   add.Choice<CodecChoice>(
@@ -444,6 +511,13 @@ absl::StatusOr<Settings> SettingsFrom(const ServeFlags& flags,
   if (absl::Status added = AddRoutes(flags.routes, base, settings->routes);
       !added.ok()) {
     return added;
+  }
+  if (flags.http_rules) {
+    Route rules = base;
+    rules.prefix = "/";
+    rules.http_rules = true;
+    SetCodecs(rules);
+    settings->routes.push_back(std::move(rules));
   }
   return settings;
 }

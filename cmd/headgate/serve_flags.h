@@ -18,6 +18,7 @@ struct ServeFlags {
   std::string config;               // The file; empty: none.
   std::vector<std::string> listen;  // Empty: as the settings have it.
   std::vector<std::string> routes;  // "PATH=package.Service/Method"
+  bool http_rules = false;          // A route for google.api.http rules.
   std::string upstream;             // Empty: as the settings have it.
   Overrides overrides;              // Everything else.
 };

@@ -25,6 +25,11 @@ struct Fault {
 // Faults, in the order in which they were found. Each check names its field.
 class Faults {
  public:
+  // Whether the files that settings name are looked at.
+  enum class Files { kRead, kIgnored };
+  explicit Faults(Files files = Files::kRead) : files_(files) {}
+  bool reads_files() const { return files_ == Files::kRead; }
+
   void Add(absl::string_view field, absl::string_view text,
            absl::string_view contradicts = "") {
     constexpr std::size_t kMost = 2000;  // Nobody reads so many.
@@ -47,6 +52,7 @@ class Faults {
   const std::vector<Fault>& list() const { return list_; }
 
  private:
+  const Files files_;
   std::vector<Fault> list_;
 };
 

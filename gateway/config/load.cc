@@ -139,7 +139,8 @@ std::string DirectoryOf(const std::string& path) {
 
 absl::StatusOr<Settings> ParseSettings(absl::string_view text,
                                        const std::string& name,
-                                       const Environment& environment) {
+                                       const Environment& environment,
+                                       Faults::Files files) {
   if (text.size() > kMostFileBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": is longer than ", kMostFileBytes / 1024, "KiB"));
@@ -165,7 +166,7 @@ absl::StatusOr<Settings> ParseSettings(absl::string_view text,
   Faults found;
   Settings settings = ConvertConfig(config, DirectoryOf(name), found);
   faults.Add(found.list());
-  Faults judged;
+  Faults judged(files);
   CheckSettings(settings, judged);
   faults.Add(judged.list());
   absl::Status status = faults.ToStatus(name);
@@ -173,13 +174,14 @@ absl::StatusOr<Settings> ParseSettings(absl::string_view text,
   return settings;
 }
 
-absl::StatusOr<Settings> LoadSettings(const std::string& path) {
+absl::StatusOr<Settings> LoadSettings(const std::string& path,
+                                      Faults::Files files) {
   const absl::StatusOr<std::string> text = ReadFile(path, kMostFileBytes);
   if (!text.ok()) {
     return absl::Status(text.status().code(),
                         absl::StrCat(path, ": ", text.status().message()));
   }
-  return ParseSettings(*text, path);
+  return ParseSettings(*text, path, ProcessEnvironment(), files);
 }
 
 }  // namespace headgate

@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "gateway/config/faults.h"
 #include "gateway/config/settings.h"
 #include "gateway/config/substitution.h"
 
@@ -22,10 +23,12 @@ namespace headgate {
 // its directory. Safe for any thread.
 absl::StatusOr<Settings> ParseSettings(
     absl::string_view text, const std::string& name,
-    const Environment& environment = ProcessEnvironment());
+    const Environment& environment = ProcessEnvironment(),
+    Faults::Files files = Faults::Files::kRead);
 
 // The same of a file. NOT_FOUND and the like when it cannot be read.
-absl::StatusOr<Settings> LoadSettings(const std::string& path);
+absl::StatusOr<Settings> LoadSettings(
+    const std::string& path, Faults::Files files = Faults::Files::kRead);
 
 }  // namespace headgate
 

@@ -18,7 +18,8 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md",
              ROOT / "web/client/README.md",
              ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md",
              *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check", "probe")
+COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check", "probe",
+            "list", "describe")
 TIMEOUT = 60.0
 
 # Other programs' flags have underscores, ours none.

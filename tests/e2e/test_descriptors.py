@@ -3,15 +3,19 @@
 
 import contextlib
 import http.client
+import json
 import threading
 import time
 
+import grpc
 import pytest
 from google.protobuf import descriptor_pb2
 
-from client import JSON, PROTOBUF, Client, call, call_json
-from harness import TIMEOUT, eventually
-from reflecting import (V1, ReflectingServer, Reflection, file_of, hanging)
+from certificates import Authority
+from client import HELLO, call, call_json
+from foreign import LibraryServer
+from harness import TIMEOUT, Gateway, eventually, run
+from reflecting import V1, ReflectingServer, Reflection, file_of
 
 
 def upstream(target, *lines):
@@ -123,3 +127,290 @@ def test_building_descriptors_holds_up_nobody(configured, tmp_path):
         worst = max(gap for gap, _ in gaps)
         assert worst < max(0.25, (gateway.cpu_seconds() - cpu) / 3), (
             sorted(gaps)[-3:])
+
+
+# --- as servers really have them ---
+
+
+class EndsWithStatus(Reflection):
+    """tonic's: a name that it does not know ends the call."""
+
+    def __init__(self, *files, lost=()):
+        super().__init__(*files)
+        self.lost = lost
+
+    def services(self):
+        yield from self.lost
+        yield from super().services()
+
+    def not_found(self, name, context):
+        context.abort(grpc.StatusCode.NOT_FOUND, f"no {name}")
+
+
+class AnswersOnce(Reflection):
+    """Ends the call after one response."""
+
+    def __call__(self, requests, context):
+        for response in super().__call__(requests, context):
+            yield response
+            return
+
+
+def field(name, kind):
+    """Field 2."""
+    return (f'field {{ name: "{name}" number: 2 label: LABEL_OPTIONAL '
+            f'type: TYPE_MESSAGE type_name: "{kind}" }}')
+
+
+TYPES = file_of("""
+    name: "types.proto" package: "common" syntax: "proto3"
+    message_type {
+      name: "Shared"
+      field { name: "n" number: 1 label: LABEL_OPTIONAL type: TYPE_INT32 }
+    }""")
+
+ODD = {
+    "a name ends the call": (
+        EndsWithStatus(service_file(), lost=("z.Lost", "y.Lost")),
+        {"text": "x"}, "z.Lost: "),
+    "an import ends the call": (
+        EndsWithStatus(service_file(imports=["validate/validate.proto"])),
+        {"text": "x"}, None),
+    "one answer for each call": (
+        AnswersOnce(service_file(), service_file("B", "b")),
+        {"text": "x"}, None),
+    "imports for options are not served": (
+        Reflection(service_file(imports=["validate/validate.proto",
+                                         "google/api/annotations.proto"])),
+        {"text": "x"}, None),
+    "a file under another name": (
+        Reflection(service_file(imports=["common/types.proto"],
+                                field=field("shared", ".common.Shared")),
+                   TYPES),
+        {"text": "x", "shared": {"n": 2}}, None),
+    "a type that nobody has": (
+        Reflection(service_file(imports=["lost.proto"],
+                                field=field("lost", ".lost.Type"))),
+        {"text": "x", "lost": "CAI="}, "nothing defines .lost.Type"),
+    "two files with the same message": (
+        Reflection(service_file(imports=["types.proto", "twin.proto"],
+                                field=field("shared", ".common.Shared")),
+                   TYPES,
+                   file_of(str(TYPES).replace("types.proto", "twin.proto"))),
+        {"text": "x", "shared": {"n": 2}}, "defines it, too"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_reflection_is_used_as_far_as_it_goes(configured, odd):
+    reflection, message, warning = ODD[odd]
+    with ReflectingServer(reflection) as server:
+        gateway = configured(upstream(server.target))
+        assert call_json(gateway, "/a.A/Get", message) == [message]
+        if warning is None:
+            assert "descriptors are incomplete" not in gateway.stderr()
+        else:
+            eventually(lambda: warning in gateway.stderr(), "a warning")
+            time.sleep(0.5)
+            assert gateway.stderr().count(warning) == 1
+
+
+def test_descriptor_set_without_its_imports_says_what_to_do(
+        configured, tmp_path):
+    path = tmp_path / "a.pb"
+    path.write_bytes(descriptor_pb2.FileDescriptorSet(file=[
+        service_file(imports=["lost.proto"],
+                     field=field("lost", ".lost.Type"))]).SerializeToString())
+    with ReflectingServer() as server:
+        gateway = configured(upstream(
+            server.target,
+            f"descriptors: {{reflection: false, files: [{path}]}}"))
+        assert call_json(gateway, "/a.A/Get", {"text": "x"}) == [{"text": "x"}]
+        eventually(lambda: "protoc --include_imports" in gateway.stderr(),
+                   "the log says what to do")
+
+
+def test_no_reflection_names_descriptor_sets(configured):
+    with ReflectingServer() as server:
+        gateway = configured(upstream(server.target))
+        answers, (code, reason) = call(gateway, "/a.A/Get", {})
+        assert (answers, code) == ([], 4012)
+        eventually(lambda: "(descriptors.files, --descriptors)" in gateway.stderr(),
+                   "the log names the setting")
+
+
+# As Node's proto-loader drops options.
+def test_no_annotations_are_told(configured):
+    with ReflectingServer(Reflection(service_file())) as server:
+        gateway = configured(f"""
+upstreams: [{{name: one, target: "{server.target}"}}]
+routes: [{{upstream: one, prefix: /, http_rules: true}}]
+""")
+        with contextlib.closing(http.client.HTTPConnection(
+                gateway.host, gateway.port, timeout=TIMEOUT)) as client:
+            client.request("GET", "/v1/things")
+            assert client.getresponse().status == 404
+        eventually(lambda: "have no google.api.http annotations; give a "
+                   "descriptor set" in gateway.stderr(), "the log says why")
+
+
+# --- flags ---
+
+
+def test_flags_do_what_a_file_does(stack, tmp_path):
+    paths = []
+    for name in "ab":
+        path = tmp_path / f"{name}.pb"
+        path.write_bytes(descriptor_pb2.FileDescriptorSet(file=[
+            service_file(name.upper(), name)]).SerializeToString())
+        paths.append(str(path))
+    with ReflectingServer() as server:
+        gateway = stack.enter_context(Gateway.serve(
+            server.target, "--reflection", "off", "--descriptors", paths[0],
+            "--descriptors", paths[1]))
+        for path in ("/a.A/Get", "/b.B/Get"):
+            assert call_json(gateway, path, {"text": "x"}) == [{"text": "x"}]
+        assert V1 not in server.calls
+
+
+def test_http_rules_by_flag(stack, backend):
+    gateway = stack.enter_context(
+        Gateway.serve(backend.target, "--http-rules"))
+    with contextlib.closing(http.client.HTTPConnection(
+            gateway.host, gateway.port, timeout=TIMEOUT)) as client:
+        client.request("GET", "/v1/shelves/1/books?page_size=1")
+        response = client.getresponse()
+        assert response.status in (200, 404), response.read()
+        assert response.getheader("content-type") == "application/json"
+        body = response.read()
+        assert b"no rule is for" not in body, body
+    # The methods' own paths are still there.
+    assert call_json(gateway, HELLO + "SayHello", {"greeting": "ann"}) == [
+        {"reply": "hello, ann"}]
+
+
+def test_upstream_tls_by_flag(stack, tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server", "DNS:server.test")
+    library = stack.enter_context(
+        LibraryServer(TLS_CERT=certificate, TLS_KEY=key))
+
+    def close_code(*flags):
+        with Gateway.serve(library.target, *flags) as gateway:
+            return call(gateway, "/library.v1.Library/GetBook",
+                        {"title": "Dune"})[1][0]
+
+    assert close_code("--upstream-ca", str(authority.ca),
+                      "--upstream-authority", "server.test") == 1000
+    assert close_code("--upstream-tls", "on",
+                      "--upstream-authority", "server.test") == 4014
+
+
+# --- list, describe, check ---
+
+
+def output(*words, expected=0):
+    result = run(*words)
+    assert result.returncode == expected, result.stderr
+    return result.stdout.decode(), result.stderr.decode()
+
+
+def test_list_and_describe_ask_the_upstream():
+    with ReflectingServer(Reflection(
+            service_file(methods=("Get", "Put")),
+            service_file("B", "b"))) as server:
+        ask = ("--upstream", server.target)
+        assert output("list", *ask)[0] == "a.A\nb.B\n"
+        assert output("list", *ask, "a.A")[0] == "a.A.Get\na.A.Put\n"
+        assert output("list", *ask, "a.A/Put")[0] == "a.A.Put\n"
+        assert json.loads(output("list", *ask, "--json")[0]) == [
+            {"service": "a.A", "methods": ["a.A.Get", "a.A.Put"]},
+            {"service": "b.B", "methods": ["b.B.Get"]}]
+        text, _ = output("describe", *ask, "a.A.Get")
+        assert text == ("a.A.Get is a method:\n"
+                        "rpc Get(.a.Message) returns (.a.Message);\n")
+        text, _ = output("describe", *ask, "a.Message")
+        assert text.startswith("a.Message is a message:\nmessage Message {\n")
+        one, = json.loads(output("describe", *ask, "--json", "b.B")[0])
+        assert (one["name"], one["kind"]) == ("b.B", "service")
+        assert one["descriptor"]["method"][0]["name"] == "Get"
+        assert "there is no service or method a.C" in output(
+            "list", *ask, "a.C", expected=1)[1]
+        assert "there is no a.C" in output(
+            "describe", *ask, "a.C", expected=1)[1]
+
+
+def test_list_without_reflection_names_descriptor_sets(tmp_path):
+    with ReflectingServer() as server:
+        assert "name a descriptor set (--descriptors)" in output(
+            "list", "--upstream", server.target, expected=1)[1]
+        target = server.target
+    assert "list: " in output("list", "--upstream", target, expected=1)[1]
+    path = tmp_path / "a.pb"
+    path.write_bytes(descriptor_pb2.FileDescriptorSet(
+        file=[service_file()]).SerializeToString())
+    assert output("list", "--descriptors", path)[0] == "a.A\n"
+
+
+def test_check_live_asks_the_upstreams(tmp_path):
+    file = tmp_path / "headgate.yaml"
+
+    def check(target, *flags, expected=0, route="{upstream: one}"):
+        file.write_text(f"""
+listeners: [{{address: "127.0.0.1:0"}}]
+upstreams: [{{name: one, target: "{target}"}}]
+routes: [{route}]
+""")
+        return output("check", *flags, file, expected=expected)
+
+    with ReflectingServer(Reflection(service_file())) as server:
+        assert "a.A/Get" not in check(server.target)[0]
+        stdout, stderr = check(server.target, "--live")
+        assert ("a.A/Get" in stdout, stderr) == (True, "")
+        assert "do not know a.A/No" in check(
+            server.target, "--live",
+            route="{path: /x, upstream: one, method: a.A/No}")[1]
+        assert "have no google.api.http annotations" in check(
+            server.target, "--live",
+            route="{prefix: /, upstream: one, http_rules: true}")[1]
+    assert "upstream 'one'" in check(server.target, "--live", expected=1)[1]
+    check(server.target)
+    with ReflectingServer() as server:
+        assert "no server reflection" in check(server.target, "--live")[1]
+
+
+def test_check_without_files(tmp_path):
+    file = tmp_path / "headgate.yaml"
+    file.write_text("""
+listeners:
+  - address: "127.0.0.1:0"
+    tls: {certificate: no.crt, key: no.key}
+upstreams:
+  - name: one
+    target: "127.0.0.1:1"
+    tls: {ca: no.pem}
+    descriptors: {reflection: false, files: [no.pb]}
+routes: [{upstream: one}]
+""")
+    faults = output("check", file, expected=1)[1]
+    for name in ("no.crt", "no.key", "no.pem", "no.pb"):
+        assert name in faults
+    assert "listeners" in output("check", "--without-files", file)[0]
+    file.write_text(file.read_text() + "thread: 1\n")
+    assert "thread" in output("check", "--without-files", file, expected=1)[1]
+
+
+def test_check_names_include_imports(tmp_path):
+    (tmp_path / "a.pb").write_bytes(descriptor_pb2.FileDescriptorSet(file=[
+        service_file(imports=["lost.proto"],
+                     field=field("lost", ".lost.Type"))]).SerializeToString())
+    file = tmp_path / "headgate.yaml"
+    file.write_text("""
+listeners: [{address: "127.0.0.1:0"}]
+upstreams:
+  - {name: one, target: "127.0.0.1:1", descriptors: {files: [a.pb]}}
+routes: [{upstream: one}]
+""")
+    stderr = output("check", file)[1]
+    assert "nothing defines .lost.Type" in stderr
+    assert "protoc --include_imports" in stderr

@@ -1,0 +1,288 @@
+#include "cmd/headgate/describe.h"
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "cmd/headgate/duration_flag.h"
+#include "cmd/headgate/live.h"
+#include "gateway/base/status.h"
+#include "gateway/config/settings.h"
+#include "gateway/schema/schema.h"
+#include "gateway/upstream/descriptor_files.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/descriptor.pb.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace headgate {
+namespace {
+
+namespace pb = ::google::protobuf;
+
+constexpr char kDescribeFooter[] =
+    R"(Names are full ones: package.Service, package.Service.Method (or with a slash),
+package.Message. Descriptors come from --descriptors, or else by server
+reflection from --upstream.
+
+Exit status: 0; 1 when there is no such name or the upstream cannot be asked; 64
+for a command line that cannot be understood.)";
+
+// Where descriptors come from, and what is asked of them.
+struct DescribeFlags {
+  std::string upstream = UpstreamSettings().target;
+  std::vector<std::string> descriptors;
+  bool tls = false;
+  UpstreamTlsSettings tls_files;
+  std::string timeout = "5s";
+  bool json = false;
+  std::string name;
+};
+
+std::shared_ptr<DescribeFlags> AddDescribeFlags(CLI::App& command) {
+  auto flags = std::make_shared<DescribeFlags>();
+  command.footer(kDescribeFooter);
+  command
+      .add_option("--upstream", flags->upstream,
+                  "The gRPC server that is asked by server reflection")
+      ->type_name("TARGET")
+      ->capture_default_str();
+  command
+      .add_option("--descriptors", flags->descriptors,
+                  "Descriptor set to look into instead; repeatable")
+      ->allow_extra_args(false)
+      ->type_name("FILE");
+  command.add_flag("--upstream-tls", flags->tls, "TLS towards the upstream");
+  const auto file = [&](const std::string& flag, std::string& value,
+                        const std::string& help) {
+    command.add_option(flag, value, help)->type_name("FILE");
+  };
+  file("--upstream-ca", flags->tls_files.ca,
+       "Authorities, PEM, that its certificate may come from");
+  file("--upstream-cert", flags->tls_files.certificate,
+       "A certificate of our own, PEM");
+  file("--upstream-key", flags->tls_files.key, "Its key, PEM");
+  command
+      .add_option("--upstream-authority", flags->tls_files.authority,
+                  "The name that its certificate must be for")
+      ->type_name("NAME");
+  command
+      .add_option("--timeout", flags->timeout, "How long the upstream may take")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  command.add_flag("--json", flags->json, "The result as one JSON text");
+  return flags;
+}
+
+int Fail(const std::string& command, const std::string& why) {
+  std::cerr << "headgate " << command << ": " << why << "\n";
+  return 1;
+}
+
+absl::StatusOr<std::shared_ptr<const Schema>> SchemaFor(
+    const DescribeFlags& flags) {
+  std::vector<pb::FileDescriptorProto> files;
+  std::vector<std::string> warnings;
+  if (!flags.descriptors.empty()) {
+    for (const std::string& path : flags.descriptors) {
+      const absl::StatusOr<pb::FileDescriptorSet> set = ReadDescriptorSet(path);
+      if (!set.ok()) return set.status();
+      files.insert(files.end(), set->file().begin(), set->file().end());
+    }
+  } else {
+    const absl::StatusOr<absl::Duration> timeout =
+        ParseDurationFlag("--timeout", flags.timeout, absl::Milliseconds(1));
+    if (!timeout.ok()) return timeout.status();
+    UpstreamSettings upstream;
+    upstream.target = flags.upstream;
+    if (flags.tls || flags.tls_files != UpstreamTlsSettings()) {
+      upstream.tls = flags.tls_files;
+    }
+    auto fetched = FetchDescriptors(upstream, *timeout, &warnings);
+    if (absl::IsUnimplemented(fetched.status())) {
+      return absl::UnimplementedError(
+          absl::StrCat(flags.upstream,
+                       " has no server reflection; name a descriptor set "
+                       "(--descriptors)"));
+    }
+    if (!fetched.ok()) return Annotate(fetched.status(), flags.upstream);
+    files = *std::move(fetched);
+  }
+  auto schema = Schema::Build(std::move(files), &warnings);
+  for (const std::string& warning : warnings) {
+    std::cerr << "headgate: warning: " << warning << "\n";
+  }
+  return schema;
+}
+
+// "package.Service/Method" -> "package.Service.Method"
+std::string Dotted(absl::string_view path) {
+  std::string name(absl::StripPrefix(path, "/"));
+  std::replace(name.begin(), name.end(), '/', '.');
+  return name;
+}
+
+std::string Quoted(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
+int RunList(const DescribeFlags& flags) {
+  const auto schema = SchemaFor(flags);
+  if (!schema.ok()) return Fail("list", MessageForLog(schema.status()));
+  const std::string wanted = Dotted(flags.name);
+  std::map<std::string, std::vector<std::string>> services;
+  for (const Schema::Method* method : (*schema)->methods()) {
+    const std::string name = Dotted(method->path);
+    const std::string service = name.substr(0, name.rfind('.'));
+    if (!wanted.empty() && wanted != service && wanted != name) continue;
+    services[service].push_back(name);
+  }
+  if (!wanted.empty() && services.empty()) {
+    return Fail("list",
+                absl::StrCat("there is no service or method ", flags.name));
+  }
+  if (!flags.json) {
+    for (const auto& [service, methods] : services) {
+      if (wanted.empty()) std::cout << service << "\n";
+      for (const std::string& method : methods) {
+        if (!wanted.empty()) std::cout << method << "\n";
+      }
+    }
+    return 0;
+  }
+  std::string json;
+  for (const auto& [service, methods] : services) {
+    absl::StrAppend(&json, json.empty() ? "" : ",",
+                    "{\"service\":", Quoted(service), ",\"methods\":[");
+    for (std::size_t i = 0; i < methods.size(); ++i) {
+      absl::StrAppend(&json, i == 0 ? "" : ",", Quoted(methods[i]));
+    }
+    json += "]}";
+  }
+  std::cout << "[" << json << "]\n";
+  return 0;
+}
+
+struct Description {
+  std::string name;
+  std::string kind;  // "service"
+  std::string text;  // As in a .proto file.
+  std::string json;  // Its descriptor.
+};
+
+template <typename Proto, typename Descriptor>
+Description DescriptionOf(const Descriptor& descriptor, const char* kind) {
+  Description description{descriptor.full_name(), kind,
+                          descriptor.DebugString(), ""};
+  Proto proto;
+  descriptor.CopyTo(&proto);
+  (void)pb::util::MessageToJsonString(proto, &description.json);
+  return description;
+}
+
+// Empty when there is no such name.
+std::vector<Description> Describe(const Schema& schema,
+                                  const std::string& name) {
+  const pb::DescriptorPool& pool = schema.pool();
+  if (const auto* service = pool.FindServiceByName(name)) {
+    return {DescriptionOf<pb::ServiceDescriptorProto>(*service, "service")};
+  }
+  if (const auto* method = pool.FindMethodByName(name)) {
+    return {DescriptionOf<pb::MethodDescriptorProto>(*method, "method")};
+  }
+  if (const auto* message = pool.FindMessageTypeByName(name)) {
+    return {DescriptionOf<pb::DescriptorProto>(*message, "message")};
+  }
+  if (const auto* type = pool.FindEnumTypeByName(name)) {
+    return {DescriptionOf<pb::EnumDescriptorProto>(*type, "enum")};
+  }
+  if (const auto* field = pool.FindFieldByName(name)) {
+    return {DescriptionOf<pb::FieldDescriptorProto>(*field, "field")};
+  }
+  if (const auto* extension = pool.FindExtensionByName(name)) {
+    return {DescriptionOf<pb::FieldDescriptorProto>(*extension, "extension")};
+  }
+  return {};
+}
+
+int RunDescribe(const DescribeFlags& flags) {
+  const auto schema = SchemaFor(flags);
+  if (!schema.ok()) return Fail("describe", MessageForLog(schema.status()));
+  std::vector<std::string> names = {Dotted(flags.name)};
+  if (flags.name.empty()) {
+    names.clear();
+    for (const Schema::Method* method : (*schema)->methods()) {
+      const std::string name = Dotted(method->path);
+      names.push_back(name.substr(0, name.rfind('.')));
+    }
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+  }
+  std::vector<Description> all;
+  for (const std::string& name : names) {
+    for (Description& one : Describe(**schema, name)) {
+      all.push_back(std::move(one));
+    }
+  }
+  if (!flags.name.empty() && all.empty()) {
+    return Fail("describe", absl::StrCat("there is no ", flags.name));
+  }
+  std::string json;
+  for (const Description& one : all) {
+    if (!flags.json) {
+      const bool vowel =
+          std::string("aeiou").find(one.kind[0]) != std::string::npos;
+      std::cout << one.name << " is " << (vowel ? "an " : "a ") << one.kind
+                << ":\n"
+                << absl::StripSuffix(one.text, "\n") << "\n";
+      continue;
+    }
+    absl::StrAppend(
+        &json, json.empty() ? "" : ",", "{\"name\":", Quoted(one.name),
+        ",\"kind\":", Quoted(one.kind), ",\"descriptor\":", one.json, "}");
+  }
+  if (flags.json) std::cout << "[" << json << "]\n";
+  return 0;
+}
+
+void AddDescribing(CLI::App& app, std::function<int()>& run,
+                   const std::string& name, const std::string& help,
+                   const std::string& what,
+                   int (*describe)(const DescribeFlags&)) {
+  CLI::App* const command = app.add_subcommand(name, help);
+  const std::shared_ptr<DescribeFlags> flags = AddDescribeFlags(*command);
+  command->add_option("NAME", flags->name, what)->type_name("");
+  command->callback([&run, flags, describe] {
+    run = [flags, describe] { return describe(*flags); };
+  });
+}
+
+}  // namespace
+
+void AddList(CLI::App& app, std::function<int()>& run) {
+  AddDescribing(app, run, "list",
+                "Lists the services of an upstream or of descriptor sets, or "
+                "the methods of one",
+                "A service, for its methods, or a method; none: all services",
+                RunList);
+}
+
+void AddDescribe(CLI::App& app, std::function<int()>& run) {
+  AddDescribing(app, run, "describe",
+                "Shows a service, method, message or enum of an upstream or of "
+                "descriptor sets as a .proto file has it",
+                "What to show; none: all services", RunDescribe);
+}
+
+}  // namespace headgate
