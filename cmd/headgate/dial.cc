@@ -27,20 +27,23 @@ constexpr char kDialFooter[] = R"(Lines and messages, by codec:
   json      the same, as lines of JSON
   packet    a line is the content of one packet (--packet); an answer is one
             line per packet, "TYPE:WHO CONTENT" or "TYPE:WHO base64:...", and
-            "TYPE:WHO {N}" before the N packets that are nested in it
-  protobuf  a line is one serialized message in base64; so are answers
+            "TYPE:WHO {N}" before the N packets that are nested in it; an end
+            packet is "end:WHO STATUS" or "end:WHO STATUS: MESSAGE"
+  protobuf  a line is one serialized message in base64 (--content); so are
+            answers
   raw       a line is one text message, the empty one too
 
 The end of the input, Ctrl-D at a terminal, ends the client's side of the call,
 and what the call sends is awaited until the other side closes, however long it
-takes. raw has nothing that ends one side: it waits, and Ctrl-D closes. --stay
-leaves the client's side open. --linger and --timeout end a session that does
-not end.
+takes. On a route with several calls it ends the client's side of all of them,
+and the session is closed when the last one has ended. raw has nothing that ends
+one side: it waits, and Ctrl-D closes. --stay leaves the client's side open.
+--linger and --timeout end a session that does not end.
 
 Exit status:
   0       closed with 1000; by this side after --linger
-  1 - 16  closed with 4001 - 4016: the gRPC code of the call; 1 when a signal
-          cancelled it, 4 when --timeout did
+  1 - 16  closed with 4001 - 4016: the gRPC code of the call, of the first that
+          failed of several; 1 when a signal cancelled it, 4 when --timeout did
   20      refused in the handshake
   21      could not connect
   22      the connection broke without a Close frame
@@ -52,6 +55,8 @@ Examples:
     ws://127.0.0.1:8080/headgate.demo.v1.HelloService/BidiHello
   echo hello | headgate dial --codec packet --packet 7:42 \
     ws://127.0.0.1:8080/packets
+  printf '3:1 0a03616e6e1005\n3:2 0a03626f621007\n' | headgate dial \
+    --codec packet --packet line --content hex ws://127.0.0.1:8080/game
   HEADGATE_BEARER=s3cret headgate dial --codec json \
     ws://127.0.0.1:8080/headgate.demo.v1.EchoService/Metadata </dev/null)";
 
@@ -63,6 +68,7 @@ struct DialFlags {
   std::string origin;
   std::vector<std::string> headers;
   std::string packet = "0:0";
+  std::string content;
   std::string packet_order = "type-length-who";
   std::string packet_endian = "big";
   std::string packet_length_counts = "content";
@@ -107,13 +113,26 @@ absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
   options.handshake = *std::move(made);
 
   options.lines.codec = handshake.codec;
-  auto packet = ParsePacketAddress(flags.packet);
-  if (!packet.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--packet ", packet.status().message()));
+  if (flags.packet == "line") {
+    options.lines.packet.reset();
+  } else {
+    auto packet = ParsePacketAddress(flags.packet);
+    if (!packet.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--packet ", packet.status().message(), ", or line"));
+    }
+    options.lines.packet = *packet;
   }
-  options.lines.packet = *packet;
   options.lines.wire = WireOf(flags);
+  if (!flags.content.empty()) {
+    if (handshake.codec != CodecKind::kPacket &&
+        handshake.codec != CodecKind::kProtobuf) {
+      return absl::InvalidArgumentError(
+          "--content: only with --codec packet or protobuf");
+    }
+    options.lines.content =
+        flags.content == "hex" ? ContentForm::kHex : ContentForm::kBase64;
+  }
 
   if (flags.end && options.lines.codec == CodecKind::kRaw) {
     return absl::InvalidArgumentError(
@@ -213,9 +232,18 @@ void AddDial(CLI::App& app, std::function<int()>& run) {
                  "Print a last line, a JSON object that tells how the session "
                  "ended: close or http, code, status, message");
 
+  dial->add_option("--content", flags->content,
+                   "How bytes stand in lines, both ways: the content of "
+                   "packets, which else is text as it is, and the messages of "
+                   "protobuf, which else are base64")
+      ->check(CLI::IsMember({"base64", "hex"}));
+
   const std::string packets = "Packets";
   dial->add_option("--packet", flags->packet,
-                   "The header of packets that are sent, decimal or 0x...")
+                   "The header of packets that are sent, decimal or 0x...; "
+                   "line: each line begins with its own, as \"TYPE:WHO "
+                   "CONTENT\", and \"end:WHO\" ends the client's side of one "
+                   "call")
       ->type_name("TYPE:WHO")
       ->capture_default_str()
       ->group(packets);

@@ -17,6 +17,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cmd/headgate/dial/backoff.h"
+#include "cmd/headgate/dial/calls.h"
 #include "cmd/headgate/dial/ending.h"
 #include "cmd/headgate/dial/handshake.h"
 #include "cmd/headgate/dial/line_reader.h"
@@ -125,7 +126,16 @@ std::optional<WireMessage> Message(absl::string_view line,
                                    const LineOptions& options) {
   auto message = MessageOfLine(line, options);
   EXPECT_TRUE(message.ok()) << message.status();
-  return message.ok() ? *message : std::nullopt;
+  if (!message.ok() || !message->has_value()) return std::nullopt;
+  return (*message)->wire;
+}
+
+// Of the packet that the line becomes.
+std::optional<std::uint32_t> WhoOf(absl::string_view line,
+                                   const LineOptions& options) {
+  auto message = MessageOfLine(line, options);
+  EXPECT_TRUE(message.ok()) << message.status();
+  return message.ok() && message->has_value() ? (*message)->who : std::nullopt;
 }
 
 TEST(MessageOfLineTest, ALineIsATextWithoutACodec) {
@@ -158,7 +168,8 @@ TEST(MessageOfLineTest, ALineOfBase64IsAProtobufMessage) {
 }
 
 TEST(MessageOfLineTest, ALineIsTheContentOfAPacket) {
-  LineOptions options{.codec = CodecKind::kPacket, .packet = {7, 42}};
+  LineOptions options{.codec = CodecKind::kPacket,
+                      .packet = PacketAddress{7, 42}};
   EXPECT_EQ(Message("hi", options)->opcode, Opcode::kBinary);
   EXPECT_EQ(Message("hi", options)->payload,
             std::string("\0\0\0\x07\0\0\0\x02\0\0\0\x2ahi", 14));
@@ -167,6 +178,43 @@ TEST(MessageOfLineTest, ALineIsTheContentOfAPacket) {
   options.wire.length_counts = PacketOptions::LengthCounts::kPacket;
   EXPECT_EQ(Message("hi", options)->payload,
             std::string("\x07\0\0\0\x2a\0\0\0\x0e\0\0\0hi", 14));
+}
+
+TEST(MessageOfLineTest, ContentIsInTheFormThatWasAskedFor) {
+  LineOptions options{.codec = CodecKind::kPacket,
+                      .packet = PacketAddress{1, 2},
+                      .content = ContentForm::kHex};
+  const std::string header("\0\0\0\x01\0\0\0\x02\0\0\0\x02", 12);
+  EXPECT_EQ(Message("0aFF", options)->payload, header + "\x0a\xff");
+  EXPECT_FALSE(MessageOfLine("0a0", options).ok());
+  EXPECT_FALSE(MessageOfLine("0g", options).ok());
+  options.content = ContentForm::kBase64;
+  EXPECT_EQ(Message("Cv8=", options)->payload, header + "\x0a\xff");
+  EXPECT_FALSE(MessageOfLine("0g!", options).ok());
+  const LineOptions protobuf{.codec = CodecKind::kProtobuf,
+                             .content = ContentForm::kHex};
+  EXPECT_EQ(Message("0aff", protobuf)->payload, "\x0a\xff");
+}
+
+// The fields are type, length and who.
+TEST(MessageOfLineTest, ALineMayNameItsPacketItself) {
+  const LineOptions options{.codec = CodecKind::kPacket, .packet = {}};
+  EXPECT_EQ(Message("7:0x2a hi you", options)->payload,
+            std::string("\0\0\0\x07\0\0\0\x06\0\0\0\x2ahi you", 18));
+  EXPECT_EQ(Message("7:42", options)->payload.size(), 12u);
+  EXPECT_EQ(Message("end:42", options)->payload,
+            std::string("\xff\xff\xff\xff\0\0\0\0\0\0\0\x2a", 12));
+  for (const char* line : {"", "hi", "7 42", "end:", "end:42 bye", ":1 x"}) {
+    EXPECT_FALSE(MessageOfLine(line, options).ok()) << line;
+  }
+}
+
+// Its number, which an end packet is not the beginning of.
+TEST(MessageOfLineTest, SaysWhichCallAPacketIsOf) {
+  const LineOptions options{.codec = CodecKind::kPacket, .packet = {}};
+  EXPECT_EQ(WhoOf("7:42 hi", options), 42u);
+  EXPECT_EQ(WhoOf("end:42", options), std::nullopt);
+  EXPECT_EQ(WhoOf("{}", {.codec = CodecKind::kJson}), std::nullopt);
 }
 
 TEST(PacketAddressTest, TakesDecimalAndHexadecimal) {
@@ -219,7 +267,7 @@ TEST(PrintMessageTest, PrintsALinePerPacket) {
             "7:42 caf\xc3\xa9\n8:0 \n9:1 base64:dHdvCmxpbmVz\n"
             "1:2 base64:/w==\n");
   EXPECT_TRUE(printed.fault.ok());
-  EXPECT_FALSE(printed.status.has_value());
+  EXPECT_THAT(printed.ends, IsEmpty());
 }
 
 TEST(PrintMessageTest, IndentsThePacketsThatAreNested) {
@@ -249,15 +297,37 @@ TEST(PrintMessageTest, DoesNotFollowNestingForEver) {
   EXPECT_EQ(printed.text.find("bottom"), std::string::npos);
 }
 
-TEST(PrintMessageTest, TakesTheStatusOutOfTheEndPacket) {
+TEST(PrintMessageTest, PrintsContentInTheFormThatWasAskedFor) {
+  LineOptions options = kPacketLines;
+  const std::string bytes =
+      Packet(7, 42, "hi") + Packet(kContainerPacket, 1, Packet(1, 2, "\n"));
+  options.content = ContentForm::kHex;
+  EXPECT_EQ(PrintMessage({Opcode::kBinary, bytes}, options).text,
+            "7:42 6869\n4294967294:1 {1}\n  1:2 0a\n");
+  options.content = ContentForm::kBase64;
+  EXPECT_EQ(PrintMessage({Opcode::kBinary, bytes}, options).text,
+            "7:42 aGk=\n4294967294:1 {1}\n  1:2 Cg==\n");
+  EXPECT_EQ(
+      PrintMessage({Opcode::kBinary, "\xff"}, {.codec = CodecKind::kProtobuf,
+                                               .content = ContentForm::kHex})
+          .text,
+      "ff\n");
+}
+
+TEST(PrintMessageTest, PrintsEndPacketsAndTakesTheirStatuses) {
   const PrintedMessage printed = PrintMessage(
-      {Opcode::kBinary,
-       Packet(7, 1, "last") + Packet(kEndPacket, 0, "\x08\x05\x12\x04gone")},
+      {Opcode::kBinary, Packet(7, 1, "last") + Packet(kEndPacket, 42, "") +
+                            Packet(kEndPacket, 0, "\x08\x05\x12\x05gone\n") +
+                            Packet(kEndPacket, 3, "\x12\x7fshort")},
       kPacketLines);
-  EXPECT_EQ(printed.text, "7:1 last\n");
-  ASSERT_TRUE(printed.status.has_value());
-  EXPECT_EQ(printed.status->code, 5);
-  EXPECT_EQ(printed.status->message, "gone");
+  EXPECT_EQ(printed.text,
+            "7:1 last\nend:42 OK\nend:0 NOT_FOUND: gone\\x0a\n"
+            "end:3 UNKNOWN: its status cannot be read\n");
+  ASSERT_EQ(printed.ends.size(), 3u);
+  EXPECT_EQ(printed.ends[0].who, 42u);
+  EXPECT_EQ(printed.ends[0].status.code, 0);
+  EXPECT_EQ(printed.ends[1].status.code, 5);
+  EXPECT_EQ(printed.ends[1].status.message, "gone\n");
 }
 
 TEST(PrintMessageTest, PrintsWhatCameBeforeAPacketThatIsCutShort) {
@@ -269,6 +339,42 @@ TEST(PrintMessageTest, PrintsWhatCameBeforeAPacketThatIsCutShort) {
     EXPECT_THAT(printed.text, HasSubstr("7:1 whole\n"));
     EXPECT_FALSE(printed.fault.ok());
   }
+}
+
+// ---- Several calls
+
+TEST(NumberedCallsTest, HaveEndedWhenEachOneHas) {
+  NumberedCalls calls;
+  EXPECT_FALSE(calls.all_ended());
+  calls.OnSent(1);
+  calls.OnSent(2);
+  calls.OnSent(1);
+  calls.OnEnded({1, {}});
+  EXPECT_FALSE(calls.all_ended());
+  calls.OnEnded({2, {}});
+  EXPECT_TRUE(calls.all_ended());
+  EXPECT_EQ(calls.status().code, 0);
+  calls.OnSent(1);  // Free again.
+  EXPECT_FALSE(calls.all_ended());
+}
+
+TEST(NumberedCallsTest, EndAsTheFirstThatFailed) {
+  NumberedCalls calls;
+  for (const std::uint32_t who : {1, 2, 3}) calls.OnSent(who);
+  calls.OnEnded({3, {}});
+  calls.OnEnded({2, {5, "gone"}});
+  calls.OnEnded({1, {13, "oops"}});
+  EXPECT_EQ(calls.status().code, 5);
+  EXPECT_EQ(calls.status().message, "call 2: gone");
+}
+
+// On a route with one call its end packet has the number 0.
+TEST(NumberedCallsTest, KnowNothingOfOtherNumbers) {
+  NumberedCalls calls;
+  calls.OnSent(42);
+  calls.OnEnded({0, {5, "gone"}});
+  EXPECT_FALSE(calls.all_ended());
+  EXPECT_EQ(calls.status().code, 0);
 }
 
 // ---- Terminals

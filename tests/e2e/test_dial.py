@@ -52,7 +52,7 @@ def test_json_lines(demo):
 def test_packet_line(demo):
     status, out, _ = dial(demo, "/packets", "--codec", "packet", "--packet",
                           "7:42", stdin=b"hello\n")
-    assert (status, out) == (0, ["7:42 hello"])
+    assert (status, out) == (0, ["7:42 hello", "end:0 OK"])
 
 
 # A method without parameters needs no input.
@@ -124,7 +124,7 @@ def test_packet_has_the_type_and_who_of_the_flag(demo, address, printed):
     status, out, _ = dial(demo, "/packets", "--codec", "packet", "--packet",
                           address, "--end", lines=["a", "", "žluť"])
     assert (status, out) == (0, [f"{printed} a", f"{printed} ",
-                                 f"{printed} žluť"])
+                                 f"{printed} žluť", "end:0 OK"])
 
 
 # A container's content is packets, which are shown inside it.
@@ -134,13 +134,79 @@ def test_nested_packets_are_shown_nested(demo):
                           "0xFFFFFFFE:9", "--end",
                           stdin=(inner + "x\n").encode())
     assert status == 0
-    assert out == ["4294967294:9 {1}", "  1:2 x"]
+    assert out == ["4294967294:9 {1}", "  1:2 x", "end:0 OK"]
 
 
 def test_content_that_is_no_text_is_base64(demo):
     status, out, _ = dial(demo, "/packets", "--codec", "packet", "--packet",
                           "1:2", "--end", stdin=b"\xff\x00\n")
-    assert (status, out) == (0, ["1:2 base64:/wA="])
+    assert (status, out) == (0, ["1:2 base64:/wA=", "end:0 OK"])
+
+
+@pytest.mark.parametrize("form, line", [("hex", "00ff"), ("base64", "AP8=")])
+def test_content_in_a_form_goes_both_ways(demo, form, line):
+    status, out, _ = dial(demo, "/packets", "--codec", "packet", "--packet",
+                          "1:2", "--content", form, lines=[line])
+    assert (status, out) == (0, [f"1:2 {line}", "end:0 OK"])
+
+
+def test_protobuf_lines_in_hexadecimal(demo):
+    status, out, _ = dial(demo, HELLO + "SayHello", "--codec", "protobuf",
+                          "--content", "hex",
+                          lines=[message((1, "ann")).hex()])
+    assert (status, out) == (0, [message((1, "hello, ann")).hex()])
+
+
+# --- several calls on one socket ---
+
+JOIN, CHAT, SCORE, REPLAY = 1, 2, 3, 4
+
+
+# Its end packet is shown; the session, which would stay open, is closed.
+@pytest.mark.parametrize("who", [0, 7])
+def test_call_of_a_route_with_several_ends(demo, who):
+    status, out, err = dial(demo, "/game", "--codec", "packet", "--packet",
+                            f"{SCORE}:{who}", "--content", "hex",
+                            lines=[message((1, f"ann{who}"), (2, 5)).hex()])
+    assert status == 0
+    assert out == [f"{SCORE}:{who} {message((1, 5)).hex()}", f"end:{who} OK"]
+    assert ending(err) == "headgate dial: closed 1000 (OK)"
+
+
+# The end of the input is the end of the client's side: Replay waits for it.
+def test_end_of_the_input_half_closes_the_call(demo):
+    status, out, _ = dial(demo, "/game", "--codec", "packet", "--packet",
+                          f"{REPLAY}:9", "--content", "hex",
+                          lines=[message((1, 3)).hex()] * 2)
+    assert (status, out) == (0, [
+        f"{REPLAY}:9 {message((1, 2), (2, 6)).hex()}", "end:9 OK"])
+
+
+# One call of two is ended by hand, the other goes on.
+def test_each_line_may_be_of_another_call(demo):
+    with Dialed(demo, "/game", "--codec", "packet", "--packet", "line",
+                "--content", "hex") as client:
+        client.send(f"{REPLAY}:1 {message((1, 1)).hex()}")
+        client.send(f"{REPLAY}:2 {message((1, 2)).hex()}")
+        client.send("end:2")
+        client.receive("end:2 OK\n")
+        client.send(f"{REPLAY}:1 {message((1, 1)).hex()}")
+        client.process.stdin.close()
+        client.process.stdin = None
+        client.receive(f"{REPLAY}:1 {message((1, 2), (2, 2)).hex()}\nend:1 OK\n")
+        assert client.wait() == 0
+
+
+def test_exit_status_is_that_of_the_call_that_failed(demo):
+    status, out, err = dial(demo, "/game", "--codec", "packet", "--packet",
+                            "line", "--content", "hex", lines=[
+                                f"{SCORE}:1 {message((1, 'ann')).hex()}",
+                                "99:2"])
+    assert status == 12
+    assert "end:1 OK" in out
+    assert "end:2 UNIMPLEMENTED: there is no method of type 99" in out
+    assert ending(err) == ("headgate dial: closed 1000 (UNIMPLEMENTED): "
+                           "call 2: there is no method of type 99")
 
 
 # --- endings ---
@@ -218,6 +284,7 @@ def test_input_that_the_codec_cannot_take_is_64(demo):
     ["nonsense"], ["ws://"], ["ws://127.0.0.1:99999/"],
     ["--codec", "xml", "ws://127.0.0.1:1/"],
     ["--packet", "seven", "--codec", "packet", "ws://127.0.0.1:1/"],
+    ["--content", "hex", "--codec", "json", "ws://127.0.0.1:1/"],
     ["--header", "no colon", "ws://127.0.0.1:1/"],
     ["--header", "Sec-WebSocket-Key: x", "ws://127.0.0.1:1/"]])
 def test_wrong_usage_is_64(words):

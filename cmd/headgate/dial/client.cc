@@ -34,6 +34,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cmd/headgate/dial/backoff.h"
+#include "cmd/headgate/dial/calls.h"
 #include "cmd/headgate/dial/line_reader.h"
 #include "cmd/headgate/dial/output.h"
 #include "cmd/headgate/dial/text.h"
@@ -54,6 +55,9 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kMaxMessageBytes = 64 * 1024 * 1024;
 // How long the other side has for its Close frame after ours.
 constexpr std::chrono::seconds kCloseTimeout(2);
+// How long the other side has to close the session after the end of the last
+// call: on a route with several calls it never does.
+constexpr std::chrono::milliseconds kCloseGrace(500);
 // After this time without a message an end that was to be expected is not.
 constexpr std::chrono::seconds kPatience(5);
 // gRPC codes of sessions that end on this side.
@@ -78,8 +82,9 @@ struct Connection {
   bool lingering = false;
   bool awaiting_end = false;
   bool close_received = false;
-  bool given_up = false;            // The other side did not hang up.
-  std::optional<RpcStatus> status;  // From the end packet.
+  bool given_up = false;  // The other side did not hang up.
+  NumberedCalls calls;
+  std::optional<RpcStatus> status;  // From the last end packet.
   RpcStatus closed_as;              // Of our Close, when there was one.
 };
 
@@ -127,6 +132,7 @@ class Client {
       connection_ = nullptr;
       linger_timer_.cancel();
       patience_timer_.cancel();
+      grace_timer_.cancel();
       end_timer_.cancel();
       if (bad_input_.has_value()) ending_ = *bad_input_;
       if (options_.on_loss == OnLoss::kEnd || leaving_ || !IsPassing(ending_)) {
@@ -291,8 +297,9 @@ class Client {
     answered_ = true;
     if (leaving_) return;  // Nobody wants to see it any more.
     PrintedMessage printed = PrintMessage(message, options_.lines);
-    if (printed.status.has_value()) {
-      connection.status = std::move(printed.status);
+    for (const CallEnded& ended : printed.ends) {
+      connection.status = ended.status;
+      connection.calls.OnEnded(ended);
     }
     if (!printed.fault.ok()) {
       Tell(absl::StrCat("an answer is not what the codec has: ",
@@ -304,6 +311,7 @@ class Client {
     }
     if (connection.lingering) Linger();
     if (connection.awaiting_end) AwaitEnd();
+    if (connection.half_closed) CloseAfterLastCall();
   }
 
   DialEnding EndingOf(const Connection& connection, beast::error_code error) {
@@ -339,7 +347,10 @@ class Client {
         connection_->closing) {
       return;
     }
-    if (pending_.has_value()) return Write(*pending_);
+    if (pending_.has_value()) {
+      if (pending_->who.has_value()) connection_->calls.OnSent(*pending_->who);
+      return Write(pending_->wire);
+    }
     if (input_ended_) return FinishInput();
     if (!input_asked_) {
       input_asked_ = true;
@@ -402,8 +413,19 @@ class Client {
     }
     if (can_half_close && !connection_->half_closed) {
       connection_->half_closed = true;
+      CloseAfterLastCall();
       Write({Opcode::kText, ""});
     }
+  }
+
+  // Nothing is left to come when every call has ended; but where the session is
+  // one call the Close frame is on its way, and says how it ended.
+  void CloseAfterLastCall() {
+    if (!connection_->calls.all_ended()) return;
+    grace_timer_.expires_after(kCloseGrace);
+    grace_timer_.async_wait([this](beast::error_code error) {
+      if (!error && connection_ != nullptr) Close(connection_->calls.status());
+    });
   }
 
   // Closes unless a message comes first, which starts the wait again.
@@ -411,8 +433,12 @@ class Client {
     linger_timer_.expires_after(absl::ToChronoNanoseconds(*options_.linger));
     linger_timer_.async_wait([this](beast::error_code error) {
       if (error) return;
-      Close({kOk, absl::StrCat("ended here, --linger ",
-                               absl::FormatDuration(*options_.linger))});
+      RpcStatus status = connection_->calls.status();
+      if (status.code == kOk) {
+        status.message = absl::StrCat("ended here, --linger ",
+                                      absl::FormatDuration(*options_.linger));
+      }
+      Close(std::move(status));
     });
   }
 
@@ -476,7 +502,7 @@ class Client {
   const DialOptions& options_;
   const bool interactive_;
 
-  std::optional<WireMessage> pending_;  // The next one to send.
+  std::optional<LineMessage> pending_;  // The next one to send.
   bool input_asked_ = false;
   bool input_ended_ = false;
   std::size_t line_number_ = 0;
@@ -496,6 +522,7 @@ class Client {
   asio::signal_set signals_{io_, SIGINT, SIGTERM};
   asio::steady_timer linger_timer_{io_};
   asio::steady_timer patience_timer_{io_};
+  asio::steady_timer grace_timer_{io_};
   asio::steady_timer timeout_timer_{io_};
   asio::steady_timer retry_timer_{io_};
   asio::steady_timer end_timer_{io_};

@@ -39,11 +39,6 @@ std::optional<int> CodeOf(std::uint16_t close) {
   return std::nullopt;
 }
 
-// Any int is allowed; gRPC's are named.
-std::string CodeName(int code) {
-  return absl::StatusCodeToString(StatusCodeFromWire(code));
-}
-
 // RFC 6455 section 7.4.1 and the registry that it founded.
 absl::string_view CloseName(std::uint16_t close) {
   switch (close) {
@@ -153,6 +148,10 @@ std::optional<RpcStatus> ParseRpcStatus(absl::string_view bytes) {
   }
   if (!reader.ok()) return std::nullopt;
   return status;
+}
+
+std::string CodeName(int code) {
+  return absl::StatusCodeToString(StatusCodeFromWire(code));
 }
 
 int ExitStatus(const DialEnding& ending) {

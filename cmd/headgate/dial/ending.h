@@ -17,6 +17,12 @@ struct RpcStatus {
   std::string message;
 };
 
+// What an end packet says.
+struct CallEnded {
+  std::uint32_t who = 0;  // The call's number; 0 where there is only one call.
+  RpcStatus status;
+};
+
 // nullopt when `bytes` is no serialized google.rpc.Status.
 std::optional<RpcStatus> ParseRpcStatus(absl::string_view bytes);
 
@@ -59,6 +65,9 @@ inline constexpr int kExitUnreachable = 21;
 inline constexpr int kExitLost = 22;
 inline constexpr int kExitClosedOtherwise = 23;
 inline constexpr int kExitUsage = 64;  // sysexits.h
+
+// A gRPC code's name; any int is allowed.
+std::string CodeName(int code);
 
 int ExitStatus(const DialEnding& ending);
 

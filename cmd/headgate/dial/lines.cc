@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -16,6 +17,10 @@
 namespace headgate {
 namespace {
 
+// Stands for the type of an end packet.
+constexpr absl::string_view kEndWord = "end:";
+constexpr int kUnknown = 2;  // The gRPC code.
+
 bool ParseU32(absl::string_view text, std::uint32_t& value) {
   if (absl::StartsWithIgnoreCase(text, "0x")) {
     return absl::SimpleHexAtoi(text, &value);
@@ -23,13 +28,78 @@ bool ParseU32(absl::string_view text, std::uint32_t& value) {
   return absl::SimpleAtoi(text, &value);
 }
 
-std::string PacketOfLine(absl::string_view line, const LineOptions& options) {
+absl::StatusOr<std::string> FromHex(absl::string_view text) {
+  if (text.size() % 2 != 0 ||
+      !std::all_of(text.begin(), text.end(), absl::ascii_isxdigit)) {
+    return absl::InvalidArgumentError("is not hexadecimal");
+  }
+  return absl::HexStringToBytes(text);
+}
+
+absl::StatusOr<std::string> FromBase64(absl::string_view text) {
   std::string bytes;
-  bytes.reserve(kPacketHeaderBytes + line.size());
-  AppendPacketHeader({options.packet.type, options.packet.who, line.size()},
-                     options.wire, bytes);
-  bytes.append(line.data(), line.size());
+  if (!absl::Base64Unescape(text, &bytes)) {
+    return absl::InvalidArgumentError("is not base64");
+  }
   return bytes;
+}
+
+// The address that a line begins with, "7:42" or "end:42", and takes it away
+// with the blank behind it.
+absl::StatusOr<PacketAddress> TakeAddress(absl::string_view& line) {
+  const absl::string_view word = line.substr(0, line.find(' '));
+  line.remove_prefix(word.size());
+  absl::ConsumePrefix(&line, " ");
+  absl::string_view who = word;
+  if (absl::ConsumePrefix(&who, kEndWord)) {
+    PacketAddress end{kEndPacket, 0};
+    if (ParseU32(who, end.who) && line.empty()) return end;
+  } else if (auto address = ParsePacketAddress(word); address.ok()) {
+    return address;
+  }
+  return absl::InvalidArgumentError(
+      "does not begin with TYPE:WHO, and is not end:WHO");
+}
+
+absl::StatusOr<LineMessage> PacketOfLine(absl::string_view line,
+                                         const LineOptions& options) {
+  PacketAddress address;
+  if (options.packet.has_value()) {
+    address = *options.packet;
+  } else {
+    auto taken = TakeAddress(line);
+    if (!taken.ok()) return taken.status();
+    address = *taken;
+  }
+  absl::StatusOr<std::string> content = std::string(line);
+  if (options.content == ContentForm::kBase64) content = FromBase64(line);
+  if (options.content == ContentForm::kHex) content = FromHex(line);
+  if (!content.ok()) return content.status();
+  if (content->size() >
+      std::numeric_limits<std::uint32_t>::max() - kPacketHeaderBytes) {
+    return absl::InvalidArgumentError("is too long for a packet");
+  }
+  LineMessage message{{Opcode::kBinary, ""}};
+  std::string& bytes = message.wire.payload;
+  bytes.reserve(kPacketHeaderBytes + content->size());
+  AppendPacketHeader({address.type, address.who, content->size()}, options.wire,
+                     bytes);
+  bytes.append(*content);
+  if (address.type != kEndPacket) message.who = address.who;
+  return message;
+}
+
+std::string PrintedContent(absl::string_view content, ContentForm form) {
+  switch (form) {
+    case ContentForm::kBase64:
+      return absl::Base64Escape(content);
+    case ContentForm::kHex:
+      return absl::BytesToHexString(content);
+    case ContentForm::kAsCodec:
+      break;
+  }
+  if (IsPrintableLine(content)) return std::string(content);
+  return absl::StrCat("base64:", absl::Base64Escape(content));
 }
 
 bool IsContainer(std::uint32_t type, const PacketOptions& options) {
@@ -42,7 +112,8 @@ bool IsContainer(std::uint32_t type, const PacketOptions& options) {
 // Prints packets, one inside the other no deeper than the options say.
 class PacketPrinter {
  public:
-  explicit PacketPrinter(const PacketOptions& options) : options_(options) {}
+  explicit PacketPrinter(const LineOptions& options)
+      : options_(options.wire), form_(options.content) {}
 
   PrintedMessage Print(absl::string_view bytes) {
     std::size_t count = 0;
@@ -68,8 +139,17 @@ class PacketPrinter {
       bytes.remove_prefix(content.size());
       ++count;
       const std::string name = absl::StrCat(header->type, ":", header->who);
-      if (header->type == kEndPacket) {
-        out_.status = ParseRpcStatus(content);
+      if (header->type == kEndPacket && depth == 1) {
+        const CallEnded ended{
+            header->who, ParseRpcStatus(content).value_or(
+                             RpcStatus{kUnknown, "its status cannot be read"})};
+        absl::StrAppend(&lines, kEndWord, ended.who, " ",
+                        CodeName(ended.status.code));
+        if (!ended.status.message.empty()) {
+          absl::StrAppend(&lines, ": ", OneLine(ended.status.message));
+        }
+        lines += "\n";
+        out_.ends.push_back(ended);
       } else if (IsContainer(header->type, options_) &&
                  depth < options_.max_depth) {
         std::string inner_lines;
@@ -78,17 +158,16 @@ class PacketPrinter {
             PrintPackets(content, depth + 1, inner_lines, inner);
         absl::StrAppend(&lines, indent, name, " {", inner, "}\n", inner_lines);
         if (!fault.ok()) return Annotate(fault, name);
-      } else if (IsPrintableLine(content)) {
-        absl::StrAppend(&lines, indent, name, " ", content, "\n");
       } else {
-        absl::StrAppend(&lines, indent, name,
-                        " base64:", absl::Base64Escape(content), "\n");
+        absl::StrAppend(&lines, indent, name, " ",
+                        PrintedContent(content, form_), "\n");
       }
     }
     return absl::OkStatus();
   }
 
   const PacketOptions& options_;
+  const ContentForm form_;
   PrintedMessage out_;
 };
 
@@ -106,32 +185,27 @@ absl::StatusOr<PacketAddress> ParsePacketAddress(absl::string_view text) {
   return address;
 }
 
-absl::StatusOr<std::optional<WireMessage>> MessageOfLine(
+absl::StatusOr<std::optional<LineMessage>> MessageOfLine(
     absl::string_view line, const LineOptions& options) {
   if (!options.codec.has_value()) {
     if (line.empty()) return std::nullopt;
-    return WireMessage{Opcode::kText, std::string(line)};
+    return LineMessage{{Opcode::kText, std::string(line)}};
   }
   switch (*options.codec) {
     case CodecKind::kJson:
       // With its newline, so that errors name the same line as the user does,
       // and an empty line is not an empty message.
-      return WireMessage{Opcode::kText, absl::StrCat(line, "\n")};
+      return LineMessage{{Opcode::kText, absl::StrCat(line, "\n")}};
     case CodecKind::kRaw:
-      return WireMessage{Opcode::kText, std::string(line)};
+      return LineMessage{{Opcode::kText, std::string(line)}};
     case CodecKind::kProtobuf: {
-      std::string bytes;
-      if (!absl::Base64Unescape(line, &bytes)) {
-        return absl::InvalidArgumentError("is not base64");
-      }
-      return WireMessage{Opcode::kBinary, std::move(bytes)};
+      auto bytes = options.content == ContentForm::kHex ? FromHex(line)
+                                                        : FromBase64(line);
+      if (!bytes.ok()) return bytes.status();
+      return LineMessage{{Opcode::kBinary, *std::move(bytes)}};
     }
     case CodecKind::kPacket:
-      if (line.size() >
-          std::numeric_limits<std::uint32_t>::max() - kPacketHeaderBytes) {
-        return absl::InvalidArgumentError("is too long for a packet");
-      }
-      return WireMessage{Opcode::kBinary, PacketOfLine(line, options)};
+      return PacketOfLine(line, options);
   }
   return absl::InternalError("unknown codec");
 }
@@ -142,16 +216,20 @@ PrintedMessage PrintMessage(const WireMessage& message,
     absl::string_view text = message.payload;
     // White space around JSON means nothing, so a line stays one line.
     if (options.codec == CodecKind::kJson) absl::ConsumeSuffix(&text, "\n");
-    return {absl::StrCat(text, "\n"), std::nullopt, absl::OkStatus()};
+    return {absl::StrCat(text, "\n"), {}, absl::OkStatus()};
   }
   if (options.codec == CodecKind::kPacket) {
-    return PacketPrinter(options.wire).Print(message.payload);
+    return PacketPrinter(options).Print(message.payload);
   }
-  // Base64 alone where every answer is so.
+  // Without a word before it where every message is so.
   const absl::string_view prefix =
       options.codec == CodecKind::kProtobuf ? "" : "binary ";
-  return {absl::StrCat(prefix, absl::Base64Escape(message.payload), "\n"),
-          std::nullopt, absl::OkStatus()};
+  const ContentForm form = options.content == ContentForm::kHex
+                               ? ContentForm::kHex
+                               : ContentForm::kBase64;
+  return {absl::StrCat(prefix, PrintedContent(message.payload, form), "\n"),
+          {},
+          absl::OkStatus()};
 }
 
 }  // namespace headgate

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,23 +25,39 @@ struct PacketAddress {
 // "TYPE:WHO", each decimal or 0x and hexadecimal.
 absl::StatusOr<PacketAddress> ParsePacketAddress(absl::string_view text);
 
+// How bytes stand in lines: the content of packets, and protobuf's messages.
+enum class ContentForm {
+  kAsCodec,  // Packets as they are, where they are text; protobuf in base64.
+  kBase64,
+  kHex,
+};
+
 struct LineOptions {
   std::optional<CodecKind> codec = std::nullopt;  // None: lines are texts.
-  PacketAddress packet = {};  // Of the packets that lines become.
+  // Of the packets that lines become; none: each line begins with its own.
+  std::optional<PacketAddress> packet = PacketAddress{};
+  ContentForm content = ContentForm::kAsCodec;
   PacketOptions wire = {};
+};
+
+struct LineMessage {
+  WireMessage wire;
+  // Of a packet that is not an end packet: its `who`, which is the number of a
+  // call on a route with several.
+  std::optional<std::uint32_t> who = std::nullopt;
 };
 
 // The message that a line becomes; `line` is without its newline. nullopt: it
 // is not sent, because an empty text would end the client's side.
 // INVALID_ARGUMENT when the codec cannot take it.
-absl::StatusOr<std::optional<WireMessage>> MessageOfLine(
+absl::StatusOr<std::optional<LineMessage>> MessageOfLine(
     absl::string_view line, const LineOptions& options);
 
 // What a WebSocket message looks like.
 struct PrintedMessage {
   std::string text;  // Whole lines.
-  // The status of an end packet that was among them.
-  std::optional<RpcStatus> status;
+  // The end packets that were among them.
+  std::vector<CallEnded> ends;
   // Why the rest of the message could not be read.
   absl::Status fault;
 };
