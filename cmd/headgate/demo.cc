@@ -22,7 +22,8 @@ constexpr char kDemoFooter[] = R"(Paths:
   /headgate.demo.v1.EchoService/METHOD   Metadata, Fail, Flood, Sink, Echo, Stats
   /packets                               packets: an echo, and rooms
   /echo                                  an echo of plain messages
-  /chat                                  JSON to everyone who is connected
+  /chat                                  JSON to everyone who is connected,
+                                         also without a subprotocol
   /game                                  several calls on one socket: type 1 is
                                          LobbyService/Join, 2 Chat, 3 Score,
                                          4 Replay
@@ -38,11 +39,14 @@ backend that of all its upstreams, without TLS and health checks.
 SIZE, DURATION, signals, flags with --config, and exit status are those of
 "headgate serve".)";
 
+constexpr char kChatPath[] = "/chat";
+constexpr char kChatRoute[] = "/chat=headgate.demo.v1.ChatService/Join";
+
 const std::vector<std::string>& DemoRoutes() {
   static const auto& routes = *new std::vector<std::string>{
       "/packets=headgate.v1.PacketService/Connect",
       "/echo=headgate.v1.MessageService/Connect",
-      "/chat=headgate.demo.v1.ChatService/Join",
+      kChatRoute,
   };
   return routes;
 }
@@ -73,6 +77,12 @@ absl::StatusOr<Settings> DemoSettings(const ServeFlags& flags,
   absl::StatusOr<Settings> settings = SettingsFrom(flags, DemoRoutes());
   if (!settings.ok()) return settings;
   if (flags.config.empty()) {
+    for (Route& route : settings->routes) {
+      // Known from the beginning, for a member that only listens never says it.
+      if (route.path == kChatPath && !route.codec) {
+        route.codec = CodecKind::kJson;
+      }
+    }
     // Before the last one, which serves the methods' own paths.
     for (Route& route : MoreDemoRoutes(settings->routes.back())) {
       settings->routes.insert(settings->routes.end() - 1, std::move(route));

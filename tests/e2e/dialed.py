@@ -67,11 +67,12 @@ class Dialed:
     def receive(self, text):
         """Waits until `text` has come."""
 
-        def there():
-            self.read()
-            return text.encode() in self._output
+        eventually(lambda: self.has(text), f"{text!r} in the output")
 
-        eventually(there, f"{text!r} in the output")
+    def has(self, text):
+        """Whether `text` has come."""
+        self.read()
+        return text.encode() in self._output
 
     def wait(self):
         def over():

@@ -17,7 +17,7 @@ import pytest
 
 from client import ECHO, HELLO
 from dialed import Dialed
-from harness import HEADGATE, SANITIZER_REPORT, TIMEOUT, Gateway, run, soon
+from harness import HEADGATE, SANITIZER_REPORT, TIMEOUT, Gateway, eventually, run, soon
 from wire import message
 
 BIDI = HELLO + "BidiHello"
@@ -489,6 +489,23 @@ def test_conversation_at_a_terminal(demo):
         client.type(b"\x04")  # Ctrl-D: half-close.
         assert client.wait() == 0
         assert "closed 1000 (OK)" in client.errors()
+
+
+# As README has it: neither names a codec, and one of them only listens.
+def test_chat_in_two_terminals(demo):
+    with Dialed(demo, "/chat", terminal=True) as ann:
+        with Dialed(demo, "/chat", terminal=True) as bob:
+            ann.receive("connected")
+            bob.receive("connected")
+
+            def heard():
+                bob.send('{"messageType":"text","data":"hello, all"}')
+                return ann.has("hello, all")
+
+            eventually(heard, "ann hears bob")
+            bob.receive('"data":"hello, all"}\r\n{"messageType":"text"')
+            ann.type(b"\x04")
+            assert ann.wait() == 0
 
 
 # Somebody who mistypes can try again.

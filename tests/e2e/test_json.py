@@ -273,7 +273,7 @@ def test_chat_sends_to_everyone_the_sender_included(demo):
 
 
 def test_answer_that_comes_before_the_codec_is_known_waits_for_it(demo):
-    with Client(demo, "/chat") as early, Client(demo, "/chat", JSON) as other:
+    with Client(demo, CHAT) as early, Client(demo, CHAT, JSON) as other:
         # The demo backend sends to everyone; `early` has not said a word.
         other.send({"data": "first"})
         assert other.receive_json() == {"data": "first"}
