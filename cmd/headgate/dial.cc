@@ -21,7 +21,12 @@
 namespace headgate {
 namespace {
 
-constexpr char kDialFooter[] = R"(Lines and messages, by codec:
+constexpr char kDialFooter[] = R"(URL:
+  ws://HOST[:PORT]/PATH[?QUERY]
+  wss://HOST[:PORT]/PATH[?QUERY]   with TLS
+  ws+unix:/SOCKET:/PATH[?QUERY]    over the socket file /SOCKET; wss+unix: too
+
+Lines and messages, by codec:
   none      a line is one text message, an empty one is not sent; answers are
             printed as they are, binary ones as "binary BASE64"
   json      the same, as lines of JSON
@@ -73,6 +78,8 @@ struct DialFlags {
   std::string packet_endian = "big";
   std::string packet_length_counts = "content";
   std::vector<std::uint32_t> packet_containers;
+  DialTlsOptions tls;
+  bool insecure = false;
   std::string linger;
   std::string timeout;
   std::string connect_timeout = "10s";
@@ -97,11 +104,29 @@ PacketOptions WireOf(const DialFlags& flags) {
   return wire;
 }
 
+absl::Status SetTls(const DialFlags& flags, DialOptions& options) {
+  DialTlsOptions tls = flags.tls;
+  if (options.url.security == DialUrl::Security::kPlain) {
+    if (!tls.ca.empty() || !tls.certificate.empty() || flags.insecure) {
+      return absl::InvalidArgumentError(
+          "--ca, --cert, --key and --insecure: only with wss://");
+    }
+    return absl::OkStatus();
+  }
+  if (flags.insecure) tls.peer = DialTlsOptions::Peer::kAnybody;
+  auto context = MakeDialTls(tls);
+  if (!context.ok()) return context.status();
+  options.tls = *std::move(context);
+  options.tls_peer = tls.peer;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
   DialOptions options;
   auto url = ParseDialUrl(flags.url);
   if (!url.ok()) return url.status();
   options.url = *std::move(url);
+  if (absl::Status tls = SetTls(flags, options); !tls.ok()) return tls;
 
   DialHandshakeOptions handshake;
   handshake.codec = CodecFromName(flags.codec);
@@ -187,7 +212,7 @@ void AddDial(CLI::App& app, std::function<int()>& run) {
       "Speak with a WebSocket: lines of standard input become messages, "
       "messages become lines of standard output");
   dial->footer(kDialFooter);
-  dial->add_option("URL", flags->url, "ws://HOST[:PORT]/PATH[?QUERY]")
+  dial->add_option("URL", flags->url, "Where to connect to, see below")
       ->required();
   dial->add_option("--codec", flags->codec,
                    "Ask for this codec, as the subprotocol headgate.CODEC.v1")
@@ -237,6 +262,28 @@ void AddDial(CLI::App& app, std::function<int()>& run) {
                    "packets, which else is text as it is, and the messages of "
                    "protobuf, which else are base64")
       ->check(CLI::IsMember({"base64", "hex"}));
+
+  const std::string tls = "TLS";
+  auto* const ca =
+      dial->add_option("--ca", flags->tls.ca,
+                       "Authorities, PEM, that the server's certificate must "
+                       "come from, instead of the system's")
+          ->type_name("FILE")
+          ->group(tls);
+  auto* const cert =
+      dial->add_option("--cert", flags->tls.certificate,
+                       "The client's own certificate, PEM, its chain behind it")
+          ->type_name("FILE")
+          ->group(tls);
+  auto* const key = dial->add_option("--key", flags->tls.key, "Its key, PEM")
+                        ->type_name("FILE")
+                        ->group(tls);
+  cert->needs(key);
+  key->needs(cert);
+  dial->add_flag("--insecure", flags->insecure,
+                 "Take any certificate: nothing says then who the server is")
+      ->excludes(ca)
+      ->group(tls);
 
   const std::string packets = "Packets";
   dial->add_option("--packet", flags->packet,

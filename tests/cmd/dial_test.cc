@@ -42,6 +42,37 @@ TEST(DialUrlTest, TakesAUrlApart) {
   EXPECT_EQ(url->port, "8080");
   EXPECT_EQ(url->authority, "example.com:8080");
   EXPECT_EQ(url->target, "/a/b?x=%20y");
+  EXPECT_EQ(url->security, DialUrl::Security::kPlain);
+  EXPECT_EQ(url->socket, "");
+}
+
+// RFC 6455 section 3: the default port is 443.
+TEST(DialUrlTest, TakesTls) {
+  const auto url = ParseDialUrl("wss://example.com/x");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->security, DialUrl::Security::kTls);
+  EXPECT_EQ(url->port, "443");
+  EXPECT_EQ(url->authority, "example.com");
+  EXPECT_EQ(ParseDialUrl("WSS://a:1/")->authority, "a:1");
+}
+
+TEST(DialUrlTest, TakesASocketFile) {
+  const auto url = ParseDialUrl("ws+unix:/run/a.sock:/chat?x=:/y");
+  ASSERT_TRUE(url.ok()) << url.status();
+  EXPECT_EQ(url->socket, "/run/a.sock");
+  EXPECT_EQ(url->target, "/chat?x=:/y");
+  EXPECT_EQ(url->authority, "localhost");
+  EXPECT_EQ(url->security, DialUrl::Security::kPlain);
+  EXPECT_EQ(ParseDialUrl("ws+unix:/run/a.sock")->target, "/");
+  EXPECT_EQ(ParseDialUrl("wss+unix:/a:/")->security, DialUrl::Security::kTls);
+  for (const std::string& bad :
+       {std::string("ws+unix:"), std::string("ws+unix:a.sock:/x"),
+        std::string("ws+unix:/a:/x y"), std::string("ws+unix:/a:/\r\nb"),
+        "ws+unix:/" + std::string(200, 'a') + ":/"}) {
+    EXPECT_EQ(ParseDialUrl(bad).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << bad;
+  }
 }
 
 // RFC 6455 section 3: the default port is 80, the default path "/".
@@ -70,11 +101,6 @@ TEST(DialUrlTest, RefusesWhatIsNoWebSocketUrl) {
               absl::StatusCode::kInvalidArgument)
         << url;
   }
-}
-
-TEST(DialUrlTest, SaysThatWssIsNotThereYet) {
-  EXPECT_EQ(ParseDialUrl("wss://a/").status().message(),
-            "wss is not supported yet");
 }
 
 // ---- Handshake

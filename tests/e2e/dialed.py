@@ -12,7 +12,7 @@ from harness import HEADGATE, SANITIZER_REPORT, eventually
 class Dialed:
     """dial with an input that stays open: a pipe, or a terminal."""
 
-    def __init__(self, gateway, path, *flags, terminal=False):
+    def __init__(self, gateway, path, *flags, terminal=False, url=None):
         self._output = b""
         self._terminal = terminal
         if terminal:
@@ -22,7 +22,7 @@ class Dialed:
             streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE,
                        "stderr": subprocess.PIPE}
         self.process = subprocess.Popen(
-            [HEADGATE, "dial", *flags, gateway.url(path)],
+            [HEADGATE, "dial", *map(str, flags), url or gateway.url(path)],
             start_new_session=True, **streams)
         if terminal:
             os.close(child)

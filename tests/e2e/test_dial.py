@@ -15,6 +15,7 @@ import time
 
 import pytest
 
+from certificates import Authority
 from client import ECHO, HELLO
 from dialed import Dialed
 from harness import HEADGATE, SANITIZER_REPORT, TIMEOUT, Gateway, eventually, run, soon
@@ -63,6 +64,129 @@ def test_bearer_reaches_the_backend(demo):
     answer, = out
     assert json.loads(answer)["metadata"]["authorization"] == {
         "values": ["Bearer s3cret"]}
+
+
+# --- TLS and socket files ---
+
+HELLO_LINE, HELLO_REPLY = '{"greeting":"ann"}', '{"reply":"hello, ann"}'
+
+
+def dial_url(url, *flags, lines=(HELLO_LINE,)):
+    """As dial, for a URL."""
+    result = run("dial", "--codec", "json", *flags, url,
+                 stdin="".join(line + "\n" for line in lines).encode())
+    return (result.returncode, result.stdout.decode().splitlines(),
+            result.stderr.decode())
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def secured(authority):
+    """A gateway whose certificate is for localhost and 127.0.0.1."""
+    certificate, key = authority.issue("gateway", "DNS:localhost",
+                                       "IP:127.0.0.1")
+    with Gateway.demo("--tls-cert", certificate, "--tls-key",
+                      key) as process:
+        yield process
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_wss_with_a_certificate_that_is_trusted(secured, authority, host):
+    assert dial_url(f"wss://{host}:{secured.port}{BIDI}", "--ca",
+                    authority.ca) == (
+                        0, [HELLO_REPLY], "headgate dial: closed 1000 (OK)\n")
+
+
+def test_many_lines_over_tls(secured, authority):
+    lines = [json.dumps({"greeting": "x" * 1000 + str(i)})
+             for i in range(1000)]
+    status, out, _ = dial_url(f"wss://localhost:{secured.port}{BIDI}", "--ca",
+                              authority.ca, lines=lines)
+    assert status == 0
+    assert out == [f'{{"reply":"hello, {"x" * 1000}{i}"}}'
+                   for i in range(1000)]
+
+
+# Neither from an authority that nobody has named, nor from another one.
+def test_wss_refuses_a_certificate_that_is_not_trusted(secured, tmp_path):
+    url = f"wss://localhost:{secured.port}{BIDI}"
+    for flags in [], ["--ca", Authority(tmp_path, "other").ca]:
+        status, out, err = dial_url(url, *flags)
+        assert (status, out) == (21, [])
+        assert "TLS: the certificate cannot be trusted: " in ending(err)
+
+
+def test_wss_refuses_a_certificate_of_another_host(authority):
+    certificate, key = authority.issue("elsewhere", "DNS:elsewhere.example")
+    with Gateway.demo("--tls-cert", certificate, "--tls-key",
+                      key) as gateway:
+        for host, why in (("localhost", "hostname mismatch"),
+                          ("127.0.0.1", "IP address mismatch")):
+            url = f"wss://{host}:{gateway.port}{BIDI}"
+            status, out, err = dial_url(url, "--ca", authority.ca)
+            assert (status, out) == (21, [])
+            assert ending(err) == (
+                "headgate dial: could not connect: TLS: the certificate cannot "
+                f"be trusted: {why}")
+            status, out, _ = dial_url(url, "--insecure")
+            assert (status, out) == (0, [HELLO_REPLY])
+
+
+def test_wss_with_a_certificate_of_the_clients_own(authority):
+    certificate, key = authority.issue("gateway2")
+    own = authority.issue("ann")
+    with Gateway.demo("--tls-cert", certificate, "--tls-key", key,
+                      "--tls-client-ca", authority.ca) as gateway:
+        url = f"wss://localhost:{gateway.port}{ECHO}Metadata"
+        status, (answer,), _ = dial_url(url, "--ca", authority.ca, "--cert",
+                                        own[0], "--key", own[1], lines=())
+        assert status == 0
+        assert json.loads(answer)["metadata"]["x-headgate-client-subject"] == {
+            "values": ["CN=ann"]}
+        status, out, err = dial_url(url, "--ca", authority.ca, lines=())
+        assert (status, out) == (21, [])
+        assert "certificate required" in ending(err)
+
+
+def test_wss_to_what_speaks_no_tls(demo):
+    status, _, err = dial_url(f"wss://127.0.0.1:{demo.port}{BIDI}",
+                              "--insecure")
+    assert status == 21
+    assert "could not connect: TLS: " in ending(err)
+
+
+def test_lost_tls_connection_is_22(authority, backend):
+    certificate, key = authority.issue("gateway3")
+    gateway = Gateway.serve(backend.target, "--tls-cert", certificate,
+                            "--tls-key", key)
+    with Dialed(gateway, BIDI, "--codec", "json", "--ca", authority.ca,
+                url=f"wss://localhost:{gateway.port}{BIDI}") as client:
+        client.send(HELLO_LINE)
+        client.receive(HELLO_REPLY)
+        gateway.kill()
+        assert client.wait() == 22
+        assert "lost" in ending(client.errors())
+
+
+def test_socket_file(start_demo, tmp_path):
+    start_demo(listen=("127.0.0.1:0", f"unix:{tmp_path}/ws"), listeners=1)
+    assert dial_url(f"ws+unix:{tmp_path}/ws:{BIDI}") == (
+        0, [HELLO_REPLY], "headgate dial: closed 1000 (OK)\n")
+    status, _, err = dial_url(f"ws+unix:{tmp_path}/nobody:{BIDI}")
+    assert status == 21
+    assert "No such file or directory" in ending(err)
+
+
+def test_socket_file_with_tls(start_demo, authority, tmp_path):
+    certificate, key = authority.issue("gateway4")
+    start_demo("--tls-cert", certificate, "--tls-key", key,
+               listen=("127.0.0.1:0", f"unix:{tmp_path}/ws"), listeners=1)
+    assert dial_url(f"wss+unix:{tmp_path}/ws:{BIDI}", "--ca",
+                    authority.ca)[:2] == (0, [HELLO_REPLY])
 
 
 # --- input and output ---
@@ -285,6 +409,12 @@ def test_input_that_the_codec_cannot_take_is_64(demo):
     ["--codec", "xml", "ws://127.0.0.1:1/"],
     ["--packet", "seven", "--codec", "packet", "ws://127.0.0.1:1/"],
     ["--content", "hex", "--codec", "json", "ws://127.0.0.1:1/"],
+    ["--ca", "/dev/null", "wss://127.0.0.1:1/"],
+    ["--ca", "/nowhere", "wss://127.0.0.1:1/"],
+    ["--cert", "/nowhere", "wss://127.0.0.1:1/"],
+    ["--insecure", "ws://127.0.0.1:1/"],
+    ["--insecure", "--ca", "/nowhere", "wss://127.0.0.1:1/"],
+    ["ws+unix:relative:/"],
     ["--header", "no colon", "ws://127.0.0.1:1/"],
     ["--header", "Sec-WebSocket-Key: x", "ws://127.0.0.1:1/"]])
 def test_wrong_usage_is_64(words):

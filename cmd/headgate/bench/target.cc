@@ -23,8 +23,10 @@ bool IsMethod(absl::string_view path) {
 
 absl::StatusOr<BenchTarget> ParseBenchTarget(absl::string_view url) {
   if (!absl::StartsWithIgnoreCase(url, kGrpcScheme)) {
-    if (!absl::StartsWithIgnoreCase(url, "ws://") &&
-        !absl::StartsWithIgnoreCase(url, "wss://")) {
+    if (absl::StartsWithIgnoreCase(url, "wss://")) {
+      return absl::UnimplementedError("wss is not supported yet");
+    }
+    if (!absl::StartsWithIgnoreCase(url, "ws://")) {
       return absl::InvalidArgumentError(
           absl::StrCat("'", url, "': must start with ws:// or grpc://"));
     }

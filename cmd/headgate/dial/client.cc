@@ -11,6 +11,7 @@
 #include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -19,6 +20,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -26,7 +28,6 @@
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/string.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/beast/websocket/stream.hpp>
 
@@ -37,6 +38,7 @@
 #include "cmd/headgate/dial/calls.h"
 #include "cmd/headgate/dial/line_reader.h"
 #include "cmd/headgate/dial/output.h"
+#include "cmd/headgate/dial/stream.h"
 #include "cmd/headgate/dial/text.h"
 
 namespace headgate {
@@ -47,6 +49,7 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 namespace websocket = beast::websocket;
 using tcp = asio::ip::tcp;
+using Endpoint = asio::generic::stream_protocol::endpoint;
 
 // Completes with (error_code, result) and never throws.
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
@@ -74,7 +77,7 @@ constexpr absl::Duration kLongSession = absl::Seconds(10);
 struct Connection {
   explicit Connection(asio::io_context& io) : ws(io) {}
 
-  websocket::stream<beast::tcp_stream> ws;
+  websocket::stream<DialStream> ws;
   std::string outgoing;  // What is being written.
   bool writing = false;  // Beast allows one write at a time,
   bool closing = false;  // and one Close.
@@ -195,7 +198,7 @@ class Client {
       if (!connection->ws.is_open() || connection->closing) left -= kEndCheck;
       if (left <= std::chrono::milliseconds(0)) {
         connection->given_up = true;
-        return beast::get_lowest_layer(connection->ws).close();
+        return connection->ws.next_layer().Close();
       }
       WatchForTheEnd(std::move(connection), left);
     });
@@ -204,20 +207,42 @@ class Client {
   asio::awaitable<std::optional<DialEnding>> Connect(Connection& connection) {
     const DialUrl& url = options_.url;
     auto& ws = connection.ws;
-    auto& stream = beast::get_lowest_layer(ws);
+    DialStream::Socket& socket = ws.next_layer().socket();
     const auto timeout = absl::ToChronoNanoseconds(options_.connect_timeout);
 
-    tcp::resolver resolver(io_);
-    auto [unresolved, endpoints] =
-        co_await resolver.async_resolve(url.host, url.port, kNoThrow);
-    if (unresolved) co_return Unreachable{unresolved.message()};
-    stream.expires_after(timeout);
+    std::vector<Endpoint> endpoints;
+    if (!url.socket.empty()) {
+      endpoints.emplace_back(
+          asio::local::stream_protocol::endpoint(url.socket));
+    } else {
+      tcp::resolver resolver(io_);
+      auto [unresolved, found] =
+          co_await resolver.async_resolve(url.host, url.port, kNoThrow);
+      if (unresolved) co_return Unreachable{unresolved.message()};
+      for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
+    }
+    socket.expires_after(timeout);
     auto [unconnected, endpoint] =
-        co_await stream.async_connect(endpoints, kNoThrow);
+        co_await socket.async_connect(endpoints, kNoThrow);
     if (unconnected) co_return Unreachable{unconnected.message()};
-    stream.expires_never();
-    beast::error_code ignored;
-    stream.socket().set_option(tcp::no_delay(true), ignored);
+    if (url.socket.empty()) {
+      beast::error_code ignored;
+      socket.socket().set_option(tcp::no_delay(true), ignored);
+    }
+    if (options_.tls != nullptr) {
+      DialStream::Tls& tls = ws.next_layer().StartTls(*options_.tls);
+      absl::Status expected = ExpectHost(tls, url.host, options_.tls_peer);
+      if (!expected.ok()) {
+        co_return Unreachable{std::string(expected.message())};
+      }
+      socket.expires_after(timeout);
+      auto [untrusted] = co_await tls.async_handshake(
+          asio::ssl::stream_base::client, kNoThrow);
+      if (untrusted) {
+        co_return Unreachable{absl::StrCat("TLS: ", WhyNoTls(tls, untrusted))};
+      }
+    }
+    socket.expires_never();
 
     ws.set_option(Timeouts(timeout));
     ws.set_option(websocket::stream_base::decorator(
@@ -335,7 +360,8 @@ class Client {
           absl::StrCat("a message is longer than ", kMaxMessageBytes, " bytes");
     } else if (connection.given_up) {
       why = "the other side broke the WebSocket protocol";
-    } else if (error != asio::error::eof) {
+    } else if (error != asio::error::eof &&
+               error != asio::ssl::error::stream_truncated) {
       absl::StrAppend(&why, " (", error.message(), ")");
     }
     return Lost{std::move(why)};

@@ -1,12 +1,14 @@
 #ifndef CMD_HEADGATE_DIAL_CLIENT_H_
 #define CMD_HEADGATE_DIAL_CLIENT_H_
 
+#include <memory>
 #include <optional>
 
 #include "absl/time/time.h"
 #include "cmd/headgate/dial/ending.h"
 #include "cmd/headgate/dial/handshake.h"
 #include "cmd/headgate/dial/lines.h"
+#include "cmd/headgate/dial/tls.h"
 #include "cmd/headgate/dial/url.h"
 
 namespace headgate {
@@ -21,6 +23,9 @@ enum class OnLoss { kEnd, kReconnect };
 
 struct DialOptions {
   DialUrl url;
+  // Null without TLS.
+  std::shared_ptr<boost::asio::ssl::context> tls;
+  DialTlsOptions::Peer tls_peer = DialTlsOptions::Peer::kVerified;
   DialHandshake handshake;
   LineOptions lines;
   AtEnd at_end = AtEnd::kHalfClose;

@@ -1,5 +1,11 @@
 #include "cmd/headgate/dial/url.h"
 
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
@@ -11,20 +17,60 @@
 namespace headgate {
 namespace {
 
-constexpr char kDefaultPort[] = "80";
-
 absl::Status Invalid(absl::string_view url, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("'", url, "': ", why));
+}
+
+struct Scheme {
+  absl::string_view prefix;
+  DialUrl::Security security;
+};
+constexpr Scheme kNetworkSchemes[] = {{"ws://", DialUrl::Security::kPlain},
+                                      {"wss://", DialUrl::Security::kTls}};
+constexpr Scheme kSocketSchemes[] = {{"ws+unix:", DialUrl::Security::kPlain},
+                                     {"wss+unix:", DialUrl::Security::kTls}};
+
+// "/run/headgate.sock:/chat?x=1", as `url` has it behind its scheme.
+absl::StatusOr<DialUrl> ParseSocketUrl(absl::string_view url,
+                                       const Scheme& scheme) {
+  const absl::string_view rest = url.substr(scheme.prefix.size());
+  const std::size_t colon = rest.find(":/");
+  DialUrl result;
+  result.security = scheme.security;
+  result.socket = std::string(rest.substr(0, colon));
+  result.host = result.authority = "localhost";
+  result.target = colon == absl::string_view::npos
+                      ? "/"
+                      : std::string(rest.substr(colon + 1));
+  if (!absl::StartsWith(result.socket, "/")) {
+    return Invalid(url,
+                   absl::StrCat("must be ", scheme.prefix, "/SOCKET:/PATH"));
+  }
+  // One byte less than sockaddr_un has: Asio ends the path with a zero.
+  if (result.socket.size() >= sizeof(sockaddr_un::sun_path)) {
+    return Invalid(url, "the socket's path is too long");
+  }
+  if (!boost::urls::parse_origin_form(result.target).has_value()) {
+    return Invalid(url, "is not a URL");
+  }
+  return result;
 }
 
 }  // namespace
 
 absl::StatusOr<DialUrl> ParseDialUrl(absl::string_view url) {
-  if (absl::StartsWithIgnoreCase(url, "wss://")) {
-    return absl::UnimplementedError("wss is not supported yet");
+  for (const Scheme& scheme : kSocketSchemes) {
+    if (absl::StartsWithIgnoreCase(url, scheme.prefix)) {
+      return ParseSocketUrl(url, scheme);
+    }
   }
-  if (!absl::StartsWithIgnoreCase(url, "ws://")) {
-    return Invalid(url, "must start with ws://");
+  const auto scheme =
+      std::find_if(std::begin(kNetworkSchemes), std::end(kNetworkSchemes),
+                   [url](const Scheme& known) {
+                     return absl::StartsWithIgnoreCase(url, known.prefix);
+                   });
+  if (scheme == std::end(kNetworkSchemes)) {
+    return Invalid(url, "must start with ws://, wss:// or ws+unix:");
   }
   const auto parsed =
       boost::urls::parse_uri(boost::urls::string_view(url.data(), url.size()));
@@ -42,12 +88,13 @@ absl::StatusOr<DialUrl> ParseDialUrl(absl::string_view url) {
   }
 
   DialUrl result;
+  result.security = scheme->security;
   result.host = parsed->host_address();
   if (result.host.empty()) return Invalid(url, "names no host");
   result.authority = std::string(parsed->encoded_host());
   result.port = std::string(parsed->port());
   if (result.port.empty()) {
-    result.port = kDefaultPort;
+    result.port = result.security == DialUrl::Security::kTls ? "443" : "80";
   } else {
     int port = 0;
     if (!absl::SimpleAtoi(result.port, &port) || port < 1 || port > 65535) {

@@ -10,13 +10,20 @@ namespace headgate {
 
 // Where a WebSocket URL leads to (RFC 6455 section 3).
 struct DialUrl {
+  enum class Security { kPlain, kTls };
+
   std::string host;       // To look up; an IPv6 address without brackets.
   std::string port;       // In decimal.
   std::string authority;  // The Host header: the port only if the URL has one.
   std::string target;     // Path and query, encoded as they were.
+  Security security = Security::kPlain;
+  // The socket file to connect to; empty: host and port.
+  std::string socket = {};
 };
 
-// INVALID_ARGUMENT for what is not a ws:// URL, UNIMPLEMENTED for wss://.
+// ws://HOST[:PORT][/PATH], wss:// the same with TLS, ws+unix:/SOCKET[:/PATH]
+// and wss+unix: over a socket file, whose host is "localhost". INVALID_ARGUMENT
+// for anything else.
 absl::StatusOr<DialUrl> ParseDialUrl(absl::string_view url);
 
 }  // namespace headgate
