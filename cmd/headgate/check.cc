@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -25,6 +24,7 @@
 #include "gateway/route/http_rules.h"
 #include "gateway/schema/schema.h"
 #include "gateway/server/listener_tls.h"
+#include "gateway/upstream/descriptor_files.h"
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {
@@ -158,11 +158,10 @@ std::shared_ptr<const Schema> SchemaOf(const UpstreamSettings& upstream,
   std::vector<std::string> warnings;
   for (const std::string& path : upstream.descriptors.files) {
     if (flags.without_files) continue;
-    google::protobuf::FileDescriptorSet set;
-    std::ifstream file(path, std::ios::binary);
     // That it can be read was seen to a moment ago.
-    set.ParseFromIstream(&file);
-    files.insert(files.end(), set.file().begin(), set.file().end());
+    const auto set = ReadDescriptorSet(path);
+    if (!set.ok()) continue;
+    files.insert(files.end(), set->file().begin(), set->file().end());
   }
   const bool from_files = !files.empty();
   if (flags.live && !AskUpstream(upstream, timeout, files, &warnings)) {

@@ -396,7 +396,8 @@ TEST_F(FileTest, WhatCannotBeReadIsAnError) {
             absl::NotFoundError(
                 "/nowhere.yaml: cannot be read: No such file or directory"));
   EXPECT_THAT(std::string(LoadSettings(directory_).status().message()),
-              HasSubstr("cannot be read: Is a directory"));
+              HasSubstr("cannot be read: it is a directory, and a regular file "
+                        "is needed"));
   EXPECT_THAT(LoadSettings(Write("load_test_long.yaml",
                                  std::string(1024 * 1024 + 1, '#')))
                   .status()

@@ -93,7 +93,7 @@ TEST_F(UpstreamsTest, DescriptorFilesMustBeDescriptorSets) {
   }
   EXPECT_THAT(faults, HasSubstr("upstreams[0].descriptors.files[3]: "
                                 "/nowhere.pb cannot be read: No such file"));
-  EXPECT_THAT(faults, HasSubstr("cannot be read: Is a directory"));
+  EXPECT_THAT(faults, HasSubstr("cannot be read: it is a directory"));
 }
 
 TEST_F(UpstreamsTest, TlsFilesMustBePem) {

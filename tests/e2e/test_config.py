@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from client import HELLO, JSON, Client, call, call_json, refusal
-from harness import ROOT, Backend, Gateway, eventually, run
+from harness import ROOT, Backend, Gateway, eventually, run, soon
 
 EXAMPLES = sorted((ROOT / "deploy/examples").glob("*.yaml"))
 SAY_HELLO = "headgate.demo.v1.HelloService/SayHello"
@@ -282,3 +282,40 @@ def test_reload_under_load(configured, backend):
     eventually(lambda: refusal_or_none(gateway, "/r9") is None,
                "the last configuration is in force")
     assert greet(gateway, "/r9")
+
+
+# --- what is not a regular file ---
+
+
+# Whatever waits at its other end, or comes without end: it is not waited for.
+@pytest.mark.parametrize("kind", ["FIFO", "device"])
+@pytest.mark.parametrize("setting", ["config", "descriptors", "tls", "ca"])
+def test_what_is_not_a_regular_file_is_said_at_once(tmp_path, kind, setting):
+    path = tmp_path / "special"
+    if kind == "FIFO":
+        os.mkfifo(path)
+    else:
+        path = "/dev/zero"
+    file = tmp_path / "headgate.yaml"
+    file.write_text({
+        "config": "",
+        "descriptors": f"upstreams: [{{descriptors: {{files: [{path}]}}}}]",
+        "tls": f"listeners: [{{tls: {{certificate: {path}, key: {path}}}}}]",
+        "ca": f"upstreams: [{{tls: {{ca: {path}}}}}]"}[setting])
+    config = path if setting == "config" else file
+    for words in (["check", config],
+                  ["serve", "--config", config, "--admin", "off"]):
+        result = run(*words, timeout=soon(5))
+        assert result.returncode == 1
+        text = (result.stdout + result.stderr).decode()
+        assert str(path) in text
+        assert f"cannot be read: it is a {kind}, and a regular file" in text
+
+
+# As a Kubernetes volume has them.
+def test_links_to_files_are_followed(tmp_path):
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "headgate.yaml").write_text("threads: 1\n")
+    (tmp_path / "headgate.yaml").symlink_to("..data/headgate.yaml")
+    result = run("check", tmp_path / "headgate.yaml")
+    assert result.returncode == 0
