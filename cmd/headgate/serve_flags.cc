@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -68,6 +69,28 @@ void AddListenerFlags(CLI::App& command, SettingsFlags& add,
                         "such as 10.0.0.0/8; repeatable")
       ->type_name("NETWORK")
       ->group("Listener");
+  const auto on_file = [&](const std::string& flag, const std::string& type,
+                           std::string SocketFileSettings::*member,
+                           const std::string& help) {
+    add.Value<std::string>(
+           flag,
+           [member](Settings& settings, const std::string& value) {
+             for (ListenerSettings& listener : settings.listeners) {
+               if (absl::StartsWith(listener.address, "unix:")) {
+                 listener.file.*member = value;
+               }
+             }
+           },
+           help)
+        ->type_name(type)
+        ->group("Listener");
+  };
+  on_file("--unix-mode", "MODE", &SocketFileSettings::mode,
+          "Permissions of socket files, octal: 0660");
+  on_file("--unix-user", "USER", &SocketFileSettings::user,
+          "Their owner, a name or a number");
+  on_file("--unix-group", "GROUP", &SocketFileSettings::group,
+          "Their group, a name or a number");
   add.Choice<Refusals>(
          "--refusals", {{"http", Refusals::kHttp}, {"close", Refusals::kClose}},
          [](Settings& settings, Refusals refusals) {
@@ -488,6 +511,9 @@ absl::StatusOr<Settings> SettingsFrom(const ServeFlags& flags,
     settings->listeners.assign(flags.listen.size(), first);
     for (std::size_t i = 0; i < flags.listen.size(); ++i) {
       settings->listeners[i].address = flags.listen[i];
+      if (!absl::StartsWith(flags.listen[i], "unix:")) {
+        settings->listeners[i].file = {};
+      }
     }
   }
   if (!flags.upstream.empty()) {

@@ -1,8 +1,10 @@
 #include <cstdint>
+#include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -41,6 +43,26 @@ void CheckOrigin(absl::string_view field, absl::string_view origin,
                                    "https://*.example.com, "
                                    "http://localhost:* or *, is \"",
                                    origin, "\""));
+  }
+}
+
+// Whether there is a user or group of that name is seen when it listens: on
+// another machine there may be.
+void CheckSocketFile(const std::string& field, const ListenerSettings& listener,
+                     Faults& faults) {
+  const SocketFileSettings& file = listener.file;
+  const bool is_file = absl::StartsWith(listener.address, "unix:");
+  for (const auto& [name, value] :
+       {std::pair(".mode", &file.mode), std::pair(".user", &file.user),
+        std::pair(".group", &file.group)}) {
+    if (!value->empty() && !is_file) {
+      faults.Add(field + name, "is for unix:/path only");
+    }
+  }
+  if (is_file && !file.mode.empty() && !file.ModeBits()) {
+    faults.Add(field + ".mode",
+               absl::StrCat("must be octal digits such as 0660, is \"",
+                            file.mode, "\""));
   }
 }
 
@@ -98,6 +120,7 @@ void CheckListener(const std::string& field, const ListenerSettings& listener,
                    absl::flat_hash_map<std::string, std::string>& by_address,
                    Faults& faults) {
   CheckAddress(field, listener, by_address, faults);
+  CheckSocketFile(field, listener, faults);
   if (listener.tls) CheckTls(field + ".tls", *listener.tls, faults);
   CheckCompression(field + ".compression", listener.compression, faults);
   for (std::size_t i = 0; i < listener.allowed_origins.size(); ++i) {

@@ -90,6 +90,9 @@ ListenerSettings ListenerFrom(const pb::Listener& from,
   }
   CompressionFrom(from.compression(), field + ".compression", convert,
                   to.compression);
+  convert.Text(field + ".mode", from.has_mode(), from.mode(), to.file.mode);
+  convert.Text(field + ".user", from.has_user(), from.user(), to.file.user);
+  convert.Text(field + ".group", from.has_group(), from.group(), to.file.group);
   to.proxy_protocol = from.proxy_protocol();
   to.reuse_port = from.reuse_port();
   return to;

@@ -26,6 +26,17 @@ UpstreamSettings::Transport UpstreamSettings::ChosenTransport() const {
   return needs_grpc().empty() ? Transport::kH2 : Transport::kGrpc;
 }
 
+std::optional<unsigned> SocketFileSettings::ModeBits() const {
+  unsigned bits = 0;
+  if (mode.empty() || mode.size() > 4) return std::nullopt;
+  for (const char digit : mode) {
+    if (digit < '0' || digit > '7') return std::nullopt;
+    bits = bits * 8 + static_cast<unsigned>(digit - '0');
+  }
+  if (bits > 0777) return std::nullopt;
+  return bits;
+}
+
 int LimitSettings::connections() const {
   constexpr int kMost = std::numeric_limits<int>::max() / 2;
   return max_connections.value_or(2 * std::min(max_sessions, kMost));

@@ -48,6 +48,19 @@ struct CompressionSettings {
   std::size_t min_bytes = 128;
 };
 
+// Who may connect to a socket file; what is absent or empty is as the process's
+// umask and identity have it.
+struct SocketFileSettings {
+  std::string mode;  // Octal digits, "0660".
+  std::string user;  // A name or a number.
+  std::string group;
+
+  // The bits of `mode`; absent where it is none of 0 to 0777.
+  std::optional<unsigned> ModeBits() const;
+  bool empty() const { return mode.empty() && user.empty() && group.empty(); }
+  bool operator==(const SocketFileSettings&) const = default;
+};
+
 struct ListenerSettings {
   // "HOST:PORT"; an IPv6 host in brackets, port 0 takes a free one. A host of
   // "" or "*" listens on every address, IPv4 and IPv6. "unix:/path" is a socket
@@ -55,6 +68,7 @@ struct ListenerSettings {
   std::string address = "127.0.0.1:8080";
   std::optional<ListenerTlsSettings> tls;  // Absent: plain.
   CompressionSettings compression;
+  SocketFileSettings file;  // For "unix:/path" only.
   // A PROXY header (versions 1 and 2) comes first on each connection.
   bool proxy_protocol = false;
   // Other processes may listen on the same address (SO_REUSEPORT).

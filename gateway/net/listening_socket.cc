@@ -2,7 +2,9 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netdb.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,7 +14,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -129,7 +133,60 @@ absl::StatusOr<Sockets> OpenTcp(const ListenerSettings& settings,
   return OpenTcp(v4, {"0.0.0.0", address.port});
 }
 
-absl::StatusOr<Sockets> OpenUnix(const std::string& path) {
+// The number of a user or group that is told by name or number; absent where
+// there is none. `find`: by name.
+template <typename Find>
+std::optional<unsigned> IdOf(const std::string& name, Find find) {
+  unsigned id = 0;
+  if (absl::SimpleAtoi(name, &id)) return id;
+  return find();
+}
+
+// Gives the socket file to whom it is for, before anybody can connect to it.
+absl::Status SetAccess(const std::string& path,
+                       const SocketFileSettings& settings) {
+  const std::string name = absl::StrCat("unix:", path);
+  uid_t user = static_cast<uid_t>(-1);  // Stays as it is.
+  gid_t group = static_cast<gid_t>(-1);
+  if (!settings.user.empty()) {
+    const auto id = IdOf(settings.user, [&]() -> std::optional<unsigned> {
+      const passwd* const found = getpwnam(settings.user.c_str());
+      if (found == nullptr) return std::nullopt;
+      return found->pw_uid;
+    });
+    if (!id) {
+      return CannotListen(name,
+                          absl::StrCat("there is no user ", settings.user));
+    }
+    user = *id;
+  }
+  if (!settings.group.empty()) {
+    const auto id = IdOf(settings.group, [&]() -> std::optional<unsigned> {
+      const struct group* const found = getgrnam(settings.group.c_str());
+      if (found == nullptr) return std::nullopt;
+      return found->gr_gid;
+    });
+    if (!id) {
+      return CannotListen(name,
+                          absl::StrCat("there is no group ", settings.group));
+    }
+    group = *id;
+  }
+  if ((!settings.user.empty() || !settings.group.empty()) &&
+      lchown(path.c_str(), user, group) != 0) {
+    return CannotListen(name, absl::StrCat("its user and group cannot be set: ",
+                                           std::strerror(errno)));
+  }
+  const std::optional<unsigned> mode = settings.ModeBits();
+  if (mode && chmod(path.c_str(), *mode) != 0) {
+    return CannotListen(
+        name, absl::StrCat("its mode cannot be set: ", std::strerror(errno)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Sockets> OpenUnix(const std::string& path,
+                                 const SocketFileSettings& settings) {
   const std::string name = absl::StrCat("unix:", path);
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -150,13 +207,17 @@ absl::StatusOr<Sockets> OpenUnix(const std::string& path) {
 
   const int fd = open_socket();
   if (fd < 0) return CannotListen(name, errno);
-  if (bind(fd, generic, sizeof(address)) != 0 || listen(fd, SOMAXCONN) != 0) {
+  if (bind(fd, generic, sizeof(address)) != 0) {
     const int error = errno;
     close(fd);
     return CannotListen(name, error);
   }
   absl::StatusOr<ListeningSocket> socket = Adopt(fd, path);
   if (!socket.ok()) return socket.status();
+  if (absl::Status access = SetAccess(path, settings); !access.ok()) {
+    return access;
+  }
+  if (listen(fd, SOMAXCONN) != 0) return CannotListen(name, errno);
   Sockets sockets;
   sockets.push_back(*std::move(socket));
   return sockets;
@@ -173,13 +234,57 @@ std::string Environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+int SocketOption(int fd, int option) {
+  int value = 0;
+  socklen_t size = sizeof(value);
+  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+// Whether a descriptor that the service manager has passed can be accepted
+// from.
+absl::Status CheckPassed(int fd) {
+  const auto fault = [fd](absl::string_view what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("descriptor ", fd, " ", what,
+                     ", and a listening stream socket of IP or ",
+                     "a socket file is needed"));
+  };
+  struct stat found = {};
+  if (fstat(fd, &found) != 0) return fault("was not passed");
+  if (!S_ISSOCK(found.st_mode)) return fault("is not a socket");
+  const int family = SocketOption(fd, SO_DOMAIN);
+  if (family != AF_INET && family != AF_INET6 && family != AF_UNIX) {
+    return fault("is a socket of another family");
+  }
+  switch (SocketOption(fd, SO_TYPE)) {
+    case SOCK_STREAM:
+      break;
+    case SOCK_SEQPACKET:
+      return fault("is a SOCK_SEQPACKET socket (ListenSequentialPacket=)");
+    case SOCK_DGRAM:
+      return fault("is a SOCK_DGRAM socket (ListenDatagram=)");
+    default:
+      return fault("is a socket of another type");
+  }
+  if (SocketOption(fd, SO_ACCEPTCONN) != 1) {
+    return fault("is a socket that does not listen (Accept=yes?)");
+  }
+  return absl::OkStatus();
+}
+
 // sd_listen_fds_with_names(3): descriptors from 3 on, and their names.
 absl::StatusOr<Sockets> OpenSystemd(const std::string& name) {
+  const std::string address = absl::StrCat("systemd:", name);
   int count = 0;
   long pid = 0;
-  if (!absl::SimpleAtoi(Environment("LISTEN_PID"), &pid) || pid != getpid() ||
-      !absl::SimpleAtoi(Environment("LISTEN_FDS"), &count)) {
-    count = 0;
+  const bool is_for_us =
+      absl::SimpleAtoi(Environment("LISTEN_PID"), &pid) && pid == getpid();
+  const std::string fds = Environment("LISTEN_FDS");
+  if (is_for_us && !fds.empty() &&
+      (!absl::SimpleAtoi(fds, &count) || count < 0)) {
+    return CannotListen(
+        address, absl::StrCat("LISTEN_FDS must be a number of sockets, is \"",
+                              absl::CHexEscape(fds), "\""));
   }
   const std::vector<std::string> names =
       absl::StrSplit(Environment("LISTEN_FDNAMES"), ':');
@@ -188,25 +293,21 @@ absl::StatusOr<Sockets> OpenSystemd(const std::string& name) {
     const bool is_named = static_cast<std::size_t>(i) < names.size();
     if (!is_named || names[i] != name) continue;
     const int fd = kFirstPassedDescriptor + i;
+    if (absl::Status usable = CheckPassed(fd); !usable.ok()) {
+      return CannotListen(address, usable.message());
+    }
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    int listens = 0;
-    socklen_t size = sizeof(listens);
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 ||
-        listens == 0) {
-      return CannotListen(absl::StrCat("systemd:", name),
-                          "what was passed is no listening stream socket");
-    }
     absl::StatusOr<ListeningSocket> socket = Adopt(fd, "");
     if (!socket.ok()) return socket.status();
     sockets.push_back(*std::move(socket));
   }
   if (!sockets.empty()) return sockets;
   return CannotListen(
-      absl::StrCat("systemd:", name),
-      count == 0 ? "the service manager has passed no sockets"
-                 : absl::StrCat("the service manager has passed only: ",
-                                absl::StrJoin(names, ", ")));
+      address, count == 0
+                   ? "the service manager has passed no sockets"
+                   : absl::StrCat("the service manager has passed only: ",
+                                  absl::StrJoin(names, ", ")));
 }
 
 }  // namespace
@@ -243,7 +344,7 @@ absl::StatusOr<Sockets> OpenListener(const ListenerSettings& settings) {
     case ListenAddress::Kind::kTcp:
       return OpenTcp(settings, address.tcp);
     case ListenAddress::Kind::kUnix:
-      return OpenUnix(address.name);
+      return OpenUnix(address.name, settings.file);
     case ListenAddress::Kind::kSystemd:
       break;
   }

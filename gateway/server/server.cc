@@ -348,6 +348,10 @@ absl::Status Server::Reload(Settings settings,
       needs_restart->push_back(
           absl::StrCat("listeners: reuse_port of ", listener.address));
     }
+    if (same->file != listener.file) {
+      needs_restart->push_back(
+          absl::StrCat("listeners: mode, user or group of ", listener.address));
+    }
     listener = *same;
     settings.listeners.erase(same);
   }

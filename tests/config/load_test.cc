@@ -34,6 +34,7 @@ listeners:
     allowed_hosts: [App.example.com, "*.example.com"]
     refusals: close
   - address: "[::1]:0"
+  - {address: "unix:/run/h.sock", mode: 0660, user: hg, group: "33"}
 upstreams:
   - name: chat
     target: dns:///chat:50051
@@ -114,7 +115,7 @@ routes:
     binary_codec: packet
     allowed_codecs: [packet, json]
 )");
-  ASSERT_EQ(settings.listeners.size(), 2u);
+  ASSERT_EQ(settings.listeners.size(), 3u);
   EXPECT_EQ(settings.listeners[0].address, "0.0.0.0:8081");
   EXPECT_THAT(settings.listeners[0].allowed_origins,
               ElementsAre("https://*.example.com"));
@@ -146,6 +147,8 @@ routes:
   EXPECT_EQ(settings.upstreams[1], etcd);
 
   EXPECT_EQ(settings.limits.max_sessions, 10);
+  const SocketFileSettings file = {"0660", "hg", "33"};
+  EXPECT_EQ(settings.listeners[2].file, file);
   EXPECT_EQ(settings.limits.max_answer_bytes, 3u << 20);
   EXPECT_EQ(settings.limits.max_header_bytes, 8u << 10);
   EXPECT_EQ(settings.limits.max_metadata_bytes, 12u << 10);

@@ -144,5 +144,31 @@ TEST(SettingsTest, ThereIsAtLeastOneConnection) {
             "limits.max_connections_per_address: must be at least 0, is -1");
 }
 
+TEST(SettingsTest, ASocketFilesModeIsOctal) {
+  Settings settings;
+  settings.listeners[0].address = "unix:/run/h.sock";
+  for (const char* good : {"0660", "660", "0", "0777"}) {
+    settings.listeners[0].file.mode = good;
+    EXPECT_EQ(Faults(settings), "") << good;
+  }
+  EXPECT_EQ(settings.listeners[0].file.ModeBits(), 0777u);
+  for (const char* bad : {"0888", "rw-rw----", "1777", "00660", "-1"}) {
+    settings.listeners[0].file.mode = bad;
+    EXPECT_THAT(Faults(settings),
+                HasSubstr("listeners[0].mode: must be octal digits such as "
+                          "0660, is \""))
+        << bad;
+  }
+}
+
+TEST(SettingsTest, ModeUserAndGroupAreForSocketFiles) {
+  Settings settings;
+  settings.listeners[0].file = {"0660", "hg", "hg"};
+  EXPECT_EQ(Faults(settings),
+            "listeners[0].mode: is for unix:/path only\n"
+            "listeners[0].user: is for unix:/path only\n"
+            "listeners[0].group: is for unix:/path only");
+}
+
 }  // namespace
 }  // namespace headgate

@@ -226,6 +226,45 @@ def test_proxy_headers_are_garbage_where_they_are_not_expected():
             assert client.read_response().status == 400
 
 
+def test_a_socket_file_is_for_whom_the_settings_say(tmp_path):
+    path = tmp_path / "ws.sock"
+    group = os.getgroups()[-1] if os.getgroups() else os.getgid()
+    with configured(tmp_path, [
+            {"address": "127.0.0.1:0"},
+            {"address": f"unix:{path}", "mode": "0620", "group": str(group),
+             "user": str(os.getuid())}]):
+        eventually(path.exists, "the file")
+        eventually(lambda: stat.S_IMODE(path.stat().st_mode) == 0o620, "mode")
+        assert path.stat().st_gid == group
+        assert path.stat().st_uid == os.getuid()
+
+
+def test_flags_say_whom_a_socket_file_is_for(tmp_path, stack):
+    path = tmp_path / "ws.sock"
+    stack.enter_context(Gateway.demo(
+        "--unix-mode", "666", listen=("127.0.0.1:0", f"unix:{path}"),
+        listeners=1))
+    eventually(lambda: path.exists()
+               and stat.S_IMODE(path.stat().st_mode) == 0o666, "mode")
+
+
+@pytest.mark.parametrize("words,fault", [
+    (["--unix-mode", "rwx"],
+     "listeners[0].mode: must be octal digits such as 0660, is \"rwx\""),
+    (["--unix-user", "no-such-user"],
+     "cannot listen on unix:{path}: there is no user no-such-user"),
+    (["--unix-group", "no-such-group"],
+     "cannot listen on unix:{path}: there is no group no-such-group"),
+])
+def test_a_bad_mode_user_or_group_is_told(tmp_path, words, fault):
+    path = tmp_path / "ws.sock"
+    result = run("serve", "--listen", f"unix:{path}", "--admin", "off", *words)
+    assert result.returncode == 1
+    assert result.stderr.decode() == "headgate: " + fault.format(
+        path=path) + "\n"
+    assert not path.exists()
+
+
 # --- systemd ---
 
 ACTIVATE = """
@@ -262,3 +301,51 @@ def test_a_socket_that_systemd_has_not_passed_is_told():
     result = run("serve", "--listen", "systemd:ws", "--admin", "off")
     assert result.returncode == 1
     assert "has passed no sockets" in result.stderr.decode()
+
+
+# (what descriptor 3 is, LISTEN_FDS, what is said)
+NOT_LISTENING = [
+    ("socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)", "bind,listen", "1",
+     "descriptor 3 is a SOCK_SEQPACKET socket (ListenSequentialPacket=)"),
+    ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM)", "bind", "1",
+     "descriptor 3 is a SOCK_DGRAM socket (ListenDatagram=)"),
+    ("socket.socket(socket.AF_INET, socket.SOCK_STREAM)", "bind", "1",
+     "descriptor 3 is a socket that does not listen (Accept=yes?)"),
+    ("open('/dev/null')", "", "1", "descriptor 3 is not a socket"),
+    # Whatever it is by then: something of the gateway's own.
+    ("None", "", "1", "descriptor 3 is not a socket"),
+    ("None", "", "one", 'LISTEN_FDS must be a number of sockets, is "one"'),
+    ("None", "", "-1", 'LISTEN_FDS must be a number of sockets, is "-1"'),
+    ("None", "", "99999999999999999999",
+     'LISTEN_FDS must be a number of sockets, is "99999999999999999999"'),
+]
+
+PASS = """
+import os, socket, sys
+passed = eval(sys.argv[1])
+if "bind" in sys.argv[2]:
+    passed.bind(("127.0.0.1", 0) if passed.family == socket.AF_INET
+                else sys.argv[4])
+if "listen" in sys.argv[2]:
+    passed.listen()
+if passed is not None:
+    os.dup2(os.dup(passed.fileno()), 3, inheritable=True)
+    os.set_inheritable(3, True)
+else:
+    os.closerange(3, 50)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=sys.argv[3],
+                  LISTEN_FDNAMES="ws")
+os.execv(sys.argv[5], sys.argv[5:])
+"""
+
+
+@pytest.mark.parametrize("what,calls,fds,fault", NOT_LISTENING)
+def test_what_systemd_passed_and_cannot_be_used_is_told(
+        tmp_path, what, calls, fds, fault):
+    process = Process(sys.executable, "-c", PASS, what, calls, fds,
+                      tmp_path / "passed.sock", HEADGATE, "serve", "--listen",
+                      "systemd:ws", "--admin", "off", close_fds=False)
+    process.wait(expected=1)
+    assert process.stderr().startswith(
+        f"headgate: cannot listen on systemd:ws: {fault}")
+    assert process.stderr().count("\n") == 1
