@@ -59,7 +59,8 @@ void AddSizeFlags(SettingsFlags& add) {
            OnRoutes<std::size_t>([](Route& route, std::size_t rate) {
              route.bytes.per_second = static_cast<double>(rate);
            }),
-           "Their bytes on the average; more: Close 1008; 0: any number")
+           "Its bytes on the average, as they come off the wire; more: Close "
+           "1008; 0: any number")
       ->group(group);
   add.Size("--max-message-bytes", Route().max_message_bytes,
            OnRoutes<std::size_t>([](Route& route, std::size_t bytes) {
@@ -108,6 +109,9 @@ void AddTimeoutFlags(SettingsFlags& add) {
   timeout("--stall-timeout", &TimeoutSettings::stall,
           "For a backend that takes nothing of what the client sent; then "
           "RESOURCE_EXHAUSTED");
+  timeout("--message-timeout", &TimeoutSettings::message,
+          "For the rest of a message that a client has begun, anew with each "
+          "4 KiB of it; then Close 1008, or 408; none: any time");
   timeout("--close-timeout", &TimeoutSettings::close,
           "For a client to answer the Close frame; then it is cut off");
   timeout("--drain-delay", &TimeoutSettings::drain_delay,

@@ -43,7 +43,8 @@ constexpr const char* kConnectionRefusals[] = {
 constexpr const char* kLimits[] = {"max_message_bytes", "messages_per_second",
                                    "bytes_per_second",  "idle_timeout",
                                    "max_age",           "send_timeout",
-                                   "stall_timeout",     "keepalive_timeout"};
+                                   "stall_timeout",     "keepalive_timeout",
+                                   "message_timeout"};
 
 class Families {
  public:

@@ -70,6 +70,10 @@ class Codec {
   // session's work.
   virtual Decoded Next() = 0;
 
+  // Whether what was fed ends inside a message, whose rest the next Feed may
+  // bring. Requires: Next has returned NeedInput since the last Feed.
+  virtual bool inside_message() const { return false; }
+
   // One message of the backend's as a WebSocket message. A message that cannot
   // be encoded is a fault of the backend's: INTERNAL.
   virtual absl::StatusOr<WireMessage> EncodeAnswer(std::string message) = 0;

@@ -45,6 +45,8 @@ class JsonCodec final : public Codec {
     return NeedInput{};
   }
 
+  bool inside_message() const override { return stream_.inside_text(); }
+
   absl::StatusOr<WireMessage> EncodeAnswer(std::string message) override {
     absl::StatusOr<std::string> json =
         schema_->ProtoToJson(method_.output, message, options_.json);

@@ -81,6 +81,10 @@ class BoundJsonCodec final : public Codec {
     return NextOfStream();
   }
 
+  bool inside_message() const override {
+    return stream_.inside_text() || !collected_.empty();
+  }
+
   absl::StatusOr<WireMessage> EncodeAnswer(std::string message) override {
     if (wire_ == JsonWire::kHttp) {
       if (response_body_.empty() && method_.output == kHttpBody) {

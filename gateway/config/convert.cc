@@ -239,6 +239,8 @@ void TimeoutsFrom(const pb::Timeouts& from, const FieldConverter& convert,
                    to.handshake);
   convert.Duration("timeouts.send", from.has_send(), from.send(), to.send);
   convert.Duration("timeouts.stall", from.has_stall(), from.stall(), to.stall);
+  convert.DurationOrNone("timeouts.message", from.has_message(), from.message(),
+                         to.message);
   convert.Duration("timeouts.close", from.has_close(), from.close(), to.close);
   convert.Duration("timeouts.drain", from.has_drain(), from.drain(), to.drain);
   convert.Duration("timeouts.keep_alive", from.has_keep_alive(),

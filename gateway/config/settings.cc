@@ -81,6 +81,7 @@ void CheckSettings(const Settings& settings, Faults& faults) {
   faults.AtLeast("timeouts.handshake", timeouts.handshake, tick);
   faults.AtLeast("timeouts.send", timeouts.send, tick);
   faults.AtLeast("timeouts.stall", timeouts.stall, tick);
+  faults.AtLeast("timeouts.message", timeouts.message, tick);
   faults.AtLeast("timeouts.close", timeouts.close, tick);
   faults.AtLeast("timeouts.drain_delay", timeouts.drain_delay,
                  absl::ZeroDuration());

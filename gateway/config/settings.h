@@ -210,6 +210,9 @@ struct TimeoutSettings {
   absl::Duration send = absl::Seconds(30);
   // The longest that the backend may take nothing of what the client sent.
   absl::Duration stall = absl::Seconds(30);
+  // A message that a client has begun: in each such time 4 KiB of it must come,
+  // or its end; infinite: it may take as long as it likes.
+  absl::Duration message = absl::Seconds(30);
   // From our Close frame to the end of the connection.
   absl::Duration close = absl::Seconds(5);
   // From the signal to stop, when readiness fails, until the listeners stop

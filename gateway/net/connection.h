@@ -55,6 +55,7 @@ struct ConnectionSettings {
   absl::Duration handshake_timeout = absl::Seconds(5);
   absl::Duration send_timeout = absl::Seconds(30);
   absl::Duration close_timeout = absl::Seconds(5);
+  absl::Duration message_timeout = absl::Seconds(30);
   // For the next request of a connection that had one.
   absl::Duration keep_alive_timeout = absl::Seconds(60);
   KeepaliveSettings keepalive;

@@ -337,7 +337,7 @@ void HttpConnection::StartExchange(Admission admission,
   options.kind = kind;
   options.error_shape = route.json.error_shape;
   options.max_message_bytes = route.max_message_bytes;
-  options.body_timeout = settings_->send_timeout;
+  options.message_timeout = settings_->message_timeout;
   options.is_head = request.method() == beast::http::verb::head;
   options.is_http_1_0 = request.version() < 11;
   options.keep_alive = head_->keep_alive() && !draining_;

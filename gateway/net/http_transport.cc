@@ -41,7 +41,6 @@ void HttpTransport::Start(std::unique_ptr<Session> session, absl::Time now) {
 void HttpTransport::Read() {
   if (reading_ || notified_ || discarding_) return;
   reading_ = true;
-  body_stalled_since_.reset();
   // Nothing else was sent before the first Read.
   if (std::exchange(continue_due_, false) && !body_.done() &&
       link_.received().empty()) {
@@ -50,10 +49,7 @@ void HttpTransport::Read() {
   link_.Post([this] { DeliverBody(); });
 }
 
-void HttpTransport::OnReceived() {
-  body_stalled_since_.reset();
-  DeliverBody();
-}
+void HttpTransport::OnReceived() { DeliverBody(); }
 
 void HttpTransport::DeliverBody() {
   if (!reading_ || notified_) return;
@@ -64,7 +60,10 @@ void HttpTransport::DeliverBody() {
       bytes,
       std::clamp(options_.max_message_bytes, std::size_t{1}, kMaxPieceBytes),
       piece);
-  link_.received().erase(0, link_.received().size() - bytes.size());
+  const std::size_t wire_bytes = link_.received().size() - bytes.size();
+  link_.received().erase(0, wire_bytes);
+  wire_bytes_ += wire_bytes;
+  if (wire_bytes > 0) session_->OnWireBytes(wire_bytes);
   if (!taken.ok()) {
     return FailRequest(400, Annotate(taken, "the body of the request"));
   }
@@ -362,17 +361,22 @@ void HttpTransport::NotifyClosed(const TransportEnd& end) {
   if (session_ != nullptr) session_->OnClosed(end);
 }
 
+std::optional<std::uint64_t> HttpTransport::UnfinishedMessage() const {
+  if (!reading_ || body_.done() || closing_) return std::nullopt;
+  if (TakesOneRequest(options_.kind)) return 0;
+  return session_->unfinished_message();
+}
+
 void HttpTransport::OnTick(absl::Time now) {
   if (notified_) return;
-  if (reading_ && !body_.done() && !closing_ &&
-      TakesOneRequest(options_.kind)) {
-    if (!body_stalled_since_) body_stalled_since_ = now;
-    if (now - *body_stalled_since_ >= options_.body_timeout) {
-      return FailRequest(
-          408, absl::DeadlineExceededError(
-                   absl::StrCat("nothing of the body has come for ",
-                                absl::FormatDuration(options_.body_timeout))));
-    }
+  if (message_watch_.IsStuck(now, options_.message_timeout, UnfinishedMessage(),
+                             wire_bytes_)) {
+    session_->NoteLimit(Limit::kMessageTime);
+    return FailRequest(
+        408, absl::DeadlineExceededError(absl::StrCat(
+                 "the rest of the body did not come within "
+                 "timeouts.message (",
+                 absl::FormatDuration(options_.message_timeout), ")")));
   }
   KeepEventsAlive(now);
   session_->OnTick(now);

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "gateway/net/handshake.h"
 #include "gateway/net/http.h"
+#include "gateway/net/message_watch.h"
 #include "gateway/net/request_body.h"
 #include "gateway/session/session.h"
 #include "gateway/session/transport.h"
@@ -69,8 +70,8 @@ class HttpTransport final : public Transport {
     JsonCodecOptions::ErrorShape error_shape =
         JsonCodecOptions::ErrorShape::kGrpcGatewayV2;
     std::size_t max_message_bytes = 1024 * 1024;
-    // The longest that the client may send nothing of a request message.
-    absl::Duration body_timeout = absl::Seconds(30);
+    // See MessageWatch.
+    absl::Duration message_timeout = absl::Seconds(30);
     bool is_head = false;
     bool is_http_1_0 = false;
     bool keep_alive = true;  // The client wants it.
@@ -116,6 +117,8 @@ class HttpTransport final : public Transport {
   bool IsChunked() const { return !options_.is_http_1_0; }
 
   void DeliverBody();
+  // The number of the message that has begun, when its rest is waited for.
+  std::optional<std::uint64_t> UnfinishedMessage() const;
   void DropBody();
   // Ends an exchange whose request cannot be read on.
   void FailRequest(int http_status, absl::Status status);
@@ -152,7 +155,8 @@ class HttpTransport final : public Transport {
   bool continue_due_ = false;
   bool discarding_ = false;  // The message was too big.
   std::size_t body_bytes_ = 0;
-  std::optional<absl::Time> body_stalled_since_;
+  std::uint64_t wire_bytes_ = 0;  // Of the body, with what frames it.
+  MessageWatch message_watch_;
 
   Metadata headers_;
   std::optional<WireMessage> outgoing_;  // Write's, until it is sent or held.

@@ -142,6 +142,7 @@ WsReader::Event WsReader::TakePayload(absl::string_view& bytes) {
       static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size())));
   bytes.remove_prefix(masked.size());
   left_ -= masked.size();
+  if (!is_control()) data_bytes_ += masked.size();
   if (is_control()) {
     const std::size_t before = control_.size();
     control_.append(masked.data(), masked.size());
@@ -210,6 +211,7 @@ WsReader::Event WsReader::EndFrame() {
   }
   if (!final_) return Event::kNeedsBytes;
   in_message_ = false;
+  ++messages_;
   if (std::exchange(dropping_, false)) return Event::kNeedsBytes;
   if (compressed_) {
     switch (inflater_->End(max_message_bytes_, message_)) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -53,6 +54,16 @@ class WsReader {
 
   // Messages are of no interest any more; control frames are.
   void DropMessages();
+  // The number of the message at hand when it, or any frame, has begun and is
+  // not complete.
+  std::optional<std::uint64_t> unfinished() const {
+    const bool begun =
+        in_message_ || head_bytes_ > 0 || state_ == State::kPayload;
+    if (!begun || state_ == State::kOver) return std::nullopt;
+    return messages_;
+  }
+  // Bytes of messages that have come, as they were sent.
+  std::uint64_t data_bytes() const { return data_bytes_; }
   // Bytes that are missing of the frame at hand, as far as known.
   std::uint64_t missing() const { return left_; }
 
@@ -94,7 +105,9 @@ class WsReader {
   bool drops_all_ = false;
   Opcode kind_ = Opcode::kBinary;
   std::string message_;
-  std::size_t checked_ = 0;  // Of it, as UTF-8.
+  std::size_t checked_ = 0;     // Of it, as UTF-8.
+  std::uint64_t messages_ = 0;  // Complete ones.
+  std::uint64_t data_bytes_ = 0;
 
   std::string control_;
   CloseCode close_code_ = CloseCode::kNoStatus;

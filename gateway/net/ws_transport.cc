@@ -32,6 +32,9 @@ constexpr std::size_t kFirstTlsReadBytes = 1024;
 // as far as the Close frame; a client that goes on is cut off.
 constexpr std::size_t kMostDroppedBytes = 64 * 1024 * 1024;
 
+// What may have come before the session is told, for the rates.
+constexpr std::size_t kMostUntoldBytes = 64 * 1024;
+
 // Of the pings of keepalive, so that a pong unasked for is no answer.
 constexpr absl::string_view kPingPayload = "headgate";
 
@@ -217,10 +220,11 @@ std::size_t WsTransport::Pump(absl::string_view bytes) {
     } else {
       event = reader_->Next(bytes);
     }
-    if (dropped) dropped_bytes_ += before - bytes.size();
+    (dropped ? dropped_bytes_ : untold_bytes_) += before - bytes.size();
     OnEvent(event);
   }
   pumping_ = false;
+  TellMuchTraffic();
   if (dropped_bytes_ > kMostDroppedBytes) Abort();
   return size - bytes.size();
 }
@@ -232,7 +236,7 @@ void WsTransport::OnEvent(WsReader::Event event) {
     case WsReader::Event::kMessage: {
       WireMessage message = reader_->TakeMessage();
       if (state_ != State::kOpen) return;
-      TellControlFrames();
+      TellTraffic();
       if (state_ != State::kOpen) return;
       read_wanted_ = false;
       return session_->OnMessage(std::move(message));
@@ -265,9 +269,28 @@ void WsTransport::OnPong() {
   ++control_frames_;
 }
 
-void WsTransport::TellControlFrames() {
+void WsTransport::TellTraffic() {
   const std::size_t count = std::exchange(control_frames_, 0);
-  if (count > 0 && session_ != nullptr) session_->OnControlFrames(count);
+  const std::size_t bytes = std::exchange(untold_bytes_, 0);
+  if (session_ == nullptr || notified_) return;
+  if (bytes > 0) session_->OnWireBytes(bytes);
+  if (count > 0) session_->OnControlFrames(count);
+}
+
+void WsTransport::TellMuchTraffic() {
+  if (untold_bytes_ >= kMostUntoldBytes && state_ == State::kOpen) {
+    TellTraffic();
+  }
+}
+
+std::optional<std::uint64_t> WsTransport::UnfinishedMessage() const {
+  if (!awaiting_ || notified_) return std::nullopt;
+  const std::optional<std::uint64_t> by_frames = reader_->unfinished();
+  const std::optional<std::uint64_t> by_codec = session_->unfinished_message();
+  // A text of several messages is one as long as it lasts.
+  if (by_codec) return 2 * *by_codec + 1;
+  if (by_frames) return 2 * *by_frames;
+  return std::nullopt;
 }
 
 // The call need not wait until the connection has come down.
@@ -519,14 +542,20 @@ void WsTransport::OnTick(absl::Time now) {
     return Finish(
         {TransportEnd::Cause::kKeepaliveTimeout, CloseCode::kAbnormal, ""});
   }
-  TellControlFrames();
+  TellTraffic();
+  if (state_ == State::kOpen &&
+      message_watch_.IsStuck(now, settings_->message_timeout,
+                             UnfinishedMessage(), reader_->data_bytes())) {
+    session_->OnMessageStuck(settings_->message_timeout);
+  }
   if (state_ == State::kOpen) session_->OnTick(now);
 }
 
 bool WsTransport::Rest() {
   resting_ = state_ == State::kOpen && awaiting_ && !writing_ &&
              outbox_.empty() && !pinged_at_ && !notified_ &&
-             session_ != nullptr && session_->is_at_rest();
+             session_ != nullptr && session_->is_at_rest() &&
+             !UnfinishedMessage();
   return resting_;
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "gateway/net/connection.h"
+#include "gateway/net/message_watch.h"
 #include "gateway/net/outbox.h"
 #include "gateway/net/wire.h"
 #include "gateway/net/ws_reader.h"
@@ -113,8 +114,13 @@ class WsTransport final : public Connection,
 
   // To be called before anything begins that OnTick is to time.
   void Wake();
-  // Tells the session of the control frames that have come.
-  void TellControlFrames();
+  // Tells the session of the control frames and bytes that have come.
+  void TellTraffic();
+  // The same when they are many.
+  void TellMuchTraffic();
+  // The number of the message that has begun, by frames or within the session's
+  // codec, when the client is what is waited for; see MessageWatch.
+  std::optional<std::uint64_t> UnfinishedMessage() const;
   // Sends a ping when it is time; whether the client is dead.
   bool IsDead(absl::Time now, bool has_taken);
   // Whether the client has taken anything since the last look.
@@ -149,7 +155,9 @@ class WsTransport final : public Connection,
   std::string rest_;  // What has come and was not wanted yet.
   std::size_t rest_taken_ = 0;
   std::string tls_incoming_;
+  std::size_t untold_bytes_ = 0;   // Of the wire, for the session.
   std::size_t dropped_bytes_ = 0;  // Of what came once we were closing.
+  MessageWatch message_watch_;
 
   Outbox outbox_;
   bool writing_ = false;       // A Write has no answer yet.

@@ -25,7 +25,7 @@ absl::Duration TickFor(const Settings& settings) {
   const TimeoutSettings& timeouts = settings.timeouts;
   absl::Duration shortest =
       std::min({timeouts.handshake, timeouts.send, timeouts.stall,
-                timeouts.close, timeouts.keep_alive,
+                timeouts.close, timeouts.message, timeouts.keep_alive,
                 settings.keepalive.interval, settings.keepalive.timeout});
   for (const Route& route : settings.routes) {
     shortest = std::min({shortest, route.idle_timeout, route.max_age});
@@ -66,6 +66,7 @@ ConnectionSettings ConnectionSettingsFor(
   connection.handshake_timeout = settings.timeouts.handshake;
   connection.send_timeout = settings.timeouts.send;
   connection.close_timeout = settings.timeouts.close;
+  connection.message_timeout = settings.timeouts.message;
   connection.keep_alive_timeout = settings.timeouts.keep_alive;
   connection.keepalive = settings.keepalive;
   connection.compression = listener.compression;

@@ -116,7 +116,7 @@ void CallSession::OnMessage(WireMessage message) {
   report_.bytes_in += message.payload.size();
   // Over HTTP a message comes in pieces, as many as the network likes.
   const std::size_t messages = request_.wire == JsonWire::kHttp ? 0 : 1;
-  EndWith(guard_.OnReceived(messages, message.payload.size()));
+  EndWith(CountMessage(messages, message.payload.size()));
   if (state_ != State::kOpen) return;
   const bool first = codec_ == nullptr;
   if (first && !ChooseCodec(message.opcode == Opcode::kText
@@ -133,6 +133,21 @@ void CallSession::OnMessage(WireMessage message) {
 
 void CallSession::OnControlFrames(std::size_t count) {
   EndWith(guard_.OnReceived(count, 0));
+}
+
+void CallSession::OnWireBytes(std::size_t bytes) {
+  EndWith(CountWireBytes(bytes));
+}
+
+void CallSession::OnMessageStuck(absl::Duration patience) {
+  EndWith(StuckMessage(patience));
+}
+
+std::optional<std::uint64_t> CallSession::unfinished_message() const {
+  const bool waits =
+      state_ == State::kOpen && !parting_ && reading_ && codec_ != nullptr;
+  if (!waits || !codec_->inside_message()) return std::nullopt;
+  return requests_;
 }
 
 void CallSession::OnMessageTooBig(const AnswerWait& wait) {
@@ -179,6 +194,7 @@ void CallSession::PumpRequests() {
     if (std::holds_alternative<NeedInput>(decoded)) {
       return ReadTransport();
     } else if (auto* message = std::get_if<RequestMessage>(&decoded)) {
+      ++requests_;
       answer_is_due_ = true;
       fault = call_->Send(std::move(message->payload));
     } else if (std::holds_alternative<HalfClose>(decoded)) {

@@ -40,11 +40,14 @@ class CallSession final : public Session, private CallObserver {
   void Drain(const DrainOrder& order) override;
   void CloseByOperator() override;
   Buffered buffered() const override;
+  std::optional<std::uint64_t> unfinished_message() const override;
 
   void OnMessage(WireMessage message) override;
   void OnMessageTooBig(const AnswerWait& wait) override;
   void OnViolation(const Ending& ending, const AnswerWait& wait) override;
   void OnControlFrames(std::size_t count) override;
+  void OnWireBytes(std::size_t bytes) override;
+  void OnMessageStuck(absl::Duration patience) override;
   void OnWritten() override;
   void OnClosed(const TransportEnd& end) override;
 
@@ -97,8 +100,9 @@ class CallSession final : public Session, private CallObserver {
   // The backend's first answer, while the client has not chosen a codec yet.
   std::optional<std::string> early_answer_;
 
-  bool reading_ = false;  // transport_.Read is pending.
-  bool writing_ = false;  // transport_.Write is pending.
+  std::uint64_t requests_ = 0;  // That have been decoded.
+  bool reading_ = false;        // transport_.Read is pending.
+  bool writing_ = false;        // transport_.Write is pending.
   bool call_read_withheld_ = false;
   WatermarkQueue<WireMessage> answers_;
   Ending ending_;

@@ -255,7 +255,7 @@ void MultiplexSession::OnMessage(WireMessage message) {
   if (drain_) return ReadTransport();
   ++report_.messages_in;
   report_.bytes_in += message.payload.size();
-  EndWith(guard_.OnReceived(1, message.payload.size()));
+  EndWith(CountMessage(1, message.payload.size()));
   if (state_ != State::kOpen) return;
   if (message.opcode == Opcode::kText) {
     Decoded decoded =
@@ -342,6 +342,14 @@ void MultiplexSession::HalfCloseAll() {
 
 void MultiplexSession::OnControlFrames(std::size_t count) {
   if (state_ == State::kOpen) EndWith(guard_.OnReceived(count, 0));
+}
+
+void MultiplexSession::OnWireBytes(std::size_t bytes) {
+  if (state_ == State::kOpen) EndWith(CountWireBytes(bytes));
+}
+
+void MultiplexSession::OnMessageStuck(absl::Duration patience) {
+  EndWith(StuckMessage(patience));
 }
 
 void MultiplexSession::OnMessageTooBig(const AnswerWait& wait) {

@@ -47,6 +47,8 @@ class MultiplexSession final : public Session {
   void OnMessageTooBig(const AnswerWait& wait) override;
   void OnViolation(const Ending& ending, const AnswerWait& wait) override;
   void OnControlFrames(std::size_t count) override;
+  void OnWireBytes(std::size_t bytes) override;
+  void OnMessageStuck(absl::Duration patience) override;
   void OnWritten() override;
   void OnClosed(const TransportEnd& end) override;
 

@@ -1,7 +1,9 @@
 #include "gateway/session/session.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "gateway/session/call_session.h"
 #include "gateway/session/multiplex_session.h"
 
@@ -12,6 +14,28 @@ Session::Session(SessionRequest request,
     : request_(std::move(request)),
       context_(std::move(context)),
       guard_(*request_.route, request_.id) {}
+
+std::optional<SessionGuard::Violation> Session::CountWireBytes(
+    std::size_t bytes) {
+  wire_bytes_ += bytes;
+  return guard_.OnReceived(0, bytes);
+}
+
+std::optional<SessionGuard::Violation> Session::CountMessage(
+    std::size_t messages, std::size_t bytes) {
+  const std::size_t counted = std::exchange(wire_bytes_, 0);
+  return guard_.OnReceived(messages, bytes - std::min(bytes, counted));
+}
+
+SessionGuard::Violation Session::StuckMessage(absl::Duration patience) {
+  return {Limit::kMessageTime,
+          {CloseCode::kPolicyViolation,
+           CallEnd{absl::DeadlineExceededError(
+                       absl::StrCat("the rest of a message did not come within "
+                                    "timeouts.message (",
+                                    absl::FormatDuration(patience), ")")),
+                   ""}}};
+}
 
 void Session::NoteEnd(const TransportEnd& end) {
   report_.cause = end.cause;

@@ -142,6 +142,16 @@ class Session : public TransportObserver {
 
   virtual Buffered buffered() const = 0;
 
+  // A number for the message of the client's that has begun and is not
+  // complete, though every message of the wire is: another one for each. Absent
+  // where there is none, or the session does not wait for it.
+  virtual std::optional<std::uint64_t> unfinished_message() const {
+    return std::nullopt;
+  }
+
+  // The limit that the transport ends it by.
+  void NoteLimit(Limit limit) { report_.limit = limit; }
+
   const SessionRequest& request() const { return request_; }
   const SessionReport& report() const { return report_; }
   absl::Time opened_at() const { return opened_at_; }
@@ -159,6 +169,12 @@ class Session : public TransportObserver {
     if (!context_->call_ended) return;
     context_->call_ended(method, status.code(), Clock() - began);
   }
+  // Counts for the rates what has come off the wire; of a message what it is
+  // longer, decompressed, than that.
+  std::optional<SessionGuard::Violation> CountWireBytes(std::size_t bytes);
+  std::optional<SessionGuard::Violation> CountMessage(std::size_t messages,
+                                                      std::size_t bytes);
+  static SessionGuard::Violation StuckMessage(absl::Duration patience);
   // Reports what the transport tells of its end.
   void NoteEnd(const TransportEnd& end);
   std::uint64_t activity() const {
@@ -170,6 +186,9 @@ class Session : public TransportObserver {
   SessionGuard guard_;
   SessionReport report_;
   absl::Time opened_at_;
+
+ private:
+  std::size_t wire_bytes_ = 0;  // Since the last message.
 };
 
 // The session that the route asks for. `transport` must outlive it.

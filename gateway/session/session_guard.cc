@@ -56,9 +56,11 @@ absl::string_view LimitName(Limit limit) {
     case Limit::kStall:
       return "stall_timeout";
     case Limit::kKeepalive:
+      return "keepalive_timeout";
+    case Limit::kMessageTime:
       break;
   }
-  return "keepalive_timeout";
+  return "message_timeout";
 }
 
 SessionGuard::SessionGuard(const Route& route, absl::string_view id)
@@ -67,7 +69,8 @@ SessionGuard::SessionGuard(const Route& route, absl::string_view id)
       messages_(route.messages.per_second, BurstOf(route.messages, 1)),
       bytes_(
           route.bytes.per_second,
-          BurstOf(route.bytes, static_cast<double>(route.max_message_bytes))),
+          BurstOf(route.bytes, static_cast<double>(route.max_message_bytes)) +
+              kFramingBytes),
       idle_timeout_(route.idle_timeout),
       max_age_(route.max_age),
       age_(Shortened(route.max_age, id)) {}

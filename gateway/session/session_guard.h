@@ -23,6 +23,7 @@ enum class Limit {
   kSendTimeout,
   kStall,
   kKeepalive,
+  kMessageTime,
 };
 // "max_message_bytes", "messages_per_second", ...
 absl::string_view LimitName(Limit limit);
@@ -43,7 +44,10 @@ class SessionGuard {
 
   void Start(absl::Time now);
 
-  // The client has sent so many messages, pings among them, and bytes.
+  // The client has sent so many messages, pings among them, and bytes. Bytes
+  // are those of the wire, with what frames them; kFramingBytes may come at
+  // once besides the burst, so that a burst of a message's length lets that
+  // message through.
   std::optional<Violation> OnReceived(std::size_t messages, std::size_t bytes);
 
   // `activity` changes with each message, whichever way. To be called at least
@@ -52,6 +56,8 @@ class SessionGuard {
   std::optional<Violation> OnTick(absl::Time now, std::uint64_t activity);
   // Counts the time that has passed for the rates.
   void Refill(absl::Time now);
+
+  static constexpr std::size_t kFramingBytes = 4096;
 
  private:
   const RateLimit messages_limit_;

@@ -52,6 +52,12 @@ class TransportObserver {
   virtual void OnViolation(const Ending& ending, const AnswerWait& wait) = 0;
   // Pings and pongs that the client has sent; not while its messages wait.
   virtual void OnControlFrames(std::size_t /*count*/) {}
+  // Bytes that have come off the wire since the last time, with all that frames
+  // them. Those of a message are told before it.
+  virtual void OnWireBytes(std::size_t /*bytes*/) {}
+  // The rest of a message does not come, or too slowly: `patience` is what it
+  // had. A Read stays pending.
+  virtual void OnMessageStuck(absl::Duration /*patience*/) {}
   virtual void OnWritten() = 0;
   virtual void OnClosed(const TransportEnd& end) = 0;
 

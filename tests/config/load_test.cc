@@ -63,6 +63,7 @@ timeouts:
   send: 2s
   stall: 3s
   close: 4s
+  message: 45s
   drain: 0s
   keep_alive: 6s
   reflection: 7s
@@ -146,9 +147,10 @@ routes:
   etcd.target = "unix:/run/etcd.sock";
   EXPECT_EQ(settings.upstreams[1], etcd);
 
-  EXPECT_EQ(settings.limits.max_sessions, 10);
   const SocketFileSettings file = {"0660", "hg", "33"};
   EXPECT_EQ(settings.listeners[2].file, file);
+  EXPECT_EQ(settings.timeouts.message, absl::Seconds(45));
+  EXPECT_EQ(settings.limits.max_sessions, 10);
   EXPECT_EQ(settings.limits.max_answer_bytes, 3u << 20);
   EXPECT_EQ(settings.limits.max_header_bytes, 8u << 10);
   EXPECT_EQ(settings.limits.max_metadata_bytes, 12u << 10);

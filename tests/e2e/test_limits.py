@@ -14,7 +14,8 @@ import websockets
 
 from client import ECHO, HELLO, JSON, PROTOBUF, RAW, Client, call_json, refusal
 from harness import Gateway, eventually, sanitized, soon
-from wire import BINARY, PING, PONG, TEXT, RawClient, frame
+from wire import (BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, RawClient,
+                  frame)
 
 BIDI = HELLO + "BidiHello"
 LOTS = HELLO + "LotsOfReplies"
@@ -131,6 +132,72 @@ def test_bytes_per_second_are_limited():
         expect_limit(gateway, "bytes_per_second", 1)
 
 
+def expect_too_many_bytes(gateway, client, data, most):
+    """`data` again and again is too much before `most` bytes of it."""
+    sent = 0
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        while sent < most and not client.readable():
+            client.send(data)
+            sent += len(data)
+    assert sent < most
+    received = client.read_frame()
+    assert received.opcode == CLOSE
+    assert received.payload[:2] == (1008).to_bytes(2, "big")
+    assert b"bytes_per_second" in received.payload
+    expect_limit(gateway, "bytes_per_second", 1)
+
+
+# What is in them is nothing, and their heads cost all the same.
+def test_empty_fragments_are_bytes():
+    with Gateway.demo("--bytes-per-second", "64KiB", "--max-message-bytes",
+                      "32KiB") as gateway:
+        with RawClient(gateway) as client:
+            client.upgrade("/echo")
+            client.send_frame(BINARY, b"", fin=False)
+            expect_too_many_bytes(
+                gateway, client, frame(CONTINUATION, b"", fin=False) * 1000,
+                20_000_000)
+
+
+# Blocks that are empty: 1 GB of them is not one byte of a message.
+def test_compressed_bytes_that_come_to_nothing_are_bytes():
+    with Gateway.demo("--bytes-per-second", "64KiB", "--max-message-bytes",
+                      "32KiB", "--compression", "on") as gateway:
+        with RawClient(gateway) as client:
+            client.upgrade("/echo", [("Sec-WebSocket-Extensions",
+                                      "permessage-deflate")])
+            empty_blocks = b"\x00\x00\x00\xff\xff" * 200
+            client.send(frame(BINARY, b"", fin=False, reserved=4))
+            expect_too_many_bytes(
+                gateway, client,
+                frame(CONTINUATION, empty_blocks, fin=False) * 50, 20_000_000)
+
+
+# And what is short on the wire counts with what it comes to.
+def test_compressed_bytes_count_with_what_they_come_to():
+    with Gateway.demo("--bytes-per-second", "64KiB", "--max-message-bytes",
+                      "32KiB", "--compression", "on") as gateway:
+        with Client(gateway, "/echo", RAW, compression="deflate") as client:
+            code, reason = send_until_closed(client, b"x" * 30000, 1000)[1]
+        assert (code, "bytes_per_second" in reason) == (1008, True)
+
+
+def test_bytes_of_a_body_are_limited():
+    with Gateway.demo("--bytes-per-second", "64KiB", "--max-message-bytes",
+                      "32KiB") as gateway:
+        with RawClient(gateway) as client:
+            client.send(b"POST /v1/shelves/x/notes HTTP/1.1\r\nHost: h"
+                        b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+            chunk = b"1\r\n \r\n" * 1000  # White space between texts.
+            sent = 0
+            with contextlib.suppress(ConnectionError):
+                while sent < 20_000_000 and not client.readable():
+                    client.send(chunk)
+                    sent += len(chunk)
+            assert client.read_response().status == 429
+        expect_limit(gateway, "bytes_per_second", 1)
+
+
 # A ping costs an answer, so pings are messages here.
 def test_pings_count_as_messages():
     with Gateway.demo("--messages-per-second", "50") as gateway:
@@ -193,6 +260,89 @@ def test_sessions_end_at_their_max_age():
                               "connect again")
         assert all(0.8 < age < soon(2) for age in ages), ages
         expect_limit(gateway, "max_age", 3)
+
+
+# --- a message that has begun ---
+
+STUCK = "the rest of a message did not come within timeouts.message (1s)"
+
+
+def expect_stuck(gateway, client, count):
+    while (received := client.read_frame()).opcode == PONG:
+        pass
+    assert received.opcode == CLOSE
+    assert received.payload == (1008).to_bytes(2, "big") + STUCK.encode()
+    expect_limit(gateway, "message_timeout", count)
+
+
+def test_a_message_that_is_begun_must_come(start_demo):
+    gateway = start_demo("--message-timeout", "1s")
+    begun = [
+        (BIDI, lambda client: client.send_frame(TEXT, b'{"greeting": "a')),
+        ("/echo", lambda client: client.send_frame(BINARY, b"x", fin=False)),
+        ("/echo", lambda client: client.send(frame(BINARY, b"x" * 500)[:300])),
+        ("/echo", lambda client: client.send(frame(BINARY, b"x")[:1])),
+        ("/echo", lambda client: client.send(frame(PING, b"ping")[:8])),
+    ]
+    for count, (path, begin) in enumerate(begun, 1):
+        with RawClient(gateway) as client:
+            client.upgrade(path)
+            client.send_frame(PING, b"")
+            began = time.monotonic()
+            begin(client)
+            expect_stuck(gateway, client, count)
+            assert 0.9 < time.monotonic() - began < soon(4)
+
+
+# Neither pings, nor a byte now and then: each may go on without end.
+def test_a_trickle_is_no_progress(start_demo):
+    gateway = start_demo("--message-timeout", "1s")
+    with RawClient(gateway) as client:
+        client.upgrade("/echo")
+        client.send_frame(BINARY, b"x", fin=False)
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while not client.readable():
+                client.send_frame(CONTINUATION, b"x", fin=False)
+                time.sleep(0.05)
+                assert time.monotonic() - began < soon(5)
+        expect_stuck(gateway, client, 1)
+
+
+# 8 KiB/s are slow, and honest; silence between messages is no fault.
+def test_a_slow_upload_is_waited_for(start_demo):
+    gateway = start_demo("--message-timeout", "1s")
+    with RawClient(gateway) as client:
+        client.upgrade("/echo")
+        client.send_frame(BINARY, b"x" * 1024, fin=False)
+        for _ in range(24):
+            time.sleep(0.125)
+            client.send_frame(CONTINUATION, b"x" * 1024, fin=False)
+        client.send_frame(CONTINUATION, b"", fin=True)
+        assert len(client.read_message()[1]) == 25 * 1024
+        time.sleep(2.5)
+        client.send_frame(BINARY, b"y")
+        assert client.read_message() == (BINARY, b"y")
+
+
+# It is the gateway that does not read.
+def test_a_message_that_waits_for_the_backend_is_not_slow(start_demo):
+    gateway = start_demo("--message-timeout", "500ms", "--stall-timeout", "1m")
+    with RawClient(gateway) as client:
+        client.upgrade(ECHO + "Sink", [("Sec-WebSocket-Protocol", JSON)])
+        client.send_frame(TEXT, b'{"delay":"60s"}')
+        line = json.dumps({"payload": "AAAA" * 8000}).encode()
+        client.send_until_blocked(frame(TEXT, line), 2)
+        assert not client.readable()
+
+
+def test_a_body_that_is_begun_must_come(start_demo):
+    gateway = start_demo("--message-timeout", "1s")
+    with RawClient(gateway) as client:
+        client.send(b"POST /v1/shelves/x/books HTTP/1.1\r\nHost: h\r\n"
+                    b"Content-Length: 100\r\n\r\n{")
+        assert client.read_response().status == 408
+    expect_limit(gateway, "message_timeout", 1)
 
 
 # --- keepalive ---

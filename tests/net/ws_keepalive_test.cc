@@ -83,6 +83,7 @@ TEST_F(WsKeepaliveTest, WhoAnswersNoPingIsGivenUp) {
 
 // The piece of a long message is a sign of life, too.
 TEST_F(WsKeepaliveTest, AnythingFromTheClientEndsTheSilence) {
+  settings_.message_timeout = absl::InfiniteDuration();
   OpenAndWait();
   const std::string message = Frame(kBinary, std::string(5000, 'x'));
   for (std::size_t i = 0; i < 5; ++i) {

@@ -209,5 +209,32 @@ TEST(WsFrameTest, AServersFramesAreWholeAndUnmasked) {
   EXPECT_EQ(out, std::string("\x88\x00\x88\x04\x03\xE8ok", 8));
 }
 
+// --- what has begun
+
+TEST_F(WsReaderTest, AFrameThatIsNotWholeIsUnfinished) {
+  WsReader reader(kMostBytes, nullptr);
+  EXPECT_EQ(reader.unfinished(), std::nullopt);
+  const std::string frame = Frame(kBinary, "abc");
+  for (std::size_t i = 0; i < frame.size(); ++i) {
+    EXPECT_EQ(Events(reader, frame.substr(i, 1), 1).size(),
+              i + 1 == frame.size() ? 1u : 0u);
+    EXPECT_EQ(reader.unfinished().has_value(), i + 1 < frame.size()) << i;
+  }
+  EXPECT_EQ(reader.data_bytes(), 3u);
+}
+
+TEST_F(WsReaderTest, AMessageIsUnfinishedUntilItsLastFragment) {
+  WsReader reader(kMostBytes, nullptr);
+  Events(reader, Frame(0x01, "a"), 100);
+  EXPECT_EQ(reader.unfinished(), 0u);
+  Events(reader, Frame(kPing, "ping"), 100);
+  EXPECT_EQ(reader.unfinished(), 0u);
+  Events(reader, Frame(0x80, "b"), 100);
+  EXPECT_EQ(reader.unfinished(), std::nullopt);
+  Events(reader, Frame(0x01, "c"), 100);
+  EXPECT_EQ(reader.unfinished(), 1u) << "another one";
+  EXPECT_EQ(reader.data_bytes(), 3u) << "a ping's are none";
+}
+
 }  // namespace
 }  // namespace headgate

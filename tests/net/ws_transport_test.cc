@@ -254,5 +254,61 @@ TEST_F(WsTransportTest, SlowBackendStopsTheReading) {
   EXPECT_EQ(Backend(whole).size(), whole);
 }
 
+// --- a message that has begun
+
+TEST_F(WsTransportTest, AMessageWhoseRestDoesNotComeEndsItWith1008) {
+  Open("/raw");
+  Send(Frame(0x02, "begun"));
+  Settle();
+  Tick(absl::ZeroDuration());
+  EXPECT_THAT(host_->resting_, ::testing::IsEmpty());
+  Send(Frame(kPing, "p"));  // It is still there, which is no progress.
+  Expect(Frame(kPong, "p", /*masked=*/false));
+  Tick(settings_.message_timeout - absl::Milliseconds(1));
+  EXPECT_THAT(host_->ended_, ::testing::IsEmpty());
+  Tick(absl::Milliseconds(1));
+  ExpectClose(1008,
+              "the rest of a message did not come within timeouts.message "
+              "(30s)");
+  client_.close();
+  EXPECT_TRUE(UntilEnded());
+  EXPECT_EQ(report().limit, Limit::kMessageTime);
+}
+
+TEST_F(WsTransportTest, AMessageThatComesSlowlyIsWaitedFor) {
+  Open("/raw");
+  for (int i = 0; i < 5; ++i) {
+    Send(Frame(i == 0 ? 0x02 : 0x00,
+               std::string(MessageWatch::kLeastBytes, 'x')));
+    Settle();
+    Tick(settings_.message_timeout - absl::Milliseconds(1));
+  }
+  Send(Frame(0x80, "end"));
+  Settle();
+  Tick(settings_.message_timeout * 2);
+  EXPECT_THAT(host_->ended_, ::testing::IsEmpty());
+  Abort();
+}
+
+// --- bytes of the wire
+
+// A head of six bytes costs a message of none as well.
+TEST_F(WsTransportTest, EmptyFragmentsCountForTheRateOfBytes) {
+  Route route = *settings_.policy.router->Find("h", "/raw")->route;
+  route.bytes = {.per_second = 1, .burst = 100'000};
+  settings_.policy.router =
+      std::make_shared<const Router>(std::vector<Route>{route});
+  Open("/raw");
+  std::string fragments = Frame(0x02, "");
+  while (fragments.size() < 120'000) fragments += Frame(0x00, "");
+  Send(fragments);
+  Settle();
+  Tick(absl::ZeroDuration());
+  ExpectClose(1008, "more than bytes_per_second (1) came in");
+  client_.close();
+  EXPECT_TRUE(UntilEnded());
+  EXPECT_EQ(report().limit, Limit::kByteRate);
+}
+
 }  // namespace
 }  // namespace headgate

@@ -15,6 +15,7 @@
 namespace headgate {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using testing::FakeSchemaSource;
 using testing::FakeTransport;
@@ -842,6 +843,68 @@ TEST_F(CallSessionTest, ControlFramesCountWhileTheMethodIsAskedFor) {
   route_->messages.per_second = 1;
   Start(CodecKind::kProtobuf).OnControlFrames(1000);
   EXPECT_THAT(log_, ::testing::Contains(HasSubstr("1008")));
+}
+
+// --- bytes of the wire
+
+TEST_F(CallSessionTest, BytesOfTheWireCountForTheRateAndTheirMessageDoesNot) {
+  route_->max_message_bytes = 100;
+  route_->bytes = {.per_second = 10, .burst = 1000};
+  Start(CodecKind::kProtobuf);
+  const std::size_t burst = 1000 + SessionGuard::kFramingBytes;
+  session_->OnWireBytes(burst);
+  Binary(std::string(100, 'x'));  // They were told before it.
+  EXPECT_FALSE(session_->report().limit);
+  session_->OnWireBytes(1);
+  EXPECT_EQ(session_->report().limit, Limit::kByteRate);
+  EXPECT_EQ(session_->report().close, CloseCode::kPolicyViolation);
+}
+
+TEST_F(CallSessionTest, ACompressedMessageCountsWithItsLength) {
+  route_->bytes = {.per_second = 10, .burst = 5000};
+  Start(CodecKind::kProtobuf);
+  session_->OnWireBytes(20);
+  Binary(std::string(5000 + SessionGuard::kFramingBytes, 'x'));
+  EXPECT_FALSE(session_->report().limit);
+  session_->OnWireBytes(20);
+  Binary("y");
+  EXPECT_EQ(session_->report().limit, Limit::kByteRate);
+}
+
+// --- a message that has begun
+
+TEST_F(CallSessionTest, ATextThatIsNotWholeIsUnfinished) {
+  StartHello("BidiHello", CodecKind::kJson);
+  EXPECT_EQ(session_->unfinished_message(), std::nullopt);
+  Text(R"({"greeting")");
+  EXPECT_EQ(session_->unfinished_message(), 0u);
+  Text(R"(:"a"}{)");
+  EXPECT_EQ(session_->unfinished_message(), 1u) << "another one";
+  Text("}");
+  EXPECT_EQ(session_->unfinished_message(), std::nullopt);
+}
+
+TEST_F(CallSessionTest, NothingIsUnfinishedWhileTheBackendIsWhatIsWaitedFor) {
+  limits_.requests = {.low_bytes = 0, .high_bytes = 1};
+  StartHello("BidiHello", CodecKind::kJson);
+  Text(R"({"greeting":"a"}{"greeting":"b"}{"gree)");
+  EXPECT_EQ(session_->unfinished_message(), std::nullopt);
+  backend().OnWritten();
+  EXPECT_EQ(session_->unfinished_message(), 2u);
+}
+
+TEST_F(CallSessionTest, AMessageWhoseRestDoesNotComeEndsItWith1008) {
+  StartHello("BidiHello", CodecKind::kJson);
+  Text("{");
+  Steps();
+  session_->OnMessageStuck(absl::Seconds(30));
+  EXPECT_THAT(
+      Steps(),
+      Contains("ws close 1008 the rest of a message did not come within "
+               "timeouts.message (30s)"));
+  EXPECT_EQ(session_->report().limit, Limit::kMessageTime);
+  EXPECT_EQ(session_->report().status.code(),
+            absl::StatusCode::kDeadlineExceeded);
 }
 
 }  // namespace

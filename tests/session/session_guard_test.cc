@@ -60,7 +60,7 @@ TEST_F(SessionGuardTest, ALongMessageMayAlwaysComeAfterARest) {
   route_.max_message_bytes = 1000;
   route_.bytes = {.per_second = 10, .burst = 0};
   Start();
-  EXPECT_FALSE(guard_->OnReceived(1, 1000));
+  EXPECT_FALSE(guard_->OnReceived(1, 1000 + SessionGuard::kFramingBytes));
   const auto violation = guard_->OnReceived(1, 1);
   ASSERT_TRUE(violation);
   EXPECT_EQ(violation->limit, Limit::kByteRate);
