@@ -28,6 +28,16 @@ void AddSizeFlags(SettingsFlags& add) {
                  "loopback; 0: any number")
       ->default_str(absl::StrCat(current.max_sessions_per_address))
       ->group(group);
+  add.Size(
+         "--max-memory", 0,
+         [](Settings& settings, std::size_t bytes) {
+           settings.limits.max_memory = bytes;
+         },
+         "Memory of the process: from 80 % of it new sessions are refused with "
+         "503, from 95 % those that hold most are closed with 1013; 0: no "
+         "limit")
+      ->default_str("80 % of the cgroup's or machine's")
+      ->group(group);
   add.Value<int>(
          "--max-connections",
          [](Settings& settings, int number) {

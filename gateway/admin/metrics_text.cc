@@ -37,6 +37,7 @@ constexpr const char* kRefusalReasons[] = {"bad_request",
                                            "max_sessions_per_address",
                                            "max_sessions_of_route",
                                            "draining",
+                                           "overloaded",
                                            "unavailable"};
 constexpr const char* kConnectionRefusals[] = {
     "max_connections", "max_connections_per_address", "file_descriptors"};
@@ -44,7 +45,7 @@ constexpr const char* kLimits[] = {"max_message_bytes", "messages_per_second",
                                    "bytes_per_second",  "idle_timeout",
                                    "max_age",           "send_timeout",
                                    "stall_timeout",     "keepalive_timeout",
-                                   "message_timeout"};
+                                   "message_timeout",   "max_memory"};
 
 class Families {
  public:
@@ -277,6 +278,14 @@ void AddProcess(const MetricsSource& source, Families& families) {
       .Gauge("headgate_config_last_reload_successful",
              "Whether the last time went well; 1 before the first.")
       .Add(stats.last_reload_ok ? 1 : 0);
+  families
+      .Gauge("headgate_memory_used_bytes",
+             "What max_memory counts: resident memory that no file is behind.")
+      .Add(static_cast<double>(stats.memory_used));
+  families
+      .Gauge("headgate_memory_limit_bytes",
+             "What max_memory comes to; 0: no limit.")
+      .Add(static_cast<double>(stats.memory_limit));
   const ProcessMetrics& process = source.process;
   families
       .Counter("process_cpu_seconds_total", "Processor time, user and system.")

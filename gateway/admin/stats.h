@@ -82,6 +82,9 @@ struct Stats {
   absl::btree_map<std::string, std::uint64_t> connections_refused;
   std::uint64_t idle_connections_closed = 0;
   std::uint64_t connection_limit = 0;  // Of all; set once, not merged.
+  // Of the process, bytes; 0: no limit. Set once, not merged.
+  std::uint64_t memory_used = 0;
+  std::uint64_t memory_limit = 0;
   std::uint64_t reloads_ok = 0;
   std::uint64_t reloads_failed = 0;
   bool last_reload_ok = true;

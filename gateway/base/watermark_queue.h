@@ -53,6 +53,10 @@ class WatermarkQueue {
     return std::move(entry.item);
   }
 
+  void Clear() {
+    while (!empty()) Pop();
+  }
+
   bool empty() const { return first_ == entries_.size(); }
   bool full() const { return full_; }
   std::size_t bytes() const { return bytes_; }

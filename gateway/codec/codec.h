@@ -74,6 +74,9 @@ class Codec {
   // bring. Requires: Next has returned NeedInput since the last Feed.
   virtual bool inside_message() const { return false; }
 
+  // What it holds of what was fed, bytes.
+  virtual std::size_t held_bytes() const { return 0; }
+
   // One message of the backend's as a WebSocket message. A message that cannot
   // be encoded is a fault of the backend's: INTERNAL.
   virtual absl::StatusOr<WireMessage> EncodeAnswer(std::string message) = 0;

@@ -46,6 +46,7 @@ class JsonCodec final : public Codec {
   }
 
   bool inside_message() const override { return stream_.inside_text(); }
+  std::size_t held_bytes() const override { return stream_.held_bytes(); }
 
   absl::StatusOr<WireMessage> EncodeAnswer(std::string message) override {
     absl::StatusOr<std::string> json =

@@ -84,6 +84,10 @@ class BoundJsonCodec final : public Codec {
   bool inside_message() const override {
     return stream_.inside_text() || !collected_.empty();
   }
+  std::size_t held_bytes() const override {
+    return stream_.held_bytes() + collected_.size() +
+           (piece_ ? piece_->size() : 0);
+  }
 
   absl::StatusOr<WireMessage> EncodeAnswer(std::string message) override {
     if (wire_ == JsonWire::kHttp) {

@@ -12,6 +12,10 @@ namespace {
 // As deep as protobuf's own JSON reader goes.
 constexpr std::size_t kMaxDepth = 100;
 
+// Neither clear() nor the assignment of an empty string frees a buffer, which a
+// session that is silent now should not hold.
+void Free(std::string& buffer) { std::string().swap(buffer); }
+
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 void Advance(absl::string_view bytes, StreamPosition& position) {
@@ -86,8 +90,7 @@ JsonStream::Event JsonStream::Next() {
   DropText();
   if (begun_.empty()) SkipSpace();
   if (read_ == piece_.size()) {
-    // Not clear(): a session that is silent now should not hold a buffer.
-    piece_ = std::string();
+    Free(piece_);
     read_ = 0;
     return NeedBytes{};
   }
@@ -117,7 +120,7 @@ JsonStream::Event JsonStream::Next() {
 
   // Only at the end of the piece: else the text would be too long.
   begun_.append(rest.data(), rest.size());
-  piece_ = std::string();
+  Free(piece_);
   read_ = 0;
   return NeedBytes{};
 }
@@ -140,7 +143,7 @@ void JsonStream::DropText() {
   if (text_bytes_ == 0) return;
   text_start_ = PositionOf(text_bytes_);
   text_bytes_ = 0;
-  begun_ = std::string();
+  Free(begun_);
 }
 
 void JsonStream::SkipSpace() {

@@ -60,6 +60,11 @@ class JsonStream {
   // Requires: Next has returned NeedBytes since the last Feed.
   bool inside_text() const { return !begun_.empty(); }
 
+  // What it holds, bytes.
+  std::size_t held_bytes() const {
+    return piece_.capacity() + begun_.capacity();
+  }
+
   // The place of the byte `offset` of the text that Next has just returned, or
   // of the text that is not whole yet.
   StreamPosition PositionOf(std::size_t offset) const;

@@ -348,6 +348,10 @@ class PacketCodec final : public Codec {
 
   CodecKind kind() const override { return CodecKind::kPacket; }
 
+  std::size_t held_bytes() const override {
+    return message_ ? message_->payload.size() : 0;
+  }
+
   void Feed(WireMessage message) override {
     message_ = std::move(message);
     offset_ = 0;

@@ -14,6 +14,9 @@ class ProtobufCodec final : public Codec {
   CodecKind kind() const override { return CodecKind::kProtobuf; }
 
   void Feed(WireMessage message) override { message_ = std::move(message); }
+  std::size_t held_bytes() const override {
+    return message_ ? message_->payload.size() : 0;
+  }
 
   Decoded Next() override {
     if (!message_) return NeedInput{};
@@ -45,6 +48,9 @@ class RawCodec final : public Codec {
   CodecKind kind() const override { return CodecKind::kRaw; }
 
   void Feed(WireMessage message) override { message_ = std::move(message); }
+  std::size_t held_bytes() const override {
+    return message_ ? message_->payload.size() : 0;
+  }
 
   Decoded Next() override {
     if (!message_) return NeedInput{};

@@ -221,6 +221,10 @@ void LimitsFrom(const pb::Limits& from, const FieldConverter& convert,
   convert.Number("limits.max_sessions_per_address",
                  from.has_max_sessions_per_address(),
                  from.max_sessions_per_address(), to.max_sessions_per_address);
+  if (from.has_max_memory()) {
+    convert.Size("limits.max_memory", true, from.max_memory(),
+                 to.max_memory.emplace());
+  }
   const auto number = [&](absl::string_view field, bool has,
                           std::uint32_t value, std::optional<int>& setting) {
     if (has) convert.Number(field, has, value, setting.emplace());

@@ -61,6 +61,13 @@ void CheckSettings(const Settings& settings, Faults& faults) {
   faults.Range("limits.max_sessions_per_address",
                limits.max_sessions_per_address, 0,
                std::numeric_limits<int>::max());
+  // Less is what the gateway needs to begin with.
+  constexpr std::size_t kLeastMemory = 16 * 1024 * 1024;
+  if (limits.max_memory.value_or(0) != 0) {
+    faults.Range<std::size_t>("limits.max_memory", *limits.max_memory,
+                              kLeastMemory,
+                              std::numeric_limits<std::size_t>::max());
+  }
   faults.Range("limits.max_connections", limits.max_connections.value_or(1), 1,
                std::numeric_limits<int>::max());
   faults.Range("limits.max_connections_per_address",

@@ -166,6 +166,8 @@ struct LimitSettings {
   std::size_t max_header_bytes = 16 * 1024;        // Of a handshake.
   // Of a call's header list towards a backend, as HTTP/2 counts it.
   std::size_t max_metadata_bytes = 8 * 1024;
+  // Of the process; 0: no limit; absent: 80 % of what AvailableMemory says.
+  std::optional<std::size_t> max_memory;
   // What may wait in one session, each way; reading stops above it.
   std::size_t max_buffered_bytes = 64 * 1024;
 };

@@ -46,7 +46,15 @@ class Connection {
   virtual void CloseSession() = 0;
   // Null when there is none.
   virtual const Session* session() const = 0;
+  // What would be free without it, as far as that is messages, bytes.
+  virtual std::size_t held_bytes() const { return 0; }
+  // Ends its session, if there is one, because memory is short: what waits is
+  // dropped at once, and the client has kMemoryPatience to take what is on its
+  // way and the Close frame.
+  virtual void CloseForMemory(absl::Time /*now*/) {}
 };
+
+inline constexpr absl::Duration kMemoryPatience = absl::Seconds(1);
 
 // What a connection needs to know of its settings.
 struct ConnectionSettings {

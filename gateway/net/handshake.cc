@@ -360,6 +360,9 @@ Refusal NoCapacity(const HttpRequest& request, const Located& located,
   } else if (capacity == Capacity::kRouteFull) {
     reason = "max_sessions_of_route";
     message = "there are too many sessions on this route";
+  } else if (capacity == Capacity::kOverloaded) {
+    reason = "overloaded";
+    message = "the gateway is overloaded";
   } else if (capacity == Capacity::kDraining) {
     reason = "draining";
     message = "the gateway is shutting down";

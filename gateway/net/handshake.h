@@ -44,6 +44,7 @@ enum class Capacity {
   kAddressFull,  // max_sessions_per_address
   kRouteFull,    // The route's max_sessions.
   kDraining,
+  kOverloaded,  // max_memory
 };
 
 // A request that does not become a session.

@@ -391,6 +391,7 @@ void HttpConnection::EndExchange() {
   }
   exchange_.reset();
   place_.reset();
+  cut_off_at_.reset();
 }
 
 // --- Answers of the gateway's own ---
@@ -458,6 +459,9 @@ void HttpConnection::Linger() {
 // --- From outside ---
 
 void HttpConnection::OnTick(absl::Time now) {
+  if (cut_off_at_ && now >= *cut_off_at_) {
+    return Finish(TransportEnd::Cause::kClosedByGateway);
+  }
   switch (state_) {
     case State::kHead: {
       const bool is_idle = !first_request_ && received_.empty();
@@ -510,6 +514,19 @@ void HttpConnection::Drain(const DrainOrder& order) {
 
 void HttpConnection::CloseSession() {
   if (state_ == State::kExchange) exchange_->CloseSession();
+}
+
+std::size_t HttpConnection::held_bytes() const {
+  if (cut_off_at_) return 0;  // It is being freed.
+  std::size_t bytes = received_.capacity();
+  for (const std::string& piece : outgoing_) bytes += piece.capacity();
+  return bytes + (exchange_ == nullptr ? 0 : exchange_->held_bytes());
+}
+
+void HttpConnection::CloseForMemory(absl::Time now) {
+  if (state_ != State::kExchange || cut_off_at_) return;
+  cut_off_at_ = now + kMemoryPatience;
+  exchange_->CloseForMemory();
 }
 
 const Session* HttpConnection::session() const {

@@ -52,6 +52,8 @@ class HttpConnection final
   void Abort() override;
   void CloseSession() override;
   const Session* session() const override;
+  std::size_t held_bytes() const override;
+  void CloseForMemory(absl::Time now) override;
 
  private:
   enum class State {
@@ -120,6 +122,7 @@ class HttpConnection final
   std::array<std::string, 3> outgoing_;  // Of the write under way.
   bool writing_ = false;
   std::optional<absl::Time> send_stalled_since_;
+  std::optional<absl::Time> cut_off_at_;  // After CloseForMemory.
   std::uint64_t taken_ = 0;  // By the client, bytes, at the last look.
 
   // Of the request at hand.

@@ -401,6 +401,19 @@ void HttpTransport::Drain(const DrainOrder& order) {
   if (!notified_) session_->Drain(order);
 }
 
+void HttpTransport::CloseForMemory() {
+  if (notified_) return;
+  if (outgoing_) std::string().swap(outgoing_->payload);
+  held_.reset();
+  session_->CloseForMemory();
+}
+
+std::size_t HttpTransport::held_bytes() const {
+  return (session_ == nullptr ? 0 : session_->held_bytes()) +
+         (outgoing_ ? outgoing_->payload.size() : 0) +
+         (held_ ? held_->payload.size() : 0);
+}
+
 void HttpTransport::CloseSession() {
   if (!notified_) session_->CloseByOperator();
 }

@@ -97,6 +97,9 @@ class HttpTransport final : public Transport {
   void OnTick(absl::Time now);
   void Drain(const DrainOrder& order);
   void CloseSession();
+  void CloseForMemory();
+  // See Connection::held_bytes.
+  std::size_t held_bytes() const;
 
   // Null until Start.
   const Session* session() const { return session_.get(); }

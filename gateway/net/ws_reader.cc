@@ -263,7 +263,7 @@ WireMessage WsReader::TakeMessage() {
 void WsReader::DropMessages() {
   drops_all_ = true;
   dropping_ = in_message_;
-  message_ = {};
+  std::string().swap(message_);
   checked_ = 0;
 }
 
@@ -276,7 +276,7 @@ WsReader::Event WsReader::FailTooBig() {
 WsReader::Event WsReader::Fail(CloseCode code, absl::string_view what) {
   state_ = State::kOver;
   fault_ = {code, what};
-  message_ = {};
+  std::string().swap(message_);
   return Event::kFault;
 }
 

@@ -62,6 +62,8 @@ class WsReader {
     if (!begun || state_ == State::kOver) return std::nullopt;
     return messages_;
   }
+  // What it holds, bytes.
+  std::size_t held_bytes() const { return message_.capacity(); }
   // Bytes of messages that have come, as they were sent.
   std::uint64_t data_bytes() const { return data_bytes_; }
   // Bytes that are missing of the frame at hand, as far as known.

@@ -510,6 +510,10 @@ bool WsTransport::Expired(std::optional<absl::Time>& since, absl::Time now,
 
 void WsTransport::OnTick(absl::Time now) {
   if (state_ == State::kFinished) return;
+  if (cut_off_at_ && now >= *cut_off_at_) {
+    return Finish(
+        {TransportEnd::Cause::kClosedByGateway, CloseCode::kTryAgainLater, ""});
+  }
   if (state_ == State::kBroken) {
     if (HasTaken() || outbox_.empty()) closing_since_.reset();
     if (!outbox_.empty() &&
@@ -609,6 +613,22 @@ void WsTransport::Drain(const DrainOrder& order) {
 
 void WsTransport::CloseSession() {
   if (session_ != nullptr && !notified_) session_->CloseByOperator();
+}
+
+std::size_t WsTransport::held_bytes() const {
+  if (cut_off_at_) return 0;  // It is being freed.
+  return (session_ == nullptr ? 0 : session_->held_bytes()) + rest_.capacity() +
+         outbox_.size() + (reader_ ? reader_->held_bytes() : 0);
+}
+
+void WsTransport::CloseForMemory(absl::Time now) {
+  if (session_ == nullptr || state_ == State::kFinished || cut_off_at_) return;
+  Wake();
+  cut_off_at_ = now + kMemoryPatience;
+  if (!notified_) session_->CloseForMemory();
+  // Of what is being read nothing is wanted but the client's Close frame.
+  if (reader_) reader_->DropMessages();
+  if (!pumping_) std::string().swap(rest_);
 }
 
 void WsTransport::Abort() {

@@ -50,6 +50,8 @@ class WsTransport final : public Connection,
   void Abort() override;
   void CloseSession() override;
   const Session* session() const override { return session_.get(); }
+  std::size_t held_bytes() const override;
+  void CloseForMemory(absl::Time now) override;
 
   void Read() override;
   void Write(WireMessage message) override;
@@ -167,6 +169,7 @@ class WsTransport final : public Connection,
   bool our_side_ended_ = false;
   std::optional<std::string> pong_;  // For which there was no room.
 
+  std::optional<absl::Time> cut_off_at_;  // After CloseForMemory.
   std::optional<absl::Time> closing_since_;
   std::optional<absl::Time> send_stalled_since_;
   std::uint64_t taken_ = 0;  // By the client, bytes, at the last look.

@@ -7,11 +7,13 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gateway/base/descriptor_limit.h"
 #include "gateway/base/log.h"
+#include "gateway/base/process_memory.h"
 #include "gateway/net/tls.h"
 
 namespace headgate {
@@ -26,6 +28,7 @@ constexpr auto kOverflowRetry = std::chrono::milliseconds(10);
 // What each worker's io_context has: epoll, its timer, and what interrupts it.
 constexpr std::uint64_t kWorkerDescriptors = 3;
 constexpr auto kHousekeeping = std::chrono::seconds(1);
+constexpr auto kMemoryInterval = std::chrono::milliseconds(100);
 // For a worker's answer to the admin listener, give or take a kHousekeeping.
 constexpr absl::Duration kAnswerPatience = absl::Seconds(1);
 
@@ -123,6 +126,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   server->StartWorkers();
   for (Listener& listener : server->listeners_) server->Accept(listener);
   server->Housekeep();
+  server->WatchMemory();
   return server;
 }
 
@@ -130,6 +134,7 @@ Server::Server(asio::io_context& control)
     : control_(control),
       builder_(std::make_shared<BuilderThread>()),
       housekeeping_(control),
+      memory_timer_(control),
       drain_timer_(control) {}
 
 Server::~Server() {
@@ -150,6 +155,8 @@ void Server::Configure(Settings settings) {
   }
   const ConnectionLimit limit =
       ConnectionLimitFor(settings, descriptors_, WorkerCount(settings));
+  const std::uint64_t available = AvailableMemory();
+  memory_limit_ = settings.limits.max_memory.value_or(available / 5 * 4);
   configuration_ = std::make_shared<const Configuration>(
       std::move(settings), contexts, reaches_, limit, configuration_.get(),
       [builder = builder_](std::function<void()> task) {
@@ -293,6 +300,80 @@ void Server::Watch() {
   }
 }
 
+// --- Memory ---
+
+void Server::WatchMemory() {
+  LookAtMemory();
+  memory_timer_.expires_after(kMemoryInterval);
+  memory_timer_.async_wait([this](Error cancelled) {
+    if (!cancelled && !stopped_) WatchMemory();
+  });
+}
+
+void Server::LookAtMemory() {
+  const absl::Time now = absl::Now();
+  memory_used_ = UsedMemory();
+  if (memory_watch_.WantsTrim(now, memory_used_, memory_limit_)) {
+    TrimMemory();
+    memory_used_ = UsedMemory();
+  }
+  const MemoryWatch::Verdict verdict =
+      memory_watch_.Judge(now, memory_used_, memory_limit_);
+  if (verdict.refuse != state_.overloaded) {
+    state_.overloaded = verdict.refuse;
+    Log(LogLevel::kWarning,
+        verdict.refuse ? "memory is short, new sessions are refused"
+                       : "there is memory again, new sessions are taken",
+        {{"used", absl::StrCat(memory_used_)},
+         {"max_memory", absl::StrCat(memory_limit_)}});
+  }
+  if (verdict.free > 0 && !freeing_) FreeMemory(verdict.free, memory_used_);
+}
+
+void Server::FreeMemory(std::uint64_t bytes, std::uint64_t used) {
+  freeing_ = true;
+  using Holders = std::vector<Worker::Holder>;
+  AskWorkers<Holders>(
+      [](Worker& worker, std::function<void(Holders)> answer) {
+        worker.FindHolders(std::move(answer));
+      },
+      [this, bytes, used](Answers<Holders> answers) {
+        freeing_ = false;
+        std::vector<std::pair<Worker*, Worker::Holder>> all;
+        for (std::size_t i = 0; i < answers.size(); ++i) {
+          if (!answers[i]) continue;
+          for (Worker::Holder& holder : *answers[i]) {
+            all.emplace_back(workers_[i].get(), std::move(holder));
+          }
+        }
+        std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+          return a.second.bytes > b.second.bytes;
+        });
+        absl::flat_hash_map<Worker*, std::vector<std::weak_ptr<Connection>>>
+            chosen;
+        std::uint64_t held = 0;
+        std::size_t count = 0;
+        for (auto& [worker, holder] : all) {
+          if (held >= bytes) break;
+          held += holder.bytes;
+          ++count;
+          chosen[worker].push_back(std::move(holder.connection));
+        }
+        LogRepeated(LogLevel::kWarning,
+                    count > 0 ? "memory is short, sessions that hold most are "
+                                "closed"
+                              : "memory is short, and no session holds much",
+                    {{"sessions", absl::StrCat(count)},
+                     {"held", absl::StrCat(held)},
+                     {"used", absl::StrCat(used)},
+                     {"max_memory", absl::StrCat(memory_limit_)}});
+        if (held > 0) memory_watch_.OnFreed(absl::Now(), held);
+        for (auto& [worker, connections] : chosen) {
+          worker->CloseForMemory(std::move(connections));
+        }
+      });
+}
+
 void Server::RefreshTls() {
   bool changed = false;
   for (std::size_t i = 0; i < tls_.size(); ++i) {
@@ -416,6 +497,7 @@ void Server::Stop() {
   questions_.clear();
   drain_timer_.cancel();
   housekeeping_.cancel();
+  memory_timer_.cancel();
   CloseListeners();
   for (const auto& worker : workers_) worker->Stop();
   builder_->Stop();  // Its tasks post to the workers, which are still there.
@@ -486,6 +568,8 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
         Stats all = stats_;
         all.connection_limit =
             static_cast<std::uint64_t>(configuration_->connections.most);
+        all.memory_used = memory_used_;
+        all.memory_limit = memory_limit_;
         const std::vector<WorkerHealth> health = GetHealth();
         for (std::size_t i = 0; i < answers.size(); ++i) {
           if (answers[i]) last_stats_[i] = *std::move(answers[i]);

@@ -23,6 +23,7 @@
 #include "gateway/server/configuration.h"
 #include "gateway/server/listener_tls.h"
 #include "gateway/server/loop_watch.h"
+#include "gateway/server/memory_watch.h"
 #include "gateway/server/worker.h"
 #include "gateway/upstream/builder_thread.h"
 
@@ -95,6 +96,11 @@ class Server final : private Gateway {
   void Housekeep();
   // Looks at the workers' event loops, and logs those that have stalled.
   void Watch();
+  // Ten times in a second.
+  void WatchMemory();
+  void LookAtMemory();
+  // Closes sessions that hold so many bytes, those that hold most first.
+  void FreeMemory(std::uint64_t bytes, std::uint64_t used);
   // Reads certificates that have changed.
   void RefreshTls();
   void Configure(Settings settings);
@@ -148,6 +154,11 @@ class Server final : private Gateway {
   // What each worker last answered, for when it does not.
   std::vector<Stats> last_stats_;
   boost::asio::steady_timer housekeeping_;
+  boost::asio::steady_timer memory_timer_;
+  MemoryWatch memory_watch_;
+  std::uint64_t memory_limit_ = 0;  // 0: none.
+  std::uint64_t memory_used_ = 0;
+  bool freeing_ = false;  // The workers are asked who holds it.
 
   bool drain_requested_ = false;
   boost::asio::steady_timer drain_timer_;

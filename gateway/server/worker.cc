@@ -21,6 +21,12 @@ namespace {
 // Connections of one worker that may wait for their refusal to be read.
 constexpr int kMostRefusing = 16;
 
+// To close a session that holds less frees nothing worth the loss, and would
+// close them all where what is short is not theirs.
+constexpr std::size_t kLeastHeldBytes = 16 * 1024;
+// At a time, of one worker.
+constexpr std::ptrdiff_t kMostHolders = 10'000;
+
 class RefusingPlace final : public Place {
  public:
   explicit RefusingPlace(int& count) : count_(count) { ++count_; }
@@ -336,6 +342,7 @@ void Worker::CheckIdle() {
 Capacity Worker::Admit(const Route& route, const std::string& client,
                        std::unique_ptr<Place>* place) {
   if (state_.draining) return Capacity::kDraining;
+  if (state_.overloaded) return Capacity::kOverloaded;
   const LimitSettings& limits = configuration_->settings.limits;
   return state_.sessions.Admit(
       client, RouteName(route),
@@ -543,6 +550,38 @@ void Worker::CloseSession(std::string id,
     callback(*found != nullptr);
   };
   Continue(std::move(scan));
+}
+
+void Worker::FindHolders(std::function<void(std::vector<Holder>)> callback) {
+  boost::asio::post(io_context_, [this, callback = std::move(callback)] {
+    if (stopping_) return;
+    std::vector<Holder> holders;
+    connections_.ForEach([&](const Connections::Entry& entry) {
+      if (entry.connection->session() == nullptr) return;
+      const std::size_t bytes = entry.connection->held_bytes();
+      if (bytes >= kLeastHeldBytes) {
+        holders.push_back({bytes, entry.connection});
+      }
+    });
+    if (holders.size() > kMostHolders) {
+      std::nth_element(
+          holders.begin(), holders.begin() + kMostHolders, holders.end(),
+          [](const Holder& a, const Holder& b) { return a.bytes > b.bytes; });
+      holders.resize(kMostHolders);
+    }
+    callback(std::move(holders));
+  });
+}
+
+void Worker::CloseForMemory(
+    std::vector<std::weak_ptr<Connection>> connections) {
+  boost::asio::post(io_context_, [this, connections = std::move(connections)] {
+    if (stopping_) return;
+    for (const std::weak_ptr<Connection>& weak : connections) {
+      const std::shared_ptr<Connection> connection = weak.lock();
+      if (connection != nullptr) connection->CloseForMemory(now());
+    }
+  });
 }
 
 absl::Duration Worker::tick() const {

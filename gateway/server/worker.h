@@ -41,6 +41,7 @@ struct ServerState {
   // All of them; complete before the first one starts.
   std::vector<Worker*> workers;
   std::atomic<bool> draining = false;
+  std::atomic<bool> overloaded = false;  // By memory.
   // Whether any upstream is, as the worker that speaks has found.
   std::atomic<bool> upstream_reachable = false;
   // The number of the connection that comes next.
@@ -105,6 +106,16 @@ class Worker final : private ConnectionHost {
   std::uint64_t iterations() const {
     return iterations_.load(std::memory_order_relaxed);
   }
+
+  // The sessions that hold much memory, those that hold most at least, in no
+  // order. The callback is as those above.
+  struct Holder {
+    std::size_t bytes;
+    std::weak_ptr<Connection> connection;
+  };
+  void FindHolders(std::function<void(std::vector<Holder>)> callback);
+  // Closes those of this worker because memory is short.
+  void CloseForMemory(std::vector<std::weak_ptr<Connection>> connections);
 
   // Cuts off what is left, waits for the thread.
   void Stop();

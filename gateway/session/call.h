@@ -60,6 +60,10 @@ class Call final : private UpstreamCallObserver {
   bool backlogged() const { return pending_.full(); }
   // What the session has sent and the upstream has not taken.
   std::size_t pending_bytes() const { return pending_.bytes(); }
+  // That, and what the upstream's call holds.
+  std::size_t held_bytes() const {
+    return pending_.bytes() + upstream_call_->buffered_bytes();
+  }
   // Whether the client is done, and the answer to a complete request is all
   // that is missing.
   bool awaits_only_answer() const {

@@ -375,6 +375,24 @@ void CallSession::CloseByOperator() {
                  CallEnd{absl::CancelledError("closed by the operator"), ""}});
 }
 
+void CallSession::CloseForMemory() {
+  early_message_.reset();
+  early_answer_.reset();
+  if (state_ <= State::kEnding) answers_.Clear();
+  EndWith(MemoryShort());
+  // What it holds of the client's text; nothing is decoded any more.
+  if (state_ > State::kOpen) codec_.reset();
+}
+
+std::size_t CallSession::held_bytes() const {
+  std::size_t bytes = answers_.bytes();
+  if (call_ != nullptr) bytes += call_->held_bytes();
+  if (codec_ != nullptr) bytes += codec_->held_bytes();
+  if (early_message_) bytes += early_message_->payload.size();
+  if (early_answer_) bytes += early_answer_->size();
+  return bytes;
+}
+
 Buffered CallSession::buffered() const {
   Buffered buffered;
   if (call_ != nullptr) buffered.in = call_->pending_bytes();

@@ -39,7 +39,9 @@ class CallSession final : public Session, private CallObserver {
   bool is_at_rest() const override;
   void Drain(const DrainOrder& order) override;
   void CloseByOperator() override;
+  void CloseForMemory() override;
   Buffered buffered() const override;
+  std::size_t held_bytes() const override;
   std::optional<std::uint64_t> unfinished_message() const override;
 
   void OnMessage(WireMessage message) override;

@@ -43,6 +43,10 @@ class MultiplexSession::NumberedCall final : private CallObserver {
     return call_ == nullptr ? early_bytes_ : call_->pending_bytes();
   }
 
+  std::size_t held_bytes() const {
+    return call_ == nullptr ? early_bytes_ : call_->held_bytes();
+  }
+
   // May end the call.
   void Start() {
     std::unique_ptr<SchemaSource::Ticket> ticket =
@@ -533,6 +537,18 @@ bool MultiplexSession::IsDrained(absl::Time now) {
 void MultiplexSession::CloseByOperator() {
   EndWith(Ending{CloseCode::kPolicyViolation,
                  Failed(absl::CancelledError("closed by the operator"))});
+}
+
+void MultiplexSession::CloseForMemory() {
+  if (state_ <= State::kEnding) answers_.Clear();
+  EndWith(MemoryShort());
+  if (state_ > State::kOpen) incoming_.reset();
+}
+
+std::size_t MultiplexSession::held_bytes() const {
+  std::size_t bytes = answers_.bytes() + (incoming_ ? incoming_->size() : 0);
+  for (const auto& [who, call] : calls_) bytes += call->held_bytes();
+  return bytes;
 }
 
 Buffered MultiplexSession::buffered() const {

@@ -41,7 +41,9 @@ class MultiplexSession final : public Session {
   void OnTick(absl::Time now) override;
   void Drain(const DrainOrder& order) override;
   void CloseByOperator() override;
+  void CloseForMemory() override;
   Buffered buffered() const override;
+  std::size_t held_bytes() const override;
 
   void OnMessage(WireMessage message) override;
   void OnMessageTooBig(const AnswerWait& wait) override;

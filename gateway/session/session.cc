@@ -37,6 +37,12 @@ SessionGuard::Violation Session::StuckMessage(absl::Duration patience) {
                    ""}}};
 }
 
+SessionGuard::Violation Session::MemoryShort() {
+  return {Limit::kMemory,
+          {CloseCode::kTryAgainLater,
+           CallEnd{absl::UnavailableError("the gateway is overloaded"), ""}}};
+}
+
 void Session::NoteEnd(const TransportEnd& end) {
   report_.cause = end.cause;
   if (end.cause == TransportEnd::Cause::kSendTimeout) {

@@ -140,7 +140,12 @@ class Session : public TransportObserver {
   // Ends it because who runs the gateway wants so (Close 1008).
   virtual void CloseByOperator() = 0;
 
+  // Ends it because memory is short (Close 1013), without what waits in it.
+  virtual void CloseForMemory() = 0;
+
   virtual Buffered buffered() const = 0;
+  // What would be free without the session, as far as that is messages, bytes.
+  virtual std::size_t held_bytes() const = 0;
 
   // A number for the message of the client's that has begun and is not
   // complete, though every message of the wire is: another one for each. Absent
@@ -175,6 +180,7 @@ class Session : public TransportObserver {
   std::optional<SessionGuard::Violation> CountMessage(std::size_t messages,
                                                       std::size_t bytes);
   static SessionGuard::Violation StuckMessage(absl::Duration patience);
+  static SessionGuard::Violation MemoryShort();
   // Reports what the transport tells of its end.
   void NoteEnd(const TransportEnd& end);
   std::uint64_t activity() const {

@@ -58,9 +58,11 @@ absl::string_view LimitName(Limit limit) {
     case Limit::kKeepalive:
       return "keepalive_timeout";
     case Limit::kMessageTime:
+      return "message_timeout";
+    case Limit::kMemory:
       break;
   }
-  return "message_timeout";
+  return "max_memory";
 }
 
 SessionGuard::SessionGuard(const Route& route, absl::string_view id)

@@ -24,6 +24,7 @@ enum class Limit {
   kStall,
   kKeepalive,
   kMessageTime,
+  kMemory,
 };
 // "max_message_bytes", "messages_per_second", ...
 absl::string_view LimitName(Limit limit);

@@ -1,6 +1,7 @@
 #ifndef GATEWAY_UPSTREAM_UPSTREAM_H_
 #define GATEWAY_UPSTREAM_UPSTREAM_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -52,6 +53,8 @@ class UpstreamCall {
   virtual void Write(std::string payload, WriteHint hint) = 0;
   // Says that no Write follows. Requires: no Write pending, not called before.
   virtual void WritesDone() = 0;
+  // What it holds of messages both ways, bytes, as far as it knows.
+  virtual std::size_t buffered_bytes() const { return 0; }
 };
 
 // Whether the backend's metadata, initial and trailing, is wanted. It costs a

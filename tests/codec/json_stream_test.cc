@@ -216,5 +216,18 @@ TEST(JsonStreamTest, WhiteSpaceDoesNotCountTowardsTheLimit) {
       ElementsAre("1:1000 {}"));
 }
 
+// A session that is silent holds no buffer: a string keeps its own when it is
+// emptied by an assignment.
+TEST(JsonStreamTest, BetweenTwoTextsNothingIsHeld) {
+  JsonStream stream(100'000);
+  const std::string text = "[\"" + std::string(50'000, 'x') + "\"]";
+  EXPECT_THAT(Read(stream, {text}), SizeIs(1));
+  EXPECT_LT(stream.held_bytes(), 100u);
+  Read(stream, {text.substr(0, 40'000)});
+  EXPECT_GE(stream.held_bytes(), 40'000u);
+  EXPECT_THAT(Read(stream, {text.substr(40'000)}), SizeIs(1));
+  EXPECT_LT(stream.held_bytes(), 100u);
+}
+
 }  // namespace
 }  // namespace headgate

@@ -45,6 +45,11 @@ class ScriptedSession final : public Session {
     }
   }
   void CloseByOperator() override { log_.push_back("closed by operator"); }
+  void CloseForMemory() override {
+    log_.push_back("closed for memory");
+    End({CloseCode::kTryAgainLater, {absl::UnavailableError("full"), ""}});
+  }
+  std::size_t held_bytes() const override { return 1000; }
   Buffered buffered() const override { return {}; }
   void OnMessage(WireMessage message) override {
     EXPECT_EQ(message.opcode, Opcode::kText);

@@ -289,5 +289,19 @@ TEST_F(HttpLifeTest, ConnectionMakesRoomBetweenTwoRequestsOnly) {
   EXPECT_THAT(host_->idle_, IsEmpty());
 }
 
+// --- lack of memory
+
+TEST_F(HttpLifeTest, ForLackOfMemoryTheAnswerIs503) {
+  Connect();
+  Begin(Get("/api/things/a"));
+  Connection& connection = *host_->connections_.begin()->second;
+  EXPECT_GE(connection.held_bytes(), 1000u);
+  connection.CloseForMemory(host_->now_);
+  Settle();
+  EXPECT_THAT(log_, Contains("closed for memory"));
+  EXPECT_THAT(ReceiveHead(), StartsWith("HTTP/1.1 503 "));
+  received_.clear();
+}
+
 }  // namespace
 }  // namespace headgate

@@ -236,5 +236,14 @@ TEST_F(WsReaderTest, AMessageIsUnfinishedUntilItsLastFragment) {
   EXPECT_EQ(reader.data_bytes(), 3u) << "a ping's are none";
 }
 
+// Not only its length: a string keeps its buffer when it is emptied.
+TEST_F(WsReaderTest, AMessageThatIsDroppedIsFreed) {
+  WsReader reader(100'000, nullptr);
+  Events(reader, Frame(0x02, std::string(50'000, 'x')), 50'100);
+  EXPECT_GE(reader.held_bytes(), 50'000u);
+  reader.DropMessages();
+  EXPECT_LT(reader.held_bytes(), 100u);
+}
+
 }  // namespace
 }  // namespace headgate

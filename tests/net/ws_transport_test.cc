@@ -310,5 +310,37 @@ TEST_F(WsTransportTest, EmptyFragmentsCountForTheRateOfBytes) {
   EXPECT_EQ(report().limit, Limit::kByteRate);
 }
 
+// --- lack of memory
+
+TEST_F(WsTransportTest, ForLackOfMemoryAMessageThatHasBegunIsDropped) {
+  Open("/raw");
+  Send(Frame(0x02, std::string(50'000, 'x')));
+  Settle();
+  Connection& connection = *host_->connections_.begin()->second;
+  EXPECT_GE(connection.held_bytes(), 50'000u);
+  connection.CloseForMemory(host_->now_);
+  EXPECT_EQ(connection.held_bytes(), 0u);
+  ExpectClose(1013, "the gateway is overloaded");
+  client_.close();
+  EXPECT_TRUE(UntilEnded());
+  EXPECT_EQ(report().limit, Limit::kMemory);
+}
+
+TEST_F(WsTransportTest, ForLackOfMemoryAClientThatTakesNothingIsCutOff) {
+  Open("/raw", 4096);
+  for (int i = 0; i < 3; ++i) {
+    call().observer().OnMessage("\x12\x80\x80\x40" + std::string(1 << 20, 'x'));
+    Settle();
+  }
+  Connection& connection = *host_->connections_.begin()->second;
+  EXPECT_GE(connection.held_bytes(), 1u << 20);
+  connection.CloseForMemory(host_->now_);
+  Tick(kMemoryPatience - absl::Milliseconds(1));
+  EXPECT_FALSE(host_->connections_.empty());
+  Tick(absl::Milliseconds(1));
+  EXPECT_TRUE(UntilEnded());
+  EXPECT_EQ(report().close, CloseCode::kTryAgainLater);
+}
+
 }  // namespace
 }  // namespace headgate

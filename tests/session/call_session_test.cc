@@ -907,5 +907,31 @@ TEST_F(CallSessionTest, AMessageWhoseRestDoesNotComeEndsItWith1008) {
             absl::StatusCode::kDeadlineExceeded);
 }
 
+// --- lack of memory
+
+TEST_F(CallSessionTest, ForLackOfMemoryItEndsWith1013WithoutWhatWaits) {
+  Start(CodecKind::kProtobuf);
+  backend().OnMessage("a");
+  backend().OnMessage(std::string(1000, 'b'));
+  EXPECT_GE(session_->held_bytes(), 1000u);
+  Steps();
+  session_->CloseForMemory();
+  EXPECT_LT(session_->held_bytes(), 100u);
+  EXPECT_THAT(Steps(), ElementsAre("cancel"));
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("ws close 1013 the gateway is overloaded"));
+  EXPECT_EQ(session_->report().limit, Limit::kMemory);
+  EXPECT_TRUE(absl::IsUnavailable(session_->report().status));
+}
+
+TEST_F(CallSessionTest, HoldsTheTextThatHasBegun) {
+  StartHello("BidiHello", CodecKind::kJson);
+  EXPECT_LT(session_->held_bytes(), 100u);
+  Text("{\"greeting\":\"" + std::string(1000, 'a'));
+  EXPECT_GE(session_->held_bytes(), 1000u);
+  session_->CloseForMemory();
+  EXPECT_EQ(session_->held_bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace headgate

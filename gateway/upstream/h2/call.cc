@@ -287,7 +287,7 @@ void H2Call::EndInstead(absl::Status status) {
 }
 
 void H2Call::DropReceived() {
-  received_ = {};
+  std::string().swap(received_);
   received_taken_ = 0;
 }
 

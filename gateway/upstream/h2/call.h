@@ -74,6 +74,9 @@ class H2Call final : public UpstreamCall,
   void Read() override;
   void Write(std::string payload, WriteHint hint) override;
   void WritesDone() override;
+  std::size_t buffered_bytes() const override {
+    return received_.capacity() + reader_.held_bytes() + outgoing_bytes_;
+  }
 
   // Opens its stream; false when the connection has no room any more, or when
   // the call has ended because its headers are longer than the server takes.

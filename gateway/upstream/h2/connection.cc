@@ -57,7 +57,7 @@ absl::string_view Text(const std::uint8_t* bytes, std::size_t size) {
 
 void Empty(std::string& buffer) {
   if (buffer.capacity() > kKeptBytes) {
-    buffer = std::string();
+    std::string().swap(buffer);
   } else {
     buffer.clear();
   }

@@ -41,6 +41,8 @@ class MessageReader {
   bool complete() const { return complete_; }
   // A message has begun and is not complete.
   bool in_message() const { return !complete_ && prefix_size_ > 0; }
+  // Memory that the message takes, bytes.
+  std::size_t held_bytes() const { return message_.capacity(); }
   // Of the message that is complete.
   bool compressed() const { return prefix_[0] != 0; }
 

@@ -1,0 +1,148 @@
+"""limits.max_memory (docs/security.md): what the process may use, whatever its
+clients do together."""
+
+import contextlib
+import json
+import time
+
+import pytest
+
+from client import HELLO, JSON, Client, call_json, refusal
+from harness import Gateway, eventually, sanitized
+from wire import BINARY, CLOSE, PING, TEXT, RawClient, frame, message
+
+BIDI = HELLO + "BidiHello"
+LOTS = HELLO + "LotsOfReplies"
+MIB = 1 << 20
+
+pytestmark = pytest.mark.skipif(
+    sanitized(), reason="its memory is the sanitizer's")
+
+
+def used(gateway):
+    return gateway.metric("headgate_memory_used_bytes")
+
+
+def closed_for_memory(gateway):
+    return gateway.metric("headgate_limits_hit_total", limit="max_memory")
+
+
+def with_room(stack, room, *flags):
+    """A gateway that may use so much more memory than it does at rest."""
+    idle = stack.enter_context(Gateway.demo())
+    call_json(idle, BIDI, {"greeting": "ann"}, half_close=True)
+    limit = int(used(idle)) + room
+    assert limit > room
+    return stack.enter_context(Gateway.demo("--max-memory", str(limit),
+                                            *flags)), limit
+
+
+# Nine tenths of a message each, and pings are answered: it goes on for as long
+# as timeouts.message lets it, which a client that sends a little can draw out.
+def test_half_sent_messages_do_not_take_all_memory(stack):
+    gateway, limit = with_room(stack, 64 * MIB)
+    honest = stack.enter_context(Client(gateway, BIDI, JSON))
+    half = frame(TEXT, b'{"greeting":"' + b"x" * MIB, length=MIB - 100)[:900_000]
+    clients, refused = [], 0
+    highest = 0
+    for _ in range(300):
+        client = RawClient(gateway)
+        stack.callback(client.close)
+        try:
+            if client.request(BIDI).status == 503:
+                refused += 1
+                if refused > 20:
+                    break
+                time.sleep(0.05)
+                continue
+            client.send(half)
+        except (ConnectionError, EOFError):
+            continue
+        clients.append(client)
+        highest = max(highest, gateway.rss())
+    assert refused > 0
+    assert gateway.metric("headgate_handshakes_refused_total",
+                          reason="overloaded") >= refused
+    assert used(gateway) < limit
+    assert "memory is short, new sessions are refused" in gateway.stderr()
+    # Who holds nothing is served.
+    honest.send({"greeting": "ann"})
+    assert honest.receive_json() == {"reply": "hello, ann"}
+    for client in clients:
+        client.close()
+    eventually(lambda: refusal_or_none(gateway) is None, "there is room again")
+    assert "there is memory again, new sessions are taken" in gateway.stderr()
+
+
+def refusal_or_none(gateway):
+    with RawClient(gateway) as client:
+        status = client.request(BIDI).status
+    return None if status == 101 else status
+
+
+# They were let in with nothing in their hands, and then all begin at once.
+def test_sessions_that_hold_most_are_closed_with_1013(stack):
+    gateway, limit = with_room(stack, 64 * MIB)
+    honest = [stack.enter_context(Client(gateway, BIDI, JSON))
+              for _ in range(20)]
+    greedy = [stack.enter_context(RawClient(gateway)) for _ in range(150)]
+    for client in greedy:
+        client.upgrade(BIDI)
+    half = frame(TEXT, b'{"greeting":"' + b"x" * MIB, length=MIB - 100)[:900_000]
+    highest = 0
+    for client in greedy:
+        with contextlib.suppress(ConnectionError):
+            client.send(half)
+        highest = max(highest, gateway.rss())
+    closed = eventually(lambda: closed_for_memory(gateway), "some are closed")
+    eventually(lambda: used(gateway) < limit * 0.95, "enough are closed")
+    time.sleep(3)  # And no more than that.
+    count = closed_for_memory(gateway)
+    assert closed <= count < len(greedy) * 0.9, count
+    assert highest < limit + 64 * MIB, (highest, limit)
+    codes = []
+    for client in greedy:
+        with contextlib.suppress(ConnectionError, EOFError):
+            while client.readable():
+                received = client.read_frame()
+                if received.opcode == CLOSE:
+                    codes.append(int.from_bytes(received.payload[:2], "big"))
+                    break
+    assert codes.count(1013) > len(codes) * 0.9 and len(codes) > count / 2
+    for client in honest:
+        client.send({"greeting": "bob"})
+        assert client.receive_json() == {"reply": "hello, bob"}
+    assert "sessions that hold most are closed" in gateway.stderr()
+    assert "limit=max_memory" in gateway.stderr()
+
+
+# What a client does not take is dropped, and it is cut off.
+def test_slow_readers_do_not_take_all_memory(stack):
+    gateway, limit = with_room(stack, 64 * MIB)
+    honest = stack.enter_context(Client(gateway, BIDI, JSON))
+    readers = []
+    for _ in range(60):
+        client = stack.enter_context(RawClient(gateway, receive_buffer=4096))
+        client.upgrade("/echo")
+        readers.append(client)
+    for client in readers:
+        for _ in range(4):
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                client.send_until_blocked(frame(BINARY, b"x" * 1_000_000), 0.02)
+    eventually(lambda: closed_for_memory(gateway), "some are closed")
+    eventually(lambda: used(gateway) < limit, "enough are closed")
+    assert gateway.rss() < limit + 64 * MIB
+    honest.send({"greeting": "ann"})
+    assert honest.receive_json() == {"reply": "hello, ann"}
+
+
+def test_the_limit_is_a_share_of_the_machines_by_default(demo):
+    assert demo.metric("headgate_memory_limit_bytes") > 100 * MIB
+    assert 0 < used(demo) < demo.rss()
+
+
+def test_without_a_limit_there_is_none(stack):
+    gateway = stack.enter_context(Gateway.demo("--max-memory", "0"))
+    assert gateway.metric("headgate_memory_limit_bytes") == 0
+    assert call_json(gateway, BIDI, {"greeting": "ann"},
+                     half_close=True) == [{"reply": "hello, ann"}]
