@@ -13,7 +13,7 @@ from wire import RawClient, upgrade_request
 
 BIDI = HELLO + "BidiHello"
 # Answered without the backend, and the connection is kept.
-REQUEST = b"OPTIONS /v1/nothing HTTP/1.1\r\nHost: h\r\n\r\n"
+REQUEST = b"OPTIONS /v1/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def configured(tmp_path, limits, **listener):

@@ -186,7 +186,7 @@ def test_bytes_of_a_body_are_limited():
     with Gateway.demo("--bytes-per-second", "64KiB", "--max-message-bytes",
                       "32KiB") as gateway:
         with RawClient(gateway) as client:
-            client.send(b"POST /v1/shelves/x/notes HTTP/1.1\r\nHost: h"
+            client.send(b"POST /v1/shelves/x/notes HTTP/1.1\r\nHost: localhost"
                         b"\r\nTransfer-Encoding: chunked\r\n\r\n")
             chunk = b"1\r\n \r\n" * 1000  # White space between texts.
             sent = 0
@@ -339,7 +339,7 @@ def test_a_message_that_waits_for_the_backend_is_not_slow(start_demo):
 def test_a_body_that_is_begun_must_come(start_demo):
     gateway = start_demo("--message-timeout", "1s")
     with RawClient(gateway) as client:
-        client.send(b"POST /v1/shelves/x/books HTTP/1.1\r\nHost: h\r\n"
+        client.send(b"POST /v1/shelves/x/books HTTP/1.1\r\nHost: localhost\r\n"
                     b"Content-Length: 100\r\n\r\n{")
         assert client.read_response().status == 408
     expect_limit(gateway, "message_timeout", 1)
