@@ -186,7 +186,7 @@ def test_bytes_of_a_body_are_limited():
     with Gateway.demo("--bytes-per-second", "64KiB", "--max-message-bytes",
                       "32KiB") as gateway:
         with RawClient(gateway) as client:
-            client.send(b"POST /v1/shelves/x/notes HTTP/1.1\r\nHost: localhost"
+            client.send(b"POST /v1/shelves/x/books:add HTTP/1.1\r\nHost: localhost"
                         b"\r\nTransfer-Encoding: chunked\r\n\r\n")
             chunk = b"1\r\n \r\n" * 1000  # White space between texts.
             sent = 0
