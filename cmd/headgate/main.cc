@@ -1,6 +1,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <iostream>
 #include <string>
 
 #include <google/protobuf/stubs/common.h>
@@ -16,12 +17,13 @@
 #include "cmd/headgate/demo.h"
 #include "cmd/headgate/describe.h"
 #include "cmd/headgate/dial.h"
+#include "cmd/headgate/help.h"
 #include "cmd/headgate/probe.h"
 #include "cmd/headgate/serve.h"
 
 namespace {
 constexpr char kMainFooter[] =
-    R"("headgate COMMAND --help" tells what a command takes. To begin with:
+    R"("headgate help COMMAND" says what a command takes. To begin with:
   headgate demo
 and in a second terminal
   echo '{"greeting":"ann"}' | headgate dial --codec json \
@@ -66,11 +68,18 @@ int main(int argc, char** argv) {
   headgate::AddProbe(app, run);
   headgate::AddList(app, run);
   headgate::AddDescribe(app, run);
+  headgate::AddHelp(app, run);
   // Now, for a command takes the footer that is there when it is added.
   app.footer(kMainFooter);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) {
+      if (const std::string typo = headgate::FindTypo(app); !typo.empty()) {
+        std::cerr << typo << std::endl;
+        return kUsageError;
+      }
+    }
     // Prints the help, or what is wrong with the command line.
     return app.exit(error) == 0 ? 0 : kUsageError;
   }

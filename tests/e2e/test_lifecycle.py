@@ -295,10 +295,42 @@ def test_version_is_told():
     assert any(c.isdigit() for c in result.stdout.decode())
 
 
-def test_unknown_command_is_an_error():
-    result = run("fly")
-    assert result.returncode not in (0, 128)
-    assert result.stderr
+@pytest.mark.parametrize("words, error", [
+    (["fly"], "headgate: there is no command 'fly'"),
+    (["serv"], "headgate: there is no command 'serv'; did you mean 'serve'?"),
+    (["--verson"],
+     "headgate: there is no flag '--verson'; did you mean '--version'?"),
+    (["dail", "ws://127.0.0.1:1/"],
+     "headgate: there is no command 'dail'; did you mean 'dial'?"),
+    (["help", "dail"],
+     "headgate: there is no command 'dail'; did you mean 'dial'?"),
+    (["serve", "--upsteam", "127.0.0.1:1"],
+     "headgate serve: there is no flag '--upsteam'; "
+     "did you mean '--upstream'?"),
+    # Whatever else is wrong then.
+    (["dial", "--codek", "json"],
+     "headgate dial: there is no flag '--codek'; did you mean '--codec'?"),
+    (["dial", "--codek=json", "ws://127.0.0.1:1/"],
+     "headgate dial: there is no flag '--codek'; did you mean '--codec'?"),
+    (["bench", "--qwertyuiop"],
+     "headgate bench: there is no flag '--qwertyuiop'"),
+])
+def test_typo_is_told_with_what_was_meant(words, error):
+    result = run(*words)
+    assert result.returncode == 64
+    assert result.stdout == b""
+    assert result.stderr.decode().splitlines()[0] == error
+
+
+def test_help_and_version_are_commands():
+    for words, flags in ((["help"], ["--help"]),
+                         (["help", "dial"], ["dial", "--help"]),
+                         (["help", "serve"], ["serve", "--help"]),
+                         (["version"], ["--version"])):
+        result = run(*words)
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert result.stdout == run(*flags).stdout
+        assert len(result.stdout) > 10
 
 
 # --- many sessions ---
