@@ -4,11 +4,13 @@ the demo backend in place of its upstreams, and spoken to."""
 import contextlib
 import http.client
 import json
+import os
+import re
 
 import pytest
 
 from client import ECHO, HELLO, Client, call, call_json, refusal
-from harness import ROOT, TIMEOUT, Gateway
+from harness import ROOT, TIMEOUT, Gateway, eventually
 from wire import (END_PACKET, TEXT, RawClient, fields, message, packet,
                   parse_packets)
 
@@ -113,3 +115,34 @@ def test_multiplexed_game(example):
         assert fields(until(chat, 2))[2] == [b"hi"]
         assert fields(until(score, 3)) == {1: [5]}
         assert until(END_PACKET, 3) == b""
+
+
+def test_admin_listeners(stack):
+    gateway = stack.enter_context(Gateway.configured(
+        ROOT / "deploy/examples/admin-listeners.yaml", "--listen",
+        "127.0.0.1:0", "--drain", "2s", command="demo", admin=None,
+        env={**os.environ, "METRICS": "127.0.0.1:0",
+             "CONTROL": "127.0.0.1:0"}))
+    public, control = eventually(
+        lambda: len(found := re.findall(r"admin on http://(\S+)\n",
+                                        gateway.stdout())) == 2 and found,
+        "both admin listeners")
+
+    def ask(listener, path, method="GET"):
+        connection = http.client.HTTPConnection(listener, timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, response.read()
+
+    with Client(gateway, HELLO + "BidiHello", "json") as client:
+        client.send({"greeting": "ann"})
+        client.receive()
+        for path in ("/healthz", "/metrics"):
+            assert [ask(listener, path)[0] for listener in (public, control)
+                    ] == [200, 404]
+        session, = json.loads(ask(control, "/sessions")[1])["sessions"]
+        close = f"/sessions/{session['id']}/close"
+        assert ask(public, close, "POST")[0] == 404
+        assert ask(control, close, "POST")[0] == 200
+        assert client.receive_close()[0] == 1008
