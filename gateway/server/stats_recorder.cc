@@ -13,14 +13,22 @@ std::string CodecOf(const SessionReport& report) {
   return std::string(report.codec ? CodecName(*report.codec) : "none");
 }
 
-void AddTraffic(const SessionReport& report, Stats& stats) {
+void Count(std::uint64_t now, std::uint64_t& counted, std::uint64_t& sum) {
+  sum += now - counted;
+  counted = now;
+}
+
+// What the session has carried since it was counted last.
+void AddTraffic(const Session& session, Stats& stats) {
+  const SessionReport& report = session.report();
+  Session::Counted& counted = session.counted();
   const std::string codec = CodecOf(report);
   Stats::Traffic& in = stats.traffic[{codec, "in"}];
-  in.messages += report.messages_in;
-  in.bytes += report.bytes_in;
+  Count(report.messages_in, counted.messages_in, in.messages);
+  Count(report.bytes_in, counted.bytes_in, in.bytes);
   Stats::Traffic& out = stats.traffic[{codec, "out"}];
-  out.messages += report.messages_out;
-  out.bytes += report.bytes_out;
+  Count(report.messages_out, counted.messages_out, out.messages);
+  Count(report.bytes_out, counted.bytes_out, out.bytes);
 }
 
 }  // namespace
@@ -76,7 +84,9 @@ SessionInfo InfoOf(const Session& session, std::uint64_t number) {
 }
 
 void StatsRecorder::OnOpened(const Session& session) {
-  ++stats_.routes[RouteName(*session.request().route)].opened;
+  Stats::PerRoute& route = stats_.routes[RouteName(*session.request().route)];
+  ++route.opened;
+  ++route.open;
 }
 
 void StatsRecorder::OnFirstAnswer(const Session& session, absl::Time now) {
@@ -87,15 +97,16 @@ void StatsRecorder::OnFirstAnswer(const Session& session, absl::Time now) {
 void StatsRecorder::OnEnded(const Session& session, absl::Time now) {
   const SessionReport& report = session.report();
   const std::string route = RouteName(*session.request().route);
-  stats_.routes[route].duration.Observe(
-      absl::ToDoubleSeconds(now - session.opened_at()));
+  Stats::PerRoute& of_route = stats_.routes[route];
+  --of_route.open;
+  of_route.duration.Observe(absl::ToDoubleSeconds(now - session.opened_at()));
   // What a client may put into its Close frame is no label.
   const int code = static_cast<int>(report.close);
   const bool is_own = code < 3000 || (code >= 4000 && code <= 4016);
   ++stats_.closes[{route, is_own ? code : 3000,
                    std::string(CauseName(report.cause))}];
   if (report.limit) ++stats_.limits[std::string(LimitName(*report.limit))];
-  AddTraffic(report, stats_);
+  AddTraffic(session, stats_);
 }
 
 void StatsRecorder::OnCallEnded(const std::string& upstream,
@@ -124,36 +135,16 @@ void StatsRecorder::OnLag(absl::Duration lag) {
   stats_.workers[worker_].lag.Observe(absl::ToDoubleSeconds(lag));
 }
 
-void OpenSessions::Add(const Session& session) {
-  ++routes_[session.request().route.get()];
+void StatsRecorder::OnVisited(const Session& session) {
   const SessionReport& report = session.report();
-  Traffic& traffic =
-      traffic_[report.codec ? static_cast<int>(*report.codec) : -1];
-  traffic.in.messages += report.messages_in;
-  traffic.in.bytes += report.bytes_in;
-  traffic.out.messages += report.messages_out;
-  traffic.out.bytes += report.bytes_out;
-  const Buffered buffered = session.buffered();
-  buffered_in_ += buffered.in;
-  buffered_out_ += buffered.out;
-}
-
-void OpenSessions::AddTo(Stats& stats) const {
-  for (const auto& [route, count] : routes_) {
-    stats.routes[RouteName(*route)].open += count;
+  const Session::Counted& counted = session.counted();
+  // Messages out before it is known are none, and those in have its label soon.
+  if (!report.codec) return;
+  if (report.messages_in == counted.messages_in &&
+      report.messages_out == counted.messages_out) {
+    return;  // Most are idle.
   }
-  const auto add = [](const Stats::Traffic& from, Stats::Traffic& to) {
-    to.messages += from.messages;
-    to.bytes += from.bytes;
-  };
-  for (const auto& [codec, traffic] : traffic_) {
-    const std::string name(
-        codec < 0 ? "none" : CodecName(static_cast<CodecKind>(codec)));
-    add(traffic.in, stats.traffic[{name, "in"}]);
-    add(traffic.out, stats.traffic[{name, "out"}]);
-  }
-  stats.buffered_in += buffered_in_;
-  stats.buffered_out += buffered_out_;
+  AddTraffic(session, stats_);
 }
 
 bool CallSeries::Admit(const Stats::CallKey& key) {

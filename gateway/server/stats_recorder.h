@@ -25,26 +25,6 @@ absl::string_view CauseName(TransportEnd::Cause cause);
 SessionInfo InfoOf(const Session& session, std::uint64_t number);
 bool Matches(const SessionFilter& filter, const Session& session);
 
-// Sums up open sessions: some hundred nanoseconds and no allocation each, for
-// there may be 100,000.
-//
-// Thread: its worker's. Lifetime: one event loop iteration; the sessions stay.
-class OpenSessions {
- public:
-  void Add(const Session& session);
-  void AddTo(Stats& stats) const;
-
- private:
-  struct Traffic {
-    Stats::Traffic in, out;
-  };
-  absl::flat_hash_map<const Route*, std::uint64_t> routes_;
-  // By codec; -1: it is not known yet.
-  absl::flat_hash_map<int, Traffic> traffic_;
-  std::uint64_t buffered_in_ = 0;
-  std::uint64_t buffered_out_ = 0;
-};
-
 // The combinations of labels of headgate_call_duration_seconds: the first 1000,
 // of all workers together, for each has 17 samples.
 //
@@ -65,7 +45,8 @@ class CallSeries {
 };
 
 // Counts what happens to the sessions of one worker. What an open session has
-// carried so far is added when it is asked for: a message costs nothing here.
+// carried is counted when it is asked for (OnVisited) and as it ends: a message
+// costs nothing here.
 //
 // Thread: its worker's.
 class StatsRecorder {
@@ -82,6 +63,10 @@ class StatsRecorder {
   void OnRefused(const Refusal& refusal);
   void OnPing(absl::Duration round_trip);
 
+  // Counts what the session has carried since it was counted last. Sessions
+  // may be visited one by one, over a time, in which others come and go: no
+  // count goes back, and none is lost.
+  void OnVisited(const Session& session);
   // A timer of the worker's event loop ran so late.
   void OnLag(absl::Duration lag);
 

@@ -93,11 +93,9 @@ class Worker final : private ConnectionHost {
   // worker's thread, once there is no connection left.
   void Drain(const DrainPlan& plan, std::function<void()> on_idle);
 
-  // For who runs the gateway. Callbacks come on the worker's thread; none after
-  // Stop.
+  // For operators. Callbacks come on the worker's thread, after an event loop
+  // iteration for each few hundred connections; none after Stop.
   void GetStats(std::function<void(Stats)> callback);
-  // Lists of sessions take an event loop iteration for each few hundred
-  // connections.
   void ListSessions(SessionFilter filter, SessionPage page,
                     std::function<void(SessionList)> callback);
   void CloseSession(std::string id, std::function<void(bool found)> callback);

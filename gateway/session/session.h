@@ -161,6 +161,15 @@ class Session : public TransportObserver {
   const SessionReport& report() const { return report_; }
   absl::Time opened_at() const { return opened_at_; }
 
+  // What the statistics have counted of the report so far. Theirs alone.
+  struct Counted {
+    std::uint64_t messages_in = 0;
+    std::uint64_t bytes_in = 0;
+    std::uint64_t messages_out = 0;
+    std::uint64_t bytes_out = 0;
+  };
+  Counted& counted() const { return counted_; }
+
  protected:
   Session(SessionRequest request,
           std::shared_ptr<const SessionContext> context);
@@ -195,6 +204,7 @@ class Session : public TransportObserver {
 
  private:
   std::size_t wire_bytes_ = 0;  // Since the last message.
+  mutable Counted counted_;
 };
 
 // The session that the route asks for. `transport` must outlive it.
