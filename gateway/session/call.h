@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "gateway/base/status.h"
 #include "gateway/base/watermark_queue.h"
 #include "gateway/schema/schema.h"
@@ -74,8 +76,13 @@ class Call final : private UpstreamCallObserver {
   bool may_answer() const {
     return client_ != Client::kSending || (sent_any_ && !GivesOneAnswer(kind_));
   }
-  // Messages that the upstream has taken; grows while it makes progress.
-  std::uint64_t messages_taken() const { return messages_taken_; }
+  // Whether the upstream has a message that it has not taken wholly.
+  bool writing() const { return writing_; }
+  // Grows while the upstream takes messages, or where it can be known parts of
+  // one.
+  std::uint64_t progress() const {
+    return messages_taken_ + upstream_call_->bytes_taken();
+  }
 
  private:
   enum class Client {
@@ -103,6 +110,20 @@ class Call final : private UpstreamCallObserver {
   std::uint64_t answers_ = 0;
   std::unique_ptr<UpstreamCall> upstream_call_;
 };
+
+// Notices that a backend has stopped taking what its call is to send.
+class StallWatch {
+ public:
+  // Whether it has taken nothing for `timeout`, and there is something to take.
+  bool OnTick(const Call& call, absl::Time now, absl::Duration timeout);
+
+ private:
+  std::optional<absl::Time> since_;
+  std::uint64_t progress_ = 0;
+};
+
+// How a call ends then.
+absl::Status StallStatus(absl::Duration timeout);
 
 }  // namespace headgate
 

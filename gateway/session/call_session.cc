@@ -328,23 +328,15 @@ void CallSession::OnTick(absl::Time now) {
     return EndWith(Ending{CloseCode::kGoingAway,
                           CallEnd{absl::UnavailableError(drain_->reason), ""}});
   }
-  if (!call_->backlogged()) {
-    stalled_since_.reset();
-    return;
-  }
-  if (!stalled_since_ || call_->messages_taken() != taken_when_stalled_) {
-    stalled_since_ = now;
-    taken_when_stalled_ = call_->messages_taken();
-  } else if (now - *stalled_since_ >= context_->limits.stall_timeout) {
+  const absl::Duration timeout = context_->limits.stall_timeout;
+  if (stall_.OnTick(*call_, now, timeout)) {
     report_.limit = Limit::kStall;
-    EndWith(EndingOf(absl::ResourceExhaustedError(
-        absl::StrCat("the backend has taken no message for ",
-                     absl::FormatDuration(context_->limits.stall_timeout)))));
+    EndWith(EndingOf(StallStatus(timeout)));
   }
 }
 
 bool CallSession::is_at_rest() const {
-  return state_ == State::kOpen && !drain_ && !parting_ && !call_->backlogged();
+  return state_ == State::kOpen && !drain_ && !parting_ && !call_->writing();
 }
 
 // While the client takes its time there may be more behind what it has not

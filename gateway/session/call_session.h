@@ -110,8 +110,7 @@ class CallSession final : public Session, private CallObserver {
   Ending ending_;
 
   // Since when the requests wait for the backend, and how many it had taken.
-  std::optional<absl::Time> stalled_since_;
-  std::uint64_t taken_when_stalled_ = 0;
+  StallWatch stall_;
 
   std::optional<DrainOrder> drain_;
   // Since when the backend has had nothing to say, while draining.

@@ -118,18 +118,9 @@ class MultiplexSession::NumberedCall final : private CallObserver {
   }
 
   void OnTick(absl::Time now) {
-    if (call_ == nullptr || !call_->backlogged()) {
-      stalled_since_.reset();
-      return;
-    }
-    if (!stalled_since_ || call_->messages_taken() != taken_when_stalled_) {
-      stalled_since_ = now;
-      taken_when_stalled_ = call_->messages_taken();
-    } else if (now - *stalled_since_ >=
-               session_.context_->limits.stall_timeout) {
-      BreakOff(Failed(absl::ResourceExhaustedError(absl::StrCat(
-          "the backend has taken no message for ",
-          absl::FormatDuration(session_.context_->limits.stall_timeout)))));
+    const absl::Duration timeout = session_.context_->limits.stall_timeout;
+    if (call_ != nullptr && stall_.OnTick(*call_, now, timeout)) {
+      BreakOff(Failed(StallStatus(timeout)));
     }
   }
 
@@ -229,8 +220,7 @@ class MultiplexSession::NumberedCall final : private CallObserver {
   std::unique_ptr<SchemaSource::Ticket> ticket_;
   std::unique_ptr<Call> call_;
   // Since when the client's messages wait, and how many the backend had taken.
-  std::optional<absl::Time> stalled_since_;
-  std::uint64_t taken_when_stalled_ = 0;
+  StallWatch stall_;
   // Tells those who may destroy the call that they have.
   const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };

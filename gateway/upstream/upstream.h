@@ -2,6 +2,7 @@
 #define GATEWAY_UPSTREAM_UPSTREAM_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -51,6 +52,9 @@ class UpstreamCall {
   virtual void Read() = 0;
   // Sends one message. At most one Write is pending.
   virtual void Write(std::string payload, WriteHint hint) = 0;
+  // What the backend has taken of what was written, where the transport knows:
+  // bytes, growing as long as it takes any.
+  virtual std::uint64_t bytes_taken() const { return 0; }
   // Says that no Write follows. Requires: no Write pending, not called before.
   virtual void WritesDone() = 0;
   // What it holds of messages both ways, bytes, as far as it knows.

@@ -153,12 +153,9 @@ TEST_F(CallSessionTest, ASlowBackendStopsTheReadingFromTheClient) {
 
 // Then nothing but silence and age are timed.
 TEST_F(CallSessionTest, IsAtRestWhileItsCallIsOpenAndNothingWaits) {
-  limits_.requests = {.low_bytes = 0, .high_bytes = 1};
   Start(CodecKind::kProtobuf);
   EXPECT_TRUE(session_->is_at_rest());
   Binary("a");
-  EXPECT_TRUE(session_->is_at_rest());
-  Binary("b");
   EXPECT_FALSE(session_->is_at_rest()) << "stall_timeout";
   backend().OnWritten();
   EXPECT_TRUE(session_->is_at_rest());
@@ -189,6 +186,37 @@ TEST_F(CallSessionTest, EndsACallWhoseBackendTakesNothing) {
       ElementsAre("ws read",
                   "ws close 4008 the backend has taken no message for 30s",
                   "cancel"));
+}
+
+// Also where it is the one message that there is.
+TEST_F(CallSessionTest, EndsACallWhoseBackendDoesNotTakeTheOneMessage) {
+  limits_.stall_timeout = absl::Seconds(30);
+  Start(CodecKind::kProtobuf);
+  Binary("a");
+  session_->OnTick(now_);
+  session_->OnTick(now_ + absl::Seconds(29));
+  EXPECT_TRUE(upstream_->call(0).alive());
+  Steps();
+  session_->OnTick(now_ + absl::Seconds(30));
+  EXPECT_THAT(
+      Steps(),
+      ElementsAre("ws close 4008 the backend has taken no message for 30s",
+                  "cancel"));
+}
+
+// It counts from the last byte where the transport knows of bytes.
+TEST_F(CallSessionTest, PartOfAMessageTakenStartsTheStallAnew) {
+  limits_.stall_timeout = absl::Seconds(30);
+  Start(CodecKind::kProtobuf);
+  Binary("a");
+  session_->OnTick(now_);
+  for (int i = 1; i <= 5; ++i) {
+    ++upstream_->call(0).bytes_taken;
+    session_->OnTick(now_ + i * absl::Seconds(20));
+  }
+  EXPECT_TRUE(upstream_->call(0).alive());
+  session_->OnTick(now_ + absl::Seconds(130));
+  EXPECT_FALSE(upstream_->call(0).alive());
 }
 
 TEST_F(CallSessionTest, AMessageTakenStartsTheStallAnew) {

@@ -188,7 +188,7 @@ TEST_F(CallTest, IsBackloggedFromTheHighMarkDownToTheLow) {
   EXPECT_TRUE(call.backlogged());
   backend().OnWritten();
   EXPECT_FALSE(call.backlogged());
-  EXPECT_EQ(call.messages_taken(), 2u);
+  EXPECT_EQ(call.progress(), 2u);
   EXPECT_EQ(log_.back(), "writable");
 }
 

@@ -280,6 +280,7 @@ TEST_F(MultiplexEndingTest, ResponsesKeepASessionFromBeingIdle) {
   route_->idle_timeout = absl::Seconds(60);
   Start();
   Send(Packet(kTalk, 1));
+  backend(0).OnWritten();
   for (int i = 0; i < 4; ++i) {
     backend(0).OnMessage("a");
     session_->OnWritten();

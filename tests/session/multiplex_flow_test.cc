@@ -85,6 +85,7 @@ TEST_F(MultiplexFlowTest, ABackendThatTakesNothingEndsItsCallAlone) {
   limits_.stall_timeout = absl::Seconds(30);
   Start();
   Send(Packet(kTalk, 1) + Packet(kTalk, 1) + Packet(kTalk, 2));
+  backend(1).OnWritten();
   session_->OnTick(now_);
   session_->OnTick(now_ + absl::Seconds(29));
   EXPECT_TRUE(upstream_->call(0).alive());
@@ -94,6 +95,17 @@ TEST_F(MultiplexFlowTest, ABackendThatTakesNothingEndsItsCallAlone) {
                                    "backend has taken no message for 30s",
                                    "cancel"));
   EXPECT_TRUE(upstream_->call(1).alive());
+}
+
+TEST_F(MultiplexFlowTest, TheOneMessageThatIsNotTakenEndsItsCall) {
+  limits_.stall_timeout = absl::Seconds(30);
+  Start();
+  Send(Packet(kTalk, 1));
+  session_->OnTick(now_);
+  session_->OnTick(now_ + absl::Seconds(29));
+  EXPECT_TRUE(upstream_->call(0).alive());
+  session_->OnTick(now_ + absl::Seconds(30));
+  EXPECT_FALSE(upstream_->call(0).alive());
 }
 
 TEST_F(MultiplexFlowTest, AMessageTakenStartsTheStallAnew) {

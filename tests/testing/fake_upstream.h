@@ -48,6 +48,9 @@ class FakeUpstream final : public Upstream {
     // Every payload written so far.
     const std::vector<std::string>& written() const { return written_; }
 
+    // What UpstreamCall::bytes_taken says.
+    std::uint64_t bytes_taken = 0;
+
     // The test gives the backend's events here; the code under test gets them.
     UpstreamCallObserver& observer() { return *this; }
 
@@ -125,6 +128,8 @@ class FakeUpstream final : public Upstream {
       Add(call_->writing_ ? "writes-done while writing" : "writes-done");
       call_->writes_done_ = true;
     }
+
+    std::uint64_t bytes_taken() const override { return call_->bytes_taken; }
 
    private:
     void Add(const std::string& entry) {

@@ -199,6 +199,7 @@ H2Stream::Outgoing H2Call::PeekOutgoing(std::size_t max) {
 
 void H2Call::MoveOutgoing(std::size_t bytes, std::string& to) {
   outgoing_bytes_ -= bytes;
+  bytes_taken_ += bytes;
   while (bytes > 0) {
     const Message& message = outgoing_[outgoing_next_];
     const bool in_prefix = outgoing_offset_ < kMessagePrefixBytes;

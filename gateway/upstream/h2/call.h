@@ -77,6 +77,7 @@ class H2Call final : public UpstreamCall,
   std::size_t buffered_bytes() const override {
     return received_.capacity() + reader_.held_bytes() + outgoing_bytes_;
   }
+  std::uint64_t bytes_taken() const override { return bytes_taken_; }
 
   // Opens its stream; false when the connection has no room any more, or when
   // the call has ended because its headers are longer than the server takes.
@@ -167,6 +168,7 @@ class H2Call final : public UpstreamCall,
   std::size_t outgoing_next_ = 0;    // The first that is not sent, wholly.
   std::size_t outgoing_offset_ = 0;  // In it.
   std::size_t outgoing_bytes_ = 0;   // To be sent.
+  std::uint64_t bytes_taken_ = 0;
 
   std::unique_ptr<Metadata> headers_;  // To be told.
   std::unique_ptr<CallEnd> end_;
