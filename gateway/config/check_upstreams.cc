@@ -113,8 +113,10 @@ void CheckUpstream(const std::string& field, const UpstreamSettings& upstream,
     faults.Add(field + ".transport",
                absl::StrCat("must be grpc or auto with this ", needs_grpc));
   }
-  faults.AtLeast(field + ".keepalive.interval", upstream.keepalive_interval,
-                 absl::Seconds(1));
+  if (upstream.keepalive_interval) {
+    faults.AtLeast(field + ".keepalive.interval", *upstream.keepalive_interval,
+                   absl::Seconds(1));
+  }
   faults.AtLeast(field + ".keepalive.timeout", upstream.keepalive_timeout,
                  absl::Milliseconds(10));
 }

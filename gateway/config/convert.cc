@@ -189,9 +189,11 @@ UpstreamSettings UpstreamFrom(const pb::Upstream& from,
                  from.has_max_streams_per_channel(),
                  from.max_streams_per_channel(), to.max_streams_per_channel);
   const pb::Keepalive& keepalive = from.keepalive();
-  convert.DurationOrNone(field + ".keepalive.interval",
-                         keepalive.has_interval(), keepalive.interval(),
-                         to.keepalive_interval);
+  if (keepalive.has_interval()) {
+    convert.DurationOrNone(field + ".keepalive.interval", true,
+                           keepalive.interval(),
+                           to.keepalive_interval.emplace());
+  }
   convert.Duration(field + ".keepalive.timeout", keepalive.has_timeout(),
                    keepalive.timeout(), to.keepalive_timeout);
   if (from.has_health_check()) to.health_check = from.health_check();

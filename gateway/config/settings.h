@@ -134,8 +134,9 @@ struct UpstreamSettings {
   int max_streams_per_channel = 100;
   // A ping after this time without any data, and the connection is dead when no
   // answer came within keepalive_timeout. Infinite: no pings. Servers end
-  // connections that ping more often than they allow, 5 min by default.
-  absl::Duration keepalive_interval = absl::InfiniteDuration();
+  // connections that ping more often than they allow, 5 min by default. Absent:
+  // as often as they allow by default.
+  std::optional<absl::Duration> keepalive_interval;
   absl::Duration keepalive_timeout = absl::Seconds(20);
   // The service whose health (grpc.health.v1) decides which of the addresses
   // get calls; "" is the server as a whole. Absent: no health checks.

@@ -21,6 +21,9 @@ namespace {
 // end one call only.
 constexpr int kMaxMetadataBytes = 16 * 1024 * 1024;
 
+// Servers allow a ping every 5 min by default.
+constexpr absl::Duration kSafePingInterval = absl::Seconds(330);
+
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(std::clamp<std::int64_t>(
       absl::ToInt64Milliseconds(duration), 1, INT_MAX));
@@ -56,9 +59,10 @@ void SetLoadBalancing(const UpstreamSettings& settings,
 // however silent: sessions may be.
 void SetKeepalive(const UpstreamSettings& settings,
                   grpc::ChannelArguments& arguments) {
-  if (settings.keepalive_interval == absl::InfiniteDuration()) return;
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
-                   Milliseconds(settings.keepalive_interval));
+  const absl::Duration interval =
+      settings.keepalive_interval.value_or(kSafePingInterval);
+  if (interval == absl::InfiniteDuration()) return;
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(interval));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                    Milliseconds(settings.keepalive_timeout));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0);

@@ -5,6 +5,10 @@ the connection (docs/security.md)."""
 import base64
 import contextlib
 import re
+import signal
+import socket
+import struct
+import threading
 
 import pytest
 
@@ -301,3 +305,87 @@ def test_refusals_for_metadata_are_counted(stack, python, transport):
     assert ending[0] == 4008
     assert gateway.metric("headgate_handshakes_refused_total",
                           reason="metadata_too_large") == 1
+
+
+# --- backends that hang ---
+
+
+def frame_of_http2(kind, flags=0, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + (
+        b"\0\0\0\0" + payload)
+
+
+class NoWindow(threading.Thread):
+    """A server of HTTP/2 that takes heads and, once its streams' windows of
+    `window` bytes are full, nothing more."""
+
+    def __init__(self, window):
+        super().__init__(daemon=True)
+        self._window = window
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.target = "127.0.0.1:%d" % self._listener.getsockname()[1]
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *error):
+        self._listener.close()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self._listener.accept()[0]
+                threading.Thread(target=self._serve, args=(connection,),
+                                 daemon=True).start()
+
+    def _serve(self, connection):
+        settings, acknowledged = 4, 1
+        with contextlib.suppress(OSError), connection:
+            connection.sendall(
+                frame_of_http2(settings, 0, struct.pack(">HI", 4, self._window))
+                + frame_of_http2(settings, acknowledged))
+            while connection.recv(65536):
+                pass
+
+
+@pytest.mark.parametrize("window, size", [(0, 0), (0, 300_000), (1000, 5000),
+                                          (65_535, 300_000)])
+def test_backend_that_takes_nothing_of_the_one_message_stalls(
+        configured, transport, window, size):
+    with NoWindow(window) as server:
+        gateway = configured(f"""
+upstreams:
+  - name: dead
+    target: "{server.target}"
+    transport: {transport}
+    descriptors: {{reflection: false}}
+timeouts: {{stall: 1s}}
+""")
+        with Client(gateway, MIRROR + "Echo", PROTOBUF) as client:
+            client.send(b"x" * size)
+            assert client.receive_close() == (
+                4008, "the backend has taken no message for 1s")
+        assert gateway.metric("headgate_limits_hit_total",
+                              limit="stall_timeout") == 1
+
+
+# By default: half a minute after its last answer. The other transport's default
+# is 5.5 min.
+def test_backend_that_is_stopped_is_noticed_by_default(configured, tmp_path):
+    target = f"unix:{tmp_path}/back"
+    with Process(*go_mirror(), target) as server:
+        server.wait_for_output("listening on")
+        gateway = configured(f"""
+upstreams:
+  - {{name: go, target: "{target}", transport: h2, keepalive: {{timeout: 1s}}}}
+""")
+        with Client(gateway, ECHO, PROTOBUF, timeout=90) as client:
+            client.send(b"a")
+            assert client.receive() == b"a"
+            server.signal(signal.SIGSTOP)
+            try:
+                assert client.receive_close() == (
+                    4014, "the upstream does not answer: keepalive")
+            finally:
+                server.signal(signal.SIGCONT)

@@ -100,6 +100,7 @@ struct H2Connection::Callbacks {
     H2Stream* const stream = self.StreamOf(frame->hd.stream_id);
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS:
+        self.ping_pace_.OnAnswer();
         if (stream != nullptr) self.TakeBlock(*stream, end_stream);
         self.block_ = HeaderBlock();
         break;
@@ -117,9 +118,10 @@ struct H2Connection::Callbacks {
         }
         break;
       case NGHTTP2_PING:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 &&
-            Text(frame->ping.opaque_data, sizeof frame->ping.opaque_data) ==
-                kMeasuringPing) {
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) break;
+        self.ping_pace_.OnAck();
+        if (Text(frame->ping.opaque_data, sizeof frame->ping.opaque_data) ==
+            kMeasuringPing) {
           self.round_trip_.Stop(Alarms::Clock::now());
         }
         break;
@@ -149,6 +151,7 @@ struct H2Connection::Callbacks {
     H2Connection& self = Self(user_data);
     nghttp2_session_consume_connection(session, size);
     self.round_trip_.OnData();
+    self.ping_pace_.OnAnswer();
     H2Stream* const stream = self.StreamOf(id);
     if (stream != nullptr) {
       self.spare_bytes_ += static_cast<std::int64_t>(size) + kSpareForFrame;
@@ -268,7 +271,10 @@ H2Connection::H2Connection(boost::asio::io_context& worker, Alarms& alarms,
       socket_(worker),
       tls_(std::move(tls)),
       max_streams_(static_cast<std::size_t>(options.max_streams)),
-      spare_bytes_(kSpareBytes) {}
+      spare_bytes_(kSpareBytes),
+      ping_pace_(
+          options.keepalive_interval.value_or(Alarms::Clock::duration::zero()),
+          options.keepalive_pause) {}
 
 H2Connection::~H2Connection() { nghttp2_session_del(session_); }
 
@@ -387,7 +393,8 @@ bool H2Connection::Open(H2Stream& stream,
   spare_bytes_ += kSpareForCall + static_cast<std::int64_t>(initial_window());
   spare_block_bytes_ =
       std::min(spare_block_bytes_ + kSpareBlockBytes, kMaxSpareBlockBytes);
-  if (streams_.size() == 1) SetKeepalive();
+  stream.is_counted_ = stream.is_call();
+  if (stream.is_counted_ && ++calls_ == 1) SetKeepalive();
   owner_->OnWork(*this);
   return true;
 }
@@ -452,8 +459,9 @@ void H2Connection::GrowWindow(H2Stream& stream, std::size_t bytes) {
   // Each step needs a measurement of its own: the farther a window has grown,
   // the surer it is that the server is far away.
   const bool sure = round_trip_.TakeFresh();
-  if (round_trip_.MayStart()) {
+  if (round_trip_.MayStart() && ping_pace_.is_free()) {
     round_trip_.Start(now);
+    ping_pace_.OnSent(now);
     nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, Bytes(kMeasuringPing));
   }
   if (!sure) return;
@@ -471,7 +479,10 @@ void H2Connection::Detach(H2Stream& stream) {
   streams_[stream.place_]->place_ = stream.place_;
   streams_.pop_back();
   stream.connection_ = nullptr;
-  if (streams_.empty()) alarms_.Cancel(*this);  // Keepalive's.
+  if (stream.is_counted_ && --calls_ == 0) {
+    alarms_.Cancel(*this);  // Keepalive's.
+    ping_sent_ = false;
+  }
 }
 
 std::vector<H2Stream*> H2Connection::DetachAll() {
@@ -479,6 +490,7 @@ std::vector<H2Stream*> H2Connection::DetachAll() {
     nghttp2_session_set_stream_user_data(session_, stream->id_, nullptr);
     stream->connection_ = nullptr;
   }
+  calls_ = 0;
   return std::exchange(streams_, {});
 }
 
@@ -701,7 +713,7 @@ void H2Connection::SetKeepalive() {
   if (!options_.keepalive_interval || state_ == State::kConnecting) return;
   last_read_ = Alarms::Clock::now();
   ping_sent_ = false;
-  alarms_.Set(*this, last_read_ + *options_.keepalive_interval);
+  alarms_.Set(*this, ping_pace_.due(last_read_));
 }
 
 absl::string_view H2Connection::missing() const {
@@ -719,10 +731,10 @@ void H2Connection::OnAlarm() {
   if (ping_sent_) {
     return Lose(absl::UnavailableError("keepalive: no answer to a ping"));
   }
-  if (now - last_read_ < *options_.keepalive_interval) {
-    return alarms_.Set(*this, last_read_ + *options_.keepalive_interval);
-  }
+  const Alarms::Clock::time_point due = ping_pace_.due(last_read_);
+  if (now < due) return alarms_.Set(*this, due);
   ping_sent_ = true;
+  ping_pace_.OnSent(now);
   nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
   alarms_.Set(*this, now + options_.keepalive_timeout);
   owner_->OnWork(*this);

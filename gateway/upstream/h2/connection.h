@@ -18,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "gateway/upstream/h2/alarms.h"
 #include "gateway/upstream/h2/header_guard.h"
+#include "gateway/upstream/h2/ping_pace.h"
 #include "gateway/upstream/h2/response_head.h"
 #include "gateway/upstream/h2/round_trip.h"
 #include "gateway/upstream/h2/target.h"
@@ -58,6 +59,8 @@ class H2Stream {
   virtual void MoveOutgoing(std::size_t bytes, std::string& to) = 0;
 
   virtual MetadataDelivery metadata_delivery() const = 0;
+  // Whether it is work of the loop's, and so may have pings.
+  virtual bool is_call() const { return true; }
 
   // The connection's, null when it has none.
   H2Connection* connection() const { return connection_; }
@@ -70,8 +73,9 @@ class H2Stream {
   H2Connection* connection_ = nullptr;
   std::size_t place_ = 0;  // Among the connection's streams.
   std::int32_t id_ = 0;
-  bool sent_ = false;      // Its head.
-  bool deferred_ = false;  // It had nothing to send.
+  bool is_counted_ = false;  // Among the connection's calls.
+  bool sent_ = false;        // Its head.
+  bool deferred_ = false;    // It had nothing to send.
   H2WindowUse window_use_;
   std::size_t window_growth_ = 0;  // Bytes.
   std::size_t to_give_back_ = 0;   // Bytes of the window that were taken.
@@ -104,8 +108,10 @@ struct H2ConnectionOptions {
   std::size_t stream_window_bytes = 64 * 1024;
   int max_streams = 100;
   Alarms::Clock::duration connect_timeout = std::chrono::seconds(5);
-  // Pings, while there are streams; absent: none.
+  // Pings, while there are calls: after so long a silence, absent: none; and
+  // the pause after one that nothing but its ACK has followed.
   std::optional<Alarms::Clock::duration> keepalive_interval;
+  Alarms::Clock::duration keepalive_pause = {};
   Alarms::Clock::duration keepalive_timeout = std::chrono::seconds(20);
 };
 
@@ -237,6 +243,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   HeaderGuard guard_{kMaxHeaderListBytes};
   nghttp2_session* session_ = nullptr;
   std::vector<H2Stream*> streams_;
+  std::size_t calls_ = 0;    // Of the streams.
   std::size_t max_streams_;  // The less of the server's limit and ours.
   // The fields that are coming in; there is one block at a time (RFC 9113
   // section 4.3).
@@ -257,6 +264,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   H2RoundTrip round_trip_;
   std::size_t windows_growth_ = 0;  // Bytes, of all streams.
 
+  H2PingPace ping_pace_;
   Alarms::Clock::time_point last_read_;
   bool ping_sent_ = false;  // And nothing has come since.
 };

@@ -56,6 +56,7 @@ class H2HealthWatch final : private H2Stream {
   const std::string& why() const { return why_; }
 
  private:
+  bool is_call() const override { return false; }
   void OnHeaderBlock(HeaderBlock block, bool end_stream) override;
   void OnData(absl::string_view bytes) override;
   void OnEndStream() override;

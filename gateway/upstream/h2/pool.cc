@@ -22,19 +22,23 @@ constexpr std::size_t kMaxAddresses = 64;
 // How often a turn goes round before others get theirs.
 constexpr int kMaxRounds = 8;
 
-H2ConnectionOptions ConnectionOptions(const UpstreamOptions& options) {
+H2ConnectionOptions ConnectionOptions(const UpstreamOptions& options,
+                                      const H2Timing& timing) {
   const UpstreamSettings& settings = options.settings;
   H2ConnectionOptions connection;
   connection.stream_window_bytes = options.read_ahead_bytes;
   // The health check of a connection is one of its streams.
   connection.max_streams =
       std::max(settings.health_check ? 2 : 1, settings.max_streams_per_channel);
-  if (settings.keepalive_interval != absl::InfiniteDuration()) {
+  if (!settings.keepalive_interval) {
+    connection.keepalive_interval = timing.ping_after_answer;
+    connection.keepalive_pause = timing.ping_pause;
+  } else if (*settings.keepalive_interval != absl::InfiniteDuration()) {
     connection.keepalive_interval =
-        absl::ToChronoMilliseconds(settings.keepalive_interval);
-    connection.keepalive_timeout =
-        absl::ToChronoMilliseconds(settings.keepalive_timeout);
+        absl::ToChronoMilliseconds(*settings.keepalive_interval);
   }
+  connection.keepalive_timeout =
+      absl::ToChronoMilliseconds(settings.keepalive_timeout);
   return connection;
 }
 
@@ -54,7 +58,7 @@ H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker,
                        UpstreamSettings::LoadBalancing::kRoundRobin),
       worker_(worker),
       alarms_(worker),
-      connection_options_(ConnectionOptions(options_)),
+      connection_options_(ConnectionOptions(options_, timing_)),
       random_(std::random_device{}()),
       resolver_(worker) {
   const UpstreamSettings& settings = options_.settings;

@@ -1,5 +1,7 @@
 #include "gateway/upstream/h2_upstream.h"
 
+#include <chrono>
+
 #include <gmock/gmock.h>
 #include <boost/asio/ip/tcp.hpp>
 
@@ -74,6 +76,32 @@ TEST_F(H2UpstreamTest, TicksMakeALostConnectionAgain) {
   server = std::make_unique<Server>(address);
   EXPECT_TRUE(tick_until([&] { return !upstream_->is_failing(); }));
   EXPECT_EQ(server->service.calls(), 0);
+}
+
+// A server of gRPC's with its own rules, whose 5 min are half a second here.
+TEST_F(H2UpstreamTest, PingsByDefaultAreNotTooManyForAServer) {
+  Server server("127.0.0.1:0", [](grpc::ServerBuilder& builder) {
+    builder.AddChannelArgument(
+        GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
+  });
+  UpstreamOptions options;
+  options.settings.target = server.address();
+  H2Timing timing;
+  timing.ping_after_answer = std::chrono::milliseconds(20);
+  timing.ping_pause = std::chrono::milliseconds(550);
+  H2Upstream upstream(options, worker_, timing);
+  TestCall call(upstream, "/echo");
+  for (std::size_t i = 1; i <= 10; ++i) {
+    call.Write("x");
+    ASSERT_TRUE(RunUntil([&] { return call.messages().size() == i; }));
+    worker_.restart();
+    worker_.run_for(std::chrono::milliseconds(60));  // For a ping.
+  }
+  worker_.restart();
+  worker_.run_for(std::chrono::seconds(2));  // For three.
+  call.Write("y");
+  EXPECT_TRUE(RunUntil([&] { return call.messages().size() == 11; }));
+  EXPECT_FALSE(call.end());
 }
 
 // What comes behind RST_STREAM on the wire comes behind it at the server.

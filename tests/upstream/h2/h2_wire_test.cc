@@ -712,6 +712,36 @@ TEST_P(H2WireTest, KeepaliveIsNoWorkWithoutCalls) {
   EXPECT_TRUE(worker_.stopped());
 }
 
+// By default there are pings as well, no more than gRPC's servers take by
+// default (gRFC A8).
+TEST_P(H2WireTest, SilentServerIsPingedByDefaultAndNotTooOften) {
+  timing_.ping_after_answer = std::chrono::milliseconds(20);
+  timing_.ping_pause = std::chrono::hours(1);
+  Connect();
+  Call& call = Open();
+  const std::string ack =
+      h2::Frame(NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, std::string(8, 0));
+  ASSERT_TRUE(RunUntil([&] { return peer().Count(NGHTTP2_PING) == 1; }));
+  peer().Send(ack);
+  worker_.restart();
+  worker_.run_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(peer().Count(NGHTTP2_PING), 1);
+  peer().Send(h2::Head(1) + h2::Message(1, "a"));
+  ASSERT_TRUE(RunUntil([&] { return peer().Count(NGHTTP2_PING) == 2; }));
+  EXPECT_FALSE(call.end);
+}
+
+TEST_P(H2WireTest, ServerThatAnswersNoPingIsLostByDefault) {
+  timing_.ping_after_answer = std::chrono::milliseconds(20);
+  options_.settings.keepalive_timeout = absl::Milliseconds(20);
+  Connect();
+  Call& call = Open();
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(call.end->status.message(),
+            "the upstream does not answer: keepalive");
+}
+
 TEST_P(H2WireTest, AnsweredPingKeepsTheConnection) {
   options_.settings.keepalive_interval = absl::Milliseconds(20);
   options_.settings.keepalive_timeout = absl::Milliseconds(200);
