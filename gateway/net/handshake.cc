@@ -275,6 +275,9 @@ absl::StatusOr<HttpRules::Match> FindRule(const HttpRequest& request,
 
 Refusal RuleNotFound(const absl::Status& status, const Located& located,
                      const HttpRules& rules) {
+  if (absl::IsFailedPrecondition(status)) {
+    return Refuse(501, absl::StatusCode::kUnimplemented, status.message());
+  }
   if (!absl::IsUnimplemented(status)) {
     Refusal refusal = NotFound(located.target.path);
     if (!rules.annotated()) {

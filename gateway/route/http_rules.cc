@@ -21,16 +21,19 @@ struct Entry {
   const HttpRule* rule;
   PathTemplate path_template;
   std::vector<int> rank;
+  std::string fault;  // Why it cannot be used; empty: it can.
 };
 
 // By which of two templates that both fit a path is better: a verb before
 // none, then segment by segment. Of equal ranks they are the same template, but
 // for their variables.
 std::vector<int> Rank(const PathTemplate& path_template) {
-  std::vector<int> rank = {path_template.verb.empty() ? 1 : 0};
+  std::vector<int> rank = {-static_cast<int>(path_template.verb.size())};
   for (const PathTemplate::Segment& segment : path_template.segments) {
     rank.push_back(static_cast<int>(segment.kind));
   }
+  // One that ends where another goes on, behind "**", fits more.
+  rank.push_back(static_cast<int>(PathTemplate::Kind::kAny) + 1);
   return rank;
 }
 
@@ -47,12 +50,8 @@ bool HasFieldPath(const Schema& schema, std::string type,
 
 // What is wrong with a rule; empty when nothing is.
 std::string FaultOf(const Schema& schema, const Schema::Method& method,
-                    const HttpRule& rule,
-                    const absl::StatusOr<PathTemplate>& path_template) {
-  if (!path_template.ok()) {
-    return std::string(path_template.status().message());
-  }
-  for (const PathTemplate::Variable& variable : path_template->variables) {
+                    const HttpRule& rule, const PathTemplate& path_template) {
+  for (const PathTemplate::Variable& variable : path_template.variables) {
     if (!HasFieldPath(schema, method.input, variable.field)) {
       return absl::StrCat(method.input, " has no field ", variable.field);
     }
@@ -107,25 +106,30 @@ class HttpRules::Table {
   // A rule that fits a path.
   struct Candidate {
     const Entry* entry;
-    bool has_verb;
+    std::size_t verb_bytes;
   };
   // The best first. `segments`: of SplitPath.
   std::vector<Candidate> Fitting(
       const std::vector<absl::string_view>& segments) const {
     std::vector<Candidate> fitting;
     for (const PathTree::Found& found : tree_.Find(segments)) {
-      fitting.push_back({&entries_[found.id], found.has_verb});
+      fitting.push_back({&entries_[found.id], found.verb_bytes});
     }
     return fitting;
   }
 
-  static Match Bind(const Candidate& candidate,
-                    const std::vector<absl::string_view>& segments) {
+  static absl::StatusOr<Match> Bind(
+      const Candidate& candidate,
+      const std::vector<absl::string_view>& segments) {
     const Entry& entry = *candidate.entry;
-    return Match{
-        entry.method, entry.rule,
-        BindVariables(entry.path_template,
-                      candidate.has_verb ? WithoutVerb(segments) : segments)};
+    if (!entry.fault.empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the google.api.http rule of ", entry.method->path.substr(1),
+          " cannot be used: ", entry.fault));
+    }
+    return Match{entry.method, entry.rule,
+                 BindVariables(entry.path_template,
+                               WithoutVerb(segments, candidate.verb_bytes))};
   }
 
  private:
@@ -143,16 +147,18 @@ std::shared_ptr<const HttpRules> HttpRules::Build(
     for (const HttpRule& rule : method->http_rules) {
       absl::StatusOr<PathTemplate> path_template =
           PathTemplate::Parse(rule.path_template);
-      const std::string fault = FaultOf(*schema, *method, rule, path_template);
+      std::string fault = path_template.ok()
+                              ? FaultOf(*schema, *method, rule, *path_template)
+                              : std::string(path_template.status().message());
       if (!fault.empty()) {
         warnings->push_back(absl::StrCat(method->path, ": google.api.http ",
                                          rule.verb, " ", rule.path_template,
                                          ": ", fault));
-        continue;
       }
+      if (!path_template.ok()) continue;
       std::vector<int> rank = Rank(*path_template);
-      entries.push_back(
-          {method, &rule, *std::move(path_template), std::move(rank)});
+      entries.push_back({method, &rule, *std::move(path_template),
+                         std::move(rank), std::move(fault)});
     }
   }
   // Reflection of some servers drops options (Node's proto-loader).

@@ -15,15 +15,17 @@ namespace headgate {
 //
 // Where several rules fit a path, a literal segment is better than "*" and "*"
 // better than "**", from left to right; a template with a verb of its own
-// (":move") is better than all without; of equal templates a rule for the
+// (":move") is better than all without, and a longer verb than a shorter one;
+// of equal templates a rule for the
 // request's verb is better than one for any; of equal rules the first of its
 // method, and of several methods' the one whose path comes first, wins.
 //
 // Thread: any, it is immutable. Lifetime: keeps its schema alive.
 class HttpRules {
  public:
-  // Rules whose template is not well formed, or whose template, body or
-  // response_body names no field, are left out, with a line in `warnings`.
+  // Rules that cannot be used have a line in `warnings`. Those whose template,
+  // body or response_body names no field still keep their paths from other
+  // methods; those whose template is not well formed are left out.
   static std::shared_ptr<const HttpRules> Build(
       std::shared_ptr<const Schema> schema, std::vector<std::string>* warnings);
 
@@ -39,7 +41,8 @@ class HttpRules {
 
   // The rule of an HTTP request. `path`: percent-encoded, without the query.
   // HEAD is GET where no rule is for HEAD itself. NOT_FOUND: no template fits;
-  // UNIMPLEMENTED: only rules of other verbs do (VerbsAt names them).
+  // UNIMPLEMENTED: only rules of other verbs do (VerbsAt names them);
+  // FAILED_PRECONDITION: the rule cannot be used.
   absl::StatusOr<Match> Find(absl::string_view verb,
                              absl::string_view path) const;
 
@@ -47,7 +50,8 @@ class HttpRules {
   // template; of several that share it one whose method streams, the client's
   // stream before the backend's, then the first of GET, POST, PUT, PATCH,
   // DELETE, then any other. With a `verb_override` (any case) only rules for
-  // that verb count. NOT_FOUND: no template fits, or none for that verb.
+  // that verb count. NOT_FOUND: no template fits, or none for that verb;
+  // FAILED_PRECONDITION as above.
   absl::StatusOr<Match> FindForWebSocket(absl::string_view path,
                                          absl::string_view verb_override) const;
 

@@ -1,5 +1,6 @@
 #include "gateway/route/path_template.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -57,17 +58,26 @@ class Parser {
  private:
   char Peek() const { return at_ < end_ ? text_[at_] : '\0'; }
 
-  // The verb is what follows the last colon of the last segment.
+  // The verb is what follows the last colon of the last segment; of a variable
+  // the first one, as nothing else may stand there.
   absl::Status TakeVerb() {
     int depth = 0;
     std::size_t colon = 0;
+    bool is_variable = false;
     for (std::size_t i = 1; i < text_.size(); ++i) {
       const char c = text_[i];
       if (c == '{') ++depth;
-      if (c == '}') --depth;
+      if (c == '}') {
+        --depth;
+        is_variable = true;
+        colon = 0;
+      }
       if (depth > 0) continue;
-      if (c == ':') colon = i;
-      if (c == '/') colon = 0;
+      if (c == ':' && (!is_variable || colon == 0)) colon = i;
+      if (c == '/') {
+        colon = 0;
+        is_variable = false;
+      }
     }
     if (colon == 0) return absl::OkStatus();
     result_.verb = std::string(text_.substr(colon + 1));
@@ -91,15 +101,15 @@ class Parser {
     if (at_ < end_ && text_[at_] == '{') {
       return Fault(text_, at_, "a variable must be a segment of its own");
     }
-    if (text.empty()) return Fault(text_, start, "a segment is empty");
-    if (!result_.segments.empty() &&
-        result_.segments.back().kind == PathTemplate::Kind::kAny) {
-      return Fault(text_, start, "nothing may follow **");
+    if (text.empty() && (in_variable_ || at_ != end_)) {
+      return Fault(text_, start, "a segment is empty");
     }
     PathTemplate::Segment segment;
     if (text == "*") {
       segment.kind = PathTemplate::Kind::kOne;
     } else if (text == "**") {
+      if (has_any_) return Fault(text_, start, "there may be one ** only");
+      has_any_ = true;
       segment.kind = PathTemplate::Kind::kAny;
     } else if (text.find('*') != absl::string_view::npos) {
       return Fault(text_, start, "* must be a segment of its own");
@@ -130,17 +140,15 @@ class Parser {
     variable.first = result_.segments.size();
     at_ = stop;
     if (text_[at_] == '}') {
-      if (!result_.segments.empty() &&
-          result_.segments.back().kind == PathTemplate::Kind::kAny) {
-        return Fault(text_, start, "nothing may follow **");
-      }
       result_.segments.push_back({PathTemplate::Kind::kOne, ""});
     } else {
+      in_variable_ = true;
       do {
         ++at_;
         if (Peek() == '{') return Fault(text_, at_, "variables do not nest");
         if (absl::Status status = Segment(); !status.ok()) return status;
       } while (Peek() == '/');
+      in_variable_ = false;
     }
     if (Peek() != '}') return Fault(text_, at_, "} is missing");
     ++at_;
@@ -152,6 +160,8 @@ class Parser {
   const absl::string_view text_;
   std::size_t at_ = 0;
   std::size_t end_ = 0;  // Where the verb's colon is, or the end.
+  bool in_variable_ = false;
+  bool has_any_ = false;
   absl::flat_hash_set<std::string> fields_;
   PathTemplate result_;
 };
@@ -165,17 +175,29 @@ absl::StatusOr<PathTemplate> PathTemplate::Parse(absl::string_view text) {
 std::vector<Parameter> BindVariables(
     const PathTemplate& path_template,
     const std::vector<absl::string_view>& segments) {
+  const std::vector<PathTemplate::Segment>& wanted = path_template.segments;
+  const std::size_t any = static_cast<std::size_t>(
+      std::find_if(wanted.begin(), wanted.end(),
+                   [](const PathTemplate::Segment& segment) {
+                     return segment.kind == PathTemplate::Kind::kAny;
+                   }) -
+      wanted.begin());
+  // Where the border before the template's segment `i` is in the path: what
+  // stands behind "**" is counted from the end.
+  const auto place = [&](std::size_t i) {
+    return i <= any ? i : segments.size() - (wanted.size() - i);
+  };
   std::vector<Parameter> parameters;
   for (const PathTemplate::Variable& variable : path_template.variables) {
-    const bool open = path_template.segments[variable.last - 1].kind ==
-                      PathTemplate::Kind::kAny;
-    const std::size_t last = open ? segments.size() : variable.last;
+    const bool open = variable.first <= any && any < variable.last;
+    const std::size_t first = place(variable.first);
+    const std::size_t last = place(variable.last);
     Parameter parameter{variable.field, ""};
-    if (!open && last - variable.first == 1) {
-      parameter.value = DecodeSegment(segments[variable.first]).value_or("");
+    if (!open && last - first == 1) {
+      parameter.value = DecodeSegment(segments[first]).value_or("");
     } else {
-      for (std::size_t i = variable.first; i < last; ++i) {
-        if (i > variable.first) parameter.value += '/';
+      for (std::size_t i = first; i < last; ++i) {
+        if (i > first) parameter.value += '/';
         parameter.value += DecodeKeepingSlashes(segments[i]);
       }
     }

@@ -19,16 +19,17 @@ namespace headgate {
 //   Segment   = "*" | "**" | LITERAL | "{" field { "." field } [ "=" Segments ]
 //   "}"
 //
-// "*" is one segment, "**" any number of them, none included, and only as the
-// last one; "{x}" is "{x=*}". Variables do not nest.
+// "*" is one segment, "**" any number of them, none included; "{x}" is "{x=*}".
+// Variables do not nest. Beyond the grammar, as services are annotated:
+// segments may follow the one "**", the last segment may be empty ("/",
+// "/v1/"), and the verb behind a variable may have colons ("{x}:a:b").
 struct PathTemplate {
   enum class Kind { kLiteral, kOne, kAny };
   struct Segment {
     Kind kind = Kind::kLiteral;
     std::string literal;  // Percent-decoded.
   };
-  // The segments [first, last) of the path; with a kAny among them `last` is
-  // the end of the path.
+  // The template's segments [first, last).
   struct Variable {
     std::string field;  // "book.name"
     std::size_t first = 0;

@@ -13,7 +13,8 @@
 namespace headgate {
 
 // Path templates, found by a path. Looking a path up costs a few hash lookups
-// for each of its segments, whatever the number of templates that do not fit.
+// for each of its segments, whatever the number of templates that do not fit;
+// one for each segment of those that have segments behind "**".
 //
 // Immutable once filled, then safe for any thread.
 class PathTree {
@@ -28,9 +29,9 @@ class PathTree {
 
   struct Found {
     std::size_t id;
-    // Whether the last segment's end, from its last colon on, was the
+    // How many bytes of the last segment's end, its colon among them, were the
     // template's verb.
-    bool has_verb;
+    std::size_t verb_bytes;
   };
   // Every template that fits, in ascending order of their ids. `segments`: as
   // SplitPath gives them. None when a segment has a bad escape. Adds to
@@ -42,7 +43,7 @@ class PathTree {
   struct Node;
   Node* NewNode();
   void Collect(const Node& root, const std::vector<std::string>& segments,
-               bool has_verb, std::vector<Found>& found,
+               std::size_t verb_bytes, std::vector<Found>& found,
                std::size_t* nodes_visited) const;
 
   // All nodes, side by side: if each owned those below it, a template of many
@@ -50,11 +51,13 @@ class PathTree {
   std::vector<std::unique_ptr<Node>> nodes_;
   // By verb, decoded; "": those without.
   absl::flat_hash_map<std::string, Node*> roots_;
+  std::size_t most_verb_colons_ = 0;  // Of one verb.
+  bool has_loops_ = false;            // "**" with something behind it.
 };
 
-// `segments` as a template with this verb sees them: without the verb.
+// `segments` as a template sees them of which Found says so: without the verb.
 std::vector<absl::string_view> WithoutVerb(
-    std::vector<absl::string_view> segments);
+    std::vector<absl::string_view> segments, std::size_t verb_bytes);
 
 }  // namespace headgate
 

@@ -146,7 +146,7 @@ class Router::Tree {
         candidates.push_back(candidate);
       }
       for (const std::size_t id : found->second.all_methods) {
-        candidates.push_back({id, false});
+        candidates.push_back({id, 0});
       }
     };
     look("");
@@ -161,7 +161,7 @@ class Router::Tree {
     for (const PathTree::Found& candidate : candidates) {
       std::optional<Match> match =
           Judge(entries_[candidate.id],
-                candidate.has_verb ? WithoutVerb(*segments) : *segments, path);
+                WithoutVerb(*segments, candidate.verb_bytes), path);
       if (match) return match;
     }
     return std::nullopt;

@@ -255,7 +255,72 @@ TEST(HttpRulesTest, RulesThatCannotWorkAreLeftOutWithAWord) {
                   HasSubstr("body: M has no field nothing"),
                   HasSubstr("response_body: M has no field nothing")));
   EXPECT_EQ(ToString(rules->Find("POST", "/d")), "D");
-  EXPECT_EQ(ToString(rules->Find("POST", "/e")), "NOT_FOUND");
+  EXPECT_EQ(ToString(rules->Find("GET", "/b/x")), "NOT_FOUND");
+  // Their paths are not left to others.
+  EXPECT_EQ(rules->Find("POST", "/e").status(),
+            absl::FailedPreconditionError(
+                "the google.api.http rule of S/E cannot be used: body: M has "
+                "no field nothing"));
+  EXPECT_EQ(ToString(rules->FindForWebSocket("/e", "")), "FAILED_PRECONDITION");
+  EXPECT_EQ(ToString(rules->Find("GET", "/a/x")), "FAILED_PRECONDITION");
+}
+
+// Another method's rule is worse, but would work.
+TEST(HttpRulesTest, ARuleThatCannotBeUsedKeepsItsPathsFromOthers) {
+  Rules source;
+  source.Post("Any", "/v1/{name=**}");
+  auto& nested = source.Add("Nested");
+  nested.set_post("/v1/a");
+  nested.set_body("child.name");
+  const auto rules = source.Build();
+  EXPECT_EQ(ToString(rules->Find("POST", "/v1/a")), "FAILED_PRECONDITION");
+  EXPECT_EQ(ToString(rules->Find("POST", "/v1/b")), "Any name=b");
+  EXPECT_THAT(rules->VerbsAt("/v1/a"), ElementsAre("POST"));
+}
+
+TEST(HttpRulesTest, AVerbMayHaveColons) {
+  const auto rules = Rules()
+                         .Post("Do", "/v1/{name}:do")
+                         .Post("DoDo", "/v1/{name}:do:do")
+                         .Post("Literal", "/v1/x:y:z")
+                         .Build();
+  EXPECT_EQ(ToString(rules->Find("POST", "/v1/a:do")), "Do name=a");
+  EXPECT_EQ(ToString(rules->Find("POST", "/v1/a:do:do")), "DoDo name=a");
+  EXPECT_EQ(ToString(rules->Find("POST", "/v1/a:do%3Ado")), "DoDo name=a");
+  EXPECT_EQ(ToString(rules->Find("POST", "/v1/a:b:do")), "Do name=a:b");
+  EXPECT_EQ(ToString(rules->Find("POST", "/v1/a:b:do:do")), "DoDo name=a:b");
+  EXPECT_EQ(ToString(rules->Find("POST", "/v1/x:y:z")), "Literal");
+  EXPECT_EQ(ToString(rules->Find("POST", "/v1/a:do:")), "NOT_FOUND");
+}
+
+// As Firestore publishes it.
+TEST(HttpRulesTest, SegmentsMayFollowTwoStars) {
+  const auto rules = Rules()
+                         .Get("List", "/v1/{parent=p/*/d/*/**}/{name}")
+                         .Get("Get", "/v1/{name=p/*/d/*/**}")
+                         .Get("Runs", "/v1/{name=**}/runs:watch")
+                         .Build();
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/p/1/d/2/c")),
+            "List parent=p/1/d/2 name=c");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/p/1/d/2/a/b%2Fc/d")),
+            "List parent=p/1/d/2/a/b%2Fc name=d");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/p/1/d/2")), "Get name=p/1/d/2");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/p/1/d")), "NOT_FOUND");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/runs:watch")), "Runs name=");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/a/runs/runs:watch")),
+            "Runs name=a/runs");
+}
+
+TEST(HttpRulesTest, TheLastSegmentMayBeEmpty) {
+  const auto rules = Rules()
+                         .Get("Root", "/")
+                         .Get("List", "/v1/things/")
+                         .Get("Get", "/v1/things/{name}")
+                         .Build();
+  EXPECT_EQ(ToString(rules->Find("GET", "/")), "Root");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/things/")), "List");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/things")), "NOT_FOUND");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/things/a")), "Get name=a");
 }
 
 // --- what a lookup costs ---
@@ -299,6 +364,29 @@ TEST(PathTreeTest, APathThatFitsAlmostEverythingIsNoTrouble) {
   std::string long_path;
   for (int i = 0; i < 8000; ++i) long_path += "/a";
   EXPECT_LE(Visits(tree, long_path), 21u * 21u);
+}
+
+// Segments behind "**" may begin anywhere: each place is tried once.
+TEST(PathTreeTest, SegmentsBehindTwoStarsAreNoTrouble) {
+  PathTree tree;
+  std::size_t id = 0;
+  for (int i = 1; i < 20; ++i) {
+    std::string text = "/**";
+    for (int n = 0; n < i; ++n) text += "/a";
+    tree.Add(*PathTemplate::Parse(text + "/end"), id++);
+  }
+  std::string path;
+  for (int i = 0; i < 8000; ++i) path += "/a";
+  EXPECT_LE(Visits(tree, path), 8001u * 22u);
+}
+
+// A colon more than any verb has is no reason to look.
+TEST(PathTreeTest, ColonsAreNoTrouble) {
+  PathTree tree;
+  tree.Add(*PathTemplate::Parse("/{a}:x:y"), 0);
+  EXPECT_EQ(
+      tree.Find(*SplitPath("/" + std::string(16'000, ':') + "x:y")).size(), 1u);
+  EXPECT_LE(Visits(tree, "/" + std::string(16'000, ':')), 4u);
 }
 
 // Descriptors are a peer's bytes: a template may be as long as they are.

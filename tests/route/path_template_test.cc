@@ -57,13 +57,30 @@ TEST(PathTemplateTest, ReadsTheGrammar) {
   EXPECT_EQ(Parsed("/a%20b"), "/a b");
 }
 
+// What published services have that the grammar has not.
+TEST(PathTemplateTest, ReadsMoreThanTheGrammar) {
+  EXPECT_EQ(Parsed("/v1/{s}:do:do"), "/v1/*:do:do s=[1,2)");
+  EXPECT_EQ(Parsed("/v1/{s=a/*}:x:y:z"), "/v1/a/*:x:y:z s=[1,3)");
+  EXPECT_EQ(Parsed("/v1/a:b:c"), "/v1/a:b:c");
+  EXPECT_EQ(PathTemplate::Parse("/v1/a:b:c")->verb, "c");
+  EXPECT_EQ(Parsed("/v1/{s}/a:do"), "/v1/*/a:do s=[1,2)");
+  EXPECT_EQ(Parsed("/v1/{parent=p/*/d/*/**}/{coll}"),
+            "/v1/p/*/d/*/**/* parent=[1,6) coll=[6,7)");
+  EXPECT_EQ(Parsed("/**/a"), "/**/a");
+  EXPECT_EQ(Parsed("/{a=**/b}/c"), "/**/b/c a=[0,2)");
+  EXPECT_EQ(Parsed("/"), "/");
+  EXPECT_EQ(Parsed("/v1/"), "/v1/");
+  EXPECT_EQ(Parsed("/v1/{s}/"), "/v1/*/ s=[1,2)");
+}
+
 TEST(PathTemplateTest, SaysWhatIsWrongWhere) {
   const std::pair<const char*, const char*> kFaults[] = {
       {"", "byte 0"},
       {"v1", "byte 0: must begin with /"},
-      {"/", "byte 1: a segment is empty"},
+      {"//", "byte 1: a segment is empty"},
       {"/a//b", "byte 3"},
-      {"/a/", "byte 3"},
+      {"/{a=b/", "a segment is empty"},
+      {"/{a=b/}", "a segment is empty"},
       {"/{", "byte 2: } is missing"},
       {"/{a", "} is missing"},
       {"/{a=b", "} is missing"},
@@ -78,9 +95,9 @@ TEST(PathTemplateTest, SaysWhatIsWrongWhere) {
       {"/x{a}", "a segment of its own"},
       {"/{a}/{a}", "there are two a"},
       {"/a}", "expected /"},
-      {"/**/a", "nothing may follow **"},
-      {"/{a=**}/b", "nothing may follow **"},
-      {"/{a=**}/{b}", "nothing may follow **"},
+      {"/**/**", "there may be one ** only"},
+      {"/{a=**}/b/**", "there may be one ** only"},
+      {"/{a=**}/{b=c/**}", "there may be one ** only"},
       {"/a*", "* must be a segment of its own"},
       {"/***", "* must be a segment of its own"},
       {"/a:", "a verb must follow"},
