@@ -236,7 +236,8 @@ std::string RequestsOf(const Route& route) {
   if (!route.path.empty()) return absl::StrCat(requests, route.path);
   if (route.prefix == "/") return absl::StrCat(requests, "/...");
   if (!route.prefix.empty()) {
-    return absl::StrCat(requests, route.prefix, "[/...]");
+    return absl::StrCat(requests, route.prefix,
+                        route.strip_prefix ? "[/...], stripped" : "[/...]");
   }
   if (!route.path_template.empty()) {
     return absl::StrCat(requests, route.path_template);

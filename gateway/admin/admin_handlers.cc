@@ -183,6 +183,7 @@ json::object RouteJson(const Route& route) {
   }
   add("path", route.path);
   add("prefix", route.prefix);
+  if (route.strip_prefix) object["strip_prefix"] = true;
   add("template", route.path_template);
   add("upstream", route.upstream);
   add("method", route.method);

@@ -102,6 +102,9 @@ class RouteCheck {
                                   "segments, is \"",
                                   route_.prefix, "\""));
     }
+    if (route_.strip_prefix && route_.prefix.empty()) {
+      Add(".strip_prefix", "means nothing without prefix");
+    }
     if (route_.path_template.empty()) return;
     if (route_.path_template.size() > kMostPathBytes) {
       Add(".template", "is too long");
@@ -136,6 +139,11 @@ class RouteCheck {
           "their own; use prefix or path");
     }
 
+    if (route_.strip_prefix &&
+        (!route_.method.empty() || multiplexed || !route_.service.empty())) {
+      Add(".strip_prefix",
+          "means nothing where the whole path does not say what is called");
+    }
     const bool called = !route_.method.empty() || !route_.service.empty() ||
                         route_.http_rules || multiplexed;
     const bool placed = !route_.path.empty() || !route_.prefix.empty() ||
@@ -150,6 +158,7 @@ class RouteCheck {
   // Whether requests that the route fits can have a method as their path.
   bool PathIsMethod() const {
     return IsMethodPath(route_.path) || route_.prefix == "/" ||
+           route_.strip_prefix ||
            IsMethodPath(absl::StrCat(route_.prefix, "/M"));
   }
 

@@ -148,6 +148,7 @@ Route RouteFrom(const pb::Route& from, const std::string& field,
   }
   text(".path", from.has_path(), from.path(), to.path);
   text(".prefix", from.has_prefix(), from.prefix(), to.prefix);
+  to.strip_prefix = from.strip_prefix();
   text(".template", from.has_template_(), from.template_(), to.path_template);
   text(".upstream", from.has_upstream(), from.upstream(), to.upstream);
   if (!from.has_upstream() && to.upstream.empty()) {

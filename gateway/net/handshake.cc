@@ -266,11 +266,11 @@ absl::StatusOr<HttpRules::Match> FindRule(const HttpRequest& request,
                                           const HttpRules& rules) {
   if (!located.is_websocket) {
     const auto verb = request.method_string();
-    return rules.Find({verb.data(), verb.size()}, located.target.encoded_path);
+    return rules.Find({verb.data(), verb.size()}, located.match.path);
   }
   const std::optional<std::string> verb =
       QueryValue(located.target, located.match.route->method_override);
-  return rules.FindForWebSocket(located.target.encoded_path, verb.value_or(""));
+  return rules.FindForWebSocket(located.match.path, verb.value_or(""));
 }
 
 Refusal RuleNotFound(const absl::Status& status, const Located& located,
@@ -287,7 +287,7 @@ Refusal RuleNotFound(const absl::Status& status, const Located& located,
     }
     return refusal;
   }
-  std::vector<std::string> verbs = AllowedVerbs(rules, located.target);
+  std::vector<std::string> verbs = AllowedVerbs(rules, located);
   Refusal refusal = Refuse(
       405, absl::StatusCode::kUnimplemented,
       absl::StrCat("the path takes ", absl::StrJoin(verbs, ", "), " only"));
@@ -541,8 +541,8 @@ Refusal NotFound(absl::string_view path) {
 }
 
 std::vector<std::string> AllowedVerbs(const HttpRules& rules,
-                                      const HttpTarget& target) {
-  std::vector<std::string> verbs = rules.VerbsAt(target.encoded_path);
+                                      const Located& located) {
+  std::vector<std::string> verbs = rules.VerbsAt(located.match.path);
   if (verbs.empty()) return verbs;
   if (std::find(verbs.begin(), verbs.end(), "OPTIONS") == verbs.end()) {
     verbs.emplace_back("OPTIONS");

@@ -123,10 +123,10 @@ std::optional<Refusal> CheckOrigin(const HttpRequest& request,
 // Nothing is served at `path`.
 Refusal NotFound(absl::string_view path);
 
-// What the rules take at the target, and what the gateway answers itself;
-// empty: nothing is served there.
+// What the rules take there, and what the gateway answers itself; empty:
+// nothing is served there.
 std::vector<std::string> AllowedVerbs(const HttpRules& rules,
-                                      const HttpTarget& target);
+                                      const Located& located);
 
 // The body of a refusal: {"code": 5, "message": "..."}.
 std::string RefusalBody(const Refusal& refusal);

@@ -250,11 +250,11 @@ void HttpConnection::OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot) {
 
 bool HttpConnection::AnswerOptions(const HttpRules& rules) {
   const HttpRequest& request = head_->request();
-  const std::string& path = located_->target.encoded_path;
+  const std::string& path = located_->match.path;
   if (request.method() != beast::http::verb::options) return false;
   const bool is_preflight = IsPreflight(request);
   if (!is_preflight && rules.Find("OPTIONS", path).ok()) return false;
-  const std::vector<std::string> verbs = AllowedVerbs(rules, located_->target);
+  const std::vector<std::string> verbs = AllowedVerbs(rules, *located_);
   if (verbs.empty()) {
     Refuse(NotFound(located_->target.path));
   } else if (const auto refusal =

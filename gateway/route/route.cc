@@ -190,13 +190,25 @@ class Router::Tree {
     return std::make_shared<const Route>(std::move(route));
   }
 
+  // What of the path says what is called.
+  static std::string CalledPath(const Entry& entry, absl::string_view path) {
+    if (!entry.route->strip_prefix) return std::string(path);
+    // All but the last segment of its template are the prefix's.
+    std::size_t rest = 0;
+    for (std::size_t i = 1; i < entry.path_template->segments.size(); ++i) {
+      rest = path.find('/', rest + 1);
+      if (rest == path.npos) return "/";
+    }
+    return std::string(path.substr(rest));
+  }
+
   // Whether the route is for the path after all: the method may be part of it.
   // `segments`: of the path, without the template's verb.
   static std::optional<Match> Judge(
       const Entry& entry, const std::vector<absl::string_view>& segments,
       absl::string_view path) {
     const Route& route = *entry.route;
-    Match match{entry.route, route.method, {}};
+    Match match{entry.route, route.method, {}, CalledPath(entry, path)};
     if (entry.path_template) {
       match.variables = BindVariables(*entry.path_template, segments);
     }
@@ -205,7 +217,7 @@ class Router::Tree {
       return match;
     }
     match.method = route.service.empty()
-                       ? std::string(path)
+                       ? match.path
                        : absl::StrCat(route.service, "/", segments.back());
     if (!IsMethodPath(match.method)) return std::nullopt;
     if (match.method == kPacketMethod) match.route = entry.packet;

@@ -64,6 +64,8 @@ struct Route {
   std::string path;           // Exactly this one.
   std::string prefix;         // Whole segments: "/v3" is for /v3 and /v3/x.
   std::string path_template;  // "/rooms/{room}/join", as in google.api.http.
+  // What is called is looked for in what the path has behind `prefix`.
+  bool strip_prefix = false;
 
   // The upstream's name.
   std::string upstream = "default";
@@ -146,6 +148,9 @@ class Router {
     std::string method;
     // Of the route's template.
     std::vector<Parameter> variables;
+    // The request's, percent-encoded, without a prefix that is stripped: what
+    // google.api.http rules see.
+    std::string path;
   };
 
   // `host`: the Host header, with or without a port. `path`: of the request

@@ -77,6 +77,24 @@ TEST_F(RoutesTest, PathsAreEncodedAndWhole) {
   EXPECT_THAT(Faults(), HasSubstr("routes[0].prefix: must not end with /"));
 }
 
+TEST_F(RoutesTest, WhatIsStrippedIsAPrefixOfWhatSaysTheMethod) {
+  route_.prefix = "/grpc";
+  route_.strip_prefix = true;
+  EXPECT_EQ(Faults(), "");
+  route_.http_rules = true;
+  SetCodecs(route_);
+  EXPECT_EQ(Faults(), "");
+  route_.http_rules = false;
+  route_.method = "/a.S/M";
+  EXPECT_THAT(Faults(),
+              HasSubstr("routes[0].strip_prefix: means nothing where"));
+  route_.prefix.clear();
+  route_.path = "/a";
+  EXPECT_THAT(
+      Faults(),
+      HasSubstr("routes[0].strip_prefix: means nothing without prefix"));
+}
+
 TEST_F(RoutesTest, AtMostOneKindOfPath) {
   route_.method = "/a.B/C";
   route_.path = "/a";

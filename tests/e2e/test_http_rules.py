@@ -5,12 +5,13 @@ JSON")."""
 import contextlib
 import http.client
 import json
+import subprocess
 import uuid
 
 import pytest
 
 from client import Client, call, call_json, refusal
-from harness import TIMEOUT, Backend, Gateway
+from harness import ROOT, TIMEOUT, Backend, Gateway
 from wire import RawClient
 
 CLASSICS = "/v1/shelves/classics"
@@ -210,6 +211,99 @@ def test_body_faults_name_line_and_field(library, shelf):
     assert "pages" in answer.json()["message"]
     answer = request(library, "POST", f"/v1/{shelf}/books", '{"title": ')
     assert answer.status == 400
+
+
+# --- templates that services are published with ---
+
+
+ODD_RULES = """
+syntax = "proto3";
+package headgate.demo.v1;
+import "google/api/annotations.proto";
+message HelloRequest { string greeting = 1; Nested nested = 2; }
+message Nested { string x = 1; }
+message HelloResponse { string reply = 1; }
+service HelloService {
+  rpc SayHello(HelloRequest) returns (HelloResponse) {
+    option (google.api.http) = {
+      get: "/v1/{greeting}:do"
+      additional_bindings {get: "/v1/{greeting=p/*/d/*/**}/{nested.x}"}
+      additional_bindings {get: "/"}
+      additional_bindings {get: "/v1/things/"}
+      additional_bindings {post: "/v1/{greeting=**}" body: "*"}
+    };
+  }
+  rpc LotsOfReplies(HelloRequest) returns (stream HelloResponse) {
+    option (google.api.http) = {
+      get: "/v1/{greeting}:do:do"
+      additional_bindings {post: "/v1/nested" body: "nested.x"}
+    };
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def odd(backend, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "odd.proto").write_text(ODD_RULES)
+    subprocess.run(["protoc", f"-I{folder}", f"-I{ROOT / 'proto'}",
+                    "--include_imports", f"--descriptor_set_out={folder}/odd.pb",
+                    "odd.proto"], check=True)
+    (folder / "odd.yaml").write_text(f"""
+listeners: [{{address: "127.0.0.1:0"}}]
+upstreams:
+  - name: odd
+    target: "{backend.target}"
+    descriptors: {{reflection: false, files: [odd.pb]}}
+routes:
+  - {{prefix: /api, upstream: odd, strip_prefix: true, http_rules: true}}
+  - {{prefix: /grpc, upstream: odd, strip_prefix: true}}
+  - {{prefix: /, upstream: odd, http_rules: true}}
+""")
+    with Gateway.configured(folder / "odd.yaml") as gateway:
+        yield gateway
+
+
+def test_verb_with_colons(odd):
+    assert get(odd, "/v1/ann:do") == {"reply": "hello, ann"}
+    replies = request(odd, "GET", "/v1/ann:do:do").lines()
+    assert len(replies) > 1 and "ann" in replies[0]["reply"]
+
+
+def test_segments_behind_two_stars(odd):
+    assert get(odd, "/v1/p/1/d/2/a/b/c") == {"reply": "hello, p/1/d/2/a/b"}
+    assert get(odd, "/v1/p/1/d/2/c") == {"reply": "hello, p/1/d/2"}
+
+
+def test_the_root_and_a_trailing_slash(odd):
+    assert get(odd, "/") == {"reply": "hello, "}
+    assert get(odd, "/v1/things/") == {"reply": "hello, "}
+    assert request(odd, "GET", "/v1/things").status == 405  # POST.
+
+
+# `body` names a field of the request itself; another method's rule would take
+# the path, too.
+def test_rule_that_cannot_be_used_keeps_its_path_from_others(odd):
+    assert request(odd, "POST", "/v1/other", {}).json() == {
+        "reply": "hello, other"}
+    answer = request(odd, "POST", "/v1/nested", {})
+    assert (answer.status, answer.json()["code"]) == (501, 12)
+    assert "nested.x" in answer.json()["message"]
+    assert "body: headgate.demo.v1.HelloRequest has no field nested.x" in (
+        odd.stderr())
+
+
+def test_prefix_can_be_stripped(odd):
+    assert get(odd, "/api/v1/ann:do") == {"reply": "hello, ann"}
+    assert get(odd, "/api") == {"reply": "hello, "}
+    allowed = request(odd, "OPTIONS", "/api/v1/ann:do").headers["Allow"]
+    assert "GET" in allowed
+    assert call_json(odd, "/grpc/headgate.demo.v1.HelloService/SayHello",
+                     {"greeting": "ann"}) == [{"reply": "hello, ann"}]
+    assert call_json(odd, "/api/v1/ann:do", subprotocols=()) == [
+        {"reply": "hello, ann"}]
+    assert refusal(odd, "/grpc/nothing") == 404
 
 
 # --- paths and verbs that no rule has ---

@@ -38,6 +38,26 @@ TEST(RouterTest, AnExactPathLeadsToItsMethod) {
   EXPECT_FALSE(router.Find("", "/Chat"));
 }
 
+TEST(RouterTest, APrefixCanBeStripped) {
+  Route rules;
+  rules.prefix = "/api/v2";
+  rules.strip_prefix = true;
+  rules.http_rules = true;
+  Route methods;
+  methods.prefix = "/grpc";
+  methods.strip_prefix = true;
+  const Router router({rules, methods});
+  EXPECT_EQ(router.Find("", "/api/v2/books/a%2Fb")->path, "/books/a%2Fb");
+  EXPECT_EQ(router.Find("", "/api/v2/")->path, "/");
+  EXPECT_EQ(router.Find("", "/api/v2")->path, "/");
+  EXPECT_EQ(router.Find("", "/api/v2/a:b")->path, "/a:b");
+  EXPECT_EQ(router.Find("", "/grpc/a.S/M")->method, "/a.S/M");
+  EXPECT_FALSE(router.Find("", "/grpc/a.S"));
+  EXPECT_FALSE(router.Find("", "/a.S/M"));
+  rules.strip_prefix = false;
+  EXPECT_EQ(Router({rules}).Find("", "/api/v2/x")->path, "/api/v2/x");
+}
+
 TEST(RouterTest, TheFirstOfTwoEqualPathsWins) {
   const Router router({WithPath("/x", "/a.S/One"), WithPath("/x", "/a.S/Two")});
   EXPECT_EQ(router.Find("", "/x")->method, "/a.S/One");
