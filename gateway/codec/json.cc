@@ -68,7 +68,7 @@ class JsonCodec final : public Codec {
     absl::StatusOr<std::string> message =
         schema_->JsonToProto(method_.input, json, options_.json, error);
     if (message.ok()) return RequestMessage{*std::move(message)};
-    return JsonMismatch(stream_, json, error);
+    return JsonMismatch(stream_, error);
   }
 
   const JsonCodecOptions& options_;

@@ -195,7 +195,7 @@ class BoundJsonCodec final : public Codec {
                                      error)
               : schema_->FieldFromJson(method_.input, body_, text->json,
                                        options_.json, error);
-      if (!message.ok()) return JsonMismatch(stream_, text->json, error);
+      if (!message.ok()) return JsonMismatch(stream_, error);
       return Request(*std::move(message));
     }
     if (const auto* fault = std::get_if<JsonStream::Fault>(&event)) {

@@ -9,7 +9,7 @@
 namespace headgate {
 namespace {
 
-// As deep as protobuf's own JSON reader goes.
+// As deep as the conversion goes (kMaxNesting in schema/json_type.h).
 constexpr std::size_t kMaxDepth = 100;
 
 // Neither clear() nor the assignment of an empty string frees a buffer, which a

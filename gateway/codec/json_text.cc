@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/codec/json_failure.h"
-#include "gateway/codec/json_location.h"
 
 namespace headgate {
 
@@ -24,10 +23,9 @@ Ending JsonFault(const JsonStream::Fault& fault) {
   return ending;
 }
 
-Ending JsonMismatch(const JsonStream& stream, absl::string_view json,
-                    const JsonError& error) {
-  return JsonFault(stream.PositionOf(LocateJsonField(json, error.field)),
-                   error.field, absl::InvalidArgumentError(error.message));
+Ending JsonMismatch(const JsonStream& stream, const JsonError& error) {
+  return JsonFault(stream.PositionOf(error.offset), error.field,
+                   absl::InvalidArgumentError(error.message));
 }
 
 std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
@@ -49,7 +47,7 @@ std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
   JsonError error;
   absl::StatusOr<std::string> message =
       schema.JsonToProto(type, text->json, options, error);
-  if (!message.ok()) return JsonMismatch(stream, text->json, error);
+  if (!message.ok()) return JsonMismatch(stream, error);
   const JsonStream::Event more = stream.Next();
   if (!std::holds_alternative<JsonStream::NeedBytes>(more) ||
       stream.inside_text()) {

@@ -20,9 +20,8 @@ Ending JsonFault(const StreamPosition& position, absl::string_view field,
                  const absl::Status& status);
 Ending JsonFault(const JsonStream::Fault& fault);
 
-// A text that does not fit its message.
-Ending JsonMismatch(const JsonStream& stream, absl::string_view json,
-                    const JsonError& error);
+// The text that the stream has just returned does not fit its message.
+Ending JsonMismatch(const JsonStream& stream, const JsonError& error);
 
 // One answer as the route's envelope has it.
 WireMessage JsonAnswer(std::string json, const Schema::Method& method,

@@ -16,7 +16,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "gateway/base/status.h"
 #include "gateway/base/utf8.h"
+#include "gateway/schema/json_conversion.h"
+#include "gateway/schema/json_string.h"
 #include "gateway/schema/schema.h"
 #include "google/protobuf/dynamic_message.h"
 
@@ -28,8 +31,6 @@ using pb::FieldDescriptor;
 
 // How many names a parameter may join.
 constexpr std::size_t kMaxNames = 32;
-// What of a value an error repeats.
-constexpr std::size_t kMaxShownBytes = 64;
 
 absl::Status MustBe(absl::string_view what, absl::string_view value) {
   const bool cut = value.size() > kMaxShownBytes;
@@ -160,53 +161,6 @@ bool IsTextual(absl::string_view type) {
   return type == "google.protobuf.Timestamp" ||
          type == "google.protobuf.Duration" ||
          type == "google.protobuf.FieldMask";
-}
-
-// As a JSON string; only valid UTF-8 comes here.
-std::string Quoted(absl::string_view text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      quoted += '\\';
-      quoted += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      absl::StrAppend(&quoted, "\\u00", absl::Hex(c, absl::kZeroPad2));
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + "\"";
-}
-
-// The value of a member of a JSON object that has no white space. `key`: with
-// its quotes.
-std::optional<absl::string_view> MemberOf(absl::string_view object,
-                                          absl::string_view key) {
-  int depth = 0;
-  bool found = false;
-  std::size_t start = 0;
-  for (std::size_t i = 0; i < object.size(); ++i) {
-    const char c = object[i];
-    if (depth == 1 && (c == ',' || c == '}')) {
-      if (found) return object.substr(start, i - start);
-    }
-    if (depth == 1 && c == ':' && absl::EndsWith(object.substr(0, i), key) &&
-        (object[i - key.size() - 1] == '{' ||
-         object[i - key.size() - 1] == ',')) {
-      found = true;
-      start = i + 1;
-    }
-    if (c == '"') {
-      for (++i; object[i] != '"'; ++i) {
-        if (object[i] == '\\') ++i;
-      }
-    } else if (c == '{' || c == '[') {
-      ++depth;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return std::nullopt;
 }
 
 const FieldDescriptor* FindField(const pb::Descriptor& type,
@@ -352,10 +306,13 @@ class Builder {
                        ", which text cannot be: set its fields, "
                        "one parameter each"));
     }
-    if (!IsUtf8(value)) return absl::InvalidArgumentError("must be UTF-8");
+    std::string json;
+    if (!AppendJsonString(value, json)) {
+      return absl::InvalidArgumentError("must be UTF-8");
+    }
     JsonError ignored;
     const absl::StatusOr<std::string> bytes =
-        schema_.JsonToProto(type, Quoted(value), JsonOptions(), ignored);
+        schema_.JsonToProto(type, json, JsonOptions(), ignored);
     if (!bytes.ok() || !target().ParseFromString(*bytes)) {
       return MustBe(absl::StrCat("a ", type), value);
     }
@@ -428,18 +385,26 @@ absl::StatusOr<std::string> Schema::FieldFromJson(absl::string_view type,
                                                   absl::string_view json,
                                                   const JsonOptions& options,
                                                   JsonError& error) const {
-  if (!HasField(type, field)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(type, " has no field ", field));
+  const JsonField* const found = JsonFieldOf(type, field);
+  if (found == nullptr) {
+    error = {"", absl::StrCat(type, " has no field ", field), 0};
+    return absl::InvalidArgumentError(error.message);
   }
-  absl::StatusOr<std::string> message = JsonToProto(
-      type, absl::StrCat("{\"", field, "\":", json, "}"), options, error);
-  // The client does not know of the object around its value.
-  if (!message.ok() && absl::StartsWith(error.field, field)) {
-    error.field = error.field.substr(field.size());
-    if (absl::StartsWith(error.field, ".")) error.field.erase(0, 1);
+  std::string message;
+  if (JsonToProtoField(*json_types_, *found, json, options, message, error)) {
+    return message;
   }
-  return message;
+  return Annotate(absl::InvalidArgumentError(error.message),
+                  error.field.empty() ? "invalid JSON" : error.field);
+}
+
+const JsonField* Schema::JsonFieldOf(absl::string_view type,
+                                     absl::string_view field) const {
+  const JsonType* const of_type = json_types_->Find(type);
+  const JsonField* const found =
+      of_type == nullptr ? nullptr : of_type->FindByName(field);
+  return found != nullptr && found->descriptor->name() == field ? found
+                                                                : nullptr;
 }
 
 std::string Schema::FieldFromProto(absl::string_view type,
@@ -477,44 +442,15 @@ absl::StatusOr<std::string> Schema::FieldToProto(
 absl::StatusOr<std::string> Schema::FieldToJson(
     absl::string_view type, absl::string_view field, absl::string_view message,
     const JsonOptions& options) const {
-  const pb::Descriptor* const descriptor =
-      pool_->FindMessageTypeByName(std::string(type));
-  const FieldDescriptor* const of_field =
-      descriptor == nullptr ? nullptr
-                            : descriptor->FindFieldByName(std::string(field));
-  if (of_field == nullptr) {
+  const JsonField* const found = JsonFieldOf(type, field);
+  if (found == nullptr) {
     return absl::InternalError(absl::StrCat(type, " has no field ", field));
   }
-  // The message with nothing but that field. The bytes are a backend's; what
-  // is wrong with them ProtoToJson tells.
-  const std::unique_ptr<pb::Message> alone(
-      factory_->GetPrototype(descriptor)->New());
-  if (message.size() > std::numeric_limits<int>::max() ||
-      !alone->ParsePartialFromArray(message.data(),
-                                    static_cast<int>(message.size()))) {
-    return absl::InternalError(absl::StrCat("not a ", type));
-  }
-  const pb::Reflection& reflection = *alone->GetReflection();
-  std::vector<const FieldDescriptor*> fields;
-  reflection.ListFields(*alone, &fields);
-  for (const FieldDescriptor* other : fields) {
-    if (other != of_field) reflection.ClearField(alone.get(), other);
-  }
-  reflection.MutableUnknownFields(alone.get())->Clear();
-  const std::string key =
-      Quoted(options.field_names == JsonOptions::FieldNames::kProto
-                 ? std::string(of_field->name())
-                 : std::string(of_field->json_name()));
-
-  absl::StatusOr<std::string> json =
-      ProtoToJson(type, alone->SerializePartialAsString(), options);
-  if (!json.ok()) return json;
-  if (const auto value = MemberOf(*json, key)) return std::string(*value);
-  JsonOptions all = options;
-  all.unpopulated = JsonOptions::Unpopulated::kEmit;
-  json = ProtoToJson(type, "", all);
-  if (!json.ok()) return json;
-  return std::string(MemberOf(*json, key).value_or("null"));
+  std::string json;
+  absl::Status status = ProtoFieldToJson(*json_types_, *json_types_->Find(type),
+                                         *found, message, options, json);
+  if (!status.ok()) return status;
+  return json;
 }
 
 }  // namespace headgate

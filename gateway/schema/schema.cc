@@ -10,9 +10,10 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "gateway/schema/json_converter.h"
-#include "gateway/schema/plain_json.h"
-#include "gateway/schema/plain_type.h"
+#include "gateway/base/status.h"
+#include "gateway/schema/json_conversion.h"
+#include "gateway/schema/json_string.h"
+#include "gateway/schema/json_type.h"
 #include "gateway/schema/repair.h"
 #include "google/api/annotations.pb.h"
 #include "google/api/http.pb.h"
@@ -37,8 +38,8 @@ namespace {
 
 namespace pb = ::google::protobuf;
 
-// The library's types, from its descriptors in this program. protobuf's JSON
-// conversion relies on the shape of those it has a JSON form of its own for,
+// The library's types, from its descriptors in this program. The JSON
+// conversion relies on the shape of those that have a JSON form of their own,
 // so these never come from a peer.
 std::vector<const pb::FileDescriptor*> WellKnownFiles() {
   return {
@@ -198,8 +199,7 @@ Schema::Schema(std::shared_ptr<const Schema> original,
     : original_(std::move(original)),
       descriptors_(std::move(descriptors)),
       pool_(&descriptors_->pool),
-      converter_(std::make_unique<JsonConverter>(pool_)),
-      plain_types_(std::make_unique<PlainTypes>(pool_)),
+      json_types_(std::make_unique<JsonTypes>(pool_)),
       factory_(std::make_unique<pb::DynamicMessageFactory>()) {}
 Schema::~Schema() = default;
 
@@ -311,39 +311,36 @@ absl::StatusOr<std::string> Schema::JsonToProto(absl::string_view type,
                                                 absl::string_view json,
                                                 const JsonOptions& options,
                                                 JsonError& error) const {
-  if (const PlainType* const plain = plain_types_->Find(type)) {
-    std::string message;
-    if (PlainJsonToProto(*plain_types_, *plain, json, message)) return message;
+  std::string message;
+  const JsonType* const found = json_types_->Find(type);
+  if (found == nullptr) {
+    error = {"", absl::StrCat("unknown message type ", type), 0};
+  } else if (headgate::JsonToProto(*json_types_, *found, json, options, message,
+                                   error)) {
+    return message;
   }
-  return converter_->JsonToProto(type, json, options, error);
+  return Annotate(absl::InvalidArgumentError(error.message),
+                  error.field.empty() ? "invalid JSON" : error.field);
 }
 
 absl::StatusOr<std::string> Schema::ProtoToJson(
     absl::string_view type, absl::string_view message,
     const JsonOptions& options) const {
-  const PlainType* const plain = plain_types_->Find(type);
-  if (plain == nullptr) {
+  const JsonType* const found = json_types_->Find(type);
+  if (found == nullptr) {
     return absl::InternalError(absl::StrCat("unknown message type ", type));
   }
   std::string json;
-  if (PlainProtoToJson(*plain_types_, *plain, message, options, json)) {
-    return json;
-  }
-  return converter_->ProtoToJson(plain->descriptor(), message, options);
+  absl::Status status =
+      headgate::ProtoToJson(*json_types_, *found, message, options, json);
+  if (!status.ok()) return status;
+  return json;
 }
 
 std::string Schema::StatusDetailsToJson(absl::string_view rpc_status,
                                         const JsonOptions& options) const {
   constexpr std::uint32_t kDetailsTag = 3 << 3 | 2;
   constexpr char kNone[] = "[]";
-  const auto quote = [&](const std::string& text) {
-    pb::StringValue value;
-    value.set_value(text);
-    auto json = ProtoToJson("google.protobuf.StringValue",
-                            value.SerializeAsString(), options);
-    return json.ok() ? *std::move(json) : std::string("\"\"");
-  };
-
   if (rpc_status.size() > INT_MAX) return kNone;
   pb::io::CodedInputStream input(
       reinterpret_cast<const std::uint8_t*>(rpc_status.data()),
@@ -370,15 +367,15 @@ std::string Schema::StatusDetailsToJson(absl::string_view rpc_status,
     pb::Any any;
     if (!any.ParseFromString(bytes)) return kNone;
     auto json = ProtoToJson("google.protobuf.Any", bytes, options);
-    const bool known = pool_->FindMessageTypeByName(any.type_url().substr(
-                           any.type_url().rfind('/') + 1)) != nullptr;
     if (!details.empty()) details += ',';
-    if (json.ok() && known) {
+    if (json.ok()) {
       absl::StrAppend(&details, *json);
-    } else {
-      absl::StrAppend(&details, "{\"@type\":", quote(any.type_url()),
-                      ",\"value\":\"", absl::Base64Escape(any.value()), "\"}");
+      continue;
     }
+    details += "{\"@type\":";
+    AppendJsonString(any.type_url(), details);
+    absl::StrAppend(&details, ",\"value\":\"", absl::Base64Escape(any.value()),
+                    "\"}");
   }
   if (!input.ConsumedEntireMessage()) return kNone;
   return absl::StrCat("[", details, "]");

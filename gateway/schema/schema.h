@@ -1,6 +1,7 @@
 #ifndef GATEWAY_SCHEMA_SCHEMA_H_
 #define GATEWAY_SCHEMA_SCHEMA_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,8 +15,8 @@
 
 namespace headgate {
 
-class JsonConverter;
-class PlainTypes;
+class JsonTypes;
+struct JsonField;
 
 enum class MethodKind {
   kUnary,
@@ -48,13 +49,16 @@ struct JsonOptions {
   UnknownFields unknown_fields = UnknownFields::kReject;
 };
 
-// A JSON text that does not fit its message.
+// A JSON text that does not fit its message. What it repeats of the client's is
+// short, on one line and UTF-8.
 struct JsonError {
-  // The place of the fault in JSON, "kids[1].name"; empty: the whole text.
-  // An entry of a map is "map[INDEX].value" in protobuf's way of speaking.
+  // The field in its JSON names, "kids[1].name", "labels[\"a b\"]"; empty: the
+  // whole text.
   std::string field;
-  // What is wrong there, without the place.
+  // What is wrong there, without the field.
   std::string message;
+  // Where in the text, bytes.
+  std::size_t offset = 0;
 };
 
 // One binding of a google.api.http annotation (google/api/http.proto): the
@@ -108,7 +112,7 @@ class Schema {
 
   // Builds what can be built of `files`, in any order; those that cannot
   // (a missing import, a name defined twice) are left out, each with a line in
-  // `warnings`. The well-known types are always the protobuf library's, as its
+  // `warnings`. The well-known types are always the protobuf library's, as the
   // JSON conversion relies on their shape; other google/protobuf/*.proto that
   // are imported and not among `files` are taken from it too. Of two files of
   // one name the first counts.
@@ -138,7 +142,8 @@ class Schema {
 
   // One JSON text -> the serialized message `type` (a full name). On failure
   // the status is INVALID_ARGUMENT and `error` says where.
-  // JSON that nests deeper than 100 brackets does not fit.
+  // JSON that nests deeper than 100 brackets does not fit, nor does one with a
+  // field twice.
   // Requires: `json` is one well-formed JSON value.
   absl::StatusOr<std::string> JsonToProto(absl::string_view type,
                                           absl::string_view json,
@@ -146,7 +151,8 @@ class Schema {
                                           JsonError& error) const;
 
   // A serialized message `type` -> JSON on one line. Fails with INTERNAL when
-  // the bytes are not such a message, or nest deeper than protobuf's limits.
+  // the bytes are not such a message, nest deeper than 100 brackets of JSON, or
+  // have no form in JSON.
   absl::StatusOr<std::string> ProtoToJson(absl::string_view type,
                                           absl::string_view message,
                                           const JsonOptions& options) const;
@@ -210,11 +216,14 @@ class Schema {
   Schema(std::shared_ptr<const Schema> original,
          std::shared_ptr<const Descriptors> descriptors);
 
+  // The field of that name in the .proto file; null if there is none.
+  const JsonField* JsonFieldOf(absl::string_view type,
+                               absl::string_view field) const;
+
   const std::shared_ptr<const Schema> original_;  // Of a Share.
   const std::shared_ptr<const Descriptors> descriptors_;
   const google::protobuf::DescriptorPool* const pool_;  // Of descriptors_.
-  std::unique_ptr<JsonConverter> converter_;
-  std::unique_ptr<PlainTypes> plain_types_;
+  std::unique_ptr<JsonTypes> json_types_;
   // After the pool, for its messages must go first.
   std::unique_ptr<google::protobuf::DynamicMessageFactory> factory_;
 };

@@ -128,11 +128,11 @@ TEST_F(JsonTest, ValueThatDoesNotFitIsToldWithPlaceAndPath) {
                         HasSubstr("\"x\""))));
 }
 
-TEST_F(JsonTest, ValueInAMapIsFoundByTheIndexOfItsEntry) {
+TEST_F(JsonTest, ValueInAMapIsFoundByItsKey) {
   EXPECT_THAT(
       Say({Text("{\"byName\":{\"a\":{\"n\":1},\"b\":{\"n\":[]}}}")}),
       ElementsAre(StartsWith("close 4003 INVALID_ARGUMENT: line 1, byte 32, "
-                             "field by_name[1].value.n: ")));
+                             "field byName[\"b\"].n: ")));
 }
 
 TEST_F(JsonTest, BothNamesOfAFieldAreUnderstoodAndFound) {
@@ -187,7 +187,7 @@ TEST_F(JsonTest, AnswersFollowTheJsonOptions) {
   options_.json.field_names = JsonOptions::FieldNames::kProto;
   options_.json.enums = JsonOptions::Enums::kNumber;
   EXPECT_EQ(Answer("{\"bigNumber\":5,\"color\":\"RED\"}", "Bidi"),
-            "{\"big_number\":\"5\",\"color\":1}");
+            "{\"color\":1,\"big_number\":\"5\"}");
 }
 
 // grpc-gateway wraps the answers of a method that gives several.

@@ -413,21 +413,21 @@ TEST_F(SchemaTest, UnknownFieldsAreRejectedUnlessIgnored) {
 
 // The field's path is what a person looks for first.
 TEST_F(SchemaTest, ErrorsNameTheirPlace) {
-  EXPECT_EQ(Error(R"({"n":"x"})"),
-            R"(n | invalid value "x" for type TYPE_INT32)");
+  EXPECT_EQ(Error(R"({"n":"x"})"), R"(n | must be an int32, is "x")");
   EXPECT_EQ(Error(R"({"kids":[{"n":1},{"n":1.5}]})"),
-            "kids[1].n | invalid value 1.5 for type TYPE_INT32");
+            "kids[1].n | must be an int32, is 1.5");
   EXPECT_EQ(Error(R"({"kids":[{"zz":1}]})"), "kids[0].zz | no such field");
   EXPECT_EQ(Error(R"({"m":{"k":{"n":[]}}})"),
-            "m[0].value.n | not repeated, not a list");
-  EXPECT_EQ(Error(R"({"s":{}})"), "s | a scalar, not an object");
-  EXPECT_EQ(Error("5"), " | Root element must be a message.");
-  EXPECT_EQ(Error(R"({"t":"foo"})"), "t | Invalid time format: foo");
+            R"(m["k"].n | must be an int32, is a list)");
+  EXPECT_EQ(Error(R"({"s":{}})"), "s | must be a string, is an object");
+  EXPECT_EQ(Error("5"), " | must be an object, is 5");
+  EXPECT_EQ(Error(R"({"t":"foo"})"),
+            R"(t | must be a time like "2006-01-02T15:04:05Z", is "foo")");
   EXPECT_EQ(Error(R"({"color":"PUCE"})"),
-            "color | invalid value \"PUCE\" for type "
-            "type.googleapis.com/headgate.test.Color");
+            R"(color | must be a value of headgate.test.Color, is "PUCE")");
   EXPECT_EQ(Error(R"({"a b":1})"), R"(["a b"] | no such field)");
-  EXPECT_THAT(Error(R"({"a":1,"b":"x"})"), HasSubstr("already set"));
+  EXPECT_THAT(Error(R"({"a":1,"b":"x"})"),
+              HasSubstr("another field of the oneof"));
   EXPECT_THAT(Error(R"({"raw":"%%%"})"), HasSubstr("raw | "));
 }
 
@@ -446,15 +446,14 @@ TEST_F(SchemaTest, BrokenJsonNeverPasses) {
   }
 }
 
-// protobuf's parser takes quadratic time over nested lists.
 TEST_F(SchemaTest, DeepJsonIsRefusedAtOnce) {
   const auto nested = [](int depth) {
     return absl::StrCat("{\"v\":", std::string(depth, '['),
                         std::string(depth, ']'), "}");
   };
   EXPECT_TRUE(schema_->JsonToProto(kNode, nested(99), options_, error_).ok());
-  EXPECT_EQ(Error(nested(100)), " | nested deeper than 100");
-  EXPECT_EQ(Error(nested(1'000'000)), " | nested deeper than 100");
+  EXPECT_THAT(Error(nested(100)), HasSubstr(" | nested deeper than 100"));
+  EXPECT_THAT(Error(nested(1'000'000)), HasSubstr(" | nested deeper than 100"));
   // Brackets in a string are no nesting.
   EXPECT_EQ(
       FromJson(absl::StrCat("{\"s\":\"\\\"", std::string(200, '['), "\"}"))
@@ -518,7 +517,7 @@ TEST_F(SchemaTest, AnyOfAKnownTypeWorksBothWays) {
   EXPECT_EQ(node.any().value(), "\x08\x01");
   EXPECT_EQ(ToJson(node), json);
   EXPECT_THAT(Error(R"({"any":{"@type":"type.googleapis.com/none","x":1}})"),
-              HasSubstr("any | "));
+              HasSubstr("any.@type | "));
 }
 
 // Members have no order (RFC 8259 section 4), and a key may be escaped.
@@ -543,43 +542,28 @@ TEST_F(SchemaTest, TypeOfAnAnyMayComeLast) {
             3);
 }
 
-// Little may nest as deep as anything else; much may not, either way: it costs
-// once more for each Any around it.
-TEST_F(SchemaTest, MuchInNestedAnysIsRefused) {
-  const auto json = [](int levels, std::size_t size) {
-    std::string text = R"({"@type":"x/headgate.test.Node","s":")" +
-                       std::string(size, 'x') + "\"}";
-    for (int i = 1; i < levels; ++i) {
-      text = R"({"value":)" + text + R"(,"@type":"x/google.protobuf.Any"})";
-    }
-    return R"({"any":)" + text + "}";
-  };
-  const auto bytes = [](int levels, std::size_t size) {
-    std::string any = Field(1, "x/headgate.test.Node") +
-                      Field(2, Field(2, std::string(size, 'x')));
-    for (int i = 1; i < levels; ++i) {
-      any = Field(1, "x/google.protobuf.Any") + Field(2, any);
-    }
-    return Field(5, any);
-  };
-  for (const auto& [levels, size] :
-       {std::pair(1, 1'000'000), std::pair(7, 1'000'000), std::pair(60, 100)}) {
-    EXPECT_EQ(FromJson(json(levels, size)).SerializeAsString(),
-              bytes(levels, size));
-    EXPECT_TRUE(ToJson(bytes(levels, size)).ok());
+// It costs no more for each Any around it.
+TEST_F(SchemaTest, MuchMayBeInNestedAnys) {
+  std::string json = R"({"@type":"x/headgate.test.Node","s":")" +
+                     std::string(1'000'000, 'x') + "\"}";
+  std::string bytes = Field(1, "x/headgate.test.Node") +
+                      Field(2, Field(2, std::string(1'000'000, 'x')));
+  for (int i = 1; i < 99; ++i) {
+    json = R"({"value":)" + json + R"(,"@type":"x/google.protobuf.Any"})";
+    bytes = Field(1, "x/google.protobuf.Any") + Field(2, bytes);
   }
-  EXPECT_EQ(Error(json(60, 1'000'000)),
-            " | too much of it is in an Any within another");
-  EXPECT_EQ(ToJson(bytes(60, 1'000'000)).status(),
-            absl::InternalError("too much of it is in an Any within another"));
+  EXPECT_EQ(FromJson(R"({"any":)" + json + "}").SerializeAsString(),
+            Field(5, bytes));
+  EXPECT_TRUE(ToJson(Field(5, bytes)).ok());
 }
 
-TEST_F(SchemaTest, UnknownTypesInAnAnswerAreInternal) {
+// Another reader may know it.
+TEST_F(SchemaTest, AnAnyOfAnUnknownTypeIsHandedOn) {
   test::Node node;
   node.mutable_any()->set_type_url("type.googleapis.com/none");
   node.mutable_any()->set_value("x");
-  EXPECT_EQ(ToJson(node.SerializeAsString()).status().code(),
-            absl::StatusCode::kInternal);
+  EXPECT_EQ(ToJson(node),
+            R"({"any":{"@type":"type.googleapis.com/none","value":"eA=="}})");
   EXPECT_EQ(schema_->ProtoToJson("none", "", options_).status().code(),
             absl::StatusCode::kInternal);
 }
@@ -628,12 +612,9 @@ TEST_F(SchemaTest, FieldsInSeveralPiecesAreMerged) {
   EXPECT_EQ(*ToJson(std::string("\x22\x03\x0a\x01k")), R"({"m":{"k":{}}})");
   EXPECT_EQ(*ToJson(std::string("\x22\x07\x12\x02\x08\x01\x0a\x01k")),
             R"({"m":{"k":{"n":1}}})");
-  // Within an Any nobody merges: an error, never half of it.
-  EXPECT_EQ(ToJson(Field(5, Field(1, "x/headgate.test.Node") +
-                                Field(2, "\x08\x01\x08\x02")))
-                .status()
-                .code(),
-            absl::StatusCode::kInternal);
+  EXPECT_EQ(*ToJson(Field(5, Field(1, "x/headgate.test.Node") +
+                                 Field(2, "\x08\x01\x08\x02"))),
+            R"({"any":{"@type":"x/headgate.test.Node","n":2}})");
 }
 
 // Repeated fields in one piece, of any length, are not merged but as they are.

@@ -1,0 +1,198 @@
+#include "gateway/schema/json_type.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/schema/json_string.h"
+#include "google/protobuf/descriptor.pb.h"
+
+namespace headgate {
+namespace {
+
+namespace pb = ::google::protobuf;
+using ::google::protobuf::FieldDescriptor;
+
+JsonForm FormOf(const pb::Descriptor& type) {
+  if (type.file()->package() != "google.protobuf") return JsonForm::kObject;
+  static const auto& forms =
+      *new absl::flat_hash_map<absl::string_view, JsonForm>{
+          {"Any", JsonForm::kAny},
+          {"Timestamp", JsonForm::kTimestamp},
+          {"Duration", JsonForm::kDuration},
+          {"FieldMask", JsonForm::kFieldMask},
+          {"Struct", JsonForm::kStruct},
+          {"ListValue", JsonForm::kListValue},
+          {"Value", JsonForm::kValue},
+          {"BoolValue", JsonForm::kWrapper},
+          {"BytesValue", JsonForm::kWrapper},
+          {"DoubleValue", JsonForm::kWrapper},
+          {"FloatValue", JsonForm::kWrapper},
+          {"Int32Value", JsonForm::kWrapper},
+          {"Int64Value", JsonForm::kWrapper},
+          {"StringValue", JsonForm::kWrapper},
+          {"UInt32Value", JsonForm::kWrapper},
+          {"UInt64Value", JsonForm::kWrapper}};
+  const auto found = forms.find(absl::string_view(type.name()));
+  return found == forms.end() ? JsonForm::kObject : found->second;
+}
+
+WireType WireTypeOf(const FieldDescriptor& field) {
+  switch (field.type()) {
+    case FieldDescriptor::TYPE_DOUBLE:
+    case FieldDescriptor::TYPE_FIXED64:
+    case FieldDescriptor::TYPE_SFIXED64:
+      return WireType::kFixed64;
+    case FieldDescriptor::TYPE_FLOAT:
+    case FieldDescriptor::TYPE_FIXED32:
+    case FieldDescriptor::TYPE_SFIXED32:
+      return WireType::kFixed32;
+    case FieldDescriptor::TYPE_STRING:
+    case FieldDescriptor::TYPE_BYTES:
+    case FieldDescriptor::TYPE_MESSAGE:
+      return WireType::kBytes;
+    case FieldDescriptor::TYPE_GROUP:
+      return WireType::kStartGroup;
+    default:
+      return WireType::kVarint;
+  }
+}
+
+bool IsClosed(const pb::EnumDescriptor& type) {
+#if GOOGLE_PROTOBUF_VERSION < 4022000
+  return type.file()->syntax() == pb::FileDescriptor::SYNTAX_PROTO2;
+#else
+  return type.is_closed();
+#endif
+}
+
+bool TakesNull(const FieldDescriptor& field) {
+  if (field.type() == FieldDescriptor::TYPE_ENUM) {
+    return field.enum_type()->full_name() == "google.protobuf.NullValue";
+  }
+  return field.type() == FieldDescriptor::TYPE_MESSAGE &&
+         FormOf(*field.message_type()) == JsonForm::kValue;
+}
+
+std::string KeyOf(absl::string_view name) {
+  std::string key;
+  AppendJsonString(name, key);
+  key.push_back(':');
+  return key;
+}
+
+// `bit`: see JsonField; of its message.
+JsonField MakeField(const FieldDescriptor& field, std::size_t bit,
+                    std::size_t oneof_bit) {
+  const bool is_packed = field.is_packed();
+  const std::string in_brackets = absl::StrCat("[", field.full_name(), "]");
+  return {
+      &field,
+      field.type(),
+      field.number(),
+      field.is_repeated(),
+      field.is_map(),
+      is_packed,
+      field.has_presence() && !field.is_repeated(),
+      field.is_required(),
+      TakesNull(field),
+      field.type() == FieldDescriptor::TYPE_ENUM &&
+          IsClosed(*field.enum_type()),
+      WireTypeOf(field),
+      static_cast<std::uint32_t>(field.number()) << 3 |
+          static_cast<std::uint32_t>(is_packed ? WireType::kBytes
+                                               : WireTypeOf(field)),
+      bit,
+      oneof_bit,
+      KeyOf(field.is_extension() ? in_brackets
+                                 : std::string(field.json_name())),
+      KeyOf(field.is_extension() ? in_brackets : std::string(field.name()))};
+}
+
+}  // namespace
+
+JsonType::JsonType(const pb::Descriptor& descriptor)
+    : descriptor_(descriptor),
+      form_(FormOf(descriptor)),
+      has_oneofs_(descriptor.real_oneof_decl_count() > 0),
+      has_extensions_(descriptor.extension_range_count() > 0 &&
+                      !descriptor.options().message_set_wire_format()) {
+  const auto field_count = static_cast<std::size_t>(descriptor.field_count());
+  fields_.reserve(field_count);
+  bits_ = field_count +
+          static_cast<std::size_t>(descriptor.real_oneof_decl_count());
+  for (int i = 0; i < descriptor.field_count(); ++i) {
+    const FieldDescriptor& field = *descriptor.field(i);
+    const pb::OneofDescriptor* const oneof = field.real_containing_oneof();
+    const auto bit = static_cast<std::size_t>(i);
+    fields_.push_back(MakeField(
+        field, bit,
+        oneof == nullptr
+            ? bit
+            : field_count + static_cast<std::size_t>(oneof->index())));
+    has_required_ = has_required_ || field.is_required();
+  }
+  std::sort(fields_.begin(), fields_.end(),
+            [](const JsonField& a, const JsonField& b) {
+              return a.number < b.number;
+            });
+  // A JSON name that is also another field's name in the .proto file is the
+  // JSON name.
+  for (std::size_t i = 0; i < fields_.size(); ++i) {
+    by_name_.emplace(fields_[i].descriptor->json_name(), i);
+  }
+  for (std::size_t i = 0; i < fields_.size(); ++i) {
+    by_name_.emplace(fields_[i].descriptor->name(), i);
+  }
+}
+
+const JsonField* JsonType::FindByNumber(int number) const {
+  const auto found = std::lower_bound(
+      fields_.begin(), fields_.end(), number,
+      [](const JsonField& field, int value) { return field.number < value; });
+  return found == fields_.end() || found->number != number ? nullptr : &*found;
+}
+
+const JsonType* JsonTypes::Find(absl::string_view full_name) {
+  if (const auto found = by_name_.find(full_name); found != by_name_.end()) {
+    return found->second;
+  }
+  const pb::Descriptor* const descriptor =
+      pool_->FindMessageTypeByName(std::string(full_name));
+  if (descriptor == nullptr) return nullptr;
+  const JsonType* const type = &Of(*descriptor);
+  by_name_.emplace(full_name, type);
+  return type;
+}
+
+const JsonType& JsonTypes::Of(const pb::Descriptor& descriptor) {
+  std::unique_ptr<const JsonType>& type = types_[&descriptor];
+  if (type == nullptr) type = std::make_unique<JsonType>(descriptor);
+  return *type;
+}
+
+const JsonField* JsonTypes::FindExtension(const JsonType& type,
+                                          absl::string_view full_name) {
+  const FieldDescriptor* const field =
+      pool_->FindExtensionByName(std::string(full_name));
+  if (field == nullptr || field->containing_type() != &type.descriptor()) {
+    return nullptr;
+  }
+  return Extension(field);
+}
+
+const JsonField* JsonTypes::FindExtension(const JsonType& type, int number) {
+  if (!type.descriptor().IsExtensionNumber(number)) return nullptr;
+  const FieldDescriptor* const field =
+      pool_->FindExtensionByNumber(&type.descriptor(), number);
+  return field == nullptr ? nullptr : Extension(field);
+}
+
+const JsonField* JsonTypes::Extension(const FieldDescriptor* descriptor) {
+  std::unique_ptr<const JsonField>& field = extensions_[descriptor];
+  if (field == nullptr) {
+    field = std::make_unique<JsonField>(MakeField(*descriptor, 0, 0));
+  }
+  return field.get();
+}
+
+}  // namespace headgate

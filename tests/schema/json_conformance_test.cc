@@ -1,0 +1,1005 @@
+// What protobuf's conformance suite asks of JSON, and the tables of
+// protobuf.dev/programming-guides/json: a row is a JSON text and the message
+// that it is, or that it is none.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "every2.pb.h"
+#include "every3.pb.h"
+#include "gateway/schema/schema.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "gtest/gtest.h"
+
+namespace headgate {
+namespace {
+
+using ::google::protobuf::Message;
+using ::google::protobuf::TextFormat;
+using ::google::protobuf::util::MessageDifferencer;
+
+const Schema& EverySchema() {
+  static const auto& schema = *new std::shared_ptr<const Schema>([] {
+    std::vector<google::protobuf::FileDescriptorProto> files(2);
+    test::Every3::descriptor()->file()->CopyTo(&files[0]);
+    test::Every2::descriptor()->file()->CopyTo(&files[1]);
+    std::vector<std::string> warnings;
+    auto built = Schema::Build(files, &warnings);
+    EXPECT_THAT(warnings, ::testing::IsEmpty());
+    return built;
+  }());
+  return *schema;
+}
+
+struct Row {
+  const char* json;
+  const char* text;  // The message.
+};
+
+template <typename Type>
+void ExpectValid(const std::string& json, const std::string& text,
+                 const JsonOptions& options = {}) {
+  Type expected, actual;
+  ASSERT_TRUE(TextFormat::ParseFromString(text, &expected)) << text;
+  JsonError error;
+  const auto bytes = EverySchema().JsonToProto(Type::descriptor()->full_name(),
+                                               json, options, error);
+  ASSERT_TRUE(bytes.ok()) << json << ": " << bytes.status();
+  ASSERT_TRUE(actual.ParseFromString(*bytes)) << json;
+  EXPECT_TRUE(MessageDifferencer::Equals(expected, actual) ||
+              expected.SerializeAsString() == actual.SerializeAsString())
+      << json << "\nis       " << actual.ShortDebugString() << "\nshould be "
+      << expected.ShortDebugString();
+  // And back: what is written is read as the same.
+  for (const auto names :
+       {JsonOptions::FieldNames::kJson, JsonOptions::FieldNames::kProto}) {
+    JsonOptions back = options;
+    back.field_names = names;
+    const auto written = EverySchema().ProtoToJson(
+        Type::descriptor()->full_name(), *bytes, back);
+    ASSERT_TRUE(written.ok()) << json << ": " << written.status();
+    const auto again = EverySchema().JsonToProto(
+        Type::descriptor()->full_name(), *written, options, error);
+    ASSERT_TRUE(again.ok()) << *written << ": " << again.status();
+    Type read;
+    ASSERT_TRUE(read.ParseFromString(*again));
+    EXPECT_EQ(read.ShortDebugString(), actual.ShortDebugString()) << *written;
+  }
+}
+
+template <typename Type>
+void ExpectInvalid(const std::string& json, const JsonOptions& options = {}) {
+  JsonError error;
+  const auto bytes = EverySchema().JsonToProto(Type::descriptor()->full_name(),
+                                               json, options, error);
+  Type read;
+  EXPECT_FALSE(bytes.ok()) << json << " is "
+                           << (read.ParseFromString(*bytes),
+                               read.ShortDebugString());
+  EXPECT_EQ(bytes.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(error.message.empty()) << json;
+}
+
+std::string Written(const Message& message, const JsonOptions& options = {}) {
+  const auto json =
+      EverySchema().ProtoToJson(message.GetDescriptor()->full_name(),
+                                message.SerializePartialAsString(), options);
+  return json.ok() ? *json : std::string(json.status().message());
+}
+
+template <typename Type>
+std::string Written(const std::string& text, const JsonOptions& options = {}) {
+  Type message;
+  EXPECT_TRUE(TextFormat::ParseFromString(text, &message)) << text;
+  return Written(message, options);
+}
+
+TEST(JsonConformanceTest, FieldNames) {
+  for (const Row& row : std::vector<Row>{
+           {R"({"fieldname1":1,"fieldName2":2,"FieldName3":3,"fieldName4":4})",
+            "fieldname1:1 field_name2:2 _field_name3:3 field__name4_:4"},
+           {R"({"fieldname1":1,"field_name2":2,"_field_name3":3,)"
+            R"("field__name4_":4})",
+            "fieldname1:1 field_name2:2 _field_name3:3 field__name4_:4"},
+           {R"({"field0name5":5,"field0Name6":6})",
+            "field0name5:5 field_0_name6:6"},
+           {R"({"fieldName7":7,"FieldName8":8,"fieldName9":9,)"
+            R"("FieldName10":10,"FIELDNAME11":11,"FIELDName12":12})",
+            "fieldName7:7 FieldName8:8 field_Name9:9 Field_Name10:10 "
+            "FIELD_NAME11:11 FIELD_name12:12"},
+           {R"({"FieldName13":13,"FieldName14":14,"fieldName15":15,)"
+            R"("fieldName16":16,"fieldName17":17,"FieldName18":18})",
+            "__field_name13:13 __Field_name14:14 field__name15:15 "
+            "field__Name16:16 field_name17__:17 Field_name18__:18"},
+           {R"({"fieldn\u0061me1":1})", "fieldname1:1"},
+           {R"({"other-name":1,"<\"a\">":2})", "renamed:1 escaped:2"},
+           {R"({"renamed":1,"\u003c\"\u0061\">":2})", "renamed:1 escaped:2"},
+       }) {
+    ExpectValid<test::Every3>(row.json, row.text);
+    ExpectValid<test::Every2>(row.json, row.text);
+  }
+  EXPECT_EQ(Written<test::Every3>("renamed:1 escaped:2 fieldName7:3"),
+            R"({"fieldName7":3,"other-name":1,"\u003c\"a\"\u003e":2})");
+  for (const char* json :
+       {R"({"fieldName2":1,"fieldName2":2})",
+        R"({"field_name2":1,"fieldName2":2})",
+        R"({"fieldName2":1,"field_name2":2})",
+        R"({"optionalNestedMessage":{"a":1},"optionalNestedMessage":{}})",
+        R"({"optional_nested_message":{"a":1},"optionalNestedMessage":{}})",
+        R"({"repeatedInt32":[1],"repeatedInt32":[2]})",
+        R"({"mapInt32Int32":{"1":1},"map_int32_int32":{"2":2}})",
+        R"({"mapStringString":{"a":"1","a":"2"}})",
+        R"({"mapStringString":{"a":"1","\u0061":"2"}})",
+        R"({"mapInt32Int32":{"1":1,"1.0":2}})",
+        R"({"optionalInt32":null,"optionalInt32":1})",
+        R"({"optional_Int32":1})",
+        R"({"OptionalInt32":1})",
+        R"({"":1})",
+        R"({"[a.b]":1})",
+        "[]",
+        "1",
+        "\"a\"",
+        "null",
+        "true"}) {
+    ExpectInvalid<test::Every3>(json);
+    ExpectInvalid<test::Every2>(json);
+  }
+}
+
+TEST(JsonConformanceTest, WholeNumbers) {
+  for (const Row& row : std::vector<Row>{
+           {R"({"optionalInt32":2147483647})", "optional_int32:2147483647"},
+           {R"({"optionalInt32":-2147483648})", "optional_int32:-2147483648"},
+           {R"({"optionalUint32":4294967295})", "optional_uint32:4294967295"},
+           {R"({"optionalInt64":"9223372036854775807"})",
+            "optional_int64:9223372036854775807"},
+           {R"({"optionalInt64":"-9223372036854775808"})",
+            "optional_int64:-9223372036854775808"},
+           {R"({"optionalInt64":-9223372036854775808})",
+            "optional_int64:-9223372036854775808"},
+           {R"({"optionalUint64":"18446744073709551615"})",
+            "optional_uint64:18446744073709551615"},
+           {R"({"optionalInt64":9223372036854774784})",
+            "optional_int64:9223372036854774784"},
+           {R"({"optionalUint64":18446744073709549568})",
+            "optional_uint64:18446744073709549568"},
+           {R"({"optionalInt32":"2147483647"})", "optional_int32:2147483647"},
+           {R"({"optionalInt32":"2\u003147483647"})",
+            "optional_int32:2147483647"},
+           {R"({"optionalInt32":100000.000})", "optional_int32:100000"},
+           {R"({"optionalInt32":1e5})", "optional_int32:100000"},
+           {R"({"optionalInt32":"1e5"})", "optional_int32:100000"},
+           {R"({"optionalInt32":1.5E+1})", "optional_int32:15"},
+           {R"({"optionalInt32":-20e-1})", "optional_int32:-2"},
+           {R"({"optionalInt32":2147483647.0})", "optional_int32:2147483647"},
+           {R"({"optionalInt32":-2147483648.0})", "optional_int32:-2147483648"},
+           {R"({"optionalUint32":4294967295.0})", "optional_uint32:4294967295"},
+           {R"({"optionalInt32":0e999999999999})", "optional_int32:0"},
+           {R"({"optionalInt32":-0})", "optional_int32:0"},
+           {R"({"optionalSint32":-1,"optionalSint64":"-1"})",
+            "optional_sint32:-1 optional_sint64:-1"},
+           {R"({"optionalFixed32":1,"optionalFixed64":2})",
+            "optional_fixed32:1 optional_fixed64:2"},
+           {R"({"optionalSfixed32":-1,"optionalSfixed64":-2})",
+            "optional_sfixed32:-1 optional_sfixed64:-2"},
+       }) {
+    ExpectValid<test::Every3>(row.json, row.text);
+    ExpectValid<test::Every2>(row.json, row.text);
+  }
+  for (const char* value : {"2147483648",
+                            "-2147483649",
+                            "0.5",
+                            "1e-1",
+                            "1e10",
+                            "1e99999999999",
+                            "\"\"",
+                            "\"abc\"",
+                            "\" 1\"",
+                            "\"1 \"",
+                            "\"+1\"",
+                            "\"01\"",
+                            "\"0x1\"",
+                            "\"1e\"",
+                            "\"1.\"",
+                            "\".5\"",
+                            "\"-\"",
+                            "true",
+                            "[]",
+                            "{}",
+                            "[1]",
+                            "\"2147483648\"",
+                            "99999999999999999999999"}) {
+    ExpectInvalid<test::Every3>(std::string("{\"optionalInt32\":") + value +
+                                "}");
+    ExpectInvalid<test::Every3>(std::string("{\"optionalSfixed32\":") + value +
+                                "}");
+  }
+  for (const char* json :
+       {R"({"optionalUint32":4294967296})", R"({"optionalUint32":-1})",
+        R"({"optionalInt64":9223372036854775808})",
+        R"({"optionalInt64":"9223372036854775808"})",
+        R"({"optionalInt64":-9223372036854775809})",
+        R"({"optionalInt64":"-9223372036854775809"})",
+        R"({"optionalUint64":18446744073709551616})",
+        R"({"optionalUint64":"18446744073709551616"})",
+        R"({"optionalUint64":-1})", R"({"optionalInt64":0.5})",
+        R"({"optionalUint32":"12 3"})"}) {
+    ExpectInvalid<test::Every3>(json);
+    ExpectInvalid<test::Every2>(json);
+  }
+  EXPECT_EQ(
+      Written<test::Every3>("optional_int32:-1 optional_int64:-2 "
+                            "optional_uint32:3 optional_uint64:4 "
+                            "optional_sint64:-5 optional_fixed64:6 "
+                            "optional_sfixed32:-7"),
+      R"({"optionalInt32":-1,"optionalInt64":"-2","optionalUint32":3,)"
+      R"("optionalUint64":"4","optionalSint64":"-5","optionalFixed64":"6",)"
+      R"("optionalSfixed32":-7})");
+}
+
+TEST(JsonConformanceTest, RealNumbers) {
+  for (const Row& row : std::vector<Row>{
+           {R"({"optionalFloat":1.175494e-38})", "optional_float:1.175494e-38"},
+           {R"({"optionalFloat":3.402823e+38})", "optional_float:3.402823e+38"},
+           {R"({"optionalFloat":-3.402823e+38})",
+            "optional_float:-3.402823e+38"},
+           {R"({"optionalFloat":1})", "optional_float:1"},
+           {R"({"optionalFloat":"1.5"})", "optional_float:1.5"},
+           {R"({"optionalFloat":"NaN"})", "optional_float:nan"},
+           {R"({"optionalFloat":"Infinity"})", "optional_float:inf"},
+           {R"({"optionalFloat":"-Infinity"})", "optional_float:-inf"},
+           {R"({"optionalFloat":"N\u0061N"})", "optional_float:nan"},
+           {R"({"optionalDouble":2.22507e-308})",
+            "optional_double:2.22507e-308"},
+           {R"({"optionalDouble":1.79769e+308})",
+            "optional_double:1.79769e+308"},
+           {R"({"optionalDouble":-1.79769e+308})",
+            "optional_double:-1.79769e+308"},
+           {R"({"optionalDouble":"2.22507e-308"})",
+            "optional_double:2.22507e-308"},
+           {R"({"optionalDouble":"NaN"})", "optional_double:nan"},
+           {R"({"optionalDouble":"Infinity"})", "optional_double:inf"},
+           {R"({"optionalDouble":"-Infinity"})", "optional_double:-inf"},
+           {R"({"optionalDouble":5e-324})", "optional_double:5e-324"},
+           {R"({"optionalDouble":1e-999})", "optional_double:0"},
+           {R"({"optionalDouble":-0.0})", "optional_double:-0.0"},
+           {R"({"optionalDouble":9007199254740993})",
+            "optional_double:9007199254740992"},
+           {R"({"repeatedDouble":[0.1,1e21,123456.75]})",
+            "repeated_double:0.1 repeated_double:1e21 "
+            "repeated_double:123456.75"},
+       }) {
+    ExpectValid<test::Every3>(row.json, row.text);
+    ExpectValid<test::Every2>(row.json, row.text);
+  }
+  for (const char* value :
+       {"\"\"", "\"abc\"", "\"nan\"", "\"inf\"", "\"+1\"", "\" 1\"", "\"0x1\"",
+        "\"-NaN\"", "\"infinity\"", "true", "[]", "{}", "1e999", "-1e999",
+        "\"1e999\""}) {
+    ExpectInvalid<test::Every3>(std::string("{\"optionalDouble\":") + value +
+                                "}");
+    ExpectInvalid<test::Every3>(std::string("{\"optionalFloat\":") + value +
+                                "}");
+  }
+  ExpectInvalid<test::Every3>(R"({"optionalFloat":3.502823e+38})");
+  ExpectInvalid<test::Every3>(R"({"optionalFloat":-3.502823e+38})");
+  ExpectInvalid<test::Every3>(R"({"optionalDouble":1.89769e+308})");
+  ExpectInvalid<test::Every3>(R"({"optionalDouble":-1.89769e+308})");
+  for (const Row& row : std::vector<Row>{
+           {"0.1", "optional_double:0.1"},
+           {"100000", "optional_double:1e5"},
+           {"1e+21", "optional_double:1e21"},
+           {"123456789012345683968", "optional_double:123456789012345683968"},
+           {"0.000001", "optional_double:1e-6"},
+           {"1e-07", "optional_double:1e-7"},
+           {"5e-324", "optional_double:5e-324"},
+           {"1.7976931348623157e+308",
+            "optional_double:1.7976931348623157e308"},
+           {"-0", "optional_double:-0.0"},
+           {"\"NaN\"", "optional_double:nan"},
+           {"\"Infinity\"", "optional_double:inf"},
+           {"\"-Infinity\"", "optional_double:-inf"},
+       }) {
+    EXPECT_EQ(Written<test::Every3>(row.text),
+              std::string("{\"optionalDouble\":") + row.json + "}");
+  }
+  EXPECT_EQ(Written<test::Every3>("optional_float:0.1"),
+            R"({"optionalFloat":0.1})");
+}
+
+TEST(JsonConformanceTest, BoolsStringsBytesAndEnums) {
+  for (const Row& row : std::vector<Row>{
+           {R"({"optionalBool":true})", "optional_bool:true"},
+           {R"({"optionalBool":false})", "optional_bool:false"},
+           {R"({"optionalString":"Hello, World!"})",
+            "optional_string:'Hello, World!'"},
+           {R"({"optionalString":""})", "optional_string:''"},
+           {R"({"optionalString":"\"\\\/\b\f\n\r\t"})",
+            R"(optional_string:'\"\\/\b\f\n\r\t')"},
+           {R"({"optionalString":"\u8C37\u6B4C"})",
+            R"(optional_string:'\350\260\267\346\255\214')"},
+           {R"({"optionalString":"\u8c37"})",
+            R"(optional_string:'\350\260\267')"},
+           {R"({"optionalString":"\uD83D\uDE01"})",
+            R"(optional_string:'\360\237\230\201')"},
+           {R"({"optionalString":"\u0000"})", R"(optional_string:'\000')"},
+           {R"({"optionalBytes":"AQI="})", R"(optional_bytes:'\001\002')"},
+           {R"({"optionalBytes":"AQI"})", R"(optional_bytes:'\001\002')"},
+           {R"({"optionalBytes":"-_"})", R"(optional_bytes:'\373')"},
+           {R"({"optionalBytes":"+\/8="})", R"(optional_bytes:'\373\377')"},
+           {R"({"optionalNestedEnum":"FOO"})", "optional_nested_enum:FOO"},
+           {R"({"optionalNestedEnum":"NEG"})", "optional_nested_enum:NEG"},
+           {R"({"optionalNestedEnum":0})", "optional_nested_enum:FOO"},
+           {R"({"optionalNestedEnum":1})", "optional_nested_enum:BAR"},
+           {R"({"optionalNestedEnum":-1})", "optional_nested_enum:NEG"},
+           {R"({"optionalNestedEnum":"B\u0041R"})", "optional_nested_enum:BAR"},
+           {R"({"optionalAliasedEnum":"ALIAS_BAZ"})",
+            "optional_aliased_enum:ALIAS_BAZ"},
+           {R"({"optionalAliasedEnum":"MOO"})",
+            "optional_aliased_enum:ALIAS_BAZ"},
+           {R"({"optionalAliasedEnum":"moo"})",
+            "optional_aliased_enum:ALIAS_BAZ"},
+           {R"({"optionalAliasedEnum":"bAz"})",
+            "optional_aliased_enum:ALIAS_BAZ"},
+           {R"({"repeatedNestedEnum":["FOO","BAR","BAZ"]})",
+            "repeated_nested_enum:[FOO,BAR,BAZ]"},
+       }) {
+    ExpectValid<test::Every3>(row.json, row.text);
+    ExpectValid<test::Every2>(row.json, row.text);
+  }
+  ExpectValid<test::Every3>(R"({"optionalNestedEnum":123})",
+                            "optional_nested_enum:123");
+  EXPECT_EQ(Written<test::Every3>("optional_nested_enum:123"),
+            R"({"optionalNestedEnum":123})");
+  ExpectInvalid<test::Every2>(R"({"optionalNestedEnum":123})");
+  for (const char* json : {R"({"optionalBool":0})",
+                           R"({"optionalBool":"true"})",
+                           R"({"optionalBool":"false"})",
+                           R"({"optionalBool":""})",
+                           R"({"optionalString":12345})",
+                           R"({"optionalString":true})",
+                           R"({"optionalString":[]})",
+                           R"({"optionalString":{}})",
+                           R"({"optionalString":"\ud800"})",
+                           R"({"optionalString":"\udc00"})",
+                           R"({"optionalString":"\ud800\u0041"})",
+                           R"({"optionalString":"\uDE01\uD83D"})",
+                           R"({"optionalString":"\u12g4"})",
+                           R"({"optionalString":"\x"})",
+                           "{\"optionalString\":\"\xff\"}",
+                           R"({"optionalBytes":"a"})",
+                           R"({"optionalBytes":"AQI=="})",
+                           R"({"optionalBytes":"AQ I"})",
+                           R"({"optionalBytes":"===="})",
+                           R"({"optionalBytes":"-_+/"})",
+                           R"({"optionalBytes":1})",
+                           R"({"optionalBytes":[1]})",
+                           R"({"optionalNestedEnum":"UNKNOWN"})",
+                           R"({"optionalNestedEnum":"foo"})",
+                           R"({"optionalNestedEnum":0.5})",
+                           R"({"optionalNestedEnum":""})",
+                           R"({"optionalNestedEnum":true})",
+                           R"({"optionalNestedEnum":2147483648})",
+                           R"({"optionalNestedEnum":[]})",
+                           R"({"optionalNestedEnum":{}})"}) {
+    ExpectInvalid<test::Every3>(json);
+    ExpectInvalid<test::Every2>(json);
+  }
+  EXPECT_EQ(Written<test::Every3>("optional_bool:true optional_string:'<a>' "
+                                  "optional_bytes:'\\377' "
+                                  "optional_nested_enum:BAR"),
+            R"({"optionalBool":true,"optionalString":"\u003ca\u003e",)"
+            R"("optionalBytes":"/w==","optionalNestedEnum":"BAR"})");
+}
+
+TEST(JsonConformanceTest, MessagesListsMapsAndOneofs) {
+  for (const Row& row : std::vector<Row>{
+           {R"({"optionalNestedMessage":{"a":1}})",
+            "optional_nested_message:{a:1}"},
+           {R"({"optionalNestedMessage":{}})", "optional_nested_message:{}"},
+           {R"({"optionalNestedMessage":{"corecursive":{"optionalInt32":3}}})",
+            "optional_nested_message:{corecursive:{optional_int32:3}}"},
+           {R"({"repeatedInt32":[1,2,3,4]})", "repeated_int32:[1,2,3,4]"},
+           {R"({"repeatedInt32":[]})", ""},
+           {R"({"repeatedString":["a",""]})", "repeated_string:['a','']"},
+           {R"({"repeatedBytes":["AQI=",""]})",
+            R"(repeated_bytes:['\001\002',''])"},
+           {R"({"repeatedNestedMessage":[{"a":1},{}]})",
+            "repeated_nested_message:[{a:1},{}]"},
+           {R"({"mapInt32Int32":{"1":2,"3":4}})",
+            "map_int32_int32:{key:1 value:2} map_int32_int32:{key:3 value:4}"},
+           {R"({"mapInt32Int32":{"\u0031":2}})",
+            "map_int32_int32:{key:1 value:2}"},
+           {R"({"mapInt64Int64":{"-9223372036854775808":"1"}})",
+            "map_int64_int64:{key:-9223372036854775808 value:1}"},
+           {R"({"mapUint64Uint64":{"18446744073709551615":"1"}})",
+            "map_uint64_uint64:{key:18446744073709551615 value:1}"},
+           {R"({"mapSint32Sint32":{"-1":-1},"mapFixed64Fixed64":{"1":"1"}})",
+            "map_sint32_sint32:{key:-1 value:-1} "
+            "map_fixed64_fixed64:{key:1 value:1}"},
+           {R"({"mapInt32Float":{"1":0.5},"mapInt32Double":{"0":"NaN"}})",
+            "map_int32_float:{key:1 value:0.5} "
+            "map_int32_double:{key:0 value:nan}"},
+           {R"({"mapBoolBool":{"true":true,"false":false}})",
+            "map_bool_bool:{key:true value:true} "
+            "map_bool_bool:{key:false value:false}"},
+           {R"({"mapBoolBool":{"tr\u0075e":true}})",
+            "map_bool_bool:{key:true value:true}"},
+           {R"({"mapStringString":{"":"","\u0061":"b"}})",
+            "map_string_string:{key:'' value:''} "
+            "map_string_string:{key:'a' value:'b'}"},
+           {R"({"mapStringBytes":{"a":"AQ"}})",
+            R"(map_string_bytes:{key:'a' value:'\001'})"},
+           {R"({"mapStringNestedMessage":{"hello":{"a":1234}}})",
+            "map_string_nested_message:{key:'hello' value:{a:1234}}"},
+           {R"({"mapStringNestedEnum":{"a":"BAR"}})",
+            "map_string_nested_enum:{key:'a' value:BAR}"},
+           {R"({"oneofUint32":0})", "oneof_uint32:0"},
+           {R"({"oneofNestedMessage":{}})", "oneof_nested_message:{}"},
+           {R"({"oneofString":""})", "oneof_string:''"},
+           {R"({"oneofBytes":""})", "oneof_bytes:''"},
+           {R"({"oneofBool":false})", "oneof_bool:false"},
+           {R"({"oneofUint64":"0"})", "oneof_uint64:0"},
+           {R"({"oneofFloat":0})", "oneof_float:0"},
+           {R"({"oneofDouble":0.0})", "oneof_double:0"},
+           {R"({"oneofEnum":"FOO"})", "oneof_enum:FOO"},
+           {R"({"oneofUint32":null,"oneofString":"test"})",
+            "oneof_string:'test'"},
+           {R"({"oneofString":"test","oneofUint32":null})",
+            "oneof_string:'test'"},
+           {R"({"optionalInt32":null,"optionalString":null,)"
+            R"("optionalBool":null,"optionalBytes":null,)"
+            R"("optionalNestedEnum":null,"optionalNestedMessage":null,)"
+            R"("repeatedInt32":null,"repeatedNestedMessage":null,)"
+            R"("mapInt32Int32":null,"mapStringNestedMessage":null,)"
+            R"("optionalDouble":null})",
+            ""},
+           {"{\"last\":1,\"optionalInt32\":2,\"late\":3}",
+            "last:1 optional_int32:2 late:3"},
+           {" {\t\"optionalInt32\"\n: 1 ,\r\"repeatedInt32\" : [ 1 , 2 ] } ",
+            "optional_int32:1 repeated_int32:[1,2]"},
+       }) {
+    ExpectValid<test::Every3>(row.json, row.text);
+    ExpectValid<test::Every2>(row.json, row.text);
+  }
+  for (const char* json :
+       {R"({"repeatedInt32":1})",
+        R"({"repeatedString":"x"})",
+        R"({"repeatedNestedMessage":{"a":1}})",
+        R"({"repeatedInt32":[1,null]})",
+        R"({"repeatedInt32":[[1],[2,3]]})",
+        R"({"repeatedInt32":["a"]})",
+        R"({"repeatedInt32":[{}]})",
+        R"({"repeatedString":[null]})",
+        R"({"repeatedNestedMessage":[null]})",
+        R"({"repeatedNestedMessage":[1,2]})",
+        R"({"repeatedNestedMessage":[[]]})",
+        R"({"repeatedNestedEnum":[null]})",
+        R"({"optionalInt32":[1]})",
+        R"({"optionalNestedMessage":[]})",
+        R"({"optionalNestedMessage":[{}]})",
+        R"({"optionalNestedMessage":1})",
+        R"({"optionalNestedMessage":""})",
+        R"({"mapInt32Int32":[]})",
+        R"({"mapInt32Int32":1})",
+        R"({"mapInt32Int32":{"a":1}})",
+        R"({"mapInt32Int32":{"":1}})",
+        R"({"mapInt32Int32":{"2147483648":1}})",
+        R"({"mapInt32Int32":{"1":null}})",
+        R"({"mapStringString":{"a":null}})",
+        R"({"mapStringNestedMessage":{"a":null}})",
+        R"({"mapBoolBool":{"yes":true}})",
+        R"({"mapBoolBool":{"1":true}})",
+        R"({"mapUint32Uint32":{"-1":1}})",
+        R"({"oneofUint32":1,"oneofString":"test"})",
+        R"({"oneofNestedMessage":{},"oneofNestedMessage":{}})",
+        R"({"oneofUint32":1,"oneofUint32":1})"}) {
+    ExpectInvalid<test::Every3>(json);
+    ExpectInvalid<test::Every2>(json);
+  }
+  EXPECT_EQ(Written<test::Every3>(
+                "repeated_int32:[1,2] repeated_nested_message:[{a:1},{}] "
+                "map_int32_int32:{key:-1 value:2} "
+                "map_bool_bool:{key:true value:false} "
+                "map_string_nested_message:{key:'k' value:{a:1}} "
+                "map_string_nested_enum:{key:'e' value:NEG} oneof_uint32:0 "
+                "presence_int32:0 presence_string:''"),
+            R"({"repeatedInt32":[1,2],"repeatedNestedMessage":[{"a":1},{}],)"
+            R"("mapInt32Int32":{"-1":2},"mapBoolBool":{"true":false},)"
+            R"("mapStringNestedMessage":{"k":{"a":1}},)"
+            R"("mapStringNestedEnum":{"e":"NEG"},"oneofUint32":0,)"
+            R"("presenceInt32":0,"presenceString":""})");
+}
+
+TEST(JsonConformanceTest, Wrappers) {
+  for (const Row& row : std::vector<Row>{
+           {R"({"optionalBoolWrapper":false})", "optional_bool_wrapper:{}"},
+           {R"({"optionalInt32Wrapper":0})", "optional_int32_wrapper:{}"},
+           {R"({"optionalInt64Wrapper":"1"})",
+            "optional_int64_wrapper:{value:1}"},
+           {R"({"optionalUint32Wrapper":1})",
+            "optional_uint32_wrapper:{value:1}"},
+           {R"({"optionalUint64Wrapper":1})",
+            "optional_uint64_wrapper:{value:1}"},
+           {R"({"optionalFloatWrapper":1})",
+            "optional_float_wrapper:{value:1}"},
+           {R"({"optionalDoubleWrapper":"1"})",
+            "optional_double_wrapper:{value:1}"},
+           {R"({"optionalStringWrapper":""})", "optional_string_wrapper:{}"},
+           {R"({"optionalStringWrapper":"1"})",
+            "optional_string_wrapper:{value:'1'}"},
+           {R"({"optionalBytesWrapper":"AQI="})",
+            R"(optional_bytes_wrapper:{value:'\001\002'})"},
+           {R"({"repeatedBoolWrapper":[true,false]})",
+            "repeated_bool_wrapper:[{value:true},{}]"},
+           {R"({"repeatedInt64Wrapper":["0",1]})",
+            "repeated_int64_wrapper:[{},{value:1}]"},
+           {R"({"repeatedStringWrapper":["","x"]})",
+            "repeated_string_wrapper:[{},{value:'x'}]"},
+           {R"({"optionalBoolWrapper":null,"optionalStringWrapper":null,)"
+            R"("repeatedInt32Wrapper":null})",
+            ""},
+           {R"({"mapStringWrapper":{"a":"b"}})",
+            "map_string_wrapper:{key:'a' value:{value:'b'}}"},
+       }) {
+    ExpectValid<test::Every3>(row.json, row.text);
+  }
+  for (const char* json :
+       {R"({"repeatedInt32Wrapper":[null]})", R"({"optionalBoolWrapper":"x"})",
+        R"({"optionalInt32Wrapper":{"value":1}})",
+        R"({"optionalInt32Wrapper":[1]})",
+        R"({"mapStringWrapper":{"a":null}})"}) {
+    ExpectInvalid<test::Every3>(json);
+  }
+  EXPECT_EQ(Written<test::Every3>("optional_bool_wrapper:{} "
+                                  "optional_int64_wrapper:{value:5} "
+                                  "optional_string_wrapper:{} "
+                                  "optional_bytes_wrapper:{}"),
+            R"({"optionalBoolWrapper":false,"optionalInt64Wrapper":"5",)"
+            R"("optionalStringWrapper":"","optionalBytesWrapper":""})");
+}
+
+TEST(JsonConformanceTest, Durations) {
+  for (const Row& row : std::vector<Row>{
+           {"-315576000000.999999999s",
+            "seconds:-315576000000 nanos:-999999999"},
+           {"315576000000.999999999s", "seconds:315576000000 nanos:999999999"},
+           {"0s", ""},
+           {"1.5s", "seconds:1 nanos:500000000"},
+           {"-0.5s", "nanos:-500000000"},
+           {"-1.000000001s", "seconds:-1 nanos:-1"},
+           {"1.1s", "seconds:1 nanos:100000000"},
+       }) {
+    ExpectValid<test::Every3>(
+        std::string("{\"optionalDuration\":\"") + row.json + "\"}",
+        std::string("optional_duration:{") + row.text + "}");
+  }
+  for (const char* value :
+       {"\"1\"", "\"1.s\"", "\".5s\"", "\"s\"", "\"\"", "\"-\"", "\"+1s\"",
+        "\"1 s\"", "\" 1s\"", "\"1S\"", "\"1e1s\"", "\"--1s\"",
+        "\"0.0000000001s\"", "\"315576000001.000000000s\"",
+        "\"-315576000001.000000000s\"", "\"99999999999999999999s\"", "1", "{}",
+        "\"Infinitys\""}) {
+    ExpectInvalid<test::Every3>(std::string("{\"optionalDuration\":") + value +
+                                "}");
+  }
+  const auto written = [](const std::string& text) {
+    return Written<test::Every3>("optional_duration:{" + text + "}");
+  };
+  EXPECT_EQ(written("seconds:1"), R"({"optionalDuration":"1s"})");
+  EXPECT_EQ(written("seconds:1 nanos:10000000"),
+            R"({"optionalDuration":"1.010s"})");
+  EXPECT_EQ(written("nanos:-10000"), R"({"optionalDuration":"-0.000010s"})");
+  EXPECT_EQ(written("nanos:10"), R"({"optionalDuration":"0.000000010s"})");
+  EXPECT_EQ(written(""), R"({"optionalDuration":"0s"})");
+  for (const char* text :
+       {"seconds:1 nanos:-500000000", "seconds:-1 nanos:1", "nanos:1000000000",
+        "seconds:315576000001", "seconds:-9223372036854775808",
+        "nanos:-2147483648"}) {
+    EXPECT_EQ(written(text),
+              "cannot write headgate.test.Every3 as JSON: optionalDuration: a "
+              "Duration out of its range")
+        << text;
+  }
+}
+
+TEST(JsonConformanceTest, Timestamps) {
+  for (const Row& row : std::vector<Row>{
+           {"0001-01-01T00:00:00Z", "seconds:-62135596800"},
+           {"9999-12-31T23:59:59.999999999Z",
+            "seconds:253402300799 nanos:999999999"},
+           {"1970-01-01T00:00:00Z", ""},
+           {"1970-01-01T08:00:00+08:00", ""},
+           {"1969-12-31T16:00:00-08:00", ""},
+           {"1969-12-31T23:59:59.5Z", "seconds:-1 nanos:500000000"},
+           {"2000-02-29T12:00:00Z", "seconds:951825600"},
+           {"2024-02-29T23:59:59.000000001Z", "seconds:1709251199 nanos:1"},
+           {"1900-03-01T00:00:00Z", "seconds:-2203891200"},
+           {"0001-01-01T00:00:00-00:01", "seconds:-62135596740"},
+       }) {
+    ExpectValid<test::Every3>(
+        std::string("{\"optionalTimestamp\":\"") + row.json + "\"}",
+        std::string("optional_timestamp:{") + row.text + "}");
+  }
+  for (const char* value : {"0000-01-01T00:00:00Z",
+                            "0001-01-01T00:00:00+01:00",
+                            "9999-12-31T23:59:59-01:00",
+                            "1970-01-01T00:00:00.0000000001Z",
+                            "999-01-01T00:00:00Z",
+                            "1970-1-01T00:00:00Z",
+                            "1970-01-1T00:00:00Z",
+                            "1970-01-01T0:00:00Z",
+                            "1970-01-01t00:00:00Z",
+                            "1970-01-01T00:00:00z",
+                            "1970-01-01 00:00:00Z",
+                            "1970-01-01T00:00:00",
+                            "1970-01-01",
+                            "1970-01-01T00:00:00.Z",
+                            "1970-01-01T00:00:00+08",
+                            "",
+                            "1970-01-01T00:00:00+0800",
+                            "1970-01-01T24:00:00Z",
+                            "1970-01-01T00:60:00Z",
+                            "1970-01-01T00:00:60Z",
+                            "1970-13-01T00:00:00Z",
+                            "1970-00-01T00:00:00Z",
+                            "1970-02-29T00:00:00Z",
+                            "1900-02-29T00:00:00Z",
+                            "1970-04-31T00:00:00Z",
+                            "1970-01-00T00:00:00Z",
+                            "10000-01-01T00:00:00Z",
+                            "+970-01-01T00:00:00Z",
+                            "1970-01-01T00:00:00ZZ",
+                            " 1970-01-01T00:00:00Z",
+                            "1970-01-01T00:00:00+24:00"}) {
+    ExpectInvalid<test::Every3>(std::string("{\"optionalTimestamp\":\"") +
+                                value + "\"}");
+  }
+  ExpectInvalid<test::Every3>(R"({"optionalTimestamp":1})");
+  ExpectInvalid<test::Every3>(R"({"optionalTimestamp":{}})");
+  const auto written = [](const std::string& text) {
+    return Written<test::Every3>("optional_timestamp:{" + text + "}");
+  };
+  EXPECT_EQ(written(""), R"({"optionalTimestamp":"1970-01-01T00:00:00Z"})");
+  EXPECT_EQ(written("nanos:10000000"),
+            R"({"optionalTimestamp":"1970-01-01T00:00:00.010Z"})");
+  EXPECT_EQ(written("nanos:10000"),
+            R"({"optionalTimestamp":"1970-01-01T00:00:00.000010Z"})");
+  EXPECT_EQ(written("nanos:10"),
+            R"({"optionalTimestamp":"1970-01-01T00:00:00.000000010Z"})");
+  EXPECT_EQ(written("seconds:-62135596800"),
+            R"({"optionalTimestamp":"0001-01-01T00:00:00Z"})");
+  EXPECT_EQ(written("seconds:253402300799"),
+            R"({"optionalTimestamp":"9999-12-31T23:59:59Z"})");
+  for (const char* text :
+       {"seconds:-62135596801", "seconds:253402300800", "nanos:-1",
+        "nanos:1000000000", "seconds:9223372036854775807"}) {
+    EXPECT_THAT(written(text), ::testing::HasSubstr("a Timestamp out of"))
+        << text;
+  }
+}
+
+TEST(JsonConformanceTest, FieldMasks) {
+  for (const Row& row : std::vector<Row>{
+           {"", ""},
+           {"foo", "paths:'foo'"},
+           {"foo,barBaz", "paths:'foo' paths:'bar_baz'"},
+           {"foo.barBaz,a1", "paths:'foo.bar_baz' paths:'a1'"},
+           {"*", "paths:'*'"},
+           {"FooBar", "paths:'_foo_bar'"},
+       }) {
+    ExpectValid<test::Every3>(
+        std::string("{\"optionalFieldMask\":\"") + row.json + "\"}",
+        std::string("optional_field_mask:{") + row.text + "}");
+  }
+  for (const char* value : {"\"foo,bar_bar\"", "\"a_b\"", "\",\"", "\"a,\"",
+                            "\"a,,b\"", "1", "{}", "[\"a\"]"}) {
+    ExpectInvalid<test::Every3>(std::string("{\"optionalFieldMask\":") + value +
+                                "}");
+  }
+  for (const char* path : {"fooBar", "foo_3_bar", "foo__bar", "foo_", "a_B",
+                           "custom_label_0", "", "a,b"}) {
+    EXPECT_THAT(Written<test::Every3>(std::string("optional_field_mask:{"
+                                                  "paths:'") +
+                                      path + "'}"),
+                ::testing::HasSubstr("has no form in JSON"))
+        << path;
+  }
+}
+
+TEST(JsonConformanceTest, StructsAndValues) {
+  for (const Row& row : std::vector<Row>{
+           {R"({"optionalStruct":{"nullValue":null,"intValue":1234,)"
+            R"("boolValue":true,"doubleValue":1234.5678,)"
+            R"("stringValue":"Hello world!","listValue":[1234,"5678"],)"
+            R"("objectValue":{"value":0}}})",
+            R"(optional_struct:{
+              fields:{key:"nullValue" value:{null_value:NULL_VALUE}}
+              fields:{key:"intValue" value:{number_value:1234}}
+              fields:{key:"boolValue" value:{bool_value:true}}
+              fields:{key:"doubleValue" value:{number_value:1234.5678}}
+              fields:{key:"stringValue" value:{string_value:"Hello world!"}}
+              fields:{key:"listValue" value:{list_value:{
+                values:{number_value:1234} values:{string_value:"5678"}}}}
+              fields:{key:"objectValue" value:{struct_value:{
+                fields:{key:"value" value:{number_value:0}}}}}})"},
+           {R"({"optionalStruct":{}})", "optional_struct:{}"},
+           {R"({"optionalStruct":{"listValue":[]}})",
+            "optional_struct:{fields:{key:'listValue' value:{list_value:{}}}}"},
+           {R"({"optionalStruct":null})", ""},
+           {R"({"repeatedStruct":[{},{}]})", "repeated_struct:[{},{}]"},
+           {R"({"optionalValue":1})", "optional_value:{number_value:1}"},
+           {R"({"optionalValue":"hello"})",
+            "optional_value:{string_value:'hello'}"},
+           {R"({"optionalValue":true})", "optional_value:{bool_value:true}"},
+           {R"({"optionalValue":false})", "optional_value:{bool_value:false}"},
+           {R"({"optionalValue":null})",
+            "optional_value:{null_value:NULL_VALUE}"},
+           {R"({"optionalValue":[0,"hello"]})",
+            "optional_value:{list_value:{values:{number_value:0} "
+            "values:{string_value:'hello'}}}"},
+           {R"({"optionalValue":{"value":1}})",
+            "optional_value:{struct_value:{fields:{key:'value' "
+            "value:{number_value:1}}}}"},
+           {R"({"optionalValue":"\ud83d\ude01"})",
+            R"(optional_value:{string_value:'\360\237\230\201'})"},
+           {R"({"repeatedValue":[null,0,"a",[],{}]})",
+            "repeated_value:[{null_value:NULL_VALUE},{number_value:0},"
+            "{string_value:'a'},{list_value:{}},{struct_value:{}}]"},
+           {R"({"repeatedValue":null})", ""},
+           {R"({"mapStringValue":{"a":null,"b":1}})",
+            "map_string_value:{key:'a' value:{null_value:NULL_VALUE}} "
+            "map_string_value:{key:'b' value:{number_value:1}}"},
+           {R"({"optionalListValue":[1,null,[2]]})",
+            "optional_list_value:{values:{number_value:1} "
+            "values:{null_value:NULL_VALUE} "
+            "values:{list_value:{values:{number_value:2}}}}"},
+           {R"({"optionalListValue":[]})", "optional_list_value:{}"},
+           {R"({"repeatedListValue":[["a"],[]]})",
+            "repeated_list_value:[{values:{string_value:'a'}},{}]"},
+           {R"({"optionalNullValue":null})", ""},
+           {R"({"oneofNullValue":null})", "oneof_null_value:NULL_VALUE"},
+           {R"({"repeatedNullValue":[null,null]})",
+            "repeated_null_value:[NULL_VALUE,NULL_VALUE]"},
+           {R"({"mapStringNullValue":{"a":null}})",
+            "map_string_null_value:{key:'a' value:NULL_VALUE}"},
+           {R"({"optionalNullValue":"NULL_VALUE"})", ""},
+           {R"({"optionalEmpty":{}})", "optional_empty:{}"},
+           {R"({"repeatedEmpty":[{},{}]})", "repeated_empty:[{},{}]"},
+       }) {
+    ExpectValid<test::Every3>(row.json, row.text);
+  }
+  for (const char* json :
+       {R"({"optionalStruct":[]})", R"({"optionalStruct":1})",
+        R"({"optionalStruct":{"a":1,"a":2}})", R"({"optionalListValue":{}})",
+        R"({"optionalListValue":1})", R"({"optionalListValue":"a"})",
+        R"({"repeatedListValue":[1,2]})", R"({"repeatedListValue":[null]})",
+        R"({"optionalEmpty":{"a":1}})", R"({"optionalEmpty":[]})",
+        R"({"optionalValue":1e999})", R"({"optionalValue":"\ud800"})",
+        R"({"oneofNullValue":null,"oneofString":"a"})",
+        R"({"oneofNullValue":1.5})"}) {
+    ExpectInvalid<test::Every3>(json);
+  }
+  for (const char* number : {"nan", "inf", "-inf"}) {
+    EXPECT_THAT(
+        Written<test::Every3>(std::string("optional_value:{number_value:") +
+                              number + "}"),
+        ::testing::HasSubstr("optionalValue: a Value that is"));
+  }
+  EXPECT_EQ(Written<test::Every3>("optional_value:{} repeated_value:{}"),
+            R"({"optionalValue":null,"repeatedValue":[null]})");
+  EXPECT_EQ(Written<test::Every3>(
+                "optional_struct:{fields:{key:'a' value:{list_value:{"
+                "values:{number_value:1.5} values:{bool_value:false}}}}} "
+                "repeated_null_value:NULL_VALUE oneof_null_value:NULL_VALUE"),
+            R"({"oneofNullValue":null,"optionalStruct":{"a":[1.5,false]},)"
+            R"("repeatedNullValue":[null]})");
+}
+
+TEST(JsonConformanceTest, Anys) {
+  constexpr char kUrl[] = "type.googleapis.com/";
+  const auto any = [&](const std::string& type, const std::string& text) {
+    return "optional_any:{[" + std::string(kUrl) + type + "]:{" + text + "}}";
+  };
+  const std::string every =
+      std::string("\"@type\":\"") + kUrl + "headgate.test.Every3\"";
+  ExpectValid<test::Every3>(
+      "{\"optionalAny\":{" + every + ",\"optionalInt32\":12345}}",
+      any("headgate.test.Every3", "optional_int32:12345"));
+  ExpectValid<test::Every3>(
+      "{\"optionalAny\":{\"optionalInt32\":12345," + every + "}}",
+      any("headgate.test.Every3", "optional_int32:12345"));
+  ExpectValid<test::Every3>("{\"optionalAny\":{" + every + "}}",
+                            any("headgate.test.Every3", ""));
+  ExpectValid<test::Every3>(
+      R"({"optionalAny":{"@type":"type.googleapis.com/google.protobuf.Any",)"
+      R"("value":{)" +
+          every + R"(,"optionalInt32":12345}}})",
+      any("google.protobuf.Any",
+          "[type.googleapis.com/headgate.test.Every3]:{optional_int32:12345}"));
+  struct Known {
+    const char* type;
+    const char* value;
+    const char* text;
+  };
+  for (const Known& known : std::vector<Known>{
+           {"BoolValue", "false", ""},
+           {"Int32Value", "12345", "value:12345"},
+           {"StringValue", "\"\"", ""},
+           {"Duration", "\"1.500s\"", "seconds:1 nanos:500000000"},
+           {"Duration", "\"0s\"", ""},
+           {"Timestamp", "\"1970-01-01T00:00:00Z\"", ""},
+           {"FieldMask", "\"foo,barBaz\"", "paths:'foo' paths:'bar_baz'"},
+           {"FieldMask", "\"\"", ""},
+           {"Struct", "{\"foo\":1}",
+            "fields:{key:'foo' value:{number_value:1}}"},
+           {"Struct", "{}", ""},
+           {"ListValue", "[]", ""},
+           {"Value", "{\"foo\":1}",
+            "struct_value:{fields:{key:'foo' value:{number_value:1}}}"},
+           {"Value", "1", "number_value:1"},
+           {"Value", "null", "null_value:NULL_VALUE"},
+       }) {
+    const std::string type = std::string("google.protobuf.") + known.type;
+    const std::string url = std::string("\"@type\":\"") + kUrl + type + "\"";
+    const std::string value = std::string("\"value\":") + known.value;
+    ExpectValid<test::Every3>("{\"optionalAny\":{" + url + "," + value + "}}",
+                              any(type, known.text));
+    ExpectValid<test::Every3>("{\"optionalAny\":{" + value + "," + url + "}}",
+                              any(type, known.text));
+    EXPECT_EQ(Written<test::Every3>(any(type, known.text)),
+              "{\"optionalAny\":{" + url + "," + value + "}}");
+    JsonOptions emit;
+    emit.unpopulated = JsonOptions::Unpopulated::kEmit;
+    EXPECT_THAT(Written<test::Every3>(any(type, known.text), emit),
+                ::testing::HasSubstr("{" + url + "," + value + "}"));
+  }
+  ExpectValid<test::Every3>(
+      R"({"optionalAny":{"@type":"a/google.protobuf.Empty"}})",
+      "optional_any:{type_url:'a/google.protobuf.Empty'}");
+  ExpectValid<test::Every3>(
+      R"({"optionalAny":{"@type":"a/google.protobuf.Empty","value":{}}})",
+      "optional_any:{type_url:'a/google.protobuf.Empty'}");
+  ExpectValid<test::Every3>(
+      R"({"optionalAny":{"@type":"/google.protobuf.Empty"}})",
+      "optional_any:{type_url:'/google.protobuf.Empty'}");
+  ExpectValid<test::Every3>(R"({"optionalAny":{}})", "optional_any:{}");
+  ExpectValid<test::Every3>(R"({"optionalAny":null})", "");
+  for (const char* value :
+       {R"({"a":1})", R"({"@type":""})", R"({"@type":"","value":""})",
+        R"({"@type":"type.googleapis.com/","value":""})",
+        R"({"@type":"not_a_url","value":""})", R"({"@type":5})", "[]", "1",
+        R"({"@type":"a/none","value":"AQ"})",
+        R"({"@type":"a/google.protobuf.Duration"})",
+        R"({"@type":"a/google.protobuf.Duration","value":"0s","x":1})",
+        R"({"@type":"a/google.protobuf.Duration","value":"0s","value":"0s"})",
+        R"({"@type":"a/google.protobuf.Duration","@type":"a/b","value":"0s"})",
+        R"({"@type":"a/headgate.test.Every3","nope":1})",
+        R"({"@type":"a/headgate.test.Every3","@type":"a/b"})",
+        R"({"@type":"a/google.protobuf.Int32Value","value":null})"}) {
+    ExpectInvalid<test::Every3>(std::string("{\"optionalAny\":") + value + "}");
+  }
+  // What is not known can still be handed on.
+  EXPECT_EQ(Written<test::Every3>("optional_any:{type_url:'a/b.C' "
+                                  "value:'\\001'}"),
+            R"({"optionalAny":{"@type":"a/b.C","value":"AQ=="}})");
+}
+
+TEST(JsonConformanceTest, UnknownFieldsMayBeIgnored) {
+  JsonOptions ignore;
+  ignore.unknown_fields = JsonOptions::UnknownFields::kIgnore;
+  for (const Row& row : std::vector<Row>{
+           {R"({"unknown":1})", ""},
+           {R"({"unknown":{"a":[1,{"b":null}],"c":"}"},"optionalInt32":1})",
+            "optional_int32:1"},
+           {R"({"unknown":[],"optionalNestedMessage":{"unknown":true,"a":1}})",
+            "optional_nested_message:{a:1}"},
+           {R"({"unknown":null,"x":1.5e3,"y":"\"","z":-0})", ""},
+           {R"({"optionalNestedEnum":"UNKNOWN"})", ""},
+           {R"({"oneofEnum":"UNKNOWN"})", ""},
+           {R"({"repeatedNestedEnum":["FOO","UNKNOWN","BAR"]})",
+            "repeated_nested_enum:[FOO,BAR]"},
+           {R"({"repeatedNestedEnum":["UNKNOWN"]})", ""},
+           {R"({"mapStringNestedEnum":{"a":"UNKNOWN","b":"BAR"}})",
+            "map_string_nested_enum:{key:'b' value:BAR}"},
+           {R"({"mapStringNestedEnum":{"b":"BAR","a":"UNKNOWN"}})",
+            "map_string_nested_enum:{key:'b' value:BAR}"},
+       }) {
+    ExpectValid<test::Every3>(row.json, row.text, ignore);
+    ExpectValid<test::Every2>(row.json, row.text, ignore);
+    ExpectInvalid<test::Every3>(row.json);
+  }
+  ExpectValid<test::Every2>(R"({"repeatedNestedEnum":[1,123]})",
+                            "repeated_nested_enum:BAR", ignore);
+  ExpectInvalid<test::Every3>(R"({"optionalInt32":"x"})", ignore);
+  ExpectInvalid<test::Every3>(R"({"optionalNestedEnum":0.5})", ignore);
+}
+
+TEST(JsonConformanceTest, GroupsAndExtensions) {
+  for (const Row& row : std::vector<Row>{
+           {R"({"data":{"groupInt32":202,"groupUint32":204}})",
+            "Data:{group_int32:202 group_uint32:204}"},
+           {R"({"data":{"inner":{"x":1}}})", "Data:{Inner:{x:1}}"},
+           {R"({"data":{}})", "Data:{}"},
+           {R"({"item":[{"x":1},{},{"x":3}],"optionalString":"a"})",
+            "Item:[{x:1},{},{x:3}] optional_string:'a'"},
+           {R"({"oneofgroup":{"x":1}})", "OneofGroup:{x:1}"},
+           {R"({"[headgate.test.extension_int32]":1})",
+            "[headgate.test.extension_int32]:1"},
+           {R"({"[headgate.test.extension_strings]":["a","b"],)"
+            R"("[headgate.test.extension_message]":{"c":1}})",
+            "[headgate.test.extension_strings]:['a','b'] "
+            "[headgate.test.extension_message]:{c:1}"},
+           {R"({"[headgate.test.Extending.extension_enum]":"BAR",)"
+            R"("[headgate.test.Extending.extension_packed]":[1,2],"late":1})",
+            "[headgate.test.Extending.extension_enum]:BAR "
+            "[headgate.test.Extending.extension_packed]:[1,2] late:1"},
+           {R"({"withDefault":5,"enumWithDefault":"BAZ"})",
+            "with_default:5 enum_with_default:BAZ"},
+           {R"({"[headgate.test.extension_int32]":null})", ""},
+       }) {
+    ExpectValid<test::Every2>(row.json, row.text);
+  }
+  for (const char* json :
+       {R"({"Data":{}})", R"({"data":[]})", R"({"data":1})",
+        R"({"item":{"x":1}})", R"({"item":[null]})",
+        R"({"[headgate.test.none]":1})", R"({"[]":1})", R"({"[":1})",
+        R"({"headgate.test.extension_int32":1})",
+        R"({"[headgate.test.extension_int32]":"x"})",
+        R"({"[headgate.test.extension_int32]":1,)"
+        R"("[headgate.test.extension_int32]":1})"}) {
+    ExpectInvalid<test::Every2>(json);
+  }
+  ExpectInvalid<test::Every3>(R"({"[headgate.test.extension_int32]":1})");
+  EXPECT_EQ(Written<test::Every2>("late:1 Data:{group_int32:1 Inner:{x:2}} "
+                                  "Item:[{x:1},{}] optional_int32:0 "
+                                  "[headgate.test.extension_int32]:1 "
+                                  "[headgate.test.extension_message]:{c:1}"),
+            R"({"optionalInt32":0,"data":{"groupInt32":1,"inner":{"x":2}},)"
+            R"("item":[{"x":1},{}],"[headgate.test.extension_int32]":1,)"
+            R"("[headgate.test.extension_message]":{"c":1},"late":1})");
+}
+
+TEST(JsonConformanceTest, RequiredFields) {
+  ExpectValid<test::Required>(R"({"number":0})", "number:0");
+  ExpectValid<test::Required>(R"({"number":0,"child":{"number":1}})",
+                              "number:0 child:{number:1}");
+  for (const char* json :
+       {"{}", R"({"child":{"number":1}})", R"({"number":1,"child":{}})"}) {
+    ExpectInvalid<test::Required>(json);
+  }
+}
+
+// As grpc-gateway v2 writes it (protojson's EmitUnpopulated).
+TEST(JsonConformanceTest, UnpopulatedFieldsMayBeWritten) {
+  JsonOptions emit;
+  emit.unpopulated = JsonOptions::Unpopulated::kEmit;
+  EXPECT_EQ(Written(test::Foreign(), emit), R"({"c":0})");
+  EXPECT_EQ(Written(test::Foreign2(), emit), R"({"c":null})");
+  const std::string json = Written(test::Every3(), emit);
+  for (const char* part :
+       {R"({"optionalInt32":0,"optionalInt64":"0",)", R"("optionalDouble":0,)",
+        R"("optionalBool":false,"optionalString":"","optionalBytes":"",)",
+        R"("optionalNestedMessage":null,)", R"("optionalNestedEnum":"FOO",)",
+        R"("repeatedInt32":[],)", R"("mapInt32Int32":{},)",
+        R"("optionalNullValue":null,)", R"("optionalBoolWrapper":null,)",
+        R"("optionalAny":null,)", R"("late":0,"last":0})"}) {
+    EXPECT_THAT(json, ::testing::HasSubstr(part));
+  }
+  EXPECT_THAT(json, ::testing::Not(::testing::HasSubstr("oneof")));
+  EXPECT_THAT(json, ::testing::Not(::testing::HasSubstr("presence")));
+  JsonError error;
+  EXPECT_EQ(
+      EverySchema().JsonToProto("headgate.test.Every3", json, {}, error).ok(),
+      true)
+      << error.field << error.message;
+  emit.enums = JsonOptions::Enums::kNumber;
+  EXPECT_THAT(Written(test::Every3(), emit),
+              ::testing::HasSubstr(R"("optionalNestedEnum":0,)"));
+}
+
+}  // namespace
+}  // namespace headgate
