@@ -109,8 +109,13 @@ class MultiplexSession final : public Session {
   std::optional<std::string> incoming_;  // The client's message,
   std::size_t taken_ = 0;                // and what of it is done with.
   WatermarkQueue<std::string> answers_;  // Packets.
-  bool reading_ = false;                 // transport_.Read is pending.
-  bool writing_ = false;                 // transport_.Write is pending.
+  // Calls that packets of the client's have ended since the last tick, and
+  // whether a packet is being taken. Each of them costs a stream that is opened
+  // and reset at once, for a few bytes.
+  std::size_t cut_short_ = 0;
+  bool taking_ = false;
+  bool reading_ = false;  // transport_.Read is pending.
+  bool writing_ = false;  // transport_.Write is pending.
   Ending ending_;
 
   std::optional<DrainOrder> drain_;

@@ -14,7 +14,7 @@ import pytest
 from client import ECHO, HELLO, JSON, Client, call, call_json
 from harness import TIMEOUT, eventually, sanitized, soon
 from sockets import client_sockets, descriptors
-from wire import (BINARY, PING, TEXT, RawClient, frame, message,
+from wire import (BINARY, PING, TEXT, RawClient, frame, message, packet,
                   upgrade_request)
 
 BIDI = HELLO + "BidiHello"
@@ -421,4 +421,24 @@ def test_a_json_message_costs_a_small_multiple_of_its_size(start_demo, detail):
     call(gateway, ECHO + "Fail", '{"code":3,"details":[%s]}' % detail)
     assert peak(gateway) - memory < allowed(48 * MIB)
     assert gateway.cpu_seconds() - cpu < soon(1)
+    expect_service(gateway)
+
+
+# A second message ends a call with one request and frees its number: a pair of
+# empty packets opens a stream upstream and resets it. There are 40,000 in 1 MB.
+def test_calls_that_are_ended_at_once_hold_up_nobody(start_demo):
+    gateway = start_demo("--threads", "1")
+    memory = peak(gateway)
+    with RawClient(gateway) as stormy, RawClient(gateway) as neighbour:
+        neighbour.upgrade("/echo")
+        stormy.upgrade("/game")
+        cpu = gateway.cpu_seconds()
+        stormy.send_frame(BINARY, packet(3, 5) * 80_000)
+        for _ in range(20):
+            neighbour.send_frame(TEXT, b"x")
+            assert neighbour.read_message() == (TEXT, b"x")
+        # The storm has been begun: its first calls have ended.
+        stormy.read_message()
+        assert gateway.cpu_seconds() - cpu < soon(1)
+    assert peak(gateway) - memory < allowed(48 * MIB)
     expect_service(gateway)

@@ -328,6 +328,26 @@ TEST_F(MultiplexEndingTest, ThousandsOfNumbersInOneMessageOpenMaxCalls) {
 }
 
 // Each empty text is for those that were opened since the last.
+// A second message ends a call with one request, and frees its number: each
+// pair of empty packets would open a stream upstream and reset it.
+TEST_F(MultiplexEndingTest, CallsThatTheClientEndsAtOnceWaitForTheNextTick) {
+  Start();
+  std::string packets;
+  for (int i = 0; i < 200; ++i) {
+    packets += Packet(kUnary, 5) + Packet(kUnary, 5);
+  }
+  Send(packets);
+  EXPECT_EQ(upstream_->call_count(), 64u);
+  session_->OnWritten();
+  EXPECT_EQ(upstream_->call_count(), 64u) << "room for answers is not enough";
+  session_->OnTick(now_ += absl::Milliseconds(100));
+  EXPECT_EQ(upstream_->call_count(), 128u);
+  session_->OnTick(now_ += absl::Milliseconds(100));
+  session_->OnTick(now_ += absl::Milliseconds(100));
+  EXPECT_EQ(upstream_->call_count(), 200u);
+  EXPECT_EQ(session_->buffered().in, 0u) << "all of the message is taken";
+}
+
 TEST_F(MultiplexEndingTest, HalfClosesInAStormDoNothingMore) {
   Start();
   for (std::uint32_t i = 0; i < 50; ++i) Send(Packet(kTalk, i));
