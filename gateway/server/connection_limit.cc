@@ -5,7 +5,7 @@
 namespace headgate {
 namespace {
 
-// As many as the admin listener serves at a time, and the files that a reload,
+// As many as an admin listener serves at a time, and the files that a reload,
 // name resolution and the log have open for a moment.
 constexpr std::uint64_t kAdminDescriptors = 64;
 constexpr std::uint64_t kFileDescriptors = 32;
@@ -20,8 +20,11 @@ ConnectionLimit ConnectionLimitFor(const Settings& settings,
                                    std::uint64_t workers) {
   const std::uint64_t spare =
       descriptors.limit - std::min(descriptors.limit, descriptors.in_use);
+  const auto admin_listeners = static_cast<std::uint64_t>(
+      std::count_if(settings.admin.begin(), settings.admin.end(),
+                    [](const AdminSettings& admin) { return admin.enabled; }));
   const std::uint64_t wanted =
-      kAdminDescriptors + kFileDescriptors + kMostOverflow +
+      kAdminDescriptors * admin_listeners + kFileDescriptors + kMostOverflow +
       kUpstreamDescriptors * workers * settings.upstreams.size();
   const std::uint64_t kept = std::min(wanted, spare / 2);
   // Each session may have a call, and a connection to an upstream carries only

@@ -24,8 +24,8 @@ struct ConnectionLimit {
 };
 
 // Of limits.max_connections and the descriptors that are left when enough are
-// kept for the admin listener, the connections to the upstreams, files that are
-// read again, and `overflow`; where there are few, half of them are kept.
+// kept for the admin listeners, the connections to the upstreams, files that
+// are read again, and `overflow`; where there are few, half of them are kept.
 // `workers`: each has its own connections to the upstreams.
 ConnectionLimit ConnectionLimitFor(const Settings& settings,
                                    const DescriptorUse& descriptors,

@@ -32,6 +32,15 @@ TEST(ConnectionLimitTest, DescriptorsAreKeptForAllElse) {
   EXPECT_EQ(limit.most, 1000 - 64 - 32 - 32 - 8);
 }
 
+TEST(ConnectionLimitTest, EachAdminListenerHasItsDescriptors) {
+  Settings settings;
+  settings.upstreams[0].max_streams_per_channel = 1 << 20;
+  settings.admin.resize(3);
+  settings.admin[2].enabled = false;
+  EXPECT_EQ(ConnectionLimitFor(settings, {1024, 24}, 4).most,
+            1000 - 2 * 64 - 32 - 32 - 8);
+}
+
 TEST(ConnectionLimitTest, EachSessionMayNeedItsShareOfAnUpstreamConnection) {
   Settings settings;
   settings.upstreams[0].max_streams_per_channel = 1;
