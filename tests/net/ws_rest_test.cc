@@ -54,6 +54,10 @@ class WsRestTest : public ConnectionTest {
     for (int i = 0; i < count; ++i) Send(Frame(kBinary, "x"));
     Settle();
   }
+  // Until it does, stall_timeout is timed.
+  void BackendTakes(int count) {
+    for (int i = 0; i < count; ++i) call().observer().OnWritten();
+  }
 };
 
 TEST_F(WsRestTest, AWebSocketIsAtRestOnceItWaitsForItsClient) {
@@ -86,6 +90,8 @@ TEST_F(WsRestTest, APieceOfAMessageWakesItUntilTheMessageIsWhole) {
   Tick(absl::Milliseconds(250));
   EXPECT_FALSE(IsAtRest());
   Send(message.substr(1000));
+  Settle();
+  BackendTakes(1);
   ExpectRestAfterATick();
 }
 
@@ -179,6 +185,7 @@ TEST_F(WsRestTest, WhatMayBeSentHasComeInWhileItWasAtRest) {
   LimitTheRate();
   OpenIdle();
   SendMessages(10);
+  BackendTakes(10);
   ExpectRestAfterATick();
   host_->now_ += absl::Seconds(1);
   SendMessages(10);
