@@ -45,7 +45,7 @@ void AddSizeFlags(SettingsFlags& add) {
          },
          "Connections at a time, sessions among them; a new one takes "
          "the place of an idle HTTP connection, or is refused with 503")
-      ->default_str("twice --max-sessions")
+      ->default_str("twice --max-sessions, at least 64")
       ->group(group);
   add.Value<int>(
          "--max-connections-per-address",
@@ -54,7 +54,7 @@ void AddSizeFlags(SettingsFlags& add) {
          },
          "Connections at a time of one client address that is not "
          "loopback; more are refused with 503; 0: any number")
-      ->default_str("twice --max-sessions-per-address")
+      ->default_str("twice --max-sessions-per-address, at least 64")
       ->group(group);
   add.Value<std::uint32_t>(
          "--messages-per-second",

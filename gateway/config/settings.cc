@@ -37,15 +37,26 @@ std::optional<unsigned> SocketFileSettings::ModeBits() const {
   return bits;
 }
 
+namespace {
+
+// By default: a connection stays open for a moment after its session has ended
+// or its request was refused, also where few sessions are allowed.
+constexpr int kLeastConnections = 64;
+
+}  // namespace
+
 int LimitSettings::connections() const {
   constexpr int kMost = std::numeric_limits<int>::max() / 2;
-  return max_connections.value_or(2 * std::min(max_sessions, kMost));
+  return max_connections.value_or(
+      std::max(kLeastConnections, 2 * std::min(max_sessions, kMost)));
 }
 
 int LimitSettings::connections_per_address() const {
   constexpr int kMost = std::numeric_limits<int>::max() / 2;
-  return max_connections_per_address.value_or(
-      2 * std::min(max_sessions_per_address, kMost));
+  if (max_connections_per_address) return *max_connections_per_address;
+  if (max_sessions_per_address == 0) return 0;
+  return std::max(kLeastConnections,
+                  2 * std::min(max_sessions_per_address, kMost));
 }
 
 void CheckSettings(const Settings& settings, Faults& faults) {

@@ -156,7 +156,8 @@ struct LimitSettings {
   int max_sessions = 100000;
   // Of one client address (an IPv6 network of 64 bits); 0: any number.
   int max_sessions_per_address = 200;
-  // Connections, each session's among them; absent: twice the sessions.
+  // Connections, each session's among them; absent: twice the sessions, at
+  // least 64.
   std::optional<int> max_connections;
   std::optional<int> max_connections_per_address;  // 0: any number.
 

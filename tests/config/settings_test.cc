@@ -127,6 +127,10 @@ TEST(SettingsTest, ConnectionsAreTwiceTheSessionsUnlessTheyAreSet) {
   LimitSettings limits;
   EXPECT_EQ(limits.connections(), 200'000);
   EXPECT_EQ(limits.connections_per_address(), 400);
+  limits.max_sessions = 1;
+  limits.max_sessions_per_address = 1;
+  EXPECT_EQ(limits.connections(), 64) << "some are about to be closed";
+  EXPECT_EQ(limits.connections_per_address(), 64);
   limits.max_sessions = std::numeric_limits<int>::max();
   limits.max_sessions_per_address = 0;
   EXPECT_EQ(limits.connections(), std::numeric_limits<int>::max() - 1);
