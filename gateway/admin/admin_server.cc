@@ -32,7 +32,6 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using Error = boost::beast::error_code;
 
-constexpr std::size_t kMaxConnections = 64;
 constexpr std::size_t kMaxHeadBytes = 8 * 1024;
 constexpr std::size_t kMaxBodyBytes = 4 * 1024;
 // What may wait to be parsed: also what is neither head nor body, such as a
@@ -202,8 +201,10 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
  public:
   AdminServerImpl(std::vector<ListeningSocket> sockets,
                   const AdminSettings& settings, asio::io_context& control,
-                  Gateway& gateway, absl::Duration patience)
+                  Gateway& gateway, std::size_t max_connections,
+                  absl::Duration patience)
       : gateway_(gateway),
+        max_connections_(max_connections),
         patience_(patience),
         address_(sockets.front().address()) {
     listener_.settings = settings;
@@ -258,8 +259,8 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
       return AcceptLater(listener);
     }
     // Whoever opens connections and sends nothing shuts out nobody: a request
-    // that comes at once has been answered before 64 others have come.
-    if (connections_.size() >= kMaxConnections) GiveWay();
+    // that comes at once has been answered before as many others have come.
+    if (connections_.size() >= max_connections_) GiveWay();
     auto connection = std::make_shared<AdminConnection>(
         std::move(socket), patience_, static_cast<ConnectionOwner&>(*this));
     connections_.insert(connection);
@@ -298,6 +299,7 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
   std::uint64_t NextTurn() override { return ++turn_; }
 
   Gateway& gateway_;
+  const std::size_t max_connections_;
   const absl::Duration patience_;
   const std::string address_;
   AdminListener listener_;
@@ -311,13 +313,14 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
     const AdminSettings& settings, asio::io_context& control, Gateway& gateway,
-    absl::Duration patience) {
+    std::size_t max_connections, absl::Duration patience) {
   ListenerSettings listener;
   listener.address = settings.address;
   absl::StatusOr<std::vector<ListeningSocket>> sockets = OpenListener(listener);
   if (!sockets.ok()) return sockets.status();
   return std::make_unique<AdminServerImpl>(*std::move(sockets), settings,
-                                           control, gateway, patience);
+                                           control, gateway, max_connections,
+                                           patience);
 }
 
 }  // namespace headgate

@@ -1,6 +1,7 @@
 #ifndef GATEWAY_ADMIN_ADMIN_SERVER_H_
 #define GATEWAY_ADMIN_ADMIN_SERVER_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -30,11 +31,13 @@ class AdminServer {
   virtual ~AdminServer() = default;
 
   // Fails with UNAVAILABLE when it cannot listen on the settings' address.
+  // `max_connections`: at a time; one more takes the place of another.
   // `patience`: the longest for a request to come and be
   // answered, and for its answer to be taken.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(
       const AdminSettings& settings, boost::asio::io_context& control,
-      Gateway& gateway, absl::Duration patience = absl::Seconds(10));
+      Gateway& gateway, std::size_t max_connections = 64,
+      absl::Duration patience = absl::Seconds(10));
 
   // "127.0.0.1:9901", with the port that was taken for 0.
   virtual const std::string& address() const = 0;

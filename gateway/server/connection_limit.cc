@@ -5,7 +5,7 @@
 namespace headgate {
 namespace {
 
-// As many as an admin listener serves at a time, and the files that a reload,
+// As many as the admin listeners serve at a time, and the files that a reload,
 // name resolution and the log have open for a moment.
 constexpr std::uint64_t kAdminDescriptors = 64;
 constexpr std::uint64_t kFileDescriptors = 32;
@@ -15,16 +15,19 @@ constexpr std::uint64_t kUpstreamDescriptors = 2;
 
 }  // namespace
 
+std::size_t AdminConnectionsFor(std::uint64_t descriptor_limit,
+                                std::size_t listeners) {
+  const std::uint64_t all = std::min(kAdminDescriptors, descriptor_limit / 8);
+  return std::max<std::size_t>(2, all / std::max<std::size_t>(1, listeners));
+}
+
 ConnectionLimit ConnectionLimitFor(const Settings& settings,
                                    const DescriptorUse& descriptors,
                                    std::uint64_t workers) {
   const std::uint64_t spare =
       descriptors.limit - std::min(descriptors.limit, descriptors.in_use);
-  const auto admin_listeners = static_cast<std::uint64_t>(
-      std::count_if(settings.admin.begin(), settings.admin.end(),
-                    [](const AdminSettings& admin) { return admin.enabled; }));
   const std::uint64_t wanted =
-      kAdminDescriptors * admin_listeners + kFileDescriptors + kMostOverflow +
+      kAdminDescriptors + kFileDescriptors + kMostOverflow +
       kUpstreamDescriptors * workers * settings.upstreams.size();
   const std::uint64_t kept = std::min(wanted, spare / 2);
   // Each session may have a call, and a connection to an upstream carries only

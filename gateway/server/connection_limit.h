@@ -1,6 +1,7 @@
 #ifndef GATEWAY_SERVER_CONNECTION_LIMIT_H_
 #define GATEWAY_SERVER_CONNECTION_LIMIT_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "gateway/config/settings.h"
@@ -22,6 +23,13 @@ struct ConnectionLimit {
   // Whether it is what the descriptors allow, less than what is configured.
   bool by_descriptors = false;
 };
+
+// The connections that each of `listeners` admin listeners serves at a time;
+// one more takes the place of the one that has waited longest. All of them
+// together have 64, or an eighth of the process's file descriptors where that
+// is less.
+std::size_t AdminConnectionsFor(std::uint64_t descriptor_limit,
+                                std::size_t listeners);
 
 // Of limits.max_connections and the descriptors that are left when enough are
 // kept for the admin listeners, the connections to the upstreams, files that

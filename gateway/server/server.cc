@@ -105,9 +105,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     return listening;
   }
   server->Configure(std::move(settings));
-  for (const AdminSettings& admin : server->settings().admin) {
+  const std::vector<AdminSettings>& admins = server->settings().admin;
+  const std::size_t admin_connections = AdminConnectionsFor(
+      DescriptorLimit(),
+      std::count_if(admins.begin(), admins.end(),
+                    [](const AdminSettings& admin) { return admin.enabled; }));
+  for (const AdminSettings& admin : admins) {
     if (!admin.enabled) continue;
-    auto started = AdminServer::Start(admin, control, *server);
+    auto started =
+        AdminServer::Start(admin, control, *server, admin_connections);
     if (!started.ok()) {
       return absl::Status(
           started.status().code(),

@@ -105,7 +105,7 @@ class AdminServerTest : public ::testing::Test {
              const std::string& address = "127.0.0.1:0") {
     AdminSettings settings;
     settings.address = address;
-    auto server = AdminServer::Start(settings, io_, gateway_, patience);
+    auto server = AdminServer::Start(settings, io_, gateway_, 64, patience);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }

@@ -32,13 +32,17 @@ TEST(ConnectionLimitTest, DescriptorsAreKeptForAllElse) {
   EXPECT_EQ(limit.most, 1000 - 64 - 32 - 32 - 8);
 }
 
-TEST(ConnectionLimitTest, EachAdminListenerHasItsDescriptors) {
-  Settings settings;
-  settings.upstreams[0].max_streams_per_channel = 1 << 20;
-  settings.admin.resize(3);
-  settings.admin[2].enabled = false;
-  EXPECT_EQ(ConnectionLimitFor(settings, {1024, 24}, 4).most,
-            1000 - 2 * 64 - 32 - 32 - 8);
+TEST(AdminConnectionsTest, AreSharedByTheAdminListeners) {
+  EXPECT_EQ(AdminConnectionsFor(1 << 20, 1), 64u);
+  EXPECT_EQ(AdminConnectionsFor(1 << 20, 4), 16u);
+  EXPECT_EQ(AdminConnectionsFor(1 << 20, 0), 64u);
+}
+
+// What is kept for them is half of the descriptors at most.
+TEST(AdminConnectionsTest, AreFewerWhereDescriptorsAreFew) {
+  EXPECT_EQ(AdminConnectionsFor(128, 1), 16u);
+  EXPECT_EQ(AdminConnectionsFor(128, 4), 4u);
+  EXPECT_EQ(AdminConnectionsFor(16, 4), 2u);
 }
 
 TEST(ConnectionLimitTest, EachSessionMayNeedItsShareOfAnUpstreamConnection) {
