@@ -120,7 +120,7 @@ void AddTimeoutFlags(SettingsFlags& add) {
           "For a backend that takes nothing of what the client sent; then "
           "RESOURCE_EXHAUSTED");
   timeout("--message-timeout", &TimeoutSettings::message,
-          "For the rest of a message that a client has begun, anew with each "
+          "For the rest of a message that a client has begun, again with each "
           "4 KiB of it; then Close 1008, or 408; none: any time");
   timeout("--close-timeout", &TimeoutSettings::close,
           "For a client to answer the Close frame; then it is cut off");

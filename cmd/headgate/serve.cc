@@ -61,7 +61,7 @@ constexpr absl::Duration kStopPatience = absl::Seconds(5);
 // For stderr to take the last lines of the log, and stdout the first ones.
 constexpr absl::Duration kFlushPatience = absl::Seconds(1);
 
-// A line on stdout. Whoever reads it may have stalled, and must not hold up the
+// A line on stdout. Its reader may have stalled, and must not hold up the
 // gateway.
 void Announce(const std::string& line) {
   if (!WriteWithin(STDOUT_FILENO, absl::StrCat(line, "\n"), kFlushPatience)) {

@@ -258,7 +258,7 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
                   {{"reason", error.message()}});
       return AcceptLater(listener);
     }
-    // Whoever opens connections and sends nothing shuts out nobody: a request
+    // Clients that open connections and send nothing shut out nobody: a request
     // that comes at once has been answered before as many others have come.
     if (connections_.size() >= max_connections_) GiveWay();
     auto connection = std::make_shared<AdminConnection>(

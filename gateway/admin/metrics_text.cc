@@ -205,8 +205,8 @@ void AddListeners(const Stats& stats, Families& families) {
   each([](const Stats::PerListener& of) { return of.proxy_failed; });
   families
       .Gauge("headgate_connections_limit",
-             "Connections that there may be: max_connections, or what the file "
-             "descriptors allow for.")
+             "Maximum number of connections: max_connections, or fewer where "
+             "file descriptors are few.")
       .Add(static_cast<double>(stats.connection_limit));
   families
       .Counter("headgate_connections_refused_total",

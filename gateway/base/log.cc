@@ -26,7 +26,7 @@ constexpr std::size_t kMaxQueuedBytes = 1024 * 1024;
 
 std::atomic<LogLevel> lowest_level{LogLevel::kInfo};
 std::atomic<LogFormat> format{LogFormat::kLogfmt};
-// Null: whoever logs writes.
+// Null: each thread writes its own lines.
 std::atomic<LineWriter*> log_writer{nullptr};
 
 }  // namespace
