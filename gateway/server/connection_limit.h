@@ -14,7 +14,7 @@ struct DescriptorUse {
   std::uint64_t in_use = 0;  // Before the first client came.
 };
 
-// How many connections of clients there may be at a time.
+// The maximum number of client connections at a time.
 struct ConnectionLimit {
   int most = 0;
   // How many more may be accepted for the moment that it takes to refuse them,

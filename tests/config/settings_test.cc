@@ -122,7 +122,7 @@ TEST(SettingsTest, ThereMustBeListenersAndRoutes) {
             "listeners: there is none\nroutes: there is none");
 }
 
-// So that as many sessions as there may be fit, whatever their limits are.
+// So that the maximum number of sessions fits, whatever the limits are.
 TEST(SettingsTest, ConnectionsAreTwiceTheSessionsUnlessTheyAreSet) {
   LimitSettings limits;
   EXPECT_EQ(limits.connections(), 200'000);
