@@ -17,7 +17,7 @@ HEADGATE = os.environ.get("HEADGATE", str(ROOT / "build/dev/bin/headgate"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md",
              ROOT / "web/client/README.md",
              ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md",
-             *sorted((ROOT / "docs").glob("*.md"))]
+             *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check", "probe",
             "list", "describe")
 TIMEOUT = 60.0

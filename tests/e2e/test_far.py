@@ -1,5 +1,4 @@
-"""A backend that is far away, over `transport: h2` (docs/architecture.md, "Flow
-control")."""
+"""A distant backend, over `transport: h2` (docs/design/flow-control.md)."""
 
 import time
 

@@ -1,5 +1,5 @@
 """The life of the process, of its backend, and of many sessions at once
-(docs/protocol.md, "Endings"; docs/architecture.md)."""
+(docs/protocol.md, "Endings"; docs/design/endings.md)."""
 
 import asyncio
 import contextlib
