@@ -16,9 +16,10 @@ ROOMS = {
     "codec": {"absl", "boost/json", "google/api", "google/protobuf", "headgate/v1"},
     "route": {"absl"},
     "config": {"absl", "google/protobuf", "headgate/config", "yaml-cpp"},
+    "ws": {"absl", "zlib"},
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "nghttp2", "zlib"},
     "session": {"absl"},
-    "net": {"absl", "boost", "zlib"},
+    "net": {"absl", "boost"},
     "admin": {"absl", "boost", "prometheus"},
     "server": {"absl", "boost/asio", "boost/system"},
 }

@@ -10,10 +10,10 @@
 #include "absl/time/time.h"
 #include "gateway/net/handshake.h"
 #include "gateway/net/http.h"
-#include "gateway/net/message_watch.h"
 #include "gateway/net/request_body.h"
 #include "gateway/session/session.h"
 #include "gateway/session/transport.h"
+#include "gateway/ws/message_watch.h"
 
 namespace headgate {
 
@@ -159,7 +159,7 @@ class HttpTransport final : public Transport {
   bool discarding_ = false;  // The message was too big.
   std::size_t body_bytes_ = 0;
   std::uint64_t wire_bytes_ = 0;  // Of the body, with what frames it.
-  MessageWatch message_watch_;
+  ws::MessageWatch message_watch_;
 
   Metadata headers_;
   std::optional<WireMessage> outgoing_;  // Write's, until it is sent or held.

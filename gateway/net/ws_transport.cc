@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
@@ -14,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
 #include "gateway/net/http_response.h"
-#include "gateway/net/ws_frame.h"
+#include "gateway/ws/frame.h"
 
 namespace headgate {
 namespace {
@@ -49,6 +50,12 @@ std::string AcceptKey(absl::string_view key) {
       absl::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
 }
 
+std::array<asio::const_buffer, 2> BuffersOf(
+    const std::array<absl::string_view, 2>& pieces) {
+  return {asio::buffer(pieces[0].data(), pieces[0].size()),
+          asio::buffer(pieces[1].data(), pieces[1].size())};
+}
+
 bool WouldBlock(const boost::beast::error_code& error) {
   return error == asio::error::would_block || error == asio::error::try_again;
 }
@@ -76,15 +83,15 @@ void WsTransport::Answer(const HttpRequest& request,
   if (!subprotocol.empty()) {
     fields.emplace_back("Sec-WebSocket-Protocol", subprotocol);
   }
-  std::unique_ptr<MessageInflater> inflater;
+  std::unique_ptr<ws::Inflater> inflater;
   if (settings_->compression.enabled) {
-    if (const auto agreement =
-            AgreeOnDeflate(HeaderValues(request, "Sec-WebSocket-Extensions"),
-                           settings_->compression)) {
+    if (const auto agreement = ws::AgreeOnDeflate(
+            HeaderValues(request, "Sec-WebSocket-Extensions"),
+            settings_->compression)) {
       fields.emplace_back("Sec-WebSocket-Extensions", agreement->header);
-      inflater = std::make_unique<MessageInflater>(*agreement);
-      deflater_ = std::make_unique<MessageDeflater>(
-          *agreement, settings_->compression.level);
+      inflater = std::make_unique<ws::Inflater>(*agreement);
+      deflater_ = std::make_unique<ws::Deflater>(*agreement,
+                                                 settings_->compression.level);
     }
   }
   reader_.emplace(max_message_bytes, std::move(inflater));
@@ -214,7 +221,7 @@ std::size_t WsTransport::Pump(absl::string_view bytes) {
   while (!bytes.empty() && WantsBytes()) {
     const std::size_t before = bytes.size();
     const bool dropped = state_ != State::kOpen;
-    WsReader::Event event = WsReader::Event::kNeedsBytes;
+    ws::Reader::Event event = ws::Reader::Event::kNeedsBytes;
     if (state_ == State::kHangingUp) {
       bytes = {};
     } else {
@@ -229,11 +236,11 @@ std::size_t WsTransport::Pump(absl::string_view bytes) {
   return size - bytes.size();
 }
 
-void WsTransport::OnEvent(WsReader::Event event) {
+void WsTransport::OnEvent(ws::Reader::Event event) {
   switch (event) {
-    case WsReader::Event::kNeedsBytes:
+    case ws::Reader::Event::kNeedsBytes:
       return;
-    case WsReader::Event::kMessage: {
+    case ws::Reader::Event::kMessage: {
       WireMessage message = reader_->TakeMessage();
       if (state_ != State::kOpen) return;
       TellTraffic();
@@ -241,21 +248,21 @@ void WsTransport::OnEvent(WsReader::Event event) {
       read_wanted_ = false;
       return session_->OnMessage(std::move(message));
     }
-    case WsReader::Event::kTooBig:
+    case ws::Reader::Event::kTooBig:
       if (state_ != State::kOpen) return;
       return session_->OnMessageTooBig(WaitForAnswers());
-    case WsReader::Event::kPing:
+    case ws::Reader::Event::kPing:
       ++control_frames_;
       if (state_ != State::kOpen) return;
       // Section 5.5.3: of several pings the last may be answered alone.
       pong_ = std::string(reader_->control_payload());
       PutPong();
       return SendSoon();
-    case WsReader::Event::kPong:
+    case ws::Reader::Event::kPong:
       return OnPong();
-    case WsReader::Event::kClose:
+    case ws::Reader::Event::kClose:
       return OnCloseFrame();
-    case WsReader::Event::kFault:
+    case ws::Reader::Event::kFault:
       return OnFault();
   }
 }
@@ -301,7 +308,7 @@ void WsTransport::OnCloseFrame() {
     // Section 5.5.1: "the endpoint typically echos the status code it
     // received".
     std::string frame;
-    AppendCloseFrame(code, "", frame);
+    ws::AppendCloseFrame(code, "", frame);
     outbox_.Put(frame);
     NotifyClosed({TransportEnd::Cause::kClosedByClient, code,
                   std::string(reader_->close_reason())});
@@ -311,7 +318,7 @@ void WsTransport::OnCloseFrame() {
 
 void WsTransport::OnFault() {
   if (state_ != State::kOpen) return HangUp();
-  const WsReader::Fault& fault = reader_->fault();
+  const ws::Reader::Fault& fault = reader_->fault();
   state_ = State::kBroken;
   close_code_ = fault.code;
   cause_ = TransportEnd::Cause::kBrokenByClient;
@@ -339,8 +346,9 @@ TransportEnd WsTransport::EndByState() const {
 void WsTransport::Write(WireMessage message) {
   if (!MaySend()) return;
   Wake();
-  const WsOpcode opcode =
-      message.opcode == Opcode::kText ? WsOpcode::kText : WsOpcode::kBinary;
+  const ws::FrameOpcode opcode = message.opcode == Opcode::kText
+                                     ? ws::FrameOpcode::kText
+                                     : ws::FrameOpcode::kBinary;
   std::optional<std::string> compressed;
   if (deflater_ != nullptr &&
       message.payload.size() >= settings_->compression.min_bytes) {
@@ -349,7 +357,7 @@ void WsTransport::Write(WireMessage message) {
   std::string payload =
       compressed ? *std::move(compressed) : std::move(message.payload);
   std::string head;
-  AppendFrameHead(opcode, payload.size(), compressed.has_value(), head);
+  ws::AppendFrameHead(opcode, payload.size(), compressed.has_value(), head);
   outbox_.Put(head, std::move(payload));
   writing_ = true;
   send_stalled_since_.reset();
@@ -381,8 +389,8 @@ void WsTransport::Send() {
 void WsTransport::PutPong() {
   if (!pong_ || state_ != State::kOpen || !outbox_.has_room()) return;
   std::string frame;
-  AppendControlFrame(WsOpcode::kPong, *std::exchange(pong_, std::nullopt),
-                     frame);
+  ws::AppendControlFrame(ws::FrameOpcode::kPong,
+                         *std::exchange(pong_, std::nullopt), frame);
   outbox_.Put(frame);
 }
 
@@ -402,12 +410,12 @@ bool WsTransport::SendNow() {
     if (wire_.is_tls()) {
       send_pending_ = true;
       wire_.async_write_some(
-          outbox_.Front(),
+          BuffersOf(outbox_.Front()),
           bind_front_handler(&WsTransport::OnSent, shared_from_this()));
       return false;
     }
     Error error;
-    const std::size_t bytes = wire_.WriteNow(outbox_.Front(), error);
+    const std::size_t bytes = wire_.WriteNow(BuffersOf(outbox_.Front()), error);
     outbox_.Sent(bytes);
     sent = sent || bytes > 0;
     if (!error) continue;
@@ -451,7 +459,7 @@ void WsTransport::SayClose(CloseCode code, absl::string_view reason) {
   close_code_ = code;
   closing_since_.reset();
   std::string frame;
-  AppendCloseFrame(code, CloseReason(reason), frame);
+  ws::AppendCloseFrame(code, CloseReason(reason), frame);
   outbox_.Put(frame);
   if (state_ == State::kBroken) return HangUp();
   state_ = State::kClosing;
@@ -490,7 +498,7 @@ void WsTransport::Finish(const TransportEnd& end) {
   resting_ = false;
   if (!wire_.is_tls() && !outbox_.empty()) {
     Error ignored;  // What the kernel does not take at once is lost.
-    wire_.WriteNow(outbox_.Front(), ignored);
+    wire_.WriteNow(BuffersOf(outbox_.Front()), ignored);
   }
   NotifyClosed(end);
   wire_.Close();
@@ -600,7 +608,7 @@ void WsTransport::Ping(absl::Time now) {
   // The one before is still to be sent.
   if (outbox_.sent() < ping_put_) return;
   std::string frame;
-  AppendControlFrame(WsOpcode::kPing, kPingPayload, frame);
+  ws::AppendControlFrame(ws::FrameOpcode::kPing, kPingPayload, frame);
   outbox_.Put(frame);
   ping_put_ = outbox_.put();
   SendSoon();

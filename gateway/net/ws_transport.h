@@ -11,11 +11,11 @@
 
 #include "absl/strings/string_view.h"
 #include "gateway/net/connection.h"
-#include "gateway/net/message_watch.h"
-#include "gateway/net/outbox.h"
 #include "gateway/net/wire.h"
-#include "gateway/net/ws_reader.h"
 #include "gateway/session/transport.h"
+#include "gateway/ws/message_watch.h"
+#include "gateway/ws/outbox.h"
+#include "gateway/ws/reader.h"
 
 namespace headgate {
 
@@ -86,7 +86,7 @@ class WsTransport final : public Connection,
   // Takes bytes as far as they are wanted; how many.
   std::size_t Pump(absl::string_view bytes);
   void OnReadFailed(Error error);
-  void OnEvent(WsReader::Event event);
+  void OnEvent(ws::Reader::Event event);
   void OnPong();
   void OnCloseFrame();
   void OnFault();
@@ -149,8 +149,8 @@ class WsTransport final : public Connection,
   bool answered_ = false;  // The session has sent its first answer.
   bool resting_ = false;   // As Rest has told the host.
 
-  std::optional<WsReader> reader_;
-  std::unique_ptr<MessageDeflater> deflater_;
+  std::optional<ws::Reader> reader_;
+  std::unique_ptr<ws::Deflater> deflater_;
   bool read_wanted_ = false;  // By the session.
   bool awaiting_ = false;     // Bytes.
   bool pumping_ = false;
@@ -159,9 +159,9 @@ class WsTransport final : public Connection,
   std::string tls_incoming_;
   std::size_t untold_bytes_ = 0;   // Of the wire, for the session.
   std::size_t dropped_bytes_ = 0;  // Of what came once we were closing.
-  MessageWatch message_watch_;
+  ws::MessageWatch message_watch_;
 
-  Outbox outbox_;
+  ws::Outbox outbox_;
   bool writing_ = false;       // A Write has no answer yet.
   bool send_pending_ = false;  // The kernel, or TLS, is at it.
   bool send_failed_ = false;

@@ -15,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gateway/base/utf8.h"
-#include "gateway/net/ws_reader.h"
+#include "gateway/ws/reader.h"
 #include "tests/fuzz/client_frame.h"
 #include "tests/fuzz/input.h"
 
@@ -59,9 +59,9 @@ class Reading {
   void Take(absl::string_view bytes) {
     while (true) {
       const std::size_t before = bytes.size();
-      const WsReader::Event event = reader_.Next(bytes);
+      const ws::Reader::Event event = reader_.Next(bytes);
       FUZZ_CHECK(bytes.size() <= before);
-      if (event == WsReader::Event::kNeedsBytes) {
+      if (event == ws::Reader::Event::kNeedsBytes) {
         FUZZ_CHECK(bytes.empty());
         return;
       }
@@ -73,19 +73,19 @@ class Reading {
   const Outcome& outcome() const { return outcome_; }
 
  private:
-  static std::unique_ptr<MessageInflater> InflaterFor(const Plan& plan) {
+  static std::unique_ptr<ws::Inflater> InflaterFor(const Plan& plan) {
     if (!plan.deflates) return nullptr;
-    DeflateAgreement agreement;
+    ws::DeflateAgreement agreement;
     agreement.client_window_bits = plan.window_bits;
     agreement.client_no_context_takeover = !plan.takes_over;
-    return std::make_unique<MessageInflater>(agreement);
+    return std::make_unique<ws::Inflater>(agreement);
   }
 
-  void Note(WsReader::Event event) {
+  void Note(ws::Reader::Event event) {
     switch (event) {
-      case WsReader::Event::kNeedsBytes:
+      case ws::Reader::Event::kNeedsBytes:
         break;
-      case WsReader::Event::kMessage: {
+      case ws::Reader::Event::kMessage: {
         FUZZ_CHECK(!dropping_);
         const WireMessage message = reader_.TakeMessage();
         FUZZ_CHECK(message.payload.size() <= kMaxMessageBytes);
@@ -98,27 +98,27 @@ class Reading {
         }
         break;
       }
-      case WsReader::Event::kTooBig:
+      case ws::Reader::Event::kTooBig:
         Add("too big", true);
         break;
-      case WsReader::Event::kPing:
-        FUZZ_CHECK(reader_.control_payload().size() <= kMaxControlBytes);
+      case ws::Reader::Event::kPing:
+        FUZZ_CHECK(reader_.control_payload().size() <= ws::kMaxControlBytes);
         Add(absl::StrCat("ping ", reader_.control_payload()));
         break;
-      case WsReader::Event::kPong:
-        FUZZ_CHECK(reader_.control_payload().size() <= kMaxControlBytes);
+      case ws::Reader::Event::kPong:
+        FUZZ_CHECK(reader_.control_payload().size() <= ws::kMaxControlBytes);
         Add(absl::StrCat("pong ", reader_.control_payload()));
         break;
-      case WsReader::Event::kClose: {
+      case ws::Reader::Event::kClose: {
         const int code = static_cast<int>(reader_.close_code());
         FUZZ_CHECK(reader_.close_code() == CloseCode::kNoStatus ||
-                   IsSendableCloseCode(code));
+                   ws::IsSendableCloseCode(code));
         FUZZ_CHECK(IsUtf8(reader_.close_reason()));
         is_over_ = true;
         Add(absl::StrCat("close ", code, " ", reader_.close_reason()));
         break;
       }
-      case WsReader::Event::kFault:
+      case ws::Reader::Event::kFault:
         FUZZ_CHECK(!reader_.fault().what.empty());
         is_over_ = true;
         Add(absl::StrCat("fault ", static_cast<int>(reader_.fault().code), " ",
@@ -136,7 +136,7 @@ class Reading {
   }
 
   const Plan& plan_;
-  WsReader reader_;
+  ws::Reader reader_;
   Outcome outcome_;
   bool dropping_ = false;
   bool is_over_ = false;

@@ -1,4 +1,4 @@
-#include "gateway/net/message_watch.h"
+#include "gateway/ws/message_watch.h"
 #include "tests/net/exchange_fixture.h"
 
 namespace headgate {
@@ -231,7 +231,7 @@ TEST_F(HttpRequestTest, BodyThatComesSlowlyIsWaitedFor) {
       "POST /api/things/a HTTP/1.1\r\nHost: h\r\nContent-Length: "
       "99999\r\n\r\n");
   for (int i = 0; i < 5; ++i) {
-    Send(std::string(MessageWatch::kLeastBytes, ' '));
+    Send(std::string(ws::MessageWatch::kLeastBytes, ' '));
     Settle();
     Tick(settings_.message_timeout - absl::Milliseconds(1));
   }

@@ -279,7 +279,7 @@ TEST_F(WsTransportTest, AMessageThatComesSlowlyIsWaitedFor) {
   Open("/raw");
   for (int i = 0; i < 5; ++i) {
     Send(Frame(i == 0 ? 0x02 : 0x00,
-               std::string(MessageWatch::kLeastBytes, 'x')));
+               std::string(ws::MessageWatch::kLeastBytes, 'x')));
     Settle();
     Tick(settings_.message_timeout - absl::Milliseconds(1));
   }

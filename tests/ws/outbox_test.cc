@@ -1,10 +1,10 @@
-#include "gateway/net/outbox.h"
+#include "gateway/ws/outbox.h"
 
 #include <string>
 
 #include <gtest/gtest.h>
 
-namespace headgate {
+namespace headgate::ws {
 namespace {
 
 class OutboxTest : public ::testing::Test {
@@ -12,8 +12,8 @@ class OutboxTest : public ::testing::Test {
   // What the kernel would be given, and takes `at_most` bytes of.
   std::string Take(std::size_t at_most = std::string::npos) {
     std::string bytes;
-    for (const auto& buffer : outbox_.Front()) {
-      bytes.append(static_cast<const char*>(buffer.data()), buffer.size());
+    for (const absl::string_view piece : outbox_.Front()) {
+      bytes.append(piece.data(), piece.size());
     }
     if (bytes.size() > at_most) bytes.resize(at_most);
     outbox_.Sent(bytes.size());
@@ -79,4 +79,4 @@ TEST_F(OutboxTest, CountsWhatItHolds) {
 }
 
 }  // namespace
-}  // namespace headgate
+}  // namespace headgate::ws

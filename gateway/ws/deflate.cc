@@ -1,4 +1,4 @@
-#include "gateway/net/ws_deflate.h"
+#include "gateway/ws/deflate.h"
 
 #include <zlib.h>
 
@@ -12,7 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
-namespace headgate {
+namespace headgate::ws {
 namespace {
 
 constexpr int kMaxWindowBits = 15;
@@ -158,18 +158,18 @@ std::optional<DeflateAgreement> AgreeOnDeflate(
   return std::nullopt;
 }
 
-struct MessageDeflater::Stream : z_stream {
+struct Deflater::Stream : z_stream {
   Stream() : z_stream() {}
   ~Stream() { deflateEnd(this); }
 };
 
-MessageDeflater::MessageDeflater(const DeflateAgreement& agreement, int level)
+Deflater::Deflater(const DeflateAgreement& agreement, int level)
     : window_bits_(agreement.server_window_bits),
       level_(level),
       resets_(agreement.server_no_context_takeover) {}
-MessageDeflater::~MessageDeflater() = default;
+Deflater::~Deflater() = default;
 
-std::optional<std::string> MessageDeflater::Deflate(absl::string_view message) {
+std::optional<std::string> Deflater::Deflate(absl::string_view message) {
   if (message.empty()) return std::nullopt;
   if (stream_ == nullptr) {
     auto stream = std::make_unique<Stream>();
@@ -199,19 +199,18 @@ std::optional<std::string> MessageDeflater::Deflate(absl::string_view message) {
   return out;
 }
 
-struct MessageInflater::Stream : z_stream {
+struct Inflater::Stream : z_stream {
   Stream() : z_stream() {}
   ~Stream() { inflateEnd(this); }
 };
 
-MessageInflater::MessageInflater(const DeflateAgreement& agreement)
+Inflater::Inflater(const DeflateAgreement& agreement)
     : window_bits_(agreement.client_window_bits),
       resets_(agreement.client_no_context_takeover) {}
-MessageInflater::~MessageInflater() = default;
+Inflater::~Inflater() = default;
 
-MessageInflater::Outcome MessageInflater::Inflate(absl::string_view bytes,
-                                                  std::size_t max_bytes,
-                                                  std::string& to) {
+Inflater::Outcome Inflater::Inflate(absl::string_view bytes,
+                                    std::size_t max_bytes, std::string& to) {
   if (stream_ == nullptr) {
     stream_ = std::make_unique<Stream>();
     if (inflateInit2(stream_.get(), -window_bits_) != Z_OK) {
@@ -246,8 +245,7 @@ MessageInflater::Outcome MessageInflater::Inflate(absl::string_view bytes,
   }
 }
 
-MessageInflater::Outcome MessageInflater::End(std::size_t max_bytes,
-                                              std::string& to) {
+Inflater::Outcome Inflater::End(std::size_t max_bytes, std::string& to) {
   const Outcome outcome = Inflate(kTail, max_bytes, to);
   if (outcome != Outcome::kOk) return outcome;
   // zlib.h: 128 when it stands behind the end of a block.
@@ -257,4 +255,4 @@ MessageInflater::Outcome MessageInflater::End(std::size_t max_bytes,
   return Outcome::kOk;
 }
 
-}  // namespace headgate
+}  // namespace headgate::ws

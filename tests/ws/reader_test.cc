@@ -1,4 +1,4 @@
-#include "gateway/net/ws_reader.h"
+#include "gateway/ws/reader.h"
 
 #include <memory>
 #include <string>
@@ -8,27 +8,27 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
-#include "tests/net/connection_fixture.h"
+#include "tests/ws/frames.h"
 
-namespace headgate {
+namespace headgate::ws {
 namespace {
 
 using ::testing::ElementsAre;
 
-class WsReaderTest : public ::testing::Test {
+class ReaderTest : public ::testing::Test {
  protected:
   static constexpr std::size_t kMostBytes = 1000;
 
   // The events of `bytes`, as a log, given to it `at_a_time`.
-  static std::vector<std::string> Events(WsReader& reader,
+  static std::vector<std::string> Events(Reader& reader,
                                          const std::string& bytes,
                                          std::size_t at_a_time) {
     std::vector<std::string> events;
     for (std::size_t i = 0; i < bytes.size(); i += at_a_time) {
       absl::string_view piece = absl::string_view(bytes).substr(i, at_a_time);
       while (!piece.empty()) {
-        const WsReader::Event event = reader.Next(piece);
-        if (event == WsReader::Event::kNeedsBytes) {
+        const Reader::Event event = reader.Next(piece);
+        if (event == Reader::Event::kNeedsBytes) {
           EXPECT_TRUE(piece.empty());
         } else {
           events.push_back(Told(reader, event));
@@ -39,34 +39,34 @@ class WsReaderTest : public ::testing::Test {
   }
   // The same whole and byte by byte, which must agree.
   static std::vector<std::string> Events(const std::string& bytes) {
-    WsReader whole(kMostBytes, nullptr);
-    WsReader slow(kMostBytes, nullptr);
+    Reader whole(kMostBytes, nullptr);
+    Reader slow(kMostBytes, nullptr);
     const auto events = Events(whole, bytes, bytes.size());
     EXPECT_EQ(Events(slow, bytes, 1), events);
     return events;
   }
 
  private:
-  static std::string Told(WsReader& reader, WsReader::Event event) {
+  static std::string Told(Reader& reader, Reader::Event event) {
     switch (event) {
-      case WsReader::Event::kNeedsBytes:
+      case Reader::Event::kNeedsBytes:
         return "";
-      case WsReader::Event::kMessage: {
+      case Reader::Event::kMessage: {
         const WireMessage message = reader.TakeMessage();
         return absl::StrCat(
             message.opcode == Opcode::kText ? "text " : "binary ",
             message.payload);
       }
-      case WsReader::Event::kTooBig:
+      case Reader::Event::kTooBig:
         return "too big";
-      case WsReader::Event::kPing:
+      case Reader::Event::kPing:
         return absl::StrCat("ping ", reader.control_payload());
-      case WsReader::Event::kPong:
+      case Reader::Event::kPong:
         return absl::StrCat("pong ", reader.control_payload());
-      case WsReader::Event::kClose:
+      case Reader::Event::kClose:
         return absl::StrCat("close ", static_cast<int>(reader.close_code()),
                             " ", reader.close_reason());
-      case WsReader::Event::kFault:
+      case Reader::Event::kFault:
         return absl::StrCat("fault ", static_cast<int>(reader.fault().code),
                             " ", reader.fault().what);
     }
@@ -74,7 +74,7 @@ class WsReaderTest : public ::testing::Test {
   }
 };
 
-TEST_F(WsReaderTest, MessagesAndControlFramesComeInTheirOrder) {
+TEST_F(ReaderTest, MessagesAndControlFramesComeInTheirOrder) {
   EXPECT_THAT(
       Events(Frame(kText, "a") + Frame(kBinary, "") + Frame(0x01, "b") +
              Frame(kPing, "p") + Frame(0x00, "") + Frame(0x80, "c") +
@@ -83,20 +83,20 @@ TEST_F(WsReaderTest, MessagesAndControlFramesComeInTheirOrder) {
                   "close 1000 bye"));
 }
 
-TEST_F(WsReaderTest, EveryFormOfLengthIsRead) {
+TEST_F(ReaderTest, EveryFormOfLengthIsRead) {
   for (const std::size_t size : {0u, 1u, 7u, 8u, 9u, 125u, 126u, 999u, 1000u}) {
     const std::string payload(size, 'x');
     EXPECT_THAT(Events(Frame(kBinary, payload)),
                 ElementsAre("binary " + payload));
   }
   const std::string payload(70'000, 'x');
-  WsReader reader(100'000, nullptr);
+  Reader reader(100'000, nullptr);
   EXPECT_THAT(Events(reader, Frame(kBinary, payload), 1000),
               ElementsAre("binary " + payload));
 }
 
 // RFC 6455 section 5.2; each is told as soon as it can be known.
-TEST_F(WsReaderTest, FaultsSayWhatIsWrong) {
+TEST_F(ReaderTest, FaultsSayWhatIsWrong) {
   EXPECT_THAT(Events(Frame(kText | 0x40, "x")),
               ElementsAre("fault 1002 a reserved bit is set"));
   EXPECT_THAT(Events(Frame(kText, "x", false).substr(0, 2)),
@@ -130,10 +130,9 @@ TEST_F(WsReaderTest, FaultsSayWhatIsWrong) {
 
 // RFC 7692 section 6: RSV1 marks a compressed message, on its first frame
 // alone.
-TEST_F(WsReaderTest, OnlyTheFirstFrameOfAMessageMayBeMarkedAsCompressed) {
+TEST_F(ReaderTest, OnlyTheFirstFrameOfAMessageMayBeMarkedAsCompressed) {
   const auto events = [](const std::string& bytes) {
-    WsReader reader(kMostBytes,
-                    std::make_unique<MessageInflater>(DeflateAgreement()));
+    Reader reader(kMostBytes, std::make_unique<Inflater>(DeflateAgreement()));
     return Events(reader, bytes, bytes.size());
   };
   const std::string fault = "fault 1002 a reserved bit is set";
@@ -150,14 +149,14 @@ TEST_F(WsReaderTest, OnlyTheFirstFrameOfAMessageMayBeMarkedAsCompressed) {
   EXPECT_THAT(events(Frame(kText | 0x10, deflated)), ElementsAre(fault));
 }
 
-TEST_F(WsReaderTest, WhatFollowsAFaultIsDropped) {
+TEST_F(ReaderTest, WhatFollowsAFaultIsDropped) {
   EXPECT_THAT(Events(Frame(0x83, "x") + Frame(kText, "y")),
               ElementsAre("fault 1002 a reserved opcode"));
 }
 
 // Section 8.1. The first byte that cannot be UTF-8 is told, not the message's
 // end awaited.
-TEST_F(WsReaderTest, TextIsUtf8AsEarlyAsCanBeTold) {
+TEST_F(ReaderTest, TextIsUtf8AsEarlyAsCanBeTold) {
   const std::string fault = "fault 1007 text is not UTF-8";
   EXPECT_THAT(Events(Frame(0x01, "\xC0")), ElementsAre(fault));
   EXPECT_THAT(Events(Frame(0x01, "ok\xE2\x28")), ElementsAre(fault));
@@ -172,8 +171,8 @@ TEST_F(WsReaderTest, TextIsUtf8AsEarlyAsCanBeTold) {
 }
 
 // From the announced length on, and of all fragments together.
-TEST_F(WsReaderTest, WhatIsTooBigIsToldOnceAndDropped) {
-  WsReader announced(kMostBytes, nullptr);
+TEST_F(ReaderTest, WhatIsTooBigIsToldOnceAndDropped) {
+  Reader announced(kMostBytes, nullptr);
   EXPECT_THAT(
       Events(announced, Frame(kBinary, std::string(1001, 'x')).substr(0, 8), 8),
       ElementsAre("too big"));
@@ -184,8 +183,8 @@ TEST_F(WsReaderTest, WhatIsTooBigIsToldOnceAndDropped) {
               ElementsAre("too big", "ping p", "close 1009 "));
 }
 
-TEST_F(WsReaderTest, MessagesCanBeDropped) {
-  WsReader reader(kMostBytes, nullptr);
+TEST_F(ReaderTest, MessagesCanBeDropped) {
+  Reader reader(kMostBytes, nullptr);
   EXPECT_THAT(Events(reader, Frame(0x01, "a"), 3), ElementsAre());
   reader.DropMessages();
   EXPECT_THAT(Events(reader,
@@ -197,9 +196,9 @@ TEST_F(WsReaderTest, MessagesCanBeDropped) {
 
 TEST(WsFrameTest, AServersFramesAreWholeAndUnmasked) {
   std::string out;
-  AppendFrameHead(WsOpcode::kText, 3, false, out);
-  AppendFrameHead(WsOpcode::kBinary, 126, true, out);
-  AppendFrameHead(WsOpcode::kBinary, 65536, false, out);
+  AppendFrameHead(FrameOpcode::kText, 3, false, out);
+  AppendFrameHead(FrameOpcode::kBinary, 126, true, out);
+  AppendFrameHead(FrameOpcode::kBinary, 65536, false, out);
   EXPECT_EQ(out, std::string("\x81\x03\xC2\x7E\x00\x7E\x82\x7F\x00\x00\x00\x00"
                              "\x00\x01\x00\x00",
                              16));
@@ -211,8 +210,8 @@ TEST(WsFrameTest, AServersFramesAreWholeAndUnmasked) {
 
 // --- what has begun
 
-TEST_F(WsReaderTest, AFrameThatIsNotWholeIsUnfinished) {
-  WsReader reader(kMostBytes, nullptr);
+TEST_F(ReaderTest, AFrameThatIsNotWholeIsUnfinished) {
+  Reader reader(kMostBytes, nullptr);
   EXPECT_EQ(reader.unfinished(), std::nullopt);
   const std::string frame = Frame(kBinary, "abc");
   for (std::size_t i = 0; i < frame.size(); ++i) {
@@ -223,8 +222,8 @@ TEST_F(WsReaderTest, AFrameThatIsNotWholeIsUnfinished) {
   EXPECT_EQ(reader.data_bytes(), 3u);
 }
 
-TEST_F(WsReaderTest, AMessageIsUnfinishedUntilItsLastFragment) {
-  WsReader reader(kMostBytes, nullptr);
+TEST_F(ReaderTest, AMessageIsUnfinishedUntilItsLastFragment) {
+  Reader reader(kMostBytes, nullptr);
   Events(reader, Frame(0x01, "a"), 100);
   EXPECT_EQ(reader.unfinished(), 0u);
   Events(reader, Frame(kPing, "ping"), 100);
@@ -237,8 +236,8 @@ TEST_F(WsReaderTest, AMessageIsUnfinishedUntilItsLastFragment) {
 }
 
 // Not only its length: a string keeps its buffer when it is emptied.
-TEST_F(WsReaderTest, AMessageThatIsDroppedIsFreed) {
-  WsReader reader(100'000, nullptr);
+TEST_F(ReaderTest, AMessageThatIsDroppedIsFreed) {
+  Reader reader(100'000, nullptr);
   Events(reader, Frame(0x02, std::string(50'000, 'x')), 50'100);
   EXPECT_GE(reader.held_bytes(), 50'000u);
   reader.DropMessages();
@@ -246,4 +245,4 @@ TEST_F(WsReaderTest, AMessageThatIsDroppedIsFreed) {
 }
 
 }  // namespace
-}  // namespace headgate
+}  // namespace headgate::ws

@@ -1,8 +1,8 @@
-#include "gateway/net/message_watch.h"
+#include "gateway/ws/message_watch.h"
 
 #include <gtest/gtest.h>
 
-namespace headgate {
+namespace headgate::ws {
 namespace {
 
 class MessageWatchTest : public ::testing::Test {
@@ -62,4 +62,4 @@ TEST_F(MessageWatchTest, EachMessageHasATimeOfItsOwn) {
 }
 
 }  // namespace
-}  // namespace headgate
+}  // namespace headgate::ws

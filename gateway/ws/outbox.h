@@ -1,16 +1,14 @@
-#ifndef GATEWAY_NET_OUTBOX_H_
-#define GATEWAY_NET_OUTBOX_H_
+#ifndef GATEWAY_WS_OUTBOX_H_
+#define GATEWAY_WS_OUTBOX_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
-#include <boost/asio/buffer.hpp>
-
 #include "absl/strings/string_view.h"
 
-namespace headgate {
+namespace headgate::ws {
 
 // What waits to be sent on one connection, so that what one turn of the loop
 // has for it leaves with one call of the kernel.
@@ -37,7 +35,7 @@ class Outbox {
 
   // What is to be sent next; both stay where they are until Sent. Requires: not
   // empty.
-  std::array<boost::asio::const_buffer, 2> Front();
+  std::array<absl::string_view, 2> Front();
   // So many bytes of the front are sent.
   void Sent(std::size_t bytes);
   // Drops everything.
@@ -58,6 +56,6 @@ class Outbox {
   std::uint64_t sent_ = 0;
 };
 
-}  // namespace headgate
+}  // namespace headgate::ws
 
-#endif  // GATEWAY_NET_OUTBOX_H_
+#endif  // GATEWAY_WS_OUTBOX_H_

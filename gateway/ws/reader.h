@@ -1,5 +1,5 @@
-#ifndef GATEWAY_NET_WS_READER_H_
-#define GATEWAY_NET_WS_READER_H_
+#ifndef GATEWAY_WS_READER_H_
+#define GATEWAY_WS_READER_H_
 
 #include <array>
 #include <cstddef>
@@ -11,10 +11,10 @@
 #include "absl/strings/string_view.h"
 #include "gateway/base/status.h"
 #include "gateway/codec/codec.h"
-#include "gateway/net/ws_deflate.h"
-#include "gateway/net/ws_frame.h"
+#include "gateway/ws/deflate.h"
+#include "gateway/ws/frame.h"
 
-namespace headgate {
+namespace headgate::ws {
 
 // What a client sends on its WebSocket, byte by byte as it comes: frames put
 // together to messages, and all that RFC 6455 has against them.
@@ -22,7 +22,7 @@ namespace headgate {
 // Memory: the message at hand, as far as it has come; never what a frame only
 //         announces.
 // Thread: not thread-safe. No I/O.
-class WsReader {
+class Reader {
  public:
   enum class Event {
     kNeedsBytes,  // All bytes are taken.
@@ -39,8 +39,7 @@ class WsReader {
   };
 
   // `inflater`: null unless permessage-deflate was agreed on.
-  WsReader(std::size_t max_message_bytes,
-           std::unique_ptr<MessageInflater> inflater);
+  Reader(std::size_t max_message_bytes, std::unique_ptr<Inflater> inflater);
 
   // Takes from the front of `bytes` as far as the next event.
   Event Next(absl::string_view& bytes);
@@ -85,17 +84,17 @@ class WsReader {
   Event CheckText(bool at_end);
   Event Fail(CloseCode code, absl::string_view what);
   Event FailTooBig();
-  bool is_control() const { return opcode_ >= WsOpcode::kClose; }
+  bool is_control() const { return opcode_ >= FrameOpcode::kClose; }
 
   const std::size_t max_message_bytes_;
-  const std::unique_ptr<MessageInflater> inflater_;
+  const std::unique_ptr<Inflater> inflater_;
   State state_ = State::kHead;
 
   // The frame at hand.
   std::array<char, 14> head_;
   std::uint8_t head_bytes_ = 0;
   bool final_ = false;
-  WsOpcode opcode_ = WsOpcode::kContinuation;
+  FrameOpcode opcode_ = FrameOpcode::kContinuation;
   std::array<char, 4> key_;
   std::uint64_t position_ = 0;
   std::uint64_t left_ = 0;
@@ -116,6 +115,6 @@ class WsReader {
   Fault fault_;
 };
 
-}  // namespace headgate
+}  // namespace headgate::ws
 
-#endif  // GATEWAY_NET_WS_READER_H_
+#endif  // GATEWAY_WS_READER_H_

@@ -1,10 +1,10 @@
-#include "gateway/net/outbox.h"
+#include "gateway/ws/outbox.h"
 
 #include <algorithm>
 #include <cassert>
 #include <utility>
 
-namespace headgate {
+namespace headgate::ws {
 namespace {
 
 // What an idle connection may keep for its next message.
@@ -28,11 +28,11 @@ void Outbox::Put(absl::string_view head, std::string piece) {
   gathered_ += piece;
 }
 
-std::array<boost::asio::const_buffer, 2> Outbox::Front() {
+std::array<absl::string_view, 2> Outbox::Front() {
   assert(!empty());
   if (!has_front()) std::swap(front_, gathered_);
-  return {boost::asio::buffer(front_) + front_sent_,
-          boost::asio::buffer(piece_) + piece_sent_};
+  return {absl::string_view(front_).substr(front_sent_),
+          absl::string_view(piece_).substr(piece_sent_)};
 }
 
 void Outbox::Sent(std::size_t bytes) {
@@ -48,4 +48,4 @@ void Outbox::Sent(std::size_t bytes) {
 
 void Outbox::Clear() { *this = {}; }
 
-}  // namespace headgate
+}  // namespace headgate::ws

@@ -1,5 +1,5 @@
-#ifndef GATEWAY_NET_WS_FRAME_H_
-#define GATEWAY_NET_WS_FRAME_H_
+#ifndef GATEWAY_WS_FRAME_H_
+#define GATEWAY_WS_FRAME_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -8,11 +8,11 @@
 #include "absl/strings/string_view.h"
 #include "gateway/base/status.h"
 
-namespace headgate {
+namespace headgate::ws {
 
 // The frames of RFC 6455 section 5.2. Pure; safe for any thread.
 
-enum class WsOpcode : std::uint8_t {
+enum class FrameOpcode : std::uint8_t {
   kContinuation = 0x0,
   kText = 0x1,
   kBinary = 0x2,
@@ -34,11 +34,11 @@ void ApplyMask(char* bytes, std::size_t size, const char* key,
 
 // Appends the head of a server's frame, whole and unmasked, to `out`; `size`
 // bytes of payload have to follow. `compressed`: RSV1 (RFC 7692 section 6).
-void AppendFrameHead(WsOpcode opcode, std::size_t size, bool compressed,
+void AppendFrameHead(FrameOpcode opcode, std::size_t size, bool compressed,
                      std::string& out);
 
 // Appends a control frame. Requires: at most kMaxControlBytes.
-void AppendControlFrame(WsOpcode opcode, absl::string_view payload,
+void AppendControlFrame(FrameOpcode opcode, absl::string_view payload,
                         std::string& out);
 
 // Appends a Close frame; kNoStatus: without a code. `reason` is UTF-8, at most
@@ -49,6 +49,6 @@ void AppendCloseFrame(CloseCode code, absl::string_view reason,
 // Whether an endpoint may send the code in a Close frame (section 7.4).
 bool IsSendableCloseCode(int code);
 
-}  // namespace headgate
+}  // namespace headgate::ws
 
-#endif  // GATEWAY_NET_WS_FRAME_H_
+#endif  // GATEWAY_WS_FRAME_H_

@@ -1,5 +1,5 @@
-#ifndef GATEWAY_NET_MESSAGE_WATCH_H_
-#define GATEWAY_NET_MESSAGE_WATCH_H_
+#ifndef GATEWAY_WS_MESSAGE_WATCH_H_
+#define GATEWAY_WS_MESSAGE_WATCH_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 #include "absl/time/time.h"
 
-namespace headgate {
+namespace headgate::ws {
 
 // Whether the rest of a message that a client has begun comes: in each
 // `patience` kLeastBytes of it, or its end. That is 137 bytes a second with 30
@@ -39,6 +39,6 @@ class MessageWatch {
   absl::Time since_;
 };
 
-}  // namespace headgate
+}  // namespace headgate::ws
 
-#endif  // GATEWAY_NET_MESSAGE_WATCH_H_
+#endif  // GATEWAY_WS_MESSAGE_WATCH_H_

@@ -1,11 +1,11 @@
-#include "gateway/net/ws_reader.h"
+#include "gateway/ws/reader.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "gateway/base/utf8.h"
 
-namespace headgate {
+namespace headgate::ws {
 namespace {
 
 constexpr std::size_t kInflatedAtATime = 4 * 1024;
@@ -24,11 +24,11 @@ std::size_t HeadBytes(char second) {
 
 }  // namespace
 
-WsReader::WsReader(std::size_t max_message_bytes,
-                   std::unique_ptr<MessageInflater> inflater)
+Reader::Reader(std::size_t max_message_bytes,
+               std::unique_ptr<Inflater> inflater)
     : max_message_bytes_(max_message_bytes), inflater_(std::move(inflater)) {}
 
-WsReader::Event WsReader::Next(absl::string_view& bytes) {
+Reader::Event Reader::Next(absl::string_view& bytes) {
   for (;;) {
     Event event = Event::kNeedsBytes;
     switch (state_) {
@@ -48,7 +48,7 @@ WsReader::Event WsReader::Next(absl::string_view& bytes) {
   }
 }
 
-bool WsReader::TakeHead(absl::string_view& bytes) {
+bool Reader::TakeHead(absl::string_view& bytes) {
   for (;;) {
     const std::size_t wanted = head_bytes_ < 2 ? 2 : HeadBytes(head_[1]);
     if (head_bytes_ == wanted) return true;
@@ -62,18 +62,18 @@ bool WsReader::TakeHead(absl::string_view& bytes) {
   }
 }
 
-bool WsReader::CheckFirstBytes() {
+bool Reader::CheckFirstBytes() {
   constexpr unsigned kFin = 0x80, kRsv1 = 0x40, kRsv23 = 0x30, kMask = 0x80;
   const auto first = static_cast<unsigned char>(head_[0]);
   const auto second = static_cast<unsigned char>(head_[1]);
   final_ = (first & kFin) != 0;
-  opcode_ = static_cast<WsOpcode>(first & 0x0F);
+  opcode_ = static_cast<FrameOpcode>(first & 0x0F);
   const auto fail = [this](absl::string_view what) {
     Fail(CloseCode::kProtocolError, what);
     return false;
   };
   const bool begins =
-      opcode_ == WsOpcode::kText || opcode_ == WsOpcode::kBinary;
+      opcode_ == FrameOpcode::kText || opcode_ == FrameOpcode::kBinary;
   // RFC 7692 section 6: RSV1 of a message's first frame says it is compressed.
   if ((first & kRsv23) != 0 ||
       ((first & kRsv1) != 0 && (inflater_ == nullptr || !begins))) {
@@ -81,20 +81,20 @@ bool WsReader::CheckFirstBytes() {
   }
   if ((second & kMask) == 0) return fail("a frame without a mask");
   switch (opcode_) {
-    case WsOpcode::kContinuation:
+    case FrameOpcode::kContinuation:
       if (!in_message_) return fail("a continuation of no message");
       break;
-    case WsOpcode::kText:
-    case WsOpcode::kBinary:
+    case FrameOpcode::kText:
+    case FrameOpcode::kBinary:
       if (in_message_) return fail("a new message within a message");
       in_message_ = true;
       compressed_ = (first & kRsv1) != 0;
       dropping_ = drops_all_;
-      kind_ = opcode_ == WsOpcode::kText ? Opcode::kText : Opcode::kBinary;
+      kind_ = opcode_ == FrameOpcode::kText ? Opcode::kText : Opcode::kBinary;
       break;
-    case WsOpcode::kClose:
-    case WsOpcode::kPing:
-    case WsOpcode::kPong:
+    case FrameOpcode::kClose:
+    case FrameOpcode::kPing:
+    case FrameOpcode::kPong:
       if (!final_) return fail("a control frame in fragments");
       if ((second & ~kMask) > kMaxControlBytes) {
         return fail("a control frame of more than 125 bytes");
@@ -107,7 +107,7 @@ bool WsReader::CheckFirstBytes() {
   return true;
 }
 
-WsReader::Event WsReader::BeginFrame() {
+Reader::Event Reader::BeginFrame() {
   const std::size_t length_bytes = HeadBytes(head_[1]) - 2 - 4;
   left_ = static_cast<unsigned char>(head_[1]) & 0x7F;
   if (length_bytes > 0) {
@@ -136,7 +136,7 @@ WsReader::Event WsReader::BeginFrame() {
   return Event::kNeedsBytes;
 }
 
-WsReader::Event WsReader::TakePayload(absl::string_view& bytes) {
+Reader::Event Reader::TakePayload(absl::string_view& bytes) {
   const absl::string_view masked = bytes.substr(
       0,
       static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size())));
@@ -155,7 +155,7 @@ WsReader::Event WsReader::TakePayload(absl::string_view& bytes) {
   return left_ == 0 ? EndFrame() : Event::kNeedsBytes;
 }
 
-WsReader::Event WsReader::TakeData(absl::string_view masked) {
+Reader::Event Reader::TakeData(absl::string_view masked) {
   if (!compressed_) {
     const std::size_t before = message_.size();
     message_.append(masked.data(), masked.size());
@@ -170,11 +170,11 @@ WsReader::Event WsReader::TakeData(absl::string_view masked) {
       position += size;
       switch (inflater_->Inflate({plain.data(), size}, max_message_bytes_,
                                  message_)) {
-        case MessageInflater::Outcome::kOk:
+        case Inflater::Outcome::kOk:
           break;
-        case MessageInflater::Outcome::kTooBig:
+        case Inflater::Outcome::kTooBig:
           return FailTooBig();
-        case MessageInflater::Outcome::kBroken:
+        case Inflater::Outcome::kBroken:
           return Fail(CloseCode::kInvalidPayload,
                       "what was compressed cannot be decompressed");
       }
@@ -184,7 +184,7 @@ WsReader::Event WsReader::TakeData(absl::string_view masked) {
 }
 
 // Section 8.1, as early as can be.
-WsReader::Event WsReader::CheckText(bool at_end) {
+Reader::Event Reader::CheckText(bool at_end) {
   if (kind_ != Opcode::kText) return Event::kNeedsBytes;
   absl::string_view rest(message_);
   rest.remove_prefix(checked_);
@@ -197,14 +197,14 @@ WsReader::Event WsReader::CheckText(bool at_end) {
   return Fail(CloseCode::kInvalidPayload, "text is not UTF-8");
 }
 
-WsReader::Event WsReader::EndFrame() {
+Reader::Event Reader::EndFrame() {
   state_ = State::kHead;
   switch (opcode_) {
-    case WsOpcode::kClose:
+    case FrameOpcode::kClose:
       return EndClose();
-    case WsOpcode::kPing:
+    case FrameOpcode::kPing:
       return Event::kPing;
-    case WsOpcode::kPong:
+    case FrameOpcode::kPong:
       return Event::kPong;
     default:
       break;
@@ -215,13 +215,13 @@ WsReader::Event WsReader::EndFrame() {
   if (std::exchange(dropping_, false)) return Event::kNeedsBytes;
   if (compressed_) {
     switch (inflater_->End(max_message_bytes_, message_)) {
-      case MessageInflater::Outcome::kOk:
+      case Inflater::Outcome::kOk:
         break;
-      case MessageInflater::Outcome::kTooBig:
+      case Inflater::Outcome::kTooBig:
         FailTooBig();
         dropping_ = false;
         return Event::kTooBig;
-      case MessageInflater::Outcome::kBroken:
+      case Inflater::Outcome::kBroken:
         return Fail(CloseCode::kInvalidPayload,
                     "what was compressed cannot be decompressed");
     }
@@ -230,7 +230,7 @@ WsReader::Event WsReader::EndFrame() {
   return fault == Event::kNeedsBytes ? Event::kMessage : fault;
 }
 
-WsReader::Event WsReader::EndClose() {
+Reader::Event Reader::EndClose() {
   if (control_.size() == 1) {
     return Fail(CloseCode::kProtocolError, "a Close frame with half a code");
   }
@@ -250,34 +250,34 @@ WsReader::Event WsReader::EndClose() {
   return Event::kClose;
 }
 
-absl::string_view WsReader::close_reason() const {
+absl::string_view Reader::close_reason() const {
   return absl::string_view(control_).substr(
       std::min<std::size_t>(2, control_.size()));
 }
 
-WireMessage WsReader::TakeMessage() {
+WireMessage Reader::TakeMessage() {
   checked_ = 0;
   return {kind_, std::exchange(message_, {})};
 }
 
-void WsReader::DropMessages() {
+void Reader::DropMessages() {
   drops_all_ = true;
   dropping_ = in_message_;
   std::string().swap(message_);
   checked_ = 0;
 }
 
-WsReader::Event WsReader::FailTooBig() {
+Reader::Event Reader::FailTooBig() {
   // An inflater that has lost its place is of no use for the next message.
   DropMessages();
   return Event::kTooBig;
 }
 
-WsReader::Event WsReader::Fail(CloseCode code, absl::string_view what) {
+Reader::Event Reader::Fail(CloseCode code, absl::string_view what) {
   state_ = State::kOver;
   fault_ = {code, what};
   std::string().swap(message_);
   return Event::kFault;
 }
 
-}  // namespace headgate
+}  // namespace headgate::ws

@@ -1,11 +1,11 @@
-#include "gateway/net/ws_deflate.h"
+#include "gateway/ws/deflate.h"
 
 #include <optional>
 #include <string>
 
 #include <gtest/gtest.h>
 
-namespace headgate {
+namespace headgate::ws {
 namespace {
 
 constexpr std::size_t kMostBytes = 1 << 20;
@@ -22,7 +22,7 @@ std::string AnswerTo(absl::string_view offer,
 }
 
 // RFC 7692 section 7.1.
-TEST(WsDeflateTest, OffersAreTakenUp) {
+TEST(DeflateTest, OffersAreTakenUp) {
   EXPECT_EQ(AnswerTo("permessage-deflate"), "permessage-deflate");
   EXPECT_EQ(AnswerTo("Permessage-Deflate ; client_max_window_bits"),
             "permessage-deflate");
@@ -42,7 +42,7 @@ TEST(WsDeflateTest, OffersAreTakenUp) {
             "permessage-deflate; server_max_window_bits=10");
 }
 
-TEST(WsDeflateTest, SettingsNarrowTheOffer) {
+TEST(DeflateTest, SettingsNarrowTheOffer) {
   CompressionSettings settings = Enabled();
   settings.server_max_window_bits = 10;
   settings.client_max_window_bits = 11;
@@ -54,7 +54,7 @@ TEST(WsDeflateTest, SettingsNarrowTheOffer) {
 
 // Section 7.1.2.2: only a client that has said that it can be told a window is
 // told one. Any other could use 32 KiB of the gateway's memory.
-TEST(WsDeflateTest, ClientsThatCannotBeLimitedAreDeclined) {
+TEST(DeflateTest, ClientsThatCannotBeLimitedAreDeclined) {
   CompressionSettings settings = Enabled();
   settings.client_max_window_bits = 9;
   EXPECT_EQ(AnswerTo("permessage-deflate", settings), "declined");
@@ -69,7 +69,7 @@ TEST(WsDeflateTest, ClientsThatCannotBeLimitedAreDeclined) {
 }
 
 // "A server MUST decline an extension negotiation offer for this extension if"
-TEST(WsDeflateTest, OffersThatCannotBeUnderstoodAreDeclined) {
+TEST(DeflateTest, OffersThatCannotBeUnderstoodAreDeclined) {
   for (const absl::string_view offer : {
            "",
            "permessage-deflate-2",
@@ -93,23 +93,22 @@ TEST(WsDeflateTest, OffersThatCannotBeUnderstoodAreDeclined) {
   }
 }
 
-std::string Inflated(MessageInflater& inflater, absl::string_view bytes) {
+std::string Inflated(Inflater& inflater, absl::string_view bytes) {
   std::string out;
-  EXPECT_EQ(inflater.Inflate(bytes, kMostBytes, out),
-            MessageInflater::Outcome::kOk);
-  EXPECT_EQ(inflater.End(kMostBytes, out), MessageInflater::Outcome::kOk);
+  EXPECT_EQ(inflater.Inflate(bytes, kMostBytes, out), Inflater::Outcome::kOk);
+  EXPECT_EQ(inflater.End(kMostBytes, out), Inflater::Outcome::kOk);
   return out;
 }
 
-TEST(WsDeflateTest, WhatIsDeflatedInflatesToTheSame) {
+TEST(DeflateTest, WhatIsDeflatedInflatesToTheSame) {
   for (const bool takeover : {true, false}) {
     for (const int bits : {9, 12, 15}) {
       DeflateAgreement agreement;
       agreement.server_window_bits = agreement.client_window_bits = bits;
       agreement.server_no_context_takeover = !takeover;
       agreement.client_no_context_takeover = !takeover;
-      MessageDeflater deflater(agreement, 6);
-      MessageInflater inflater(agreement);
+      Deflater deflater(agreement, 6);
+      Inflater inflater(agreement);
       std::size_t first = 0;
       for (int i = 0; i < 4; ++i) {
         std::string message = "headgate headgate";
@@ -133,8 +132,8 @@ TEST(WsDeflateTest, WhatIsDeflatedInflatesToTheSame) {
 }
 
 // The examples of section 7.2.3.
-TEST(WsDeflateTest, ReadsTheExamplesOfTheRfc) {
-  MessageInflater inflater{DeflateAgreement()};
+TEST(DeflateTest, ReadsTheExamplesOfTheRfc) {
+  Inflater inflater{DeflateAgreement()};
   const std::string hello("\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
   EXPECT_EQ(Inflated(inflater, hello), "Hello");
   // 7.2.3.2: by the window of the first.
@@ -159,30 +158,29 @@ TEST(WsDeflateTest, ReadsTheExamplesOfTheRfc) {
             "Hello");
 }
 
-TEST(WsDeflateTest, WhatIsNoDeflateIsBroken) {
+TEST(DeflateTest, WhatIsNoDeflateIsBroken) {
   for (const absl::string_view bytes :
        {absl::string_view("\xff\xff\xff\xff"), absl::string_view("\xf2\x48")}) {
-    MessageInflater inflater{DeflateAgreement()};
+    Inflater inflater{DeflateAgreement()};
     std::string out;
     const bool broken =
         inflater.Inflate(bytes, kMostBytes, out) ==
-            MessageInflater::Outcome::kBroken ||
-        inflater.End(kMostBytes, out) == MessageInflater::Outcome::kBroken;
+            Inflater::Outcome::kBroken ||
+        inflater.End(kMostBytes, out) == Inflater::Outcome::kBroken;
     EXPECT_TRUE(broken);
   }
 }
 
-TEST(WsDeflateTest, ABombIsDefusedAtTheLimit) {
-  MessageDeflater deflater(DeflateAgreement(), 9);
+TEST(DeflateTest, ABombIsDefusedAtTheLimit) {
+  Deflater deflater(DeflateAgreement(), 9);
   const std::string bomb =
       *deflater.Deflate(std::string(10 * 1024 * 1024, '\0'));
   EXPECT_LT(bomb.size(), 20'000u);
-  MessageInflater inflater{DeflateAgreement()};
+  Inflater inflater{DeflateAgreement()};
   std::string out;
-  EXPECT_EQ(inflater.Inflate(bomb, 100'000, out),
-            MessageInflater::Outcome::kTooBig);
+  EXPECT_EQ(inflater.Inflate(bomb, 100'000, out), Inflater::Outcome::kTooBig);
   EXPECT_LE(out.size(), 100'000u);
 }
 
 }  // namespace
-}  // namespace headgate
+}  // namespace headgate::ws

@@ -1,5 +1,5 @@
-#ifndef GATEWAY_NET_WS_DEFLATE_H_
-#define GATEWAY_NET_WS_DEFLATE_H_
+#ifndef GATEWAY_WS_DEFLATE_H_
+#define GATEWAY_WS_DEFLATE_H_
 
 #include <cstddef>
 #include <memory>
@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "gateway/config/settings.h"
 
-namespace headgate {
+namespace headgate::ws {
 
 // permessage-deflate (RFC 7692), by zlib. Memory of a connection: some 190 KiB
 // with windows of 15 bits, once it has compressed and decompressed as much;
@@ -33,11 +33,11 @@ std::optional<DeflateAgreement> AgreeOnDeflate(
     const CompressionSettings& settings);
 
 // Compresses messages, one after the other.
-class MessageDeflater {
+class Deflater {
  public:
   // `level`: 1 to 9.
-  MessageDeflater(const DeflateAgreement& agreement, int level);
-  ~MessageDeflater();
+  Deflater(const DeflateAgreement& agreement, int level);
+  ~Deflater();
 
   // The message as it goes into a frame (section 7.2.1); absent: it has to go
   // as it is.
@@ -52,12 +52,12 @@ class MessageDeflater {
 };
 
 // Decompresses a client's messages, one after the other.
-class MessageInflater {
+class Inflater {
  public:
   enum class Outcome { kOk, kTooBig, kBroken };
 
-  explicit MessageInflater(const DeflateAgreement& agreement);
-  ~MessageInflater();
+  explicit Inflater(const DeflateAgreement& agreement);
+  ~Inflater();
 
   // Appends what `bytes` come to. kTooBig: `to` would be longer than
   // `max_bytes`, and this cannot be used any more; so after kBroken.
@@ -74,6 +74,6 @@ class MessageInflater {
   const bool resets_;
 };
 
-}  // namespace headgate
+}  // namespace headgate::ws
 
-#endif  // GATEWAY_NET_WS_DEFLATE_H_
+#endif  // GATEWAY_WS_DEFLATE_H_

@@ -1,10 +1,10 @@
-#include "gateway/net/ws_frame.h"
+#include "gateway/ws/frame.h"
 
 #include <array>
 #include <cassert>
 #include <cstring>
 
-namespace headgate {
+namespace headgate::ws {
 namespace {
 
 void AppendBigEndian(std::uint64_t value, int bytes, std::string& out) {
@@ -35,7 +35,7 @@ void ApplyMask(char* bytes, std::size_t size, const char* key,
   }
 }
 
-void AppendFrameHead(WsOpcode opcode, std::size_t size, bool compressed,
+void AppendFrameHead(FrameOpcode opcode, std::size_t size, bool compressed,
                      std::string& out) {
   constexpr int kFin = 0x80, kRsv1 = 0x40;
   out.push_back(static_cast<char>(kFin | (compressed ? kRsv1 : 0) |
@@ -51,7 +51,7 @@ void AppendFrameHead(WsOpcode opcode, std::size_t size, bool compressed,
   }
 }
 
-void AppendControlFrame(WsOpcode opcode, absl::string_view payload,
+void AppendControlFrame(FrameOpcode opcode, absl::string_view payload,
                         std::string& out) {
   assert(payload.size() <= kMaxControlBytes);
   AppendFrameHead(opcode, payload.size(), false, out);
@@ -61,9 +61,9 @@ void AppendControlFrame(WsOpcode opcode, absl::string_view payload,
 void AppendCloseFrame(CloseCode code, absl::string_view reason,
                       std::string& out) {
   if (code == CloseCode::kNoStatus) {
-    return AppendControlFrame(WsOpcode::kClose, "", out);
+    return AppendControlFrame(FrameOpcode::kClose, "", out);
   }
-  AppendFrameHead(WsOpcode::kClose, 2 + reason.size(), false, out);
+  AppendFrameHead(FrameOpcode::kClose, 2 + reason.size(), false, out);
   AppendBigEndian(static_cast<std::uint16_t>(code), 2, out);
   out.append(reason.data(), reason.size());
 }
@@ -75,4 +75,4 @@ bool IsSendableCloseCode(int code) {
          (code >= 3000 && code <= 4999);
 }
 
-}  // namespace headgate
+}  // namespace headgate::ws
