@@ -5,6 +5,7 @@ import dataclasses
 import enum
 import pathlib
 
+from comparison import tunnels
 from comparison.processes import server
 
 METHOD = "headgate.v1.PacketService/Connect"
@@ -14,6 +15,7 @@ class Way(enum.Enum):
     HEADGATE = enum.auto()
     PEER = enum.auto()
     DIRECT = enum.auto()  # No gateway: the load generator calls the backend.
+    TUNNEL = enum.auto()  # A proxy that passes a WebSocket's bytes on.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +23,10 @@ class Line:
     name: str
     way: Way
     codec: str
-    binary: pathlib.Path = None  # The gateway; none for DIRECT.
+    # The gateway; none for DIRECT. Of TUNNEL, what serves the WebSockets.
+    binary: pathlib.Path = None
     before: bool = False  # Of the binary that headgate is compared with.
+    tunnel: str = ""  # Of TUNNEL: "nginx" or "haproxy".
 
     @contextlib.contextmanager
     def front(self, backend, threads=1, prefix=()):
@@ -31,6 +35,11 @@ class Line:
         if self.way is Way.DIRECT:
             yield None, f"grpc://{backend}/{METHOD}"
             return
+        if self.way is Way.TUNNEL:
+            with server(self._serve(backend, threads)) as (_, address):
+                with tunnels.tunnel(self.tunnel, address) as (pid, front):
+                    yield pid, f"ws://{front}/packets"
+            return
         environment = {}
         if self.way is Way.PEER:
             command = [self.binary, "-backend", backend]
@@ -38,12 +47,14 @@ class Line:
             if prefix:  # Valgrind dies of the signals that Go preempts with.
                 environment["GODEBUG"] = "asyncpreemptoff=1"
         else:
-            command = [self.binary, "serve", "--listen", "127.0.0.1:0",
-                       "--admin", "off", "--upstream", backend, "--threads",
-                       threads, "--route", f"/packets={METHOD}",
-                       "--drain", "1s", "--close-timeout", "1s"]
+            command = self._serve(backend, threads)
         with server([*prefix, *command], **environment) as (pid, address):
             yield pid, f"ws://{address}/packets"
+
+    def _serve(self, backend, threads):
+        return [self.binary, "serve", "--listen", "127.0.0.1:0", "--admin",
+                "off", "--upstream", backend, "--threads", threads, "--route",
+                f"/packets={METHOD}", "--drain", "1s", "--close-timeout", "1s"]
 
     def bench_flags(self):
         flags = ["--codec", self.codec]
@@ -70,6 +81,10 @@ def all_lines(headgate, baseline=None, peer=None):
     lines.append(Line("direct gRPC", Way.DIRECT, "protobuf"))
     if peer:
         lines.append(Line("peer json", Way.PEER, "json", peer))
+    for kind in tunnels.KINDS:
+        if tunnels.binary(kind):
+            lines.append(Line(f"{kind} tunnel", Way.TUNNEL, "protobuf",
+                              headgate, tunnel=kind))
     return lines
 
 

@@ -41,6 +41,7 @@ class Measurement:
         self.scale = scale
         self.direct = first(lines, Way.DIRECT)
         self.peer = first(lines, Way.PEER)
+        self.tunnels = [line for line in lines if line.way is Way.TUNNEL]
 
     def timed(self, line, point, *flags, connections=CONNECTIONS, threads=1):
         """A case that lasts as long as the scale says."""
@@ -73,6 +74,8 @@ class Measurement:
             references["direct"] = self.direct
         if self.peer:
             references["peer"] = self.peer
+        for tunnel in self.tunnels:
+            references[tunnel.tunnel] = tunnel
         if any(other.before for other in self.lines):
             references["before"] = line and before(line, self.lines)
         return references
@@ -208,9 +211,11 @@ class Instructions(Measurement):
     def run(self, runner):
         if not shutil.which("valgrind"):
             return "### Instructions\n\nLeft out: there is no valgrind.\n"
+        # A tunnel's process is not ours to run under callgrind.
+        lines = [line for line in self.lines if line.way is not Way.TUNNEL]
         cases = [Case(line, in_flight, ("--connections", CONNECTIONS,
                                         "--in-flight", in_flight))
-                 for in_flight in IN_FLIGHT for line in self.lines]
+                 for in_flight in IN_FLIGHT for line in lines]
         count = functools.partial(runner.instructions,
                                   messages=self.scale.instruction_messages)
         results = Results(runner.interleaved(self.name, cases, 1, count))
@@ -222,7 +227,7 @@ class Instructions(Measurement):
                     cell for in_flight in IN_FLIGHT for cell in
                     (number(results.median(line, in_flight, metric_of(line))),
                      *self.ratios(results, line, in_flight, metric_of)))]
-                for line in self.lines]
+                for line in lines]
         return markdown(
             f"User instructions a message: {CONNECTIONS} connections",
             ["", *(cell for in_flight in IN_FLIGHT for cell in
