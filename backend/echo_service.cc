@@ -37,8 +37,8 @@ constexpr int kMaxFloodBytes = 4 * 1024 * 1024;
 constexpr int kMaxStatusCode = 16;
 constexpr std::chrono::nanoseconds kMaxDelay = std::chrono::hours(1);
 
-grpc::Status InvalidArgument(std::string message) {
-  return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, std::move(message));
+grpc::Status InvalidArgument(const std::string& message) {
+  return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, message);
 }
 
 struct Stats {

@@ -34,8 +34,9 @@ grpc::ServerUnaryReactor* Answer(Context* context, const absl::Status& status) {
 
 grpc::ServerUnaryReactor* Answer(Context* context, absl::StatusOr<Book> book,
                                  Book* response) {
-  if (book.ok()) *response = *std::move(book);
-  return Answer(context, book.status());
+  if (!book.ok()) return Answer(context, book.status());
+  *response = *std::move(book);
+  return Answer(context, absl::OkStatus());
 }
 
 // Sends what it was made with, one after the other.

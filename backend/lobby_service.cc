@@ -93,7 +93,7 @@ class JoinReactor final : public Player {
 
  private:
   void OnMessage(demo::v1::JoinRequest& request) override {
-    const std::string name = request.player();
+    const std::string& name = request.player();
     {
       absl::MutexLock lock(&mu_);
       if (ended_) return;  // Nobody would take it out of the lobby again.
