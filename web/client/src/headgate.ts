@@ -5,6 +5,7 @@ import {systemClock, type Clock} from "./clock.js";
 import type {Codec} from "./codec.js";
 import {json} from "./json.js";
 import {SharedSocket, type MethodTable} from "./multiplex.js";
+import type {Method} from "./method.js";
 import {packet, type PacketOptions} from "./packet.js";
 import {protobuf} from "./protobuf.js";
 import {raw} from "./raw.js";
@@ -80,7 +81,7 @@ export class Headgate {
     this.maxBytes = options.maxReceiveBytes ?? 16 << 20;
   }
 
-  async unary<Req = any, Res = any>(method: string, request: Req, options: UnaryOptions = {}): Promise<Res> {
+  async unary<Req = any, Res = any>(method: Method<"unary", Req, Res>, request: NoInfer<Req>, options: UnaryOptions = {}): Promise<Res> {
     const until = this.clock.now() + (options.timeoutMs ?? Infinity);
     for (let failures = 1; ; failures++) {
       try {
@@ -94,15 +95,15 @@ export class Headgate {
     }
   }
 
-  serverStream<Req = any, Res = any>(method: string, request: Req, options: CallOptions = {}): ServerStream<Res> {
+  serverStream<Req = any, Res = any>(method: Method<"serverStream", Req, Res>, request: NoInfer<Req>, options: CallOptions = {}): ServerStream<Res> {
     return this.start<Req, Res>(method, false, options).request(request);
   }
 
-  clientStream<Req = any, Res = any>(method: string, options: CallOptions = {}): ClientStream<Req, Res> {
+  clientStream<Req = any, Res = any>(method: Method<"clientStream", Req, Res>, options: CallOptions = {}): ClientStream<Req, Res> {
     return this.start<Req, Res>(method, true, options);
   }
 
-  bidi<Req = any, Res = any>(method: string, options: CallOptions = {}): BidiStream<Req, Res> {
+  bidi<Req = any, Res = any>(method: Method<"bidi", Req, Res>, options: CallOptions = {}): BidiStream<Req, Res> {
     return this.start<Req, Res>(method, false, options);
   }
 
@@ -111,8 +112,8 @@ export class Headgate {
    * request of a server stream, or a function that sends what each new stream
    * has to begin with, and knows what the gap was.
    */
-  subscribe<Req = any, Res = any>(method: string, opening: Opening<Req, Res>, options: SubscribeOptions<Res> = {}): Subscription<Req, Res> {
-    return new Subscription((callOptions) => this.bidi<Req, Res>(method, callOptions), opening, options, this.retry);
+  subscribe<Req = any, Res = any>(method: Method<"serverStream" | "bidi", Req, Res>, opening: Opening<Req, Res>, options: SubscribeOptions<Res> = {}): Subscription<Req, Res> {
+    return new Subscription((callOptions) => this.start<Req, Res>(method, false, callOptions), opening, options, this.retry);
   }
 
   /** Cancels all calls; there are no others afterwards. */

@@ -1,5 +1,6 @@
 export {Headgate, type HeadgateOptions, type UnaryOptions} from "./headgate.js";
 export type {AnyCall, BidiStream, CallOptions, ClientStream, Sender, ServerStream} from "./call.js";
+export type {Float, Kind, Method, OneOf} from "./method.js";
 export {Subscription, type Gap, type Opening, type SubscribeOptions} from "./subscription.js";
 export {Code, HeadgateError, type Status} from "./status.js";
 export type {Codec, Decoder, Received} from "./codec.js";

@@ -36,9 +36,9 @@ export interface Status {
   /** Trailing metadata, where the codec carries it. */
   readonly trailers: Readonly<Record<string, unknown>>;
   /** Of the Close frame; 1006 when the connection broke without one. */
-  readonly closeCode?: number;
+  readonly closeCode?: number | undefined;
   /** How long the gateway asks a client to stay away. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** A call that did not end with OK. */
