@@ -12,12 +12,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "cmd/headgate/duration_flag.h"
-#include "cmd/headgate/live.h"
+#include "cmd/headgate/descriptor_flags.h"
 #include "gateway/base/status.h"
-#include "gateway/config/settings.h"
 #include "gateway/schema/schema.h"
-#include "gateway/upstream/descriptor_files.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "google/protobuf/util/json_util.h"
@@ -35,91 +32,15 @@ reflection from --upstream.
 Exit status: 0; 1 when there is no such name or the upstream cannot be asked; 64
 for a command line that cannot be understood.)";
 
-// Where descriptors come from, and what is asked of them.
 struct DescribeFlags {
-  std::string upstream = UpstreamSettings().target;
-  std::vector<std::string> descriptors;
-  bool tls = false;
-  UpstreamTlsSettings tls_files;
-  std::string timeout = "5s";
+  std::shared_ptr<const DescriptorFlags> source;
   bool json = false;
   std::string name;
 };
 
-std::shared_ptr<DescribeFlags> AddDescribeFlags(CLI::App& command) {
-  auto flags = std::make_shared<DescribeFlags>();
-  command.footer(kDescribeFooter);
-  command
-      .add_option("--upstream", flags->upstream,
-                  "The gRPC server that is asked by server reflection")
-      ->type_name("TARGET")
-      ->capture_default_str();
-  command
-      .add_option("--descriptors", flags->descriptors,
-                  "Descriptor set to look into instead; repeatable")
-      ->allow_extra_args(false)
-      ->type_name("FILE");
-  command.add_flag("--upstream-tls", flags->tls, "TLS towards the upstream");
-  const auto file = [&](const std::string& flag, std::string& value,
-                        const std::string& help) {
-    command.add_option(flag, value, help)->type_name("FILE");
-  };
-  file("--upstream-ca", flags->tls_files.ca,
-       "Authorities, PEM, that its certificate may come from");
-  file("--upstream-cert", flags->tls_files.certificate,
-       "A certificate of our own, PEM");
-  file("--upstream-key", flags->tls_files.key, "Its key, PEM");
-  command
-      .add_option("--upstream-authority", flags->tls_files.authority,
-                  "The name that its certificate must be for")
-      ->type_name("NAME");
-  command
-      .add_option("--timeout", flags->timeout, "How long the upstream may take")
-      ->type_name("DURATION")
-      ->capture_default_str();
-  command.add_flag("--json", flags->json, "The result as one JSON text");
-  return flags;
-}
-
 int Fail(const std::string& command, const std::string& why) {
   std::cerr << "headgate " << command << ": " << why << "\n";
   return 1;
-}
-
-absl::StatusOr<std::shared_ptr<const Schema>> SchemaFor(
-    const DescribeFlags& flags) {
-  std::vector<pb::FileDescriptorProto> files;
-  std::vector<std::string> warnings;
-  if (!flags.descriptors.empty()) {
-    for (const std::string& path : flags.descriptors) {
-      const absl::StatusOr<pb::FileDescriptorSet> set = ReadDescriptorSet(path);
-      if (!set.ok()) return set.status();
-      files.insert(files.end(), set->file().begin(), set->file().end());
-    }
-  } else {
-    const absl::StatusOr<absl::Duration> timeout =
-        ParseDurationFlag("--timeout", flags.timeout, absl::Milliseconds(1));
-    if (!timeout.ok()) return timeout.status();
-    UpstreamSettings upstream;
-    upstream.target = flags.upstream;
-    if (flags.tls || flags.tls_files != UpstreamTlsSettings()) {
-      upstream.tls = flags.tls_files;
-    }
-    auto fetched = FetchDescriptors(upstream, *timeout, &warnings);
-    if (absl::IsUnimplemented(fetched.status())) {
-      return absl::UnimplementedError(
-          absl::StrCat(flags.upstream,
-                       " has no server reflection; name a descriptor set "
-                       "(--descriptors)"));
-    }
-    if (!fetched.ok()) return Annotate(fetched.status(), flags.upstream);
-    files = *std::move(fetched);
-  }
-  auto schema = Schema::Build(std::move(files), &warnings);
-  for (const std::string& warning : warnings) {
-    std::cerr << "headgate: warning: " << warning << "\n";
-  }
-  return schema;
 }
 
 // "package.Service/Method" -> "package.Service.Method"
@@ -139,11 +60,11 @@ std::string Quoted(const std::string& text) {
 }
 
 int RunList(const DescribeFlags& flags) {
-  const auto schema = SchemaFor(flags);
-  if (!schema.ok()) return Fail("list", MessageForLog(schema.status()));
+  const auto found = LoadDescriptors(*flags.source);
+  if (!found.ok()) return Fail("list", MessageForLog(found.status()));
   const std::string wanted = Dotted(flags.name);
   std::map<std::string, std::vector<std::string>> services;
-  for (const Schema::Method* method : (*schema)->methods()) {
+  for (const Schema::Method* method : found->schema->methods()) {
     const std::string name = Dotted(method->path);
     const std::string service = name.substr(0, name.rfind('.'));
     if (!wanted.empty() && wanted != service && wanted != name) continue;
@@ -218,12 +139,12 @@ std::vector<Description> Describe(const Schema& schema,
 }
 
 int RunDescribe(const DescribeFlags& flags) {
-  const auto schema = SchemaFor(flags);
-  if (!schema.ok()) return Fail("describe", MessageForLog(schema.status()));
+  const auto found = LoadDescriptors(*flags.source);
+  if (!found.ok()) return Fail("describe", MessageForLog(found.status()));
   std::vector<std::string> names = {Dotted(flags.name)};
   if (flags.name.empty()) {
     names.clear();
-    for (const Schema::Method* method : (*schema)->methods()) {
+    for (const Schema::Method* method : found->schema->methods()) {
       const std::string name = Dotted(method->path);
       names.push_back(name.substr(0, name.rfind('.')));
     }
@@ -231,7 +152,7 @@ int RunDescribe(const DescribeFlags& flags) {
   }
   std::vector<Description> all;
   for (const std::string& name : names) {
-    for (Description& one : Describe(**schema, name)) {
+    for (Description& one : Describe(*found->schema, name)) {
       all.push_back(std::move(one));
     }
   }
@@ -261,7 +182,10 @@ void AddDescribing(CLI::App& app, std::function<int()>& run,
                    const std::string& what,
                    int (*describe)(const DescribeFlags&)) {
   CLI::App* const command = app.add_subcommand(name, help);
-  const std::shared_ptr<DescribeFlags> flags = AddDescribeFlags(*command);
+  command->footer(kDescribeFooter);
+  const auto flags = std::make_shared<DescribeFlags>();
+  flags->source = AddDescriptorFlags(*command);
+  command->add_flag("--json", flags->json, "The result as one JSON text");
   command->add_option("NAME", flags->name, what)->type_name("");
   command->callback([&run, flags, describe] {
     run = [flags, describe] { return describe(*flags); };

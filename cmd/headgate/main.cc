@@ -17,6 +17,7 @@
 #include "cmd/headgate/demo.h"
 #include "cmd/headgate/describe.h"
 #include "cmd/headgate/dial.h"
+#include "cmd/headgate/gen.h"
 #include "cmd/headgate/help.h"
 #include "cmd/headgate/probe.h"
 #include "cmd/headgate/serve.h"
@@ -68,6 +69,7 @@ int main(int argc, char** argv) {
   headgate::AddProbe(app, run);
   headgate::AddList(app, run);
   headgate::AddDescribe(app, run);
+  headgate::AddGen(app, run);
   headgate::AddHelp(app, run);
   // Now, for a command takes the footer that is there when it is added.
   app.footer(kMainFooter);

@@ -19,7 +19,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md",
              ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md",
              *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check", "probe",
-            "list", "describe")
+            "list", "describe", "gen ts")
 TIMEOUT = 60.0
 
 # Other programs' flags have underscores, ours none.
@@ -45,7 +45,8 @@ def flags_of(*command):
 
 
 def known_flags():
-    return flags_of().union(*(flags_of(command) for command in COMMANDS))
+    return flags_of().union(*(flags_of(*command.split())
+                              for command in COMMANDS))
 
 
 def words(text):

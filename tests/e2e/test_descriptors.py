@@ -352,6 +352,36 @@ def test_list_without_reflection_names_descriptor_sets(tmp_path):
     assert output("list", "--descriptors", path)[0] == "a.A\n"
 
 
+def test_gen_ts_writes_a_module_for_each_package(tmp_path):
+    out = tmp_path / "new" / "gen"
+    with ReflectingServer(Reflection(
+            service_file(), service_file("B", "b"))) as server:
+        gen = ("gen", "ts", "--upstream", server.target, "--out", out)
+        assert output(*gen)[0] == f"{out}/a.ts\n{out}/b.ts\n"
+        module = (out / "a.ts").read_text()
+        assert 'Get: "a.A/Get" as $Method<"unary", Message, Message>' in module
+        assert output(*gen, "b.B")[0] == f"{out}/b.ts\n"
+        assert "there is no package, service, message or enum c" in output(
+            *gen, "c", expected=1)[1]
+
+
+def test_gen_ts_keeps_files_of_others(tmp_path):
+    (tmp_path / "b.ts").write_text("mine\n")
+    (tmp_path / "a.pb").write_bytes(descriptor_pb2.FileDescriptorSet(file=[
+        service_file(), service_file("B", "b")]).SerializeToString())
+    gen = ("gen", "ts", "--descriptors", tmp_path / "a.pb", "--out", tmp_path)
+    assert f"{tmp_path}/b.ts was not written by this command" in output(
+        *gen, expected=1)[1]
+    assert not (tmp_path / "a.ts").exists()
+    assert (tmp_path / "b.ts").read_text() == "mine\n"
+    output(*gen, "a")
+    (tmp_path / "b.ts").unlink()
+    (tmp_path / "b.ts").mkdir()
+    assert f"{tmp_path}/b.ts: Is a directory" in output(
+        *gen, "b", expected=1)[1]
+    assert "--out" in output("gen", "ts", "a", expected=64)[1]
+
+
 def test_check_live_asks_the_upstreams(tmp_path):
     file = tmp_path / "headgate.yaml"
 

@@ -8,7 +8,7 @@ import path from "node:path";
 import {fileURLToPath} from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const HEADGATE = process.env.HEADGATE ?? path.join(ROOT, "../../build/dev/bin/headgate");
+export const HEADGATE = process.env.HEADGATE ?? path.join(ROOT, "../../build/dev/bin/headgate");
 
 /** `headgate demo`, which can be stopped and started again on the same port. */
 export class Gateway {
@@ -32,8 +32,10 @@ export class Gateway {
     for await (const chunk of this.process.stdout) {
       output += chunk;
       const listening = /ws:\/\/127\.0\.0\.1:(\d+)\s/.exec(output);
-      if (!listening) continue;
+      const backend = /demo backend on ([^\s;]+)[;\n]/.exec(output);
+      if (!listening || !backend) continue;
       this.port = Number(listening[1]);
+      this.backend = backend[1];
       return this;
     }
     throw new Error(`headgate demo does not listen: ${output}`);
