@@ -1,0 +1,129 @@
+#ifndef GATEWAY_BASE_TURN_H_
+#define GATEWAY_BASE_TURN_H_
+
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace headgate {
+
+class Turn;
+
+// Something to do later in the same event loop iteration. It is a member or a
+// base of the object that it belongs to, so that putting it off costs no
+// allocation, and is cancelled by its destruction.
+class TurnTask {
+ public:
+  TurnTask(const TurnTask&) = delete;
+  TurnTask& operator=(const TurnTask&) = delete;
+
+  // May put any task off, this one as well, and destroy any, this one as well
+  // as its last act.
+  virtual void OnTurn() = 0;
+
+ protected:
+  TurnTask() = default;
+  ~TurnTask() { link_.Remove(); }
+
+ private:
+  friend class Turn;
+
+  // In a circular list, or alone.
+  struct Link {
+    Link() = default;
+    Link(const Link&) = delete;
+    Link& operator=(const Link&) = delete;
+
+    bool alone() const { return next == this; }
+    void Remove() {
+      before->next = next;
+      next->before = before;
+      before = next = this;
+    }
+    void InsertBefore(Link& other) {
+      before = other.before;
+      next = &other;
+      before->next = next->before = this;
+    }
+
+    Link* before = this;
+    Link* next = this;
+    TurnTask* task = nullptr;  // Null: the head of a list.
+  };
+
+  Link link_;
+};
+
+// What is left to do before an iteration of a worker's event loop ends. It is
+// the only way to put off what must not happen within the present call, and to
+// outlive a callback:
+//
+//   turn.Soon(*this);                 // Notify an observer, from the top.
+//   turn.AtEnd(*this);                // Write what the others have put
+//   together. turn.Bury(std::move(call_));      // It may be what is calling.
+//
+// Handlers of the event loop end with Run. What is put off outside of Run has
+// the loop woken for it.
+//
+// Thread:   the worker's.
+// Lifetime: tasks may outlive it; then they do not run.
+class Turn {
+ public:
+  // `wake` has OnWoken called from the event loop, once.
+  explicit Turn(std::function<void()> wake) : wake_(std::move(wake)) {}
+  ~Turn();
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  // Runs `task` once, after those that were put off before it. Has no effect
+  // on one that waits already.
+  void Soon(TurnTask& task) { Put(task, soon_); }
+  // Runs it when none of those is left.
+  void AtEnd(TurnTask& task) { Put(task, at_end_); }
+
+  // Destroys what `owner` points to once the tasks have run; of a shared
+  // object, gives up this share.
+  template <typename T>
+  void Bury(std::unique_ptr<T> owner) {
+    Bury(std::shared_ptr<T>(std::move(owner)));
+  }
+  template <typename T>
+  void Bury(std::shared_ptr<T> owner) {
+    if (owner == nullptr) return;
+    dead_.push_back(std::move(owner));
+    WakeUp();
+  }
+
+  // Does what there is to do. What keeps coming is left for another iteration,
+  // so that sockets get theirs. Within itself it has no effect.
+  void Run();
+  // The event loop's response to `wake`.
+  void OnWoken();
+
+ private:
+  void Put(TurnTask& task, TurnTask::Link& list) {
+    if (!task.link_.alone()) return;
+    task.link_.task = &task;
+    task.link_.InsertBefore(list);
+    WakeUp();
+  }
+  void WakeUp() {
+    if (running_ || woken_) return;
+    woken_ = true;
+    wake_();
+  }
+  // Those that wait now; false when there are none.
+  static bool RunAll(TurnTask::Link& list);
+
+  const std::function<void()> wake_;
+  bool running_ = false;
+  bool woken_ = false;  // OnWoken will come.
+  TurnTask::Link soon_;
+  TurnTask::Link at_end_;
+  std::vector<std::shared_ptr<void>> dead_;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_BASE_TURN_H_
