@@ -37,7 +37,7 @@ void ExactPaths(benchmark::State& state) {
   for (int i = 0; i < state.range(0); ++i) {
     Route route;
     route.path = absl::StrCat("/services/s", i, "/connect");
-    route.method = "/bench.Service/Connect";
+    route.target = FixedMethod{"/bench.Service/Connect"};
     paths.push_back(route.path);
     routes.push_back(std::move(route));
   }
@@ -51,7 +51,7 @@ void Prefixes(benchmark::State& state) {
   for (int i = 0; i < state.range(0); ++i) {
     Route route;
     route.prefix = absl::StrCat("/services/s", i);
-    route.service = "/bench.Service";
+    route.target = ServicePath{"/bench.Service"};
     paths.push_back(absl::StrCat(route.prefix, "/rooms/Connect"));
     routes.push_back(std::move(route));
   }
@@ -65,7 +65,7 @@ void Templates(benchmark::State& state) {
   for (int i = 0; i < state.range(0); ++i) {
     Route route;
     route.path_template = absl::StrCat("/services/s", i, "/{room}/join");
-    route.method = "/bench.Service/Join";
+    route.target = FixedMethod{"/bench.Service/Join"};
     paths.push_back(absl::StrCat("/services/s", i, "/blue%20room/join"));
     routes.push_back(std::move(route));
   }
@@ -86,7 +86,7 @@ void HostilePath(benchmark::State& state) {
     for (std::size_t k = 0; k < routes.size(); ++k) {
       routes[i].path_template += k == i ? "/*" : "/a";
     }
-    routes[i].method = "/bench.Service/Connect";
+    routes[i].target = FixedMethod{"/bench.Service/Connect"};
   }
   const Router router(std::move(routes));
   std::string path;

@@ -245,14 +245,20 @@ std::string RequestsOf(const Route& route) {
   return absl::StrCat(requests, "/package.Service/Method");
 }
 
-std::string CallOf(const Route& route) {
-  if (!route.method.empty()) return route.method.substr(1);
-  if (!route.service.empty()) {
-    return absl::StrCat(route.service.substr(1), "/...");
+std::string CallOf(const PathMethod&) { return "the path's method"; }
+std::string CallOf(const FixedMethod& fixed) { return fixed.method.substr(1); }
+std::string CallOf(const ServicePath& path) {
+  return absl::StrCat(path.service.substr(1), "/...");
+}
+std::string CallOf(const HttpRuleSet&) { return "HTTP rules"; }
+std::string CallOf(const MethodTable&) { return "by packet type"; }
+
+// The methods of a table, by packet type.
+std::map<std::uint32_t, std::string> MethodsOf(const Route& route) {
+  if (const auto* table = std::get_if<MethodTable>(&route.target)) {
+    return {table->methods.begin(), table->methods.end()};
   }
-  if (route.http_rules) return "HTTP rules";
-  if (!route.multiplex.methods.empty()) return "by packet type";
-  return "the path's method";
+  return {};
 }
 
 std::string CodecsOf(const Route& route) {
@@ -269,10 +275,10 @@ void PrintRoutes(const Settings& settings) {
   Table table;
   for (const Route& route : settings.routes) {
     table.Add({RequestsOf(route), absl::StrCat("-> ", route.upstream),
-               CallOf(route), CodecsOf(route)});
-    const std::map<std::uint32_t, std::string> methods(
-        route.multiplex.methods.begin(), route.multiplex.methods.end());
-    for (const auto& [type, method] : methods) {
+               std::visit([](const auto& call) { return CallOf(call); },
+                          route.target),
+               CodecsOf(route)});
+    for (const auto& [type, method] : MethodsOf(route)) {
       table.Add({"", "", absl::StrCat("  ", type, ": ", method.substr(1))});
     }
   }
@@ -288,7 +294,8 @@ void WarnOfMissingAnnotations(const Settings& settings,
     const bool wanted = std::any_of(
         settings.routes.begin(), settings.routes.end(),
         [&upstream](const Route& route) {
-          return route.http_rules && route.upstream == upstream.name;
+          return std::holds_alternative<HttpRuleSet>(route.target) &&
+                 route.upstream == upstream.name;
         });
     std::vector<std::string> warnings;
     if (wanted) HttpRules::Build(found->second, &warnings);
@@ -311,8 +318,10 @@ void WarnOfUnknownMethods(const Settings& settings, const Schemas& schemas,
       continue;
     }
     std::vector<std::string> methods;
-    if (!route.method.empty()) methods.push_back(route.method);
-    for (const auto& [type, method] : route.multiplex.methods) {
+    if (const auto* fixed = std::get_if<FixedMethod>(&route.target)) {
+      methods.push_back(fixed->method);
+    }
+    for (const auto& [type, method] : MethodsOf(route)) {
       methods.push_back(method);
     }
     for (const std::string& method : methods) {

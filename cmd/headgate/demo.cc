@@ -58,14 +58,16 @@ std::vector<Route> MoreDemoRoutes(const Route& base) {
   game.codec = CodecKind::kPacket;
   game.binary_codec = CodecKind::kPacket;
   game.allowed_codecs = {CodecKind::kPacket};
+  MethodTable table;
   std::uint32_t type = 0;
   for (const char* method : {"Join", "Chat", "Score", "Replay"}) {
-    game.multiplex.methods[++type] =
+    table.methods[++type] =
         absl::StrCat("/headgate.demo.v1.LobbyService/", method);
   }
+  game.target = std::move(table);
   Route library = base;
   library.prefix = "/v1";
-  library.http_rules = true;
+  library.target = HttpRuleSet{};
   library.codec = CodecKind::kJson;
   library.allowed_codecs = {CodecKind::kJson};
   return {game, library};

@@ -420,8 +420,8 @@ absl::StatusOr<Route> ParseRoute(const std::string& text, const Route& base) {
   }
   Route route = base;
   route.path = text.substr(0, equals);
-  route.method =
-      absl::StrCat("/", absl::StripPrefix(text.substr(equals + 1), "/"));
+  route.target = FixedMethod{
+      absl::StrCat("/", absl::StripPrefix(text.substr(equals + 1), "/"))};
   SetCodecs(route);
   return route;
 }
@@ -541,7 +541,7 @@ absl::StatusOr<Settings> SettingsFrom(const ServeFlags& flags,
   if (flags.http_rules) {
     Route rules = base;
     rules.prefix = "/";
-    rules.http_rules = true;
+    rules.target = HttpRuleSet{};
     SetCodecs(rules);
     settings->routes.push_back(std::move(rules));
   }

@@ -186,14 +186,19 @@ json::object RouteJson(const Route& route) {
   if (route.strip_prefix) object["strip_prefix"] = true;
   add("template", route.path_template);
   add("upstream", route.upstream);
-  add("method", route.method);
-  add("service", route.service);
-  if (route.http_rules) object["http_rules"] = true;
-  json::object methods;
-  for (const auto& [type, method] : route.multiplex.methods) {
-    methods[absl::StrCat(type)] = method;
+  if (const auto* fixed = std::get_if<FixedMethod>(&route.target)) {
+    object["method"] = fixed->method;
+  } else if (const auto* path = std::get_if<ServicePath>(&route.target)) {
+    object["service"] = path->service;
+  } else if (std::holds_alternative<HttpRuleSet>(route.target)) {
+    object["http_rules"] = true;
+  } else if (const auto* table = std::get_if<MethodTable>(&route.target)) {
+    json::object methods;
+    for (const auto& [type, method] : table->methods) {
+      methods[absl::StrCat(type)] = method;
+    }
+    object["methods"] = std::move(methods);
   }
-  if (!methods.empty()) object["methods"] = std::move(methods);
   object["codec"] = std::string(route.codec ? CodecName(*route.codec) : "auto");
   json::array allowed;
   for (const CodecKind kind : route.allowed_codecs) {

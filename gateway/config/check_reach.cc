@@ -100,8 +100,8 @@ class ReachCheck {
     Taken& taken = by_host_[host];
     // Where the path has to name the method, one that does not goes on to the
     // next route.
-    const bool takes_all = !route.method.empty() || route.http_rules ||
-                           !route.multiplex.methods.empty();
+    const bool takes_all = !std::holds_alternative<PathMethod>(route.target) &&
+                           !std::holds_alternative<ServicePath>(route.target);
     const bool names_method = !route.prefix.empty() || path_template;
     if (names_method && !takes_all) return taker;
     if (!route.path.empty()) {

@@ -48,7 +48,7 @@ class RouteCheck {
       CheckHost(absl::StrCat(".hosts[", i, "]"), route_.hosts[i]);
     }
     CheckPlaces();
-    CheckCalls();
+    CheckTarget();
     CheckCodecs();
     CheckPackets();
     CheckRequests();
@@ -114,43 +114,40 @@ class RouteCheck {
     }
   }
 
+  void CheckService(const std::string& service) {
+    if (IsMethodPath(absl::StrCat(service, "/M"))) return;
+    Add(".service", absl::StrCat("must be package.Service, is \"",
+                                 absl::StripPrefix(service, "/"), "\""));
+  }
+
   void CheckMethod(absl::string_view member, const std::string& method) {
     if (IsMethodPath(method)) return;
     Add(member, absl::StrCat("must be package.Service/Method, is \"",
                              absl::StripPrefix(method, "/"), "\""));
   }
 
-  void CheckCalls() {
-    const bool multiplexed = !route_.multiplex.methods.empty();
-    CheckAtMostOne({{"method", !route_.method.empty()},
-                    {"service", !route_.service.empty()},
-                    {"http_rules", route_.http_rules},
-                    {"packet.methods", multiplexed}});
-    if (!route_.method.empty()) CheckMethod(".method", route_.method);
-    if (!route_.service.empty() &&
-        !IsMethodPath(absl::StrCat(route_.service, "/M"))) {
-      Add(".service",
-          absl::StrCat("must be package.Service, is \"",
-                       absl::StripPrefix(route_.service, "/"), "\""));
+  void CheckTarget() {
+    const bool by_rules = std::holds_alternative<HttpRuleSet>(route_.target);
+    const bool by_path = std::holds_alternative<PathMethod>(route_.target);
+    if (const auto* fixed = std::get_if<FixedMethod>(&route_.target)) {
+      CheckMethod(".method", fixed->method);
+    } else if (const auto* path = std::get_if<ServicePath>(&route_.target)) {
+      CheckService(path->service);
     }
-    if (route_.http_rules && !route_.path_template.empty()) {
+    if (by_rules && !route_.path_template.empty()) {
       Add(".template",
           "cannot be with http_rules, which have templates of "
           "their own; use prefix or path");
     }
-
-    if (route_.strip_prefix &&
-        (!route_.method.empty() || multiplexed || !route_.service.empty())) {
+    if (route_.strip_prefix && !by_rules && !by_path) {
       Add(".strip_prefix",
           "means nothing where the whole path does not say what is called");
     }
-    const bool called = !route_.method.empty() || !route_.service.empty() ||
-                        route_.http_rules || multiplexed;
     const bool placed = !route_.path.empty() || !route_.prefix.empty() ||
                         !route_.path_template.empty();
-    if (called && !placed) {
+    if (!by_path && !placed) {
       Add("", "needs path, prefix or template; for all paths: prefix: /");
-    } else if (!called && placed && !PathIsMethod()) {
+    } else if (by_path && placed && !PathIsMethod()) {
       Add(".method", "is missing, and the path is not /package.Service/Method");
     }
   }
@@ -167,7 +164,7 @@ class RouteCheck {
   }
 
   void CheckCodecs() {
-    const bool multiplexed = !route_.multiplex.methods.empty();
+    const bool multiplexed = std::holds_alternative<MethodTable>(route_.target);
     std::vector<CodecKind> only;
     absl::string_view why;
     if (multiplexed) {
@@ -175,7 +172,9 @@ class RouteCheck {
       why = "packet.methods";
     } else if (TakesPathAndQuery(route_)) {
       only = {CodecKind::kJson};
-      why = route_.http_rules ? "http_rules" : "a template with variables";
+      why = std::holds_alternative<HttpRuleSet>(route_.target)
+                ? "http_rules"
+                : "a template with variables";
     }
     if (!only.empty()) {
       const absl::string_view name = CodecName(only[0]);
@@ -215,26 +214,29 @@ class RouteCheck {
       Add(".packet.container_types",
           "the type of the end packet cannot be a container");
     }
-    const MultiplexOptions& multiplex = route_.multiplex;
-    if (multiplex.methods.empty()) return;
+    if (const auto* table = std::get_if<MethodTable>(&route_.target)) {
+      CheckMethodTable(*table);
+    }
+  }
+
+  void CheckMethodTable(const MethodTable& table) {
     // In order, so that faults come in order.
-    const std::map<std::uint32_t, std::string> methods(
-        multiplex.methods.begin(), multiplex.methods.end());
+    const std::map<std::uint32_t, std::string> methods(table.methods.begin(),
+                                                       table.methods.end());
     for (const auto& [type, method] : methods) {
       const std::string member = absl::StrCat(".packet.methods[", type, "]");
       CheckMethod(member, method);
       if (type == kEndPacket) {
         Add(member, "that is the type of the end packet");
       } else if (type == kContainerPacket ||
-                 absl::c_linear_search(packet.container_types, type)) {
+                 absl::c_linear_search(route_.packet.container_types, type)) {
         Add(member, "that is the type of a container");
       }
     }
-    faults_.Range(field_ + ".packet.max_calls", multiplex.max_calls, 1,
+    faults_.Range(field_ + ".packet.max_calls", table.max_calls, 1,
                   1000 * 1000);
     faults_.Range<std::size_t>(field_ + ".packet.call_window",
-                               multiplex.call_window_bytes, 1,
-                               1024 * 1024 * 1024);
+                               table.call_window_bytes, 1, 1024 * 1024 * 1024);
   }
 
   void CheckRequests() {
@@ -244,9 +246,6 @@ class RouteCheck {
         Add(absl::StrCat(".forward_headers[", i, "]"),
             absl::StrCat("\"", name, "\" cannot be a metadata key"));
       }
-    }
-    if (!route_.method_override.empty() && !route_.http_rules) {
-      Add(".method_override", "means nothing without http_rules");
     }
     if (route_.deadline <= absl::ZeroDuration()) {
       Add(".deadline", absl::StrCat("must be more than 0, is ",
@@ -327,8 +326,8 @@ void CheckRoutes(const Settings& settings, Faults& faults) {
       continue;
     }
     const DescriptorSettings& descriptors = upstream->second->descriptors;
-    if (route.http_rules && !descriptors.reflection &&
-        descriptors.files.empty()) {
+    if (std::holds_alternative<HttpRuleSet>(route.target) &&
+        !descriptors.reflection && descriptors.files.empty()) {
       faults.Add(
           field + ".http_rules",
           absl::StrCat("needs descriptors, and upstream '", route.upstream,

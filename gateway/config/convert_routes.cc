@@ -2,6 +2,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "gateway/config/convert.h"
 
@@ -52,8 +53,7 @@ void CodecsFrom(const pb::Route& from, Route& to) {
 }
 
 void PacketFrom(const pb::Packet& from, const std::string& field,
-                const FieldConverter& convert, PacketOptions& packet,
-                MultiplexOptions& multiplex) {
+                const FieldConverter& convert, PacketOptions& packet) {
   Choose(from.order(),
          {{pb::Packet::ORDER_TYPE_LENGTH_WHO,
            PacketOptions::Order::kTypeLengthWho},
@@ -80,18 +80,6 @@ void PacketFrom(const pb::Packet& from, const std::string& field,
     packet.coalesce = from.coalesce() ? PacketOptions::Coalesce::kOn
                                       : PacketOptions::Coalesce::kOff;
   }
-
-  for (const auto& [type, method] : from.methods()) {
-    multiplex.methods.emplace(type, WithSlash(method));
-  }
-  Choose(from.content(),
-         {{pb::Packet::CONTENT_PROTOBUF, PacketContent::kProtobuf},
-          {pb::Packet::CONTENT_JSON, PacketContent::kJson}},
-         multiplex.content);
-  convert.Number(field + ".max_calls", from.has_max_calls(), from.max_calls(),
-                 multiplex.max_calls);
-  convert.Size(field + ".call_window", from.has_call_window(),
-               from.call_window(), multiplex.call_window_bytes);
   if (!from.methods().empty()) return;
   const auto needs_methods = [&](absl::string_view member, bool has) {
     if (!has) return;
@@ -101,6 +89,60 @@ void PacketFrom(const pb::Packet& from, const std::string& field,
   needs_methods(".content", from.has_content());
   needs_methods(".max_calls", from.has_max_calls());
   needs_methods(".call_window", from.has_call_window());
+}
+
+MethodTable MethodTableFrom(const pb::Packet& from, const std::string& field,
+                            const FieldConverter& convert) {
+  MethodTable to;
+  for (const auto& [type, method] : from.methods()) {
+    to.methods.emplace(type, WithSlash(method));
+  }
+  Choose(from.content(),
+         {{pb::Packet::CONTENT_PROTOBUF, PacketContent::kProtobuf},
+          {pb::Packet::CONTENT_JSON, PacketContent::kJson}},
+         to.content);
+  convert.Number(field + ".max_calls", from.has_max_calls(), from.max_calls(),
+                 to.max_calls);
+  convert.Size(field + ".call_window", from.has_call_window(),
+               from.call_window(), to.call_window_bytes);
+  return to;
+}
+
+// What is called. Of several the first one counts, besides the fault.
+Target TargetFrom(const pb::Route& from, const std::string& field,
+                  const FieldConverter& convert) {
+  std::vector<absl::string_view> set;
+  if (from.has_method()) set.push_back("method");
+  if (from.has_service()) set.push_back("service");
+  if (from.http_rules()) set.push_back("http_rules");
+  if (!from.packet().methods().empty()) set.push_back("packet.methods");
+  if (set.size() > 1) {
+    convert.faults().Add(field,
+                         absl::StrCat("has ", absl::StrJoin(set, " and "),
+                                      "; it may have one of them"));
+  }
+  HttpRuleSet rules;
+  convert.Text(absl::StrCat(field, ".method_override"),
+               from.has_method_override(), from.method_override(),
+               rules.method_override);
+  if (!rules.method_override.empty() && !from.http_rules()) {
+    convert.faults().Add(absl::StrCat(field, ".method_override"),
+                         "means nothing without http_rules");
+  }
+  FixedMethod fixed;
+  convert.Text(absl::StrCat(field, ".method"), from.has_method(),
+               WithSlash(from.method()), fixed.method);
+  ServicePath path;
+  convert.Text(absl::StrCat(field, ".service"), from.has_service(),
+               WithSlash(from.service()), path.service);
+  if (!fixed.method.empty()) return fixed;
+  if (!path.service.empty()) return path;
+  if (from.http_rules()) return rules;
+  if (!from.packet().methods().empty()) {
+    return MethodTableFrom(from.packet(), absl::StrCat(field, ".packet"),
+                           convert);
+  }
+  return PathMethod{};
 }
 
 void JsonFrom(const pb::Json& from, JsonCodecOptions& to) {
@@ -157,17 +199,11 @@ Route RouteFrom(const pb::Route& from, const std::string& field,
         "is missing, and there are several upstreams, none named 'default'",
         "upstreams");
   }
-  text(".method", from.has_method(), WithSlash(from.method()), to.method);
-  text(".service", from.has_service(), WithSlash(from.service()), to.service);
-  to.http_rules = from.http_rules();
-
-  PacketFrom(from.packet(), field + ".packet", convert, to.packet,
-             to.multiplex);
+  to.target = TargetFrom(from, field, convert);
+  PacketFrom(from.packet(), field + ".packet", convert, to.packet);
   JsonFrom(from.json(), to.json);
   CodecsFrom(from, to);
 
-  text(".method_override", from.has_method_override(), from.method_override(),
-       to.method_override);
   text(".token_cookie", from.has_token_cookie(), from.token_cookie(),
        to.token_cookie);
   text(".token_query", from.has_token_query(), from.token_query(),

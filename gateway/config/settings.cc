@@ -122,8 +122,9 @@ absl::Status Validate(const Settings& settings) {
 }
 
 void SetCodecs(Route& route) {
-  SetCodecsFor(route.method.empty() ? route.path : route.method, route);
-  if (!route.multiplex.methods.empty()) {
+  const auto* fixed = std::get_if<FixedMethod>(&route.target);
+  SetCodecsFor(fixed != nullptr ? fixed->method : route.path, route);
+  if (std::holds_alternative<MethodTable>(route.target)) {
     if (!route.codec) route.codec = CodecKind::kPacket;
     route.binary_codec = CodecKind::kPacket;
     route.allowed_codecs = {CodecKind::kPacket};
@@ -138,7 +139,7 @@ void SetCodecs(Route& route) {
 }
 
 bool TakesPathAndQuery(const Route& route) {
-  if (route.http_rules) return true;
+  if (std::holds_alternative<HttpRuleSet>(route.target)) return true;
   if (route.path_template.empty()) return false;
   const auto path_template = PathTemplate::Parse(route.path_template);
   return path_template.ok() && !path_template->variables.empty();

@@ -175,8 +175,11 @@ std::optional<Refusal> CheckHostIsKnown(const HttpRequest& request,
 
 // What the route lets a subprotocol choose.
 Codecs CodecsOf(const Route& route) {
-  if (!route.multiplex.methods.empty()) return {CodecKind::kPacket};
-  if (route.http_rules || !route.path_template.empty()) {
+  if (std::holds_alternative<MethodTable>(route.target)) {
+    return {CodecKind::kPacket};
+  }
+  if (std::holds_alternative<HttpRuleSet>(route.target) ||
+      !route.path_template.empty()) {
     return {CodecKind::kJson};  // Path and query are part of the request.
   }
   return route.allowed_codecs;
@@ -236,13 +239,19 @@ Refusal Told(Refusal refusal, const HttpRequest& request, Refusals how) {
   return refusal;
 }
 
+// The query parameter that overrides the verb; empty: none.
+absl::string_view MethodOverrideOf(const Route& route) {
+  const auto* rules = std::get_if<HttpRuleSet>(&route.target);
+  return rules != nullptr ? rules->method_override : absl::string_view();
+}
+
 // The query as far as it is the call's business.
 std::vector<Parameter> QueryOf(const HttpTarget& target, const Route& route) {
   std::vector<Parameter> query;
   for (const Parameter& parameter : target.query) {
     if (parameter.field.empty() && parameter.value.empty()) continue;  // "?&"
     if (parameter.field == route.token_query ||
-        parameter.field == route.method_override) {
+        parameter.field == MethodOverrideOf(route)) {
       continue;
     }
     query.push_back(parameter);
@@ -269,7 +278,7 @@ absl::StatusOr<HttpRules::Match> FindRule(const HttpRequest& request,
     return rules.Find({verb.data(), verb.size()}, located.match.path);
   }
   const std::optional<std::string> verb =
-      QueryValue(located.target, located.match.route->method_override);
+      QueryValue(located.target, MethodOverrideOf(*located.match.route));
   return rules.FindForWebSocket(located.match.path, verb.value_or(""));
 }
 
@@ -302,8 +311,10 @@ std::optional<Refusal> CheckMetadataSize(const Metadata& metadata,
                                          const Route& route,
                                          const Destination& destination) {
   std::size_t path = destination.method.size();
-  for (const auto& [type, method] : route.multiplex.methods) {
-    path = std::max(path, method.size());
+  if (const auto* table = std::get_if<MethodTable>(&route.target)) {
+    for (const auto& [type, method] : table->methods) {
+      path = std::max(path, method.size());
+    }
   }
   const std::size_t bytes =
       route.own_metadata_bytes + path + HeaderListBytes(metadata);
@@ -339,7 +350,9 @@ std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
   const Refusals how = match ? match->route->refusals : policy.refusals;
   if (!match) return Told(NotFound(target->path), request, how);
 
-  const bool is_websocket = IsWebSocket(request) || !match->route->http_rules;
+  const bool is_websocket =
+      IsWebSocket(request) ||
+      !std::holds_alternative<HttpRuleSet>(match->route->target);
   std::optional<Refusal> malformed =
       is_websocket ? CheckUpgrade(request) : CheckHost(request);
   if (malformed) return *std::move(malformed);
@@ -393,7 +406,8 @@ std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
   Destination destination;
   if (rules == nullptr) {
     destination.method = located.match.method;
-    if (!route.path_template.empty() && route.multiplex.methods.empty()) {
+    if (!route.path_template.empty() &&
+        !std::holds_alternative<MethodTable>(route.target)) {
       destination.binding.emplace();
       destination.binding->variables = located.match.variables;
     }
@@ -473,7 +487,9 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
     session.media_type = std::string(HeaderValue(request, "Content-Type"));
   }
   if (destination.binding) session.codec = CodecKind::kJson;
-  if (!route.multiplex.methods.empty()) session.codec = CodecKind::kPacket;
+  if (std::holds_alternative<MethodTable>(route.target)) {
+    session.codec = CodecKind::kPacket;
+  }
   session.id = peer.session_id;
   session.peer = peer.client_or_peer();
   session.method = destination.method;

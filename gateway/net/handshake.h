@@ -90,7 +90,8 @@ struct Destination {
   bool gives_bytes = false;  // google.api.HttpBody.
   std::optional<RequestBinding> binding;
 };
-// `rules`: those of the route's upstream; null unless the route has http_rules.
+// `rules`: those of the route's upstream; null unless the route calls an
+// HttpRuleSet.
 std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
                                                    const Located& located,
                                                    const HttpRules* rules);

@@ -222,7 +222,8 @@ void HttpConnection::OnHead() {
     if (refusal.how == Refusals::kClose) return Upgrade(std::move(refusal));
     return Refuse(refusal);
   }
-  if (!located_->match.route->http_rules) return Judge(nullptr);
+  const Target& target = located_->match.route->target;
+  if (!std::holds_alternative<HttpRuleSet>(target)) return Judge(nullptr);
   FindRules();
 }
 

@@ -124,7 +124,7 @@ class Router::Tree {
           tree.all_methods.push_back(i);
         }
       }
-      if (routes[i].method.empty()) {
+      if (!std::holds_alternative<FixedMethod>(routes[i].target)) {
         entry.packet = Specialized(routes[i], kPacketMethod);
         entry.message = Specialized(routes[i], kMessageMethod);
       }
@@ -208,17 +208,21 @@ class Router::Tree {
       const Entry& entry, const std::vector<absl::string_view>& segments,
       absl::string_view path) {
     const Route& route = *entry.route;
-    Match match{entry.route, route.method, {}, CalledPath(entry, path)};
+    Match match{entry.route, "", {}, CalledPath(entry, path)};
     if (entry.path_template) {
       match.variables = BindVariables(*entry.path_template, segments);
     }
-    if (!route.method.empty() || route.http_rules ||
-        !route.multiplex.methods.empty()) {
+    if (const auto* fixed = std::get_if<FixedMethod>(&route.target)) {
+      match.method = fixed->method;
       return match;
     }
-    match.method = route.service.empty()
-                       ? match.path
-                       : absl::StrCat(route.service, "/", segments.back());
+    if (std::holds_alternative<PathMethod>(route.target)) {
+      match.method = match.path;
+    } else if (const auto* path = std::get_if<ServicePath>(&route.target)) {
+      match.method = absl::StrCat(path->service, "/", segments.back());
+    } else {
+      return match;
+    }
     if (!IsMethodPath(match.method)) return std::nullopt;
     if (match.method == kPacketMethod) match.route = entry.packet;
     if (match.method == kMessageMethod) match.route = entry.message;

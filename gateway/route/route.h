@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,14 +27,34 @@ enum class Refusals {
            // read the status of a failed handshake.
 };
 
-// Packet routes with several calls on one socket: what the content of a packet
-// is.
+// What a route calls is one of the following.
+
+// The method that the request's path names: "/package.Service/Method".
+struct PathMethod {};
+
+struct FixedMethod {
+  std::string method;  // "/package.Service/Method"
+};
+
+// A method of one service, named by the last segment of the request's path.
+struct ServicePath {
+  std::string service;  // "/package.Service"
+};
+
+// The method whose google.api.http rule fits the request.
+struct HttpRuleSet {
+  // The query parameter that chooses, on a WebSocket, among rules that share a
+  // template by their verb ("?method=PUT"); empty: none.
+  std::string method_override;
+};
+
+// What the content of a packet is.
 enum class PacketContent { kProtobuf, kJson };
 
-// Several calls on one socket: the type of a packet chooses the method, its
-// `who` is the call's number.
-struct MultiplexOptions {
-  // Packet type -> "/package.Service/Method". Empty: one call per socket.
+// Several calls on one socket: the type of a packet selects the method, its
+// `who` is the number of the call.
+struct MethodTable {
+  // Packet type -> "/package.Service/Method". Not empty.
   absl::flat_hash_map<std::uint32_t, std::string> methods;
   PacketContent content = PacketContent::kProtobuf;
   // More open calls at a time than this end with RESOURCE_EXHAUSTED.
@@ -43,6 +64,9 @@ struct MultiplexOptions {
   // RESOURCE_EXHAUSTED.
   std::size_t call_window_bytes = 64 * 1024;
 };
+
+using Target = std::variant<PathMethod, FixedMethod, ServicePath, HttpRuleSet,
+                            MethodTable>;
 
 // How much a client may send at a time (a token bucket).
 struct RateLimit {
@@ -70,17 +94,7 @@ struct Route {
   // The upstream's name.
   std::string upstream = "default";
 
-  // What is called; at most one is set. All empty: the request path is the
-  // method.
-  std::string method;       // "/package.Service/Method"
-  std::string service;      // "/package.Service": the last segment of the
-                            // path is the method.
-  bool http_rules = false;  // What google.api.http annotations say.
-  MultiplexOptions multiplex;
-
-  // With http_rules: the query parameter that chooses, on a WebSocket, among
-  // rules that share a template by their verb ("?method=PUT"); empty: none.
-  std::string method_override;
+  Target target;
 
   // Absent: chosen by the first message, text -> json, binary -> binary_codec.
   std::optional<CodecKind> codec;
@@ -143,8 +157,8 @@ class Router {
 
   struct Match {
     std::shared_ptr<const Route> route;
-    // "/package.Service/Method"; empty when the route has http_rules, where the
-    // upstream's descriptors say it, or several methods.
+    // "/package.Service/Method"; empty for an HttpRuleSet, where the upstream's
+    // descriptors name it, and for a MethodTable.
     std::string method;
     // Of the route's template.
     std::vector<Parameter> variables;

@@ -311,7 +311,8 @@ void CallSession::EndWith(std::optional<SessionGuard::Violation> violation) {
 
 void CallSession::EndCall(const absl::Status& status) {
   const bool known =
-      resolved_.method != nullptr || !request_.route->method.empty();
+      resolved_.method != nullptr ||
+      std::holds_alternative<FixedMethod>(request_.route->target);
   TellCallEnded(known ? request_.method : "", status, began_);
   ticket_.reset();
   call_.reset();

@@ -130,8 +130,8 @@ class MultiplexSession::NumberedCall final : private CallObserver {
   }
 
  private:
-  const MultiplexOptions& multiplex() const {
-    return session_.request_.route->multiplex;
+  const MethodTable& multiplex() const {
+    return std::get<MethodTable>(session_.request_.route->target);
   }
   std::size_t window() const { return multiplex().call_window_bytes; }
 
@@ -316,7 +316,7 @@ void MultiplexSession::Take(const FramedPacket& packet) {
 
   if (barred_.contains(who)) return;  // The rest of what was broken off.
 
-  const MultiplexOptions& multiplex = request_.route->multiplex;
+  const auto& multiplex = std::get<MethodTable>(request_.route->target);
   const auto method = multiplex.methods.find(type);
   if (method == multiplex.methods.end()) {
     return EndCall(who, Failed(absl::UnimplementedError(absl::StrCat(

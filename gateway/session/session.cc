@@ -55,7 +55,7 @@ void Session::NoteEnd(const TransportEnd& end) {
 std::unique_ptr<Session> MakeSession(
     SessionRequest request, std::shared_ptr<const SessionContext> context,
     Transport& transport) {
-  if (!request.route->multiplex.methods.empty()) {
+  if (std::holds_alternative<MethodTable>(request.route->target)) {
     return std::make_unique<MultiplexSession>(std::move(request),
                                               std::move(context), transport);
   }

@@ -211,7 +211,7 @@ TEST_F(AdminHandlersTest, ASessionIsClosedByItsId) {
 TEST_F(AdminHandlersTest, RoutesAreListedAsTheyAreInUse) {
   Route route;
   route.path = "/chat";
-  route.method = "/chat.v1.Chat/Join";
+  route.target = FixedMethod{"/chat.v1.Chat/Join"};
   route.hosts = {"a.example"};
   route.codec = CodecKind::kJson;
   route.max_sessions = 5;

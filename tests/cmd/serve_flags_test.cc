@@ -37,7 +37,8 @@ std::string FileWith(const std::string& text) {
 std::vector<std::string> PathsOf(const Settings& settings) {
   std::vector<std::string> paths;
   for (const Route& route : settings.routes) {
-    paths.push_back(route.path + "=" + route.method);
+    const auto* fixed = std::get_if<FixedMethod>(&route.target);
+    paths.push_back(route.path + "=" + (fixed != nullptr ? fixed->method : ""));
   }
   return paths;
 }

@@ -172,7 +172,8 @@ routes:
   EXPECT_EQ(packets.path, "/packets");
   EXPECT_THAT(packets.hosts, ElementsAre("api.example.com", "*.example.org"));
   EXPECT_EQ(packets.upstream, "chat");
-  EXPECT_EQ(packets.method, "/headgate.v1.PacketService/Connect");
+  EXPECT_EQ(std::get<FixedMethod>(packets.target).method,
+            "/headgate.v1.PacketService/Connect");
   EXPECT_EQ(packets.packet.order, PacketOptions::Order::kTypeWhoLength);
   EXPECT_EQ(packets.packet.endian, PacketOptions::Endian::kLittle);
   EXPECT_EQ(packets.packet.length_counts, PacketOptions::LengthCounts::kPacket);
@@ -189,17 +190,17 @@ routes:
   EXPECT_EQ(packets.refusals, Refusals::kHttp);
 
   const Route& game = settings.routes[1];
-  EXPECT_THAT(game.multiplex.methods,
+  const auto& table = std::get<MethodTable>(game.target);
+  EXPECT_THAT(table.methods,
               UnorderedElementsAre(Pair(1, "/game.Lobby/Join"),
                                    Pair(16, "/game.Lobby/Chat")));
-  EXPECT_EQ(game.multiplex.content, PacketContent::kJson);
-  EXPECT_EQ(game.multiplex.max_calls, 5);
-  EXPECT_EQ(game.multiplex.call_window_bytes, 16u << 10);
+  EXPECT_EQ(table.content, PacketContent::kJson);
+  EXPECT_EQ(table.max_calls, 5);
+  EXPECT_EQ(table.call_window_bytes, 16u << 10);
   EXPECT_EQ(game.codec, CodecKind::kPacket);
 
   const Route& rules = settings.routes[2];
   EXPECT_EQ(rules.prefix, "/v3");
-  EXPECT_TRUE(rules.http_rules);
   EXPECT_EQ(rules.json.json.field_names, JsonOptions::FieldNames::kProto);
   EXPECT_EQ(rules.json.json.unpopulated, JsonOptions::Unpopulated::kEmit);
   EXPECT_EQ(rules.json.json.enums, JsonOptions::Enums::kNumber);
@@ -208,12 +209,13 @@ routes:
   EXPECT_EQ(rules.json.envelope, JsonCodecOptions::Envelope::kResult);
   EXPECT_EQ(rules.json.error_shape,
             JsonCodecOptions::ErrorShape::kGrpcGatewayV1);
-  EXPECT_EQ(rules.method_override, "method");
+  EXPECT_EQ(std::get<HttpRuleSet>(rules.target).method_override, "method");
   EXPECT_EQ(rules.codec, CodecKind::kJson);
 
   EXPECT_EQ(settings.routes[3].path_template, "/rooms/{room}");
   EXPECT_EQ(settings.routes[3].codec, CodecKind::kJson);
-  EXPECT_EQ(settings.routes[4].service, "/chat.Chat");
+  EXPECT_EQ(std::get<ServicePath>(settings.routes[4].target).service,
+            "/chat.Chat");
   EXPECT_EQ(settings.routes[4].codec, std::nullopt);
   EXPECT_EQ(settings.routes[4].binary_codec, CodecKind::kPacket);
   EXPECT_THAT(settings.routes[4].allowed_codecs,
@@ -319,6 +321,22 @@ TEST(LoadTest, SettingsOfSeveralCallsNeedTheirMethods) {
       "packet.methods\n"
       "f:1:62: routes[0].packet.call_window: means nothing without "
       "packet.methods");
+}
+
+TEST(LoadTest, AtMostOneKindOfCall) {
+  EXPECT_EQ(
+      FaultsOf("routes: [{prefix: /a, method: a.B/C, service: a.B}]"),
+      "f:1:10: routes[0]: has method and service; it may have one of them");
+  EXPECT_EQ(FaultsOf("routes: [{prefix: /a, http_rules: true, packet: "
+                     "{methods: {1: a.B/C}}}]"),
+            "f:1:10: routes[0]: has http_rules and packet.methods; it may have "
+            "one of them");
+}
+
+TEST(LoadTest, MethodOverrideIsOfHttpRules) {
+  EXPECT_EQ(FaultsOf("routes: [{method_override: method}]"),
+            "f:1:28: routes[0].method_override: means nothing without "
+            "http_rules");
 }
 
 // --- Values

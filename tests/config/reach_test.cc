@@ -30,7 +30,7 @@ std::string Unreached(const std::vector<Place>& places) {
     route.path_template = place.path_template;
     const bool all_methods = place.path.empty() && place.prefix.empty() &&
                              place.path_template.empty();
-    if (!all_methods) route.method = "/a.B/C";
+    if (!all_methods) route.target = FixedMethod{"/a.B/C"};
     SetCodecs(route);
   }
   const absl::Status status = Validate(settings);
@@ -127,11 +127,11 @@ TEST(ReachTest, APrefixWhosePathNamesTheMethodDoesNotTakeEverything) {
   settings.routes.clear();
   Route& service = settings.routes.emplace_back();
   service.prefix = "/lib";
-  service.service = "/a.Library";
+  service.target = ServicePath{"/a.Library"};
   SetCodecs(service);
   Route& other = settings.routes.emplace_back();
   other.path = "/lib/no-name";
-  other.method = "/a.B/C";
+  other.target = FixedMethod{"/a.B/C"};
   SetCodecs(other);
   EXPECT_EQ(Validate(settings), absl::OkStatus());
 }

@@ -21,7 +21,7 @@ class RoutesTest : public testing::Test {
 
 TEST_F(RoutesTest, NamesWhatIsWrongWithARoute) {
   route_.path = "chat";
-  route_.method = "chat.Chat.Join";
+  route_.target = FixedMethod{"chat.Chat.Join"};
   route_.forward_headers = {"x-team", "X-Team"};
   route_.deadline = absl::ZeroDuration();
   route_.packet.max_depth = 0;
@@ -54,13 +54,13 @@ TEST_F(RoutesTest, APrefixOfMethodsNeedsNone) {
   }
   route_.prefix = "/v1/chat";
   EXPECT_THAT(Faults(), HasSubstr("routes[0].method: is missing"));
-  route_.service = "/chat.v1.Chat";
+  route_.target = ServicePath{"/chat.v1.Chat"};
   EXPECT_EQ(Faults(), "");
 }
 
 // A path is compared as a client sends it.
 TEST_F(RoutesTest, PathsAreEncodedAndWhole) {
-  route_.method = "/a.B/C";
+  route_.target = FixedMethod{"/a.B/C"};
   for (const char* path :
        {"/a b", "/a?b", "/a#b", "/\xc3\xa4", "/%", "/%4", "/%00"}) {
     route_.path = path;
@@ -81,11 +81,10 @@ TEST_F(RoutesTest, WhatIsStrippedIsAPrefixOfWhatSaysTheMethod) {
   route_.prefix = "/grpc";
   route_.strip_prefix = true;
   EXPECT_EQ(Faults(), "");
-  route_.http_rules = true;
+  route_.target = HttpRuleSet{};
   SetCodecs(route_);
   EXPECT_EQ(Faults(), "");
-  route_.http_rules = false;
-  route_.method = "/a.S/M";
+  route_.target = FixedMethod{"/a.S/M"};
   EXPECT_THAT(Faults(),
               HasSubstr("routes[0].strip_prefix: means nothing where"));
   route_.prefix.clear();
@@ -96,7 +95,7 @@ TEST_F(RoutesTest, WhatIsStrippedIsAPrefixOfWhatSaysTheMethod) {
 }
 
 TEST_F(RoutesTest, AtMostOneKindOfPath) {
-  route_.method = "/a.B/C";
+  route_.target = FixedMethod{"/a.B/C"};
   route_.path = "/a";
   route_.prefix = "/b";
   route_.path_template = "/c";
@@ -105,24 +104,16 @@ TEST_F(RoutesTest, AtMostOneKindOfPath) {
             "them");
 }
 
-TEST_F(RoutesTest, AtMostOneKindOfCall) {
-  route_.prefix = "/a";
-  route_.method = "/a.B/C";
-  route_.service = "/a.B";
-  EXPECT_EQ(Faults(),
-            "routes[0]: has method and service; it may have one of them");
-}
-
 // For every method's path the same method? Hardly what was meant.
 TEST_F(RoutesTest, ACallNeedsAPlace) {
-  route_.method = "/a.B/C";
+  route_.target = FixedMethod{"/a.B/C"};
   EXPECT_EQ(Faults(),
             "routes[0]: needs path, prefix or template; for all paths: prefix: "
             "/");
 }
 
 TEST_F(RoutesTest, TemplatesAreRead) {
-  route_.method = "/a.B/C";
+  route_.target = FixedMethod{"/a.B/C"};
   route_.path_template = "/rooms/{room";
   SetCodecs(route_);
   EXPECT_THAT(Faults(), HasSubstr("routes[0].template: "));
@@ -135,16 +126,10 @@ TEST_F(RoutesTest, TemplatesAreRead) {
 
 // Annotations have templates of their own.
 TEST_F(RoutesTest, HttpRulesTakeNoTemplate) {
-  route_.http_rules = true;
+  route_.target = HttpRuleSet{};
   route_.path_template = "/v1/{x}";
   SetCodecs(route_);
   EXPECT_THAT(Faults(), HasSubstr("routes[0].template: cannot be with"));
-}
-
-TEST_F(RoutesTest, MethodOverrideIsOfHttpRules) {
-  route_.method_override = "method";
-  EXPECT_EQ(Faults(),
-            "routes[0].method_override: means nothing without http_rules");
 }
 
 TEST_F(RoutesTest, HostsAreNamesWithoutPorts) {
@@ -186,7 +171,7 @@ TEST_F(RoutesTest, AutoNeedsWhatItGuesses) {
 // Parameters of the path and the query can be bound to JSON only.
 TEST_F(RoutesTest, HttpRulesAreJson) {
   route_.prefix = "/v1";
-  route_.http_rules = true;
+  route_.target = HttpRuleSet{};
   route_.codec = CodecKind::kProtobuf;
   SetCodecs(route_);
   EXPECT_EQ(Faults(), "routes[0].codec: must be json with http_rules");
@@ -202,7 +187,7 @@ class MultiplexRoutesTest : public RoutesTest {
  protected:
   MultiplexRoutesTest() {
     route_.path = "/game";
-    route_.multiplex.methods = {{1, "/game.Lobby/Join"}};
+    route_.target = MethodTable{.methods = {{1, "/game.Lobby/Join"}}};
     SetCodecs(route_);
   }
 };
@@ -217,10 +202,10 @@ TEST_F(MultiplexRoutesTest, AreOfPacketsAlone) {
 
 TEST_F(MultiplexRoutesTest, EachTypeHasAMethod) {
   route_.packet.container_types = {100};
-  route_.multiplex.methods = {{1, "/Join"},
-                              {100, "/a.B/C"},
-                              {kContainerPacket, "/a.B/C"},
-                              {kEndPacket, "/a.B/C"}};
+  route_.target = MethodTable{.methods = {{1, "/Join"},
+                                          {100, "/a.B/C"},
+                                          {kContainerPacket, "/a.B/C"},
+                                          {kEndPacket, "/a.B/C"}}};
   EXPECT_EQ(Faults(),
             "routes[0].packet.methods[1]: must be package.Service/Method, is "
             "\"Join\"\n"
@@ -232,8 +217,9 @@ TEST_F(MultiplexRoutesTest, EachTypeHasAMethod) {
 }
 
 TEST_F(MultiplexRoutesTest, HaveLimits) {
-  route_.multiplex.max_calls = 0;
-  route_.multiplex.call_window_bytes = 0;
+  auto& table = std::get<MethodTable>(route_.target);
+  table.max_calls = 0;
+  table.call_window_bytes = 0;
   EXPECT_EQ(Faults(),
             "routes[0].packet.max_calls: must be at least 1, is 0\n"
             "routes[0].packet.call_window: must be at least 1, is 0");

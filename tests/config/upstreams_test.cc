@@ -196,7 +196,7 @@ TEST_F(UpstreamsTest, OriginsHaveAWildcardInOnePlaceOnly) {
 TEST_F(UpstreamsTest, HttpRulesNeedDescriptors) {
   Route& route = settings_.routes[0];
   route.prefix = "/v1";
-  route.http_rules = true;
+  route.target = HttpRuleSet{};
   SetCodecs(route);
   EXPECT_EQ(Faults(), "");
   upstream_.descriptors.reflection = false;

@@ -97,25 +97,27 @@ const std::shared_ptr<const Router>& Routes() {
     base.max_message_bytes = 2000;
     Route raw = base;
     raw.path = "/raw";
-    raw.method = "/headgate.v1.MessageService/Connect";
-    SetCodecsFor(raw.method, raw);
+    raw.target = FixedMethod{"/headgate.v1.MessageService/Connect"};
+    SetCodecsFor("/headgate.v1.MessageService/Connect", raw);
     Route packets = base;
     packets.path = "/packets";
-    packets.method = "/headgate.v1.PacketService/Connect";
-    SetCodecsFor(packets.method, packets);
+    packets.target = FixedMethod{"/headgate.v1.PacketService/Connect"};
+    SetCodecsFor("/headgate.v1.PacketService/Connect", packets);
     Route game = base;
     game.path = "/game";
     game.codec = CodecKind::kPacket;
     game.allowed_codecs = {CodecKind::kPacket};
-    game.multiplex.methods = {{1, absl::StrCat(kService, "Notes")},
-                              {2, absl::StrCat(kService, "GetBook")},
-                              {3, absl::StrCat(kService, "AddBooks")},
-                              {4, "/any/one"}};
-    game.multiplex.max_calls = 3;
-    game.multiplex.call_window_bytes = 200;
+    MethodTable table;
+    table.methods = {{1, absl::StrCat(kService, "Notes")},
+                     {2, absl::StrCat(kService, "GetBook")},
+                     {3, absl::StrCat(kService, "AddBooks")},
+                     {4, "/any/one"}};
+    table.max_calls = 3;
+    table.call_window_bytes = 200;
+    game.target = std::move(table);
     Route told = base;
     told.path = "/told";
-    told.method = "/any/one";
+    told.target = FixedMethod{"/any/one"};
     told.refusals = Refusals::kClose;
     told.messages = {1, 2};
     told.idle_timeout = absl::Seconds(5);
@@ -123,11 +125,10 @@ const std::shared_ptr<const Router>& Routes() {
     told.max_sessions = 1;
     Route library = base;
     library.prefix = "/v1";
-    library.http_rules = true;
     library.codec = CodecKind::kJson;
     library.allowed_codecs = {CodecKind::kJson};
     library.json.envelope = JsonCodecOptions::Envelope::kResult;
-    library.method_override = "method";
+    library.target = HttpRuleSet{"method"};
     base.token_cookie = "token";
     base.token_query = "token";
     return std::make_shared<const Router>(

@@ -106,7 +106,7 @@ void Run(const std::string& input) {
     tree.Add(*parsed, templates.size());
     Route route;
     route.path_template = line;
-    route.method = absl::StrCat("/a.S/M", templates.size());
+    route.target = FixedMethod{absl::StrCat("/a.S/M", templates.size())};
     routes.push_back(std::move(route));
     templates.push_back(*parsed);
   }

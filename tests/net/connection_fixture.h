@@ -130,7 +130,7 @@ class FakeHost final : public ConnectionHost {
   }
   std::unique_ptr<SchemaSource::Ticket> FindHttpRules(
       const Route& route, SchemaSource::SnapshotCallback callback) override {
-    EXPECT_TRUE(route.http_rules);
+    EXPECT_TRUE(std::holds_alternative<HttpRuleSet>(route.target));
     if (rules_.ok()) {
       callback(SchemaSnapshot{(*rules_)->schema(), *rules_});
       return nullptr;
@@ -243,19 +243,19 @@ class ConnectionTest : public ::testing::Test {
   ConnectionTest() {
     Route raw;
     raw.path = "/raw";
-    raw.method = "/headgate.v1.MessageService/Connect";
+    raw.target = FixedMethod{"/headgate.v1.MessageService/Connect"};
     raw.codec = CodecKind::kRaw;
     raw.max_message_bytes = 100'000;
     Route binary;
     binary.path = "/bin";
-    binary.method = "/s/m";
+    binary.target = FixedMethod{"/s/m"};
     binary.codec = CodecKind::kProtobuf;
     Route told = raw;
     told.path = "/told";
     told.refusals = Refusals::kClose;
     Route api;
     api.prefix = "/api";
-    api.http_rules = true;
+    api.target = HttpRuleSet{};
     settings_.policy.router = std::make_shared<const Router>(
         std::vector<Route>{raw, binary, told, api});
     settings_.max_header_bytes = 1024;

@@ -32,7 +32,7 @@ class HandshakeTest : public ::testing::Test {
   HandshakeTest() {
     Route room;
     room.path = "/room";
-    room.method = "/p.S/M";
+    room.target = FixedMethod{"/p.S/M"};
     room.token_cookie = "token";
     room.token_query = "access_token";
     room.deadline = absl::Seconds(30);
@@ -120,14 +120,13 @@ TEST_F(HandshakeTest, TimeoutIsCappedByTheRoute) {
 TEST_F(HandshakeTest, MetadataOverTheLimitIsRefusedWith431) {
   Route route;
   route.path = "/room";
-  route.method = "/p.S/M";
+  route.target = FixedMethod{"/p.S/M"};
   route.token_query = "t";
   route.max_metadata_bytes = 2000;
   route.own_metadata_bytes = 700;
   Route several = route;
   several.path = "/several";
-  several.method.clear();
-  several.multiplex.methods = {{1, "/p.S/Mm"}, {2, "/p.S/M"}};
+  several.target = MethodTable{.methods = {{1, "/p.S/Mm"}, {2, "/p.S/M"}}};
   Use({route, several});
   const auto with = [](std::size_t size) {
     return WebSocket(
@@ -192,7 +191,7 @@ TEST_F(HandshakeTest, ConnectionMayHaveSeveralLines) {
 TEST_F(HandshakeTest, AddressWithoutAPathIsOfTheRoot) {
   Route root;
   root.path = "/";
-  root.method = "/p.S/Root";
+  root.target = FixedMethod{"/p.S/Root"};
   Use({root});
   for (const char* target : {"/", "http://example.com", "http://example.com/",
                              "ws://example.com?x=y"}) {
@@ -434,7 +433,7 @@ TEST_F(HandshakeTest, HostIsKnownByProxyRouteOrAllowedOrigin) {
   Route hosted;
   hosted.path = "/room";
   hosted.hosts = {"*.example.com", "example.com"};
-  hosted.method = "/p.S/M";
+  hosted.target = FixedMethod{"/p.S/M"};
   Use({hosted});
   Admitted(own);
 }
@@ -630,17 +629,17 @@ class BoundHandshakeTest : public HandshakeTest {
   BoundHandshakeTest() {
     Route api;
     api.prefix = "/api";
-    api.http_rules = true;
+    api.target = HttpRuleSet{};
     api.token_query = "token";
     Route overridden = api;
     overridden.hosts = {"overridden"};
-    overridden.method_override = "method";
+    overridden.target = HttpRuleSet{"method"};
     Route room;
     room.path_template = "/rooms/{room}/join";
-    room.method = "/p.S/Talk";
+    room.target = FixedMethod{"/p.S/Talk"};
     Route game;
     game.path = "/game";
-    game.multiplex.methods = {{1, "/p.S/Talk"}};
+    game.target = MethodTable{.methods = {{1, "/p.S/Talk"}}};
     Use({overridden, api, room, game});
   }
   Admission Bound(const std::string& target, const std::string& more = "") {

@@ -44,7 +44,7 @@ class WsRestTest : public ConnectionTest {
   void LimitTheRate() {
     Route route;
     route.path = "/raw";
-    route.method = "/s/m";
+    route.target = FixedMethod{"/s/m"};
     route.codec = CodecKind::kRaw;
     route.messages = {.per_second = 10, .burst = 10};
     settings_.policy.router =

@@ -24,7 +24,7 @@ TEST(MethodPathTest, TellsMethodPathsFromOthers) {
 Route WithPath(const std::string& path, const std::string& method) {
   Route route;
   route.path = path;
-  route.method = method;
+  route.target = FixedMethod{method};
   return route;
 }
 
@@ -42,7 +42,7 @@ TEST(RouterTest, APrefixCanBeStripped) {
   Route rules;
   rules.prefix = "/api/v2";
   rules.strip_prefix = true;
-  rules.http_rules = true;
+  rules.target = HttpRuleSet{};
   Route methods;
   methods.prefix = "/grpc";
   methods.strip_prefix = true;
@@ -115,7 +115,7 @@ TEST(RouterTest, ACodecThatWasSetIsKept) {
 Route WithPrefix(const std::string& prefix, const std::string& method) {
   Route route;
   route.prefix = prefix;
-  route.method = method;
+  route.target = FixedMethod{method};
   return route;
 }
 
@@ -123,7 +123,7 @@ Route WithTemplate(const std::string& path_template,
                    const std::string& method) {
   Route route;
   route.path_template = path_template;
-  route.method = method;
+  route.target = FixedMethod{method};
   return route;
 }
 
@@ -191,7 +191,7 @@ TEST(RouterTest, BadEscapesFitNothing) {
 TEST(RouterTest, OfAServiceTheLastSegmentIsTheMethod) {
   Route route;
   route.prefix = "/lib";
-  route.service = "/a.Library";
+  route.target = ServicePath{"/a.Library"};
   const Router router({route});
   EXPECT_EQ(MethodAt(router, "/lib/Get"), "/a.Library/Get");
   EXPECT_EQ(MethodAt(router, "/lib/x/Get"), "/a.Library/Get");
@@ -202,7 +202,7 @@ TEST(RouterTest, OfAServiceTheLastSegmentIsTheMethod) {
 TEST(RouterTest, AVerbIsNoPartOfTheMethod) {
   Route route;
   route.path_template = "/lib/*:call";
-  route.service = "/a.Library";
+  route.target = ServicePath{"/a.Library"};
   const Router router({route});
   EXPECT_EQ(MethodAt(router, "/lib/Get:call"), "/a.Library/Get");
   EXPECT_EQ(MethodAt(router, "/lib/Get"), "none");
@@ -218,7 +218,7 @@ TEST(RouterTest, AVerbIsComparedDecoded) {
 TEST(RouterTest, ServicesToldByTheirPathBringTheirCodecsAlong) {
   Route route;
   route.prefix = "/packets";
-  route.service = "/headgate.v1.PacketService";
+  route.target = ServicePath{"/headgate.v1.PacketService"};
   const Router router({route});
   const auto match = router.Find("", "/packets/Connect");
   ASSERT_TRUE(match);
@@ -246,7 +246,7 @@ TEST(RouterTest, ARouteThatAllowsFewerCodecsKeepsThem) {
 TEST(RouterTest, WithHttpRulesTheMethodIsNotKnownYet) {
   Route route;
   route.prefix = "/v1";
-  route.http_rules = true;
+  route.target = HttpRuleSet{};
   const Router router({route});
   ASSERT_TRUE(router.Find("", "/v1/a"));
   EXPECT_EQ(MethodAt(router, "/v1/a"), "");

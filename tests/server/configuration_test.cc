@@ -49,7 +49,7 @@ TEST(ConfigurationTest, RoutesKnowWhatTheirUpstreamAddsToHeaders) {
   settings.upstreams[1].authority = std::string(200, 'a');
   settings.routes.resize(2);
   settings.routes[1].path = "/long";
-  settings.routes[1].method = "/p.S/M";
+  settings.routes[1].target = FixedMethod{"/p.S/M"};
   settings.routes[1].upstream = "long";
   const Configuration configuration(
       settings, Configuration::Tls(settings.listeners.size()),

@@ -316,7 +316,7 @@ TEST_F(MultiplexEndingTest, AClientThatLeavesWhileItEndsIsDone) {
 // --- Clients that mean harm
 
 TEST_F(MultiplexEndingTest, ThousandsOfNumbersInOneMessageOpenMaxCalls) {
-  route_->multiplex.max_calls = 100;
+  table().max_calls = 100;
   Start();
   std::string flood;
   for (std::uint32_t i = 0; i < 80000; ++i) flood += Packet(kTalk, i * 50000);
@@ -362,8 +362,8 @@ TEST_F(MultiplexEndingTest, HalfClosesInAStormDoNothingMore) {
 class MultiplexDisorderTest : public MultiplexFixture {
  protected:
   MultiplexDisorderTest() {
-    route_->multiplex.max_calls = 5;
-    route_->multiplex.call_window_bytes = 100;
+    table().max_calls = 5;
+    table().call_window_bytes = 100;
     limits_.answers = {.low_bytes = 100, .high_bytes = 300};
     limits_.stall_timeout = absl::Seconds(5);
   }

@@ -37,12 +37,13 @@ class MultiplexFixture : public ::testing::Test {
   static constexpr std::uint32_t kBidi = 14;
 
   MultiplexFixture() {
-    route_->multiplex.methods = {{kTalk, "/s/Talk"},
-                                 {kWalk, "/s/Walk"},
-                                 {kUnary, kSayHello},
-                                 {kReplies, kLotsOfReplies},
-                                 {kGreetings, kLotsOfGreetings},
-                                 {kBidi, kBidiHello}};
+    route_->target = MethodTable{};
+    table().methods = {{kTalk, "/s/Talk"},
+                       {kWalk, "/s/Walk"},
+                       {kUnary, kSayHello},
+                       {kReplies, kLotsOfReplies},
+                       {kGreetings, kLotsOfGreetings},
+                       {kBidi, kBidiHello}};
     schemas_->schema = HelloSchema();
   }
 
@@ -126,6 +127,8 @@ class MultiplexFixture : public ::testing::Test {
       std::make_shared<testing::FakeUpstream>(log_);
   const std::shared_ptr<testing::FakeSchemaSource> schemas_ =
       std::make_shared<testing::FakeSchemaSource>();
+  MethodTable& table() { return std::get<MethodTable>(route_->target); }
+
   const std::shared_ptr<Route> route_ = std::make_shared<Route>();
   testing::FakeTransport transport_{
       log_, [this](const std::string& message) { return Describe(message); }};

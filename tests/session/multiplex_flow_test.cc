@@ -21,7 +21,7 @@ class MultiplexFlowTest : public MultiplexFixture {};
 // --- What the backend has not taken
 
 TEST_F(MultiplexFlowTest, AClientThatOverrunsTheWindowEndsThatCallAlone) {
-  route_->multiplex.call_window_bytes = 100;
+  table().call_window_bytes = 100;
   Start();
   Send(Packet(kTalk, 1, "a") + Packet(kTalk, 2, "b"));
   Send(Packet(kTalk, 1, std::string(200, 'x')));  // Fills the window.
@@ -36,7 +36,7 @@ TEST_F(MultiplexFlowTest, AClientThatOverrunsTheWindowEndsThatCallAlone) {
 }
 
 TEST_F(MultiplexFlowTest, ASlowBackendDoesNotStopTheReadingFromTheClient) {
-  route_->multiplex.call_window_bytes = 100;
+  table().call_window_bytes = 100;
   Start();
   Send(Packet(kTalk, 1, "a"));
   Steps();
@@ -48,7 +48,7 @@ TEST_F(MultiplexFlowTest, ASlowBackendDoesNotStopTheReadingFromTheClient) {
 
 // Empty messages cost what they hold in the queue.
 TEST_F(MultiplexFlowTest, EmptyMessagesCountInTheWindow) {
-  route_->multiplex.call_window_bytes = 10 * kItem;
+  table().call_window_bytes = 10 * kItem;
   Start();
   for (int i = 0; i < 12; ++i) Send(Packet(kTalk, 1));
   EXPECT_TRUE(upstream_->call(0).alive());
@@ -59,7 +59,7 @@ TEST_F(MultiplexFlowTest, EmptyMessagesCountInTheWindow) {
 // A client cannot see more than that what it sent was not too much: there is no
 // second mark that the backend must get down to first.
 TEST_F(MultiplexFlowTest, BelowTheWindowThereIsAlwaysRoom) {
-  route_->multiplex.call_window_bytes = 4 * kItem;
+  table().call_window_bytes = 4 * kItem;
   Start();
   for (int i = 0; i < 6; ++i) Send(Packet(kTalk, 1));
   backend(0).OnWritten();
@@ -71,7 +71,7 @@ TEST_F(MultiplexFlowTest, BelowTheWindowThereIsAlwaysRoom) {
 }
 
 TEST_F(MultiplexFlowTest, AMessageLongerThanTheWindowGoesToABackendThatIsIdle) {
-  route_->multiplex.call_window_bytes = 10;
+  table().call_window_bytes = 10;
   Start();
   Send(Packet(kTalk, 1, std::string(100, 'x')));
   backend(0).OnWritten();
@@ -81,7 +81,7 @@ TEST_F(MultiplexFlowTest, AMessageLongerThanTheWindowGoesToABackendThatIsIdle) {
 
 // stall_timeout counts from the last message that the backend took.
 TEST_F(MultiplexFlowTest, ABackendThatTakesNothingEndsItsCallAlone) {
-  route_->multiplex.call_window_bytes = 1;
+  table().call_window_bytes = 1;
   limits_.stall_timeout = absl::Seconds(30);
   Start();
   Send(Packet(kTalk, 1) + Packet(kTalk, 1) + Packet(kTalk, 2));
@@ -109,7 +109,7 @@ TEST_F(MultiplexFlowTest, TheOneMessageThatIsNotTakenEndsItsCall) {
 }
 
 TEST_F(MultiplexFlowTest, AMessageTakenStartsTheStallAnew) {
-  route_->multiplex.call_window_bytes = 1;
+  table().call_window_bytes = 1;
   limits_.stall_timeout = absl::Seconds(30);
   Start();
   Send(Packet(kTalk, 1) + Packet(kTalk, 1));
@@ -209,7 +209,7 @@ TEST_F(MultiplexFlowTest, CallsTakeTurnsWhenTheClientIsSlow) {
 
 TEST_F(MultiplexFlowTest, ACallThatEndedWhileItWaitedIsNotRead) {
   limits_.answers = {.low_bytes = 0, .high_bytes = 1};
-  route_->multiplex.call_window_bytes = 1;
+  table().call_window_bytes = 1;
   Start();
   Send(Packet(kTalk, 1) + Packet(kTalk, 1));
   backend(0).OnMessage("a");
@@ -300,7 +300,7 @@ TEST_F(MultiplexLookupTest, KeepsWhatTheClientSends) {
 }
 
 TEST_F(MultiplexLookupTest, KeepsNoMoreThanTheWindow) {
-  route_->multiplex.call_window_bytes = 100;
+  table().call_window_bytes = 100;
   Start();
   Send(Packet(kTalk, 1, "a") + Packet(kTalk, 2, std::string(200, 'x')));
   Steps();
@@ -314,7 +314,7 @@ TEST_F(MultiplexLookupTest, KeepsNoMoreThanTheWindow) {
 
 // Whether the descriptors are there is nothing that a client can know.
 TEST_F(MultiplexLookupTest, TakesALongFirstMessageAsAnIdleBackendDoes) {
-  route_->multiplex.call_window_bytes = 10;
+  table().call_window_bytes = 10;
   Start();
   Send(Packet(kTalk, 1, std::string(100, 'x')));
   schemas_->Answer();
@@ -323,7 +323,7 @@ TEST_F(MultiplexLookupTest, TakesALongFirstMessageAsAnIdleBackendDoes) {
 }
 
 TEST_F(MultiplexLookupTest, WhatItKeptFitsTheCallsOwnWindow) {
-  route_->multiplex.call_window_bytes = 10 * kItem;
+  table().call_window_bytes = 10 * kItem;
   Start();
   for (int i = 0; i < 11; ++i) Send(Packet(kTalk, 1));
   schemas_->Answer();

@@ -206,7 +206,7 @@ TEST_F(MultiplexSessionTest, AnotherTypeOnAnOpenNumberEndsThatCall) {
 }
 
 TEST_F(MultiplexSessionTest, ACallOverMaxCallsEndsAtOnce) {
-  route_->multiplex.max_calls = 2;
+  table().max_calls = 2;
   Start();
   Send(Packet(kTalk, 1) + Packet(kTalk, 2));
   Steps();
@@ -357,7 +357,7 @@ TEST_F(MultiplexSessionTest, AClientStreamingCallLastsUntilItsEndPacket) {
 
 class MultiplexJsonTest : public MultiplexFixture {
  protected:
-  MultiplexJsonTest() { route_->multiplex.content = PacketContent::kJson; }
+  MultiplexJsonTest() { table().content = PacketContent::kJson; }
 };
 
 TEST_F(MultiplexJsonTest, GoesToTheBackendAsProtobufAndComesBackAsJson) {
