@@ -16,23 +16,23 @@ namespace headgate::ws {
 namespace {
 
 constexpr int kMaxWindowBits = 15;
-// zlib can inflate with a window of 8 bits, but not deflate with it.
+// zlib can inflate with a window of 8 bits, but not deflate.
 constexpr int kMinOurWindowBits = 9;
 constexpr int kMinTheirWindowBits = 8;
-// Of zlib's hash table and of what it collects for a block: 16 KiB, where its
-// default, 8, takes 128 and makes messages smaller by less than a thousandth.
+// zlib's memLevel: 5 takes 16 KiB. The default, 8, takes 128 KiB and makes
+// messages less than 0.1 % smaller.
 constexpr int kMemoryLevel = 5;
-// What a sync flush ends with, and no message carries.
+// The end of a sync flush, which senders leave out.
 constexpr absl::string_view kTail("\x00\x00\xFF\xFF", 4);
 
 Bytef* In(absl::string_view bytes) {
   return const_cast<Bytef*>(reinterpret_cast<const Bytef*>(bytes.data()));
 }
 
-// One offer, as section 7.1 reads it.
+// One offer (section 7.1).
 struct Offer {
   std::optional<int> server_window_bits;
-  // Present: the client can be told a window. Then 15 where it has no limit.
+  // Present: the client accepts a window size; 15 if it has named no limit.
   std::optional<int> client_window_bits;
   bool server_no_context_takeover = false;
   bool client_no_context_takeover = false;
@@ -57,7 +57,7 @@ absl::string_view Unquoted(absl::string_view value) {
   return value;
 }
 
-// Absent: not permessage-deflate, or an offer to be declined.
+// Absent: not permessage-deflate, or an offer that must be declined.
 std::optional<Offer> ParseOffer(absl::string_view text) {
   Offer offer;
   bool is_name = true;
@@ -108,30 +108,30 @@ DeflateAgreement Accept(const Offer& offer,
                         const CompressionSettings& settings) {
   DeflateAgreement agreement;
   agreement.header = "permessage-deflate";
-  agreement.server_window_bits =
+  agreement.server.window_bits =
       std::min(settings.server_max_window_bits,
                offer.server_window_bits.value_or(kMaxWindowBits));
   if (offer.server_window_bits ||
-      agreement.server_window_bits < kMaxWindowBits) {
+      agreement.server.window_bits < kMaxWindowBits) {
     absl::StrAppend(&agreement.header,
-                    "; server_max_window_bits=", agreement.server_window_bits);
+                    "; server_max_window_bits=", agreement.server.window_bits);
   }
   if (offer.client_window_bits) {
-    agreement.client_window_bits =
+    agreement.client.window_bits =
         std::min(settings.client_max_window_bits, *offer.client_window_bits);
-    if (agreement.client_window_bits < kMaxWindowBits) {
+    if (agreement.client.window_bits < kMaxWindowBits) {
       absl::StrAppend(&agreement.header, "; client_max_window_bits=",
-                      agreement.client_window_bits);
+                      agreement.client.window_bits);
     }
   }
-  agreement.server_no_context_takeover =
+  agreement.server.no_context_takeover =
       settings.server_no_context_takeover || offer.server_no_context_takeover;
-  if (agreement.server_no_context_takeover) {
+  if (agreement.server.no_context_takeover) {
     absl::StrAppend(&agreement.header, "; server_no_context_takeover");
   }
-  agreement.client_no_context_takeover =
+  agreement.client.no_context_takeover =
       settings.client_no_context_takeover || offer.client_no_context_takeover;
-  if (agreement.client_no_context_takeover) {
+  if (agreement.client.no_context_takeover) {
     absl::StrAppend(&agreement.header, "; client_no_context_takeover");
   }
   return agreement;
@@ -146,8 +146,8 @@ std::optional<DeflateAgreement> AgreeOnDeflate(
     for (const absl::string_view text : absl::StrSplit(line, ',')) {
       const std::optional<Offer> offer = ParseOffer(text);
       if (!offer) continue;
-      // A client that has not said that it can be told uses the widest window
-      // (section 7.1.2.2), which is what the setting is to prevent.
+      // A client that does not accept a window size uses 15 bits (section
+      // 7.1.2.2), which the setting forbids.
       if (!offer->client_window_bits &&
           settings.client_max_window_bits < kMaxWindowBits) {
         continue;
@@ -163,17 +163,17 @@ struct Deflater::Stream : z_stream {
   ~Stream() { deflateEnd(this); }
 };
 
-Deflater::Deflater(const DeflateAgreement& agreement, int level)
-    : window_bits_(agreement.server_window_bits),
+Deflater::Deflater(const DeflateSide& side, int level)
+    : window_bits_(side.window_bits),
       level_(level),
-      resets_(agreement.server_no_context_takeover) {}
+      resets_(side.no_context_takeover) {}
 Deflater::~Deflater() = default;
 
 std::optional<std::string> Deflater::Deflate(absl::string_view message) {
   if (message.empty()) return std::nullopt;
   if (stream_ == nullptr) {
     auto stream = std::make_unique<Stream>();
-    // Negative: without a header of zlib's.
+    // Negative: no zlib header.
     if (deflateInit2(stream.get(), level_, Z_DEFLATED, -window_bits_,
                      kMemoryLevel, Z_DEFAULT_STRATEGY) != Z_OK) {
       return std::nullopt;
@@ -181,7 +181,8 @@ std::optional<std::string> Deflater::Deflate(absl::string_view message) {
     stream_ = std::move(stream);
   }
   std::string out;
-  // A flush adds 5 bytes at most, one more stays for zlib to see an end.
+  // A flush adds at most 5 bytes; with one byte to spare zlib knows that it has
+  // written all.
   out.resize(deflateBound(stream_.get(), message.size()) + 16);
   stream_->next_in = In(message);
   stream_->avail_in = static_cast<uInt>(message.size());
@@ -190,7 +191,7 @@ std::optional<std::string> Deflater::Deflate(absl::string_view message) {
   const int result = deflate(stream_.get(), Z_SYNC_FLUSH);
   out.resize(out.size() - stream_->avail_out);
   if (result != Z_OK || stream_->avail_in > 0 || !absl::EndsWith(out, kTail)) {
-    // The client has not seen what this has: it must not be referred to.
+    // The peer never sees this message, so later ones must not refer to it.
     stream_.reset();
     return std::nullopt;
   }
@@ -204,9 +205,8 @@ struct Inflater::Stream : z_stream {
   ~Stream() { inflateEnd(this); }
 };
 
-Inflater::Inflater(const DeflateAgreement& agreement)
-    : window_bits_(agreement.client_window_bits),
-      resets_(agreement.client_no_context_takeover) {}
+Inflater::Inflater(const DeflateSide& side)
+    : window_bits_(side.window_bits), resets_(side.no_context_takeover) {}
 Inflater::~Inflater() = default;
 
 Inflater::Outcome Inflater::Inflate(absl::string_view bytes,
@@ -224,7 +224,7 @@ Inflater::Outcome Inflater::Inflate(absl::string_view bytes,
     stream_->next_out = reinterpret_cast<Bytef*>(piece.data());
     stream_->avail_out = piece.size();
     const int result = inflate(stream_.get(), Z_SYNC_FLUSH);
-    // Z_BUF_ERROR: nothing to do.
+    // Z_BUF_ERROR: nothing was left to do.
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
       return Outcome::kBroken;
     }
@@ -232,8 +232,8 @@ Inflater::Outcome Inflater::Inflate(absl::string_view bytes,
     if (size > max_bytes - to.size()) return Outcome::kTooBig;
     to.append(piece.data(), size);
     if (result == Z_STREAM_END) {
-      // Section 7.2.3.4: a block may say that it is the last. The next may
-      // still refer to what came before it.
+      // Section 7.2.3.4: a block may have BFINAL set. The next block may still
+      // refer to what came before it.
       std::array<Bytef, 1 << kMaxWindowBits> window;
       uInt window_bytes = 0;
       inflateGetDictionary(stream_.get(), window.data(), &window_bytes);
@@ -248,9 +248,9 @@ Inflater::Outcome Inflater::Inflate(absl::string_view bytes,
 Inflater::Outcome Inflater::End(std::size_t max_bytes, std::string& to) {
   const Outcome outcome = Inflate(kTail, max_bytes, to);
   if (outcome != Outcome::kOk) return outcome;
-  // zlib.h: 128 when it stands behind the end of a block.
-  constexpr int kBehindABlock = 128;
-  if ((stream_->data_type & kBehindABlock) == 0) return Outcome::kBroken;
+  // zlib.h: 128 at the end of a block.
+  constexpr int kAtEndOfBlock = 128;
+  if ((stream_->data_type & kAtEndOfBlock) == 0) return Outcome::kBroken;
   if (resets_) inflateReset(stream_.get());
   return Outcome::kOk;
 }

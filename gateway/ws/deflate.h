@@ -12,35 +12,39 @@
 
 namespace headgate::ws {
 
-// permessage-deflate (RFC 7692), by zlib. Memory of a connection: some 190 KiB
-// with windows of 15 bits, once it has compressed and decompressed as much;
-// 50 with short messages.
+// permessage-deflate (RFC 7692), by zlib. A connection takes up to 190 KiB with
+// windows of 15 bits, and 50 KiB where messages are short.
+
+// How one side compresses.
+struct DeflateSide {
+  int window_bits = 15;
+  bool no_context_takeover = false;
+};
 
 // What both sides have agreed on.
 struct DeflateAgreement {
-  int server_window_bits = 15;
-  int client_window_bits = 15;
-  bool server_no_context_takeover = false;
-  bool client_no_context_takeover = false;
-  std::string header;  // Of the answer's Sec-WebSocket-Extensions.
+  DeflateSide server;
+  DeflateSide client;
+  // The value of Sec-WebSocket-Extensions in the response.
+  std::string header;
 };
 
-// The first offer among the values of Sec-WebSocket-Extensions that can be
-// taken up (section 7.1); absent: there is none. What cannot be understood is
-// declined, as section 5 says, not refused.
+// Accepts the first acceptable offer among the values of the request's
+// Sec-WebSocket-Extensions (section 7.1); absent: there is none. Offers that
+// cannot be understood are declined (section 5).
 std::optional<DeflateAgreement> AgreeOnDeflate(
     const std::vector<absl::string_view>& offers,
     const CompressionSettings& settings);
 
-// Compresses messages, one after the other.
+// Compresses the messages of one side.
 class Deflater {
  public:
   // `level`: 1 to 9.
-  Deflater(const DeflateAgreement& agreement, int level);
+  Deflater(const DeflateSide& side, int level);
   ~Deflater();
 
-  // The message as it goes into a frame (section 7.2.1); absent: it has to go
-  // as it is.
+  // The payload of the compressed message (section 7.2.1); absent: the message
+  // must be sent uncompressed.
   std::optional<std::string> Deflate(absl::string_view message);
 
  private:
@@ -51,20 +55,20 @@ class Deflater {
   const bool resets_;
 };
 
-// Decompresses a client's messages, one after the other.
+// Decompresses the messages of one side.
 class Inflater {
  public:
   enum class Outcome { kOk, kTooBig, kBroken };
 
-  explicit Inflater(const DeflateAgreement& agreement);
+  explicit Inflater(const DeflateSide& side);
   ~Inflater();
 
-  // Appends what `bytes` come to. kTooBig: `to` would be longer than
-  // `max_bytes`, and this cannot be used any more; so after kBroken.
+  // Appends the decompressed bytes to `to`. kTooBig: `to` would exceed
+  // `max_bytes`. After kTooBig and kBroken the inflater cannot be used.
   Outcome Inflate(absl::string_view bytes, std::size_t max_bytes,
                   std::string& to);
-  // The same with what a sender leaves out at a message's end (section 7.2.2);
-  // kBroken also where that is no end.
+  // Ends a message: adds the bytes that the sender has left out (section
+  // 7.2.2). kBroken also if the message cannot end here.
   Outcome End(std::size_t max_bytes, std::string& to);
 
  private:

@@ -15,7 +15,7 @@ void AppendBigEndian(std::uint64_t value, int bytes, std::string& out) {
 
 }  // namespace
 
-void ApplyMask(char* bytes, std::size_t size, const char* key,
+void ApplyMask(char* bytes, std::size_t size, const MaskKey& key,
                std::uint64_t position) {
   std::array<char, 8> keys;
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -36,36 +36,40 @@ void ApplyMask(char* bytes, std::size_t size, const char* key,
 }
 
 void AppendFrameHead(FrameOpcode opcode, std::size_t size, bool compressed,
-                     std::string& out) {
-  constexpr int kFin = 0x80, kRsv1 = 0x40;
+                     const MaskKey* mask, std::string& out) {
+  constexpr int kFin = 0x80, kRsv1 = 0x40, kMask = 0x80;
+  const int mask_bit = mask == nullptr ? 0 : kMask;
   out.push_back(static_cast<char>(kFin | (compressed ? kRsv1 : 0) |
                                   static_cast<int>(opcode)));
   if (size <= kMaxControlBytes) {
-    out.push_back(static_cast<char>(size));
+    out.push_back(static_cast<char>(mask_bit | static_cast<int>(size)));
   } else if (size <= 0xFFFF) {
-    out.push_back(126);
+    out.push_back(static_cast<char>(mask_bit | 126));
     AppendBigEndian(size, 2, out);
   } else {
-    out.push_back(127);
+    out.push_back(static_cast<char>(mask_bit | 127));
     AppendBigEndian(size, 8, out);
   }
+  if (mask != nullptr) out.append(mask->data(), mask->size());
 }
 
-void AppendControlFrame(FrameOpcode opcode, absl::string_view payload,
-                        std::string& out) {
-  assert(payload.size() <= kMaxControlBytes);
-  AppendFrameHead(opcode, payload.size(), false, out);
+void AppendFrame(FrameOpcode opcode, absl::string_view payload,
+                 const MaskKey* mask, std::string& out) {
+  assert(opcode < FrameOpcode::kClose || payload.size() <= kMaxControlBytes);
+  AppendFrameHead(opcode, payload.size(), false, mask, out);
+  const std::size_t begin = out.size();
   out.append(payload.data(), payload.size());
+  if (mask != nullptr) ApplyMask(out.data() + begin, payload.size(), *mask, 0);
 }
 
 void AppendCloseFrame(CloseCode code, absl::string_view reason,
-                      std::string& out) {
-  if (code == CloseCode::kNoStatus) {
-    return AppendControlFrame(FrameOpcode::kClose, "", out);
+                      const MaskKey* mask, std::string& out) {
+  std::string payload;
+  if (code != CloseCode::kNoStatus) {
+    AppendBigEndian(static_cast<std::uint16_t>(code), 2, payload);
+    payload.append(reason.data(), reason.size());
   }
-  AppendFrameHead(FrameOpcode::kClose, 2 + reason.size(), false, out);
-  AppendBigEndian(static_cast<std::uint16_t>(code), 2, out);
-  out.append(reason.data(), reason.size());
+  AppendFrame(FrameOpcode::kClose, payload, mask, out);
 }
 
 // 1004, 1005, 1006 and 1015 are reserved; of the rest below 3000 IANA's

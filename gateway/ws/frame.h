@@ -1,6 +1,7 @@
 #ifndef GATEWAY_WS_FRAME_H_
 #define GATEWAY_WS_FRAME_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -11,6 +12,8 @@
 namespace headgate::ws {
 
 // The frames of RFC 6455 section 5.2. Pure; safe for any thread.
+
+enum class Role : std::uint8_t { kServer, kClient };
 
 enum class FrameOpcode : std::uint8_t {
   kContinuation = 0x0,
@@ -27,24 +30,31 @@ constexpr std::size_t kMaxControlBytes = 125;
 // "the most significant bit MUST be 0"
 constexpr std::uint64_t kMaxFrameBytes = ~std::uint64_t{0} >> 1;
 
-// Undoes the mask of `size` bytes, or does it (section 5.3). `key`: the four
-// bytes as they are on the wire; `position`: of the first byte in its frame.
-void ApplyMask(char* bytes, std::size_t size, const char* key,
+// The masking key of a client's frame, in the order of the wire (section 5.3).
+using MaskKey = std::array<char, 4>;
+
+// Masks `size` bytes, or removes their mask. `position`: of the first byte in
+// the payload of its frame.
+void ApplyMask(char* bytes, std::size_t size, const MaskKey& key,
                std::uint64_t position);
 
-// Appends the head of a server's frame, whole and unmasked, to `out`; `size`
-// bytes of payload have to follow. `compressed`: RSV1 (RFC 7692 section 6).
+// The functions below append to `out`. `mask`: of a client's frame; null for a
+// server's, which has none.
+
+// The head of a frame with FIN; `size` bytes of payload must follow, masked if
+// `mask` is not null. `compressed`: sets RSV1 (RFC 7692 section 6).
 void AppendFrameHead(FrameOpcode opcode, std::size_t size, bool compressed,
-                     std::string& out);
+                     const MaskKey* mask, std::string& out);
 
-// Appends a control frame. Requires: at most kMaxControlBytes.
-void AppendControlFrame(FrameOpcode opcode, absl::string_view payload,
-                        std::string& out);
+// A whole frame, not compressed. Control frames require at most
+// kMaxControlBytes.
+void AppendFrame(FrameOpcode opcode, absl::string_view payload,
+                 const MaskKey* mask, std::string& out);
 
-// Appends a Close frame; kNoStatus: without a code. `reason` is UTF-8, at most
-// 123 bytes.
+// A Close frame; kNoStatus: without a code. `reason` is UTF-8, at most 123
+// bytes.
 void AppendCloseFrame(CloseCode code, absl::string_view reason,
-                      std::string& out);
+                      const MaskKey* mask, std::string& out);
 
 // Whether an endpoint may send the code in a Close frame (section 7.4).
 bool IsSendableCloseCode(int code);

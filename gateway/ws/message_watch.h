@@ -9,20 +9,20 @@
 
 namespace headgate::ws {
 
-// Whether the rest of a message that a client has begun comes: in each
-// `patience` kLeastBytes of it, or its end. That is 137 bytes a second with 30
-// s, which the slowest of mobile and satellite links manage, and which a client
-// that only wants the gateway to hold the message has to send as well.
+// Detects a message whose rest does not arrive: in each `patience` kLeastBytes
+// of it must arrive, or its end. With 30 s that is 137 bytes a second: the
+// slowest mobile and satellite links manage that, and a client that only wants
+// the gateway to hold the message must send as much.
 //
-// Pure. Thread: not thread-safe.
+// Thread: not thread-safe. No I/O.
 class MessageWatch {
  public:
   static constexpr std::size_t kLeastBytes = 4096;
 
-  // To be called now and then. `message`: a number for the message whose rest
-  // the client is waited for, another one for each; absent: there is none, or
-  // the client is not what is waited for. `bytes`: of messages, so far. True
-  // when the rest has not come.
+  // To be called with each tick. `message`: a number that identifies the
+  // message whose rest is awaited from the client; absent: there is none.
+  // `bytes`: of all messages so far. Returns true if the rest has not arrived
+  // in time.
   bool IsStuck(absl::Time now, absl::Duration patience,
                std::optional<std::uint64_t> message, std::uint64_t bytes) {
     if (message != message_ || bytes - bytes_ >= kLeastBytes) {

@@ -7,7 +7,7 @@
 namespace headgate::ws {
 namespace {
 
-// What an idle connection may keep for its next message.
+// The capacity that an idle connection keeps for its next message.
 constexpr std::size_t kKeptBytes = 256;
 
 void Empty(std::string& buffer) {

@@ -10,14 +10,14 @@
 
 namespace headgate::ws {
 
-// What waits to be sent on one connection, so that what one turn of the loop
-// has for it leaves with one call of the kernel.
+// The bytes to be sent on one connection. What is put during one event loop
+// iteration can be sent with one system call: short pieces are copied together,
+// a long piece is sent from where it is if possible.
 //
-// What is short is copied, a long piece goes out from where it is, where it
-// can. Pure; thread: not thread-safe.
+// Thread: not thread-safe. No I/O.
 class Outbox {
  public:
-  // Where there is more, who writes has to wait.
+  // With more than this writers must wait.
   static constexpr std::size_t kMostGathered = 16 * 1024;
   static constexpr std::size_t kMostCopied = 4 * 1024;
 
@@ -25,18 +25,18 @@ class Outbox {
   bool has_room() const { return size() < kMostGathered; }
   bool empty() const { return size() == 0; }
   std::size_t size() const { return static_cast<std::size_t>(put_ - sent_); }
-  // Bytes, since the beginning.
+  // Bytes, in total.
   std::uint64_t put() const { return put_; }
   std::uint64_t sent() const { return sent_; }
 
-  // Adds `head` and behind it `piece`.
+  // Appends `head` and then `piece`.
   void Put(absl::string_view head, std::string piece);
   void Put(absl::string_view bytes) { Put(bytes, {}); }
 
-  // What is to be sent next; both stay where they are until Sent. Requires: not
-  // empty.
+  // The bytes to be sent next; they stay where they are until Sent. Requires:
+  // not empty.
   std::array<absl::string_view, 2> Front();
-  // So many bytes of the front are sent.
+  // The first `bytes` of Front have been sent.
   void Sent(std::size_t bytes);
   // Drops everything.
   void Clear();
@@ -46,7 +46,8 @@ class Outbox {
     return front_sent_ < front_.size() || piece_sent_ < piece_.size();
   }
 
-  // In this order; what is sent of it stays in the first two until they are.
+  // In the order in which they are sent. What was sent of the first two stays
+  // in them until both have been sent.
   std::string front_;
   std::size_t front_sent_ = 0;
   std::string piece_;

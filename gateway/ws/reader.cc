@@ -1,6 +1,7 @@
 #include "gateway/ws/reader.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "gateway/base/utf8.h"
@@ -10,23 +11,16 @@ namespace {
 
 constexpr std::size_t kInflatedAtATime = 4 * 1024;
 
-// The bytes of a head whose second byte this is: a client's, with a mask.
-std::size_t HeadBytes(char second) {
-  switch (static_cast<unsigned char>(second) & 0x7F) {
-    case 126:
-      return 2 + 2 + 4;
-    case 127:
-      return 2 + 8 + 4;
-    default:
-      return 2 + 4;
-  }
-}
-
 }  // namespace
 
-Reader::Reader(std::size_t max_message_bytes,
-               std::unique_ptr<Inflater> inflater)
-    : max_message_bytes_(max_message_bytes), inflater_(std::move(inflater)) {}
+Reader::Reader(Options options)
+    : max_message_bytes_(options.max_message_bytes),
+      inflater_(std::move(options.inflater)),
+      role_(options.role),
+      delivery_(options.delivery) {
+  assert(delivery_ == Delivery::kMessages ||
+         (role_ == Role::kClient && inflater_ == nullptr));
+}
 
 Reader::Event Reader::Next(absl::string_view& bytes) {
   for (;;) {
@@ -48,9 +42,21 @@ Reader::Event Reader::Next(absl::string_view& bytes) {
   }
 }
 
+std::size_t Reader::HeadBytes() const {
+  const std::size_t bytes = role_ == Role::kServer ? 2 + sizeof(MaskKey) : 2;
+  switch (static_cast<unsigned char>(head_[1]) & 0x7F) {
+    case 126:
+      return bytes + 2;
+    case 127:
+      return bytes + 8;
+    default:
+      return bytes;
+  }
+}
+
 bool Reader::TakeHead(absl::string_view& bytes) {
   for (;;) {
-    const std::size_t wanted = head_bytes_ < 2 ? 2 : HeadBytes(head_[1]);
+    const std::size_t wanted = head_bytes_ < 2 ? 2 : HeadBytes();
     if (head_bytes_ == wanted) return true;
     if (bytes.empty()) return false;
     const std::size_t size =
@@ -74,12 +80,17 @@ bool Reader::CheckFirstBytes() {
   };
   const bool begins =
       opcode_ == FrameOpcode::kText || opcode_ == FrameOpcode::kBinary;
-  // RFC 7692 section 6: RSV1 of a message's first frame says it is compressed.
+  // RFC 7692 section 6: RSV1 of its first frame marks a compressed message.
   if ((first & kRsv23) != 0 ||
       ((first & kRsv1) != 0 && (inflater_ == nullptr || !begins))) {
     return fail("a reserved bit is set");
   }
-  if ((second & kMask) == 0) return fail("a frame without a mask");
+  // Section 5.1.
+  const bool masked = (second & kMask) != 0;
+  if (masked != (role_ == Role::kServer)) {
+    return fail(masked ? "a server's frame with a mask"
+                       : "a frame without a mask");
+  }
   switch (opcode_) {
     case FrameOpcode::kContinuation:
       if (!in_message_) return fail("a continuation of no message");
@@ -108,7 +119,8 @@ bool Reader::CheckFirstBytes() {
 }
 
 Reader::Event Reader::BeginFrame() {
-  const std::size_t length_bytes = HeadBytes(head_[1]) - 2 - 4;
+  const std::size_t mask_bytes = role_ == Role::kServer ? sizeof(MaskKey) : 0;
+  const std::size_t length_bytes = HeadBytes() - 2 - mask_bytes;
   left_ = static_cast<unsigned char>(head_[1]) & 0x7F;
   if (length_bytes > 0) {
     left_ = 0;
@@ -124,12 +136,15 @@ Reader::Event Reader::BeginFrame() {
                   "a length in more bytes than it needs");
     }
   }
-  std::copy_n(head_.begin() + static_cast<std::ptrdiff_t>(2 + length_bytes), 4,
-              key_.begin());
+  if (role_ == Role::kServer) {
+    std::copy_n(head_.begin() + static_cast<std::ptrdiff_t>(2 + length_bytes),
+                key_.size(), key_.begin());
+  }
   head_bytes_ = 0;
   position_ = 0;
   state_ = State::kPayload;
   if (!is_control() && !compressed_ && !dropping_ &&
+      delivery_ == Delivery::kMessages &&
       left_ > max_message_bytes_ - message_.size()) {
     return FailTooBig();
   }
@@ -137,36 +152,58 @@ Reader::Event Reader::BeginFrame() {
 }
 
 Reader::Event Reader::TakePayload(absl::string_view& bytes) {
-  const absl::string_view masked = bytes.substr(
+  const absl::string_view payload = bytes.substr(
       0,
       static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size())));
-  bytes.remove_prefix(masked.size());
-  left_ -= masked.size();
-  if (!is_control()) data_bytes_ += masked.size();
+  bytes.remove_prefix(payload.size());
+  left_ -= payload.size();
   if (is_control()) {
     const std::size_t before = control_.size();
-    control_.append(masked.data(), masked.size());
-    ApplyMask(control_.data() + before, masked.size(), key_.data(), position_);
-  } else if (!dropping_) {
-    const Event event = TakeData(masked);
-    if (event != Event::kNeedsBytes) return event;
+    control_.append(payload.data(), payload.size());
+    if (role_ == Role::kServer) {
+      ApplyMask(control_.data() + before, payload.size(), key_, position_);
+    }
+  } else {
+    data_bytes_ += payload.size();
+    if (delivery_ == Delivery::kPieces) return TakePiece(payload);
+    if (!dropping_) {
+      const Event event = TakeData(payload);
+      if (event != Event::kNeedsBytes) return event;
+    }
   }
-  position_ += masked.size();
+  position_ += payload.size();
   return left_ == 0 ? EndFrame() : Event::kNeedsBytes;
 }
 
-Reader::Event Reader::TakeData(absl::string_view masked) {
+Reader::Event Reader::TakePiece(absl::string_view payload) {
+  piece_ = payload;
+  const bool drops = dropping_;
+  if (left_ == 0) {
+    state_ = State::kHead;
+    if (final_) {
+      in_message_ = dropping_ = false;
+      ++messages_;
+    }
+  }
+  return drops ? Event::kNeedsBytes : Event::kPiece;
+}
+
+Reader::Event Reader::TakeData(absl::string_view bytes) {
   if (!compressed_) {
     const std::size_t before = message_.size();
-    message_.append(masked.data(), masked.size());
-    ApplyMask(message_.data() + before, masked.size(), key_.data(), position_);
+    message_.append(bytes.data(), bytes.size());
+    if (role_ == Role::kServer) {
+      ApplyMask(message_.data() + before, bytes.size(), key_, position_);
+    }
   } else {
     std::array<char, kInflatedAtATime> plain;
-    for (std::uint64_t position = position_; !masked.empty();) {
-      const std::size_t size = std::min(masked.size(), plain.size());
-      std::copy_n(masked.begin(), size, plain.begin());
-      masked.remove_prefix(size);
-      ApplyMask(plain.data(), size, key_.data(), position);
+    for (std::uint64_t position = position_; !bytes.empty();) {
+      const std::size_t size = std::min(bytes.size(), plain.size());
+      std::copy_n(bytes.begin(), size, plain.begin());
+      bytes.remove_prefix(size);
+      if (role_ == Role::kServer) {
+        ApplyMask(plain.data(), size, key_, position);
+      }
       position += size;
       switch (inflater_->Inflate({plain.data(), size}, max_message_bytes_,
                                  message_)) {
@@ -183,7 +220,7 @@ Reader::Event Reader::TakeData(absl::string_view masked) {
   return CheckText(/*at_end=*/false);
 }
 
-// Section 8.1, as early as can be.
+// Section 8.1, as early as possible.
 Reader::Event Reader::CheckText(bool at_end) {
   if (kind_ != Opcode::kText) return Event::kNeedsBytes;
   absl::string_view rest(message_);
@@ -268,7 +305,7 @@ void Reader::DropMessages() {
 }
 
 Reader::Event Reader::FailTooBig() {
-  // An inflater that has lost its place is of no use for the next message.
+  // The next message cannot be inflated without the rest of this one.
   DropMessages();
   return Event::kTooBig;
 }

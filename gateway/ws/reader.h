@@ -16,69 +16,93 @@
 
 namespace headgate::ws {
 
-// What a client sends on its WebSocket, byte by byte as it comes: frames put
-// together to messages, and all that RFC 6455 has against them.
+// How a Reader reports messages.
+enum class Delivery : std::uint8_t {
+  kMessages,  // Whole. Text is checked to be UTF-8.
+  // In pieces, as they arrive: a message of any length takes no memory, and
+  // text is not checked. For clients, without compression.
+  kPieces,
+};
+
+// Reads the bytes of a peer's WebSocket, in pieces of any size, and checks all
+// that RFC 6455 requires of them.
 //
-// Memory: the message at hand, as far as it has come; never what a frame only
-//         announces.
+// Memory: the part of the current message that has arrived; never the size that
+//         a frame only announces.
 // Thread: not thread-safe. No I/O.
 class Reader {
  public:
   enum class Event {
-    kNeedsBytes,  // All bytes are taken.
+    kNeedsBytes,  // All bytes were consumed.
     kMessage,     // TakeMessage.
-    kTooBig,      // The message is longer than it may be; its rest is dropped.
-    kPing,        // control_payload, until the next call of Next.
+    kPiece,       // piece and ends_message, until the next call of Next.
+    kTooBig,  // The message exceeds the limit; all messages are dropped from
+              // now on.
+    kPing,    // control_payload, until the next call of Next.
     kPong,
-    kClose,  // close_code and close_reason; what follows is dropped.
-    kFault,  // fault; what follows is dropped.
+    kClose,  // close_code and close_reason; all that follows is dropped.
+    kFault,  // fault; all that follows is dropped.
   };
   struct Fault {
     CloseCode code = CloseCode::kProtocolError;
     absl::string_view what;  // A constant.
   };
+  struct Options {
+    Role role = Role::kServer;  // This side's.
+    Delivery delivery = Delivery::kMessages;
+    std::size_t max_message_bytes = 0;   // Of kMessages.
+    std::unique_ptr<Inflater> inflater;  // Null: no permessage-deflate.
+  };
 
-  // `inflater`: null unless permessage-deflate was agreed on.
-  Reader(std::size_t max_message_bytes, std::unique_ptr<Inflater> inflater);
+  explicit Reader(Options options);
 
-  // Takes from the front of `bytes` as far as the next event.
+  // Consumes the front of `bytes`, up to the next event.
   Event Next(absl::string_view& bytes);
 
   WireMessage TakeMessage();
+  absl::string_view piece() const { return piece_; }
+  // Whether the piece is the last of its message.
+  bool ends_message() const { return !in_message_; }
   absl::string_view control_payload() const { return control_; }
   // kNoStatus: the frame had none.
   CloseCode close_code() const { return close_code_; }
   absl::string_view close_reason() const;
   const Fault& fault() const { return fault_; }
 
-  // Messages are of no interest any more; control frames are.
+  // From now on messages are dropped; control frames are still reported.
   void DropMessages();
-  // The number of the message at hand when it, or any frame, has begun and is
-  // not complete.
+  // The number of the current message if it, or any frame, has begun and is not
+  // complete.
   std::optional<std::uint64_t> unfinished() const {
     const bool begun =
         in_message_ || head_bytes_ > 0 || state_ == State::kPayload;
     if (!begun || state_ == State::kOver) return std::nullopt;
     return messages_;
   }
-  // What it holds, bytes.
+  // Bytes of memory.
   std::size_t held_bytes() const { return message_.capacity(); }
-  // Bytes of messages that have come, as they were sent.
+  // Bytes of messages that have arrived, as they were sent.
   std::uint64_t data_bytes() const { return data_bytes_; }
-  // Bytes that are missing of the frame at hand, as far as known.
+  // Bytes of the current frame that have not arrived, as far as known.
   std::uint64_t missing() const { return left_; }
 
  private:
-  enum class State { kHead, kPayload, kOver };
+  enum class State : std::uint8_t {
+    kHead,     // Of a frame.
+    kPayload,  // Of a frame.
+    kOver,     // After a Close frame or a fault.
+  };
 
-  // Takes more of a frame's head; whether it is complete or faulty.
+  std::size_t HeadBytes() const;
+  // Takes more of a frame's head; true if it is complete or at fault.
   bool TakeHead(absl::string_view& bytes);
   bool CheckFirstBytes();
-  // The length and the mask are there. False: a fault, or too big.
+  // Requires: the head is complete.
   Event BeginFrame();
   Event TakePayload(absl::string_view& bytes);
-  // Of a data frame, still masked.
-  Event TakeData(absl::string_view masked);
+  Event TakePiece(absl::string_view payload);
+  // Payload of a data frame, as it is on the wire.
+  Event TakeData(absl::string_view bytes);
   Event EndFrame();
   Event EndClose();
   Event CheckText(bool at_end);
@@ -88,26 +112,29 @@ class Reader {
 
   const std::size_t max_message_bytes_;
   const std::unique_ptr<Inflater> inflater_;
+  const Role role_;
+  const Delivery delivery_;
   State state_ = State::kHead;
 
-  // The frame at hand.
+  // The current frame.
   std::array<char, 14> head_;
   std::uint8_t head_bytes_ = 0;
   bool final_ = false;
   FrameOpcode opcode_ = FrameOpcode::kContinuation;
-  std::array<char, 4> key_;
+  MaskKey key_;
   std::uint64_t position_ = 0;
   std::uint64_t left_ = 0;
 
-  // The message at hand.
+  // The current message.
   bool in_message_ = false;
   bool compressed_ = false;
-  bool dropping_ = false;  // Of this message, what is still to come.
-  bool drops_all_ = false;
+  bool dropping_ = false;   // The rest of this message.
+  bool drops_all_ = false;  // All messages.
   Opcode kind_ = Opcode::kBinary;
   std::string message_;
-  std::size_t checked_ = 0;     // Of it, as UTF-8.
-  std::uint64_t messages_ = 0;  // Complete ones.
+  std::size_t checked_ = 0;  // The part of it that is valid UTF-8.
+  absl::string_view piece_;
+  std::uint64_t messages_ = 0;  // That are complete.
   std::uint64_t data_bytes_ = 0;
 
   std::string control_;

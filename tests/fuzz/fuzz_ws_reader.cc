@@ -42,7 +42,7 @@ struct Plan {
   bool frames;        // The input is of frames: see NextClientFrame.
   bool deflates;
   bool takes_over;  // The context of one message goes on to the next.
-  bool drops;       // Messages are of no interest after the first.
+  bool drops;       // All messages but the first are dropped.
   int window_bits;
 };
 
@@ -53,8 +53,7 @@ struct Outcome {
 
 class Reading {
  public:
-  explicit Reading(const Plan& plan)
-      : plan_(plan), reader_(kMaxMessageBytes, InflaterFor(plan)) {}
+  explicit Reading(const Plan& plan) : plan_(plan), reader_(OptionsFor(plan)) {}
 
   void Take(absl::string_view bytes) {
     while (true) {
@@ -73,12 +72,14 @@ class Reading {
   const Outcome& outcome() const { return outcome_; }
 
  private:
-  static std::unique_ptr<ws::Inflater> InflaterFor(const Plan& plan) {
-    if (!plan.deflates) return nullptr;
-    ws::DeflateAgreement agreement;
-    agreement.client_window_bits = plan.window_bits;
-    agreement.client_no_context_takeover = !plan.takes_over;
-    return std::make_unique<ws::Inflater>(agreement);
+  static ws::Reader::Options OptionsFor(const Plan& plan) {
+    ws::Reader::Options options;
+    options.max_message_bytes = kMaxMessageBytes;
+    if (plan.deflates) {
+      options.inflater = std::make_unique<ws::Inflater>(
+          ws::DeflateSide{plan.window_bits, !plan.takes_over});
+    }
+    return options;
   }
 
   void Note(ws::Reader::Event event) {
@@ -98,6 +99,9 @@ class Reading {
         }
         break;
       }
+      case ws::Reader::Event::kPiece:
+        FUZZ_CHECK(false);
+        break;
       case ws::Reader::Event::kTooBig:
         Add("too big", true);
         break;

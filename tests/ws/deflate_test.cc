@@ -103,12 +103,9 @@ std::string Inflated(Inflater& inflater, absl::string_view bytes) {
 TEST(DeflateTest, WhatIsDeflatedInflatesToTheSame) {
   for (const bool takeover : {true, false}) {
     for (const int bits : {9, 12, 15}) {
-      DeflateAgreement agreement;
-      agreement.server_window_bits = agreement.client_window_bits = bits;
-      agreement.server_no_context_takeover = !takeover;
-      agreement.client_no_context_takeover = !takeover;
-      Deflater deflater(agreement, 6);
-      Inflater inflater(agreement);
+      const DeflateSide side = {bits, !takeover};
+      Deflater deflater(side, 6);
+      Inflater inflater(side);
       std::size_t first = 0;
       for (int i = 0; i < 4; ++i) {
         std::string message = "headgate headgate";
@@ -133,7 +130,7 @@ TEST(DeflateTest, WhatIsDeflatedInflatesToTheSame) {
 
 // The examples of section 7.2.3.
 TEST(DeflateTest, ReadsTheExamplesOfTheRfc) {
-  Inflater inflater{DeflateAgreement()};
+  Inflater inflater{DeflateSide()};
   const std::string hello("\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
   EXPECT_EQ(Inflated(inflater, hello), "Hello");
   // 7.2.3.2: by the window of the first.
@@ -161,7 +158,7 @@ TEST(DeflateTest, ReadsTheExamplesOfTheRfc) {
 TEST(DeflateTest, WhatIsNoDeflateIsBroken) {
   for (const absl::string_view bytes :
        {absl::string_view("\xff\xff\xff\xff"), absl::string_view("\xf2\x48")}) {
-    Inflater inflater{DeflateAgreement()};
+    Inflater inflater{DeflateSide()};
     std::string out;
     const bool broken =
         inflater.Inflate(bytes, kMostBytes, out) ==
@@ -172,11 +169,11 @@ TEST(DeflateTest, WhatIsNoDeflateIsBroken) {
 }
 
 TEST(DeflateTest, ABombIsDefusedAtTheLimit) {
-  Deflater deflater(DeflateAgreement(), 9);
+  Deflater deflater(DeflateSide(), 9);
   const std::string bomb =
       *deflater.Deflate(std::string(10 * 1024 * 1024, '\0'));
   EXPECT_LT(bomb.size(), 20'000u);
-  Inflater inflater{DeflateAgreement()};
+  Inflater inflater{DeflateSide()};
   std::string out;
   EXPECT_EQ(inflater.Inflate(bomb, 100'000, out), Inflater::Outcome::kTooBig);
   EXPECT_LE(out.size(), 100'000u);

@@ -15,6 +15,15 @@ namespace {
 
 using ::testing::ElementsAre;
 
+// A server's.
+Reader MakeReader(std::size_t max_message_bytes,
+                  std::unique_ptr<Inflater> inflater = nullptr) {
+  Reader::Options options;
+  options.max_message_bytes = max_message_bytes;
+  options.inflater = std::move(inflater);
+  return Reader(std::move(options));
+}
+
 class ReaderTest : public ::testing::Test {
  protected:
   static constexpr std::size_t kMostBytes = 1000;
@@ -39,8 +48,8 @@ class ReaderTest : public ::testing::Test {
   }
   // The same whole and byte by byte, which must agree.
   static std::vector<std::string> Events(const std::string& bytes) {
-    Reader whole(kMostBytes, nullptr);
-    Reader slow(kMostBytes, nullptr);
+    Reader whole = MakeReader(kMostBytes);
+    Reader slow = MakeReader(kMostBytes);
     const auto events = Events(whole, bytes, bytes.size());
     EXPECT_EQ(Events(slow, bytes, 1), events);
     return events;
@@ -57,6 +66,9 @@ class ReaderTest : public ::testing::Test {
             message.opcode == Opcode::kText ? "text " : "binary ",
             message.payload);
       }
+      case Reader::Event::kPiece:
+        return absl::StrCat("piece ", reader.piece(),
+                            reader.ends_message() ? " end" : "");
       case Reader::Event::kTooBig:
         return "too big";
       case Reader::Event::kPing:
@@ -90,7 +102,7 @@ TEST_F(ReaderTest, EveryFormOfLengthIsRead) {
                 ElementsAre("binary " + payload));
   }
   const std::string payload(70'000, 'x');
-  Reader reader(100'000, nullptr);
+  Reader reader = MakeReader(100'000);
   EXPECT_THAT(Events(reader, Frame(kBinary, payload), 1000),
               ElementsAre("binary " + payload));
 }
@@ -132,7 +144,8 @@ TEST_F(ReaderTest, FaultsSayWhatIsWrong) {
 // alone.
 TEST_F(ReaderTest, OnlyTheFirstFrameOfAMessageMayBeMarkedAsCompressed) {
   const auto events = [](const std::string& bytes) {
-    Reader reader(kMostBytes, std::make_unique<Inflater>(DeflateAgreement()));
+    Reader reader =
+        MakeReader(kMostBytes, std::make_unique<Inflater>(DeflateSide()));
     return Events(reader, bytes, bytes.size());
   };
   const std::string fault = "fault 1002 a reserved bit is set";
@@ -172,7 +185,7 @@ TEST_F(ReaderTest, TextIsUtf8AsEarlyAsCanBeTold) {
 
 // From the announced length on, and of all fragments together.
 TEST_F(ReaderTest, WhatIsTooBigIsToldOnceAndDropped) {
-  Reader announced(kMostBytes, nullptr);
+  Reader announced = MakeReader(kMostBytes);
   EXPECT_THAT(
       Events(announced, Frame(kBinary, std::string(1001, 'x')).substr(0, 8), 8),
       ElementsAre("too big"));
@@ -184,7 +197,7 @@ TEST_F(ReaderTest, WhatIsTooBigIsToldOnceAndDropped) {
 }
 
 TEST_F(ReaderTest, MessagesCanBeDropped) {
-  Reader reader(kMostBytes, nullptr);
+  Reader reader = MakeReader(kMostBytes);
   EXPECT_THAT(Events(reader, Frame(0x01, "a"), 3), ElementsAre());
   reader.DropMessages();
   EXPECT_THAT(Events(reader,
@@ -196,22 +209,22 @@ TEST_F(ReaderTest, MessagesCanBeDropped) {
 
 TEST(WsFrameTest, AServersFramesAreWholeAndUnmasked) {
   std::string out;
-  AppendFrameHead(FrameOpcode::kText, 3, false, out);
-  AppendFrameHead(FrameOpcode::kBinary, 126, true, out);
-  AppendFrameHead(FrameOpcode::kBinary, 65536, false, out);
+  AppendFrameHead(FrameOpcode::kText, 3, false, nullptr, out);
+  AppendFrameHead(FrameOpcode::kBinary, 126, true, nullptr, out);
+  AppendFrameHead(FrameOpcode::kBinary, 65536, false, nullptr, out);
   EXPECT_EQ(out, std::string("\x81\x03\xC2\x7E\x00\x7E\x82\x7F\x00\x00\x00\x00"
                              "\x00\x01\x00\x00",
                              16));
   out.clear();
-  AppendCloseFrame(CloseCode::kNoStatus, "", out);
-  AppendCloseFrame(CloseCode::kNormal, "ok", out);
+  AppendCloseFrame(CloseCode::kNoStatus, "", nullptr, out);
+  AppendCloseFrame(CloseCode::kNormal, "ok", nullptr, out);
   EXPECT_EQ(out, std::string("\x88\x00\x88\x04\x03\xE8ok", 8));
 }
 
 // --- what has begun
 
 TEST_F(ReaderTest, AFrameThatIsNotWholeIsUnfinished) {
-  Reader reader(kMostBytes, nullptr);
+  Reader reader = MakeReader(kMostBytes);
   EXPECT_EQ(reader.unfinished(), std::nullopt);
   const std::string frame = Frame(kBinary, "abc");
   for (std::size_t i = 0; i < frame.size(); ++i) {
@@ -223,7 +236,7 @@ TEST_F(ReaderTest, AFrameThatIsNotWholeIsUnfinished) {
 }
 
 TEST_F(ReaderTest, AMessageIsUnfinishedUntilItsLastFragment) {
-  Reader reader(kMostBytes, nullptr);
+  Reader reader = MakeReader(kMostBytes);
   Events(reader, Frame(0x01, "a"), 100);
   EXPECT_EQ(reader.unfinished(), 0u);
   Events(reader, Frame(kPing, "ping"), 100);
@@ -237,7 +250,7 @@ TEST_F(ReaderTest, AMessageIsUnfinishedUntilItsLastFragment) {
 
 // Not only its length: a string keeps its buffer when it is emptied.
 TEST_F(ReaderTest, AMessageThatIsDroppedIsFreed) {
-  Reader reader(100'000, nullptr);
+  Reader reader = MakeReader(100'000);
   Events(reader, Frame(0x02, std::string(50'000, 'x')), 50'100);
   EXPECT_GE(reader.held_bytes(), 50'000u);
   reader.DropMessages();

@@ -1,0 +1,290 @@
+#include "gateway/ws/endpoint.h"
+
+#include <cassert>
+#include <utility>
+
+namespace headgate::ws {
+namespace {
+
+// Tells the response to a ping from an unsolicited pong.
+constexpr absl::string_view kPingPayload = "headgate";
+
+Reader::Options ReaderOptions(const Endpoint::Options& options) {
+  Reader::Options reader;
+  reader.role = options.role;
+  reader.delivery = options.delivery;
+  reader.max_message_bytes = options.max_message_bytes;
+  if (options.deflate) {
+    reader.inflater = std::make_unique<Inflater>(options.role == Role::kServer
+                                                     ? options.deflate->client
+                                                     : options.deflate->server);
+  }
+  return reader;
+}
+
+std::unique_ptr<Deflater> DeflaterFor(const Endpoint::Options& options) {
+  if (!options.deflate) return nullptr;
+  return std::make_unique<Deflater>(options.role == Role::kServer
+                                        ? options.deflate->server
+                                        : options.deflate->client,
+                                    options.deflate_level);
+}
+
+// Whether `since` was `timeout` ago; sets it if it is unset.
+bool HasExpired(std::optional<absl::Time>& since, absl::Time now,
+                absl::Duration timeout) {
+  if (!since) since = now;
+  return now - *since >= timeout;
+}
+
+}  // namespace
+
+Endpoint::Endpoint(Options options)
+    : reader_(ReaderOptions(options)),
+      sending_{.outbox = {},
+               .deflater = DeflaterFor(options),
+               .min_deflate_bytes = options.min_deflate_bytes,
+               .masks = options.masks,
+               .pong = {},
+               .stalled_since = {}} {
+  assert((options.role == Role::kClient) == (options.masks != nullptr));
+}
+
+// --- Reading ---
+
+Endpoint::Event Endpoint::Next(absl::string_view& bytes) {
+  for (;;) {
+    const std::size_t before = bytes.size();
+    if (state_ == State::kOver) {
+      closing_.dropped_bytes += before;
+      bytes = {};
+      return Event::kNeedsBytes;
+    }
+    const Reader::Event event = reader_.Next(bytes);
+    (state_ == State::kOpen ? traffic_.bytes : closing_.dropped_bytes) +=
+        before - bytes.size();
+    switch (event) {
+      case Reader::Event::kNeedsBytes:
+        return Event::kNeedsBytes;
+      case Reader::Event::kMessage:
+        assert(state_ == State::kOpen);
+        return Event::kMessage;
+      case Reader::Event::kPiece:
+        assert(state_ == State::kOpen);
+        return Event::kPiece;
+      case Reader::Event::kTooBig:
+        assert(state_ == State::kOpen);
+        return Event::kTooBig;
+      case Reader::Event::kPing:
+        return OnPing();
+      case Reader::Event::kPong:
+        if (OnPong()) return Event::kPong;
+        break;
+      case Reader::Event::kClose:
+        return OnPeerClose();
+      case Reader::Event::kFault:
+        return OnFault();
+    }
+  }
+}
+
+Endpoint::Event Endpoint::OnPing() {
+  assert(state_ == State::kOpen || state_ == State::kClosing);
+  ++traffic_.control_frames;
+  if (state_ == State::kClosing) return Event::kPing;
+  // Section 5.5.3: only the most recent ping needs a pong.
+  sending_.pong = std::string(reader_.control_payload());
+  PutPong();
+  return Event::kPing;
+}
+
+bool Endpoint::OnPong() {
+  if (is_pinging() && reader_.control_payload() == kPingPayload) {
+    keepalive_.ping = Keepalive::Ping::kNone;
+    return true;
+  }
+  ++traffic_.control_frames;
+  return false;
+}
+
+Endpoint::Event Endpoint::OnPeerClose() {
+  assert(state_ == State::kOpen || state_ == State::kClosing);
+  if (state_ == State::kOpen) {
+    closing_.code = reader_.close_code();
+    closing_.end = End::kClosedByPeer;
+    // Section 5.5.1: "the endpoint typically echos the status code it
+    // received".
+    PutClose(closing_.code, "");
+  }
+  state_ = State::kOver;
+  return Event::kClose;
+}
+
+Endpoint::Event Endpoint::OnFault() {
+  assert(state_ == State::kOpen || state_ == State::kClosing);
+  if (state_ == State::kClosing) {
+    state_ = State::kOver;
+  } else {
+    state_ = State::kBroken;
+    closing_.code = reader_.fault().code;
+    closing_.end = End::kViolated;
+  }
+  return Event::kViolation;
+}
+
+Endpoint::Traffic Endpoint::TakeTraffic() {
+  return std::exchange(traffic_, {});
+}
+
+// --- Writing ---
+
+void Endpoint::Write(Opcode opcode, std::string payload) {
+  assert(may_write() && !is_writing());
+  if (sending_.phase == Sending::Phase::kFailed) return;
+  std::optional<std::string> compressed;
+  if (sending_.deflater != nullptr &&
+      payload.size() >= sending_.min_deflate_bytes) {
+    compressed = sending_.deflater->Deflate(payload);
+  }
+  if (compressed) payload = *std::move(compressed);
+  MaskKey key;
+  const MaskKey* mask = nullptr;
+  if (sending_.masks != nullptr) {
+    key = sending_.masks->NextMask();
+    mask = &key;
+    ApplyMask(payload.data(), payload.size(), key, 0);
+  }
+  std::string head;
+  AppendFrameHead(
+      opcode == Opcode::kText ? FrameOpcode::kText : FrameOpcode::kBinary,
+      payload.size(), compressed.has_value(), mask, head);
+  sending_.outbox.Put(head, std::move(payload));
+  sending_.phase = Sending::Phase::kWriting;
+  sending_.stalled_since.reset();
+}
+
+bool Endpoint::TakeWritten() {
+  if (!is_writing() || !sending_.outbox.has_room()) return false;
+  sending_.phase = Sending::Phase::kReady;
+  return true;
+}
+
+void Endpoint::Close(CloseCode code, absl::string_view reason) {
+  assert(may_write());
+  closing_.code = code;
+  closing_.waiting_since.reset();
+  PutClose(code, CloseReason(reason));
+  if (state_ == State::kBroken) {
+    state_ = State::kOver;
+    return;
+  }
+  closing_.end = End::kClosedByUs;
+  state_ = State::kClosing;
+  reader_.DropMessages();
+}
+
+void Endpoint::OnSent(std::size_t bytes) {
+  assert(sending_.phase != Sending::Phase::kFailed);
+  sending_.outbox.Sent(bytes);
+  PutPong();
+}
+
+void Endpoint::OnSendFailed() {
+  sending_.phase = Sending::Phase::kFailed;
+  sending_.outbox.Clear();
+  sending_.pong.reset();
+}
+
+void Endpoint::PutPong() {
+  if (!sending_.pong || state_ != State::kOpen || !sending_.outbox.has_room()) {
+    return;
+  }
+  PutFrame(FrameOpcode::kPong, *std::exchange(sending_.pong, std::nullopt));
+}
+
+void Endpoint::PutClose(CloseCode code, absl::string_view reason) {
+  std::string frame;
+  if (sending_.masks == nullptr) {
+    AppendCloseFrame(code, reason, nullptr, frame);
+  } else {
+    const MaskKey mask = sending_.masks->NextMask();
+    AppendCloseFrame(code, reason, &mask, frame);
+  }
+  if (sending_.phase != Sending::Phase::kFailed) sending_.outbox.Put(frame);
+}
+
+void Endpoint::PutFrame(FrameOpcode opcode, absl::string_view payload) {
+  if (sending_.phase == Sending::Phase::kFailed) return;
+  std::string frame;
+  if (sending_.masks == nullptr) {
+    AppendFrame(opcode, payload, nullptr, frame);
+  } else {
+    const MaskKey mask = sending_.masks->NextMask();
+    AppendFrame(opcode, payload, &mask, frame);
+  }
+  sending_.outbox.Put(frame);
+}
+
+// --- Time ---
+
+Endpoint::Health Endpoint::OnTick(const Look& look, const Timeouts& timeouts) {
+  switch (state_) {
+    case State::kBroken:
+      if (look.peer_took || !has_output()) closing_.waiting_since.reset();
+      return has_output() && HasExpired(closing_.waiting_since, look.now,
+                                        timeouts.close)
+                 ? Health::kCloseTimeout
+                 : Health::kFine;
+    case State::kClosing:
+    case State::kOver:
+      // A slow peer may take long to reach the Close frame.
+      if (look.peer_took) closing_.waiting_since.reset();
+      return HasExpired(closing_.waiting_since, look.now, timeouts.close)
+                 ? Health::kCloseTimeout
+                 : Health::kFine;
+    case State::kOpen:
+      break;
+  }
+  if (!is_sending()) {
+    sending_.stalled_since.reset();
+  } else {
+    if (look.peer_took) sending_.stalled_since.reset();
+    if (HasExpired(sending_.stalled_since, look.now, timeouts.send)) {
+      return Health::kSendTimeout;
+    }
+  }
+  return IsPeerDead(look, timeouts) ? Health::kPeerDead : Health::kFine;
+}
+
+bool Endpoint::IsPeerDead(const Look& look, const Timeouts& timeouts) {
+  if (std::exchange(keepalive_.heard, false) || !keepalive_.heard_at) {
+    keepalive_.heard_at = look.now;
+    keepalive_.ping = Keepalive::Ping::kNone;
+    return false;
+  }
+  if (!is_pinging()) {
+    if (look.now - *keepalive_.heard_at >= timeouts.ping_interval) {
+      SendPing(look.now);
+    }
+    return false;
+  }
+  // A missing pong means nothing while the peer's bytes are not read, while the
+  // ping waits behind a long message, or while the peer is taking what was sent
+  // before it.
+  if (!look.is_reading || sending_.outbox.sent() < keepalive_.ping_end ||
+      look.peer_took) {
+    keepalive_.patience_since = look.now;
+  }
+  return look.now - keepalive_.patience_since >= timeouts.ping_timeout;
+}
+
+void Endpoint::SendPing(absl::Time now) {
+  keepalive_.ping = Keepalive::Ping::kUnanswered;
+  keepalive_.pinged_at = keepalive_.patience_since = now;
+  // The previous ping has not been sent yet.
+  if (sending_.outbox.sent() < keepalive_.ping_end) return;
+  PutFrame(FrameOpcode::kPing, kPingPayload);
+  keepalive_.ping_end = sending_.outbox.put();
+}
+
+}  // namespace headgate::ws
