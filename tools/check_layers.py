@@ -12,14 +12,15 @@ import sys
 # In order. room -> the libraries it may include, by the prefix of the header.
 ROOMS = {
     "base": {"absl"},
+    "tls": {"absl", "openssl"},
     "schema": {"absl", "google/api", "google/protobuf", "headgate/v1"},
     "codec": {"absl", "boost/json", "google/api", "google/protobuf", "headgate/v1"},
     "route": {"absl"},
     "config": {"absl", "google/protobuf", "headgate/config", "yaml-cpp"},
-    "ws": {"absl", "zlib"},
-    "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "nghttp2", "zlib"},
+    "ws": {"absl", "openssl", "zlib"},
+    "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "nghttp2", "openssl", "zlib"},
     "session": {"absl"},
-    "net": {"absl", "boost"},
+    "net": {"absl", "boost", "openssl"},
     "admin": {"absl", "boost", "prometheus"},
     "server": {"absl", "boost/asio", "boost/system"},
 }
@@ -29,7 +30,7 @@ PRIVATE = {
     "gateway/upstream/grpc_upstream.h": {"upstream"},
     "gateway/upstream/h2_upstream.h": {"upstream"},
 }
-LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "CLI", "nghttp2", "prometheus/", "yaml-cpp", "zlib")
+LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "CLI", "nghttp2", "openssl/", "prometheus/", "yaml-cpp", "zlib")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)
 
 

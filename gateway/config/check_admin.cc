@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/config/address.h"
 #include "gateway/config/check.h"
-#include "gateway/config/file.h"
+#include "gateway/base/file.h"
 
 namespace headgate {
 namespace {

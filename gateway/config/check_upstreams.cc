@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/config/address.h"
 #include "gateway/config/check.h"
-#include "gateway/config/file.h"
+#include "gateway/base/file.h"
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {

@@ -14,7 +14,7 @@
 #include "gateway/config/check.h"
 #include "gateway/config/convert.h"
 #include "gateway/config/faults.h"
-#include "gateway/config/file.h"
+#include "gateway/base/file.h"
 #include "gateway/config/yaml_document.h"
 #include "gateway/config/yaml_reader.h"
 #include "google/protobuf/dynamic_message.h"

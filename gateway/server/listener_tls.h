@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "gateway/config/settings.h"
-#include "gateway/upstream/tls_files.h"
+#include "gateway/tls/files.h"
 
 namespace headgate {
 

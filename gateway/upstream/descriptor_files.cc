@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "gateway/config/file.h"
+#include "gateway/base/file.h"
 
 namespace headgate {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "gateway/upstream/file_stamp.h"
+#include "gateway/base/file_stamp.h"
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {

@@ -7,7 +7,7 @@
 #include <grpcpp/security/credentials.h>
 
 #include "gateway/upstream/grpc_upstream.h"
-#include "gateway/upstream/tls_files.h"
+#include "gateway/tls/files.h"
 
 namespace headgate {
 

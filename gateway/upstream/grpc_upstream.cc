@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/upstream/file_stamp.h"
+#include "gateway/base/file_stamp.h"
 #include "gateway/upstream/grpc_call.h"
 #include "gateway/upstream/grpc_channel.h"
-#include "gateway/upstream/tls_files.h"
+#include "gateway/tls/files.h"
 
 namespace headgate {
 namespace {

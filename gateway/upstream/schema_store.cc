@@ -6,7 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
-#include "gateway/upstream/file_stamp.h"
+#include "gateway/base/file_stamp.h"
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {

@@ -20,7 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "gateway/upstream/h2/tls_client.h"
 #include "tests/fuzz/input.h"
-#include "tests/upstream/certificates.h"
+#include "tests/testing/certificates.h"
 #include "tests/upstream/tls_server.h"
 
 namespace headgate {

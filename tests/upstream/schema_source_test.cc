@@ -19,7 +19,7 @@
 #include "gtest/gtest.h"
 #include "headgate/reflection/reflection.pb.h"
 #include "tests/testing/fake_upstream.h"
-#include "tests/upstream/test_folder.h"
+#include "tests/testing/test_folder.h"
 
 // Descriptor sets, and what they are together with reflection. The
 // conversation with the server is in reflection_test.cc.

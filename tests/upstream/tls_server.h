@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "tests/upstream/certificates.h"
+#include "tests/testing/certificates.h"
 
 namespace headgate {
 

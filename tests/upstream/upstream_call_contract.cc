@@ -12,7 +12,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "tests/upstream/certificates.h"
+#include "tests/testing/certificates.h"
 #include "tests/upstream/test_call.h"
 
 namespace headgate {

@@ -17,7 +17,7 @@
 
 #include "gateway/upstream/pooled_upstream.h"
 #include "tests/upstream/scripted_service.h"
-#include "tests/upstream/test_folder.h"
+#include "tests/testing/test_folder.h"
 
 namespace headgate {
 

@@ -13,10 +13,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/upstream/pooled_upstream.h"
-#include "tests/upstream/certificates.h"
+#include "tests/testing/certificates.h"
 #include "tests/upstream/scripted_service.h"
 #include "tests/upstream/test_call.h"
-#include "tests/upstream/test_folder.h"
+#include "tests/testing/test_folder.h"
 
 namespace headgate {
 namespace {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "gateway/upstream/file_stamp.h"
+#include "gateway/base/file_stamp.h"
 
 namespace headgate {
 namespace {

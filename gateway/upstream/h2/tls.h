@@ -12,7 +12,7 @@
 #include "gateway/config/settings.h"
 #include "gateway/upstream/h2/target.h"
 #include "gateway/upstream/h2/tls_client.h"
-#include "gateway/upstream/tls_files.h"
+#include "gateway/tls/files.h"
 
 namespace headgate {
 

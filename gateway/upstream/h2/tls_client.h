@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "gateway/upstream/tls_files.h"
+#include "gateway/tls/files.h"
 
 namespace headgate {
 

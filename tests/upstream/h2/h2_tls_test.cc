@@ -16,7 +16,7 @@
 #include "gateway/upstream/h2_upstream.h"
 #include "tests/upstream/h2/raw_server.h"
 #include "tests/upstream/test_call.h"
-#include "tests/upstream/test_folder.h"
+#include "tests/testing/test_folder.h"
 
 namespace headgate {
 namespace {

@@ -15,7 +15,7 @@
 #include "gateway/upstream/h2/gzip.h"
 #include "gateway/upstream/h2_upstream.h"
 #include "tests/upstream/h2/wire_fixture.h"
-#include "tests/upstream/test_folder.h"
+#include "tests/testing/test_folder.h"
 
 namespace headgate {
 namespace {

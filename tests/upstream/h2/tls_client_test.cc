@@ -14,8 +14,8 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/str_cat.h"
-#include "tests/upstream/certificates.h"
-#include "tests/upstream/test_folder.h"
+#include "tests/testing/certificates.h"
+#include "tests/testing/test_folder.h"
 #include "tests/upstream/tls_server.h"
 
 namespace headgate {

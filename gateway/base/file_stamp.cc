@@ -1,4 +1,4 @@
-#include "gateway/upstream/file_stamp.h"
+#include "gateway/base/file_stamp.h"
 
 #include <sys/stat.h>
 

@@ -1,5 +1,5 @@
-#ifndef TESTS_UPSTREAM_TEST_FOLDER_H_
-#define TESTS_UPSTREAM_TEST_FOLDER_H_
+#ifndef TESTS_TESTING_TEST_FOLDER_H_
+#define TESTS_TESTING_TEST_FOLDER_H_
 
 #include <stdlib.h>
 
@@ -38,4 +38,4 @@ class TestFolder {
 
 }  // namespace headgate
 
-#endif  // TESTS_UPSTREAM_TEST_FOLDER_H_
+#endif  // TESTS_TESTING_TEST_FOLDER_H_

@@ -1,4 +1,4 @@
-#include "gateway/config/file.h"
+#include "gateway/base/file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

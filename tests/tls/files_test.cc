@@ -1,9 +1,9 @@
-#include "gateway/upstream/tls_files.h"
+#include "gateway/tls/files.h"
 
 #include <gmock/gmock.h>
 
-#include "tests/upstream/certificates.h"
-#include "tests/upstream/test_folder.h"
+#include "tests/testing/certificates.h"
+#include "tests/testing/test_folder.h"
 
 namespace headgate {
 namespace {

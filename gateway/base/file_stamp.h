@@ -1,5 +1,5 @@
-#ifndef GATEWAY_UPSTREAM_FILE_STAMP_H_
-#define GATEWAY_UPSTREAM_FILE_STAMP_H_
+#ifndef GATEWAY_BASE_FILE_STAMP_H_
+#define GATEWAY_BASE_FILE_STAMP_H_
 
 #include <sys/types.h>
 
@@ -30,4 +30,4 @@ FileStamp StampOf(const std::string& path);
 
 }  // namespace headgate
 
-#endif  // GATEWAY_UPSTREAM_FILE_STAMP_H_
+#endif  // GATEWAY_BASE_FILE_STAMP_H_

@@ -1,64 +1,20 @@
-#include "gateway/upstream/tls_files.h"
+#include "gateway/tls/files.h"
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <cstddef>
-#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
-#include "gateway/config/file.h"
+#include "gateway/base/file.h"
+#include "gateway/tls/pem.h"
 
 namespace headgate {
 namespace {
 
 // The roots of all the world's authorities are a quarter of this.
 constexpr std::size_t kMaxPemBytes = 4 * 1024 * 1024;
-
-struct Free {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using BioPtr = std::unique_ptr<BIO, Free>;
-using X509Ptr = std::unique_ptr<X509, Free>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Free>;
-
-BioPtr BioOf(const std::string& pem) {
-  return BioPtr(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-}
-
-// A key with a pass phrase is refused: nobody is there to type it.
-int NoPassPhrase(char*, int, int, void*) { return 0; }
-
-// All certificates of a file; none when one of them is broken.
-std::vector<X509Ptr> ParseCertificates(const std::string& pem) {
-  std::vector<X509Ptr> certificates;
-  const BioPtr bio = BioOf(pem);
-  ERR_clear_error();
-  while (X509* next =
-             PEM_read_bio_X509(bio.get(), nullptr, NoPassPhrase, nullptr)) {
-    certificates.emplace_back(next);
-  }
-  // The end of the file shows as the lack of one more beginning.
-  const bool whole =
-      ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  ERR_clear_error();
-  if (!whole) certificates.clear();
-  return certificates;
-}
-
-KeyPtr ParseKey(const std::string& pem) {
-  const BioPtr bio = BioOf(pem);
-  KeyPtr key(
-      PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassPhrase, nullptr));
-  ERR_clear_error();
-  return key;
-}
 
 absl::StatusOr<std::string> Read(const std::string& path) {
   if (path.empty()) return std::string();

@@ -1,5 +1,5 @@
-#ifndef GATEWAY_CONFIG_FILE_H_
-#define GATEWAY_CONFIG_FILE_H_
+#ifndef GATEWAY_BASE_FILE_H_
+#define GATEWAY_BASE_FILE_H_
 
 #include <cstddef>
 #include <string>
@@ -17,4 +17,4 @@ absl::StatusOr<std::string> ReadFile(const std::string& path,
 
 }  // namespace headgate
 
-#endif  // GATEWAY_CONFIG_FILE_H_
+#endif  // GATEWAY_BASE_FILE_H_

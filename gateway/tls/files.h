@@ -1,5 +1,5 @@
-#ifndef GATEWAY_UPSTREAM_TLS_FILES_H_
-#define GATEWAY_UPSTREAM_TLS_FILES_H_
+#ifndef GATEWAY_TLS_FILES_H_
+#define GATEWAY_TLS_FILES_H_
 
 #include <optional>
 #include <string>
@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "gateway/upstream/file_stamp.h"
+#include "gateway/base/file_stamp.h"
 
 namespace headgate {
 
@@ -62,4 +62,4 @@ class TlsFiles {
 
 }  // namespace headgate
 
-#endif  // GATEWAY_UPSTREAM_TLS_FILES_H_
+#endif  // GATEWAY_TLS_FILES_H_

@@ -1,5 +1,5 @@
-#ifndef TESTS_UPSTREAM_CERTIFICATES_H_
-#define TESTS_UPSTREAM_CERTIFICATES_H_
+#ifndef TESTS_TESTING_CERTIFICATES_H_
+#define TESTS_TESTING_CERTIFICATES_H_
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -36,4 +36,4 @@ class Authority {
 
 }  // namespace headgate
 
-#endif  // TESTS_UPSTREAM_CERTIFICATES_H_
+#endif  // TESTS_TESTING_CERTIFICATES_H_

@@ -1,4 +1,4 @@
-#include "tests/upstream/certificates.h"
+#include "tests/testing/certificates.h"
 
 #include <openssl/bio.h>
 #include <openssl/pem.h>
