@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/base/status.h"
 #include "gateway/base/file.h"
+#include "gateway/base/status.h"
 #include "gateway/tls/pem.h"
 
 namespace headgate {

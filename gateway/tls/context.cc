@@ -1,0 +1,203 @@
+#include "gateway/tls/context.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <ctime>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "gateway/tls/pem.h"
+
+namespace headgate {
+namespace {
+
+constexpr char kCiphers12[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
+absl::Status UnusablePart(absl::string_view what) {
+  const char* const reason = ERR_reason_error_string(ERR_peek_error());
+  ERR_clear_error();
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, " cannot be used", reason == nullptr ? "" : ": ",
+                   reason == nullptr ? "" : reason));
+}
+
+void SetCommonOptions(SSL_CTX* handle) {
+  SSL_CTX_set_min_proto_version(handle, TLS1_2_VERSION);
+  SSL_CTX_set_options(handle, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  // A connection at rest holds no record buffers.
+  SSL_CTX_set_mode(handle, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_cipher_list(handle, kCiphers12);
+}
+
+absl::Status UseCertificate(const TlsMaterial& material, SSL_CTX* handle) {
+  std::vector<X509Ptr> chain = ParseCertificates(material.certificate);
+  if (chain.empty()) return UnusablePart("the certificate");
+  const KeyPtr key = ParseKey(material.key);
+  if (key == nullptr) return UnusablePart("the key");
+  if (SSL_CTX_use_certificate(handle, chain[0].get()) != 1) {
+    return UnusablePart("the certificate");
+  }
+  for (std::size_t i = 1; i < chain.size(); ++i) {
+    if (SSL_CTX_add1_chain_cert(handle, chain[i].get()) != 1) {
+      return UnusablePart("the certificate");
+    }
+  }
+  // Fails as well when it is another certificate's.
+  if (SSL_CTX_use_PrivateKey(handle, key.get()) != 1) {
+    return UnusablePart("the key");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Trust(const std::string& pem, absl::string_view what,
+                   SSL_CTX* handle) {
+  const std::vector<X509Ptr> authorities = ParseCertificates(pem);
+  if (authorities.empty()) return UnusablePart(what);
+  X509_STORE* const store = SSL_CTX_get_cert_store(handle);
+  for (const X509Ptr& authority : authorities) {
+    if (X509_STORE_add_cert(store, authority.get()) != 1) {
+      return UnusablePart(what);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TrustRoots(const TlsClientOptions& options,
+                        const TlsMaterial& material, SSL_CTX* handle) {
+  if (!material.ca.empty()) {
+    // An authority need not be a root.
+    X509_STORE_set_flags(SSL_CTX_get_cert_store(handle),
+                         X509_V_FLAG_PARTIAL_CHAIN);
+    return Trust(material.ca, "ca", handle);
+  }
+  if (!options.roots_file.empty()) {
+    if (SSL_CTX_load_verify_file(handle, options.roots_file.c_str()) != 1) {
+      return UnusablePart(options.roots_file);
+    }
+    return absl::OkStatus();
+  }
+  if (SSL_CTX_set_default_verify_paths(handle) != 1) {
+    return UnusablePart("the system's roots");
+  }
+  return absl::OkStatus();
+}
+
+int VerifyMode(TlsServerOptions::ClientCertificates certificates) {
+  switch (certificates) {
+    case TlsServerOptions::ClientCertificates::kNone:
+      return SSL_VERIFY_NONE;
+    case TlsServerOptions::ClientCertificates::kOptional:
+      return SSL_VERIFY_PEER;
+    case TlsServerOptions::ClientCertificates::kRequired:
+      break;
+  }
+  return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+}
+
+// As RFC 7301 section 3.1 writes a list of one protocol.
+std::string ProtocolList(const std::string& protocol) {
+  return absl::StrCat(std::string(1, static_cast<char>(protocol.size())),
+                      protocol);
+}
+
+const unsigned char* Bytes(const std::string& text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+
+}  // namespace
+
+struct TlsContext::Callbacks {
+  // RFC 7301 section 3.2.
+  static int ChooseProtocol(SSL*, const unsigned char** chosen,
+                            unsigned char* chosen_size,
+                            const unsigned char* offered, unsigned offered_size,
+                            void* context) {
+    const std::string& own = static_cast<const TlsContext*>(context)->protocol_;
+    while (offered_size > 0) {
+      const unsigned size = offered[0];
+      if (size + 1 > offered_size) break;
+      if (absl::string_view(reinterpret_cast<const char*>(offered) + 1, size) ==
+          own) {
+        *chosen = offered + 1;
+        *chosen_size = static_cast<unsigned char>(size);
+        return SSL_TLSEXT_ERR_OK;
+      }
+      offered += size + 1;
+      offered_size -= size + 1;
+    }
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+};
+
+absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::ForServer(
+    const TlsServerOptions& options, const TlsMaterial& material) {
+  SSL_CTX* const handle = SSL_CTX_new(TLS_server_method());
+  const std::shared_ptr<TlsContext> context(new TlsContext(handle));
+  context->protocol_ = options.protocol;
+  SetCommonOptions(handle);
+  if (options.min_version == TlsServerOptions::MinVersion::k13) {
+    SSL_CTX_set_min_proto_version(handle, TLS1_3_VERSION);
+  }
+  SSL_CTX_set_options(
+      handle, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  SSL_CTX_set_alpn_select_cb(handle, Callbacks::ChooseProtocol, context.get());
+  // A session that is resumed must be one of this listener's (SSL_CTX_new(3)).
+  constexpr unsigned char kSessionContext[] = "headgate";
+  SSL_CTX_set_session_id_context(handle, kSessionContext,
+                                 sizeof(kSessionContext) - 1);
+  if (absl::Status status = UseCertificate(material, handle); !status.ok()) {
+    return status;
+  }
+  if (options.client_certificates !=
+      TlsServerOptions::ClientCertificates::kNone) {
+    absl::Status status = Trust(material.ca, "client_ca", handle);
+    if (!status.ok()) return status;
+    SSL_CTX_set_verify(handle, VerifyMode(options.client_certificates),
+                       nullptr);
+    context->verifies_peer_ = true;
+  }
+  return context;
+}
+
+absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::ForClient(
+    const TlsClientOptions& options, const TlsMaterial& material) {
+  SSL_CTX* const handle = SSL_CTX_new(TLS_client_method());
+  const std::shared_ptr<TlsContext> context(new TlsContext(handle));
+  context->protocol_ = options.protocol;
+  context->requires_protocol_ = options.requires_protocol;
+  context->verifies_peer_ = options.verifies_server;
+  SetCommonOptions(handle);
+  if (!options.protocol.empty()) {
+    const std::string protocols = ProtocolList(options.protocol);
+    SSL_CTX_set_alpn_protos(handle, Bytes(protocols),
+                            static_cast<unsigned>(protocols.size()));
+  }
+  if (options.verifies_server) {
+    SSL_CTX_set_verify(handle, SSL_VERIFY_PEER, nullptr);
+    absl::Status status = TrustRoots(options, material, handle);
+    if (!status.ok()) return status;
+  }
+  if (material.certificate.empty()) return context;
+  if (absl::Status status = UseCertificate(material, handle); !status.ok()) {
+    return status;
+  }
+  return context;
+}
+
+TlsContext::~TlsContext() { SSL_CTX_free(handle_); }
+
+std::int64_t TlsContext::certificate_expiry() const {
+  const X509* const certificate = SSL_CTX_get0_certificate(handle_);
+  std::tm end = {};
+  if (certificate == nullptr ||
+      ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1) {
+    return 0;
+  }
+  return timegm(&end);
+}
+
+}  // namespace headgate
