@@ -20,7 +20,7 @@ ROOMS = {
     "ws": {"absl", "openssl", "zlib"},
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "nghttp2", "openssl", "zlib"},
     "session": {"absl"},
-    "net": {"absl", "boost", "openssl"},
+    "net": {"absl", "boost"},
     "admin": {"absl", "boost", "prometheus"},
     "server": {"absl", "boost/asio", "boost/system"},
 }

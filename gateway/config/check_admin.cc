@@ -1,9 +1,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/base/file.h"
 #include "gateway/config/address.h"
 #include "gateway/config/check.h"
-#include "gateway/base/file.h"
 
 namespace headgate {
 namespace {

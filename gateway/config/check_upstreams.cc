@@ -4,9 +4,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/base/file.h"
 #include "gateway/config/address.h"
 #include "gateway/config/check.h"
-#include "gateway/base/file.h"
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {

@@ -1,53 +1,58 @@
 #include "gateway/net/arrival.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
-#include <boost/asio/buffer.hpp>
-#include <boost/beast/core/bind_handler.hpp>
-
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "gateway/net/http_connection.h"
+#include "gateway/net/proxy_header.h"
 #include "gateway/net/refused_connection.h"
 #include "gateway/net/request_metadata.h"
-#include "gateway/net/tls.h"
 
 namespace headgate {
 
-Arrival::Arrival(Wire wire, std::string peer, std::size_t listener,
+Arrival::Arrival(std::shared_ptr<SocketStream> socket, std::string peer,
+                 std::size_t listener,
                  std::shared_ptr<const ConnectionSettings> settings,
                  ConnectionHost& host)
-    : wire_(std::move(wire)),
+    : socket_(std::move(socket)),
       listener_(listener),
       settings_(std::move(settings)),
       host_(host),
       since_(host.now()) {
   peer_.address = std::move(peer);
+  socket_->SetUser(this);
 }
 
 void Arrival::Start() {
   if (!settings_->proxy_protocol) return Secure();
-  ReadProxyHeader(ParseProxyHeader("")->missing);
+  socket_->AwaitReadable();
 }
 
-void Arrival::ReadProxyHeader(std::size_t missing) {
-  wire_.async_read_some(
-      boost::asio::buffer(incoming_.data(),
-                          std::min(missing, incoming_.size())),
-      boost::beast::bind_front_handler(&Arrival::OnProxyBytes,
-                                       shared_from_this()));
+void Arrival::OnReadable() {
+  const auto self = shared_from_this();
+  assert(state_ != State::kFinished);
+  state_ == State::kProxyHeader ? ReadProxyHeader() : ContinueTls();
 }
 
-void Arrival::OnProxyBytes(Error error, std::size_t bytes) {
-  if (finished_) return;
-  if (error) return Fail(ArrivalStep::kProxyHeader, error.message());
-  header_.append(incoming_.data(), bytes);
-  const absl::StatusOr<ProxyHeader> header = ParseProxyHeader(header_);
-  if (!header.ok()) {
-    return Fail(ArrivalStep::kProxyHeader,
-                std::string(header.status().message()));
+// Reads no byte of what is behind the header: that is TLS's, or HTTP's.
+void Arrival::ReadProxyHeader() {
+  absl::StatusOr<ProxyHeader> header = ParseProxyHeader(header_);
+  while (header.ok() && header->missing > 0) {
+    const ByteStream::Result read =
+        socket_->Read(host_.ReadBuffer().subspan(0, header->missing));
+    if (read.kind == ByteStream::Result::Kind::kWouldBlock) {
+      return socket_->AwaitReadable();
+    }
+    if (read.kind != ByteStream::Result::Kind::kDone) {
+      return Fail(read.why.message());
+    }
+    header_.append(host_.ReadBuffer().data(), read.bytes);
+    header = ParseProxyHeader(header_);
   }
-  if (header->missing > 0) return ReadProxyHeader(header->missing);
+  if (!header.ok()) return Fail(header.status().message());
   if (!header->source.empty()) peer_.address = header->source;
   if (Admit()) Secure();
 }
@@ -57,52 +62,68 @@ bool Arrival::Admit() {
   const Capacity capacity = host_.AdmitConnection(
       CountedAddress(peer_.address, settings_->policy.trusted_proxies), &place);
   if (capacity == Capacity::kFree) {
-    wire_.Hold(std::move(place));
+    socket_->Hold(std::move(place));
     return true;
   }
-  finished_ = true;
-  RefuseConnection(std::move(wire_), listener_, peer_.address,
-                   settings_->tls != nullptr, capacity, host_);
+  state_ = State::kFinished;
+  RefuseConnection(socket_, listener_, peer_.address, settings_->tls != nullptr,
+                   capacity, host_);
   host_.Remove(*this);
   return false;
 }
 
 void Arrival::Secure() {
-  if (settings_->tls == nullptr) return Serve();
-  step_ = ArrivalStep::kTls;
-  wire_.AsyncStartTls(settings_->tls, [self = shared_from_this()](Error error) {
-    if (self->finished_) return;
-    if (error) return self->Fail(ArrivalStep::kTls, error.message());
-    self->peer_.client_subject = PeerSubject(self->wire_.tls_handle());
-    self->Serve();
-  });
+  if (settings_->tls == nullptr) return Serve(socket_);
+  state_ = State::kTls;
+  tls_ =
+      std::make_shared<TlsStream>(socket_, settings_->tls, host_.tls_buffers());
+  tls_->SetUser(this);
+  tls_->AwaitReadable();
 }
 
-void Arrival::Serve() {
-  finished_ = true;
+void Arrival::ContinueTls() {
+  const absl::StatusOr<bool> complete = tls_->Handshake();
+  if (!complete.ok()) {
+    return Fail(absl::StripPrefix(complete.status().message(), "TLS: "));
+  }
+  if (!*complete) return tls_->AwaitReadable();
+  peer_.is_tls = true;
+  peer_.client_subject = tls_->engine().peer_subject();
+  Serve(std::move(tls_));
+}
+
+void Arrival::Serve(std::shared_ptr<ByteStream> stream) {
+  state_ = State::kFinished;
   auto connection = std::make_shared<HttpConnection>(
-      std::move(wire_), std::move(peer_), listener_, since_, host_);
+      std::move(stream), std::move(peer_), listener_, since_, host_);
   host_.Add(connection, listener_);
   connection->Start();
   host_.Remove(*this);
 }
 
-void Arrival::Fail(ArrivalStep step, const std::string& why) {
-  host_.ArrivalFailed(listener_, step, peer_.address, why);
+void Arrival::Fail(absl::string_view why) {
+  host_.ArrivalFailed(
+      listener_,
+      state_ == State::kTls ? ArrivalStep::kTls : ArrivalStep::kProxyHeader,
+      peer_.address, std::string(why));
   Finish();
 }
 
 void Arrival::Finish() {
-  if (finished_) return;
-  finished_ = true;
-  wire_.Close();
+  if (state_ == State::kFinished) return;
+  state_ = State::kFinished;
+  if (tls_ != nullptr) tls_->Close();
+  socket_->Close();
   host_.Remove(*this);
 }
 
 void Arrival::OnTick(absl::Time now) {
-  if (finished_ || now - since_ < settings_->handshake_timeout) return;
-  Fail(step_, absl::StrCat("not done within ",
-                           absl::FormatDuration(settings_->handshake_timeout)));
+  if (state_ == State::kFinished ||
+      now - since_ < settings_->handshake_timeout) {
+    return;
+  }
+  Fail(absl::StrCat("not done within ",
+                    absl::FormatDuration(settings_->handshake_timeout)));
 }
 
 void Arrival::Drain(const DrainOrder& /*order*/) { Finish(); }

@@ -1,29 +1,32 @@
 #ifndef GATEWAY_NET_ARRIVAL_H_
 #define GATEWAY_NET_ARRIVAL_H_
 
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
-#include "gateway/net/proxy_header.h"
-#include "gateway/net/wire.h"
+#include "gateway/net/socket_stream.h"
+#include "gateway/net/tls_stream.h"
 
 namespace headgate {
 
 // What comes on a connection before HTTP: a PROXY header and TLS, each where
-// the listener has it. Then an HttpConnection takes the socket over. A
+// the listener has it. Then an HttpConnection takes the stream over. A
 // connection that fails here, or takes longer than the handshake may, is closed
-// without an answer: there is nobody yet whom one could be for.
+// without a response, for want of a request.
 //
 // Thread: the worker's. Lifetime: a Connection.
 class Arrival final : public Connection,
+                      private ByteStream::User,
                       public std::enable_shared_from_this<Arrival> {
  public:
   // `host` must outlive it. `peer`: the connection's address.
-  Arrival(Wire wire, std::string peer, std::size_t listener,
+  Arrival(std::shared_ptr<SocketStream> socket, std::string peer,
+          std::size_t listener,
           std::shared_ptr<const ConnectionSettings> settings,
           ConnectionHost& host);
 
@@ -36,27 +39,29 @@ class Arrival final : public Connection,
   const Session* session() const override { return nullptr; }
 
  private:
-  using Error = boost::beast::error_code;
+  enum class State { kProxyHeader, kTls, kFinished };
 
-  void ReadProxyHeader(std::size_t missing);
-  void OnProxyBytes(Error error, std::size_t bytes);
+  void OnReadable() override;
+  void OnWritable() override {}
+
+  void ReadProxyHeader();
   // Counts it by the address that the PROXY header told; false: it was refused.
   bool Admit();
   void Secure();
-  void Serve();
-  void Fail(ArrivalStep step, const std::string& why);
+  void ContinueTls();
+  void Serve(std::shared_ptr<ByteStream> stream);
+  void Fail(absl::string_view why);
   void Finish();
 
-  Wire wire_;
+  const std::shared_ptr<SocketStream> socket_;
+  std::shared_ptr<TlsStream> tls_;  // Over socket_; from kTls on.
   Peer peer_;
   const std::size_t listener_;
   const std::shared_ptr<const ConnectionSettings> settings_;
   ConnectionHost& host_;
   const absl::Time since_;
-  ArrivalStep step_ = ArrivalStep::kProxyHeader;
+  State state_ = State::kProxyHeader;
   std::string header_;
-  std::array<char, 512> incoming_;
-  bool finished_ = false;
 };
 
 }  // namespace headgate

@@ -5,15 +5,15 @@
 #include <memory>
 #include <string>
 
-#include <boost/asio/ssl/context.hpp>
-
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "gateway/config/settings.h"
 #include "gateway/net/handshake.h"
 #include "gateway/net/place.h"
 #include "gateway/net/stream_socket.h"
+#include "gateway/net/tls_stream.h"
 #include "gateway/session/session.h"
+#include "gateway/tls/context.h"
 #include "gateway/upstream/schema_source.h"
 
 namespace headgate {
@@ -69,7 +69,7 @@ struct ConnectionSettings {
   KeepaliveSettings keepalive;
   CompressionSettings compression;
   bool proxy_protocol = false;
-  std::shared_ptr<boost::asio::ssl::context> tls;  // Null: plain.
+  std::shared_ptr<const TlsContext> tls;  // Null: plain.
 };
 
 // What comes before HTTP, and may fail.
@@ -128,6 +128,7 @@ class ConnectionHost {
   // Room for what is read at one time, some 64 KiB, shared by the worker's
   // connections: what is there is of no meaning once a handler has returned.
   virtual absl::Span<char> ReadBuffer() = 0;
+  virtual TlsBuffers& tls_buffers() = 0;
 
  protected:
   ~ConnectionHost() = default;

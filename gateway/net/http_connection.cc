@@ -1,13 +1,11 @@
 #include "gateway/net/http_connection.h"
 
 #include <algorithm>
+#include <cassert>
 #include <iterator>
 #include <utility>
 
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/core/bind_handler.hpp>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -39,6 +37,9 @@ bool WantsEvents(const HttpRequest& request) {
 // the connection may make room for another.
 constexpr absl::Duration kLeastIdle = absl::Seconds(1);
 
+// What one read takes.
+constexpr std::size_t kRequestReadBytes = 4096;
+
 bool ExpectsContinue(const HttpRequest& request) {
   return request.version() >= 11 &&
          HasElement(request, "Expect", "100-continue");
@@ -50,15 +51,16 @@ void Append(HttpFields more, HttpFields& fields) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(Wire wire, Peer peer, std::size_t listener,
-                               absl::Time since, ConnectionHost& host)
-    : wire_(std::move(wire)),
+HttpConnection::HttpConnection(std::shared_ptr<ByteStream> stream, Peer peer,
+                               std::size_t listener, absl::Time since,
+                               ConnectionHost& host)
+    : stream_(std::move(stream)),
       listener_(listener),
       host_(host),
       settings_(host.SettingsOf(listener)),
       peer_(std::move(peer)),
       since_(since) {
-  peer_.is_tls = wire_.is_tls();
+  stream_->SetUser(this);
 }
 
 void HttpConnection::Start() { BeginRequest(since_); }
@@ -71,37 +73,34 @@ void HttpConnection::Receive() {
   const bool full = received_.size() > settings_->max_header_bytes;
   if (reading_ || (full && state_ != State::kLingering)) return;
   reading_ = true;
-  wire_.async_read_some(
-      asio::buffer(incoming_),
-      beast::bind_front_handler(&HttpConnection::OnRead, shared_from_this()));
+  stream_->AwaitReadable();
 }
 
-void HttpConnection::OnRead(Error error, std::size_t bytes) {
+void HttpConnection::OnReadable() {
+  const auto self = shared_from_this();
+  assert(state_ != State::kFinished);
   reading_ = false;
-  if (state_ == State::kFinished) return;
-  if (state_ == State::kUpgrading &&
-      (!error || error == asio::error::operation_aborted)) {
-    received_.append(incoming_.data(), bytes);
-    return Upgrade(*std::exchange(judgement_, std::nullopt));
-  }
-  if (error) return OnReadFailed();
+  const ByteStream::Result read =
+      stream_->Read(host_.ReadBuffer().subspan(0, kRequestReadBytes));
+  if (read.kind == ByteStream::Result::Kind::kWouldBlock) return Receive();
+  if (read.kind != ByteStream::Result::Kind::kDone) return OnReadFailed();
+  const absl::string_view bytes(host_.ReadBuffer().data(), read.bytes);
   switch (state_) {
     case State::kHead:
       // From here on it is a request that is slow.
       if (received_.empty() && !first_request_) since_ = host_.now();
       SetIdle(false);
-      received_.append(incoming_.data(), bytes);
+      absl::StrAppend(&received_, bytes);
       return ReadHead();
     case State::kExchange:
-      received_.append(incoming_.data(), bytes);
+      absl::StrAppend(&received_, bytes);
       return exchange_->OnReceived();
     case State::kFinding:
     case State::kAnswering:
-      received_.append(incoming_.data(), bytes);
+      absl::StrAppend(&received_, bytes);
       return Receive();
     case State::kLingering:
       return Receive();
-    case State::kUpgrading:
     case State::kFinished:
       return;
   }
@@ -120,13 +119,38 @@ void HttpConnection::Send(std::string head, std::string content,
   writing_ = true;
   send_stalled_since_.reset();
   outgoing_ = {std::move(head), std::move(content), std::move(tail)};
-  const std::array<asio::const_buffer, 3> buffers = {
-      asio::buffer(outgoing_[0]), asio::buffer(outgoing_[1]),
-      asio::buffer(outgoing_[2])};
-  asio::async_write(wire_, buffers,
-                    [self = shared_from_this()](Error error, std::size_t) {
-                      self->OnWritten(error);
-                    });
+  outgoing_sent_ = 0;
+  WriteOn();
+}
+
+void HttpConnection::WriteOn() {
+  for (;;) {
+    std::array<absl::string_view, 3> left;
+    std::size_t sent = outgoing_sent_;
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < left.size(); ++i) {
+      const std::size_t of_this = std::min(sent, outgoing_[i].size());
+      left[i] = absl::string_view(outgoing_[i]).substr(of_this);
+      sent -= of_this;
+      bytes += left[i].size();
+    }
+    if (bytes == 0) break;
+    const ByteStream::Result written = stream_->Write(left);
+    if (written.kind == ByteStream::Result::Kind::kWouldBlock) {
+      return stream_->AwaitWritable();
+    }
+    write_failed_ = written.kind != ByteStream::Result::Kind::kDone;
+    if (write_failed_) break;
+    outgoing_sent_ += written.bytes;
+  }
+  // Not from within Send.
+  asio::post(stream_->executor(),
+             [self = shared_from_this()] { self->OnWritten(); });
+}
+
+void HttpConnection::OnWritable() {
+  const auto self = shared_from_this();
+  WriteOn();
 }
 
 void HttpConnection::OnFirstAnswer() {
@@ -135,10 +159,10 @@ void HttpConnection::OnFirstAnswer() {
   }
 }
 
-void HttpConnection::OnWritten(Error error) {
+void HttpConnection::OnWritten() {
   writing_ = false;
   if (state_ == State::kFinished) return;
-  if (error) return Finish(TransportEnd::Cause::kLost);
+  if (write_failed_) return Finish(TransportEnd::Cause::kLost);
   if (state_ == State::kExchange) return exchange_->OnSent();
   if (state_ != State::kAnswering) return;
   if (!reusable_) return Linger();
@@ -147,7 +171,7 @@ void HttpConnection::OnWritten(Error error) {
 
 void HttpConnection::Post(std::function<void()> act) {
   asio::post(
-      wire_.get_executor(),
+      stream_->executor(),
       [self = shared_from_this(), exchange = exchanges_, act = std::move(act)] {
         if (self->exchange_ && self->exchanges_ == exchange) act();
       });
@@ -296,13 +320,6 @@ void HttpConnection::Judge(const HttpRules* rules) {
 void HttpConnection::Upgrade(Judgement judgement) {
   auto* refusal = std::get_if<Refusal>(&judgement);
   const bool is_by_http = refusal && refusal->how == Refusals::kHttp;
-  if (reading_ && !is_by_http) {
-    state_ = State::kUpgrading;
-    judgement_ = std::move(judgement);
-    Error ignored;
-    wire_.socket().cancel(ignored);
-    return;
-  }
   if (!refusal && !received_.empty()) {
     // RFC 6455 section 4.1: the client waits for the answer.
     return Refuse(BadRequest("data before the handshake was answered"));
@@ -315,7 +332,7 @@ void HttpConnection::Upgrade(Judgement judgement) {
     host_.HandshakeRefused(*refusal, peer_.client_or_peer());
   }
   auto transport = std::make_shared<WsTransport>(
-      std::move(wire_), std::move(place_), settings_, host_);
+      std::move(stream_), std::move(place_), settings_, host_);
   host_.Add(transport, listener_);
   if (refusal) {
     transport->AcceptAndClose(head_->request(), *refusal);
@@ -445,15 +462,7 @@ void HttpConnection::Answer(int status, HttpFields fields, std::string body,
 void HttpConnection::Linger() {
   state_ = State::kLingering;
   received_.clear();
-  if (wire_.is_tls()) {
-    // Ends with the client's own close_notify, or with the connection.
-    wire_.AsyncShutdownTls([self = shared_from_this()](Error) {
-      self->Finish(TransportEnd::Cause::kClosedByGateway);
-    });
-    return;
-  }
-  Error ignored;
-  wire_.socket().shutdown(StreamSocket::shutdown_send, ignored);
+  stream_->EndWrite();
   Receive();
 }
 
@@ -487,15 +496,14 @@ void HttpConnection::OnTick(absl::Time now) {
         }
       }
       return exchange_->OnTick(now);
-    case State::kFinding:    // Has a time limit of its own.
-    case State::kUpgrading:  // Takes no time.
+    case State::kFinding:  // Has a time limit of its own.
     case State::kFinished:
       return;
   }
 }
 
 bool HttpConnection::HasTaken() {
-  const std::uint64_t taken = wire_.BytesTaken();
+  const std::uint64_t taken = stream_->BytesTaken();
   return taken != std::exchange(taken_, taken);
 }
 
@@ -519,7 +527,7 @@ void HttpConnection::CloseSession() {
 
 std::size_t HttpConnection::held_bytes() const {
   if (cut_off_at_) return 0;  // It is being freed.
-  std::size_t bytes = received_.capacity();
+  std::size_t bytes = received_.capacity() + stream_->held_bytes();
   for (const std::string& piece : outgoing_) bytes += piece.capacity();
   return bytes + (exchange_ == nullptr ? 0 : exchange_->held_bytes());
 }
@@ -545,7 +553,7 @@ void HttpConnection::Finish(TransportEnd::Cause cause) {
     EndExchange();
   }
   place_.reset();
-  wire_.Close();
+  stream_->Close();
   host_.Remove(*this);
 }
 
@@ -553,19 +561,20 @@ void ServeConnection(AcceptedConnection accepted, ConnectionHost& host) {
   const std::size_t listener = accepted.listener;
   std::shared_ptr<const ConnectionSettings> settings =
       host.SettingsOf(listener);
-  Wire wire(std::move(accepted.socket), std::move(accepted.place));
-  wire.Hold(std::move(accepted.address_place));
+  auto socket = std::make_shared<SocketStream>(
+      std::move(accepted.socket), std::move(accepted.place),
+      std::move(accepted.address_place));
   if (settings->proxy_protocol || settings->tls != nullptr) {
-    auto arrival =
-        std::make_shared<Arrival>(std::move(wire), std::move(accepted.address),
-                                  listener, std::move(settings), host);
+    auto arrival = std::make_shared<Arrival>(
+        std::move(socket), std::move(accepted.address), listener,
+        std::move(settings), host);
     host.Add(arrival, listener);
     return arrival->Start();
   }
   Peer peer;
   peer.address = std::move(accepted.address);
   auto connection = std::make_shared<HttpConnection>(
-      std::move(wire), std::move(peer), listener, host.now(), host);
+      std::move(socket), std::move(peer), listener, host.now(), host);
   host.Add(connection, listener);
   connection->Start();
 }

@@ -10,14 +10,12 @@
 #include <string>
 #include <variant>
 
-#include <boost/beast/core/error.hpp>
-
 #include "absl/time/time.h"
+#include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
 #include "gateway/net/handshake.h"
 #include "gateway/net/http_transport.h"
 #include "gateway/net/request_head.h"
-#include "gateway/net/wire.h"
 #include "gateway/net/ws_transport.h"
 
 namespace headgate {
@@ -27,22 +25,23 @@ namespace headgate {
 // WsTransport then takes the socket over.
 //
 //   kHead --> kFinding --> kExchange --> kHead ...   a call over plain HTTP
-//      \-------\--> kUpgrading --> (WsTransport)
+//      \-------\--> (WsTransport)
 //       \-------\--> kAnswering --> kHead ...        a refusal, OPTIONS
 //                          \--> kLingering --> kFinished
 //
-// One read and one write are under way at most, each into or from a buffer of
-// its own; the read goes on from one state to the next.
+// One read is awaited at most, which goes on from one state to the next, and
+// one write is under way at most.
 //
 // Thread: the worker's. Lifetime: a Connection.
 class HttpConnection final
     : public Connection,
       private HttpLink,
+      private ByteStream::User,
       public std::enable_shared_from_this<HttpConnection> {
  public:
   // `host` must outlive it. `since`: when the connection was accepted.
-  HttpConnection(Wire wire, Peer peer, std::size_t listener, absl::Time since,
-                 ConnectionHost& host);
+  HttpConnection(std::shared_ptr<ByteStream> stream, Peer peer,
+                 std::size_t listener, absl::Time since, ConnectionHost& host);
 
   void Start();
 
@@ -59,14 +58,12 @@ class HttpConnection final
   enum class State {
     kHead,       // Waits for a request, or for the rest of its head.
     kFinding,    // Waits for the upstream's rules.
-    kUpgrading,  // Waits for the last read to end.
     kExchange,   // `exchange_` is at work.
     kAnswering,  // Sends an answer of the gateway's own.
     kLingering,  // Nothing is sent any longer; what the client sends is
                  // dropped.
     kFinished,
   };
-  using Error = boost::beast::error_code;
   using Judgement = std::variant<Refusal, Admission>;
 
   // HttpLink.
@@ -77,9 +74,14 @@ class HttpConnection final
   void Post(std::function<void()> act) override;
   void ExchangeOver(Afterwards afterwards) override;
 
-  void OnRead(Error error, std::size_t bytes);
+  // ByteStream::User.
+  void OnReadable() override;
+  void OnWritable() override;
+
   void OnReadFailed();
-  void OnWritten(Error error);
+  // Writes as much of outgoing_ as the stream takes.
+  void WriteOn();
+  void OnWritten();
 
   // Tells the host whether it waits for a request of which nothing has come.
   void SetIdle(bool idle);
@@ -105,7 +107,7 @@ class HttpConnection final
   void EndExchange();
   void Finish(TransportEnd::Cause cause);
 
-  Wire wire_;
+  std::shared_ptr<ByteStream> stream_;
   const std::size_t listener_;
   ConnectionHost& host_;
   std::shared_ptr<const ConnectionSettings> settings_;
@@ -116,11 +118,12 @@ class HttpConnection final
   bool idle_ = false;  // As the host knows.
   std::optional<DrainOrder> draining_;
 
-  std::array<char, 4096> incoming_;  // Of the read under way.
   std::string received_;
   bool reading_ = false;
   std::array<std::string, 3> outgoing_;  // Of the write under way.
+  std::size_t outgoing_sent_ = 0;        // Bytes of all three.
   bool writing_ = false;
+  bool write_failed_ = false;
   std::optional<absl::Time> send_stalled_since_;
   std::optional<absl::Time> cut_off_at_;  // After CloseForMemory.
   std::uint64_t taken_ = 0;  // By the client, bytes, at the last look.
@@ -131,7 +134,6 @@ class HttpConnection final
   std::unique_ptr<Place> place_;  // Among the sessions.
   bool reusable_ = false;         // After kAnswering.
   std::unique_ptr<SchemaSource::Ticket> ticket_;
-  std::optional<Judgement> judgement_;  // Of kUpgrading.
   std::unique_ptr<HttpTransport> exchange_;
   std::uint64_t exchanges_ = 0;  // Tells one from the next.
 };

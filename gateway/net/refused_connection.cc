@@ -2,13 +2,10 @@
 
 #include <utility>
 
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/beast/core/bind_handler.hpp>
-
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "gateway/net/http_response.h"
+#include "gateway/net/socket_stream.h"
 
 namespace headgate {
 namespace {
@@ -27,41 +24,41 @@ std::string AnswerOf(const Refusal& refusal, absl::Time now) {
 
 }  // namespace
 
-RefusedConnection::RefusedConnection(Wire wire, std::unique_ptr<Place> place,
+RefusedConnection::RefusedConnection(std::shared_ptr<ByteStream> stream,
+                                     std::unique_ptr<Place> place,
                                      std::string answer, ConnectionHost& host)
-    : wire_(std::move(wire)),
+    : stream_(std::move(stream)),
       place_(std::move(place)),
       answer_(std::move(answer)),
       host_(host),
-      since_(host.now()) {}
-
-void RefusedConnection::Start() { Await(); }
-
-void RefusedConnection::Await() {
-  wire_.AsyncWait(StreamSocket::wait_read,
-                  boost::beast::bind_front_handler(
-                      &RefusedConnection::OnReadable, shared_from_this()));
+      since_(host.now()) {
+  stream_->SetUser(this);
 }
 
-void RefusedConnection::OnReadable(Error error) {
-  if (finished_) return;
-  if (error) return Finish();
-  const absl::Span<char> buffer = host_.ReadBuffer();
-  wire_.ReadNow(boost::asio::buffer(buffer.data(), buffer.size()), error);
-  const bool would_block = error == boost::asio::error::would_block ||
-                           error == boost::asio::error::try_again;
-  if (error && !would_block) return Finish();
-  if (!error) Answer();
-  if (!finished_) Await();
+void RefusedConnection::Start() { stream_->AwaitReadable(); }
+
+void RefusedConnection::OnReadable() {
+  const auto self = shared_from_this();
+  const ByteStream::Result read = stream_->Read(host_.ReadBuffer());
+  switch (read.kind) {
+    case ByteStream::Result::Kind::kDone:
+      Answer();
+      break;
+    case ByteStream::Result::Kind::kWouldBlock:
+      break;
+    case ByteStream::Result::Kind::kEnd:
+    case ByteStream::Result::Kind::kFailed:
+      return Finish();
+  }
+  if (!finished_) stream_->AwaitReadable();
 }
 
 void RefusedConnection::Answer() {
   if (answer_.empty()) return;
-  Error error;
-  wire_.WriteNow(boost::asio::buffer(answer_), error);
+  const ByteStream::Result written = stream_->Write({answer_});
   answer_.clear();
-  if (error) return Finish();
-  wire_.socket().shutdown(StreamSocket::shutdown_send, error);
+  if (written.kind == ByteStream::Result::Kind::kFailed) return Finish();
+  stream_->EndWrite();
 }
 
 void RefusedConnection::OnTick(absl::Time now) {
@@ -73,39 +70,39 @@ void RefusedConnection::OnTick(absl::Time now) {
 void RefusedConnection::Finish() {
   if (finished_) return;
   finished_ = true;
-  wire_.Close();
+  stream_->Close();
   place_.reset();
   host_.Remove(*this);
 }
 
-void RefuseConnection(Wire wire, std::size_t listener, const std::string& peer,
-                      bool needs_tls, Capacity capacity, ConnectionHost& host) {
+void RefuseConnection(std::shared_ptr<ByteStream> stream, std::size_t listener,
+                      const std::string& peer, bool needs_tls,
+                      Capacity capacity, ConnectionHost& host) {
   const Refusal refusal = NoConnection(capacity);
   std::unique_ptr<Place> place =
       host.ConnectionRefused(listener, refusal, peer);
-  if (needs_tls) return wire.Close();
+  if (needs_tls) return stream->Close();
   std::string answer = AnswerOf(refusal, host.now());
   if (place == nullptr) {
     // What has come is read first: closing with bytes unread resets the
     // connection, and may take the answer away from the client.
-    boost::beast::error_code ignored;
-    const absl::Span<char> buffer = host.ReadBuffer();
-    wire.ReadNow(boost::asio::buffer(buffer.data(), buffer.size()), ignored);
-    wire.WriteNow(boost::asio::buffer(answer), ignored);
-    return wire.Close();
+    stream->Read(host.ReadBuffer());
+    stream->Write({answer});
+    return stream->Close();
   }
   auto connection = std::make_shared<RefusedConnection>(
-      std::move(wire), std::move(place), std::move(answer), host);
+      std::move(stream), std::move(place), std::move(answer), host);
   host.Add(connection, listener);
   connection->Start();
 }
 
 void RefuseConnection(AcceptedConnection accepted, Capacity capacity,
                       ConnectionHost& host) {
-  RefuseConnection(Wire(std::move(accepted.socket), std::move(accepted.place)),
-                   accepted.listener, accepted.address,
-                   host.SettingsOf(accepted.listener)->tls != nullptr, capacity,
-                   host);
+  RefuseConnection(
+      std::make_shared<SocketStream>(std::move(accepted.socket),
+                                     std::move(accepted.place), nullptr),
+      accepted.listener, accepted.address,
+      host.SettingsOf(accepted.listener)->tls != nullptr, capacity, host);
 }
 
 }  // namespace headgate

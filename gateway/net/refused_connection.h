@@ -6,8 +6,8 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
-#include "gateway/net/wire.h"
 
 namespace headgate {
 
@@ -18,10 +18,12 @@ namespace headgate {
 // Thread: the worker's. Lifetime: a Connection.
 class RefusedConnection final
     : public Connection,
+      private ByteStream::User,
       public std::enable_shared_from_this<RefusedConnection> {
  public:
   // `place`: among those that wait; given back at the end. Requires: no TLS.
-  RefusedConnection(Wire wire, std::unique_ptr<Place> place, std::string answer,
+  RefusedConnection(std::shared_ptr<ByteStream> stream,
+                    std::unique_ptr<Place> place, std::string answer,
                     ConnectionHost& host);
 
   void Start();
@@ -33,14 +35,12 @@ class RefusedConnection final
   const Session* session() const override { return nullptr; }
 
  private:
-  using Error = boost::beast::error_code;
-
-  void Await();
-  void OnReadable(Error error);
+  void OnReadable() override;
+  void OnWritable() override {}
   void Answer();
   void Finish();
 
-  Wire wire_;
+  const std::shared_ptr<ByteStream> stream_;
   std::unique_ptr<Place> place_;
   std::string answer_;  // Empty once it is sent.
   ConnectionHost& host_;
@@ -51,8 +51,9 @@ class RefusedConnection final
 inline constexpr absl::Duration kRefusalPatience = absl::Seconds(1);
 
 // See RefuseConnection of connection.h. `peer`: for the log.
-void RefuseConnection(Wire wire, std::size_t listener, const std::string& peer,
-                      bool needs_tls, Capacity capacity, ConnectionHost& host);
+void RefuseConnection(std::shared_ptr<ByteStream> stream, std::size_t listener,
+                      const std::string& peer, bool needs_tls,
+                      Capacity capacity, ConnectionHost& host);
 
 }  // namespace headgate
 

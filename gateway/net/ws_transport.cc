@@ -5,8 +5,6 @@
 #include <cassert>
 #include <utility>
 
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/bind_handler.hpp>
 
@@ -23,8 +21,6 @@ using boost::beast::bind_front_handler;
 // The size of a read, and so of what a session keeps while its client is not
 // read from; more only where one message is longer.
 constexpr std::size_t kReadBytes = 16 * 1024;
-// With TLS, where an idle socket holds a buffer of this size.
-constexpr std::size_t kFirstTlsReadBytes = 1024;
 
 // A client may send this much after the gateway has begun to close, so that it
 // gets as far as the Close frame; then the connection is cut off.
@@ -33,16 +29,6 @@ constexpr std::size_t kMaxDroppedBytes = 64 * 1024 * 1024;
 // The session is told of arrived bytes at least this often, for the rates.
 constexpr std::size_t kMaxUnreportedBytes = 64 * 1024;
 
-std::array<asio::const_buffer, 2> BuffersOf(
-    const std::array<absl::string_view, 2>& pieces) {
-  return {asio::buffer(pieces[0].data(), pieces[0].size()),
-          asio::buffer(pieces[1].data(), pieces[1].size())};
-}
-
-bool WouldBlock(const boost::beast::error_code& error) {
-  return error == asio::error::would_block || error == asio::error::try_again;
-}
-
 ws::Timeouts TimeoutsOf(const ConnectionSettings& settings) {
   return {settings.keepalive.interval, settings.keepalive.timeout,
           settings.send_timeout, settings.close_timeout};
@@ -50,13 +36,16 @@ ws::Timeouts TimeoutsOf(const ConnectionSettings& settings) {
 
 }  // namespace
 
-WsTransport::WsTransport(Wire wire, std::unique_ptr<Place> place,
+WsTransport::WsTransport(std::shared_ptr<ByteStream> stream,
+                         std::unique_ptr<Place> place,
                          std::shared_ptr<const ConnectionSettings> settings,
                          ConnectionHost& host)
-    : wire_(std::move(wire)),
+    : stream_(std::move(stream)),
       settings_(std::move(settings)),
       host_(host),
-      place_(std::move(place)) {}
+      place_(std::move(place)) {
+  stream_->SetUser(this);
+}
 
 // --- The handshake ---
 
@@ -131,11 +120,9 @@ bool WsTransport::WantsBytes() const {
     case ws::Endpoint::State::kOpen:
       return reading_.wish == Reading::Wish::kMessage && state_ == State::kLive;
     case ws::Endpoint::State::kClosing:
-      return true;
     case ws::Endpoint::State::kBroken:
     case ws::Endpoint::State::kOver:
-      // TLS is not read while it is shut down.
-      return !wire_.is_tls();
+      return true;
   }
   return false;
 }
@@ -147,50 +134,25 @@ void WsTransport::Await() {
   }
   assert(reading_.phase == Reading::Phase::kPaused);
   reading_.phase = Reading::Phase::kAwaiting;
-  if (wire_.is_tls()) return AwaitTls();
-  wire_.AsyncWait(
-      StreamSocket::wait_read,
-      bind_front_handler(&WsTransport::OnReadable, shared_from_this()));
+  stream_->AwaitReadable();
 }
 
-void WsTransport::OnReadable(Error error) {
+void WsTransport::OnReadable() {
+  const auto self = shared_from_this();
+  assert(state_ != State::kFinished);
   assert(reading_.phase == Reading::Phase::kAwaiting);
   reading_.phase = Reading::Phase::kPaused;
-  if (state_ == State::kFinished) return;
-  if (error) return OnReadFailed(error);
   if (!WantsBytes()) return;
   const absl::Span<char> buffer = host_.ReadBuffer();
   const std::size_t room = std::min<std::uint64_t>(
       buffer.size(),
       std::max<std::uint64_t>(kReadBytes, endpoint_->missing_bytes()));
-  const std::size_t bytes =
-      wire_.ReadNow(asio::buffer(buffer.data(), room), error);
-  if (WouldBlock(error)) return Await();
-  if (error) return OnReadFailed(error);
-  OnBytes({buffer.data(), bytes});
-}
-
-void WsTransport::AwaitTls() {
-  if (reading_.tls_buffer.empty()) {
-    reading_.tls_buffer.resize(kFirstTlsReadBytes);
+  const ByteStream::Result read = stream_->Read(buffer.subspan(0, room));
+  if (read.kind == ByteStream::Result::Kind::kWouldBlock) return Await();
+  if (read.kind != ByteStream::Result::Kind::kDone) {
+    return OnReadFailed(read.why);
   }
-  wire_.async_read_some(
-      asio::buffer(reading_.tls_buffer),
-      bind_front_handler(&WsTransport::OnTlsRead, shared_from_this()));
-}
-
-void WsTransport::OnTlsRead(Error error, std::size_t bytes) {
-  assert(reading_.phase == Reading::Phase::kAwaiting);
-  reading_.phase = Reading::Phase::kPaused;
-  if (state_ == State::kFinished) return;
-  if (error) return OnReadFailed(error);
-  // Grows while there is much to read; an idle socket gives it back.
-  std::string incoming = std::move(reading_.tls_buffer);
-  const std::size_t size = bytes == incoming.size()
-                               ? std::min(2 * incoming.size(), kReadBytes)
-                               : kFirstTlsReadBytes;
-  reading_.tls_buffer = std::string(size, '\0');
-  OnBytes(absl::string_view(incoming).substr(0, bytes));
+  OnBytes({buffer.data(), read.bytes});
 }
 
 void WsTransport::OnBytes(absl::string_view bytes) {
@@ -305,11 +267,12 @@ AnswerWait WsTransport::WaitForAnswers() const {
   return {host_.now(), host_.now() + settings_->close_timeout};
 }
 
-void WsTransport::OnReadFailed(Error error) {
+void WsTransport::OnReadFailed(const absl::Status& why) {
   if (endpoint_->state() != ws::Endpoint::State::kOpen) {
     return Finish(EndOfEndpoint());
   }
-  Finish({TransportEnd::Cause::kLost, CloseCode::kAbnormal, error.message()});
+  Finish({TransportEnd::Cause::kLost, CloseCode::kAbnormal,
+          std::string(why.message())});
 }
 
 TransportEnd WsTransport::EndOfEndpoint() const {
@@ -334,7 +297,7 @@ void WsTransport::SendSoon() {
       Writing::Turn::kPosted) {
     return;
   }
-  asio::post(wire_.get_executor(),
+  asio::post(stream_->executor(),
              bind_front_handler(&WsTransport::OnTurn, shared_from_this()));
 }
 
@@ -369,41 +332,32 @@ bool WsTransport::SendNow() {
   }
   bool sent = false;
   while (endpoint_->has_output()) {
-    const auto buffers = BuffersOf(endpoint_->Front());
-    if (wire_.is_tls()) {
+    const ByteStream::Result written = stream_->Write(endpoint_->Front());
+    if (written.kind == ByteStream::Result::Kind::kWouldBlock) {
       writing_.phase = Writing::Phase::kBlocked;
-      wire_.async_write_some(buffers, bind_front_handler(&WsTransport::OnSent,
-                                                         shared_from_this()));
-      return false;
-    }
-    Error error;
-    const std::size_t bytes = wire_.WriteNow(buffers, error);
-    endpoint_->OnSent(bytes);
-    sent = sent || bytes > 0;
-    if (!error) continue;
-    writing_.phase = Writing::Phase::kBlocked;
-    if (WouldBlock(error)) {
-      wire_.AsyncWait(
-          StreamSocket::wait_write,
-          [self = shared_from_this()](Error error) { self->OnSent(error, 0); });
+      stream_->AwaitWritable();
       return sent;
     }
-    OnSent(error, 0);
-    return false;
+    if (written.kind != ByteStream::Result::Kind::kDone) {
+      writing_.phase = Writing::Phase::kFailed;
+      endpoint_->OnSendFailed();
+      // A pending read will fail with the reason.
+      if (reading_.phase != Reading::Phase::kAwaiting) {
+        OnReadFailed(written.why);
+      }
+      return false;
+    }
+    endpoint_->OnSent(written.bytes);
+    sent = true;
   }
   return sent;
 }
 
-void WsTransport::OnSent(Error error, std::size_t bytes) {
+void WsTransport::OnWritable() {
+  const auto self = shared_from_this();
   assert(writing_.phase == Writing::Phase::kBlocked);
   writing_.phase = Writing::Phase::kReady;
-  if (state_ == State::kFinished) return;
-  endpoint_->OnSent(bytes);
-  if (!error) return Send();
-  writing_.phase = Writing::Phase::kFailed;
-  endpoint_->OnSendFailed();
-  // A pending read will fail with the reason.
-  if (reading_.phase != Reading::Phase::kAwaiting) OnReadFailed(error);
+  Send();
 }
 
 // --- Closing ---
@@ -421,14 +375,8 @@ void WsTransport::EndOurSide() {
     return;
   }
   writing_.phase = Writing::Phase::kEnded;
-  if (wire_.is_tls()) {
-    return wire_.AsyncShutdownTls([self = shared_from_this()](Error) {
-      self->Finish(self->EndOfEndpoint());
-    });
-  }
   // Closing at once could keep the Close frame from the client.
-  Error ignored;
-  wire_.socket().shutdown(StreamSocket::shutdown_send, ignored);
+  stream_->EndWrite();
   Await();
 }
 
@@ -441,14 +389,12 @@ void WsTransport::NotifyClosed(const TransportEnd& end) {
 void WsTransport::Finish(const TransportEnd& end) {
   if (state_ == State::kFinished) return;
   rests_ = Rests::kAwake;
-  if (!wire_.is_tls() && endpoint_->has_output()) {
-    Error ignored;  // What the kernel does not take at once is lost.
-    wire_.WriteNow(BuffersOf(endpoint_->Front()), ignored);
-  }
+  // What the kernel does not take at once is lost.
+  if (endpoint_->has_output()) stream_->Write(endpoint_->Front());
   const bool told = state_ != State::kLive;
   state_ = State::kFinished;
   if (!told && session_ != nullptr) session_->OnClosed(end);
-  wire_.Close();
+  stream_->Close();
   if (session_ != nullptr) host_.SessionEnded(*session_);
   session_.reset();
   place_.reset();
@@ -521,7 +467,7 @@ void WsTransport::Wake() {
 }
 
 bool WsTransport::HasTaken() {
-  const std::uint64_t taken = wire_.BytesTaken();
+  const std::uint64_t taken = stream_->BytesTaken();
   return taken != std::exchange(writing_.taken, taken);
 }
 
@@ -539,7 +485,8 @@ void WsTransport::CloseSession() {
 std::size_t WsTransport::held_bytes() const {
   if (cut_off_at_) return 0;  // It is being freed.
   return (session_ == nullptr ? 0 : session_->held_bytes()) +
-         reading_.rest.capacity() + (endpoint_ ? endpoint_->held_bytes() : 0);
+         stream_->held_bytes() + reading_.rest.capacity() +
+         (endpoint_ ? endpoint_->held_bytes() : 0);
 }
 
 void WsTransport::CloseForMemory(absl::Time now) {

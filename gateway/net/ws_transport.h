@@ -7,11 +7,9 @@
 #include <optional>
 #include <string>
 
-#include <boost/beast/core/error.hpp>
-
 #include "absl/strings/string_view.h"
+#include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
-#include "gateway/net/wire.h"
 #include "gateway/session/transport.h"
 #include "gateway/ws/endpoint.h"
 #include "gateway/ws/message_watch.h"
@@ -27,15 +25,16 @@ namespace headgate {
 // Thread:   the worker's.
 // Lifetime: a Connection; it leaves its host in Finish, and is destroyed when
 //           the operations that it cancelled there have completed.
-// Memory:   without TLS an idle socket holds no buffer.
+// Memory:   an idle connection holds no buffer.
 class WsTransport final : public Connection,
                           public Transport,
+                          private ByteStream::User,
                           public std::enable_shared_from_this<WsTransport> {
  public:
   // `host` must outlive it.
   // `place`: counts the session, and is released when it ends; null for
   // AcceptAndClose.
-  WsTransport(Wire wire, std::unique_ptr<Place> place,
+  WsTransport(std::shared_ptr<ByteStream> stream, std::unique_ptr<Place> place,
               std::shared_ptr<const ConnectionSettings> settings,
               ConnectionHost& host);
 
@@ -66,7 +65,6 @@ class WsTransport final : public Connection,
     kFinished,   // The socket is closed and the host has been left.
   };
   enum class Rests : std::uint8_t { kAwake, kResting };  // As the host knows.
-  using Error = boost::beast::error_code;
 
   // Agrees on the extension and responds with 101.
   void Respond(const HttpRequest& request, const std::string& subprotocol,
@@ -76,9 +74,7 @@ class WsTransport final : public Connection,
   bool WantsBytes() const;
   // Waits for bytes if they are wanted and none are left over.
   void Await();
-  void OnReadable(Error error);
-  void AwaitTls();
-  void OnTlsRead(Error error, std::size_t bytes);
+  void OnReadable() override;
   void OnBytes(absl::string_view bytes);
   // Continues with the bytes that were left over.
   void TakeRest();
@@ -86,7 +82,7 @@ class WsTransport final : public Connection,
   std::size_t Take(absl::string_view bytes);
   void OnEvent(ws::Endpoint::Event event);
   void OnMessage();
-  void OnReadFailed(Error error);
+  void OnReadFailed(const absl::Status& why);
   // Reports the bytes and control frames that have arrived to the session.
   void ReportTraffic();
 
@@ -94,9 +90,9 @@ class WsTransport final : public Connection,
   void SendSoon();
   void OnTurn();
   void Send();
-  // Gives the kernel what it takes; false if it took nothing.
+  // Gives the stream what it takes; false if it took nothing.
   bool SendNow();
-  void OnSent(Error error, std::size_t bytes);
+  void OnWritable() override;
   void CompleteWrites();
   // Ends our direction of the connection, once all is sent.
   void EndOurSide();
@@ -120,7 +116,7 @@ class WsTransport final : public Connection,
   struct Reading {
     enum class Phase : std::uint8_t {
       kPaused,
-      kAwaiting,  // A wait or read on the socket is pending.
+      kAwaiting,  // The stream is to become readable.
       kTaking,    // The endpoint is being given bytes.
     };
     enum class Wish : std::uint8_t { kNothing, kMessage };  // The session's.
@@ -129,13 +125,12 @@ class WsTransport final : public Connection,
     Wish wish = Wish::kNothing;
     std::string rest;            // Bytes that were not wanted yet,
     std::size_t rest_taken = 0;  // and how many of them have been since.
-    std::string tls_buffer;
     ws::MessageWatch message_watch;
   };
   struct Writing {
     enum class Phase : std::uint8_t {
       kReady,
-      kBlocked,  // The kernel, or TLS, takes nothing for now.
+      kBlocked,  // The stream is to become writable.
       kFailed,
       kEnded,  // Our direction of the connection has been shut down.
     };
@@ -146,7 +141,7 @@ class WsTransport final : public Connection,
     std::uint64_t taken = 0;  // Bytes, by the client, as of the last HasTaken.
   };
 
-  Wire wire_;
+  const std::shared_ptr<ByteStream> stream_;
   const std::shared_ptr<const ConnectionSettings> settings_;
   ConnectionHost& host_;
   std::unique_ptr<Place> place_;

@@ -47,7 +47,7 @@ absl::Duration RestFor(const Settings& settings) {
 
 ConnectionSettings ConnectionSettingsFor(
     const Settings& settings, const ListenerSettings& listener,
-    const std::shared_ptr<boost::asio::ssl::context>& tls, SocketReach reach,
+    const std::shared_ptr<const TlsContext>& tls, SocketReach reach,
     const std::shared_ptr<const Router>& router) {
   ConnectionSettings connection;
   connection.policy.router = router;

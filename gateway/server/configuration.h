@@ -4,14 +4,13 @@
 #include <memory>
 #include <vector>
 
-#include <boost/asio/ssl/context.hpp>
-
 #include "gateway/config/settings.h"
 #include "gateway/net/connection.h"
 #include "gateway/net/listening_socket.h"
 #include "gateway/server/connection_limit.h"
 #include "gateway/server/shared_upstream.h"
 #include "gateway/session/session.h"
+#include "gateway/tls/context.h"
 
 namespace headgate {
 
@@ -19,7 +18,7 @@ namespace headgate {
 // safe for any thread.
 struct Configuration {
   // The TLS of each of settings.listeners; null: plain.
-  using Tls = std::vector<std::shared_ptr<boost::asio::ssl::context>>;
+  using Tls = std::vector<std::shared_ptr<const TlsContext>>;
   // Of each of settings.listeners.
   using Reaches = std::vector<SocketReach>;
   // Upstreams that are the same in `before` are shared with it; null: none are.

@@ -2,9 +2,31 @@
 
 #include <utility>
 
-#include "gateway/net/tls.h"
-
 namespace headgate {
+namespace {
+
+TlsServerOptions OptionsFrom(const ListenerTlsSettings& settings) {
+  using From = ListenerTlsSettings::ClientCertificates;
+  using To = TlsServerOptions::ClientCertificates;
+  TlsServerOptions options;
+  if (settings.min_version == ListenerTlsSettings::MinVersion::k13) {
+    options.min_version = TlsServerOptions::MinVersion::k13;
+  }
+  switch (settings.client_certificates) {
+    case From::kNone:
+      options.client_certificates = To::kNone;
+      break;
+    case From::kOptional:
+      options.client_certificates = To::kOptional;
+      break;
+    case From::kRequired:
+      options.client_certificates = To::kRequired;
+      break;
+  }
+  return options;
+}
+
+}  // namespace
 
 ListenerTls::ListenerTls(const ListenerTlsSettings& settings)
     : settings_(settings),
@@ -14,10 +36,8 @@ ListenerTls::ListenerTls(const ListenerTlsSettings& settings)
 }
 
 bool ListenerTls::UseFiles() {
-  const TlsMaterial& material = *files_.material();
-  absl::StatusOr<std::shared_ptr<boost::asio::ssl::context>> context =
-      MakeListenerTls(settings_,
-                      {material.certificate, material.key, material.ca});
+  absl::StatusOr<std::shared_ptr<const TlsContext>> context =
+      TlsContext::ForServer(OptionsFrom(settings_), *files_.material());
   status_ = context.status();
   if (context.ok()) context_ = *std::move(context);
   return context.ok();

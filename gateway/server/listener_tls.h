@@ -1,13 +1,11 @@
 #ifndef GATEWAY_SERVER_LISTENER_TLS_H_
 #define GATEWAY_SERVER_LISTENER_TLS_H_
 
-#include <cstdint>
 #include <memory>
-
-#include <boost/asio/ssl/context.hpp>
 
 #include "absl/status/statusor.h"
 #include "gateway/config/settings.h"
+#include "gateway/tls/context.h"
 #include "gateway/tls/files.h"
 
 namespace headgate {
@@ -26,9 +24,7 @@ class ListenerTls {
   // why.
   bool Refresh();
 
-  const std::shared_ptr<boost::asio::ssl::context>& context() const {
-    return context_;
-  }
+  const std::shared_ptr<const TlsContext>& context() const { return context_; }
   const absl::Status& status() const { return status_; }
   const ListenerTlsSettings& settings() const { return settings_; }
 
@@ -40,7 +36,7 @@ class ListenerTls {
 
   const ListenerTlsSettings settings_;
   TlsFiles files_;
-  std::shared_ptr<boost::asio::ssl::context> context_;
+  std::shared_ptr<const TlsContext> context_;
   absl::Status status_;
 };
 

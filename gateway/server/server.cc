@@ -14,7 +14,6 @@
 #include "gateway/base/descriptor_limit.h"
 #include "gateway/base/log.h"
 #include "gateway/base/process_memory.h"
-#include "gateway/net/tls.h"
 
 namespace headgate {
 namespace {
@@ -585,7 +584,7 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
         for (std::size_t i = 0; i < tls_.size(); ++i) {
           if (tls_[i] == nullptr) continue;
           all.listeners[settings().listeners[i].address].certificate_expiry =
-              CertificateExpiry(*tls_[i]->context());
+              tls_[i]->context()->certificate_expiry();
         }
         // What has not been used yet is there, too.
         for (const ListenerSettings& listener : settings().listeners) {

@@ -149,6 +149,7 @@ class Worker final : private ConnectionHost {
   absl::Span<char> ReadBuffer() override {
     return absl::MakeSpan(read_buffer_);
   }
+  TlsBuffers& tls_buffers() override { return tls_buffers_; }
 
   void TakeOn(AcceptedConnection accepted);
   // Has the worker whose idle connection has waited longest, if need be the
@@ -217,6 +218,7 @@ class Worker final : private ConnectionHost {
   int refusing_ = 0;  // Connections that wait for their refusal to be read.
   StatsRecorder recorder_;
   std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
+  TlsBuffers tls_buffers_;
 
   // While draining.
   struct Draining {

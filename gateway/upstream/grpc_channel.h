@@ -6,8 +6,8 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/security/credentials.h>
 
-#include "gateway/upstream/grpc_upstream.h"
 #include "gateway/tls/files.h"
+#include "gateway/upstream/grpc_upstream.h"
 
 namespace headgate {
 

@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/base/file_stamp.h"
+#include "gateway/tls/files.h"
 #include "gateway/upstream/grpc_call.h"
 #include "gateway/upstream/grpc_channel.h"
-#include "gateway/tls/files.h"
 
 namespace headgate {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "gateway/base/status.h"
 #include "gateway/base/file_stamp.h"
+#include "gateway/base/status.h"
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {

@@ -358,6 +358,7 @@ class Host final : public ConnectionHost {
   absl::Span<char> ReadBuffer() override {
     return absl::MakeSpan(read_buffer_);
   }
+  TlsBuffers& tls_buffers() override { return tls_buffers_; }
 
   Backend& backend() { return *backend_; }
 
@@ -407,6 +408,7 @@ class Host final : public ConnectionHost {
   std::shared_ptr<const SessionContext> context_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
   std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
+  TlsBuffers tls_buffers_;
   bool is_draining_ = false;
   int places_ = 0;
   int connection_places_ = 0;

@@ -163,6 +163,7 @@ class FakeHost final : public ConnectionHost {
   absl::Span<char> ReadBuffer() override {
     return absl::MakeSpan(read_buffer_);
   }
+  TlsBuffers& tls_buffers() override { return tls_buffers_; }
   DrainOrder drain_order() const {
     return {now_, now_ + absl::Seconds(10), "the gateway is shutting down"};
   }
@@ -219,6 +220,7 @@ class FakeHost final : public ConnectionHost {
   std::vector<absl::Duration> round_trips_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
   std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
+  TlsBuffers tls_buffers_;
   std::vector<SessionReport> ended_;
   std::vector<int> refused_;
   std::map<Connection*, std::shared_ptr<Connection>> connections_;

@@ -16,8 +16,8 @@
 #include <boost/asio/io_context.hpp>
 
 #include "gateway/upstream/pooled_upstream.h"
-#include "tests/upstream/scripted_service.h"
 #include "tests/testing/test_folder.h"
+#include "tests/upstream/scripted_service.h"
 
 namespace headgate {
 

@@ -14,9 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/upstream/pooled_upstream.h"
 #include "tests/testing/certificates.h"
+#include "tests/testing/test_folder.h"
 #include "tests/upstream/scripted_service.h"
 #include "tests/upstream/test_call.h"
-#include "tests/testing/test_folder.h"
 
 namespace headgate {
 namespace {

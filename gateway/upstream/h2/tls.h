@@ -10,9 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "gateway/config/settings.h"
+#include "gateway/tls/files.h"
 #include "gateway/upstream/h2/target.h"
 #include "gateway/upstream/h2/tls_client.h"
-#include "gateway/tls/files.h"
 
 namespace headgate {
 

@@ -14,9 +14,9 @@
 #include "gateway/base/status.h"
 #include "gateway/upstream/h2/connection.h"
 #include "gateway/upstream/h2_upstream.h"
+#include "tests/testing/test_folder.h"
 #include "tests/upstream/h2/raw_server.h"
 #include "tests/upstream/test_call.h"
-#include "tests/testing/test_folder.h"
 
 namespace headgate {
 namespace {

@@ -14,8 +14,8 @@
 #include "gateway/base/status.h"
 #include "gateway/upstream/h2/gzip.h"
 #include "gateway/upstream/h2_upstream.h"
-#include "tests/upstream/h2/wire_fixture.h"
 #include "tests/testing/test_folder.h"
+#include "tests/upstream/h2/wire_fixture.h"
 
 namespace headgate {
 namespace {
