@@ -18,6 +18,7 @@ ROOMS = {
     "route": {"absl"},
     "config": {"absl", "google/protobuf", "headgate/config", "yaml-cpp"},
     "ws": {"absl", "openssl", "zlib"},
+    "http": {"absl", "boost/json", "boost/url"},
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "nghttp2", "openssl", "zlib"},
     "session": {"absl"},
     "net": {"absl", "boost"},

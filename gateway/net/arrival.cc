@@ -6,10 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "gateway/http/header_rules.h"
 #include "gateway/net/http_connection.h"
 #include "gateway/net/proxy_header.h"
 #include "gateway/net/refused_connection.h"
-#include "gateway/net/request_metadata.h"
 
 namespace headgate {
 

@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "gateway/config/settings.h"
-#include "gateway/net/handshake.h"
+#include "gateway/http/handshake.h"
 #include "gateway/net/place.h"
 #include "gateway/net/stream_socket.h"
 #include "gateway/net/tls_stream.h"

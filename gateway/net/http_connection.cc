@@ -11,9 +11,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "gateway/http/cors.h"
+#include "gateway/http/response.h"
 #include "gateway/net/arrival.h"
-#include "gateway/net/cors.h"
-#include "gateway/net/http_response.h"
 
 namespace headgate {
 namespace {
@@ -28,9 +28,11 @@ HttpFields CommonFields(absl::Time now) {
 
 // Whether the client would rather have events than lines of JSON.
 bool WantsEvents(const HttpRequest& request) {
-  const int events = AcceptedWeight(request, "text/event-stream").value_or(0);
+  const int events =
+      request.headers.AcceptedWeight("text/event-stream").value_or(0);
   return events > 0 &&
-         events >= AcceptedWeight(request, "application/json").value_or(0);
+         events >=
+             request.headers.AcceptedWeight("application/json").value_or(0);
 }
 
 // A client that has just connected has this time to send its request before
@@ -41,8 +43,8 @@ constexpr absl::Duration kLeastIdle = absl::Seconds(1);
 constexpr std::size_t kRequestReadBytes = 4096;
 
 bool ExpectsContinue(const HttpRequest& request) {
-  return request.version() >= 11 &&
-         HasElement(request, "Expect", "100-continue");
+  return request.version >= 11 &&
+         request.headers.HasElement("Expect", "100-continue");
 }
 
 void Append(HttpFields more, HttpFields& fields) {
@@ -236,7 +238,7 @@ void HttpConnection::OnHead() {
   }
   located_ = std::get<Located>(std::move(located));
   const Route& route = *located_->match.route;
-  peer_.client = ClientAddress(head_->request(), peer_.address,
+  peer_.client = ClientAddress(head_->request().headers, peer_.address,
                                settings_->policy.trusted_proxies);
   const Capacity capacity = host_.Admit(
       route, CountedAddress(peer_.client, settings_->policy.trusted_proxies),
@@ -276,7 +278,7 @@ void HttpConnection::OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot) {
 bool HttpConnection::AnswerOptions(const HttpRules& rules) {
   const HttpRequest& request = head_->request();
   const std::string& path = located_->match.path;
-  if (request.method() != beast::http::verb::options) return false;
+  if (request.method != "OPTIONS") return false;
   const bool is_preflight = IsPreflight(request);
   if (!is_preflight && rules.Find("OPTIONS", path).ok()) return false;
   const std::vector<std::string> verbs = AllowedVerbs(rules, *located_);
@@ -356,15 +358,15 @@ void HttpConnection::StartExchange(Admission admission,
   options.error_shape = route.json.error_shape;
   options.max_message_bytes = route.max_message_bytes;
   options.message_timeout = settings_->message_timeout;
-  options.is_head = request.method() == beast::http::verb::head;
-  options.is_http_1_0 = request.version() < 11;
+  options.is_head = request.method == "HEAD";
+  options.is_http_1_0 = request.version < 11;
   options.keep_alive = head_->keep_alive() && !draining_;
   options.expects_continue = ExpectsContinue(request);
-  options.wants_trailers = HasElement(request, "TE", "trailers");
+  options.wants_trailers = request.headers.HasElement("TE", "trailers");
   options.wants_events = !GivesOneAnswer(kind) && WantsEvents(request);
   options.event_keepalive = settings_->keepalive.interval;
   options.gives_bytes = destination.gives_bytes;
-  options.is_cross_origin = !HeaderValue(request, "Origin").empty();
+  options.is_cross_origin = !request.headers.Value("Origin").empty();
   options.fields = CommonFields(host_.now());
   for (const auto& [key, value] : admission.session.metadata) {
     if (key == "x-request-id")
@@ -453,7 +455,7 @@ void HttpConnection::Answer(int status, HttpFields fields, std::string body,
     fields.emplace_back("Connection",
                         status == 426 ? "close, Upgrade" : "close");
   }
-  if (head_->request().method() == beast::http::verb::head) body.clear();
+  if (head_->request().method == "HEAD") body.clear();
   Send(ResponseHead(status, fields), std::move(body), "");
 }
 

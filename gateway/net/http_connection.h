@@ -11,9 +11,9 @@
 #include <variant>
 
 #include "absl/time/time.h"
+#include "gateway/http/handshake.h"
 #include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
-#include "gateway/net/handshake.h"
 #include "gateway/net/http_transport.h"
 #include "gateway/net/request_head.h"
 #include "gateway/net/ws_transport.h"

@@ -8,7 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "gateway/codec/json_failure.h"
-#include "gateway/net/http_response.h"
+#include "gateway/http/response.h"
 
 namespace headgate {
 namespace {

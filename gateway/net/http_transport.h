@@ -8,9 +8,9 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "gateway/net/handshake.h"
-#include "gateway/net/http.h"
-#include "gateway/net/request_body.h"
+#include "gateway/http/handshake.h"
+#include "gateway/http/request.h"
+#include "gateway/http/request_body.h"
 #include "gateway/session/session.h"
 #include "gateway/session/transport.h"
 #include "gateway/ws/message_watch.h"

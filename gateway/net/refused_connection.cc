@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
-#include "gateway/net/http_response.h"
+#include "gateway/http/response.h"
 #include "gateway/net/socket_stream.h"
 
 namespace headgate {

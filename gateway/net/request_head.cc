@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include <boost/asio/buffer.hpp>
@@ -62,9 +63,25 @@ RequestHead::Result RequestHead::Parse(absl::string_view bytes) {
     return Result::kMalformed;
   }
   if (!parser_.is_header_done()) return Result::kNeedMore;
+  TakeRequest();
   error_ = std::string(FaultOfLines(bytes.substr(0, bytes_)));
   return error_.empty() && FramingIsClear() ? Result::kDone
                                             : Result::kMalformed;
+}
+
+void RequestHead::TakeRequest() {
+  const auto view = [](boost::beast::string_view text) {
+    return absl::string_view(text.data(), text.size());
+  };
+  const auto& message = parser_.get();
+  request_.version = static_cast<int>(message.version());
+  request_.method = view(message.method_string());
+  request_.target = view(message.target());
+  request_.headers.Reserve(
+      static_cast<std::size_t>(std::distance(message.begin(), message.end())));
+  for (const auto& field : message) {
+    request_.headers.Add(view(field.name_string()), view(field.value()));
+  }
 }
 
 // Beast has refused lengths that contradict each other or a
@@ -72,7 +89,7 @@ RequestHead::Result RequestHead::Parse(absl::string_view bytes) {
 // the same length several times for that length.
 bool RequestHead::FramingIsClear() {
   const std::vector<absl::string_view> lengths =
-      HeaderValues(request(), "Content-Length");
+      request_.headers.Values("Content-Length");
   if (lengths.size() > 1 ||
       (lengths.size() == 1 && !std::all_of(lengths[0].begin(), lengths[0].end(),
                                            absl::ascii_isdigit))) {
@@ -80,13 +97,13 @@ bool RequestHead::FramingIsClear() {
     return false;
   }
   const std::vector<absl::string_view> codings =
-      HeaderValues(request(), "Transfer-Encoding");
+      request_.headers.Values("Transfer-Encoding");
   if (codings.empty()) return true;
   if (codings.size() > 1 || !absl::EqualsIgnoreCase(codings[0], "chunked")) {
     error_ = "the one Transfer-Encoding that is understood is chunked";
     return false;
   }
-  if (request().version() < 11) {
+  if (request_.version < 11) {
     error_ = "HTTP/1.0 has no Transfer-Encoding";
     return false;
   }
@@ -100,7 +117,7 @@ RequestBody RequestHead::body() const {
 }
 
 bool RequestHead::keep_alive() const {
-  return request().version() >= 11 && parser_.keep_alive();
+  return request_.version >= 11 && parser_.keep_alive();
 }
 
 }  // namespace headgate

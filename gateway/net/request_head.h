@@ -4,18 +4,22 @@
 #include <cstddef>
 #include <string>
 
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
 #include "absl/strings/string_view.h"
-#include "gateway/net/http.h"
-#include "gateway/net/request_body.h"
+#include "gateway/http/request.h"
+#include "gateway/http/request_body.h"
 
 namespace headgate {
 
-// Reads the head of one request, however its bytes arrive.
+// Reads the head of one request, however its bytes arrive: Beast's parser, and
+// what it leaves to its caller.
 class RequestHead {
  public:
   explicit RequestHead(std::size_t max_bytes);
+  RequestHead(const RequestHead&) = delete;
+  RequestHead& operator=(const RequestHead&) = delete;
 
   enum class Result {
     kNeedMore,
@@ -29,7 +33,8 @@ class RequestHead {
   Result Parse(absl::string_view bytes);
 
   // What follows requires kDone.
-  const HttpRequest& request() const { return parser_.get(); }
+  // Views into this.
+  const HttpRequest& request() const { return request_; }
   std::size_t bytes() const { return bytes_; }
   // What the head says of the body.
   RequestBody body() const;
@@ -39,12 +44,14 @@ class RequestHead {
   const std::string& error() const { return error_; }
 
  private:
+  void TakeRequest();
   // Whether the body's length is said in a way that all who read the request
   // understand alike (RFC 9112 section 6.3).
   bool FramingIsClear();
 
   const std::size_t max_bytes_;
   boost::beast::http::request_parser<boost::beast::http::empty_body> parser_;
+  HttpRequest request_;  // Views into `parser_`, from kDone on.
   std::size_t bytes_ = 0;
   std::string error_;
 };

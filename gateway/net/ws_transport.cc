@@ -9,7 +9,7 @@
 #include <boost/beast/core/bind_handler.hpp>
 
 #include "gateway/base/status.h"
-#include "gateway/net/http_response.h"
+#include "gateway/http/response.h"
 #include "gateway/ws/handshake.h"
 
 namespace headgate {
@@ -57,7 +57,7 @@ void WsTransport::Respond(const HttpRequest& request,
       {"Upgrade", "websocket"},
       {"Connection", "Upgrade"},
       {"Sec-WebSocket-Accept",
-       ws::AcceptFor(HeaderValue(request, "Sec-WebSocket-Key"))},
+       ws::AcceptFor(request.headers.Value("Sec-WebSocket-Key"))},
       {"Server", "headgate"}};
   if (!subprotocol.empty()) {
     fields.emplace_back("Sec-WebSocket-Protocol", subprotocol);
@@ -66,7 +66,7 @@ void WsTransport::Respond(const HttpRequest& request,
   options.max_message_bytes = max_message_bytes;
   if (settings_->compression.enabled) {
     options.deflate =
-        ws::AgreeOnDeflate(HeaderValues(request, "Sec-WebSocket-Extensions"),
+        ws::AgreeOnDeflate(request.headers.Values("Sec-WebSocket-Extensions"),
                            settings_->compression);
     options.deflate_level = settings_->compression.level;
     options.min_deflate_bytes = settings_->compression.min_bytes;

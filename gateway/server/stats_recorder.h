@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "gateway/admin/gateway.h"
 #include "gateway/admin/stats.h"
-#include "gateway/net/handshake.h"
+#include "gateway/http/handshake.h"
 #include "gateway/session/session.h"
 
 namespace headgate {

@@ -12,8 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "gateway/base/log.h"
+#include "gateway/http/header_rules.h"
 #include "gateway/net/peer_address.h"
-#include "gateway/net/request_metadata.h"
 
 namespace headgate {
 namespace {

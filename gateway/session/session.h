@@ -9,38 +9,15 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "gateway/base/metadata.h"
 #include "gateway/base/watermark_queue.h"
 #include "gateway/codec/codec.h"
-#include "gateway/codec/json.h"
-#include "gateway/route/route.h"
+#include "gateway/http/session_request.h"
 #include "gateway/session/session_guard.h"
 #include "gateway/session/transport.h"
 #include "gateway/upstream/schema_source.h"
 #include "gateway/upstream/upstream.h"
 
 namespace headgate {
-
-// What the handshake found out about a session.
-struct SessionRequest {
-  std::string id;    // Made up by the gateway, printable.
-  std::string peer;  // The address of the client.
-  std::shared_ptr<const Route> route;
-  std::string method;  // "/package.Service/Method"
-  // What the subprotocol chose; absent: the route's codec, or by the first
-  // message.
-  std::optional<CodecKind> codec;
-  Metadata metadata;
-  std::string trace_id;  // Of `traceparent` in the metadata, for the log.
-  // Of each call; the shorter of the client's wish and the deadlines of route
-  // and upstream.
-  absl::Duration timeout = absl::InfiniteDuration();
-
-  // Where path and query take part in the request; the codec is then JSON.
-  std::optional<RequestBinding> binding;
-  JsonWire wire = JsonWire::kWebSocket;
-  std::string media_type;  // The request's Content-Type, over kHttp.
-};
 
 struct SessionLimits {
   // Answers waiting for the client, and requests waiting for the backend.

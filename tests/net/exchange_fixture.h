@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/net/api_rules.h"
+#include "tests/http/api_rules.h"
 #include "tests/net/connection_fixture.h"
 
 namespace headgate {

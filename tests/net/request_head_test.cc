@@ -25,8 +25,8 @@ TEST(RequestHeadTest, HeadIsFoundByteByByteAndWhatIsBehindItLeft) {
     }
     ASSERT_EQ(parser.Parse(head + "body"), Result::kDone);
     EXPECT_EQ(parser.bytes(), head.size());
-    EXPECT_EQ(parser.request().target(), "/a");
-    EXPECT_EQ(HeaderValue(parser.request(), "A"), "b");
+    EXPECT_EQ(parser.request().target, "/a");
+    EXPECT_EQ(parser.request().headers.Value("A"), "b");
     EXPECT_TRUE(parser.keep_alive());
     EXPECT_TRUE(parser.body().done());
   }

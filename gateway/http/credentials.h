@@ -1,0 +1,47 @@
+#ifndef GATEWAY_HTTP_CREDENTIALS_H_
+#define GATEWAY_HTTP_CREDENTIALS_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "gateway/codec/codec.h"
+#include "gateway/http/request.h"
+#include "gateway/route/route.h"
+
+namespace headgate {
+
+// What the entries of Sec-WebSocket-Protocol say: names of codecs, and
+// credentials in two forms that scripts in a browser can send.
+struct Subprotocols {
+  // Headgate's own names among the entries, in the client's order.
+  std::vector<CodecKind> codecs;
+  // The first that begins with "headgate." and is none of the gateway's.
+  std::optional<absl::string_view> unknown;
+  bool bearer_offered = false;
+  // The entry after the first "Bearer"; absent when there is none.
+  std::optional<absl::string_view> bearer_token;
+  // What follows "base64url.bearer.authorization.k8s.io." in each such entry.
+  std::vector<absl::string_view> kubernetes_tokens;
+};
+
+// Views into what `headers` view. An entry that is a token is never taken for a
+// codec.
+Subprotocols ParseSubprotocols(const HeaderList& headers);
+
+// The value of the session's `authorization` metadata: the first source of
+// docs/protocol.md ("Credentials") that `headers` uses; absent when it uses
+// none. UNAUTHENTICATED when that source is malformed; the message never
+// contains any of it. `query_token` is the value of the route's query
+// parameter.
+// Requires: the Origin check passed, for cookies count only after it.
+absl::StatusOr<std::optional<std::string>> FindAuthorization(
+    const HeaderList& headers, const Subprotocols& subprotocols,
+    const Route& route, const std::optional<std::string>& query_token);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HTTP_CREDENTIALS_H_

@@ -1,0 +1,577 @@
+#include "gateway/http/handshake.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "gateway/base/utf8.h"
+#include "gateway/config/suggestion.h"
+#include "gateway/http/credentials.h"
+#include "gateway/http/host.h"
+#include "gateway/http/response.h"
+
+namespace headgate {
+namespace {
+
+using Codecs = std::vector<CodecKind>;
+
+constexpr absl::string_view kHttpBody = "google.api.HttpBody";
+
+absl::string_view ReasonOf(int http_status) {
+  switch (http_status) {
+    case 400:
+      return "bad_request";
+    case 401:
+      return "credentials";
+    case 403:
+      return "origin";
+    case 404:
+      return "not_found";
+    case 405:
+      return "method_not_allowed";
+    case 408:
+      return "too_slow";
+    case 413:
+      return "too_large";
+    case 426:
+      return "upgrade_required";
+    case 431:
+      return "headers_too_large";
+    default:
+      return "unavailable";
+  }
+}
+
+Refusal Refuse(int http_status, absl::StatusCode code,
+               absl::string_view message) {
+  Refusal refusal;
+  refusal.http_status = http_status;
+  refusal.status = absl::Status(code, message);
+  refusal.reason = ReasonOf(http_status);
+  AddFieldsOfStatus(http_status, refusal.headers);
+  return refusal;
+}
+
+// Connection may come in several lines (RFC 9110 section 5.3).
+bool IsWebSocket(const HttpRequest& request) {
+  return request.version >= 11 && request.method == "GET" &&
+         request.headers.HasElement("Connection", "Upgrade") &&
+         request.headers.HasElement("Upgrade", "websocket");
+}
+
+// RFC 9112 section 3.2; HTTP/1.0 knows no Host.
+std::optional<Refusal> CheckHost(const HttpRequest& request) {
+  const std::vector<absl::string_view> hosts = request.headers.Values("Host");
+  if (hosts.empty() && request.version < 11) return std::nullopt;
+  if (hosts.size() == 1 && IsHost(hosts[0])) return std::nullopt;
+  return BadRequest("there must be one Host header, HOST or HOST:PORT");
+}
+
+// What is wrong with the request as a WebSocket handshake (RFC 6455 section
+// 4.2.1).
+std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
+  if (request.version < 11) {
+    return BadRequest("a WebSocket needs HTTP/1.1");
+  }
+  if (!IsWebSocket(request)) {
+    Refusal refusal =
+        Refuse(426, absl::StatusCode::kFailedPrecondition,
+               "this address speaks WebSocket: send Connection: Upgrade and "
+               "Upgrade: websocket with a GET");
+    refusal.headers = {{"Upgrade", "websocket"}};
+    return refusal;
+  }
+  const std::vector<absl::string_view> versions =
+      request.headers.Values("Sec-WebSocket-Version");
+  if (versions.size() != 1 || versions[0] != "13") {
+    Refusal refusal = Refuse(426, absl::StatusCode::kFailedPrecondition,
+                             "Sec-WebSocket-Version must be 13");
+    refusal.headers = {{"Upgrade", "websocket"},
+                       {"Sec-WebSocket-Version", "13"}};
+    return refusal;
+  }
+  const std::vector<absl::string_view> keys =
+      request.headers.Values("Sec-WebSocket-Key");
+  std::string key;
+  if (keys.size() != 1 || keys[0].size() != 24 ||
+      !absl::Base64Unescape(keys[0], &key) || key.size() != 16) {
+    return BadRequest("Sec-WebSocket-Key must be the base64 of 16 bytes");
+  }
+  if (std::optional<Refusal> refusal = CheckHost(request)) return refusal;
+  // Whoever stands between us and the client would take a body for HTTP's, and
+  // we for WebSocket frames.
+  if (request.headers.Has("Transfer-Encoding") ||
+      (request.headers.Has("Content-Length") &&
+       request.headers.Value("Content-Length") != "0")) {
+    return BadRequest("a handshake has no body");
+  }
+  return std::nullopt;
+}
+
+// By what scheme the client has come, as far as is known.
+OwnOrigin::Scheme SchemeOf(const HttpRequest& request,
+                           const HandshakePolicy& policy, const Peer& peer) {
+  using Scheme = OwnOrigin::Scheme;
+  if (const auto told =
+          ForwardedProtocol(request.headers, peer, policy.trusted_proxies)) {
+    if (absl::EqualsIgnoreCase(*told, "https") ||
+        absl::EqualsIgnoreCase(*told, "wss")) {
+      return Scheme::kHttps;
+    }
+    return Scheme::kHttp;
+  }
+  if (peer.is_tls) return Scheme::kHttps;
+  return policy.is_behind_proxy ? Scheme::kEither : Scheme::kHttp;
+}
+
+// Whether a browser may have sent the request on behalf of a page. The
+// handshake of a page's WebSocket always has an Origin, a GET need not.
+bool MayBeOfAPage(const HttpRequest& request, const Located& located) {
+  return !located.is_websocket || request.headers.Has("Origin");
+}
+
+// That the request names a host that is known to be the listener's, where that
+// is asked for. Otherwise a page of any name that resolves to the listener's
+// address would be of its own origin.
+std::optional<Refusal> CheckHostIsKnown(const HttpRequest& request,
+                                        const HandshakePolicy& policy,
+                                        const Peer& peer,
+                                        const Located& located) {
+  const std::string& host = located.own_origin.host;
+  if (policy.allowed_hosts.empty() &&
+      (!policy.is_loopback || IsTrustedProxy(peer, policy.trusted_proxies))) {
+    return std::nullopt;
+  }
+  if (host.empty() || !MayBeOfAPage(request, located) || IsLoopbackHost(host) ||
+      HostAllowed(host, policy.allowed_hosts) ||
+      !located.match.route->hosts.empty()) {
+    return std::nullopt;
+  }
+  // Origins that are allowed by name need not be the listener's own.
+  if (absl::c_linear_search(policy.allowed_origins, "*") ||
+      OriginAllowed(request.headers.Value("Origin"), {},
+                    policy.allowed_origins)) {
+    return std::nullopt;
+  }
+  Refusal refusal =
+      Refuse(403, absl::StatusCode::kPermissionDenied,
+             absl::StrCat("host ", ToUtf8(host), " is not allowed"));
+  refusal.reason = "host";
+  refusal.setting =
+      "listeners[].allowed_hosts, or listeners[].trusted_proxies for a proxy "
+      "on this machine";
+  return refusal;
+}
+
+// What the route lets a subprotocol choose.
+Codecs CodecsOf(const Route& route) {
+  if (std::holds_alternative<MethodTable>(route.target)) {
+    return {CodecKind::kPacket};
+  }
+  if (std::holds_alternative<HttpRuleSet>(route.target) ||
+      !route.path_template.empty()) {
+    return {CodecKind::kJson};  // Path and query are part of the request.
+  }
+  return route.allowed_codecs;
+}
+
+// The entry of Sec-WebSocket-Protocol that the answer echoes: the codec's, else
+// "Bearer", never a token. `allowed`: null for any.
+std::string EchoedSubprotocol(const Subprotocols& offered,
+                              const Codecs* allowed,
+                              std::optional<CodecKind>& codec) {
+  for (const CodecKind kind : offered.codecs) {
+    if (allowed == nullptr ||
+        std::find(allowed->begin(), allowed->end(), kind) != allowed->end()) {
+      codec = kind;
+      return std::string(SubprotocolOf(kind));
+    }
+  }
+  return offered.bearer_offered ? "Bearer" : "";
+}
+
+// A name like the gateway's own that is none of them is a mistake; with others
+// beside it, it may be one that a newer gateway knows.
+Refusal SubprotocolUnknown(absl::string_view name) {
+  std::vector<std::string> names;
+  for (const CodecKind kind : {CodecKind::kPacket, CodecKind::kJson,
+                               CodecKind::kProtobuf, CodecKind::kRaw}) {
+    names.emplace_back(SubprotocolOf(kind));
+  }
+  const std::string suggestion = DidYouMean(name, names);
+  return BadRequest(absl::StrCat(
+      "there is no subprotocol ", name,
+      suggestion.empty()
+          ? absl::StrCat("; there are ", absl::StrJoin(names, ", "))
+          : suggestion));
+}
+
+Refusal CodecNotAllowed(const Subprotocols& offered, const Codecs& allowed) {
+  const auto name = [](std::string* out, CodecKind kind) {
+    absl::StrAppend(out, CodecName(kind));
+  };
+  return BadRequest(absl::StrCat("codec ",
+                                 absl::StrJoin(offered.codecs, ", ", name),
+                                 " is not served here; it is one of ",
+                                 absl::StrJoin(allowed, ", ", name)));
+}
+
+// `refusal` as it is told to what may be a WebSocket's client: by HTTP, or as
+// `how` says.
+Refusal Told(Refusal refusal, const HttpRequest& request, Refusals how) {
+  if (CheckUpgrade(request)) return refusal;
+  refusal.how = how;
+  // Also a codec that the route does not allow: a browser that offers names
+  // and gets none back fails the connection, and its script sees no reason.
+  std::optional<CodecKind> codec;
+  refusal.subprotocol =
+      EchoedSubprotocol(ParseSubprotocols(request.headers), nullptr, codec);
+  return refusal;
+}
+
+// The query parameter that overrides the verb; empty: none.
+absl::string_view MethodOverrideOf(const Route& route) {
+  const auto* rules = std::get_if<HttpRuleSet>(&route.target);
+  return rules != nullptr ? rules->method_override : absl::string_view();
+}
+
+// The query as far as it is the call's business.
+std::vector<Parameter> QueryOf(const HttpTarget& target, const Route& route) {
+  std::vector<Parameter> query;
+  for (const Parameter& parameter : target.query) {
+    if (parameter.field.empty() && parameter.value.empty()) continue;  // "?&"
+    if (parameter.field == route.token_query ||
+        parameter.field == MethodOverrideOf(route)) {
+      continue;
+    }
+    query.push_back(parameter);
+  }
+  return query;
+}
+
+// The last value of the parameter; absent also when `name` is empty.
+std::optional<std::string> QueryValue(const HttpTarget& target,
+                                      absl::string_view name) {
+  std::optional<std::string> value;
+  if (name.empty()) return value;
+  for (const Parameter& parameter : target.query) {
+    if (parameter.field == name) value = parameter.value;
+  }
+  return value;
+}
+
+absl::StatusOr<HttpRules::Match> FindRule(const HttpRequest& request,
+                                          const Located& located,
+                                          const HttpRules& rules) {
+  if (!located.is_websocket) {
+    return rules.Find(request.method, located.match.path);
+  }
+  const std::optional<std::string> verb =
+      QueryValue(located.target, MethodOverrideOf(*located.match.route));
+  return rules.FindForWebSocket(located.match.path, verb.value_or(""));
+}
+
+Refusal RuleNotFound(const absl::Status& status, const Located& located,
+                     const HttpRules& rules) {
+  if (absl::IsFailedPrecondition(status)) {
+    return Refuse(501, absl::StatusCode::kUnimplemented, status.message());
+  }
+  if (!absl::IsUnimplemented(status)) {
+    Refusal refusal = NotFound(located.target.path);
+    if (!rules.annotated()) {
+      refusal.status = WithDetailForLog(
+          refusal.status,
+          "the upstream's descriptors have no google.api.http annotations");
+    }
+    return refusal;
+  }
+  std::vector<std::string> verbs = AllowedVerbs(rules, located);
+  Refusal refusal = Refuse(
+      405, absl::StatusCode::kUnimplemented,
+      absl::StrCat("the path takes ", absl::StrJoin(verbs, ", "), " only"));
+  refusal.headers.emplace_back("Allow", absl::StrJoin(verbs, ", "));
+  return refusal;
+}
+
+// Refuses a request whose calls would have a longer header list than the
+// upstream is sure to take: a server may answer one with the end of the
+// connection, and of everybody's calls on it.
+std::optional<Refusal> CheckMetadataSize(const Metadata& metadata,
+                                         const Route& route,
+                                         const Destination& destination) {
+  std::size_t path = destination.method.size();
+  if (const auto* table = std::get_if<MethodTable>(&route.target)) {
+    for (const auto& [type, method] : table->methods) {
+      path = std::max(path, method.size());
+    }
+  }
+  const std::size_t bytes =
+      route.own_metadata_bytes + path + HeaderListBytes(metadata);
+  if (bytes <= route.max_metadata_bytes) return std::nullopt;
+  Refusal refusal =
+      Refuse(431, absl::StatusCode::kResourceExhausted,
+             absl::StrCat("the call's metadata would make ", bytes,
+                          " bytes of headers, max_metadata_bytes is ",
+                          route.max_metadata_bytes));
+  refusal.reason = "metadata_too_large";
+  return refusal;
+}
+
+// Whether the body is known beforehand to be longer than the one request
+// message may be.
+bool IsTooLong(const HttpRequest& request, const Route& route,
+               const Destination& destination) {
+  std::uint64_t length = 0;
+  return destination.kind && TakesOneRequest(*destination.kind) &&
+         absl::SimpleAtoi(request.headers.Value("Content-Length"), &length) &&
+         length > route.max_message_bytes;
+}
+
+}  // namespace
+
+std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
+                                             const HandshakePolicy& policy,
+                                             const Peer& peer) {
+  std::optional<HttpTarget> target = ParseTarget(request);
+  if (!target) return BadRequest("the request's target is not a path");
+  std::optional<Router::Match> match =
+      policy.router->Find(target->host, target->encoded_path);
+  const Refusals how = match ? match->route->refusals : policy.refusals;
+  if (!match) return Told(NotFound(target->path), request, how);
+
+  const bool is_websocket =
+      IsWebSocket(request) ||
+      !std::holds_alternative<HttpRuleSet>(match->route->target);
+  std::optional<Refusal> malformed =
+      is_websocket ? CheckUpgrade(request) : CheckHost(request);
+  if (malformed) return *std::move(malformed);
+  OwnOrigin own = {SchemeOf(request, policy, peer), target->host};
+  Located located{is_websocket, *std::move(target), std::move(own),
+                  *std::move(match)};
+  if (std::optional<Refusal> refusal =
+          CheckHostIsKnown(request, policy, peer, located)) {
+    return Told(*std::move(refusal), request, how);
+  }
+  return located;
+}
+
+Refusal NoCapacity(const HttpRequest& request, const Located& located,
+                   Capacity capacity) {
+  absl::string_view reason = "max_sessions";
+  absl::string_view message = "there are too many sessions";
+  if (capacity == Capacity::kAddressFull) {
+    reason = "max_sessions_per_address";
+    message = "there are too many sessions of this address";
+  } else if (capacity == Capacity::kRouteFull) {
+    reason = "max_sessions_of_route";
+    message = "there are too many sessions on this route";
+  } else if (capacity == Capacity::kOverloaded) {
+    reason = "overloaded";
+    message = "the gateway is overloaded";
+  } else if (capacity == Capacity::kDraining) {
+    reason = "draining";
+    message = "the gateway is shutting down";
+  }
+  Refusal refusal = Refuse(503, absl::StatusCode::kUnavailable, message);
+  refusal.reason = reason;
+  return Told(std::move(refusal), request, located.match.route->refusals);
+}
+
+Refusal NoConnection(Capacity capacity) {
+  const bool of_address = capacity == Capacity::kAddressFull;
+  Refusal refusal =
+      Refuse(503, absl::StatusCode::kUnavailable,
+             of_address ? "there are too many connections of this address"
+                        : "there are too many connections");
+  refusal.reason =
+      of_address ? "max_connections_per_address" : "max_connections";
+  return refusal;
+}
+
+std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
+                                                   const Located& located,
+                                                   const HttpRules* rules) {
+  const Route& route = *located.match.route;
+  Destination destination;
+  if (rules == nullptr) {
+    destination.method = located.match.method;
+    if (!route.path_template.empty() &&
+        !std::holds_alternative<MethodTable>(route.target)) {
+      destination.binding.emplace();
+      destination.binding->variables = located.match.variables;
+    }
+    return destination;
+  }
+  absl::StatusOr<HttpRules::Match> match = FindRule(request, located, *rules);
+  if (!match.ok()) {
+    return Told(RuleNotFound(match.status(), located, *rules), request,
+                route.refusals);
+  }
+  destination.method = match->method->path;
+  destination.kind = match->method->kind;
+  const std::string& output = match->method->output;
+  const std::string& field = match->rule->response_body;
+  destination.gives_bytes = (field.empty() ? output
+                                           : rules->schema()->MessageTypeOf(
+                                                 output, field)) == kHttpBody;
+  destination.binding = RequestBinding{
+      std::move(match->variables), QueryOf(located.target, route),
+      match->rule->body, match->rule->response_body};
+  return destination;
+}
+
+std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
+                                              const HandshakePolicy& policy,
+                                              const Peer& peer,
+                                              const Located& located,
+                                              const Destination& destination) {
+  const Route& route = *located.match.route;
+  const auto refuse = [&](Refusal refusal) {
+    return Told(std::move(refusal), request, route.refusals);
+  };
+  if (std::optional<Refusal> refusal = CheckOrigin(request, policy, located)) {
+    return refuse(*std::move(refusal));
+  }
+  const Subprotocols subprotocols = located.is_websocket
+                                        ? ParseSubprotocols(request.headers)
+                                        : Subprotocols{};
+  absl::StatusOr<std::optional<std::string>> authorization =
+      FindAuthorization(request.headers, subprotocols, route,
+                        QueryValue(located.target, route.token_query));
+  if (!authorization.ok()) {
+    return refuse(Refuse(401, absl::StatusCode::kUnauthenticated,
+                         authorization.status().message()));
+  }
+  absl::StatusOr<Metadata> metadata =
+      MetadataFromHeaders(request.headers, route, peer, policy.trusted_proxies);
+  if (!metadata.ok()) return refuse(BadRequest(metadata.status().message()));
+  if (*authorization) {
+    metadata->emplace_back("authorization", **std::move(authorization));
+  }
+  if (std::optional<Refusal> refusal =
+          CheckMetadataSize(*metadata, route, destination)) {
+    return refuse(*std::move(refusal));
+  }
+  const absl::StatusOr<absl::Duration> timeout =
+      TimeoutFromHeaders(request.headers);
+  if (!timeout.ok()) return refuse(BadRequest(timeout.status().message()));
+
+  Admission admission;
+  SessionRequest& session = admission.session;
+  if (located.is_websocket) {
+    const Codecs allowed = CodecsOf(route);
+    admission.subprotocol =
+        EchoedSubprotocol(subprotocols, &allowed, session.codec);
+    if (subprotocols.codecs.empty() && subprotocols.unknown) {
+      return refuse(SubprotocolUnknown(*subprotocols.unknown));
+    }
+    if (!subprotocols.codecs.empty() && !session.codec) {
+      return refuse(CodecNotAllowed(subprotocols, allowed));
+    }
+  } else {
+    if (IsTooLong(request, route, destination)) {
+      return Refuse(413, absl::StatusCode::kResourceExhausted,
+                    absl::StrCat("the body is longer than max_message_bytes (",
+                                 route.max_message_bytes, ")"));
+    }
+    session.wire = JsonWire::kHttp;
+    session.media_type = std::string(request.headers.Value("Content-Type"));
+  }
+  if (destination.binding) session.codec = CodecKind::kJson;
+  if (std::holds_alternative<MethodTable>(route.target)) {
+    session.codec = CodecKind::kPacket;
+  }
+  session.id = peer.session_id;
+  session.peer = peer.client_or_peer();
+  session.method = destination.method;
+  session.binding = destination.binding;
+  session.metadata = *std::move(metadata);
+  session.trace_id = TraceIdOf(session.metadata);
+  session.timeout = std::min(*timeout, route.deadline);
+  session.route = located.match.route;
+  return admission;
+}
+
+Refusal HeadersTooLarge(std::size_t max_header_bytes) {
+  return Refuse(431, absl::StatusCode::kResourceExhausted,
+                absl::StrCat("the headers are longer than max_header_bytes (",
+                             max_header_bytes, ")"));
+}
+
+Refusal HandshakeTooSlow(absl::Duration timeout) {
+  return Refuse(408, absl::StatusCode::kDeadlineExceeded,
+                absl::StrCat("no complete request within ",
+                             absl::FormatDuration(timeout)));
+}
+
+Refusal BadRequest(absl::string_view what) {
+  return Refuse(400, absl::StatusCode::kInvalidArgument, what);
+}
+
+Refusal Unavailable(const absl::Status& status) {
+  return Refuse(HttpStatusFor(status.code()), status.code(), status.message());
+}
+
+std::optional<Refusal> CheckOrigin(const HttpRequest& request,
+                                   const HandshakePolicy& policy,
+                                   const Located& located) {
+  const std::vector<absl::string_view> origins =
+      request.headers.Values("Origin");
+  const OwnOrigin& own = located.own_origin;
+  if (origins.empty() ||
+      (origins.size() == 1 &&
+       OriginAllowed(origins[0], own, policy.allowed_origins))) {
+    return std::nullopt;
+  }
+  std::string message =
+      absl::StrCat("origin ", absl::StrJoin(origins, ", "), " is not allowed");
+  absl::string_view setting = "listeners[].allowed_origins";
+  const OwnOrigin by_any_scheme = {OwnOrigin::Scheme::kEither, own.host};
+  if (origins.size() == 1 && OriginAllowed(origins[0], by_any_scheme, {})) {
+    const bool is_https = own.scheme == OwnOrigin::Scheme::kHttps;
+    absl::StrAppend(&message, ", the listener is ",
+                    is_https ? "https://" : "http://", own.host);
+    if (!is_https) {
+      setting =
+          "listeners[].trusted_proxies for a proxy that ends TLS, or "
+          "listeners[].allowed_origins";
+    }
+  }
+  Refusal refusal = Refuse(403, absl::StatusCode::kPermissionDenied, message);
+  refusal.setting = setting;
+  return refusal;
+}
+
+Refusal NotFound(absl::string_view path) {
+  return Refuse(404, absl::StatusCode::kNotFound,
+                absl::StrCat("nothing is served at ", ToUtf8(path)));
+}
+
+std::vector<std::string> AllowedVerbs(const HttpRules& rules,
+                                      const Located& located) {
+  std::vector<std::string> verbs = rules.VerbsAt(located.match.path);
+  if (verbs.empty()) return verbs;
+  if (std::find(verbs.begin(), verbs.end(), "OPTIONS") == verbs.end()) {
+    verbs.emplace_back("OPTIONS");
+  }
+  return verbs;
+}
+
+std::string RefusalBody(const Refusal& refusal) {
+  const boost::json::object body = {
+      {"code", static_cast<int>(refusal.status.code())},
+      {"message", ToUtf8(refusal.status.message())},
+  };
+  return boost::json::serialize(body) + "\n";
+}
+
+}  // namespace headgate

@@ -1,0 +1,72 @@
+#ifndef GATEWAY_HTTP_HEADER_RULES_H_
+#define GATEWAY_HTTP_HEADER_RULES_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "gateway/base/metadata.h"
+#include "gateway/config/address.h"
+#include "gateway/http/request.h"
+#include "gateway/route/route.h"
+
+namespace headgate {
+
+// Where a connection came from and what it gets for a name.
+struct Peer {
+  // The IP address alone, or "unix": of the connection, or what a PROXY header
+  // has told.
+  std::string address;
+  bool is_tls = false;
+  std::string client_subject;  // Of the client's certificate; empty: none.
+
+  // Of the request at hand.
+  std::string client;      // The client's address, see ClientAddress.
+  std::string session_id;  // 32 hexadecimal digits, unique.
+
+  const std::string& client_or_peer() const {
+    return client.empty() ? address : client;
+  }
+};
+
+// Who has sent the request: `peer`; behind trusted proxies the last address of
+// X-Forwarded-For that is none of theirs, "unknown" for what is no address.
+std::string ClientAddress(const HeaderList& headers, const std::string& peer,
+                          const std::vector<Network>& trusted_proxies);
+
+// Whether what the peer says of its clients is believed.
+bool IsTrustedProxy(const Peer& peer,
+                    const std::vector<Network>& trusted_proxies);
+
+// The protocol that a trusted proxy says the client has used, the first of
+// X-Forwarded-Proto; absent when none does.
+std::optional<absl::string_view> ForwardedProtocol(
+    const HeaderList& headers, const Peer& peer,
+    const std::vector<Network>& trusted_proxies);
+
+// What sessions of an address are counted under: an IPv4 address, an IPv6
+// network of 64 bits; empty for what is not counted: a loopback address, a
+// trusted proxy, a socket file.
+std::string CountedAddress(const std::string& client,
+                           const std::vector<Network>& trusted_proxies);
+
+// The metadata that a request's headers become (docs/protocol.md, "Metadata"),
+// all but `authorization`. INVALID_ARGUMENT names the header that cannot be
+// sent on. Names that gRPC reserves, that HTTP/2 forbids or that the gateway
+// sets itself are not taken from a client.
+absl::StatusOr<Metadata> MetadataFromHeaders(
+    const HeaderList& headers, const Route& route, const Peer& peer,
+    const std::vector<Network>& trusted_proxies);
+
+// The trace of MetadataFromHeaders' `traceparent`, 32 hexadecimal digits.
+std::string TraceIdOf(const Metadata& metadata);
+
+// Header Grpc-Timeout: one to eight digits and a unit, H M S m u n (grpc/grpc
+// doc/PROTOCOL-HTTP2.md). Infinite when absent.
+absl::StatusOr<absl::Duration> TimeoutFromHeaders(const HeaderList& headers);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HTTP_HEADER_RULES_H_

@@ -1,0 +1,143 @@
+#include "gateway/http/response.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace headgate {
+namespace {
+
+constexpr std::size_t kMaxMetadataBytes = 8 * 1024;
+constexpr absl::string_view kRetryAfterSeconds = "5";
+
+// RFC 9110 section 15 and RFC 6585, for what the gateway sends.
+absl::string_view ReasonPhrase(int status) {
+  switch (status) {
+    case 101:
+      return "Switching Protocols";
+    case 200:
+      return "OK";
+    case 204:
+      return "No Content";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 413:
+      return "Payload Too Large";
+    case 426:
+      return "Upgrade Required";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 499:
+      return "Client Closed Request";  // nginx's.
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+  }
+  return "";  // A client ignores the phrase (RFC 9112 section 4).
+}
+
+void AppendField(absl::string_view name, absl::string_view value,
+                 std::string& out) {
+  absl::StrAppend(&out, name, ": ");
+  for (const char c : value) {
+    const auto byte = static_cast<unsigned char>(c);
+    out.push_back((byte < 0x20 && c != '\t') || byte == 0x7F ? '?' : c);
+  }
+  out += "\r\n";
+}
+
+// "x-branch" -> "X-Branch".
+std::string Capitalized(absl::string_view key) {
+  std::string name(key);
+  bool first = true;
+  for (char& c : name) {
+    if (first) c = absl::ascii_toupper(static_cast<unsigned char>(c));
+    first = c == '-';
+  }
+  return name;
+}
+
+}  // namespace
+
+std::string ResponseHead(int status, const HttpFields& fields) {
+  std::string head =
+      absl::StrCat("HTTP/1.1 ", status, " ", ReasonPhrase(status), "\r\n");
+  for (const auto& [name, value] : fields) AppendField(name, value, head);
+  head += "\r\n";
+  return head;
+}
+
+std::string ChunkBegin(std::size_t bytes) {
+  return absl::StrCat(absl::Hex(bytes), "\r\n");
+}
+
+std::string LastChunk(const HttpFields& trailers) {
+  std::string out = "0\r\n";
+  for (const auto& [name, value] : trailers) AppendField(name, value, out);
+  out += "\r\n";
+  return out;
+}
+
+std::string HttpDate(absl::Time time) {
+  return absl::FormatTime("%a, %d %b %E4Y %H:%M:%S GMT", time,
+                          absl::UTCTimeZone());
+}
+
+int HttpStatusOf(const Ending& ending) {
+  if (ending.close == CloseCode::kMessageTooBig) return 413;
+  return HttpStatusFor(ending.end.status.code());
+}
+
+void AddFieldsOfStatus(int status, HttpFields& fields) {
+  if (status == 401) fields.emplace_back("WWW-Authenticate", "Bearer");
+  if (status == 503) fields.emplace_back("Retry-After", kRetryAfterSeconds);
+}
+
+HttpFields MetadataFields(absl::string_view prefix, const Metadata& metadata) {
+  HttpFields fields;
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : metadata) {
+    if (!IsMetadataKey(key)) continue;
+    std::string text =
+        absl::EndsWith(key, "-bin") ? absl::Base64Escape(value) : value;
+    bytes += prefix.size() + key.size() + text.size();
+    if (bytes > kMaxMetadataBytes) break;
+    fields.emplace_back(absl::StrCat(prefix, Capitalized(key)),
+                        std::move(text));
+  }
+  return fields;
+}
+
+std::vector<std::string> FieldNames(const HttpFields& fields) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : fields) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+}  // namespace headgate

@@ -1,0 +1,50 @@
+#ifndef GATEWAY_HTTP_RESPONSE_H_
+#define GATEWAY_HTTP_RESPONSE_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gateway/base/metadata.h"
+#include "gateway/base/status.h"
+#include "gateway/http/request.h"
+
+namespace headgate {
+
+// Answers of HTTP/1.1 as bytes (RFC 9112). Pure.
+
+// Status line, fields and the empty line. Characters that a value cannot have,
+// line ends among them, become '?'.
+// Requires: the names are tokens.
+std::string ResponseHead(int status, const HttpFields& fields);
+
+inline constexpr absl::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+// What stands before a chunk's content; "\r\n" stands behind it.
+std::string ChunkBegin(std::size_t bytes);
+// The end of a chunked body.
+std::string LastChunk(const HttpFields& trailers);
+
+// The date of an answer (RFC 9110 section 5.6.7).
+std::string HttpDate(absl::Time time);
+
+// The HTTP status of a session's ending, as that of google/rpc/code.proto, and
+// 413 for a message that was too big.
+int HttpStatusOf(const Ending& ending);
+
+// What goes with such a status: 401 says how to authenticate, 503 when to come
+// back.
+void AddFieldsOfStatus(int status, HttpFields& fields);
+
+// A backend's metadata as header fields, as grpc-gateway names them: `prefix`
+// and the key, "Grpc-Metadata-X-Branch". Values of "-bin" keys as base64. What
+// goes beyond 8 KiB is left out.
+HttpFields MetadataFields(absl::string_view prefix, const Metadata& metadata);
+
+// The names of `fields`, each once.
+std::vector<std::string> FieldNames(const HttpFields& fields);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HTTP_RESPONSE_H_

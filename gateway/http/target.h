@@ -1,0 +1,31 @@
+#ifndef GATEWAY_HTTP_TARGET_H_
+#define GATEWAY_HTTP_TARGET_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/http/request.h"
+#include "gateway/schema/schema.h"
+
+namespace headgate {
+
+// What a request is for, as its first line and its Host header say it.
+struct HttpTarget {
+  std::string host;  // Of a target that is a whole address, else Host's.
+  std::string encoded_path;
+  std::string path;  // Percent-decoded; for people.
+  // Percent-decoded, '+' as a blank, in order.
+  std::vector<Parameter> query;
+};
+
+// Takes a path or a whole address, as a server has to (RFC 9112 section
+// 3.2.2). Absent: the target is neither.
+std::optional<HttpTarget> ParseTarget(const HttpRequest& request);
+
+// Whether `value` is HOST or HOST:PORT (RFC 9112 section 3.2).
+bool IsHost(absl::string_view value);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HTTP_TARGET_H_

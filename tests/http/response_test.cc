@@ -1,0 +1,82 @@
+#include "gateway/http/response.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace headgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using ::testing::SizeIs;
+
+TEST(HttpResponseTest, HeadHasOneLineForEachField) {
+  EXPECT_EQ(ResponseHead(404, {{"A", "b"}, {"A", "c"}}),
+            "HTTP/1.1 404 Not Found\r\nA: b\r\nA: c\r\n\r\n");
+  EXPECT_THAT(ResponseHead(499, {}), HasSubstr(" 499 Client Closed Request"));
+}
+
+// A backend must not be able to write headers or an answer of its own.
+TEST(HttpResponseTest, ValueCannotEndItsLine) {
+  EXPECT_EQ(ResponseHead(200, {{"A", "b\r\nSet-Cookie: c\n\0d\x7F\te"}}),
+            "HTTP/1.1 200 OK\r\nA: b??Set-Cookie: c?"
+            "\r\n\r\n");
+  const std::string value("b\r\nC: d\0\x7F\te", 11);
+  EXPECT_EQ(ResponseHead(200, {{"A", value}}),
+            "HTTP/1.1 200 OK\r\nA: b??C: d??\te\r\n\r\n");
+  EXPECT_EQ(LastChunk({{"A", "b\r\n\r\nHTTP"}}), "0\r\nA: b????HTTP\r\n\r\n");
+}
+
+TEST(HttpResponseTest, MetadataIsNamedAsGrpcGatewayDoes) {
+  EXPECT_THAT(
+      MetadataFields("Grpc-Metadata-", {{"x-branch", "main"},
+                                        {"x-branch", "other"},
+                                        {"a_b.c", "v"},
+                                        {"key-bin", std::string("\0\xFF", 2)},
+                                        {"bad key", "x"},
+                                        {"", "x"}}),
+      ElementsAre(Pair("Grpc-Metadata-X-Branch", "main"),
+                  Pair("Grpc-Metadata-X-Branch", "other"),
+                  Pair("Grpc-Metadata-A_b.c", "v"),
+                  Pair("Grpc-Metadata-Key-Bin", "AP8=")));
+}
+
+TEST(HttpResponseTest, MetadataIsBounded) {
+  Metadata metadata = {{"first", "v"}, {"long", std::string(9000, 'x')}};
+  EXPECT_THAT(MetadataFields("P-", metadata), SizeIs(1));
+  metadata.assign(5000, {"k", ""});
+  EXPECT_LT(MetadataFields("P-", metadata).size(), 3000u);
+}
+
+TEST(HttpResponseTest, StatusIsThatOfTheTable) {
+  EXPECT_EQ(HttpStatusOf(EndingOf(absl::OkStatus())), 200);
+  EXPECT_EQ(HttpStatusOf(EndingOf(absl::NotFoundError(""))), 404);
+  EXPECT_EQ(HttpStatusOf(EndingOf(absl::ResourceExhaustedError(""))), 429);
+  EXPECT_EQ(HttpStatusOf({CloseCode::kMessageTooBig,
+                          {absl::ResourceExhaustedError(""), ""}}),
+            413);
+  EXPECT_EQ(
+      HttpStatusOf({CloseCode::kGoingAway, {absl::UnavailableError(""), ""}}),
+      503);
+}
+
+TEST(HttpResponseTest, SomeStatusesSayMore) {
+  const auto fields = [](int status) {
+    HttpFields fields;
+    AddFieldsOfStatus(status, fields);
+    return fields;
+  };
+  EXPECT_THAT(fields(401), ElementsAre(Pair("WWW-Authenticate", "Bearer")));
+  EXPECT_THAT(fields(503), ElementsAre(Pair("Retry-After", "5")));
+  EXPECT_THAT(fields(404), IsEmpty());
+}
+
+TEST(HttpResponseTest, DateIsAsRfc9110HasIt) {
+  EXPECT_EQ(HttpDate(absl::FromUnixSeconds(784111777)),
+            "Sun, 06 Nov 1994 08:49:37 GMT");
+}
+
+}  // namespace
+}  // namespace headgate
