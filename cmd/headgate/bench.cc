@@ -34,6 +34,7 @@ constexpr int kExitUsage = 64;  // EX_USAGE of sysexits.h.
 
 constexpr char kBenchFooter[] = R"(URL:
   ws://HOST[:PORT]/PATH[?QUERY]              through a gateway
+  ws+unix:/SOCKET:/PATH[?QUERY]              over the Unix socket /SOCKET
   grpc://HOST:PORT/package.Service/Method    the backend itself, for comparison
 
 The method must answer each message with one message, in order, as the demo
@@ -294,7 +295,7 @@ void AddBench(CLI::App& app, std::function<int()>& run) {
   bench->footer(kBenchFooter);
   bench
       ->add_option("URL", flags->url,
-                   "ws://HOST[:PORT]/PATH[?QUERY] or "
+                   "ws://HOST[:PORT]/PATH[?QUERY], ws+unix:/SOCKET:/PATH or "
                    "grpc://HOST:PORT/package.Service/Method")
       ->required();
   bench

@@ -106,7 +106,7 @@ PacketOptions WireOf(const DialFlags& flags) {
 
 absl::Status SetTls(const DialFlags& flags, DialOptions& options) {
   DialTlsOptions tls = flags.tls;
-  if (options.url.security == DialUrl::Security::kPlain) {
+  if (options.url.security == WsUrl::Security::kPlain) {
     if (!tls.ca.empty() || !tls.certificate.empty() || flags.insecure) {
       return absl::InvalidArgumentError(
           "--ca, --cert, --key and --insecure: only with wss://");
@@ -123,7 +123,7 @@ absl::Status SetTls(const DialFlags& flags, DialOptions& options) {
 
 absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
   DialOptions options;
-  auto url = ParseDialUrl(flags.url);
+  auto url = ParseWsUrl(flags.url);
   if (!url.ok()) return url.status();
   options.url = *std::move(url);
   if (absl::Status tls = SetTls(flags, options); !tls.ok()) return tls;

@@ -112,7 +112,8 @@ class Endpoint {
   WireMessage TakeMessage() { return reader_.TakeMessage(); }
   absl::string_view piece() const { return reader_.piece(); }
   bool ends_message() const { return reader_.ends_message(); }
-  // The peer's; valid until the next call of Next.
+  // Of the peer's Close frame, valid until the next call of Next.
+  CloseCode peer_close_code() const { return reader_.close_code(); }
   absl::string_view close_reason() const { return reader_.close_reason(); }
   const Reader::Fault& violation() const { return reader_.fault(); }
   absl::Time pinged_at() const { return keepalive_.pinged_at; }

@@ -14,7 +14,10 @@ using ::testing::HasSubstr;
 TEST(BenchTargetTest, WebSocketUrlsAreThoseOfDial) {
   const auto target = ParseBenchTarget("ws://a:1/x?y=z");
   ASSERT_TRUE(target.ok()) << target.status();
-  EXPECT_EQ(std::get<DialUrl>(*target).target, "/x?y=z");
+  EXPECT_EQ(std::get<WsUrl>(*target).target, "/x?y=z");
+  const auto file = ParseBenchTarget("ws+unix:/run/a.sock:/x");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(std::get<WsUrl>(*file).socket, "/run/a.sock");
 }
 
 TEST(BenchTargetTest, GrpcUrlsNameServerAndMethod) {
@@ -37,7 +40,7 @@ TEST(BenchTargetTest, RefusesOtherGrpcUrls) {
 
 TEST(BenchTargetTest, RefusesOtherSchemes) {
   EXPECT_EQ(ParseBenchTarget("http://a/").status().message(),
-            "'http://a/': must start with ws:// or grpc://");
+            "'http://a/': must start with ws://, ws+unix: or grpc://");
   EXPECT_EQ(ParseBenchTarget("wss://a/").status().message(),
             "wss is not supported yet");
 }

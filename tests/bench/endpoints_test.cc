@@ -68,6 +68,16 @@ TEST(ResolveTest, AnAddressIsItself) {
   EXPECT_EQ(endpoints->front().address.ss_family, AF_INET6);
 }
 
+TEST(ResolveTest, ASocketFileIsAnAddressOfItsOwn) {
+  WsUrl url;
+  url.socket = "/nowhere/a.sock";
+  const auto endpoints = Resolve(url);
+  ASSERT_TRUE(endpoints.ok()) << endpoints.status();
+  EXPECT_EQ(endpoints->front().address.ss_family, AF_UNIX);
+  EXPECT_EQ(StartConnecting(endpoints->front(), 0).status().message(),
+            "No such file or directory");
+}
+
 TEST(ResolveTest, ANameThatIsNoneIsTold) {
   EXPECT_THAT(std::string(Resolve({"a b", "80", "", ""}).status().message()),
               StartsWith("cannot find a b: "));

@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "client/url.h"
 #include "cmd/headgate/dial/backoff.h"
 #include "cmd/headgate/dial/calls.h"
 #include "cmd/headgate/dial/ending.h"
@@ -23,7 +24,6 @@
 #include "cmd/headgate/dial/line_reader.h"
 #include "cmd/headgate/dial/lines.h"
 #include "cmd/headgate/dial/text.h"
-#include "cmd/headgate/dial/url.h"
 
 namespace headgate {
 namespace {
@@ -35,69 +35,69 @@ using ::testing::Pair;
 
 // ---- URLs
 
-TEST(DialUrlTest, TakesAUrlApart) {
-  const auto url = ParseDialUrl("ws://example.com:8080/a/b?x=%20y");
+TEST(WsUrlTest, TakesAUrlApart) {
+  const auto url = ParseWsUrl("ws://example.com:8080/a/b?x=%20y");
   ASSERT_TRUE(url.ok()) << url.status();
   EXPECT_EQ(url->host, "example.com");
   EXPECT_EQ(url->port, "8080");
   EXPECT_EQ(url->authority, "example.com:8080");
   EXPECT_EQ(url->target, "/a/b?x=%20y");
-  EXPECT_EQ(url->security, DialUrl::Security::kPlain);
+  EXPECT_EQ(url->security, WsUrl::Security::kPlain);
   EXPECT_EQ(url->socket, "");
 }
 
 // RFC 6455 section 3: the default port is 443.
-TEST(DialUrlTest, TakesTls) {
-  const auto url = ParseDialUrl("wss://example.com/x");
+TEST(WsUrlTest, TakesTls) {
+  const auto url = ParseWsUrl("wss://example.com/x");
   ASSERT_TRUE(url.ok()) << url.status();
-  EXPECT_EQ(url->security, DialUrl::Security::kTls);
+  EXPECT_EQ(url->security, WsUrl::Security::kTls);
   EXPECT_EQ(url->port, "443");
   EXPECT_EQ(url->authority, "example.com");
-  EXPECT_EQ(ParseDialUrl("WSS://a:1/")->authority, "a:1");
+  EXPECT_EQ(ParseWsUrl("WSS://a:1/")->authority, "a:1");
 }
 
-TEST(DialUrlTest, TakesASocketFile) {
-  const auto url = ParseDialUrl("ws+unix:/run/a.sock:/chat?x=:/y");
+TEST(WsUrlTest, TakesASocketFile) {
+  const auto url = ParseWsUrl("ws+unix:/run/a.sock:/chat?x=:/y");
   ASSERT_TRUE(url.ok()) << url.status();
   EXPECT_EQ(url->socket, "/run/a.sock");
   EXPECT_EQ(url->target, "/chat?x=:/y");
   EXPECT_EQ(url->authority, "localhost");
-  EXPECT_EQ(url->security, DialUrl::Security::kPlain);
-  EXPECT_EQ(ParseDialUrl("ws+unix:/run/a.sock")->target, "/");
-  EXPECT_EQ(ParseDialUrl("wss+unix:/a:/")->security, DialUrl::Security::kTls);
+  EXPECT_EQ(url->security, WsUrl::Security::kPlain);
+  EXPECT_EQ(ParseWsUrl("ws+unix:/run/a.sock")->target, "/");
+  EXPECT_EQ(ParseWsUrl("wss+unix:/a:/")->security, WsUrl::Security::kTls);
   for (const std::string& bad :
        {std::string("ws+unix:"), std::string("ws+unix:a.sock:/x"),
         std::string("ws+unix:/a:/x y"), std::string("ws+unix:/a:/\r\nb"),
         "ws+unix:/" + std::string(200, 'a') + ":/"}) {
-    EXPECT_EQ(ParseDialUrl(bad).status().code(),
+    EXPECT_EQ(ParseWsUrl(bad).status().code(),
               absl::StatusCode::kInvalidArgument)
         << bad;
   }
 }
 
 // RFC 6455 section 3: the default port is 80, the default path "/".
-TEST(DialUrlTest, FillsInWhatIsLeftOut) {
-  const auto url = ParseDialUrl("WS://example.com");
+TEST(WsUrlTest, FillsInWhatIsLeftOut) {
+  const auto url = ParseWsUrl("WS://example.com");
   ASSERT_TRUE(url.ok()) << url.status();
   EXPECT_EQ(url->port, "80");
   EXPECT_EQ(url->authority, "example.com");
   EXPECT_EQ(url->target, "/");
-  EXPECT_EQ(ParseDialUrl("ws://example.com?a=b")->target, "/?a=b");
+  EXPECT_EQ(ParseWsUrl("ws://example.com?a=b")->target, "/?a=b");
 }
 
-TEST(DialUrlTest, LooksUpAnIpv6AddressWithoutItsBrackets) {
-  const auto url = ParseDialUrl("ws://[::1]:8080/x");
+TEST(WsUrlTest, LooksUpAnIpv6AddressWithoutItsBrackets) {
+  const auto url = ParseWsUrl("ws://[::1]:8080/x");
   ASSERT_TRUE(url.ok()) << url.status();
   EXPECT_EQ(url->host, "::1");
   EXPECT_EQ(url->authority, "[::1]:8080");
 }
 
-TEST(DialUrlTest, RefusesWhatIsNoWebSocketUrl) {
+TEST(WsUrlTest, RefusesWhatIsNoWebSocketUrl) {
   for (const char* url :
        {"", "127.0.0.1:8080/x", "http://a/", "ws://", "ws:///x", "ws://a:0/",
         "ws://a:65536/", "ws://a:b/", "ws://a/ b", "ws://a/#b",
         "ws://user:pass@a/", "ws://[::1/"}) {
-    EXPECT_EQ(ParseDialUrl(url).status().code(),
+    EXPECT_EQ(ParseWsUrl(url).status().code(),
               absl::StatusCode::kInvalidArgument)
         << url;
   }

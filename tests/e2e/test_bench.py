@@ -515,8 +515,8 @@ def test_other_peer():
 
 @pytest.mark.parametrize("answer, reason", [
     (frame(b"a") + frame(b"b"), "lost: more answers than messages"),
-    (frame(b"aaa", 0xC2), "lost: a frame uses an extension that was not "
-                             "agreed on"),
+    (frame(b"aaa", 0xC2), "lost: the other side broke the WebSocket protocol: "
+                          "a reserved bit is set"),
     (b"", "lost: connection broken without a Close frame"),
     (frame(b"", 0x88), "closed 1005 (no status)"),
     (frame(struct.pack("!H", 1011) + b"bad\nday", 0x88),
@@ -601,11 +601,24 @@ def test_signal_ends_it_with_what_was_measured(demo, backend, scheme, number):
     assert 0 < report["duration_seconds"] < 3600
 
 
+# --- socket files ---
+
+
+def test_socket_file(start_demo, tmp_path):
+    start_demo(listen=("127.0.0.1:0", f"unix:{tmp_path}/ws"), listeners=1)
+    report = succeed(f"ws+unix:{tmp_path}/ws:{PACKETS}", "--connections", "3",
+                     *FEW)
+    assert report["messages"] == 40
+    status, report, errors = bench(f"ws+unix:{tmp_path}/nobody:{PACKETS}", *FEW)
+    assert (status, report["connect_failures"]) == (1, 1)
+    assert "No such file or directory" in errors
+
+
 # --- usage ---
 
 
 @pytest.mark.parametrize("flags, why", [
-    (("http://a/",), "must start with ws:// or grpc://"),
+    (("http://a/",), "must start with ws://, ws+unix: or grpc://"),
     (("wss://a/",), "wss is not supported yet"),
     (("grpc://a/b/c",), "must be grpc://HOST:PORT/package.Service/Method"),
     (("grpc://a:1/b/c", "--codec", "json"),

@@ -2,11 +2,14 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/ws/frames.h"
 
@@ -55,7 +58,7 @@ class ReaderTest : public ::testing::Test {
     return events;
   }
 
- private:
+ protected:
   static std::string Told(Reader& reader, Reader::Event event) {
     switch (event) {
       case Reader::Event::kNeedsBytes:
@@ -219,6 +222,108 @@ TEST(WsFrameTest, AServersFramesAreWholeAndUnmasked) {
   AppendCloseFrame(CloseCode::kNoStatus, "", nullptr, out);
   AppendCloseFrame(CloseCode::kNormal, "ok", nullptr, out);
   EXPECT_EQ(out, std::string("\x88\x00\x88\x04\x03\xE8ok", 8));
+}
+
+// --- the client's side
+
+class ClientReaderTest : public ReaderTest {
+ protected:
+  static Reader MakeClient(Delivery delivery) {
+    Reader::Options options;
+    options.role = Role::kClient;
+    options.delivery = delivery;
+    options.max_message_bytes = 100'000;
+    return Reader(std::move(options));
+  }
+  // With pieces joined.
+  static std::vector<std::string> Messages(Delivery delivery,
+                                           const std::string& bytes,
+                                           std::size_t at_a_time) {
+    Reader reader = MakeClient(delivery);
+    std::vector<std::string> joined;
+    std::string message;
+    for (const std::string& event : Events(reader, bytes, at_a_time)) {
+      if (!absl::StartsWith(event, "piece ")) {
+        joined.push_back(event);
+        continue;
+      }
+      const bool ends = absl::EndsWith(event, " end");
+      message += event.substr(6, event.size() - 6 - (ends ? 4 : 0));
+      if (ends) joined.push_back("binary " + std::exchange(message, {}));
+    }
+    return joined;
+  }
+};
+
+TEST_F(ClientReaderTest, PiecesAndMessagesAreTheSameHoweverTheBytesAreCut) {
+  std::string bytes;
+  std::vector<std::string> expected;
+  for (const std::size_t size : {0u, 5u, 125u, 126u, 65'535u, 65'536u}) {
+    bytes += Frame(kBinary, std::string(size, 'x'), false);
+    expected.push_back("binary " + std::string(size, 'x'));
+  }
+  bytes += Frame(0x02, "ab", false) + Frame(kPing, "p", false) +
+           Frame(0x00, "", false) + Frame(0x80, "cd", false) +
+           Frame(kPong, "", false) +
+           Frame(kClose,
+                 "\x03\xE8"
+                 "bye",
+                 false) +
+           Frame(kText, "dropped", false);
+  expected.insert(expected.end(),
+                  {"ping p", "binary abcd", "pong ", "close 1000 bye"});
+  for (const Delivery delivery : {Delivery::kMessages, Delivery::kPieces}) {
+    for (const std::size_t at_a_time :
+         {std::size_t{1}, std::size_t{1000}, bytes.size()}) {
+      EXPECT_EQ(Messages(delivery, bytes, at_a_time), expected);
+    }
+  }
+}
+
+TEST_F(ClientReaderTest, FaultsAreTheSameInPieces) {
+  const std::pair<std::string, std::string> cases[] = {
+      {Frame(kText | 0x40, "", false), "a reserved bit is set"},
+      {Frame(0x83, "", false), "a reserved opcode"},
+      {Frame(0x8B, "", false), "a reserved opcode"},
+      {Frame(kText, ""), "a server's frame with a mask"},
+      {Frame(0x09, "", false), "a control frame in fragments"},
+      {Frame(kPing, std::string(126, 'x'), false),
+       "a control frame of more than 125 bytes"},
+      {Frame(0x80, "", false), "a continuation of no message"},
+      {Frame(0x01, "", false) + Frame(kText, "", false),
+       "a new message within a message"},
+      {Frame(kClose, "\x03", false), "a Close frame with half a code"},
+  };
+  for (const auto& [bytes, what] : cases) {
+    for (const std::size_t at_a_time : {std::size_t{1}, bytes.size()}) {
+      Reader reader = MakeClient(Delivery::kPieces);
+      const auto events = Events(reader, bytes, at_a_time);
+      ASSERT_FALSE(events.empty()) << what;
+      EXPECT_EQ(events.back(), "fault 1002 " + what);
+    }
+  }
+}
+
+// RFC 6455 section 5.7: "Hello", masked.
+TEST(WsFrameTest, AClientsFrameIsThatOfTheRfc) {
+  const MaskKey mask = {0x37, '\xFA', 0x21, 0x3D};
+  std::string out;
+  AppendFrame(FrameOpcode::kText, "Hello", &mask, out);
+  EXPECT_EQ(absl::BytesToHexString(out), "818537fa213d7f9f4d5158");
+}
+
+TEST(WsFrameTest, AClientsFrameHasTheShortestLength) {
+  const MaskKey mask = {1, 2, 3, 4};
+  const auto head = [&mask](std::size_t size) {
+    std::string out;
+    AppendFrameHead(FrameOpcode::kBinary, size, false, &mask, out);
+    return absl::BytesToHexString(out);
+  };
+  EXPECT_EQ(head(0), "828001020304");
+  EXPECT_EQ(head(125), "82fd01020304");
+  EXPECT_EQ(head(126), "82fe007e01020304");
+  EXPECT_EQ(head(65'535), "82feffff01020304");
+  EXPECT_EQ(head(65'536), "82ff000000000001000001020304");
 }
 
 // --- what has begun

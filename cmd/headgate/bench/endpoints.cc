@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -50,7 +51,16 @@ bool BindLoopback(int fd, std::size_t n) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<Endpoint>> Resolve(const DialUrl& url) {
+absl::StatusOr<std::vector<Endpoint>> Resolve(const WsUrl& url) {
+  if (!url.socket.empty()) {
+    sockaddr_un file = {};
+    file.sun_family = AF_UNIX;
+    url.socket.copy(file.sun_path, sizeof(file.sun_path) - 1);
+    Endpoint endpoint;
+    std::memcpy(&endpoint.address, &file, sizeof(file));
+    endpoint.size = sizeof(file);
+    return std::vector<Endpoint>{endpoint};
+  }
   addrinfo hints = {};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -83,7 +93,9 @@ absl::StatusOr<int> StartConnecting(const Endpoint& to, std::size_t number) {
                         SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return Failure(errno);
   const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  if (to.address.ss_family != AF_UNIX) {
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  }
   const std::size_t local = number / kConnectionsPerAddress;
   const bool ready =
       (local == 0 || !IsLoopback(to) || BindLoopback(fd, local)) &&

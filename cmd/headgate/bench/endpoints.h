@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "cmd/headgate/dial/url.h"
+#include "client/url.h"
 
 namespace headgate {
 
@@ -17,14 +17,14 @@ struct Endpoint {
   socklen_t size = 0;
 };
 
-// The addresses of the URL's host, best first; at least one. UNAVAILABLE when
-// it has none. Blocks.
-absl::StatusOr<std::vector<Endpoint>> Resolve(const DialUrl& url);
+// The addresses of the URL's host, best first, or that of its socket file; at
+// least one. UNAVAILABLE when there is none. Blocks.
+absl::StatusOr<std::vector<Endpoint>> Resolve(const WsUrl& url);
 
-// A socket that is connecting to `to`, without blocking and without delay of
-// small writes. To one port of one address there are only so many local ports;
-// where `to` is on IPv4's loopback, connection number `number` begins at
-// another local address for each 20,000. The status names what failed.
+// A socket that is connecting to `to`, non-blocking and without delay of small
+// writes. The number of local ports limits the connections to one address; if
+// `to` is on IPv4's loopback, each 20,000 connections have another local
+// address, chosen by `number`. The status says what failed.
 absl::StatusOr<int> StartConnecting(const Endpoint& to, std::size_t number);
 
 }  // namespace headgate

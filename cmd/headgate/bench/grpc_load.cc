@@ -65,7 +65,7 @@ class Stream final
         load_(load) {}
 
   void Start(grpc::GenericStub& stub, const std::string& method,
-             const DialHandshake& metadata) {
+             const UpgradeHeaders& metadata) {
     for (const auto& [name, value] : metadata.headers) {
       context.AddMetadata(absl::AsciiStrToLower(name), value);
     }

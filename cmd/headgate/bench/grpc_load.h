@@ -13,8 +13,8 @@ namespace headgate {
 struct GrpcLoadOptions {
   LoadOptions load;
   GrpcTarget target;
-  DialHandshake metadata;  // Its headers become metadata.
-  std::string message;     // Serialized.
+  UpgradeHeaders metadata;  // Its headers become metadata.
+  std::string message;      // Serialized.
 };
 
 // Bidirectional calls of a gRPC server without any gateway: gRPC's own client

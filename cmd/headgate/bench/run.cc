@@ -122,7 +122,7 @@ class Crew {
 };
 
 absl::Status EnsureDescriptors(const BenchOptions& options) {
-  if (!std::holds_alternative<DialUrl>(options.target)) {
+  if (!std::holds_alternative<WsUrl>(options.target)) {
     return absl::OkStatus();
   }
   const std::uint64_t limit = RaiseDescriptorLimit();
@@ -174,13 +174,14 @@ class Bench {
 
  private:
   absl::Status MakeLoads() {
-    if (const auto* url = std::get_if<DialUrl>(&options_.target)) {
+    if (const auto* url = std::get_if<WsUrl>(&options_.target)) {
       auto endpoints = Resolve(*url);
       if (!endpoints.ok()) return endpoints.status();
       ws_ = std::make_unique<WsLoadOptions>(
           WsLoadOptions{options_.load, *std::move(endpoints),
-                        WsRequest(*url, options_.handshake), options_.codec,
-                        options_.message});
+                        UpgradeRequest(*url, options_.handshake,
+                                       "headgate-bench", RandomUpgradeKey()),
+                        options_.codec, options_.message});
     } else {
       grpc_ = std::make_unique<GrpcLoadOptions>(
           GrpcLoadOptions{options_.load, std::get<GrpcTarget>(options_.target),

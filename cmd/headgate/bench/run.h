@@ -22,7 +22,7 @@ struct BenchOptions {
   std::string url;  // As it was given, for the report.
   BenchTarget target;
   CodecKind codec = CodecKind::kProtobuf;
-  DialHandshake handshake;
+  UpgradeHeaders handshake;
   WireMessage message;
   std::size_t size = 0;  // Of the message's content, for the report.
   LoadOptions load;

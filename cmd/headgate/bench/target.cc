@@ -23,20 +23,20 @@ bool IsMethod(absl::string_view path) {
 
 absl::StatusOr<BenchTarget> ParseBenchTarget(absl::string_view url) {
   if (!absl::StartsWithIgnoreCase(url, kGrpcScheme)) {
-    if (absl::StartsWithIgnoreCase(url, "wss://")) {
+    if (absl::StartsWithIgnoreCase(url, "wss")) {
       return absl::UnimplementedError("wss is not supported yet");
     }
-    if (!absl::StartsWithIgnoreCase(url, "ws://")) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("'", url, "': must start with ws:// or grpc://"));
+    if (!absl::StartsWithIgnoreCase(url, "ws")) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "'", url, "': must start with ws://, ws+unix: or grpc://"));
     }
-    auto parsed = ParseDialUrl(url);
+    auto parsed = ParseWsUrl(url);
     if (!parsed.ok()) return parsed.status();
     return *std::move(parsed);
   }
   // Of the same form but for the scheme, and the port must be named.
   const absl::string_view rest = url.substr(kGrpcScheme.size());
-  auto parsed = ParseDialUrl(absl::StrCat("ws://", rest));
+  auto parsed = ParseWsUrl(absl::StrCat("ws://", rest));
   if (!parsed.ok() || !absl::EndsWith(parsed->authority, ":" + parsed->port) ||
       !IsMethod(parsed->target)) {
     return absl::InvalidArgumentError(absl::StrCat(

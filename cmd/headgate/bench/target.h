@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "cmd/headgate/dial/url.h"
+#include "client/url.h"
 
 namespace headgate {
 
@@ -16,7 +16,7 @@ struct GrpcTarget {
   std::string method;   // "/package.Service/Method"
 };
 
-using BenchTarget = std::variant<DialUrl, GrpcTarget>;
+using BenchTarget = std::variant<WsUrl, GrpcTarget>;
 
 // Where ws://... or grpc://HOST:PORT/package.Service/Method leads to.
 // INVALID_ARGUMENT for what is neither, UNIMPLEMENTED for wss://.

@@ -17,10 +17,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "cmd/headgate/bench/frames.h"
+#include "client/web_socket.h"
 #include "cmd/headgate/bench/ledger.h"
 #include "cmd/headgate/bench/messages.h"
 #include "cmd/headgate/dial/ending.h"
+#include "gateway/ws/frame.h"
 
 namespace headgate {
 namespace {
@@ -28,8 +29,6 @@ namespace {
 constexpr std::size_t kReadBytes = 256 * 1024;
 // So much of the load is in one write at most, unless a message is longer.
 constexpr std::size_t kWriteBytes = 256 * 1024;
-// A peer that makes us answer more pings than it takes is cut off.
-constexpr std::size_t kMaxWaitingControlBytes = 64 * 1024;
 constexpr int kEventsAtOnce = 256;
 constexpr std::int64_t kMinSleepNs = 20'000;
 // How often it is looked for what takes too long.
@@ -43,12 +42,16 @@ std::string ErrorText(int error) {
   return std::generic_category().message(error);
 }
 
-FrameMask RandomMask() {
-  std::random_device random;
-  FrameMask mask;
-  for (unsigned char& byte : mask) byte = static_cast<unsigned char>(random());
-  return mask;
-}
+// All frames have the same mask, as all messages are the same.
+struct OneMask final : ws::MaskSource {
+  OneMask() {
+    std::random_device random;
+    for (char& byte : key) byte = static_cast<char>(random());
+  }
+  ws::MaskKey NextMask() override { return key; }
+
+  ws::MaskKey key;
+};
 
 enum class State : unsigned char {
   kConnecting,
@@ -68,47 +71,46 @@ struct Connection {
   State state = State::kConnecting;
   std::size_t endpoint = 0;  // The one that is tried.
   std::int64_t opening_until_ns = 0;
-  std::unique_ptr<WsAnswer> handshake;  // While there is one.
+  // While connected. It sends the handshake and control frames.
+  std::optional<ClientWebSocket> web_socket;
 
-  // The write side: the handshake's request or control frames, then messages.
-  std::string control;
+  // The messages, which share their frames.
   std::size_t unsent = 0;  // Messages that the socket has not taken whole,
-  std::size_t offset = 0;  // and how much of the first one it has.
+  std::size_t offset = 0;  // and how much of the first one it has taken.
 
   Ledger::Account account;  // Its number is that among all of its role.
-  FrameReader reader;
   AnswerCounter counter;
 };
 
 // What one read of a connection brought.
-class Arrivals final : public FrameSink {
+class Arrivals final : public ClientWebSocketObserver {
  public:
-  explicit Arrivals(Connection& connection, const FrameMask& mask)
-      : connection_(connection), mask_(mask) {}
+  explicit Arrivals(AnswerCounter& counter) : counter_(counter) {}
 
-  absl::Status OnData(absl::string_view piece, bool end) override {
-    const auto ended = connection_.counter.Take(piece, end);
-    if (!ended.has_value()) {
-      return absl::InvalidArgumentError("an answer is not what the codec has");
+  void OnOpen(const std::string& subprotocol) override { opened = subprotocol; }
+
+  void OnPiece(absl::string_view piece, bool end) override {
+    if (is_unintelligible) return;
+    const auto ended = counter_.Take(piece, end);
+    if (ended.has_value()) {
+      answers += *ended;
+    } else {
+      is_unintelligible = true;
     }
-    answers += *ended;
-    return absl::OkStatus();
   }
 
-  void OnPing(absl::string_view payload) override {
-    connection_.control.append(MaskedFrame(FrameKind::kPong, payload, mask_));
+  void OnClose(CloseCode code, absl::string_view reason) override {
+    closed = Closed{static_cast<std::uint16_t>(code), std::string(reason),
+                    std::nullopt};
   }
 
-  void OnClose(std::uint16_t code, absl::string_view reason) override {
-    closed = Closed{code, std::string(reason), std::nullopt};
-  }
-
+  std::optional<std::string> opened;  // With this subprotocol.
   std::size_t answers = 0;
+  bool is_unintelligible = false;  // By the codec.
   std::optional<Closed> closed;
 
  private:
-  Connection& connection_;
-  const FrameMask& mask_;
+  AnswerCounter& counter_;
 };
 
 class WsLoad final : public Load {
@@ -117,12 +119,12 @@ class WsLoad final : public Load {
       : options_(options),
         share_(share),
         stop_(stop),
-        mask_(RandomMask()),
         ledger_(options.load, share, counts_) {
     const WireMessage& message = options.message;
-    const std::string frame = MaskedFrame(
-        message.opcode == Opcode::kText ? FrameKind::kText : FrameKind::kBinary,
-        message.payload, mask_);
+    std::string frame;
+    ws::AppendFrame(message.opcode == Opcode::kText ? ws::FrameOpcode::kText
+                                                    : ws::FrameOpcode::kBinary,
+                    message.payload, &mask_.key, frame);
     frame_bytes_ = frame.size();
     const std::size_t copies =
         std::clamp(kWriteBytes / frame.size(), std::size_t{1},
@@ -208,8 +210,6 @@ class WsLoad final : public Load {
   }
 
   void Close() override {
-    const std::string frame =
-        MaskedFrame(FrameKind::kClose, ClosePayload(1000, ""), mask_);
     for (Connection& connection : connections_) {
       if (connection.state != State::kOpen) {
         Hangup(connection);
@@ -218,7 +218,7 @@ class WsLoad final : public Load {
       connection.state = State::kClosing;
       // A frame that has begun must end.
       connection.unsent = connection.offset > 0 ? 1 : 0;
-      connection.control.append(frame);
+      connection.web_socket->endpoint().Close(CloseCode::kNormal, "");
       ++closing_;
       Flush(connection);
     }
@@ -355,22 +355,15 @@ class WsLoad final : public Load {
     }
     good_endpoint_ = connection.endpoint;
     connection.state = State::kHandshake;
-    connection.handshake = std::make_unique<WsAnswer>(options_.request);
-    connection.control = options_.request.text();
+    ClientWebSocket::Options options;
+    options.delivery = ws::Delivery::kPieces;
+    connection.web_socket.emplace(options_.request, mask_, options);
     Flush(connection);
   }
 
-  void OnHandshake(Connection& connection, absl::string_view bytes,
-                   std::int64_t now) {
-    auto outcome = connection.handshake->Take(bytes);
-    if (!outcome.has_value()) return;
-    if (auto* ending = std::get_if<DialEnding>(&*outcome)) {
-      return Fail(connection, *ending);
-    }
-    connection.handshake = nullptr;
-    const auto& accepted = std::get<WsAnswer::Accepted>(*outcome);
+  void OnUpgraded(Connection& connection, const std::string& subprotocol) {
     const auto& offered = options_.request.subprotocols();
-    if (!offered.empty() && accepted.subprotocol != offered.front()) {
+    if (!offered.empty() && subprotocol != offered.front()) {
       counts_.codec_declined = true;
     }
     if (connection.role == Role::kIdle) {
@@ -379,9 +372,6 @@ class WsLoad final : public Load {
       Flush(connection);
     } else {
       OnOpen(connection);
-    }
-    if (connection.state != State::kGone && !accepted.rest.empty()) {
-      OnBytes(connection, accepted.rest, now);
     }
   }
 
@@ -432,8 +422,7 @@ class WsLoad final : public Load {
     if (connection.state == State::kClosing) --closing_;
     if (active) ledger_.Leave(connection.account);
     connection.state = State::kGone;
-    connection.handshake = nullptr;
-    connection.control = {};
+    connection.web_socket.reset();
   }
 
   // ---- Reading
@@ -451,54 +440,53 @@ class WsLoad final : public Load {
       const std::int64_t now = NowNs();
       const absl::string_view bytes(buffer_.data(),
                                     static_cast<std::size_t>(size));
-      if (connection.state == State::kHandshake) {
-        OnHandshake(connection, bytes, now);
-      } else {
-        OnBytes(connection, bytes, now);
-      }
+      OnBytes(connection, bytes, now);
       // That was all, or else there will be an edge.
       if (bytes.size() < buffer_.size() && !hung_up) return;
     }
   }
 
   void OnLost(Connection& connection, int error) {
-    if (connection.state == State::kHandshake && error == 0) {
-      return Fail(connection, connection.handshake->AtEnd());
-    }
-    std::string why = "connection broken without a Close frame";
-    if (error != 0) absl::StrAppend(&why, " (", ErrorText(error), ")");
-    Fail(connection, Lost{std::move(why)});
+    Fail(connection, ToDialEnding(connection.web_socket->AtEnd(
+                         error == 0 ? "" : ErrorText(error))));
   }
 
   void OnBytes(Connection& connection, absl::string_view bytes,
                std::int64_t now) {
-    Arrivals arrivals(connection, mask_);
-    const absl::Status status = connection.reader.Read(bytes, arrivals);
+    Arrivals arrivals(connection.counter);
+    auto failure = connection.web_socket->Receive(bytes, arrivals);
     if (connection.state == State::kClosing) return;
-    if (connection.role == Role::kActive) {
+    if (arrivals.opened.has_value()) {
+      OnUpgraded(connection, *arrivals.opened);
+    } else if (connection.role == Role::kActive) {
       ledger_.OnBytesReceived(bytes.size(), now);
     }
     if (arrivals.answers > 0) OnAnswers(connection, arrivals.answers, now);
     if (connection.state == State::kGone) return;
-    if (!status.ok()) {
-      return Fail(connection, Lost{std::string(status.message())});
+    if (arrivals.is_unintelligible) {
+      return Fail(connection, Lost{"an answer is not what the codec has"});
+    }
+    if (failure.has_value()) {
+      SendLast(connection);
+      return Fail(connection, ToDialEnding(*std::move(failure)));
     }
     if (arrivals.closed.has_value()) {
-      return OnClosed(connection, *arrivals.closed);
+      SendLast(connection);
+      return Fail(connection, *arrivals.closed);
     }
-    if (connection.unsent > 0 || !connection.control.empty()) Flush(connection);
+    if (connection.unsent > 0 || connection.web_socket->has_output()) {
+      Flush(connection);
+    }
   }
 
-  void OnClosed(Connection& connection, const Closed& closed) {
-    if (connection.offset == 0 && connection.control.empty()) {
-      connection.control = MaskedFrame(
-          FrameKind::kClose,
-          closed.code == 1005 ? "" : ClosePayload(closed.code, ""), mask_);
-      connection.unsent = 0;
-      send(connection.fd, connection.control.data(), connection.control.size(),
-           MSG_NOSIGNAL | MSG_DONTWAIT);
-    }
-    Fail(connection, closed);
+  // Sends the Close frame that has been put, if no message is half sent and the
+  // socket takes it.
+  void SendLast(Connection& connection) {
+    connection.unsent = 0;
+    if (connection.offset > 0 || !connection.web_socket->has_output()) return;
+    const absl::string_view frame = connection.web_socket->Front()[0];
+    send(connection.fd, frame.data(), frame.size(),
+         MSG_NOSIGNAL | MSG_DONTWAIT);
   }
 
   void OnAnswers(Connection& connection, std::size_t answers,
@@ -529,19 +517,19 @@ class WsLoad final : public Load {
     }
   }
 
-  // Writes what is queued, as far as the socket takes it: an edge tells when
+  // Writes what is queued, as far as the socket takes it; an edge follows when
   // it takes more.
   void Flush(Connection& connection) {
     while (connection.state != State::kGone) {
       absl::string_view next;
-      const bool control =
-          connection.offset == 0 && !connection.control.empty();
+      ClientWebSocket& web_socket = *connection.web_socket;
+      const bool control = connection.offset == 0 && web_socket.has_output();
       if (control) {
-        next = connection.control;
+        next = web_socket.Front()[0];
       } else if (connection.unsent > 0) {
         // Control frames go between messages.
         const std::size_t messages =
-            connection.control.empty() ? connection.unsent : 1;
+            web_socket.has_output() ? 1 : connection.unsent;
         next = absl::string_view(frames_).substr(connection.offset);
         next = next.substr(0, messages * frame_bytes_ - connection.offset);
       } else {
@@ -551,17 +539,12 @@ class WsLoad final : public Load {
                                 MSG_NOSIGNAL | MSG_DONTWAIT);
       if (size < 0) {
         if (errno == EINTR) continue;
-        // Any other error is for the reader to find out, behind what came
-        // before it.
-        if (errno == EAGAIN &&
-            connection.control.size() > kMaxWaitingControlBytes) {
-          Fail(connection, Lost{"the other side takes no pongs"});
-        }
+        // The read finds any other error, after what arrived before it.
         return;
       }
       const auto sent = static_cast<std::size_t>(size);
       if (control) {
-        connection.control.erase(0, sent);
+        web_socket.OnSent(sent);
       } else {
         connection.offset += sent;
         connection.unsent -= connection.offset / frame_bytes_;
@@ -589,8 +572,8 @@ class WsLoad final : public Load {
   const WsLoadOptions& options_;
   const Share share_;
   const StopFlag& stop_;
-  const FrameMask mask_;  // Of all frames: a message is always the same.
-  std::string frames_;    // Copies of the message's frame, end to end.
+  OneMask mask_;
+  std::string frames_;  // Copies of the message's frame, end to end.
   std::size_t frame_bytes_;
   std::string buffer_;  // What was read.
 

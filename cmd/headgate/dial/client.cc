@@ -205,7 +205,7 @@ class Client {
   }
 
   asio::awaitable<std::optional<DialEnding>> Connect(Connection& connection) {
-    const DialUrl& url = options_.url;
+    const WsUrl& url = options_.url;
     auto& ws = connection.ws;
     DialStream::Socket& socket = ws.next_layer().socket();
     const auto timeout = absl::ToChronoNanoseconds(options_.connect_timeout);
@@ -259,7 +259,7 @@ class Client {
   }
 
   void Decorate(websocket::request_type& request) const {
-    const DialHandshake& handshake = options_.handshake;
+    const UpgradeHeaders& handshake = options_.handshake;
     request.set(http::field::user_agent, "headgate-dial");
     if (!handshake.subprotocols.empty()) {
       request.set(http::field::sec_websocket_protocol,

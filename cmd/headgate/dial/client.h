@@ -5,11 +5,11 @@
 #include <optional>
 
 #include "absl/time/time.h"
+#include "client/url.h"
 #include "cmd/headgate/dial/ending.h"
 #include "cmd/headgate/dial/handshake.h"
 #include "cmd/headgate/dial/lines.h"
 #include "cmd/headgate/dial/tls.h"
-#include "cmd/headgate/dial/url.h"
 
 namespace headgate {
 
@@ -22,11 +22,11 @@ enum class AtEnd {
 enum class OnLoss { kEnd, kReconnect };
 
 struct DialOptions {
-  DialUrl url;
+  WsUrl url;
   // Null without TLS.
   std::shared_ptr<boost::asio::ssl::context> tls;
   DialTlsOptions::Peer tls_peer = DialTlsOptions::Peer::kVerified;
-  DialHandshake handshake;
+  UpgradeHeaders handshake;
   LineOptions lines;
   AtEnd at_end = AtEnd::kHalfClose;
   OnLoss on_loss = OnLoss::kEnd;

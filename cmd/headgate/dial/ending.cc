@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -148,6 +149,11 @@ std::optional<RpcStatus> ParseRpcStatus(absl::string_view bytes) {
   }
   if (!reader.ok()) return std::nullopt;
   return status;
+}
+
+DialEnding ToDialEnding(ClientFailure failure) {
+  return std::visit([](auto& why) { return DialEnding(std::move(why)); },
+                    failure);
 }
 
 std::string CodeName(int code) {

@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "client/failure.h"
 
 namespace headgate {
 
@@ -41,22 +42,13 @@ struct ClosedByUs {
 struct GivenUp {
   RpcStatus status;
 };
-struct Refused {  // By an HTTP response instead of a WebSocket.
-  int http = 0;
-  std::string body;
-  std::string retry_after = {};  // The header of that name.
-};
-struct Unreachable {
-  std::string why;
-};
-struct Lost {  // Without a Close frame.
-  std::string why;
-};
 struct BadInput {
   std::string why;
 };
 using DialEnding = std::variant<Closed, ClosedByUs, GivenUp, Refused,
                                 Unreachable, Lost, BadInput>;
+
+DialEnding ToDialEnding(ClientFailure failure);
 
 // Exit statuses besides 0 (OK) and 1 to 16, the gRPC code of a close code 4001
 // to 4016, or of what we did to the call: 1 (CANCELLED), 4 (DEADLINE_EXCEEDED).

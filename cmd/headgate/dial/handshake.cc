@@ -58,9 +58,9 @@ bool IsHttpToken(absl::string_view text) {
          });
 }
 
-absl::StatusOr<DialHandshake> MakeDialHandshake(
+absl::StatusOr<UpgradeHeaders> MakeDialHandshake(
     const DialHandshakeOptions& options) {
-  DialHandshake handshake;
+  UpgradeHeaders handshake;
   if (options.codec.has_value()) {
     handshake.subprotocols.emplace_back(SubprotocolOf(*options.codec));
   }

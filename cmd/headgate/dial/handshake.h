@@ -3,21 +3,14 @@
 
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "client/upgrade.h"
 #include "gateway/codec/codec.h"
 
 namespace headgate {
-
-// What the handshake says besides what every WebSocket handshake says.
-struct DialHandshake {
-  // In the order in which they are offered.
-  std::vector<std::string> subprotocols;
-  std::vector<std::pair<std::string, std::string>> headers;
-};
 
 struct DialHandshakeOptions {
   std::optional<CodecKind> codec = std::nullopt;
@@ -29,7 +22,7 @@ struct DialHandshakeOptions {
 // A bearer token goes with the subprotocols, as a browser must do it, or in
 // the Authorization header when it cannot be one. INVALID_ARGUMENT for what
 // cannot be sent at all.
-absl::StatusOr<DialHandshake> MakeDialHandshake(
+absl::StatusOr<UpgradeHeaders> MakeDialHandshake(
     const DialHandshakeOptions& options);
 
 // A token of RFC 7230 section 3.2.6, which header names and subprotocols are.

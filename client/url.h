@@ -1,5 +1,5 @@
-#ifndef CMD_HEADGATE_DIAL_URL_H_
-#define CMD_HEADGATE_DIAL_URL_H_
+#ifndef CLIENT_URL_H_
+#define CLIENT_URL_H_
 
 #include <string>
 
@@ -8,14 +8,14 @@
 
 namespace headgate {
 
-// Where a WebSocket URL leads to (RFC 6455 section 3).
-struct DialUrl {
+// The parts of a WebSocket URL (RFC 6455 section 3).
+struct WsUrl {
   enum class Security { kPlain, kTls };
 
-  std::string host;       // To look up; an IPv6 address without brackets.
+  std::string host;       // To resolve; an IPv6 address without brackets.
   std::string port;       // In decimal.
   std::string authority;  // The Host header: the port only if the URL has one.
-  std::string target;     // Path and query, encoded as they were.
+  std::string target;     // Path and query, as they are encoded in the URL.
   Security security = Security::kPlain;
   // The socket file to connect to; empty: host and port.
   std::string socket = {};
@@ -24,8 +24,8 @@ struct DialUrl {
 // ws://HOST[:PORT][/PATH], wss:// the same with TLS, ws+unix:/SOCKET[:/PATH]
 // and wss+unix: over a socket file, whose host is "localhost". INVALID_ARGUMENT
 // for anything else.
-absl::StatusOr<DialUrl> ParseDialUrl(absl::string_view url);
+absl::StatusOr<WsUrl> ParseWsUrl(absl::string_view url);
 
 }  // namespace headgate
 
-#endif  // CMD_HEADGATE_DIAL_URL_H_
+#endif  // CLIENT_URL_H_

@@ -1,4 +1,4 @@
-#include "cmd/headgate/dial/url.h"
+#include "client/url.h"
 
 #include <sys/un.h>
 
@@ -23,19 +23,19 @@ absl::Status Invalid(absl::string_view url, absl::string_view why) {
 
 struct Scheme {
   absl::string_view prefix;
-  DialUrl::Security security;
+  WsUrl::Security security;
 };
-constexpr Scheme kNetworkSchemes[] = {{"ws://", DialUrl::Security::kPlain},
-                                      {"wss://", DialUrl::Security::kTls}};
-constexpr Scheme kSocketSchemes[] = {{"ws+unix:", DialUrl::Security::kPlain},
-                                     {"wss+unix:", DialUrl::Security::kTls}};
+constexpr Scheme kNetworkSchemes[] = {{"ws://", WsUrl::Security::kPlain},
+                                      {"wss://", WsUrl::Security::kTls}};
+constexpr Scheme kSocketSchemes[] = {{"ws+unix:", WsUrl::Security::kPlain},
+                                     {"wss+unix:", WsUrl::Security::kTls}};
 
-// "/run/headgate.sock:/chat?x=1", as `url` has it behind its scheme.
-absl::StatusOr<DialUrl> ParseSocketUrl(absl::string_view url,
-                                       const Scheme& scheme) {
+// `url` is SCHEME/run/headgate.sock:/chat?x=1.
+absl::StatusOr<WsUrl> ParseSocketUrl(absl::string_view url,
+                                     const Scheme& scheme) {
   const absl::string_view rest = url.substr(scheme.prefix.size());
   const std::size_t colon = rest.find(":/");
-  DialUrl result;
+  WsUrl result;
   result.security = scheme.security;
   result.socket = std::string(rest.substr(0, colon));
   result.host = result.authority = "localhost";
@@ -46,7 +46,7 @@ absl::StatusOr<DialUrl> ParseSocketUrl(absl::string_view url,
     return Invalid(url,
                    absl::StrCat("must be ", scheme.prefix, "/SOCKET:/PATH"));
   }
-  // One byte less than sockaddr_un has: Asio ends the path with a zero.
+  // One byte of sockaddr_un is for the terminating zero.
   if (result.socket.size() >= sizeof(sockaddr_un::sun_path)) {
     return Invalid(url, "the socket's path is too long");
   }
@@ -58,7 +58,7 @@ absl::StatusOr<DialUrl> ParseSocketUrl(absl::string_view url,
 
 }  // namespace
 
-absl::StatusOr<DialUrl> ParseDialUrl(absl::string_view url) {
+absl::StatusOr<WsUrl> ParseWsUrl(absl::string_view url) {
   for (const Scheme& scheme : kSocketSchemes) {
     if (absl::StartsWithIgnoreCase(url, scheme.prefix)) {
       return ParseSocketUrl(url, scheme);
@@ -80,21 +80,21 @@ absl::StatusOr<DialUrl> ParseDialUrl(absl::string_view url) {
   }
   if (parsed->has_fragment()) return Invalid(url, "must not have a '#'");
 
-  // After a host comes a '/' or nothing (RFC 3986 section 3.3); Boost takes
-  // "a:b/" for a port that is empty and a path "b/".
+  // A path is empty or begins with '/' (RFC 3986 section 3.3); Boost parses
+  // "a:b/" as an empty port and the path "b/".
   const std::string path(parsed->encoded_path());
   if (!path.empty() && path.front() != '/') {
     return Invalid(url, "the port is not a number");
   }
 
-  DialUrl result;
+  WsUrl result;
   result.security = scheme->security;
   result.host = parsed->host_address();
   if (result.host.empty()) return Invalid(url, "names no host");
   result.authority = std::string(parsed->encoded_host());
   result.port = std::string(parsed->port());
   if (result.port.empty()) {
-    result.port = result.security == DialUrl::Security::kTls ? "443" : "80";
+    result.port = result.security == WsUrl::Security::kTls ? "443" : "80";
   } else {
     int port = 0;
     if (!absl::SimpleAtoi(result.port, &port) || port < 1 || port > 65535) {
