@@ -21,6 +21,10 @@ using boost::beast::bind_front_handler;
 // The size of a read, and so of what a session keeps while its client is not
 // read from; more only where one message is longer.
 constexpr std::size_t kReadBytes = 16 * 1024;
+// Messages of this size in all, decompressed, are taken from one connection in
+// an iteration of the event loop: one read can hold 16 compressed messages of
+// 1 MiB, and other connections would wait for all of them.
+constexpr std::size_t kMaxMessageBytesAtOnce = 64 * 1024;
 
 // A client may send this much after the gateway has begun to close, so that it
 // gets as far as the Close frame; then the connection is cut off.
@@ -165,7 +169,7 @@ void WsTransport::OnBytes(absl::string_view bytes) {
     reading_.rest.assign(left.data(), left.size());
     reading_.rest_taken = 0;
   }
-  Await();
+  Continue();
 }
 
 void WsTransport::TakeRest() {
@@ -179,14 +183,23 @@ void WsTransport::TakeRest() {
   } else {
     reading_.rest_taken = 0;
   }
-  Await();
+  Continue();
+}
+
+void WsTransport::Continue() {
+  if (reading_.rest.empty()) return Await();
+  if (WantsBytes()) SendSoon();
 }
 
 std::size_t WsTransport::Take(absl::string_view bytes) {
   assert(reading_.phase == Reading::Phase::kPaused);
   const std::size_t size = bytes.size();
   reading_.phase = Reading::Phase::kTaking;
-  while (!bytes.empty() && WantsBytes()) OnEvent(endpoint_->Next(bytes));
+  reading_.message_bytes = 0;
+  while (!bytes.empty() && WantsBytes() &&
+         reading_.message_bytes < kMaxMessageBytesAtOnce) {
+    OnEvent(endpoint_->Next(bytes));
+  }
   reading_.phase = Reading::Phase::kPaused;
   if (endpoint_->traffic_bytes() >= kMaxUnreportedBytes &&
       endpoint_->state() == ws::Endpoint::State::kOpen) {
@@ -238,6 +251,7 @@ void WsTransport::OnMessage() {
     return;
   }
   reading_.wish = Reading::Wish::kNothing;
+  reading_.message_bytes += message.payload.size();
   session_->OnMessage(std::move(message));
 }
 

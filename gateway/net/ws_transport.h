@@ -78,7 +78,11 @@ class WsTransport final : public Connection,
   void OnBytes(absl::string_view bytes);
   // Continues with the bytes that were left over.
   void TakeRest();
-  // Gives bytes to the endpoint while they are wanted; returns how many.
+  // Awaits bytes, or takes those that are left over in the next iteration of
+  // the event loop.
+  void Continue();
+  // Gives bytes to the endpoint while they are wanted, until the messages in
+  // them are long enough for one iteration; returns how many.
   std::size_t Take(absl::string_view bytes);
   void OnEvent(ws::Endpoint::Event event);
   void OnMessage();
@@ -123,8 +127,9 @@ class WsTransport final : public Connection,
 
     Phase phase = Phase::kPaused;
     Wish wish = Wish::kNothing;
-    std::string rest;            // Bytes that were not wanted yet,
-    std::size_t rest_taken = 0;  // and how many of them have been since.
+    std::string rest;               // Bytes that were not wanted yet,
+    std::size_t rest_taken = 0;     // and how many of them have been since.
+    std::size_t message_bytes = 0;  // Of the messages of this Take.
     ws::MessageWatch message_watch;
   };
   struct Writing {

@@ -475,6 +475,10 @@ def deflate(data, **options):
     return out[:-4]
 
 
+def deflate_text_frame(data):
+    return b"\xC1" + deflate_frame(data)[1:]
+
+
 def deflate_frame(data):
     """FIN and RSV1, masked with zeros."""
     head = bytes([0xC2])
@@ -589,6 +593,30 @@ def test_a_deflate_bomb_ends_with_1009():
         assert call_json(gateway, BIDI, half_close=True) == []
         assert gateway.rss() - before < (
             (400 if sanitized() else 100) * 1024 * 1024)
+
+
+# A read of 16 KiB holds 14 messages of 1 MB. Others on the worker wait for one
+# of them, not for all: how long they wait is measured by how long all take.
+def test_long_compressed_messages_do_not_hold_up_others():
+    message = deflate_text_frame(deflate(b" " * 1_000_000))
+    assert 14 * len(message) < 16 * 1024
+    with Gateway.demo("--compression", "on", "--threads", "1") as gateway:
+        with RawClient(gateway) as sender, RawClient(gateway) as other:
+            sender.upgrade(BIDI, [("Sec-WebSocket-Protocol", JSON), *OFFER])
+            other.upgrade(BIDI, [("Sec-WebSocket-Protocol", JSON)])
+
+            def wait_of_other():
+                """How long a pong takes, as a part of all 14 messages."""
+                sender.send(14 * message + frame(PING, b"behind them"))
+                start = time.monotonic()
+                other.send_frame(PING)
+                assert other.read_frame().opcode == PONG
+                waited = time.monotonic() - start
+                assert sender.read_frame().payload == b"behind them"
+                return waited / (time.monotonic() - start)
+
+            waits = [wait_of_other() for _ in range(7)]
+            assert sorted(waits)[3] < 0.5, waits
 
 
 # What is no deflate stream, and a message that never ends.

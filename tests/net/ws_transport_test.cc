@@ -1,6 +1,8 @@
 #include "absl/strings/match.h"
+#include "gateway/ws/deflate.h"
 #include "headgate/v1/message.pb.h"
 #include "tests/net/connection_fixture.h"
+#include "tests/net/exchange_fixture.h"
 
 namespace headgate {
 namespace {
@@ -134,6 +136,36 @@ TEST_F(WsTransportTest, TheNewestPingIsAnsweredOnceTheClientReads) {
   }));
   EXPECT_LT(received_.size(), 6000 * 122u) << "nothing was held back";
   EXPECT_TRUE(absl::EndsWith(received_, pong));
+}
+
+// A read is short; what it holds of compressed messages need not be. Between
+// two long ones the event loop serves others.
+TEST_F(WsTransportTest, LongMessagesOfOneReadAreTakenInSeveralIterations) {
+  settings_.compression.enabled = true;
+  host_->open_ = [this](SessionRequest request, Transport& transport) {
+    return std::make_unique<ScriptedSession>(std::move(request), transport,
+                                             log_);
+  };
+  Connect();
+  Send(Request("/raw", "Sec-WebSocket-Extensions: permessage-deflate\r\n"));
+  EXPECT_THAT(ReceiveHead(), HasSubstr("permessage-deflate"));
+  ws::Deflater deflater({}, 9);
+  std::string frames;
+  for (int i = 0; i < 10; ++i) {
+    const std::string payload = *deflater.Deflate(std::string(50'000, ' '));
+    ASSERT_LT(payload.size(), 126u);
+    // FIN and RSV1; the mask is zero.
+    frames += absl::StrCat("\xC1", std::string(1, char(0x80 | payload.size())),
+                           std::string(4, '\0'), payload);
+  }
+  Send(frames);
+  std::size_t most_at_once = 0;
+  EXPECT_TRUE(Until([&, before = log_.size()]() mutable {
+    most_at_once = std::max(most_at_once, log_.size() - before);
+    before = log_.size();
+    return before == 11;  // With "start".
+  }));
+  EXPECT_EQ(most_at_once, 2u) << "the second is the one over 64 KiB";
 }
 
 struct Violation {
