@@ -74,12 +74,14 @@ absl::Status RequestBody::TakeFraming(char c) {
       if (state_ == State::kSizeBegin) {
         return BadChunk("a chunk has no size");
       }
+      if (c == '\r') {
+        state_ = State::kSizeLf;
+        return absl::OkStatus();
+      }
       [[fallthrough]];
     }
     case State::kSizeBlank:
-      if (c == '\r') {
-        state_ = State::kSizeLf;
-      } else if (c == ';') {
+      if (c == ';') {
         state_ = State::kExtension;
       } else if (c == ' ' || c == '\t') {
         state_ = State::kSizeBlank;

@@ -32,7 +32,7 @@ class RequestBody {
     kContent,      // `left_` bytes of the one content.
     kSizeBegin,    // The first digit of a chunk's size.
     kSize,         // More digits.
-    kSizeBlank,    // Blanks behind them.
+    kSizeBlank,    // Blanks behind them, before the ";" of an extension.
     kExtension,    // Up to the line's CR.
     kSizeLf,       // The LF behind it.
     kChunk,        // `left_` bytes of the chunk.

@@ -48,7 +48,7 @@ TEST(RequestBodyTest, NoLengthIsDoneBeforeAnything) {
 // RFC 9112 section 7.1, however the bytes are cut.
 TEST(RequestBodyTest, ChunksAreJoinedWhateverPiecesTheyComeIn) {
   const std::string wire =
-      "3\r\nabc\r\n00A;name=\"v\";x\r\n0123456789\r\n1 \r\n.\r\n"
+      "3\r\nabc\r\n00A;name=\"v\";x\r\n0123456789\r\n1\r\n.\r\n"
       "1\t ;x\r\n!\r\n0\r\nTrailer: is dropped\r\nX-2:so is this\r\n\r\nGET /";
   for (const std::size_t step :
        {std::size_t{1}, std::size_t{2}, std::size_t{7}, kMany}) {
@@ -91,6 +91,8 @@ TEST(RequestBodyTest, WhatIsNoChunkIsInvalid) {
                                  "1\r\nab\r\n",
                                  "1\r\na\n",
                                  "1\r\na\rb",
+                                 "1 \r\na\r\n",
+                                 "1\t \r\na\r\n",
                                  "1 x\r\na\r\n",
                                  "1 1\r\na\r\n",
                                  "1\t\n",
