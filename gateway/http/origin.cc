@@ -11,8 +11,8 @@ namespace {
 
 // An origin in comparable form: lower case, the scheme's default port left out.
 struct Origin {
-  std::string scheme;  // http and https for ws and wss.
-  std::string host;    // With its port, when it is not the scheme's default.
+  std::string scheme;
+  std::string host;  // With its port, when it is not the scheme's default.
 };
 
 constexpr absl::string_view kAnyPort = ":*";
@@ -37,8 +37,6 @@ std::optional<Origin> ParseOrigin(absl::string_view text) {
   if (separator == absl::string_view::npos) return std::nullopt;
   Origin origin;
   origin.scheme = absl::AsciiStrToLower(text.substr(0, separator));
-  if (origin.scheme == "ws") origin.scheme = "http";
-  if (origin.scheme == "wss") origin.scheme = "https";
   const absl::string_view host = text.substr(separator + 3);
   if (host.empty() ||
       host.find_first_of("/?#@\\ ") != absl::string_view::npos) {

@@ -26,8 +26,8 @@ struct OwnOrigin {
 };
 
 // Whether a script of `origin` may use a listener whose own origin is `own`:
-// when scheme, host and port are the same (RFC 6454 section 5; ws counts as
-// http, wss as https), or `allowed` names it. RFC 6455 section 10.2.
+// when scheme, host and port are the same (RFC 6454 section 5), or `allowed`
+// names it. RFC 6455 section 10.2.
 //
 // `allowed`: exact origins ("https://example.com", "null"), patterns
 // ("https://*.example.com": any subdomain, not example.com itself;

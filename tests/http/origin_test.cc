@@ -27,9 +27,9 @@ TEST(OriginTest, SameSchemeHostAndPortAreTheSameOrigin) {
       {"http://localhost:8080", {http, "localhost:8080"}, true},
       {"http://[::1]:8080", {http, "[::1]:8080"}, true},
       {"http://[::1]", {http, "[::1]:80"}, true},
-      // Some clients that are no browsers.
-      {"ws://example.com", {http, "example.com"}, true},
-      {"wss://example.com:443", {https, "example.com"}, true},
+      // No page has such an origin: its own scheme is http or https.
+      {"ws://example.com", {http, "example.com"}, false},
+      {"wss://example.com:443", {https, "example.com"}, false},
       {"wss://example.com", {http, "example.com"}, false},
       // The other scheme, and what is neither.
       {"https://example.com", {http, "example.com"}, false},
