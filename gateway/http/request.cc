@@ -73,6 +73,10 @@ std::optional<int> HeaderList::AcceptedWeight(
   return weight;
 }
 
+absl::string_view HostOf(const HeaderList& headers) {
+  return headers.Value(headers.Has(":authority") ? ":authority" : "Host");
+}
+
 bool IsToken(absl::string_view text) {
   static constexpr absl::string_view kMarks = "!#$%&'*+-.^_`|~";
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {

@@ -54,6 +54,10 @@ class HeaderList {
   std::vector<HeaderField> fields_;
 };
 
+// The host that a request is for, with its port: `:authority` of HTTP/2 (RFC
+// 9113 section 8.3.1), else Host; empty when there is neither.
+absl::string_view HostOf(const HeaderList& headers);
+
 // The head of a request, whatever parser has read it.
 struct HttpRequest {
   int version = 11;          // 10 and 11 for HTTP/1.0 and HTTP/1.1.

@@ -17,7 +17,10 @@ UrlResult ParseUrl(boost::core::string_view target) {
   const UrlResult path = boost::urls::parse_origin_form(target);
   if (path) return path;
   const UrlResult address = boost::urls::parse_uri(target);
-  if (!address || !address->has_authority()) return path;
+  if (!address || !address->has_authority() || address->has_userinfo() ||
+      address->encoded_host().empty()) {
+    return path;
+  }
   for (const char* scheme : {"http", "https", "ws", "wss"}) {
     if (address->scheme() == scheme) return address;
   }
@@ -53,7 +56,7 @@ std::optional<HttpTarget> ParseTarget(const HttpRequest& request) {
     const auto host = url->encoded_host_and_port();
     target.host.assign(host.data(), host.size());
   } else {
-    target.host = std::string(request.headers.Value("Host"));
+    target.host = std::string(HostOf(request.headers));
   }
   const boost::core::string_view encoded = url->encoded_path();
   target.encoded_path.assign(encoded.data(), encoded.size());

@@ -20,7 +20,8 @@ struct HttpTarget {
 };
 
 // Takes a path or a whole address, as a server has to (RFC 9112 section
-// 3.2.2). Absent: the target is neither.
+// 3.2.2). Absent: the target is neither, or the address has userinfo or no host
+// (RFC 9110 sections 4.2.1 and 4.2.4).
 std::optional<HttpTarget> ParseTarget(const HttpRequest& request);
 
 // Whether `value` is HOST or HOST:PORT (RFC 9112 section 3.2).

@@ -493,6 +493,7 @@ UNCLEAR = {
     "two lengths": b"Content-Length: 2\r\n" + LENGTH,
     "length and coding": b"Content-Length: 2\r\n" + CHUNKED + CHUNKS,
     "two codings": b"Transfer-Encoding: chunked\r\n" + CHUNKED + CHUNKS,
+    "size and a blank": CHUNKED + b"2 \r\n{}\r\n0\r\n\r\n",
     "size and text": CHUNKED + b"2 x\r\n{}\r\n0\r\n\r\n",
     "size with 0x": CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n",
     "signed size": CHUNKED + b"+2\r\n{}\r\n0\r\n\r\n",
@@ -525,6 +526,20 @@ def test_address_without_a_path_is_of_the_root(library):
                     b"\r\n")
         response = client.read_response()
         assert response.json()["message"] == "nothing is served at /"
+
+
+# RFC 9110 sections 4.2.1 and 4.2.4: refused like a bad Host.
+@pytest.mark.parametrize("address", (
+    "http://localhost@localhost", "http://user:pass@localhost", "http://",
+    "http://:80"))
+def test_address_needs_a_host_and_takes_no_userinfo(library, address):
+    with RawClient(library) as client:
+        client.send(f"GET {address}{CLASSICS}/books/dune HTTP/1.1\r\n"
+                    "Host: localhost\r\n\r\n".encode())
+        response = client.read_response()
+        assert response.status == 400
+        assert response.json()["message"] == ("the request's target is not a "
+                                              "path")
 
 
 def test_line_feeds_are_no_empty_lines_before_a_request(library):

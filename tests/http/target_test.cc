@@ -41,6 +41,18 @@ TEST(HttpTargetTest, AddressBringsItsHost) {
   EXPECT_THAT(target.query, SizeIs(1));
 }
 
+// RFC 9110 sections 4.2.1 and 4.2.4: such an address is invalid, or may hide
+// from people which host it is for.
+TEST(HttpTargetTest, AddressHasAHostAndNoUserinfo) {
+  for (const char* target :
+       {"http://user@h/", "http://user:pass@h/", "http://@h/", "ws://h@/",
+        "http:///x", "http://:80/x", "wss://", "https://?a"}) {
+    EXPECT_FALSE(ParseTarget(ParseRequest(
+        absl::StrCat("GET ", target, " HTTP/1.1\r\nHost: h\r\n\r\n"))))
+        << target;
+  }
+}
+
 TEST(HttpTargetTest, QueryIsDecodedInOrder) {
   EXPECT_THAT(Query("a=1&b=%26%3D&a=2&c"),
               ElementsAre("a=1", "b=&=", "a=2", "c="));
