@@ -59,6 +59,16 @@ bool IsReserved(absl::string_view key) {
                      });
 }
 
+// What is no metadata either where every header is: it concerns HTTP, browsers
+// or the framing of a dialect. Pseudo-header fields have a colon in front.
+bool IsOfHttp(absl::string_view key) {
+  constexpr absl::string_view kPrefixes[] = {":", "accept", "connect-",
+                                             "content-", "sec-"};
+  return std::any_of(
+      std::begin(kPrefixes), std::end(kPrefixes),
+      [&](absl::string_view prefix) { return absl::StartsWith(key, prefix); });
+}
+
 absl::Status BadHeader(absl::string_view name, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("header ", name, ": ", what));
 }
@@ -196,7 +206,7 @@ void AddForwarded(const HeaderList& headers, const Peer& peer,
                   Metadata& metadata) {
   const bool trusted = Contains(trusted_proxies, peer.address);
   std::vector<std::string> hops;
-  std::string host = Printable(headers.Value("Host"));
+  std::string host = Printable(HostOf(headers));
   std::string protocol = peer.is_tls ? "https" : "http";
   if (trusted) {
     for (const absl::string_view hop : headers.Elements("X-Forwarded-For")) {
@@ -230,15 +240,16 @@ std::optional<absl::string_view> ForwardedProtocol(
   return hops.front();
 }
 
-absl::StatusOr<Metadata> MetadataFromHeaders(
-    const HeaderList& headers, const Route& route, const Peer& peer,
-    const std::vector<Network>& trusted_proxies) {
+absl::StatusOr<Metadata> ClientMetadata(const HeaderList& headers,
+                                        const Route& route, MetadataRule rule) {
   Metadata metadata;
   for (const auto& [name, value] : headers) {
     const std::string lower = absl::AsciiStrToLower(name);
     absl::string_view key = lower;
     if (absl::ConsumePrefix(&key, kMetadataPrefix)) {
       if (IsReserved(key)) continue;
+    } else if (rule == MetadataRule::kEveryHeader) {
+      if (IsReserved(key) || IsOfHttp(key)) continue;
     } else if (std::find(route.forward_headers.begin(),
                          route.forward_headers.end(),
                          lower) != route.forward_headers.end()) {
@@ -253,6 +264,15 @@ absl::StatusOr<Metadata> MetadataFromHeaders(
       return added;
     }
   }
+  return metadata;
+}
+
+absl::StatusOr<Metadata> MetadataFromHeaders(
+    const HeaderList& headers, const Route& route, const Peer& peer,
+    const std::vector<Network>& trusted_proxies, MetadataRule rule) {
+  absl::StatusOr<Metadata> client = ClientMetadata(headers, route, rule);
+  if (!client.ok()) return client;
+  Metadata& metadata = *client;
   AddTrace(headers, peer, metadata);
   const absl::string_view request_id = headers.Value("X-Request-Id");
   metadata.emplace_back(
@@ -267,7 +287,7 @@ absl::StatusOr<Metadata> MetadataFromHeaders(
   if (!peer.client_subject.empty()) {
     metadata.emplace_back("x-headgate-client-subject", peer.client_subject);
   }
-  return metadata;
+  return client;
 }
 
 std::string TraceIdOf(const Metadata& metadata) {

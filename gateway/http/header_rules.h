@@ -52,13 +52,28 @@ std::optional<absl::string_view> ForwardedProtocol(
 std::string CountedAddress(const std::string& client,
                            const std::vector<Network>& trusted_proxies);
 
-// The metadata that a request's headers become (docs/protocol.md, "Metadata"),
-// all but `authorization`. INVALID_ARGUMENT names the header that cannot be
-// sent on. Names that gRPC reserves, that HTTP/2 forbids or that the gateway
-// sets itself are not taken from a client.
+// Which of a client's headers become metadata under their own names.
+enum class MetadataRule {
+  kForwarded,    // Those that the route forwards.
+  kEveryHeader,  // All that do not concern HTTP: the dialect has no other place
+                 // for metadata.
+};
+
+// The metadata that a client's headers become, those of a request or of a
+// message that carries headers in-band (docs/protocol.md, "Metadata"):
+// Grpc-Metadata-NAME as NAME, and others by `rule`. Names that gRPC reserves,
+// that HTTP/2 forbids or that the gateway sets itself are not taken from a
+// client, and `authorization` is FindAuthorization's. INVALID_ARGUMENT names
+// the header that cannot be sent on.
+absl::StatusOr<Metadata> ClientMetadata(const HeaderList& headers,
+                                        const Route& route, MetadataRule rule);
+
+// The metadata of a request: the client's, and the gateway's own (tracing,
+// request ID, x-forwarded-*, x-headgate-*).
 absl::StatusOr<Metadata> MetadataFromHeaders(
     const HeaderList& headers, const Route& route, const Peer& peer,
-    const std::vector<Network>& trusted_proxies);
+    const std::vector<Network>& trusted_proxies,
+    MetadataRule rule = MetadataRule::kForwarded);
 
 // The trace of MetadataFromHeaders' `traceparent`, 32 hexadecimal digits.
 std::string TraceIdOf(const Metadata& metadata);

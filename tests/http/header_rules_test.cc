@@ -349,5 +349,106 @@ TEST_F(RequestMetadataTest, TimeoutHasOneToEightDigitsAndAUnit) {
   }
 }
 
+// --- headers of other origins: in-band, and of HTTP/2 ---
+
+HeaderList Fields(std::initializer_list<HeaderField> fields) {
+  HeaderList list;
+  for (const HeaderField& field : fields) list.Add(field.name, field.value);
+  return list;
+}
+
+TEST_F(RequestMetadataTest, NamesInLowerCaseMeanTheSame) {
+  route_.forward_headers = {"referer"};
+  const Metadata metadata =
+      *MetadataFromHeaders(Fields({{":method", "CONNECT"},
+                                   {":authority", "h:8080"},
+                                   {":path", "/a.S/M"},
+                                   {"grpc-metadata-a", "b"},
+                                   {"referer", "r"},
+                                   {"user-agent", "u"},
+                                   {"origin", "https://o"}}),
+                           route_, peer_, trusted_);
+  EXPECT_THAT(metadata, Contains(Pair("a", "b")));
+  EXPECT_THAT(metadata, Contains(Pair("referer", "r")));
+  EXPECT_THAT(metadata, Contains(Pair("x-forwarded-user-agent", "u")));
+  EXPECT_THAT(metadata, Contains(Pair("origin", "https://o")));
+}
+
+// RFC 9113 section 8.3.1: it takes the place of Host.
+TEST_F(RequestMetadataTest, AuthorityIsTheHost) {
+  const auto host = [&](std::initializer_list<HeaderField> fields) {
+    const Metadata metadata =
+        *MetadataFromHeaders(Fields(fields), route_, peer_, trusted_);
+    for (const auto& [key, value] : metadata) {
+      if (key == "x-forwarded-host") return value;
+    }
+    return std::string();
+  };
+  EXPECT_EQ(host({{":authority", "a"}}), "a");
+  EXPECT_EQ(host({{":authority", "a"}, {"host", "b"}}), "a");
+  EXPECT_EQ(host({{"host", "b"}}), "b");
+  EXPECT_EQ(host({}), "");
+}
+
+// Of dialects whose headers are metadata, such as gRPC-Web.
+TEST_F(RequestMetadataTest, WhereHeadersAreMetadataTheyKeepTheirNames) {
+  EXPECT_THAT(*ClientMetadata(Fields({{"X-Team", "red"},
+                                      {"x-team", "blue"},
+                                      {"key-bin", "AAE, Ag=="},
+                                      {"Grpc-Metadata-A", "b"}}),
+                              route_, MetadataRule::kEveryHeader),
+              ElementsAre(Pair("x-team", "red"), Pair("x-team", "blue"),
+                          Pair("key-bin", std::string("\0\1", 2)),
+                          Pair("key-bin", "\2"), Pair("a", "b")));
+}
+
+TEST_F(RequestMetadataTest, WhereHeadersAreMetadataOthersStayBehind) {
+  for (const char* name : {"Accept",
+                           "Accept-Encoding",
+                           "Authorization",
+                           "Connection",
+                           "Connect-Protocol-Version",
+                           "Content-Type",
+                           "Content-Length",
+                           "Cookie",
+                           "Grpc-Timeout",
+                           "Grpc-Metadata-Grpc-Timeout",
+                           "Host",
+                           "Keep-Alive",
+                           "Origin",
+                           "Sec-Fetch-Mode",
+                           "Sec-WebSocket-Key",
+                           "TE",
+                           "Upgrade",
+                           "User-Agent",
+                           "X-Forwarded-For",
+                           "X-Headgate-Session",
+                           "X-Request-Id",
+                           ":authority",
+                           ":path"}) {
+    const auto metadata = ClientMetadata(Fields({{name, "v"}}), route_,
+                                         MetadataRule::kEveryHeader);
+    EXPECT_THAT(*metadata, IsEmpty()) << name;
+  }
+}
+
+// The same checks hold wherever a header comes from.
+TEST_F(RequestMetadataTest, WhatGrpcCannotSendIsNamedInBandToo) {
+  const auto fault = [&](absl::string_view name, absl::string_view value) {
+    return std::string(ClientMetadata(Fields({{name, value}}), route_,
+                                      MetadataRule::kEveryHeader)
+                           .status()
+                           .message());
+  };
+  EXPECT_THAT(fault("a b", "v"), HasSubstr("header a b: the name cannot"));
+  EXPECT_THAT(fault("a", "\xFF"), HasSubstr("header a: the value has"));
+  EXPECT_THAT(fault("a-bin", "!"), HasSubstr("header a-bin: the value is not"));
+}
+
+TEST_F(RequestMetadataTest, TimeoutsMayComeInBand) {
+  EXPECT_EQ(*TimeoutFromHeaders(Fields({{"grpc-timeout", "5S"}})),
+            absl::Seconds(5));
+}
+
 }  // namespace
 }  // namespace headgate
