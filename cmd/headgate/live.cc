@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/upstream/loop_turn.h"
 #include "gateway/upstream/pooled_upstream.h"
 #include "gateway/upstream/reflection.h"
 
@@ -21,8 +22,8 @@ class Fetch final : private ReflectionObserver {
  public:
   Fetch(const UpstreamSettings& settings, absl::Duration timeout)
       : timeout_(timeout),
-        upstream_(
-            MakePooledUpstream({settings, kMaxResponseBytes}, io_context_)) {}
+        upstream_(MakePooledUpstream({settings, kMaxResponseBytes}, io_context_,
+                                     turn_)) {}
 
   ReflectedFiles Run() {
     for (const ReflectionVersion version :
@@ -51,6 +52,7 @@ class Fetch final : private ReflectionObserver {
 
   const absl::Duration timeout_;
   boost::asio::io_context io_context_{1};
+  LoopTurn turn_{io_context_};
   std::unique_ptr<PooledUpstream> upstream_;
   std::optional<ReflectedFiles> reflected_;
   std::unique_ptr<ReflectionConversation> conversation_;

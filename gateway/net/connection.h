@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "gateway/base/turn.h"
 #include "gateway/config/settings.h"
 #include "gateway/http/handshake.h"
 #include "gateway/net/place.h"
@@ -125,6 +126,8 @@ class ConnectionHost {
   // A client has answered a ping.
   virtual void PingAnswered(absl::Duration round_trip) = 0;
   virtual absl::Time now() const = 0;
+  // What is left to do before the worker's event loop iteration ends.
+  virtual Turn& turn() = 0;
   // Room for what is read at one time, some 64 KiB, shared by the worker's
   // connections: what is there is of no meaning once a handler has returned.
   virtual absl::Span<char> ReadBuffer() = 0;

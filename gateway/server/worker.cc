@@ -232,7 +232,7 @@ void Worker::MakeUpstreams() {
                 known->second.upstream->IsMadeOf(wanted, settings)
             ? known->second.upstream
             : std::make_shared<WorkerUpstream>(wanted, settings, shared, voice_,
-                                               io_context_);
+                                               io_context_, turn_);
     auto context = upstream->MakeContext(
         configuration_->limits,
         [this, name = wanted.name, shared](absl::string_view method,
@@ -609,6 +609,7 @@ void Worker::StartTicking() {
         absl::FromChrono(std::chrono::steady_clock::now() - timer_.expiry()));
     OnTick();
     StartTicking();
+    turn_.Run();
   });
 }
 

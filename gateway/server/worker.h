@@ -27,6 +27,7 @@
 #include "gateway/server/session_census.h"
 #include "gateway/server/stats_recorder.h"
 #include "gateway/server/worker_upstream.h"
+#include "gateway/upstream/loop_turn.h"
 #include "gateway/upstream/schema_source.h"
 
 namespace headgate {
@@ -146,6 +147,7 @@ class Worker final : private ConnectionHost {
   void FirstAnswer(const Session& session) override;
   void PingAnswered(absl::Duration round_trip) override;
   absl::Time now() const override { return absl::Now(); }
+  Turn& turn() override { return turn_; }
   absl::Span<char> ReadBuffer() override {
     return absl::MakeSpan(read_buffer_);
   }
@@ -196,6 +198,7 @@ class Worker final : private ConnectionHost {
   std::atomic<std::uint64_t> iterations_ = 0;
 
   boost::asio::io_context io_context_{1};
+  LoopTurn turn_{io_context_};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
       work_;
   boost::asio::steady_timer timer_;

@@ -31,13 +31,14 @@ UpstreamOptions OptionsFrom(const UpstreamSettings& settings,
 WorkerUpstream::WorkerUpstream(const UpstreamSettings& settings,
                                const Settings& general,
                                std::shared_ptr<SharedUpstream> shared,
-                               Voice voice, boost::asio::io_context& io_context)
+                               Voice voice, boost::asio::io_context& io_context,
+                               Turn& turn)
     : settings_(settings),
       options_(OptionsFrom(settings, general)),
       fetch_timeout_(general.timeouts.reflection),
       shared_(std::move(shared)),
       voice_(voice),
-      upstream_(MakePooledUpstream(options_, io_context)) {
+      upstream_(MakePooledUpstream(options_, io_context, turn)) {
   schemas_ = MakeSchemaSource(
       *upstream_, shared_->schemas(),
       [&io_context](std::function<void()> task) {

@@ -32,10 +32,10 @@ class WorkerUpstream final
   // Who says in the log how the upstream is: one of the workers.
   enum class Voice { kSpeaks, kSilent };
 
-  // `io_context` must outlive it.
+  // `io_context` and its `turn` must outlive it.
   WorkerUpstream(const UpstreamSettings& settings, const Settings& general,
                  std::shared_ptr<SharedUpstream> shared, Voice voice,
-                 boost::asio::io_context& io_context);
+                 boost::asio::io_context& io_context, Turn& turn);
 
   // Whether it would be the same, made of these settings.
   bool IsMadeOf(const UpstreamSettings& settings,

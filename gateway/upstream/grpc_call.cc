@@ -319,35 +319,39 @@ class GrpcCall final : public UpstreamCall, private UpstreamCallObserver {
   Reactor* reactor_;  // Null once it is done.
 };
 
-class FailedCall final : public UpstreamCall {
+class FailedCall final : public UpstreamCall, private TurnTask {
  public:
-  FailedCall(absl::Status status, boost::asio::io_context& worker,
-             UpstreamCallObserver& observer)
-      : state_(std::make_shared<State>(State{std::move(status), &observer})),
-        worker_(worker) {}
-  ~FailedCall() override { state_->observer = nullptr; }
+  FailedCall(absl::Status status, Turn& turn, UpstreamCallObserver& observer)
+      : status_(std::move(status)), turn_(turn), observer_(observer) {}
 
   void Read() override {
-    boost::asio::post(worker_, [state = state_] {
-      UpstreamCallObserver* observer = std::exchange(state->observer, nullptr);
-      if (observer != nullptr) observer->OnDone({state->status, ""});
-    });
+    read_pending_ = !done_;
+    turn_.Soon(*this);
   }
   void Write(std::string, WriteHint) override {
-    boost::asio::post(worker_, [state = state_] {
-      if (state->observer != nullptr) state->observer->OnWritten();
-    });
+    write_pending_ = !done_;
+    turn_.Soon(*this);
   }
   void WritesDone() override {}
 
  private:
-  struct State {
-    absl::Status status;
-    UpstreamCallObserver* observer;  // Null once it hears nothing more.
-  };
+  // The observer may destroy the call, so nothing comes after its event.
+  void OnTurn() override {
+    if (std::exchange(write_pending_, false)) {
+      if (read_pending_) turn_.Soon(*this);
+      return observer_.OnWritten();
+    }
+    if (!std::exchange(read_pending_, false)) return;
+    done_ = true;
+    observer_.OnDone({status_, ""});
+  }
 
-  const std::shared_ptr<State> state_;
-  boost::asio::io_context& worker_;
+  const absl::Status status_;
+  Turn& turn_;
+  UpstreamCallObserver& observer_;
+  bool read_pending_ = false;
+  bool write_pending_ = false;
+  bool done_ = false;
 };
 
 }  // namespace
@@ -359,10 +363,9 @@ std::unique_ptr<UpstreamCall> StartGrpcCall(
                                     std::move(hand_off), observer);
 }
 
-std::unique_ptr<UpstreamCall> MakeFailedCall(absl::Status status,
-                                             boost::asio::io_context& worker,
+std::unique_ptr<UpstreamCall> MakeFailedCall(absl::Status status, Turn& turn,
                                              UpstreamCallObserver& observer) {
-  return std::make_unique<FailedCall>(std::move(status), worker, observer);
+  return std::make_unique<FailedCall>(std::move(status), turn, observer);
 }
 
 }  // namespace headgate

@@ -41,9 +41,8 @@ std::unique_ptr<UpstreamCall> StartGrpcCall(
     std::shared_ptr<PooledChannel> channel, CallRequest request,
     std::shared_ptr<HandOff> hand_off, UpstreamCallObserver& observer);
 
-// A call that cannot be started, and says why once it is read from.
-std::unique_ptr<UpstreamCall> MakeFailedCall(absl::Status status,
-                                             boost::asio::io_context& worker,
+// A call that cannot be started; its first Read reports `status`.
+std::unique_ptr<UpstreamCall> MakeFailedCall(absl::Status status, Turn& turn,
                                              UpstreamCallObserver& observer);
 
 }  // namespace headgate

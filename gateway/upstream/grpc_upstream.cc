@@ -27,10 +27,10 @@ int CallsPerChannel(const UpstreamSettings& settings) {
 
 class GrpcUpstream::Pool {
  public:
-  Pool(UpstreamOptions options, boost::asio::io_context& worker)
+  Pool(UpstreamOptions options, boost::asio::io_context& worker, Turn& turn)
       : options_(std::move(options)),
         calls_per_channel_(CallsPerChannel(options_.settings)),
-        hand_off_(std::make_shared<HandOff>(worker)) {
+        hand_off_(std::make_shared<HandOff>(worker, turn)) {
     if (options_.settings.tls) {
       const UpstreamTlsSettings& tls = *options_.settings.tls;
       files_ = std::make_unique<TlsFiles>(
@@ -47,7 +47,7 @@ class GrpcUpstream::Pool {
       return MakeFailedCall(absl::UnavailableError(absl::StrCat(
                                 "TLS towards the upstream is not set up: ",
                                 files_->status().message())),
-                            hand_off_->worker(), observer);
+                            hand_off_->turn(), observer);
     }
     return StartGrpcCall(ChannelWithRoom(), std::move(request), hand_off_,
                          observer);
@@ -156,8 +156,8 @@ class GrpcUpstream::Pool {
 };
 
 GrpcUpstream::GrpcUpstream(UpstreamOptions options,
-                           boost::asio::io_context& worker)
-    : pool_(std::make_unique<Pool>(std::move(options), worker)) {}
+                           boost::asio::io_context& worker, Turn& turn)
+    : pool_(std::make_unique<Pool>(std::move(options), worker, turn)) {}
 GrpcUpstream::~GrpcUpstream() = default;
 
 std::unique_ptr<UpstreamCall> GrpcUpstream::StartCall(

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "gateway/base/turn.h"
 #include "gateway/upstream/pooled_upstream.h"
 
 namespace headgate {
@@ -28,8 +29,9 @@ namespace headgate {
 // run() returns no sooner.
 class GrpcUpstream final : public PooledUpstream {
  public:
-  // `worker` must outlive every call, and be run by one thread.
-  GrpcUpstream(UpstreamOptions options, boost::asio::io_context& worker);
+  // `worker` and its `turn` must outlive every call, and be run by one thread.
+  GrpcUpstream(UpstreamOptions options, boost::asio::io_context& worker,
+               Turn& turn);
   ~GrpcUpstream() override;
 
   std::unique_ptr<UpstreamCall> StartCall(

@@ -7,8 +7,9 @@
 namespace headgate {
 
 H2Upstream::H2Upstream(UpstreamOptions options, boost::asio::io_context& worker,
-                       const H2Timing& timing)
-    : pool_(std::make_shared<H2Pool>(std::move(options), worker, timing)) {}
+                       Turn& turn, const H2Timing& timing)
+    : pool_(
+          std::make_shared<H2Pool>(std::move(options), worker, turn, timing)) {}
 H2Upstream::~H2Upstream() = default;
 
 std::unique_ptr<UpstreamCall> H2Upstream::StartCall(

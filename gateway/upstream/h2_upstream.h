@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "absl/time/time.h"
+#include "gateway/base/turn.h"
 #include "gateway/upstream/h2/timing.h"
 #include "gateway/upstream/pooled_upstream.h"
 
@@ -35,9 +36,9 @@ namespace headgate {
 // until it is done or destroyed.
 class H2Upstream final : public PooledUpstream {
  public:
-  // `worker` must outlive every call, and be run by one thread.
+  // `worker` and its `turn` must outlive every call, and be run by one thread.
   H2Upstream(UpstreamOptions options, boost::asio::io_context& worker,
-             const H2Timing& timing = {});
+             Turn& turn, const H2Timing& timing = {});
   // Calls that are under way go on.
   ~H2Upstream() override;
 

@@ -22,14 +22,17 @@ void HandOff::Post(Event& event) {
 }
 
 void HandOff::Wake() {
-  boost::asio::post(worker_, [self = shared_from_this()] { self->Drain(); });
+  boost::asio::post(worker_, [self = shared_from_this()] {
+    self->Drain();
+    self->turn_.Run();
+  });
 }
 
 void HandOff::Drain() {
   for (int turn = 0; turn < kMostTurns; ++turn) {
     RunAll();
     if (last_.load() != nullptr) continue;
-    // Who posts from here on wakes the worker, unless it is seen right below.
+    // A Post from here on wakes the worker, unless it is seen right below.
     awake_.store(false);
     if (last_.load() == nullptr || awake_.exchange(true)) return;
   }

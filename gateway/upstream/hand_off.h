@@ -6,6 +6,8 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "gateway/base/turn.h"
+
 namespace headgate {
 
 // Brings events from gRPC's threads to the worker, as many at once as have come
@@ -13,8 +15,8 @@ namespace headgate {
 //
 // Thread:   Post from any; the events run on the worker, in the order of the
 //           posts.
-// Lifetime: shared by those who post. Its worker must outlive it, and whoever
-//           posts must count as the worker's work until the event has run.
+// Lifetime: shared by those that post. Its worker must outlive it, and each
+//           poster must count as the worker's work until the event has run.
 class HandOff : public std::enable_shared_from_this<HandOff> {
  public:
   // What is handed over, without an allocation: a part of the object that it
@@ -31,9 +33,11 @@ class HandOff : public std::enable_shared_from_this<HandOff> {
     Event* next_ = nullptr;
   };
 
-  explicit HandOff(boost::asio::io_context& worker) : worker_(worker) {}
+  HandOff(boost::asio::io_context& worker, Turn& turn)
+      : worker_(worker), turn_(turn) {}
 
   boost::asio::io_context& worker() { return worker_; }
+  Turn& turn() { return turn_; }
 
   // Requires: the event was not posted, or has begun to run since.
   void Post(Event& event);
@@ -44,6 +48,7 @@ class HandOff : public std::enable_shared_from_this<HandOff> {
   void RunAll();
 
   boost::asio::io_context& worker_;
+  Turn& turn_;
   // The last that was posted; a chain back to the first that has not run.
   std::atomic<Event*> last_ = nullptr;
   // Whether the worker will look, so that nobody need wake it.

@@ -37,11 +37,11 @@ std::size_t OwnHeaderListBytes(const UpstreamSettings& settings) {
 }
 
 std::unique_ptr<PooledUpstream> MakePooledUpstream(
-    UpstreamOptions options, boost::asio::io_context& worker) {
+    UpstreamOptions options, boost::asio::io_context& worker, Turn& turn) {
   if (options.settings.ChosenTransport() == UpstreamSettings::Transport::kH2) {
-    return std::make_unique<H2Upstream>(std::move(options), worker);
+    return std::make_unique<H2Upstream>(std::move(options), worker, turn);
   }
-  return std::make_unique<GrpcUpstream>(std::move(options), worker);
+  return std::make_unique<GrpcUpstream>(std::move(options), worker, turn);
 }
 
 }  // namespace headgate

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "gateway/base/turn.h"
 #include "gateway/config/settings.h"
 #include "gateway/upstream/upstream.h"
 
@@ -51,10 +52,10 @@ class PooledUpstream : public Upstream {
 // transport.
 std::size_t OwnHeaderListBytes(const UpstreamSettings& settings);
 
-// Over the transport that the settings choose. `worker` must outlive every
-// call, and be run by one thread.
+// Over the transport that the settings choose. `worker` and its `turn` must
+// outlive every call, and be run by one thread.
 std::unique_ptr<PooledUpstream> MakePooledUpstream(
-    UpstreamOptions options, boost::asio::io_context& worker);
+    UpstreamOptions options, boost::asio::io_context& worker, Turn& turn);
 
 }  // namespace headgate
 

@@ -23,6 +23,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/net/connection.h"
 #include "gateway/route/http_rules.h"
+#include "gateway/upstream/loop_turn.h"
 #include "google/api/annotations.pb.h"
 #include "google/api/http.pb.h"
 #include "google/api/httpbody.pb.h"
@@ -282,8 +283,8 @@ class Backend final : public Upstream {
 
 class Host final : public ConnectionHost {
  public:
-  explicit Host(const Plan& plan)
-      : plan_(plan), backend_(std::make_shared<Backend>(plan)) {
+  Host(const Plan& plan, Turn& turn)
+      : plan_(plan), turn_(turn), backend_(std::make_shared<Backend>(plan)) {
     auto settings = std::make_shared<ConnectionSettings>();
     settings->policy.router = Routes();
     settings->max_header_bytes = 1500;
@@ -355,6 +356,7 @@ class Host final : public ConnectionHost {
   void FirstAnswer(const Session&) override {}
   void PingAnswered(absl::Duration) override {}
   absl::Time now() const override { return now_; }
+  Turn& turn() override { return turn_; }
   absl::Span<char> ReadBuffer() override {
     return absl::MakeSpan(read_buffer_);
   }
@@ -403,6 +405,7 @@ class Host final : public ConnectionHost {
   }
 
   const Plan& plan_;
+  Turn& turn_;
   std::shared_ptr<const ConnectionSettings> settings_;
   const std::shared_ptr<Backend> backend_;
   std::shared_ptr<const SessionContext> context_;
@@ -423,7 +426,7 @@ class Host final : public ConnectionHost {
 // The client and the loop that everything runs on.
 class Stage {
  public:
-  explicit Stage(const Plan& plan) : plan_(plan), host_(plan) {
+  explicit Stage(const Plan& plan) : plan_(plan), host_(plan, turn_) {
     int ends[2];
     FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
     // Small, so that they are full now and then; but a client that lets much
@@ -524,6 +527,7 @@ class Stage {
   }
 
   const Plan& plan_;
+  LoopTurn turn_{io_};
   boost::asio::io_context io_{1};
   Host host_;
   StreamSocket client_{io_.get_executor()};

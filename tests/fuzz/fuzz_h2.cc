@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gateway/upstream/h2_upstream.h"
+#include "gateway/upstream/loop_turn.h"
 #include "tests/fuzz/input.h"
 
 namespace headgate {
@@ -174,7 +175,7 @@ class Stage {
                                        ? UpstreamSettings::Compression::kGzip
                                        : UpstreamSettings::Compression::kNone;
     options.max_answer_bytes = kMaxAnswerBytes;
-    upstream_ = std::make_unique<H2Upstream>(options, worker_);
+    upstream_ = std::make_unique<H2Upstream>(options, worker_, turn_);
     for (int i = 0; i < plan.calls; ++i) {
       calls_.push_back(std::make_unique<Call>(*upstream_, plan));
     }
@@ -261,6 +262,7 @@ class Stage {
 
   const Plan& plan_;
   boost::asio::io_context worker_;
+  LoopTurn turn_{worker_};
   std::unique_ptr<H2Upstream> upstream_;
   std::vector<std::unique_ptr<Call>> calls_;
   int server_ = -1;

@@ -23,6 +23,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/net/connection.h"
+#include "gateway/upstream/loop_turn.h"
 #include "tests/testing/fake_upstream.h"
 #include "tests/ws/frames.h"
 
@@ -64,8 +65,8 @@ class FakeHost final : public ConnectionHost {
     int& count_;
   };
 
-  explicit FakeHost(testing::Log& log)
-      : upstream_(std::make_shared<testing::FakeUpstream>(log)) {}
+  FakeHost(testing::Log& log, Turn& turn)
+      : turn_(turn), upstream_(std::make_shared<testing::FakeUpstream>(log)) {}
 
   void Add(std::shared_ptr<Connection> connection,
            std::size_t listener) override {
@@ -160,6 +161,7 @@ class FakeHost final : public ConnectionHost {
     round_trips_.push_back(round_trip);
   }
   absl::Time now() const override { return now_; }
+  Turn& turn() override { return turn_; }
   absl::Span<char> ReadBuffer() override {
     return absl::MakeSpan(read_buffer_);
   }
@@ -195,6 +197,7 @@ class FakeHost final : public ConnectionHost {
   testing::FakeUpstream& upstream() { return *upstream_; }
 
   std::shared_ptr<const ConnectionSettings> settings_;
+  Turn& turn_;
   std::shared_ptr<testing::FakeUpstream> upstream_;
   std::shared_ptr<SchemaSource> schemas_ = std::make_shared<NoSchemas>();
   SessionLimits limits_;
@@ -431,7 +434,8 @@ class ConnectionTest : public ::testing::Test {
   }
 
   testing::Log log_;
-  std::unique_ptr<FakeHost> host_ = std::make_unique<FakeHost>(log_);
+  LoopTurn turn_{io_};
+  std::unique_ptr<FakeHost> host_ = std::make_unique<FakeHost>(log_, turn_);
   ConnectionSettings settings_;
   boost::asio::io_context io_{1};
   TcpSocket client_{io_.get_executor()};

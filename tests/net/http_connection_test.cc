@@ -214,7 +214,7 @@ TEST_F(HttpConnectionTest, AbortEndsARequestOnItsWay) {
   Settle();
   Abort();
   EXPECT_TRUE(host_->connections_.empty());
-  host_ = std::make_unique<FakeHost>(log_);
+  host_ = std::make_unique<FakeHost>(log_, turn_);
   EXPECT_TRUE(Until([&] { return io_.stopped(); }));
 }
 

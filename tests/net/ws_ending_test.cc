@@ -225,7 +225,7 @@ TEST_F(WsEndingTest, AbortedConnectionsTouchTheirHostNoMore) {
   Send(Frame(kPing, "p"));
   Settle();
   Abort();
-  host_ = std::make_unique<FakeHost>(log_);
+  host_ = std::make_unique<FakeHost>(log_, turn_);
   EXPECT_TRUE(Until([&] { return io_.stopped(); }));
 }
 
@@ -271,7 +271,7 @@ TEST_F(WsEndingTest, FailedConnectionSurvivesWhatComesMeanwhile) {
   for (const auto& [name, event] : events) {
     SCOPED_TRACE(name);
     log_.clear();
-    host_ = std::make_unique<FakeHost>(log_);
+    host_ = std::make_unique<FakeHost>(log_, turn_);
     received_.clear();
     end_ = {};
     client_ = TcpSocket(io_.get_executor());
@@ -310,7 +310,7 @@ TEST_F(WsEndingTest, ViolationBehindTheMessageThatEndsTheSession) {
   for (const std::string& follower : followers) {
     SCOPED_TRACE(absl::CHexEscape(follower));
     log_.clear();
-    host_ = std::make_unique<FakeHost>(log_);
+    host_ = std::make_unique<FakeHost>(log_, turn_);
     received_.clear();
     end_ = {};
     client_ = TcpSocket(io_.get_executor());

@@ -206,7 +206,7 @@ TEST_F(WsTransportTest, ViolationsAreToldAndEndTheSession) {
   for (const Violation& violation : violations) {
     SCOPED_TRACE(violation.name);
     log_.clear();
-    host_ = std::make_unique<FakeHost>(log_);
+    host_ = std::make_unique<FakeHost>(log_, turn_);
     received_.clear();
     end_ = {};
     client_ = TcpSocket(io_.get_executor());

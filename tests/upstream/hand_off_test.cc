@@ -1,4 +1,5 @@
 #include "gateway/upstream/hand_off.h"
+#include "gateway/upstream/loop_turn.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -27,7 +28,9 @@ class HandOffTest : public ::testing::Test {
 
   std::vector<std::string> log_;
   boost::asio::io_context worker_{1};
-  std::shared_ptr<HandOff> hand_off_ = std::make_shared<HandOff>(worker_);
+  LoopTurn turn_{worker_};
+  std::shared_ptr<HandOff> hand_off_ =
+      std::make_shared<HandOff>(worker_, turn_);
 };
 
 TEST_F(HandOffTest, RunsEventsInTheirOrderAndWakesTheWorkerOnce) {

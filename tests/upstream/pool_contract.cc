@@ -26,7 +26,7 @@ PoolFixture::~PoolFixture() {
 
 void PoolFixture::Connect(const std::string& target) {
   settings().target = target;
-  upstream_ = MakePooledUpstream(options_, worker_);
+  upstream_ = MakePooledUpstream(options_, worker_, turn_);
 }
 
 std::size_t PoolFixture::Answered() const {

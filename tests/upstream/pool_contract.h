@@ -11,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "absl/time/time.h"
+#include "gateway/upstream/loop_turn.h"
 #include "gateway/upstream/pooled_upstream.h"
 #include "tests/upstream/scripted_server.h"
 #include "tests/upstream/test_call.h"
@@ -47,6 +48,7 @@ class PoolFixture : public ::testing::Test {
   bool CallsAvoid(Server& server);
 
   boost::asio::io_context worker_{1};
+  LoopTurn turn_{worker_};
   UpstreamOptions options_;
   std::unique_ptr<PooledUpstream> upstream_;
   std::deque<TestCall> calls_;

@@ -50,7 +50,7 @@ UpstreamCallContract::~UpstreamCallContract() {
 
 void UpstreamCallContract::Connect(const std::string& target) {
   options_.settings.target = target;
-  upstream_ = GetParam().make(options_, worker_);
+  upstream_ = GetParam().make(options_, worker_, turn_);
 }
 
 void UpstreamCallContract::Start(const std::string& method, Metadata metadata,

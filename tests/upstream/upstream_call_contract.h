@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
 
+#include "gateway/upstream/loop_turn.h"
 #include "gateway/upstream/pooled_upstream.h"
 #include "tests/testing/test_folder.h"
 #include "tests/upstream/scripted_service.h"
@@ -25,7 +26,8 @@ namespace headgate {
 struct ContractedTransport {
   // For the calls of `worker`.
   std::unique_ptr<PooledUpstream> (*make)(UpstreamOptions options,
-                                          boost::asio::io_context& worker);
+                                          boost::asio::io_context& worker,
+                                          Turn& turn);
   enum class Security { kPlaintext, kTls } security;
 };
 
@@ -83,6 +85,7 @@ class UpstreamCallContract
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
   boost::asio::io_context worker_{1};
+  LoopTurn turn_{worker_};
   UpstreamOptions options_;
   std::unique_ptr<Upstream> upstream_;
   std::unique_ptr<UpstreamCall> call_;
@@ -109,10 +112,9 @@ class UpstreamCallContract
 
 template <typename Transport>
 auto InPlaintextAndWithTls() {
-  const auto make =
-      [](UpstreamOptions options,
-         boost::asio::io_context& worker) -> std::unique_ptr<PooledUpstream> {
-    return std::make_unique<Transport>(std::move(options), worker);
+  const auto make = [](UpstreamOptions options, boost::asio::io_context& worker,
+                       Turn& turn) -> std::unique_ptr<PooledUpstream> {
+    return std::make_unique<Transport>(std::move(options), worker, turn);
   };
   using Security = ContractedTransport::Security;
   return ::testing::Values(ContractedTransport{make, Security::kPlaintext},

@@ -12,6 +12,7 @@
 #include <grpcpp/server_builder.h>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/upstream/loop_turn.h"
 #include "gateway/upstream/pooled_upstream.h"
 #include "tests/testing/certificates.h"
 #include "tests/testing/test_folder.h"
@@ -69,7 +70,7 @@ class UpstreamTlsTest : public ::testing::TestWithParam<Transport> {
     settings().tls->key = folder_.Write("client.key", identity.key);
   }
 
-  void Connect() { upstream_ = MakePooledUpstream(options_, worker_); }
+  void Connect() { upstream_ = MakePooledUpstream(options_, worker_, turn_); }
   std::string Ask(const std::string& method) {
     return headgate::Ask(worker_, *upstream_, method);
   }
@@ -90,6 +91,7 @@ class UpstreamTlsTest : public ::testing::TestWithParam<Transport> {
   std::string identity_;  // The server's certificate.
   std::unique_ptr<grpc::Server> server_;
   boost::asio::io_context worker_{1};
+  LoopTurn turn_{worker_};
   UpstreamOptions options_;
   std::unique_ptr<PooledUpstream> upstream_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);

@@ -41,7 +41,6 @@ H2Call::H2Call(std::shared_ptr<H2CallHost> host, CallRequest request,
 }
 
 H2Call::~H2Call() {
-  if (destroyed_ != nullptr) *destroyed_ = true;
   host_->alarms().Cancel(*this);
   host_->Forget(*this);
   if (connection() != nullptr) connection()->Reset(*this, NGHTTP2_CANCEL);
@@ -318,45 +317,41 @@ bool H2Call::HasEvent() const {
 }
 
 void H2Call::ScheduleEvents() {
-  if (HasEvent()) host_->Schedule(*this);
+  if (HasEvent()) host_->turn().Soon(*this);
 }
 
-void H2Call::Deliver() {
-  if (told_done_) return;
-  bool destroyed = false;
-  destroyed_ = &destroyed;
+void H2Call::OnTurn() {
+  // The observer may destroy the call, so nothing comes after its event.
   if (headers_ != nullptr) {
     const std::unique_ptr<Metadata> headers = std::move(headers_);
-    observer_.OnHeaders(std::move(*headers));
-    if (destroyed) return;
+    ScheduleEvents();
+    return observer_.OnHeaders(std::move(*headers));
   }
-  if (write_answered_) {
+  // Once the backend has ended the call a write is answered at once, so that
+  // writes would keep what was sent before the end from being delivered.
+  const bool ends = end_ != nullptr && read_pending_;
+  if (write_answered_ && !ends) {
     write_answered_ = write_pending_ = false;
-    observer_.OnWritten();
-    if (destroyed) return;
+    ScheduleEvents();
+    return observer_.OnWritten();
   }
-  if (read_pending_ && reader_.complete()) {
+  if (!read_pending_) return;
+  if (reader_.complete()) {
     absl::StatusOr<std::string> message = TakeMessage();
-    if (message.ok()) {
-      read_pending_ = false;
-      observer_.OnMessage(*std::move(message));
-      if (destroyed) return;
-    } else {
-      EndInstead(message.status());
-    }
-  } else if (read_pending_ && end_ != nullptr) {
-    if (reader_.in_message() && end_->status.ok()) {
-      *end_ = {absl::InternalError("the upstream sent half a message"), ""};
-    }
+    if (!message.ok()) return EndInstead(message.status());
     read_pending_ = false;
-    told_done_ = true;
-    const std::unique_ptr<CallEnd> end = std::move(end_);
-    FinishWork(host_->worker());
-    observer_.OnDone(std::move(*end));
-    if (destroyed) return;
+    ScheduleEvents();
+    return observer_.OnMessage(*std::move(message));
   }
-  destroyed_ = nullptr;
-  ScheduleEvents();
+  if (end_ == nullptr) return;
+  if (reader_.in_message() && end_->status.ok()) {
+    *end_ = {absl::InternalError("the upstream sent half a message"), ""};
+  }
+  read_pending_ = false;
+  told_done_ = true;
+  const std::unique_ptr<CallEnd> end = std::move(end_);
+  FinishWork(host_->worker());
+  observer_.OnDone(std::move(*end));
 }
 
 }  // namespace headgate

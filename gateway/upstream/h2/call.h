@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "gateway/base/turn.h"
 #include "gateway/upstream/h2/alarms.h"
 #include "gateway/upstream/h2/connection.h"
 #include "gateway/upstream/h2/message_framing.h"
@@ -37,12 +38,11 @@ class H2CallHost {
   virtual const Options& call_options() const = 0;
   virtual boost::asio::io_context& worker() = 0;
   virtual Alarms& alarms() = 0;
+  virtual Turn& turn() = 0;
 
   // Looks for a connection and has the call open its stream there, or end.
   virtual void Enqueue(H2Call& call) = 0;
-  // Calls its Deliver, soon, from the loop.
-  virtual void Schedule(H2Call& call) = 0;
-  // Neither of it any more.
+  // No longer.
   virtual void Forget(H2Call& call) = 0;
 
  protected:
@@ -51,15 +51,16 @@ class H2CallHost {
 
 // One RPC over a stream of HTTP/2.
 //
-// What happens to it is noted, and told to its observer in Deliver only, which
-// the host calls from its loop: so no event comes from within a method.
+// What happens to it is recorded. Its observer is notified by a task of the
+// Turn, one event at a time, so no event comes from within a method.
 //
 // Memory: what waits is bounded, bytes from the backend by the stream's window,
 //         bytes to it by the one Write that is pending. A call that waits for
 //         something holds no buffer.
 class H2Call final : public UpstreamCall,
                      public H2Stream,
-                     private Alarms::Alarm {
+                     private Alarms::Alarm,
+                     private TurnTask {
  public:
   // `host` lives as long as a call does.
   H2Call(std::shared_ptr<H2CallHost> host, CallRequest request,
@@ -86,17 +87,12 @@ class H2Call final : public UpstreamCall,
   // It got no connection.
   void FailToConnect(absl::Status status);
 
-  // Tells the observer what has happened, at most one event of each kind. The
-  // observer may destroy the call in each of them.
-  void Deliver();
-
-  // The host's: where it stands in the host's lists.
-  struct Places {
-    std::optional<std::list<H2Call*>::iterator> waiting;
-    Alarms::Clock::time_point waiting_since;
-    std::optional<std::size_t> scheduled;
+  // The host's: where it waits for a connection, and since when.
+  struct Waiting {
+    std::optional<std::list<H2Call*>::iterator> position;
+    Alarms::Clock::time_point since;
   };
-  Places places;
+  Waiting waiting;
 
  private:
   struct Message {
@@ -116,6 +112,7 @@ class H2Call final : public UpstreamCall,
   MetadataDelivery metadata_delivery() const override { return delivery_; }
 
   void OnAlarm() override;
+  void OnTurn() override;
 
   // It has ended so, whatever the backend may still say.
   void End(CallEnd end);
@@ -152,7 +149,6 @@ class H2Call final : public UpstreamCall,
   bool writes_done_ = false;
   bool told_done_ = false;
   std::uint8_t attempts_ = 0;
-  bool* destroyed_ = nullptr;  // While an event is told.
 
   // Until something has come from the backend: for another attempt.
   std::unique_ptr<CallRequest> request_;

@@ -258,12 +258,13 @@ struct H2Connection::Callbacks {
   }
 };
 
-H2Connection::H2Connection(boost::asio::io_context& worker, Alarms& alarms,
-                           H2Endpoint endpoint,
+H2Connection::H2Connection(boost::asio::io_context& worker, Turn& turn,
+                           Alarms& alarms, H2Endpoint endpoint,
                            const H2ConnectionOptions& options,
                            H2ConnectionOwner& owner,
                            std::unique_ptr<TlsClient> tls)
     : worker_(worker),
+      turn_(turn),
       alarms_(alarms),
       endpoint_(std::move(endpoint)),
       options_(options),
@@ -285,6 +286,7 @@ void H2Connection::Connect() {
   socket_.async_connect(
       endpoint_, [self = shared_from_this()](boost::system::error_code error) {
         self->OnSocketConnected(error);
+        self->turn_.Run();
       });
 }
 
@@ -395,7 +397,7 @@ bool H2Connection::Open(H2Stream& stream,
       std::min(spare_block_bytes_ + kSpareBlockBytes, kMaxSpareBlockBytes);
   stream.is_counted_ = stream.is_call();
   if (stream.is_counted_ && ++calls_ == 1) SetKeepalive();
-  owner_->OnWork(*this);
+  turn_.AtEnd(*this);
   return true;
 }
 
@@ -403,7 +405,7 @@ void H2Connection::Resume(H2Stream& stream) {
   assert(stream.connection_ == this);
   if (!std::exchange(stream.deferred_, false)) return;
   nghttp2_session_resume_data(session_, stream.id_);
-  owner_->OnWork(*this);
+  turn_.AtEnd(*this);
 }
 
 void H2Connection::Reset(H2Stream& stream, std::uint32_t error_code) {
@@ -412,7 +414,7 @@ void H2Connection::Reset(H2Stream& stream, std::uint32_t error_code) {
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_,
                             error_code);
   Detach(stream);
-  owner_->OnWork(*this);
+  turn_.AtEnd(*this);
 }
 
 void H2Connection::Finish(H2Stream& stream) {
@@ -435,7 +437,7 @@ void H2Connection::Consume(H2Stream& stream, std::size_t bytes) {
         session_, NGHTTP2_FLAG_NONE, stream.id_,
         static_cast<std::int32_t>(std::exchange(stream.to_give_back_, 0)));
   }
-  if (nghttp2_session_want_write(session_) != 0) owner_->OnWork(*this);
+  if (nghttp2_session_want_write(session_) != 0) turn_.AtEnd(*this);
 }
 
 std::size_t H2Connection::initial_window() const {
@@ -483,6 +485,7 @@ void H2Connection::Detach(H2Stream& stream) {
     alarms_.Cancel(*this);  // Keepalive's.
     ping_sent_ = false;
   }
+  owner_->OnRoom();
 }
 
 std::vector<H2Stream*> H2Connection::DetachAll() {
@@ -540,14 +543,16 @@ void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
   }
   if (status.ok()) {
     Settle();
-    if (state_ != State::kClosed) owner_->OnWork(*this);
+    if (state_ != State::kClosed) {
+      turn_.AtEnd(*this);
+      owner_->OnRoom();
+    }
   } else {
     Lose(goaway_came_ ? absl::UnavailableError(absl::StrCat(
                             status.message(), " after GOAWAY ", goaway_text_))
                       : std::move(status));
   }
-  // The owner may be gone after this.
-  if (owner_ != nullptr) owner_->OnTurn();
+  turn_.Run();
   if (state_ != State::kClosed) StartRead();
 }
 
@@ -705,8 +710,8 @@ void H2Connection::OnWritten(boost::system::error_code error) {
     socket_.shutdown(Socket::shutdown_both, ignored);
     return;
   }
-  Flush();
-  if (owner_ != nullptr) owner_->OnTurn();
+  turn_.AtEnd(*this);
+  turn_.Run();
 }
 
 void H2Connection::SetKeepalive() {
@@ -737,7 +742,7 @@ void H2Connection::OnAlarm() {
   ping_pace_.OnSent(now);
   nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
   alarms_.Set(*this, now + options_.keepalive_timeout);
-  owner_->OnWork(*this);
+  turn_.AtEnd(*this);
 }
 
 void H2Connection::Lose(absl::Status why) {

@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "gateway/base/turn.h"
 #include "gateway/upstream/h2/alarms.h"
 #include "gateway/upstream/h2/header_guard.h"
 #include "gateway/upstream/h2/ping_pace.h"
@@ -81,8 +82,8 @@ class H2Stream {
   std::size_t to_give_back_ = 0;   // Bytes of the window that were taken.
 };
 
-// Hears of one connection. It may not destroy the last owner of a connection
-// within these, but close and forget it.
+// Is notified of one connection. It may close the connection within these, and
+// lets go of it by Turn::Bury.
 class H2ConnectionOwner {
  public:
   // Streams may be opened.
@@ -92,10 +93,9 @@ class H2ConnectionOwner {
   // It is closed, and its streams have heard so. `served`: it had any.
   virtual void OnLost(H2Connection& connection, bool served,
                       absl::Status why) = 0;
-  // Something has happened to streams, or is to be sent: Flush is wanted, soon.
-  virtual void OnWork(H2Connection& connection) = 0;
-  // The same at the end of an event of the loop's: it may be done at once.
-  virtual void OnTurn() = 0;
+  // A stream has ended or something has come from the server: there may be room
+  // for streams that could not be opened before.
+  virtual void OnRoom() = 0;
 
  protected:
   ~H2ConnectionOwner() = default;
@@ -119,12 +119,12 @@ struct H2ConnectionOptions {
 // prior knowledge.
 //
 // It is connected when the server's SETTINGS have come. What it sends is put
-// together in Flush and leaves in one write, with TLS as well; no more than 64
-// KiB wait behind it, then streams are asked for nothing. The connection's
-// window is given back as soon as bytes come, so that a stream that is not read
-// from holds up nobody else. A server that sends much that no call is served by
-// (PING, SETTINGS, frames that are empty, of unknown types or for streams that
-// are gone) loses the connection (RFC 9113 section 10.5).
+// together at the end of a Turn and leaves in one write, with TLS as well; no
+// more than 64 KiB wait behind it, then streams are asked for nothing. The
+// connection's window is given back as soon as bytes come, so that a stream
+// that is not read from holds up nobody else. A server that sends much that no
+// call is served by (PING, SETTINGS, frames that are empty, of unknown types or
+// for streams that are gone) loses the connection (RFC 9113 section 10.5).
 //
 // Thread:   the worker's.
 // Lifetime: operations of the loop's keep it alive until they have ended, so
@@ -132,10 +132,11 @@ struct H2ConnectionOptions {
 //           going away; after Close no event comes.
 // Work:     it is no work of the loop's to wait for what the server sends.
 class H2Connection final : public std::enable_shared_from_this<H2Connection>,
-                           private Alarms::Alarm {
+                           private Alarms::Alarm,
+                           private TurnTask {
  public:
-  // `worker` and `alarms` must outlive Close. Without `tls`: plaintext.
-  H2Connection(boost::asio::io_context& worker, Alarms& alarms,
+  // `worker`, `turn` and `alarms` must outlive Close. Without `tls`: plaintext.
+  H2Connection(boost::asio::io_context& worker, Turn& turn, Alarms& alarms,
                H2Endpoint endpoint, const H2ConnectionOptions& options,
                H2ConnectionOwner& owner, std::unique_ptr<TlsClient> tls);
   ~H2Connection();
@@ -176,8 +177,6 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   // connected(), and there are streams.
   void Drain();
 
-  // Writes what there is to write.
-  void Flush();
   // Streams that are left are forgotten.
   void Close();
 
@@ -195,6 +194,9 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   absl::Status Take(absl::string_view bytes);
   void TakeBlock(H2Stream& stream, bool end_stream);
   absl::Status TakeTls(absl::string_view bytes);
+  // Writes what there is to write.
+  void Flush();
+  void OnTurn() override { Flush(); }
   bool HasOutput() const;
   void StartWrite();
   void OnWritten(boost::system::error_code error);
@@ -220,6 +222,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   bool has_session() const { return session_ != nullptr; }
 
   boost::asio::io_context& worker_;
+  Turn& turn_;
   Alarms& alarms_;
   const H2Endpoint endpoint_;
   const H2ConnectionOptions options_;

@@ -4,8 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include <boost/asio/post.hpp>
-
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
 #include "gateway/base/version.h"
@@ -19,8 +17,6 @@ constexpr absl::Duration kIdleTime = absl::Seconds(30);
 constexpr std::chrono::seconds kLookUpPause(1);
 // Of those that a name has; more are not connected to.
 constexpr std::size_t kMaxAddresses = 64;
-// How often a turn goes round before others get theirs.
-constexpr int kMaxRounds = 8;
 
 H2ConnectionOptions ConnectionOptions(const UpstreamOptions& options,
                                       const H2Timing& timing) {
@@ -49,7 +45,7 @@ absl::Status AtEndpoint(const H2Endpoint& endpoint, const absl::Status& why) {
 }  // namespace
 
 H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker,
-               const H2Timing& timing)
+               Turn& turn, const H2Timing& timing)
     : options_(std::move(options)),
       timing_(timing),
       // Which of the addresses are healthy is of use to round robin alone.
@@ -57,6 +53,7 @@ H2Pool::H2Pool(UpstreamOptions options, boost::asio::io_context& worker,
                    options_.settings.load_balancing ==
                        UpstreamSettings::LoadBalancing::kRoundRobin),
       worker_(worker),
+      turn_(turn),
       alarms_(worker),
       connection_options_(ConnectionOptions(options_, timing_)),
       random_(std::random_device{}()),
@@ -180,85 +177,28 @@ absl::Status H2Pool::tls_status() const {
   return tls_ != nullptr ? tls_->status() : absl::OkStatus();
 }
 
-// --- turns ---
+// --- calls that wait ---
 
 void H2Pool::Enqueue(H2Call& call) {
   waiting_.push_back(&call);
-  call.places.waiting = std::prev(waiting_.end());
-  call.places.waiting_since = Clock::now();
-  Wake();
-}
-
-void H2Pool::Schedule(H2Call& call) {
-  if (call.places.scheduled) return;
-  call.places.scheduled = scheduled_.size();
-  scheduled_.push_back(&call);
-  Wake();
+  call.waiting.position = std::prev(waiting_.end());
+  call.waiting.since = Clock::now();
+  turn_.Soon(*this);
 }
 
 void H2Pool::Forget(H2Call& call) {
-  if (call.places.waiting) {
-    waiting_.erase(*call.places.waiting);
-    if (waiting_.empty()) SetAlarm(Clock::now());
-  }
-  if (call.places.scheduled) scheduled_[*call.places.scheduled] = nullptr;
-  call.places = {};
+  if (!call.waiting.position) return;
+  waiting_.erase(*call.waiting.position);
+  call.waiting.position.reset();
+  if (waiting_.empty()) SetAlarm(Clock::now());
 }
 
-void H2Pool::OnWork(H2Connection& connection) {
-  if (Entry* entry = EntryOf(connection)) entry->dirty = true;
-  Wake();
+void H2Pool::OnRoom() {
+  if (!waiting_.empty()) turn_.Soon(*this);
 }
 
-void H2Pool::Wake() {
-  if (in_turn_ || turn_posted_) return;
-  turn_posted_ = true;
-  boost::asio::post(worker_, [self = shared_from_this()] {
-    self->turn_posted_ = false;
-    self->RunTurn();
-  });
-}
-
-void H2Pool::RunTurn() {
-  // Observers may let go of the upstream and of the last call.
-  const std::shared_ptr<H2Pool> self = shared_from_this();
-  in_turn_ = true;
-  bool more = true;
-  for (int round = 0; more && round < kMaxRounds; ++round) {
-    if (!waiting_.empty()) Dispatch();
-    // Answers to what is told now leave together.
-    while (round < kMaxRounds && DeliverScheduled()) ++round;
-    more = FlushDirty() || !scheduled_.empty();
-  }
-  in_turn_ = false;
-  if (more) Wake();
-}
-
-// Those that are scheduled meanwhile are left for the next time.
-bool H2Pool::DeliverScheduled() {
-  const std::size_t end = scheduled_.size();
-  if (end == 0) return false;
-  for (std::size_t i = 0; i < end; ++i) {
-    H2Call* const call = std::exchange(scheduled_[i], nullptr);
-    if (call == nullptr) continue;
-    call->places.scheduled.reset();
-    call->Deliver();
-  }
-  scheduled_.erase(scheduled_.begin(),
-                   scheduled_.begin() + static_cast<std::ptrdiff_t>(end));
-  for (std::size_t i = 0; i < scheduled_.size(); ++i) {
-    if (scheduled_[i] != nullptr) scheduled_[i]->places.scheduled = i;
-  }
-  return true;
-}
-
-bool H2Pool::FlushDirty() {
-  std::vector<std::shared_ptr<H2Connection>> dirty;
-  for (Entry& entry : connections_) {
-    if (std::exchange(entry.dirty, false)) dirty.push_back(entry.connection);
-  }
-  for (const auto& connection : dirty) connection->Flush();
-  return !dirty.empty();
+void H2Pool::OnTurn() {
+  if (!waiting_.empty()) Dispatch();
 }
 
 // --- connections ---
@@ -276,8 +216,8 @@ void H2Pool::Dispatch() {
     if (!call.OpenOn(*entry->connection)) continue;
     entry->idle_since = absl::InfiniteFuture();
     entry->took_calls = true;
-    waiting_.erase(*call.places.waiting);
-    call.places.waiting.reset();
+    waiting_.erase(*call.waiting.position);
+    call.waiting.position.reset();
   }
   const Clock::time_point now = Clock::now();
   if (addresses_.empty()) {
@@ -309,7 +249,7 @@ void H2Pool::OnAlarm() {
   const Clock::time_point now = Clock::now();
   FailOverdue(now);
   if (dial_) DialOn(now);
-  RunTurn();
+  turn_.Soon(*this);
 }
 
 void H2Pool::SetAlarm(Clock::time_point now) {
@@ -318,7 +258,7 @@ void H2Pool::SetAlarm(Clock::time_point now) {
     if (!next || at < *next) next = at;
   };
   if (!waiting_.empty()) {
-    add(waiting_.front()->places.waiting_since + timing_.connect_timeout);
+    add(waiting_.front()->waiting.since + timing_.connect_timeout);
     // Until others need not be waited for.
     for (const Entry& entry : connections_) {
       const Clock::time_point at = entry.opened + timing_.attempt_delay;
@@ -457,7 +397,7 @@ void H2Pool::Open(const H2Endpoint& endpoint, Clock::duration timeout) {
   H2ConnectionOwner& owner = *this;
   connections_.push_back(
       {std::make_shared<H2Connection>(
-           worker_, alarms_, endpoint, options, owner,
+           worker_, turn_, alarms_, endpoint, options, owner,
            tls_ != nullptr ? tls_->NewClient(endpoint) : nullptr),
        Clock::now()});
   connections_.back().connection->Connect();
@@ -484,7 +424,7 @@ void H2Pool::RetireConnections() {
   for (const auto& connection : idle) connection->Close();
   for (Address& address : addresses_) address.backoff.EndPause();
   dial_.reset();
-  Wake();
+  turn_.Soon(*this);
 }
 
 void H2Pool::Fail(H2Call& call, const absl::Status& status) {
@@ -499,7 +439,7 @@ void H2Pool::FailWaiting(const absl::Status& status) {
 
 void H2Pool::FailOverdue(Clock::time_point now) {
   const auto is_overdue = [&](const H2Call& call) {
-    return now - call.places.waiting_since >= timing_.connect_timeout;
+    return now - call.waiting.since >= timing_.connect_timeout;
   };
   if (waiting_.empty() || !is_overdue(*waiting_.front())) return;
   absl::Status why = absl::DeadlineExceededError("no answer in time");
@@ -565,23 +505,24 @@ void H2Pool::OnConnected(H2Connection& connection) {
     });
     SetAlarm(Clock::now());
   }
-  Wake();
+  turn_.Soon(*this);
 }
 
 void H2Pool::OnDraining(H2Connection& connection) {
   // The connection ends with its last stream.
   if (Entry* entry = EntryOf(connection)) entry->health.reset();
   LookUp();
-  Wake();
+  turn_.Soon(*this);
 }
 
 // A server that lets connect and takes no call is as good as none.
 void H2Pool::OnLost(H2Connection& connection, bool served, absl::Status why) {
-  const Entry* const entry = EntryOf(connection);
+  Entry* const entry = EntryOf(connection);
   served = served && entry != nullptr && entry->took_calls;
-  std::erase_if(connections_, [&](const Entry& entry) {
-    return entry.connection.get() == &connection;
-  });
+  if (entry != nullptr) {
+    turn_.Bury(std::move(entry->connection));  // It is calling.
+    connections_.erase(connections_.begin() + (entry - connections_.data()));
+  }
   Address* const address = AddressOf(connection.endpoint());
   if (address != nullptr) address->lost = true;
   if (!served) {
@@ -595,7 +536,7 @@ void H2Pool::OnLost(H2Connection& connection, bool served, absl::Status why) {
     DialOn(Clock::now());
   }
   LookUp();
-  Wake();
+  turn_.Soon(*this);
 }
 
 // --- names ---
@@ -613,7 +554,9 @@ void H2Pool::LookUp() {
       [weak = weak_from_this()](boost::system::error_code error,
                                 const Resolver::results_type& results) {
         const std::shared_ptr<H2Pool> self = weak.lock();
-        if (self != nullptr) self->OnResolved(error, results);
+        if (self == nullptr) return;
+        self->OnResolved(error, results);
+        self->turn_.Run();
       });
 }
 
@@ -630,7 +573,7 @@ void H2Pool::OnResolved(boost::system::error_code error,
     for (const auto& result : results) endpoints.push_back(result.endpoint());
     SetAddresses(std::move(endpoints));
   }
-  RunTurn();
+  turn_.Soon(*this);
 }
 
 // What is known of addresses that stay is kept.

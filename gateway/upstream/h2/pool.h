@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "gateway/base/turn.h"
 #include "gateway/config/settings.h"
 #include "gateway/upstream/h2/alarms.h"
 #include "gateway/upstream/h2/backoff.h"
@@ -31,9 +32,9 @@ namespace headgate {
 
 // The connections of one upstream, and the calls that wait for one.
 //
-// What has happened is told in turns: first the calls that have events, then
-// what is to be written is written, until there is neither. A turn runs at the
-// end of an event of the loop's, or is posted by what comes from outside.
+// The pool, its connections and calls are tasks of the worker's Turn: calls
+// that wait get connections, observers are notified, then each connection with
+// output writes it once.
 //
 // Several addresses: with round robin there is a connection to each, and calls
 // that need another one get it where one works already; with pick_first they
@@ -47,9 +48,10 @@ namespace headgate {
 class H2Pool final : public std::enable_shared_from_this<H2Pool>,
                      public H2CallHost,
                      private H2ConnectionOwner,
-                     private Alarms::Alarm {
+                     private Alarms::Alarm,
+                     private TurnTask {
  public:
-  H2Pool(UpstreamOptions options, boost::asio::io_context& worker,
+  H2Pool(UpstreamOptions options, boost::asio::io_context& worker, Turn& turn,
          const H2Timing& timing);
   ~H2Pool();
   H2Pool(const H2Pool&) = delete;
@@ -81,7 +83,6 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
     // Null without health checks, and until it is connected.
     std::unique_ptr<H2HealthWatch> health = nullptr;
     bool took_calls = false;
-    bool dirty = false;  // Something is to be flushed.
     // Since when it has been seen without calls.
     absl::Time idle_since = absl::InfiniteFuture();
   };
@@ -89,24 +90,20 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   const Options& call_options() const override { return call_options_; }
   boost::asio::io_context& worker() override { return worker_; }
   Alarms& alarms() override { return alarms_; }
+  Turn& turn() override { return turn_; }
   void Enqueue(H2Call& call) override;
-  void Schedule(H2Call& call) override;
   void Forget(H2Call& call) override;
 
   void OnConnected(H2Connection& connection) override;
   void OnDraining(H2Connection& connection) override;
   void OnLost(H2Connection& connection, bool served, absl::Status why) override;
-  void OnWork(H2Connection& connection) override;
-  void OnTurn() override { RunTurn(); }
+  void OnRoom() override;
 
   void OnAlarm() override;
   // For the next thing that happens by the time alone.
   void SetAlarm(Clock::time_point now);
 
-  void Wake();
-  void RunTurn();
-  bool DeliverScheduled();
-  bool FlushDirty();
+  void OnTurn() override;
 
   // Gives calls that wait to connections; opens connections for those that are
   // left, or ends them when none can be.
@@ -167,6 +164,7 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   const H2Timing timing_;
   const bool round_robin_;
   boost::asio::io_context& worker_;
+  Turn& turn_;
   Alarms alarms_;
   Options call_options_;
   H2ConnectionOptions connection_options_;
@@ -187,9 +185,6 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   std::optional<Clock::time_point> looked_up_;
 
   std::list<H2Call*> waiting_;
-  std::vector<H2Call*> scheduled_;  // Null: forgotten.
-  bool in_turn_ = false;
-  bool turn_posted_ = false;
 };
 
 }  // namespace headgate

@@ -14,6 +14,7 @@
 #include "gateway/base/status.h"
 #include "gateway/upstream/h2/connection.h"
 #include "gateway/upstream/h2_upstream.h"
+#include "gateway/upstream/loop_turn.h"
 #include "tests/testing/test_folder.h"
 #include "tests/upstream/h2/raw_server.h"
 #include "tests/upstream/test_call.h"
@@ -53,7 +54,7 @@ class H2TlsTest : public ::testing::Test {
     if (settings().target == UpstreamSettings().target) {
       settings().target = server_.address();
     }
-    upstream_ = std::make_unique<H2Upstream>(options_, worker_);
+    upstream_ = std::make_unique<H2Upstream>(options_, worker_, turn_);
   }
   bool RunUntil(const std::function<bool()>& done) {
     return headgate::RunUntil(worker_, done);
@@ -85,6 +86,7 @@ class H2TlsTest : public ::testing::Test {
   const Authority& authority_ = TestAuthority();
   const TestFolder folder_;
   boost::asio::io_context worker_{1};
+  LoopTurn turn_{worker_};
   TlsServerOptions server_options_;
   RawServer server_{worker_};
   std::deque<RawServer> others_;
@@ -344,8 +346,7 @@ class Owner final : public H2ConnectionOwner {
   void OnConnected(H2Connection&) override { connected = true; }
   void OnDraining(H2Connection&) override {}
   void OnLost(H2Connection&, bool, absl::Status why) override { lost = why; }
-  void OnWork(H2Connection& connection) override { connection.Flush(); }
-  void OnTurn() override {}
+  void OnRoom() override {}
 };
 
 // The handshake is part of connecting.
@@ -360,7 +361,7 @@ TEST_F(H2TlsTest, ServerThatStopsInTheHandshakeIsGivenUp) {
     server_.set_limit(RawServer::Limit{bytes, /*closes=*/false});
     Owner owner;
     const auto connection = std::make_shared<H2Connection>(
-        worker_, alarms, target->endpoints[0], options, owner,
+        worker_, turn_, alarms, target->endpoints[0], options, owner,
         std::make_unique<TlsClient>(**context, "127.0.0.1"));
     connection->Connect();
     ASSERT_TRUE(RunUntil([&] { return owner.lost.has_value(); }));
@@ -377,7 +378,7 @@ TEST_F(H2TlsTest, ServerThatNeverSaysAWordIsGivenUp) {
   Alarms alarms(worker_);
   Owner owner;
   const auto connection = std::make_shared<H2Connection>(
-      worker_, alarms, silent.local_endpoint(), options, owner,
+      worker_, turn_, alarms, silent.local_endpoint(), options, owner,
       /*tls=*/nullptr);
   connection->Connect();
   ASSERT_TRUE(RunUntil([&] { return owner.lost.has_value(); }));

@@ -89,7 +89,7 @@ TEST_F(H2UpstreamTest, PingsByDefaultAreNotTooManyForAServer) {
   H2Timing timing;
   timing.ping_after_answer = std::chrono::milliseconds(20);
   timing.ping_pause = std::chrono::milliseconds(550);
-  H2Upstream upstream(options, worker_, timing);
+  H2Upstream upstream(options, worker_, turn_, timing);
   TestCall call(upstream, "/echo");
   for (std::size_t i = 1; i <= 10; ++i) {
     call.Write("x");

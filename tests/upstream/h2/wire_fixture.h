@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "gateway/upstream/h2_upstream.h"
+#include "gateway/upstream/loop_turn.h"
 #include "tests/upstream/h2/raw_server.h"
 #include "tests/upstream/test_call.h"
 
@@ -69,7 +70,7 @@ class H2WireFixture : public ::testing::Test {
   void Connect(const std::string& target) {
     options_.settings.target = target;
     options_.max_answer_bytes = kMaxAnswerBytes;
-    upstream_ = std::make_unique<H2Upstream>(options_, worker_, timing_);
+    upstream_ = std::make_unique<H2Upstream>(options_, worker_, turn_, timing_);
   }
   bool RunUntil(const std::function<bool()>& done) {
     return headgate::RunUntil(worker_, done);
@@ -120,6 +121,7 @@ class H2WireFixture : public ::testing::Test {
   }
 
   boost::asio::io_context worker_{1};
+  LoopTurn turn_{worker_};
   RawServer server_{worker_};
   UpstreamOptions options_;
   H2Timing timing_;
