@@ -1,9 +1,11 @@
 #include "client/web_socket.h"
 
+#include <cassert>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 
 namespace headgate {
 namespace {
@@ -18,6 +20,15 @@ ws::Endpoint::Options EndpointOptions(ws::MaskSource& masks,
   return endpoint;
 }
 
+// The plaintext of a record (RFC 8446 section 5.1).
+constexpr std::size_t kPlaintextBytes = 16 * 1024;
+
+Unreachable TlsFailure(const absl::Status& status) {
+  return Unreachable{absl::StrReplaceAll(
+      status.message(),
+      {{"certificate verify failed", "the certificate cannot be trusted"}})};
+}
+
 }  // namespace
 
 ClientWebSocket::ClientWebSocket(const UpgradeRequest& request,
@@ -26,9 +37,78 @@ ClientWebSocket::ClientWebSocket(const UpgradeRequest& request,
       response_(std::in_place, request),
       endpoint_(EndpointOptions(masks, options)) {
   endpoint_.PutHandshake(request.text());
+  if (options.tls == nullptr) return;
+  tls_ = std::make_unique<TlsEngine>(options.tls, options.server);
+}
+
+std::optional<ClientFailure> ClientWebSocket::Start() {
+  if (tls_ == nullptr) return std::nullopt;
+  if (absl::Status status = tls_->Handshake(); !status.ok()) {
+    return TlsFailure(status);
+  }
+  return std::nullopt;
+}
+
+std::array<absl::string_view, 2> ClientWebSocket::Front() {
+  if (tls_ == nullptr) return endpoint_.Front();
+  return {absl::string_view(records_).substr(records_sent_), ""};
+}
+
+void ClientWebSocket::OnSent(std::size_t bytes) {
+  if (tls_ == nullptr) return endpoint_.OnSent(bytes);
+  records_sent_ += bytes;
+  if (records_sent_ < records_.size()) return;
+  std::string().swap(records_);
+  records_sent_ = 0;
+}
+
+bool ClientWebSocket::HasRecords() {
+  if (!records_.empty()) return true;
+  if (tls_->established() && endpoint_.has_output()) {
+    std::size_t size = 0;
+    for (const absl::string_view piece : endpoint_.Front()) {
+      tls_->Write(piece).IgnoreError();  // The read will fail, too.
+      size += piece.size();
+    }
+    endpoint_.OnSent(size);
+  }
+  std::swap(records_, tls_->output());
+  return !records_.empty();
+}
+
+void ClientWebSocket::EncryptFrames(absl::string_view frames) {
+  assert(is_tls() && is_open() && records_.empty());
+  tls_->Write(frames).IgnoreError();  // The read will fail, too.
+  std::swap(records_, tls_->output());
 }
 
 std::optional<ClientFailure> ClientWebSocket::Receive(
+    absl::string_view bytes, ClientWebSocketObserver& observer) {
+  return tls_ == nullptr ? ReceivePlaintext(bytes, observer)
+                         : ReceiveRecords(bytes, observer);
+}
+
+std::optional<ClientFailure> ClientWebSocket::ReceiveRecords(
+    absl::string_view records, ClientWebSocketObserver& observer) {
+  tls_->Feed(records);
+  if (!tls_->established()) {
+    if (absl::Status status = tls_->Handshake(); !status.ok()) {
+      return TlsFailure(status);
+    }
+    if (!tls_->established()) return std::nullopt;
+  }
+  for (std::array<char, kPlaintextBytes> plaintext;;) {
+    const auto size = tls_->Read(plaintext.data(), plaintext.size());
+    if (!size.ok()) {
+      return AtEnd(tls_->peer_ended() ? "" : size.status().message());
+    }
+    if (*size == 0) return std::nullopt;
+    auto failure = ReceivePlaintext({plaintext.data(), *size}, observer);
+    if (failure) return failure;
+  }
+}
+
+std::optional<ClientFailure> ClientWebSocket::ReceivePlaintext(
     absl::string_view bytes, ClientWebSocketObserver& observer) {
   if (is_open()) return ReceiveFrames(bytes, observer);
   auto outcome = response_->Take(bytes);
@@ -77,6 +157,10 @@ std::optional<ClientFailure> ClientWebSocket::ReceiveFrames(
 }
 
 ClientFailure ClientWebSocket::AtEnd(absl::string_view why) const {
+  if (is_tls() && !tls_->established()) {
+    return Unreachable{
+        absl::StrCat("TLS: ", why.empty() ? "the other side hung up" : why)};
+  }
   if (!is_open()) return response_->AtEnd(why);
   std::string lost = "connection broken without a Close frame";
   if (!why.empty()) absl::StrAppend(&lost, " (", why, ")");

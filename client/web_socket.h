@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "client/failure.h"
 #include "client/upgrade.h"
 #include "gateway/codec/codec.h"
+#include "gateway/tls/engine.h"
 #include "gateway/ws/endpoint.h"
 
 namespace headgate {
@@ -31,20 +33,26 @@ class ClientWebSocketObserver {
   ~ClientWebSocketObserver() = default;
 };
 
-// The client's end of a WebSocket on a connection that the caller has made:
-// the handshake, then ws::Endpoint. The caller passes on what it reads, and
-// sends what Front returns.
+// The client's end of a WebSocket on a connection that the caller has made: TLS
+// if wanted, the upgrade from HTTP/1.1, then ws::Endpoint. The caller passes on
+// what it reads, and sends what Front returns.
 //
 // Thread: not thread-safe. No I/O.
 class ClientWebSocket {
  public:
   struct Options {
     ws::Delivery delivery = ws::Delivery::kMessages;
-    std::size_t max_message_bytes = 0;  // With kMessages.
+    std::size_t max_message_bytes = 0;                // With kMessages.
+    std::shared_ptr<const TlsContext> tls = nullptr;  // Null: plain.
+    // With TLS: the host name or IP address that the certificate must be for.
+    std::string server = {};
   };
-  // Both must outlive it.
+  // `request` and `masks` must outlive it.
   ClientWebSocket(const UpgradeRequest& request, ws::MaskSource& masks,
                   const Options& options);
+
+  // To be called first. A failure: TLS cannot be used.
+  std::optional<ClientFailure> Start();
 
   // Takes all of `bytes`. After a failure only what there is to send may be
   // sent: a violation is reported to the server with a Close frame.
@@ -56,19 +64,39 @@ class ClientWebSocket {
 
   bool is_open() const { return !response_.has_value(); }
 
-  // Write, Close and OnTick of what is open; its Next is Receive's.
+  bool is_tls() const { return tls_ != nullptr; }
+
+  // Write, Close and OnTick of what is open. Its Next, Front and OnSent are
+  // called by this class.
   ws::Endpoint& endpoint() { return endpoint_; }
   const ws::Endpoint& endpoint() const { return endpoint_; }
 
-  bool has_output() const { return endpoint_.has_output(); }
-  std::array<absl::string_view, 2> Front() { return endpoint_.Front(); }
-  void OnSent(std::size_t bytes) { endpoint_.OnSent(bytes); }
+  // What is to be sent next: has_output, then Front, then OnSent. Front stays
+  // where it is until OnSent.
+  bool has_output() {
+    return tls_ == nullptr ? endpoint_.has_output() : HasRecords();
+  }
+  std::array<absl::string_view, 2> Front();
+  void OnSent(std::size_t bytes);
+
+  // Sends frames that the caller has made, after all output, which must be
+  // empty. Requires: is_tls() and is_open().
+  void EncryptFrames(absl::string_view frames);
 
  private:
+  // Encrypts what the endpoint has once all records have been sent.
+  bool HasRecords();
+  std::optional<ClientFailure> ReceiveRecords(
+      absl::string_view records, ClientWebSocketObserver& observer);
+  std::optional<ClientFailure> ReceivePlaintext(
+      absl::string_view bytes, ClientWebSocketObserver& observer);
   std::optional<ClientFailure> ReceiveFrames(absl::string_view bytes,
                                              ClientWebSocketObserver& observer);
 
   const std::size_t max_message_bytes_;
+  std::unique_ptr<TlsEngine> tls_;  // Null: plain.
+  std::string records_;             // To send, with TLS,
+  std::size_t records_sent_ = 0;    // and how much of them has been sent.
   std::optional<UpgradeResponse> response_;  // During the handshake.
   ws::Endpoint endpoint_;
 };

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "client/tls.h"
 #include "cmd/headgate/dial/client.h"
 #include "cmd/headgate/dial/output.h"
 #include "cmd/headgate/duration_flag.h"
@@ -78,7 +79,7 @@ struct DialFlags {
   std::string packet_endian = "big";
   std::string packet_length_counts = "content";
   std::vector<std::uint32_t> packet_containers;
-  DialTlsOptions tls;
+  ClientTlsOptions tls;
   bool insecure = false;
   std::string linger;
   std::string timeout;
@@ -105,7 +106,7 @@ PacketOptions WireOf(const DialFlags& flags) {
 }
 
 absl::Status SetTls(const DialFlags& flags, DialOptions& options) {
-  DialTlsOptions tls = flags.tls;
+  ClientTlsOptions tls = flags.tls;
   if (options.url.security == WsUrl::Security::kPlain) {
     if (!tls.ca.empty() || !tls.certificate.empty() || flags.insecure) {
       return absl::InvalidArgumentError(
@@ -113,11 +114,10 @@ absl::Status SetTls(const DialFlags& flags, DialOptions& options) {
     }
     return absl::OkStatus();
   }
-  if (flags.insecure) tls.peer = DialTlsOptions::Peer::kAnybody;
-  auto context = MakeDialTls(tls);
+  if (flags.insecure) tls.peer = ClientTlsOptions::Peer::kAnybody;
+  auto context = MakeClientTls(tls);
   if (!context.ok()) return context.status();
   options.tls = *std::move(context);
-  options.tls_peer = tls.peer;
   return absl::OkStatus();
 }
 

@@ -131,7 +131,8 @@ def test_wss_refuses_a_certificate_of_another_host(authority):
             assert (status, out) == (21, [])
             assert ending(err) == (
                 "headgate dial: could not connect: TLS: the certificate cannot "
-                f"be trusted: {why}")
+                f"be trusted: {why}: it must be for {host}, and is for "
+                "DNS:elsewhere.example")
             status, out, _ = dial_url(url, "--insecure")
             assert (status, out) == (0, [HELLO_REPLY])
 
@@ -568,7 +569,7 @@ def serve_once(after_handshake):
     return listener.getsockname()[1], finish
 
 
-# Beast waits with its Close until the message before it is sent.
+# The Close frame waits behind the message that was not taken.
 def test_timeout_does_not_wait_for_a_peer_that_reads_nothing():
     port, finish = serve_once(b"")
     try:

@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -10,6 +10,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -17,7 +18,10 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/connect.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -25,39 +29,35 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/buffers_to_string.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/string.hpp>
-#include <boost/beast/websocket/rfc6455.hpp>
-#include <boost/beast/websocket/stream.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "client/upgrade.h"
+#include "client/web_socket.h"
 #include "cmd/headgate/dial/backoff.h"
 #include "cmd/headgate/dial/calls.h"
 #include "cmd/headgate/dial/line_reader.h"
 #include "cmd/headgate/dial/output.h"
-#include "cmd/headgate/dial/stream.h"
 #include "cmd/headgate/dial/text.h"
 
 namespace headgate {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
-namespace websocket = beast::websocket;
+using boost::system::error_code;
 using tcp = asio::ip::tcp;
-using Endpoint = asio::generic::stream_protocol::endpoint;
+using Socket = asio::generic::stream_protocol::socket;
+using SocketAddress = asio::generic::stream_protocol::endpoint;
 
 // Completes with (error_code, result) and never throws.
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
-// The longest message that is taken, in bytes.
+// The limit of a message from the server, in bytes.
 constexpr std::size_t kMaxMessageBytes = 64 * 1024 * 1024;
-// How long the other side has for its Close frame after ours.
+// How long the other side has to end the connection once the WebSocket is
+// closing.
 constexpr std::chrono::seconds kCloseTimeout(2);
+constexpr std::size_t kReadBytes = 64 * 1024;
 // How long the other side has to close the session after the end of the last
 // call: on a route with several calls it never does.
 constexpr std::chrono::milliseconds kCloseGrace(500);
@@ -67,42 +67,65 @@ constexpr std::chrono::seconds kPatience(5);
 constexpr int kOk = 0;
 constexpr int kCancelled = 1;
 constexpr int kDeadlineExceeded = 4;
-// How often it is looked whether the session has come to its end.
-constexpr std::chrono::milliseconds kEndCheck(250);
 // A session that lasted as long was a success, whatever ended it.
 constexpr absl::Duration kLongSession = absl::Seconds(10);
 
-// One WebSocket. Shared by the session's coroutine and the handlers of its
-// writes, which may come after the session has ended.
-struct Connection {
-  explicit Connection(asio::io_context& io) : ws(io) {}
+class RandomMasks final : public ws::MaskSource {
+ public:
+  ws::MaskKey NextMask() override {
+    ws::MaskKey key;
+    for (char& byte : key) byte = static_cast<char>(random_());
+    return key;
+  }
 
-  websocket::stream<DialStream> ws;
-  std::string outgoing;  // What is being written.
-  bool writing = false;  // Beast allows one write at a time,
-  bool closing = false;  // and one Close.
+ private:
+  std::random_device random_;
+};
+
+// One WebSocket. Shared by the session's coroutine and the handlers of its
+// writes, which may run after the session has ended.
+struct Connection {
+  enum class Sending {
+    kIdle,
+    kWriting,  // One write to the socket is pending.
+    kFailed,   // The read finds out why.
+  };
+
+  Connection(asio::io_context& io, const UpgradeRequest& request,
+             ws::MaskSource& masks, const ClientWebSocket::Options& options)
+      : socket(io), web_socket(request, masks, options) {}
+
+  bool MayWrite() const {
+    return web_socket.is_open() && web_socket.endpoint().may_write();
+  }
+
+  Socket socket;
+  ClientWebSocket web_socket;
+  Sending sending = Sending::kIdle;
+
+  // Our side of the call.
   bool half_closed = false;
   bool lingering = false;
   bool awaiting_end = false;
-  bool close_received = false;
-  bool given_up = false;  // The other side did not hang up.
   NumberedCalls calls;
   std::optional<RpcStatus> status;  // From the last end packet.
-  RpcStatus closed_as;              // Of our Close, when there was one.
-};
 
-websocket::stream_base::timeout Timeouts(std::chrono::nanoseconds handshake) {
-  return {handshake, websocket::stream_base::none(), false};
-}
+  // How it ended, as far as known.
+  std::optional<RpcStatus> closed_as;    // By our Close.
+  std::optional<Closed> closed;          // By the other side's.
+  std::optional<ClientFailure> failure;  // Its violation.
+};
 
 // The state of one `headgate dial`.
 //
 // Thread: that of `io_`, which is the one that calls Run; only OnInput comes
 // from the line reader's.
-class Client {
+class Client final : private ClientWebSocketObserver {
  public:
   explicit Client(const DialOptions& options)
       : options_(options),
+        request_(options.url, options.handshake, "headgate-dial",
+                 RandomUpgradeKey()),
         interactive_(isatty(STDIN_FILENO) != 0),
         input_(STDIN_FILENO, [this](LineReader::Event event) {
           asio::post(io_, [this, event = std::move(event)]() mutable {
@@ -111,12 +134,12 @@ class Client {
         }) {}
 
   DialEnding Run() {
-    signals_.async_wait([this](beast::error_code error, int) {
+    signals_.async_wait([this](error_code error, int) {
       if (!error) OnSignal();
     });
     if (options_.timeout != absl::InfiniteDuration()) {
       timeout_timer_.expires_after(absl::ToChronoNanoseconds(options_.timeout));
-      timeout_timer_.async_wait([this](beast::error_code error) {
+      timeout_timer_.async_wait([this](error_code error) {
         if (!error) OnTimeout();
       });
     }
@@ -159,153 +182,167 @@ class Client {
   }
 
   asio::awaitable<DialEnding> Session() {
-    auto connection = std::make_shared<Connection>(io_);
+    ClientWebSocket::Options options;
+    options.max_message_bytes = kMaxMessageBytes;
+    options.tls = options_.tls;
+    options.server = options_.url.host;
+    auto connection =
+        std::make_shared<Connection>(io_, request_, masks_, options);
     connecting_ = connection;
-    std::optional<DialEnding> failure = co_await Connect(*connection);
+    DialEnding ending = co_await Converse(connection);
     connecting_ = nullptr;
-    if (failure.has_value()) co_return *std::move(failure);
+    step_timer_.cancel();
+    co_return ending;
+  }
 
-    connection_ = connection;
-    connection->ws.control_callback(
-        [&received = connection->close_received](websocket::frame_type kind,
-                                                 beast::string_view) {
-          if (kind == websocket::frame_type::close) received = true;
-        });
-    WatchForTheEnd(connection, kCloseTimeout);
-    if (interactive_) TellHint();
-    Pump();
-    beast::flat_buffer buffer;
+  asio::awaitable<DialEnding> Converse(std::shared_ptr<Connection> connection) {
+    error_code error = co_await Connect(connection);
+    if (error) co_return Unreachable{error.message()};
+    LimitStep(connection);  // TLS and the handshake.
+    if (auto failure = connection->web_socket.Start()) {
+      co_return ToDialEnding(*std::move(failure));
+    }
+    std::vector<char> buffer(kReadBytes);
     for (;;) {
-      auto [error, size] = co_await connection->ws.async_read(buffer, kNoThrow);
+      Flush(connection);
+      std::size_t size = 0;
+      std::tie(error, size) = co_await connection->socket.async_read_some(
+          asio::buffer(buffer), kNoThrow);
       if (error) co_return EndingOf(*connection, error);
-      OnMessage(*connection,
-                {connection->ws.got_text() ? Opcode::kText : Opcode::kBinary,
-                 beast::buffers_to_string(buffer.data())});
-      buffer.consume(buffer.size());
+      if (connection->failure) continue;  // Until the other side hangs up.
+      auto failure =
+          connection->web_socket.Receive({buffer.data(), size}, *this);
+      if (!failure) continue;
+      if (!connection->web_socket.is_open()) {
+        SendLast(*connection);
+        co_return ToDialEnding(*std::move(failure));
+      }
+      if (connection->closed || connection->closed_as) {
+        co_return EndingOf(*connection, {});  // TLS has ended.
+      }
+      connection->failure = std::move(failure);
+      AwaitHangup();
     }
   }
 
-  // After a Close frame, or a violation of the protocol, Beast waits for the
-  // other side to hang up, and would do so for ever, as it would for a message
-  // that nobody takes before our Close: this hangs up when `left` of that time
-  // has passed.
-  void WatchForTheEnd(std::shared_ptr<Connection> connection,
-                      std::chrono::milliseconds left) {
-    end_timer_.expires_after(kEndCheck);
-    end_timer_.async_wait([this, connection = std::move(connection),
-                           left](beast::error_code error) mutable {
-      if (error || connection != connection_) return;
-      if (!connection->ws.is_open() || connection->closing) left -= kEndCheck;
-      if (left <= std::chrono::milliseconds(0)) {
-        connection->given_up = true;
-        return connection->ws.next_layer().Close();
-      }
-      WatchForTheEnd(std::move(connection), left);
-    });
+  // Closes the socket when connecting, or the handshake, takes too long.
+  void LimitStep(std::shared_ptr<Connection> connection) {
+    timed_out_ = false;
+    step_timer_.expires_after(
+        absl::ToChronoNanoseconds(options_.connect_timeout));
+    step_timer_.async_wait(
+        [this, connection = std::move(connection)](error_code error) {
+          if (error) return;
+          timed_out_ = true;
+          error_code ignored;
+          connection->socket.close(ignored);
+        });
   }
 
-  asio::awaitable<std::optional<DialEnding>> Connect(Connection& connection) {
+  asio::awaitable<error_code> Connect(std::shared_ptr<Connection> connection) {
     const WsUrl& url = options_.url;
-    auto& ws = connection.ws;
-    DialStream::Socket& socket = ws.next_layer().socket();
-    const auto timeout = absl::ToChronoNanoseconds(options_.connect_timeout);
-
-    std::vector<Endpoint> endpoints;
+    std::vector<SocketAddress> addresses;
     if (!url.socket.empty()) {
-      endpoints.emplace_back(
+      addresses.emplace_back(
           asio::local::stream_protocol::endpoint(url.socket));
     } else {
       tcp::resolver resolver(io_);
       auto [unresolved, found] =
           co_await resolver.async_resolve(url.host, url.port, kNoThrow);
-      if (unresolved) co_return Unreachable{unresolved.message()};
-      for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
+      if (unresolved) co_return unresolved;
+      for (const auto& entry : found) addresses.emplace_back(entry.endpoint());
     }
-    socket.expires_after(timeout);
-    auto [unconnected, endpoint] =
-        co_await socket.async_connect(endpoints, kNoThrow);
-    if (unconnected) co_return Unreachable{unconnected.message()};
+    LimitStep(connection);
+    auto [unconnected, address] =
+        co_await asio::async_connect(connection->socket, addresses, kNoThrow);
+    if (timed_out_) co_return asio::error::timed_out;
+    if (unconnected) co_return unconnected;
     if (url.socket.empty()) {
-      beast::error_code ignored;
-      socket.socket().set_option(tcp::no_delay(true), ignored);
+      error_code ignored;
+      connection->socket.set_option(tcp::no_delay(true), ignored);
     }
-    if (options_.tls != nullptr) {
-      DialStream::Tls& tls = ws.next_layer().StartTls(*options_.tls);
-      absl::Status expected = ExpectHost(tls, url.host, options_.tls_peer);
-      if (!expected.ok()) {
-        co_return Unreachable{std::string(expected.message())};
-      }
-      socket.expires_after(timeout);
-      auto [untrusted] = co_await tls.async_handshake(
-          asio::ssl::stream_base::client, kNoThrow);
-      if (untrusted) {
-        co_return Unreachable{absl::StrCat("TLS: ", WhyNoTls(tls, untrusted))};
-      }
-    }
-    socket.expires_never();
-
-    ws.set_option(Timeouts(timeout));
-    ws.set_option(websocket::stream_base::decorator(
-        [this](websocket::request_type& request) { Decorate(request); }));
-    ws.auto_fragment(false);
-    ws.write_buffer_bytes(64 * 1024);
-    ws.read_message_max(kMaxMessageBytes);
-    websocket::response_type response;
-    auto [refused] = co_await ws.async_handshake(response, url.authority,
-                                                 url.target, kNoThrow);
-    if (refused) co_return RefusalOf(refused, response);
-    ws.set_option(Timeouts(kCloseTimeout));
-    co_return CheckSubprotocol(response);
+    co_return error_code();
   }
 
-  void Decorate(websocket::request_type& request) const {
-    const UpgradeHeaders& handshake = options_.handshake;
-    request.set(http::field::user_agent, "headgate-dial");
-    if (!handshake.subprotocols.empty()) {
-      request.set(http::field::sec_websocket_protocol,
-                  absl::StrJoin(handshake.subprotocols, ", "));
+  // Sends what there is, a piece at a time.
+  void Flush(const std::shared_ptr<Connection>& connection) {
+    if (connection->sending != Connection::Sending::kIdle ||
+        !connection->web_socket.has_output()) {
+      return;
     }
-    for (const auto& [name, value] : handshake.headers) {
-      // A request has one Host.
-      if (beast::iequals(name, "Host")) {
-        request.set(name, value);
-      } else {
-        request.insert(name, value);
-      }
+    connection->sending = Connection::Sending::kWriting;
+    const auto pieces = connection->web_socket.Front();
+    const std::array<asio::const_buffer, 2> buffers = {
+        asio::buffer(pieces[0].data(), pieces[0].size()),
+        asio::buffer(pieces[1].data(), pieces[1].size())};
+    connection->socket.async_write_some(
+        buffers, [this, connection](error_code error, std::size_t size) {
+          OnSent(connection, error, size);
+        });
+  }
+
+  void OnSent(const std::shared_ptr<Connection>& connection, error_code error,
+              std::size_t size) {
+    // A message that was not sent stays pending, for the next connection.
+    if (error) {
+      connection->sending = Connection::Sending::kFailed;
+      return;
+    }
+    connection->sending = Connection::Sending::kIdle;
+    connection->web_socket.OnSent(size);
+    Flush(connection);
+    if (connection->sending == Connection::Sending::kIdle &&
+        connection->web_socket.endpoint().TakeWritten() &&
+        connection == connection_) {
+      pending_.reset();
+      Pump();
     }
   }
 
-  // An answer other than 101 is a refusal; all else is no answer to the
-  // handshake.
-  static DialEnding RefusalOf(beast::error_code error,
-                              const websocket::response_type& response) {
-    const beast::error_code declined = websocket::error::upgrade_declined;
-    if (error.category() == declined.category() &&
-        response.result_int() != 101) {
-      const auto retry_after = response[http::field::retry_after];
-      return Refused{static_cast<int>(response.result_int()), response.body(),
-                     std::string(retry_after.data(), retry_after.size())};
+  // Gives the kernel what it takes at once: an alert of TLS.
+  static void SendLast(Connection& connection) {
+    if (connection.sending != Connection::Sending::kIdle ||
+        !connection.web_socket.has_output()) {
+      return;
     }
-    return Unreachable{absl::StrCat("in the handshake: ", error.message())};
+    const absl::string_view last = connection.web_socket.Front()[0];
+    error_code ignored;
+    connection.socket.non_blocking(true, ignored);
+    connection.socket.write_some(asio::buffer(last.data(), last.size()),
+                                 ignored);
   }
 
-  // RFC 6455 section 4.1: a subprotocol that was not offered fails the
-  // connection. That the codec was not taken is for the person to know.
-  std::optional<DialEnding> CheckSubprotocol(
-      const websocket::response_type& response) const {
+  // The WebSocket is closing: the other side is to end the connection.
+  void AwaitHangup() {
+    end_timer_.expires_after(kCloseTimeout);
+    end_timer_.async_wait([connection = connection_](error_code error) {
+      if (error) return;
+      error_code ignored;
+      connection->socket.close(ignored);
+    });
+  }
+
+  void OnOpen(const std::string& subprotocol) override {
+    step_timer_.cancel();
+    connection_ = std::exchange(connecting_, nullptr);
     const auto& offered = options_.handshake.subprotocols;
-    const auto field = response[http::field::sec_websocket_protocol];
-    const std::string chosen(field.data(), field.size());
-    if (!chosen.empty() &&
-        std::find(offered.begin(), offered.end(), chosen) == offered.end()) {
-      return Unreachable{absl::StrCat(
-          "the subprotocol that was chosen was not offered: ", chosen)};
-    }
-    if (options_.lines.codec.has_value() && chosen != offered.front()) {
+    // That the codec was not selected is for the person to know.
+    if (options_.lines.codec.has_value() && subprotocol != offered.front()) {
       Tell(absl::StrCat("note: the other side did not take the subprotocol ",
                         offered.front()));
     }
-    return std::nullopt;
+    if (interactive_) TellHint();
+    Pump();
+  }
+
+  void OnMessage(WireMessage message) override {
+    OnMessage(*connection_, message);
+  }
+
+  void OnClose(CloseCode code, absl::string_view reason) override {
+    connection_->closed = Closed{static_cast<std::uint16_t>(code),
+                                 std::string(reason), connection_->status};
+    AwaitHangup();
   }
 
   void TellHint() const {
@@ -339,38 +376,26 @@ class Client {
     if (connection.half_closed) CloseAfterLastCall();
   }
 
-  DialEnding EndingOf(const Connection& connection, beast::error_code error) {
-    const auto& reason = connection.ws.reason();
-    const bool told =
-        error == websocket::error::closed || connection.close_received;
-    // The other side answers our Close with the same code; another one is
+  DialEnding EndingOf(const Connection& connection, error_code error) const {
+    // The other side responds to our Close with the same code; another one is
     // its own, and says more.
-    if (connection.closing && (!told || reason.code == 1000)) {
-      return ClosedByUs{connection.closed_as};
+    if (connection.closed_as &&
+        (!connection.closed || connection.closed->code == 1000)) {
+      return ClosedByUs{*connection.closed_as};
     }
-    if (told) {
-      const std::string text(reason.reason.data(), reason.reason.size());
-      // 1005, "no status", is what Beast has for a Close frame without one.
-      return Closed{reason.code == 0 ? std::uint16_t{1005} : reason.code, text,
-                    connection.status};
-    }
-    std::string why = "connection broken without a Close frame";
-    if (error == websocket::error::message_too_big) {
-      why =
-          absl::StrCat("a message is longer than ", kMaxMessageBytes, " bytes");
-    } else if (connection.given_up) {
-      why = "the other side broke the WebSocket protocol";
-    } else if (error != asio::error::eof &&
-               error != asio::ssl::error::stream_truncated) {
-      absl::StrAppend(&why, " (", error.message(), ")");
-    }
-    return Lost{std::move(why)};
+    if (connection.closed) return *connection.closed;
+    if (connection.failure) return ToDialEnding(*connection.failure);
+    if (error == asio::error::eof) error = {};
+    const error_code why = !connection.web_socket.is_open() && timed_out_
+                               ? error_code(asio::error::timed_out)
+                               : error;
+    return ToDialEnding(connection.web_socket.AtEnd(why ? why.message() : ""));
   }
 
   // Does the next thing that there is to do for the connection's write side.
   void Pump() {
-    if (connection_ == nullptr || connection_->writing ||
-        connection_->closing) {
+    if (connection_ == nullptr || !connection_->MayWrite() ||
+        connection_->web_socket.endpoint().is_writing()) {
       return;
     }
     if (pending_.has_value()) {
@@ -385,19 +410,8 @@ class Client {
   }
 
   void Write(const WireMessage& message) {
-    connection_->writing = true;
-    connection_->outgoing = message.payload;
-    connection_->ws.text(message.opcode == Opcode::kText);
-    connection_->ws.async_write(
-        asio::buffer(connection_->outgoing),
-        [this, connection = connection_](beast::error_code error, std::size_t) {
-          connection->writing = false;
-          // What failed is for the reader to find out; a message that was not
-          // sent stays pending, for the next connection.
-          if (error || connection != connection_) return;
-          pending_.reset();
-          Pump();
-        });
+    connection_->web_socket.endpoint().Write(message.opcode, message.payload);
+    Flush(connection_);
   }
 
   void OnInput(LineReader::Event event) {
@@ -449,7 +463,7 @@ class Client {
   void CloseAfterLastCall() {
     if (!connection_->calls.all_ended()) return;
     grace_timer_.expires_after(kCloseGrace);
-    grace_timer_.async_wait([this](beast::error_code error) {
+    grace_timer_.async_wait([this](error_code error) {
       if (!error && connection_ != nullptr) Close(connection_->calls.status());
     });
   }
@@ -457,7 +471,7 @@ class Client {
   // Closes unless a message comes first, which starts the wait again.
   void Linger() {
     linger_timer_.expires_after(absl::ToChronoNanoseconds(*options_.linger));
-    linger_timer_.async_wait([this](beast::error_code error) {
+    linger_timer_.async_wait([this](error_code error) {
       if (error) return;
       RpcStatus status = connection_->calls.status();
       if (status.code == kOk) {
@@ -472,8 +486,8 @@ class Client {
   void AwaitEnd() {
     if (told_how_to_leave_) return;
     patience_timer_.expires_after(kPatience);
-    patience_timer_.async_wait([this](beast::error_code error) {
-      if (error || connection_ == nullptr || connection_->closing) return;
+    patience_timer_.async_wait([this](error_code error) {
+      if (error || connection_ == nullptr || !connection_->MayWrite()) return;
       told_how_to_leave_ = true;
       Tell(
           "note: waiting for the other side to end the session; Ctrl-C ends it "
@@ -516,17 +530,18 @@ class Client {
   }
 
   void Close(RpcStatus status) {
-    if (connection_ == nullptr || connection_->closing) return;
-    connection_->closing = true;
+    if (connection_ == nullptr || connection_->closed_as) return;
     connection_->closed_as = std::move(status);
-    connection_->ws.async_close(websocket::close_code::normal,
-                                [connection = connection_](beast::error_code) {
-                                  // The reader reports how it ended.
-                                });
+    if (!connection_->MayWrite()) return;  // It is closing already.
+    connection_->web_socket.endpoint().Close(CloseCode::kNormal, "");
+    AwaitHangup();
+    Flush(connection_);
   }
 
   const DialOptions& options_;
+  const UpgradeRequest request_;
   const bool interactive_;
+  RandomMasks masks_;
 
   std::optional<LineMessage> pending_;  // The next one to send.
   bool input_asked_ = false;
@@ -538,6 +553,7 @@ class Client {
   bool answered_ = false;        // In this session.
   bool leaving_ = false;         // No session comes after this one.
   bool nobody_listens_ = false;  // Standard output is closed.
+  bool timed_out_ = false;       // The last step of connecting.
   DialEnding ending_;
   Backoff backoff_;
   std::mt19937 random_{std::random_device()()};
@@ -552,6 +568,7 @@ class Client {
   asio::steady_timer timeout_timer_{io_};
   asio::steady_timer retry_timer_{io_};
   asio::steady_timer end_timer_{io_};
+  asio::steady_timer step_timer_{io_};
   std::shared_ptr<Connection> connecting_;
   std::shared_ptr<Connection> connection_;
   LineReader input_;

@@ -9,7 +9,7 @@
 #include "cmd/headgate/dial/ending.h"
 #include "cmd/headgate/dial/handshake.h"
 #include "cmd/headgate/dial/lines.h"
-#include "cmd/headgate/dial/tls.h"
+#include "gateway/tls/context.h"
 
 namespace headgate {
 
@@ -24,8 +24,7 @@ enum class OnLoss { kEnd, kReconnect };
 struct DialOptions {
   WsUrl url;
   // Null without TLS.
-  std::shared_ptr<boost::asio::ssl::context> tls;
-  DialTlsOptions::Peer tls_peer = DialTlsOptions::Peer::kVerified;
+  std::shared_ptr<const TlsContext> tls;
   UpgradeHeaders handshake;
   LineOptions lines;
   AtEnd at_end = AtEnd::kHalfClose;
