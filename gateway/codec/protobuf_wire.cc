@@ -21,14 +21,6 @@ std::size_t VarintSize(std::uint64_t value) {
   return size;
 }
 
-void AppendVarint(std::uint64_t value, std::string& out) {
-  while (value >= 0x80) {
-    out.push_back(static_cast<char>(value | 0x80));
-    value >>= 7;
-  }
-  out.push_back(static_cast<char>(value));
-}
-
 bool WireReader::Next(WireField& field) {
   if (!ok_ || rest_.empty()) return false;
   ok_ = ReadField(field);

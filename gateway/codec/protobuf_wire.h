@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 
 #include "absl/strings/string_view.h"
+#include "gateway/base/varint.h"
 #include "gateway/base/wire_type.h"
 
 namespace headgate {
@@ -19,7 +19,6 @@ inline constexpr std::uint32_t WireTag(std::uint32_t number, WireType type) {
 }
 
 std::size_t VarintSize(std::uint64_t value);
-void AppendVarint(std::uint64_t value, std::string& out);
 
 struct WireField {
   std::uint32_t tag = 0;    // WireTag of its number and type.

@@ -1,23 +1,22 @@
 // What a request's path and query contribute to its message: text for fields.
 
-#include <cmath>
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gateway/base/status.h"
 #include "gateway/base/utf8.h"
+#include "gateway/base/varint.h"
 #include "gateway/schema/json_conversion.h"
 #include "gateway/schema/json_string.h"
 #include "gateway/schema/schema.h"
@@ -32,156 +31,24 @@ using pb::FieldDescriptor;
 // How many names a parameter may join.
 constexpr std::size_t kMaxNames = 32;
 
-absl::Status MustBe(absl::string_view what, absl::string_view value) {
-  const bool cut = value.size() > kMaxShownBytes;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "must be ", what, ", is \"", ToUtf8(value.substr(0, kMaxShownBytes)),
-      cut ? "...\"" : "\""));
-}
-
-template <typename Number>
-absl::StatusOr<Number> ParseNumber(absl::string_view name,
-                                   absl::string_view value) {
-  Number number;
-  if (!absl::SimpleAtoi(value, &number)) return MustBe(name, value);
-  return number;
-}
-
-absl::StatusOr<double> ParseDouble(absl::string_view value) {
-  double number;
-  if (!absl::SimpleAtod(value, &number) ||
-      (std::isinf(number) &&
-       !absl::StrContains(absl::AsciiStrToLower(value), "inf"))) {
-    return MustBe("a number", value);
-  }
-  return number;
-}
-
-absl::StatusOr<float> ParseFloat(absl::string_view value) {
-  const absl::StatusOr<double> number = ParseDouble(value);
-  if (!number.ok()) return number.status();
-  if (std::isfinite(*number) &&
-      std::abs(*number) > std::numeric_limits<float>::max()) {
-    return MustBe("a float", value);
-  }
-  return static_cast<float>(*number);
-}
-
-absl::StatusOr<bool> ParseBool(absl::string_view value) {
-  if (value == "true" || value == "1") return true;
-  if (value == "false" || value == "0") return false;
-  return MustBe("true or false", value);
-}
-
-absl::StatusOr<int> ParseEnum(const pb::EnumDescriptor& type,
-                              absl::string_view value) {
-  const auto* const by_name = type.FindValueByName(std::string(value));
-  if (by_name != nullptr) return by_name->number();
-  int number;
-  if (absl::SimpleAtoi(value, &number)) return number;
-  return MustBe(absl::StrCat("a value of ", std::string(type.full_name())),
-                value);
-}
-
-absl::StatusOr<std::string> ParseBytes(absl::string_view value) {
-  std::string bytes;
-  if (absl::Base64Unescape(value, &bytes) ||
-      absl::WebSafeBase64Unescape(value, &bytes)) {
-    return bytes;
-  }
-  return MustBe("base64", value);
-}
-
-// Sets `field` of `message`, or adds to it when it is repeated.
-absl::Status SetScalar(pb::Message& message, const FieldDescriptor& field,
-                       const std::string& value) {
-  const pb::Reflection& reflection = *message.GetReflection();
-  const auto put = [&](auto parsed, auto set, auto add) -> absl::Status {
-    if (!parsed.ok()) return parsed.status();
-    const auto method = field.is_repeated() ? add : set;
-    (reflection.*method)(&message, &field, *std::move(parsed));
-    return absl::OkStatus();
-  };
-  using R = pb::Reflection;
-  switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-      return put(ParseNumber<std::int32_t>("an int32", value), &R::SetInt32,
-                 &R::AddInt32);
-    case FieldDescriptor::CPPTYPE_INT64:
-      return put(ParseNumber<std::int64_t>("an int64", value), &R::SetInt64,
-                 &R::AddInt64);
-    case FieldDescriptor::CPPTYPE_UINT32:
-      return put(ParseNumber<std::uint32_t>("a uint32", value), &R::SetUInt32,
-                 &R::AddUInt32);
-    case FieldDescriptor::CPPTYPE_UINT64:
-      return put(ParseNumber<std::uint64_t>("a uint64", value), &R::SetUInt64,
-                 &R::AddUInt64);
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      return put(ParseDouble(value), &R::SetDouble, &R::AddDouble);
-    case FieldDescriptor::CPPTYPE_FLOAT:
-      return put(ParseFloat(value), &R::SetFloat, &R::AddFloat);
-    case FieldDescriptor::CPPTYPE_BOOL:
-      return put(ParseBool(value), &R::SetBool, &R::AddBool);
-    case FieldDescriptor::CPPTYPE_ENUM:
-      return put(ParseEnum(*field.enum_type(), value), &R::SetEnumValue,
-                 &R::AddEnumValue);
-    case FieldDescriptor::CPPTYPE_STRING: {
-      absl::StatusOr<std::string> text = value;
-      if (field.type() == FieldDescriptor::TYPE_BYTES) {
-        text = ParseBytes(value);
-      } else if (!IsUtf8(value)) {
-        return absl::InvalidArgumentError("must be UTF-8");
-      }
-      if (!text.ok()) return text.status();
-      if (field.is_repeated()) {
-        reflection.AddString(&message, &field, *std::move(text));
-      } else {
-        reflection.SetString(&message, &field, *std::move(text));
-      }
-      return absl::OkStatus();
-    }
-    case FieldDescriptor::CPPTYPE_MESSAGE:
-      break;
-  }
-  return absl::InvalidArgumentError("cannot be set by text");
-}
-
-bool IsWrapper(absl::string_view type) {
-  static const auto& types = *new absl::flat_hash_set<std::string>{
-      "google.protobuf.BoolValue",   "google.protobuf.BytesValue",
-      "google.protobuf.DoubleValue", "google.protobuf.FloatValue",
-      "google.protobuf.Int32Value",  "google.protobuf.Int64Value",
-      "google.protobuf.StringValue", "google.protobuf.UInt32Value",
-      "google.protobuf.UInt64Value"};
-  return types.contains(type);
-}
-
-// Messages whose JSON form is a string.
-bool IsTextual(absl::string_view type) {
-  return type == "google.protobuf.Timestamp" ||
-         type == "google.protobuf.Duration" ||
-         type == "google.protobuf.FieldMask";
-}
-
-const FieldDescriptor* FindField(const pb::Descriptor& type,
-                                 const std::string& name) {
-  const FieldDescriptor* field = type.FindFieldByName(name);
-  for (int i = 0; field == nullptr && i < type.field_count(); ++i) {
-    if (type.field(i)->json_name() == name) field = type.field(i);
-  }
-  return field;
+// The field of that name in the .proto file or, if there is none, in JSON.
+const JsonField* FindField(const JsonType& type, const std::string& name) {
+  const FieldDescriptor* const by_name =
+      type.descriptor().FindFieldByName(name);
+  return by_name == nullptr ? type.FindByName(name)
+                            : type.FindByNumber(by_name->number(), 0);
 }
 
 // A parameter's field: the way to it, and for a map its key.
 struct Target {
-  std::vector<const FieldDescriptor*> way;  // Never empty.
+  std::vector<const JsonField*> way;  // Never empty.
   std::string key;
   std::string canonical;  // "book.author.full_name", "copies[main]".
 };
 
 // NOT_FOUND: there is no such field. INVALID_ARGUMENT: there is, and it cannot
 // be named so.
-absl::StatusOr<Target> Resolve(const pb::Descriptor& type,
+absl::StatusOr<Target> Resolve(JsonTypes& types, const JsonType& type,
                                absl::string_view path) {
   Target target;
   // A map's key may have dots in it.
@@ -198,23 +65,25 @@ absl::StatusOr<Target> Resolve(const pb::Descriptor& type,
     return absl::InvalidArgumentError(
         absl::StrCat("joins more than ", kMaxNames, " names"));
   }
-  const pb::Descriptor* message = &type;
+  const JsonType* message = &type;
   for (const std::string& name : names) {
-    const FieldDescriptor* const field =
+    const JsonField* const field =
         message == nullptr ? nullptr : FindField(*message, name);
     if (field == nullptr) {
-      return absl::NotFoundError(
-          absl::StrCat(std::string(type.full_name()), " has no such field"));
+      return absl::NotFoundError(absl::StrCat(
+          std::string(type.descriptor().full_name()), " has no such field"));
     }
     target.way.push_back(field);
     absl::StrAppend(&target.canonical, target.canonical.empty() ? "" : ".",
-                    std::string(field->name()));
-    message = field->is_repeated() ? nullptr : field->message_type();
+                    std::string(field->descriptor->name()));
+    const bool has_fields =
+        !field->is_repeated && field->descriptor->message_type() != nullptr;
+    message = has_fields ? &types.MessageOf(*field) : nullptr;
   }
-  const FieldDescriptor& field = *target.way.back();
-  if (field.is_map() != has_key) {
+  const JsonField& field = *target.way.back();
+  if (field.is_map != has_key) {
     return absl::InvalidArgumentError(
-        field.is_map()
+        field.is_map
             ? absl::StrCat("is a map: set its values by ", path, "[KEY]")
             : std::string("is not a map"));
   }
@@ -229,99 +98,164 @@ bool Overlap(absl::string_view a, absl::string_view b) {
          (b.size() == a.size() || b[a.size()] == '.' || b[a.size()] == '[');
 }
 
+// Appends what `text`, the JSON of a value without its quotes, is in JSON.
+absl::Status AppendJson(JsonTypes& types, const JsonField& field,
+                        const std::string& text, std::string& json) {
+  const auto quoted = [&]() -> absl::Status {
+    if (AppendJsonString(text, json)) return absl::OkStatus();
+    return absl::InvalidArgumentError("must be UTF-8");
+  };
+  const pb::Descriptor* const message = field.descriptor->message_type();
+  if (message == nullptr) {
+    const bool is_bool = field.type == FieldDescriptor::TYPE_BOOL;
+    if (is_bool && (text == "true" || text == "1")) {
+      json += "true";
+    } else if (is_bool && (text == "false" || text == "0")) {
+      json += "false";
+    } else if (field.takes_null && text == "null") {
+      json += "null";
+    } else {
+      return quoted();
+    }
+    return absl::OkStatus();
+  }
+  const JsonType& type = types.MessageOf(field);
+  switch (type.form()) {
+    case JsonForm::kWrapper:
+      return AppendJson(types, type.fields()[0], text, json);
+    case JsonForm::kTimestamp:
+    case JsonForm::kDuration:
+    case JsonForm::kFieldMask:
+      return quoted();
+    case JsonForm::kStruct:
+    case JsonForm::kListValue:
+    case JsonForm::kValue:
+      json += text;
+      return absl::OkStatus();
+    case JsonForm::kObject:
+    case JsonForm::kAny:
+      break;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("is a ", std::string(message->full_name()),
+                   ", which text cannot be: set its fields, "
+                   "one parameter each"));
+}
+
 // The message that the parameters make.
 class Builder {
  public:
-  Builder(const Schema& schema, pb::Message& message)
-      : schema_(schema), message_(message) {}
+  explicit Builder(JsonTypes& types) : types_(types) {}
 
-  absl::Status Set(const Target& target, const std::string& value) {
-    pb::Message* message = &message_;
-    for (std::size_t i = 0; i + 1 < target.way.size(); ++i) {
-      const FieldDescriptor& field = *target.way[i];
-      if (absl::Status free = CheckOneof(*message, field); !free.ok()) {
-        return free;
-      }
-      message = message->GetReflection()->MutableMessage(message, &field);
-    }
-    const FieldDescriptor& field = *target.way.back();
+  // `values`: as many as the parameter has for a repeated field; else one.
+  absl::Status Set(const Target& target, const std::vector<std::string>& values,
+                   const JsonOptions& options) {
+    const JsonField& field = *target.way.back();
     if (!set_.insert(target.canonical).second &&
-        (!field.is_repeated() || field.is_map())) {
+        (!field.is_repeated || field.is_map)) {
       return absl::InvalidArgumentError("is there twice");
     }
-    if (absl::Status free = CheckOneof(*message, field); !free.ok()) {
-      return free;
+    if (absl::Status free = CheckOneofs(target); !free.ok()) return free;
+    std::string json;
+    if (absl::Status made = AppendField(target, values, json); !made.ok()) {
+      return made;
     }
-    if (field.is_map()) return SetEntry(*message, field, target.key, value);
-    if (field.message_type() != nullptr) {
-      return SetMessage(*message, field, value);
+    std::string bytes;
+    JsonError error;
+    if (!JsonToProtoField(types_, field, json, options, bytes, error)) {
+      return absl::InvalidArgumentError(FaultOf(field, error));
     }
-    return SetScalar(*message, field, value);
+    for (std::size_t i = target.way.size() - 1; i > 0; --i) {
+      Wrap(*target.way[i - 1], bytes);
+    }
+    message_ += bytes;
+    return absl::OkStatus();
   }
+
+  std::string TakeMessage() { return std::move(message_); }
 
  private:
-  static absl::Status CheckOneof(const pb::Message& message,
-                                 const FieldDescriptor& field) {
-    const pb::OneofDescriptor* const oneof = field.real_containing_oneof();
-    if (oneof == nullptr) return absl::OkStatus();
-    const FieldDescriptor* const other =
-        message.GetReflection()->GetOneofFieldDescriptor(message, oneof);
-    if (other == nullptr || other == &field) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        absl::StrCat(std::string(field.name()), " and ",
-                     std::string(other->name()), " exclude each other"));
+  absl::Status AppendField(const Target& target,
+                           const std::vector<std::string>& values,
+                           std::string& json) {
+    const JsonField& field = *target.way.back();
+    if (field.is_map) {
+      json.push_back('{');
+      if (!AppendJsonString(target.key, json)) {
+        return absl::InvalidArgumentError("the key must be UTF-8");
+      }
+      json.push_back(':');
+      absl::Status status = AppendJson(
+          types_, types_.MessageOf(field).fields()[1], values[0], json);
+      json.push_back('}');
+      return status;
+    }
+    if (!field.is_repeated) return AppendJson(types_, field, values[0], json);
+    json.push_back('[');
+    for (const std::string& value : values) {
+      if (json.size() > 1) json.push_back(',');
+      absl::Status status = AppendJson(types_, field, value, json);
+      if (!status.ok()) return status;
+    }
+    json.push_back(']');
+    return absl::OkStatus();
   }
 
-  absl::Status SetEntry(pb::Message& message, const FieldDescriptor& field,
-                        const std::string& key, const std::string& value) {
-    const pb::Descriptor& type = *field.message_type();
-    const FieldDescriptor& of_value = *type.FindFieldByNumber(2);
-    pb::Message& entry = *message.GetReflection()->AddMessage(&message, &field);
-    absl::Status status = SetScalar(entry, *type.FindFieldByNumber(1), key);
-    if (!status.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the key ", status.message()));
+  // What is wrong with the value, without the field's own name.
+  static std::string FaultOf(const JsonField& field, const JsonError& error) {
+    if (field.is_map && error.offset == 1) {
+      return absl::StrCat("the key ", error.message);
     }
-    if (of_value.message_type() != nullptr) {
-      return SetMessage(entry, of_value, value);
+    absl::string_view within = error.field;
+    if (field.is_repeated) {  // "[0]" or "[\"key\"]"; the value is behind it.
+      within.remove_prefix(std::min(within.find(']') + 1, within.size()));
+      within.remove_prefix(absl::StartsWith(within, ".") ? 1 : 0);
     }
-    return SetScalar(entry, of_value, value);
+    return absl::StrCat(within, within.empty() ? "" : ": ", error.message);
   }
 
-  absl::Status SetMessage(pb::Message& message, const FieldDescriptor& field,
-                          const std::string& value) {
-    const std::string type(field.message_type()->full_name());
-    const pb::Reflection& reflection = *message.GetReflection();
-    const auto target = [&]() -> pb::Message& {
-      return field.is_repeated() ? *reflection.AddMessage(&message, &field)
-                                 : *reflection.MutableMessage(&message, &field);
-    };
-    if (IsWrapper(type)) {
-      return SetScalar(target(), *field.message_type()->FindFieldByNumber(1),
-                       value);
-    }
-    if (!IsTextual(type)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("is a ", type,
-                       ", which text cannot be: set its fields, "
-                       "one parameter each"));
-    }
-    std::string json;
-    if (!AppendJsonString(value, json)) {
-      return absl::InvalidArgumentError("must be UTF-8");
-    }
-    JsonError ignored;
-    const absl::StatusOr<std::string> bytes =
-        schema_.JsonToProto(type, json, JsonOptions(), ignored);
-    if (!bytes.ok() || !target().ParseFromString(*bytes)) {
-      return MustBe(absl::StrCat("a ", type), value);
+  // Of each oneof on the way, no other member may be set.
+  absl::Status CheckOneofs(const Target& target) {
+    std::string way;
+    for (const JsonField* const field : target.way) {
+      const pb::OneofDescriptor* const oneof =
+          field->descriptor->real_containing_oneof();
+      if (oneof != nullptr) {
+        const auto [chosen, is_new] = chosen_.emplace(
+            absl::StrCat(way, std::string(oneof->name())), field);
+        if (chosen->second != field) {
+          return absl::InvalidArgumentError(
+              absl::StrCat(std::string(field->descriptor->name()), " and ",
+                           std::string(chosen->second->descriptor->name()),
+                           " exclude each other"));
+        }
+      }
+      absl::StrAppend(&way, std::string(field->descriptor->name()), ".");
     }
     return absl::OkStatus();
   }
 
-  const Schema& schema_;
-  pb::Message& message_;
-  absl::flat_hash_set<std::string> set_;
+  // Makes of the bytes of a message those of one that has it as `field`.
+  static void Wrap(const JsonField& field, std::string& bytes) {
+    std::string wrapped;
+    AppendVarint(field.tag, wrapped);
+    if (field.type == FieldDescriptor::TYPE_GROUP) {
+      wrapped += bytes;
+      AppendVarint(static_cast<std::uint32_t>(field.number) << 3 |
+                       static_cast<std::uint32_t>(WireType::kEndGroup),
+                   wrapped);
+    } else {
+      AppendVarint(bytes.size(), wrapped);
+      wrapped += bytes;
+    }
+    bytes = std::move(wrapped);
+  }
+
+  JsonTypes& types_;
+  std::string message_;
+  absl::flat_hash_set<std::string> set_;  // Canonical names.
+  // By the oneof, with the way to it.
+  absl::flat_hash_map<std::string, const JsonField*> chosen_;
 };
 
 absl::Status Named(absl::string_view kind, absl::string_view name,
@@ -336,30 +270,35 @@ absl::Status Named(absl::string_view kind, absl::string_view name,
 absl::StatusOr<std::string> Schema::BindParameters(
     absl::string_view type, const RequestBinding& binding,
     const JsonOptions& options) const {
-  const pb::Descriptor* const descriptor =
-      pool_->FindMessageTypeByName(std::string(type));
-  if (descriptor == nullptr) {
+  const JsonType* const of_type = json_types_->Find(type);
+  if (of_type == nullptr) {
     return absl::InternalError(absl::StrCat("unknown message type ", type));
   }
-  if (binding.variables.empty() && binding.query.empty()) return std::string();
-  const std::unique_ptr<pb::Message> message(
-      factory_->GetPrototype(descriptor)->New());
-  Builder builder(*this, *message);
+  Builder builder(*json_types_);
   std::vector<std::string> bound;
   if (!binding.body.empty() && binding.body != "*") {
     bound.push_back(binding.body);
   }
   for (const Parameter& variable : binding.variables) {
-    const absl::StatusOr<Target> target = Resolve(*descriptor, variable.field);
+    const absl::StatusOr<Target> target =
+        Resolve(*json_types_, *of_type, variable.field);
     absl::Status status = target.status();
-    if (status.ok()) status = builder.Set(*target, variable.value);
+    if (status.ok()) {
+      // As grpc-gateway does: "/v1/things/1,2" for a repeated field.
+      std::vector<std::string> values = {variable.value};
+      if (target->way.back()->is_repeated && target->key.empty()) {
+        values = absl::StrSplit(variable.value, ',');
+      }
+      status = builder.Set(*target, values, JsonOptions());
+    }
     if (!status.ok()) return Named("path variable", variable.field, status);
     bound.push_back(target->canonical);
   }
   const bool lenient =
       options.unknown_fields == JsonOptions::UnknownFields::kIgnore;
   for (const Parameter& parameter : binding.query) {
-    const absl::StatusOr<Target> target = Resolve(*descriptor, parameter.field);
+    const absl::StatusOr<Target> target =
+        Resolve(*json_types_, *of_type, parameter.field);
     absl::Status status = target.status();
     if (absl::IsNotFound(status)) {
       if (lenient) continue;
@@ -373,11 +312,11 @@ absl::StatusOr<std::string> Schema::BindParameters(
       if (taken && lenient) continue;
       status = taken ? absl::InvalidArgumentError(
                            "is set by the path or the body of the request")
-                     : builder.Set(*target, parameter.value);
+                     : builder.Set(*target, {parameter.value}, options);
     }
     if (!status.ok()) return Named("query parameter", parameter.field, status);
   }
-  return message->SerializePartialAsString();
+  return builder.TakeMessage();
 }
 
 absl::StatusOr<std::string> Schema::FieldFromJson(absl::string_view type,

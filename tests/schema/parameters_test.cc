@@ -90,6 +90,21 @@ TEST_F(ParametersTest, EveryKindOfField) {
       {"wrapped_text", "", R"({"wrapped_text":""})"},
       {"one", "0", R"({"one":0})"},
       {"maybe", "0", R"({"maybe":0})"},
+      // Numbers as JSON's strings have them.
+      {"int32_field", "1e5", R"({"int32_field":100000})"},
+      {"int64_field", "-2.50e1", R"({"int64_field":"-25"})"},
+      {"counts[a]", "1e1", R"({"counts":{"a":10}})"},
+      {"wrapped", "1e3", R"({"wrapped":"1000"})"},
+      {"size", "1.0", R"({"size":"SIZE_SMALL"})"},
+      // JSON where the message has any JSON.
+      {"structure", R"({"a":[1,null,"x"],"b":{}})",
+       R"({"structure":{"a":[1,null,"x"],"b":{}}})"},
+      {"any_value", R"(["x",true])", R"({"any_value":["x",true]})"},
+      {"any_value", "null", R"({"any_value":null})"},
+      {"any_value", "1.5", R"({"any_value":1.5})"},
+      {"list", "[1,[2]]", R"({"list":[1,[2]]})"},
+      {"values[k]", "{\"a\":1}", R"({"values":{"k":{"a":1}}})"},
+      {"nothing_value", "null", "{}"},
       // By the JSON name.
       {"stringField", "x", R"({"string_field":"x"})"},
   };
@@ -120,17 +135,29 @@ TEST_F(ParametersTest, FaultsNameTheParameterAndWhatItTakes) {
       {"int32_field", "1.5", "must be an int32"},
       {"uint64_field", "-1", "must be a uint64"},
       {"float_field", "1e39", "must be a float"},
-      {"double_field", "1e999", "must be a number"},
+      {"int32_field", "+1", "must be an int32"},
+      {"int32_field", " 1", "must be an int32"},
+      {"int32_field", "01", "must be an int32"},
+      {"int32_field", "1e10", "must be an int32"},
+      {"double_field", "1e999", R"(must be a double, is "1e999")"},
+      {"double_field", "inf", "must be a double"},
       {"bool_field", "yes", "must be true or false"},
       {"string_field", "\xff", "must be UTF-8"},
       {"bytes_field", "*", "must be base64"},
       {"size", "SIZE_HUGE", "must be a value of headgate.test.Size"},
-      {"time", "yesterday", "must be a google.protobuf.Timestamp"},
+      {"time", "yesterday", R"(must be a time like "2006-01-02T15:04:05Z")"},
       {"time", "\xff", "must be UTF-8"},
-      {"duration", "1", "must be a google.protobuf.Duration"},
+      {"duration", "1", R"(must be a duration like "1.5s")"},
       {"child", "x", "is a headgate.test.Every, which text cannot be"},
       {"children", "x", "which text cannot be"},
-      {"structure", "{}", "which text cannot be"},
+      {"structure", "[]", "must be an object, is a list"},
+      {"structure", "", "must be an object, is missing"},
+      {"structure", R"({"a":x})", R"(["a"]: must be a JSON value)"},
+      {"structure", "{} {}", "there is more behind the value"},
+      {"structure", R"({"a":1)", "malformed JSON"},
+      {"any_value", "x", "must be a JSON value"},
+      {"list", R"([1,{"a":[x]}])", R"([1]["a"][0]: must be a JSON value)"},
+      {"values[k]", R"({"a":x})", R"(: ["a"]: must be a JSON value)"},
       {"counts", "1", "is a map: set its values by counts[KEY]"},
       {"counts[a]", "x", "must be an int32"},
       {"sizes[a]", "1", "the key must be an int32"},
@@ -180,6 +207,25 @@ TEST_F(ParametersTest, FaultsDoNotRepeatAllOfAValue) {
   EXPECT_LT(Bound(std::string(5000, 'x'), "1").size(), 200u);
 }
 
+// As grpc-gateway has it; in the query each has a parameter of its own.
+TEST_F(ParametersTest, APathVariableOfARepeatedFieldIsAList) {
+  binding_.variables = {{"numbers", "1,2e1,-3"}, {"words", "a"}};
+  EXPECT_EQ(Bound({}), R"({"numbers":[1,20,-3],"words":["a"]})");
+  binding_.variables = {{"numbers", "1,x"}};
+  EXPECT_THAT(Bound({}), HasSubstr("path variable \"numbers\": must be an "
+                                   "int32, is \"x\""));
+  binding_.variables = {};
+  EXPECT_THAT(Bound({{"numbers", "1,2"}}), HasSubstr("must be an int32"));
+  EXPECT_EQ(Bound({{"words", "a,b"}}), R"({"words":["a,b"]})");
+}
+
+// What the path says overrides the body, also where it is a field's default.
+TEST_F(ParametersTest, ADefaultIsPartOfTheMessage) {
+  binding_.variables = {{"int32_field", "0"}};
+  EXPECT_EQ(*schema_->BindParameters(kEvery, binding_, options_),
+            std::string("\x08\0", 2));
+}
+
 // --- what path and body have set ---
 
 TEST_F(ParametersTest, WhatThePathHasSetIsNotTheQuerys) {
@@ -210,6 +256,8 @@ TEST_F(ParametersTest, WhatIsUnknownOrTakenCanBeIgnored) {
   binding_.variables = {{"one", "1"}};
   EXPECT_EQ(Bound({{"utm_source", "x"}, {"one", "2"}, {"int32_field", "3"}}),
             R"({"int32_field":3,"one":1})");
+  EXPECT_EQ(Bound({{"size", "SIZE_HUGE"}, {"sizes[1]", "SIZE_HUGE"}}),
+            R"({"one":1})");
   // What a field cannot take is no less wrong.
   EXPECT_THAT(Bound("int32_field", "x"), HasSubstr("must be an int32"));
 }
