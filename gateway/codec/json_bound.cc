@@ -38,7 +38,8 @@ class BoundJsonCodec final : public Codec {
     }
     switch (form_) {
       case Form::kNone:
-        unwanted_ = true;
+        unwanted_ =
+            options_.json.unknown_fields == JsonOptions::UnknownFields::kReject;
         break;
       case Form::kCollectedJson:
       case Form::kCollectedBytes:

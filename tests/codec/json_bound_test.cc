@@ -117,6 +117,14 @@ TEST_F(JsonBoundTest, WithoutABodyDataIsAFault) {
 
 // --- the whole message ---
 
+// As grpc-gateway does.
+TEST_F(JsonBoundTest, WithoutABodyDataIsIgnoredAsUnknownFieldsAre) {
+  options_.json.unknown_fields = JsonOptions::UnknownFields::kIgnore;
+  Bind("GetBook", "", {{"name", "a"}});
+  EXPECT_THAT(Say({Text("{\"name\":"), Text("x"), Text("")}),
+              ElementsAre("request {\"name\":\"a\"}", "half-close"));
+}
+
 TEST_F(JsonBoundTest, PathWinsOverBody) {
   Bind("MoveBook", "*", {{"name", "path"}});
   EXPECT_THAT(
