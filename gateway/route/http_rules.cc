@@ -155,10 +155,12 @@ std::shared_ptr<const HttpRules> HttpRules::Build(
                                          rule.verb, " ", rule.path_template,
                                          ": ", fault));
       }
-      if (!path_template.ok()) continue;
-      std::vector<int> rank = Rank(*path_template);
-      entries.push_back({method, &rule, *std::move(path_template),
-                         std::move(rank), std::move(fault)});
+      PathTemplate usable = path_template.ok()
+                                ? *std::move(path_template)
+                                : PathTemplate::Guess(rule.path_template);
+      std::vector<int> rank = Rank(usable);
+      entries.push_back({method, &rule, std::move(usable), std::move(rank),
+                         std::move(fault)});
     }
   }
   // Reflection of some servers drops options (Node's proto-loader).

@@ -23,9 +23,9 @@ namespace headgate {
 // Thread: any, it is immutable. Lifetime: keeps its schema alive.
 class HttpRules {
  public:
-  // Rules that cannot be used have a line in `warnings`. Those whose template,
-  // body or response_body names no field still keep their paths from other
-  // methods; those whose template is not well formed are left out.
+  // Rules that cannot be used have a line in `warnings`: their template is not
+  // well formed, or names no field, as their body or response_body may. They
+  // still keep their paths from other methods (PathTemplate::Guess).
   static std::shared_ptr<const HttpRules> Build(
       std::shared_ptr<const Schema> schema, std::vector<std::string>* warnings);
 

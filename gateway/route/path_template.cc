@@ -6,7 +6,10 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "gateway/route/path_segments.h"
 
 namespace headgate {
@@ -170,6 +173,50 @@ class Parser {
 
 absl::StatusOr<PathTemplate> PathTemplate::Parse(absl::string_view text) {
   return Parser(text).Parse();
+}
+
+PathTemplate PathTemplate::Guess(absl::string_view text) {
+  // "{name=shelves/*}" is what is behind its equals sign, "{name}" is "*".
+  std::string flat;
+  bool in_name = false;
+  for (const char c : text) {
+    switch (c) {
+      case '{':
+        in_name = true;
+        break;
+      case '=':
+        if (!in_name) flat.push_back(c);
+        in_name = false;
+        break;
+      case '}':
+        if (in_name) flat.push_back('*');
+        in_name = false;
+        break;
+      default:
+        if (!in_name) flat.push_back(c);
+    }
+  }
+  if (in_name) flat.push_back('*');
+  absl::string_view rest = flat;
+  absl::ConsumePrefix(&rest, "/");
+  PathTemplate guess;
+  const std::size_t last = rest.rfind('/') + 1;  // 0 if there is none.
+  const std::size_t colon = rest.find(':', last);
+  if (colon != absl::string_view::npos) {
+    guess.verb = std::string(rest.substr(colon + 1));
+    rest = rest.substr(0, colon);
+  }
+  for (const absl::string_view segment : absl::StrSplit(rest, '/')) {
+    const std::optional<std::string> literal = DecodeSegment(segment);
+    if (segment == "**") {
+      guess.segments.push_back({Kind::kAny, ""});
+    } else if (!literal || absl::StrContains(segment, '*')) {
+      guess.segments.push_back({Kind::kOne, ""});
+    } else {
+      guess.segments.push_back({Kind::kLiteral, *literal});
+    }
+  }
+  return guess;
 }
 
 std::vector<Parameter> BindVariables(

@@ -42,6 +42,10 @@ struct PathTemplate {
 
   // INVALID_ARGUMENT says what is wrong at which byte.
   static absl::StatusOr<PathTemplate> Parse(absl::string_view text);
+
+  // The paths that a template which does not parse was most likely written
+  // for, without its variables: what cannot be understood of a segment is "*".
+  static PathTemplate Guess(absl::string_view text);
 };
 
 // What the template's variables are in a path that fits it. `segments`: of the

@@ -255,8 +255,8 @@ TEST(HttpRulesTest, RulesThatCannotWorkAreLeftOutWithAWord) {
                   HasSubstr("body: M has no field nothing"),
                   HasSubstr("response_body: M has no field nothing")));
   EXPECT_EQ(ToString(rules->Find("POST", "/d")), "D");
-  EXPECT_EQ(ToString(rules->Find("GET", "/b/x")), "NOT_FOUND");
   // Their paths are not left to others.
+  EXPECT_EQ(ToString(rules->Find("GET", "/b/x")), "FAILED_PRECONDITION");
   EXPECT_EQ(rules->Find("POST", "/e").status(),
             absl::FailedPreconditionError(
                 "the google.api.http rule of S/E cannot be used: body: M has "
@@ -276,6 +276,39 @@ TEST(HttpRulesTest, ARuleThatCannotBeUsedKeepsItsPathsFromOthers) {
   EXPECT_EQ(ToString(rules->Find("POST", "/v1/a")), "FAILED_PRECONDITION");
   EXPECT_EQ(ToString(rules->Find("POST", "/v1/b")), "Any name=b");
   EXPECT_THAT(rules->VerbsAt("/v1/a"), ElementsAre("POST"));
+}
+
+// What is not well formed is taken for what it most likely means.
+TEST(HttpRulesTest, ATemplateThatDoesNotParseKeepsItsPathsFromOthers) {
+  const struct {
+    const char* path_template;
+    const char* path;   // Not for others.
+    const char* other;  // For others.
+  } kCases[] = {
+      {"/v1/{name=a/*", "/v1/a/b", "/v1/b/b"},
+      {"/v1/{na-me}/x", "/v1/1/x", "/v1/1/y"},
+      {"/v1/{name}/{name}", "/v1/1/2", "/v1/1"},
+      {"/v1/{name=**}/x/**", "/v1/1/2/x/3", "/v1/1/2/y"},
+      {"/v1/{name={parent}}", "/v1/1", "/v1/1/2"},
+      {"/v1/b{name}", "/v1/b1", "/v1/b1/2"},
+      {"/v1/a*", "/v1/ab", "/v1/a/b"},
+      {"/v1/%zz/x", "/v1/1/x", "/v1/1/y"},
+      {"/v1//x", "/v1//x", "/v1/x"},
+      {"v1/x", "/v1/x", "/v1/y"},
+      {"/v1/{name}:", "/v1/1", "/v1/1/2"},
+      {"/v1/{na-me}:do", "/v1/1:do", "/v1/1:undo"},
+  };
+  for (const auto& one : kCases) {
+    Rules source;
+    source.Get("Any", "/v1/{name=**}").Get("Bad", one.path_template);
+    const auto rules = source.Build();
+    EXPECT_EQ(source.warnings().size(), 1u) << one.path_template;
+    EXPECT_EQ(ToString(rules->Find("GET", one.path)), "FAILED_PRECONDITION")
+        << one.path_template;
+    EXPECT_THAT(ToString(rules->Find("GET", one.other)),
+                ::testing::StartsWith("Any "))
+        << one.path_template;
+  }
 }
 
 TEST(HttpRulesTest, AVerbMayHaveColons) {
