@@ -16,7 +16,7 @@ ROOMS = {
     "schema": {"absl", "google/api", "google/protobuf", "headgate/v1"},
     "codec": {"absl", "boost/json", "google/api", "google/protobuf", "headgate/v1"},
     "route": {"absl"},
-    "config": {"absl", "google/protobuf", "headgate/config", "yaml-cpp"},
+    "config": {"absl", "google/api", "google/protobuf", "headgate/config", "yaml-cpp"},
     "ws": {"absl", "openssl", "zlib"},
     "http": {"absl", "boost/json", "boost/url"},
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "nghttp2", "openssl", "zlib"},

@@ -20,6 +20,7 @@
 #include "cmd/headgate/live.h"
 #include "cmd/headgate/serve.h"
 #include "gateway/base/status.h"
+#include "gateway/config/http_rules_file.h"
 #include "gateway/config/load.h"
 #include "gateway/route/http_rules.h"
 #include "gateway/schema/schema.h"
@@ -169,11 +170,26 @@ std::shared_ptr<const Schema> SchemaOf(const UpstreamSettings& upstream,
   }
   std::shared_ptr<const Schema> schema;
   const std::size_t before = warnings.size();
-  if (!files.empty()) schema = Schema::Build(std::move(files), &warnings);
+  HttpRuleOverrides rules;
+  for (const std::string& path : upstream.http_rules_files) {
+    if (flags.without_files) continue;
+    const auto read = ReadHttpRulesFile(path);
+    if (!read.ok()) continue;
+    for (const SelectedHttpRule& rule : *read) rules.Add(rule);
+  }
+  if (!files.empty()) {
+    schema = Schema::Build(std::move(files), &warnings, rules);
+  }
   if (from_files && warnings.size() > before) {
     warnings.push_back(
         "a descriptor set needs its imports, write it with protoc "
         "--include_imports");
+  }
+  if (schema != nullptr && (flags.live || !upstream.descriptors.reflection)) {
+    for (const std::string& selector : schema->Unmatched(rules)) {
+      warnings.push_back(absl::StrCat("http_rules_files: the selector ",
+                                      selector, " names no method"));
+    }
   }
   for (const std::string& warning : warnings) Warn(upstream, warning);
   return schema;
@@ -219,8 +235,9 @@ Schemas PrintUpstreams(const Settings& settings, const CheckFlags& flags,
       facts.push_back(upstream.tls->certificate.empty() ? "TLS" : "mutual TLS");
     }
     if (upstream.descriptors.reflection) facts.push_back("reflection");
-    for (const std::string& file : upstream.descriptors.files) {
-      facts.push_back(file);
+    for (const auto* files :
+         {&upstream.descriptors.files, &upstream.http_rules_files}) {
+      facts.insert(facts.end(), files->begin(), files->end());
     }
     std::cout << "  " << upstream.name << ": " << absl::StrJoin(facts, ", ")
               << "\n";

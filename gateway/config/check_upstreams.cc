@@ -7,6 +7,7 @@
 #include "gateway/base/file.h"
 #include "gateway/config/address.h"
 #include "gateway/config/check.h"
+#include "gateway/config/http_rules_file.h"
 #include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {
@@ -93,6 +94,14 @@ void CheckUpstream(const std::string& field, const UpstreamSettings& upstream,
   }
   faults.AtLeast(field + ".descriptors.refresh", descriptors.refresh,
                  absl::Milliseconds(100));
+  for (std::size_t i = 0;
+       i < upstream.http_rules_files.size() && faults.reads_files(); ++i) {
+    const absl::Status read =
+        ReadHttpRulesFile(upstream.http_rules_files[i]).status();
+    if (read.ok()) continue;
+    faults.Add(absl::StrCat(field, ".http_rules_files[", i, "]"),
+               read.message());
+  }
   if (upstream.tls) CheckTls(field + ".tls", *upstream.tls, faults);
   if (upstream.deadline <= absl::ZeroDuration()) {
     faults.Add(field + ".deadline",

@@ -197,6 +197,9 @@ UpstreamSettings UpstreamFrom(const pb::Upstream& from,
   convert.Duration(field + ".keepalive.timeout", keepalive.has_timeout(),
                    keepalive.timeout(), to.keepalive_timeout);
   if (from.has_health_check()) to.health_check = from.health_check();
+  for (const std::string& file : from.http_rules_files()) {
+    to.http_rules_files.push_back(Resolve(directory, file));
+  }
   return to;
 }
 

@@ -142,6 +142,8 @@ struct UpstreamSettings {
   // get calls; "" is the server as a whole. Absent: no health checks.
   std::optional<std::string> health_check;
   Transport transport = Transport::kAuto;
+  // Service configurations, whose HTTP rules replace annotations.
+  std::vector<std::string> http_rules_files;
 
   // What only gRPC's own client can do of all this, by the field's name; empty:
   // nothing.

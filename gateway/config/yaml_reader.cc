@@ -90,8 +90,22 @@ std::vector<std::string> ChoiceNames(const EnumDescriptor& type) {
 
 class Reader {
  public:
-  Reader(const Environment& environment, std::vector<YamlFault>& faults)
+  // Without `environment` nothing is substituted, and keys may be JSON names.
+  Reader(const Environment* environment, std::vector<YamlFault>& faults)
       : environment_(environment), faults_(faults) {}
+
+  // What is under `key` of the mapping `root`.
+  void ReadMember(const YAML::Node& root, const std::string& key,
+                  Message& message) {
+    if (root.IsMap()) {
+      for (const auto& entry : root) {
+        Count(entry.first);
+        if (!entry.first.IsScalar() || entry.first.Scalar() != key) continue;
+        return ReadMessage(entry.second, key, message);
+      }
+    }
+    Refuse(root, key, "is missing");
+  }
 
   void ReadMessage(const YAML::Node& node, const std::string& path,
                    Message& message) {
@@ -112,6 +126,9 @@ class Reader {
       }
       const std::string& key = entry.first.Scalar();
       const FieldDescriptor* field = type.FindFieldByName(key);
+      if (field == nullptr && environment_ == nullptr) {
+        field = type.FindFieldByCamelcaseName(key);
+      }
       const std::string here =
           absl::StrCat(path, path.empty() ? "" : ".", Shown(key));
       if (field == nullptr) {
@@ -120,7 +137,7 @@ class Reader {
                             DidYouMean(key, FieldNames(type))));
         continue;
       }
-      if (!seen.insert(key).second) {
+      if (!seen.insert(field->name()).second) {
         Refuse(entry.first, here, "is here twice");
         continue;
       }
@@ -253,7 +270,8 @@ class Reader {
                     absl::StrCat("must be one value, is ", KindOf(node)));
     }
     const std::string& written = node.Scalar();
-    absl::StatusOr<std::string> value = Substitute(written, environment_);
+    absl::StatusOr<std::string> value =
+        environment_ == nullptr ? written : Substitute(written, *environment_);
     if (!value.ok()) {
       return Refuse(node, path, std::string(value.status().message()));
     }
@@ -339,20 +357,19 @@ class Reader {
     }
   }
 
-  const Environment& environment_;
+  const Environment* const environment_;
   std::vector<YamlFault>& faults_;
   std::size_t nodes_ = 0;
   std::size_t text_bytes_ = 0;
 };
 
-}  // namespace
-
-std::vector<YamlFault> ReadYaml(const YamlDocument& document,
-                                const Environment& environment,
-                                Message& message) {
+// The faults of `read`, which is given a Reader.
+template <typename Read>
+std::vector<YamlFault> FaultsOf(const Environment* environment, Read read) {
   std::vector<YamlFault> faults;
   try {
-    Reader(environment, faults).ReadMessage(document.root(), "", message);
+    Reader reader(environment, faults);
+    read(reader);
   } catch (const GaveUp&) {
     // The last fault says why.
   } catch (const std::exception& exception) {
@@ -360,6 +377,24 @@ std::vector<YamlFault> ReadYaml(const YamlDocument& document,
         {{}, "", absl::StrCat("cannot be read: ", exception.what())});
   }
   return faults;
+}
+
+}  // namespace
+
+std::vector<YamlFault> ReadYaml(const YamlDocument& document,
+                                const Environment& environment,
+                                Message& message) {
+  return FaultsOf(&environment, [&](Reader& reader) {
+    reader.ReadMessage(document.root(), "", message);
+  });
+}
+
+std::vector<YamlFault> ReadYamlMember(const YamlDocument& document,
+                                      const std::string& key,
+                                      Message& message) {
+  return FaultsOf(nullptr, [&](Reader& reader) {
+    reader.ReadMember(document.root(), key, message);
+  });
 }
 
 }  // namespace headgate

@@ -29,6 +29,13 @@ std::vector<YamlFault> ReadYaml(const YamlDocument& document,
                                 const Environment& environment,
                                 google::protobuf::Message& message);
 
+// Reads what is under one key of the document, whatever else it has, by the
+// same rules, but that keys may also be the fields' names in JSON, and that
+// nothing is substituted.
+std::vector<YamlFault> ReadYamlMember(const YamlDocument& document,
+                                      const std::string& key,
+                                      google::protobuf::Message& message);
+
 }  // namespace headgate
 
 #endif  // GATEWAY_CONFIG_YAML_READER_H_

@@ -10,6 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gateway/base/status.h"
 #include "gateway/schema/json_conversion.h"
 #include "gateway/schema/json_string.h"
@@ -144,47 +145,12 @@ MethodKind KindOf(const pb::MethodDescriptor& method) {
                                    : MethodKind::kUnary;
 }
 
-// Appends one binding; one without a pattern is none.
-void AppendRule(const google::api::HttpRule& rule,
-                std::vector<HttpRule>& rules) {
-  HttpRule binding{"", "", rule.body(), rule.response_body()};
-  using Rule = google::api::HttpRule;
-  switch (rule.pattern_case()) {
-    case Rule::kGet:
-      binding.verb = "GET", binding.path_template = rule.get();
-      break;
-    case Rule::kPut:
-      binding.verb = "PUT", binding.path_template = rule.put();
-      break;
-    case Rule::kPost:
-      binding.verb = "POST", binding.path_template = rule.post();
-      break;
-    case Rule::kDelete:
-      binding.verb = "DELETE", binding.path_template = rule.delete_();
-      break;
-    case Rule::kPatch:
-      binding.verb = "PATCH", binding.path_template = rule.patch();
-      break;
-    case Rule::kCustom:
-      binding.verb = rule.custom().kind();
-      binding.path_template = rule.custom().path();
-      break;
-    case Rule::PATTERN_NOT_SET:
-      return;
-  }
-  if (!binding.verb.empty()) rules.push_back(std::move(binding));
-}
-
-std::vector<HttpRule> HttpRulesOf(const pb::MethodDescriptor& method) {
-  std::vector<HttpRule> rules;
-  if (!method.options().HasExtension(google::api::http)) return rules;
-  const google::api::HttpRule& rule =
-      method.options().GetExtension(google::api::http);
-  AppendRule(rule, rules);
-  for (const google::api::HttpRule& more : rule.additional_bindings()) {
-    AppendRule(more, rules);
-  }
-  return rules;
+std::vector<HttpRule> HttpRulesOf(const pb::MethodDescriptor& method,
+                                  const HttpRuleOverrides& overrides) {
+  const auto* const override = overrides.Find(method.full_name());
+  if (override != nullptr) return *override;
+  if (!method.options().HasExtension(google::api::http)) return {};
+  return BindingsOf(method.options().GetExtension(google::api::http));
 }
 
 }  // namespace
@@ -205,7 +171,7 @@ Schema::~Schema() = default;
 
 std::shared_ptr<const Schema> Schema::Build(
     std::vector<pb::FileDescriptorProto> files,
-    std::vector<std::string>* warnings) {
+    std::vector<std::string>* warnings, const HttpRuleOverrides& rules) {
   // The first of a name wins.
   std::deque<pb::FileDescriptorProto> all;
   absl::flat_hash_map<std::string, std::size_t> index_of;
@@ -244,7 +210,7 @@ std::shared_ptr<const Schema> Schema::Build(
         Method value{path, KindOf(method),
                      std::string(method.input_type()->full_name()),
                      std::string(method.output_type()->full_name()),
-                     HttpRulesOf(method)};
+                     HttpRulesOf(method, rules)};
         descriptors->methods.emplace(std::move(path), std::move(value));
       }
     }
@@ -284,6 +250,15 @@ std::vector<const Schema::Method*> Schema::methods() const {
   std::sort(all.begin(), all.end(),
             [](const Method* a, const Method* b) { return a->path < b->path; });
   return all;
+}
+
+std::vector<std::string> Schema::Unmatched(
+    const HttpRuleOverrides& rules) const {
+  std::vector<std::string> names;
+  for (const auto& [path, method] : descriptors_->methods) {
+    names.push_back(absl::StrReplaceAll(path.substr(1), {{"/", "."}}));
+  }
+  return rules.Unmatched(names);
 }
 
 bool Schema::HasField(absl::string_view type, absl::string_view field) const {

@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "gateway/schema/http_rule.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "google/protobuf/dynamic_message.h"
@@ -61,15 +62,6 @@ struct JsonError {
   std::size_t offset = 0;
 };
 
-// One binding of a google.api.http annotation (google/api/http.proto): the
-// HTTP requests that mean a call of the method.
-struct HttpRule {
-  std::string verb;           // "GET", "POST", a custom kind; "*": any.
-  std::string path_template;  // "/v1/{name=shelves/*}:move"
-  std::string body;           // "": no body; "*": the message; or a field.
-  std::string response_body;  // "": the message; or a field.
-};
-
 // Text for a field of a request: from a path template's variable or from a
 // query parameter.
 struct Parameter {
@@ -105,8 +97,7 @@ class Schema {
     MethodKind kind;
     std::string input;   // Full name of the request message.
     std::string output;  // Full name of the answer's.
-    // Its google.api.http bindings: the rule itself, then its
-    // additional_bindings.
+    // Its google.api.http bindings.
     std::vector<HttpRule> http_rules = {};
   };
 
@@ -115,10 +106,10 @@ class Schema {
   // `warnings`. The well-known types are always the protobuf library's, as the
   // JSON conversion relies on their shape; other google/protobuf/*.proto that
   // are imported and not among `files` are taken from it too. Of two files of
-  // one name the first counts.
+  // one name the first counts. `rules` replace the annotations of methods.
   static std::shared_ptr<const Schema> Build(
       std::vector<google::protobuf::FileDescriptorProto> files,
-      std::vector<std::string>* warnings);
+      std::vector<std::string>* warnings, const HttpRuleOverrides& rules = {});
 
   // The services that are part of the gateway itself: headgate.v1.
   static std::shared_ptr<const Schema> BuiltIn();
@@ -136,6 +127,8 @@ class Schema {
 
   // In order of their paths.
   std::vector<const Method*> methods() const;
+  // The selectors of `rules` that name none of the methods, sorted.
+  std::vector<std::string> Unmatched(const HttpRuleOverrides& rules) const;
 
   // Where the types and services are.
   const google::protobuf::DescriptorPool& pool() const { return *pool_; }

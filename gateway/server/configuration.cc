@@ -105,6 +105,7 @@ SchemaSourceOptions SchemaOptionsFrom(const UpstreamSettings& upstream,
   SchemaSourceOptions options;
   options.reflection = upstream.descriptors.reflection;
   options.files = upstream.descriptors.files;
+  options.http_rules_files = upstream.http_rules_files;
   options.refresh_after = upstream.descriptors.refresh;
   options.fetch_timeout = timeouts.reflection;
   return options;

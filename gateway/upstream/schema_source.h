@@ -41,6 +41,9 @@ struct SchemaSourceOptions {
   // is made and again when a file has changed. What they define comes first:
   // of a method that they know, reflection is never waited for.
   std::vector<std::string> files;
+  // Service configurations, whose HTTP rules replace annotations; read as
+  // `files` are.
+  std::vector<std::string> http_rules_files = {};
   // The whole conversation with the server; then UNAVAILABLE, as
   // DEADLINE_EXCEEDED would be taken for the client's deadline.
   absl::Duration fetch_timeout = absl::Seconds(5);

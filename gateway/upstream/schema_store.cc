@@ -45,7 +45,7 @@ std::shared_ptr<SchemaStore> SchemaStore::Make(SchemaSourceOptions options,
                                                Executor builder) {
   std::shared_ptr<SchemaStore> store(
       new SchemaStore(std::move(options), std::move(builder)));
-  if (store->has_files()) {
+  if (store->reads_files()) {
     store->builder_([store] { store->LoadFiles(); });
   }
   return store;
@@ -56,9 +56,10 @@ SchemaStore::SchemaStore(SchemaSourceOptions options, Executor builder)
       builder_(std::move(builder)),
       file_names_(DescriptorFiles::NamesOf(options_.files)),
       files_due_(absl::ToUnixNanos(absl::InfinitePast())),
-      files_(options_.files) {
+      files_(options_.files),
+      http_rules_files_(options_.http_rules_files) {
   State state;
-  state.loaded = !has_files();
+  state.loaded = !reads_files();
   state.files_complete = !has_files();
   state.unknown_pause = options_.min_fetch_interval;
   state_ = std::make_shared<const State>(std::move(state));
@@ -122,7 +123,7 @@ void SchemaStore::AbandonFetch() {
 }
 
 void SchemaStore::CheckFiles(absl::Time now) {
-  if (!has_files()) return;
+  if (!reads_files()) return;
   std::int64_t due = files_due_.load(std::memory_order_relaxed);
   const std::int64_t at = absl::ToUnixNanos(now);
   if (at < due || !files_due_.compare_exchange_strong(
@@ -146,8 +147,13 @@ void SchemaStore::WantRules() {
 
 // --- tasks of the builder, which alone changes state_ ---
 
+bool SchemaStore::RefreshFiles() {
+  const bool descriptors_changed = files_.Refresh();
+  return http_rules_files_.Refresh() || descriptors_changed;
+}
+
 void SchemaStore::LoadFiles() {
-  const bool changed = files_.Refresh();
+  const bool changed = RefreshFiles();
   if (!changed && state_->loaded) return;
   State state = *state_;
   Build(state);
@@ -156,7 +162,7 @@ void SchemaStore::LoadFiles() {
 
 void SchemaStore::TakeFetched(ReflectedFiles reflected, absl::Time ended) {
   State state = *state_;
-  const bool files_changed = files_.Refresh();
+  const bool files_changed = RefreshFiles();
   const absl::Status& status = reflected.status;
   if (status.ok()) {
     state.knowledge = Knowledge::kFetched;
@@ -208,9 +214,9 @@ bool SchemaStore::Build(State& state) {
     digests += Digest(file.bytes);
   }
   if (digests.empty() && !state.reflected) return false;
-  std::string digest = Digest(digests);
+  std::string digest = Digest(digests + http_rules_files_.Digests());
   if (digest == digest_) {
-    if (!has_files()) reflected_.clear();
+    if (!reads_files()) reflected_.clear();
     return false;
   }
   digest_ = std::move(digest);
@@ -225,9 +231,10 @@ bool SchemaStore::Build(State& state) {
           absl::StrCat(file.name, ": is no file descriptor"));
     }
   }
-  if (!has_files()) reflected_.clear();  // Nothing else will build it again.
+  if (!reads_files()) reflected_.clear();  // Nothing else will build it again.
+  const HttpRuleOverrides rules = http_rules_files_.Rules();
   state.schema =
-      FreedByBuilder(Schema::Build(std::move(all), &build_warnings_));
+      FreedByBuilder(Schema::Build(std::move(all), &build_warnings_, rules));
   const bool incomplete =
       std::any_of(build_warnings_.begin(), build_warnings_.end(),
                   [](const std::string& warning) {
@@ -241,7 +248,18 @@ bool SchemaStore::Build(State& state) {
   }
   state.http_rules =
       FreedByBuilder(HttpRules::Build(state.schema, &rule_warnings_));
+  WarnOfUnmatchedRules(state, rules);
   return true;
+}
+
+// Not before the server was asked, whose methods they may be.
+void SchemaStore::WarnOfUnmatchedRules(const State& state,
+                                       const HttpRuleOverrides& rules) {
+  if (rules.empty() || (options_.reflection && !state.reflected)) return;
+  for (const std::string& selector : state.schema->Unmatched(rules)) {
+    rule_warnings_.push_back(absl::StrCat("http_rules_files: the selector ",
+                                          selector, " names no method"));
+  }
 }
 
 // A worker may be the last that uses it, and freeing it takes long, too.
@@ -257,7 +275,10 @@ std::shared_ptr<const T> SchemaStore::FreedByBuilder(
 
 void SchemaStore::Publish(State state, Change change) {
   state.warnings = files_.faults();
-  for (const auto* more : {&fetch_warnings_, &build_warnings_}) {
+  const std::vector<std::string> rule_faults = http_rules_files_.faults();
+  const std::vector<std::string>* const all[] = {&rule_faults, &fetch_warnings_,
+                                                 &build_warnings_};
+  for (const std::vector<std::string>* more : all) {
     state.warnings.insert(state.warnings.end(), more->begin(), more->end());
   }
   if (rules_wanted_) {

@@ -14,6 +14,7 @@
 #include "gateway/route/http_rules.h"
 #include "gateway/schema/schema.h"
 #include "gateway/upstream/descriptor_files.h"
+#include "gateway/upstream/http_rules_files.h"
 #include "gateway/upstream/reflection.h"
 #include "gateway/upstream/schema_source.h"
 
@@ -84,6 +85,10 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
 
   const SchemaSourceOptions& options() const { return options_; }
   bool has_files() const { return !options_.files.empty(); }
+  // Descriptor sets or HTTP rules.
+  bool reads_files() const {
+    return has_files() || !options_.http_rules_files.empty();
+  }
   // The files' names, without their directories: "a.pb, b.pb".
   const std::string& file_names() const { return file_names_; }
 
@@ -128,8 +133,10 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
   // --- tasks of the builder ---
   void LoadFiles();
   void TakeFetched(ReflectedFiles reflected, absl::Time ended);
+  bool RefreshFiles();
   // Whether the schema is another one now.
   bool Build(State& state);
+  void WarnOfUnmatchedRules(const State& state, const HttpRuleOverrides& rules);
   void Publish(State state, Change change);
   template <typename T>
   std::shared_ptr<const T> FreedByBuilder(std::shared_ptr<const T> value);
@@ -142,6 +149,7 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
 
   // Touched by tasks of the builder alone.
   DescriptorFiles files_;
+  HttpRulesFiles http_rules_files_;
   // Of the last fetch that succeeded; kept where files may change.
   std::vector<ReflectedFiles::File> reflected_;
   std::string digest_;  // Of what the schema was built of.

@@ -96,6 +96,19 @@ TEST_F(UpstreamsTest, DescriptorFilesMustBeDescriptorSets) {
   EXPECT_THAT(faults, HasSubstr("cannot be read: it is a directory"));
 }
 
+TEST_F(UpstreamsTest, HttpRulesFilesMustHaveRules) {
+  const std::string good =
+      FileWith("good.yaml", "http: {rules: [{selector: a.B.C, get: /a}]}");
+  const std::string bad = FileWith("bad.yaml", "http: {rules: [{get: /a}]}");
+  upstream_.http_rules_files = {good};
+  EXPECT_EQ(Faults(), "");
+  upstream_.http_rules_files = {good, bad, "/nowhere.yaml"};
+  EXPECT_EQ(Faults(), "upstreams[0].http_rules_files[1]: " + bad +
+                          ":1:16: http.rules[0]: selector is missing\n"
+                          "upstreams[0].http_rules_files[2]: /nowhere.yaml "
+                          "cannot be read: No such file or directory");
+}
+
 TEST_F(UpstreamsTest, TlsFilesMustBePem) {
   const std::string pem = FileWith("good.pem", "-----BEGIN CERTIFICATE-----\n");
   const std::string der = FileWith("bad.pem", "\x30\x82");

@@ -6,12 +6,14 @@ import contextlib
 import http.client
 import json
 import subprocess
+import urllib.parse
 import uuid
 
 import pytest
 
 from client import Client, call, call_json, refusal
-from harness import ROOT, TIMEOUT, Backend, Gateway
+from harness import ROOT, TIMEOUT, Backend, Gateway, eventually, run
+from reflecting import Reflection, ReflectingServer, file_of
 from wire import RawClient
 
 CLASSICS = "/v1/shelves/classics"
@@ -304,6 +306,146 @@ def test_prefix_can_be_stripped(odd):
     assert call_json(odd, "/api/v1/ann:do", subprotocols=()) == [
         {"reply": "hello, ann"}]
     assert refusal(odd, "/grpc/nothing") == 404
+
+
+# --- rules of a service configuration, as grpc-gateway and Envoy take them ---
+
+
+# A server without a single annotation that sends back what it gets.
+PLAIN = file_of("""
+    name: "things.proto" package: "things" syntax: "proto3"
+    dependency: "google/protobuf/struct.proto"
+    message_type {
+      name: "Thing"
+      field { name: "text" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING }
+      field { name: "ids" number: 2 label: LABEL_REPEATED type: TYPE_INT32 }
+      field { name: "value" number: 3 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+              type_name: ".google.protobuf.Value" }
+      field { name: "structure" number: 4 label: LABEL_OPTIONAL
+              type: TYPE_MESSAGE type_name: ".google.protobuf.Struct" }
+      field { name: "list" number: 5 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+              type_name: ".google.protobuf.ListValue" }
+      field { name: "count" number: 6 label: LABEL_OPTIONAL type: TYPE_INT64 }
+    }
+    service {
+      name: "Things"
+      method { name: "Get" input_type: ".things.Thing"
+               output_type: ".things.Thing" }
+      method { name: "List" input_type: ".things.Thing"
+               output_type: ".things.Thing" }
+      method { name: "Set" input_type: ".things.Thing"
+               output_type: ".things.Thing" }
+    }""")
+
+RULES = """
+type: google.api.Service
+config_version: 3
+name: things.example.com
+apis: [{name: things.Things}]
+http:
+  rules:
+    - selector: things.Things.Get
+      get: /v1/{text=things/*}
+      additional_bindings:
+        - {get: "/v1/ids/{ids}"}
+        - {post: "/v1/things", body: "*"}
+    - selector: things.Things.List
+      get: /v1/things
+"""
+MORE_RULES = """
+http:
+  rules:
+    - {selector: things.Things.List, get: /v2/things, response_body: ids}
+    - {selector: things.Things.Set, put: "/v1/{text=**}/broken/{ids=**}"}
+    - {selector: things.Things.Gone, put: /v1/gone}
+"""
+
+
+@pytest.fixture
+def things(configured, tmp_path):
+    (tmp_path / "rules.yaml").write_text(RULES)
+    (tmp_path / "more.yaml").write_text(MORE_RULES)
+    with ReflectingServer(Reflection(PLAIN)) as server:
+        yield configured(f"""
+upstreams:
+  - {{name: things, target: "{server.target}",
+      http_rules_files: [rules.yaml, more.yaml]}}
+routes:
+  - {{upstream: things, prefix: /lax, strip_prefix: true, http_rules: true,
+      json: {{unknown_fields: ignore}}}}
+  - {{upstream: things, prefix: /, http_rules: true}}
+""")
+
+
+def test_rules_of_a_service_configuration(things, tmp_path):
+    assert get(things, "/v1/things/a?count=1") == {
+        "text": "things/a", "count": "1"}
+    assert request(things, "POST", "/v1/things", {"text": "x"}).json() == {
+        "text": "x"}
+    # The last file counts.
+    assert get(things, "/v2/things?ids=1&ids=2") == [1, 2]
+    assert request(things, "GET", "/v1/things").status == 405
+    eventually(lambda: "the selector things.Things.Gone names no method"
+               in things.stderr(), "the log names the selector")
+    (tmp_path / "more.new").write_text(MORE_RULES.replace("/v2/", "/v3/"))
+    (tmp_path / "more.new").rename(tmp_path / "more.yaml")
+    eventually(lambda: request(things, "GET", "/v3/things").status == 200,
+               "the new rules")
+    assert request(things, "GET", "/v2/things").status == 404
+
+
+def test_repeated_field_in_the_path_is_a_list(things):
+    assert get(things, "/v1/ids/1,2e1") == {"ids": [1, 20]}
+    answer = request(things, "GET", "/v1/ids/1,x")
+    assert (answer.status, answer.json()["code"]) == (400, 3)
+    assert '"ids": must be an int32, is "x"' in answer.json()["message"].replace(
+        "\\", "")
+
+
+def test_json_in_the_query(things):
+    assert get(things, "/v1/things/a?" + urllib.parse.quote(
+        'value={"a":[1,null]}&structure={"b":{"c":true}}&list=[1,"x"]'
+        "&count=1e3", safe="=&")) == {
+        "text": "things/a", "value": {"a": [1, None]},
+        "structure": {"b": {"c": True}}, "list": [1, "x"], "count": "1000"}
+    for query in ["value=x", "structure=[]", "list={}", 'value={"a":1',
+                  "count=1e99", "count=0x1"]:
+        answer = request(things, "GET", "/v1/things/a?" + urllib.parse.quote(
+            query, safe="=&"))
+        assert (answer.status, answer.json()["code"]) == (400, 3), query
+
+
+# As grpc-gateway does where a rule has no `body`.
+def test_body_that_no_rule_wants(things):
+    for body in [{"text": "x"}, "no JSON", "x" * 100_000]:
+        assert request(things, "GET", "/v1/things/a", body).status == 400
+        assert get_with_body(things, "/lax/v1/things/a", body) == {
+            "text": "things/a"}
+
+
+def get_with_body(gateway, path, body):
+    answer = request(gateway, "GET", path, body)
+    assert answer.status == 200, answer.body
+    return answer.json()
+
+
+# Another rule's template would take the path.
+def test_template_that_does_not_parse_is_not_left_to_others(things):
+    answer = request(things, "PUT", "/v1/things/broken/x")
+    assert (answer.status, answer.json()["code"]) == (501, 12)
+    assert "there may be one ** only" in answer.json()["message"]
+    assert "there may be one ** only" in things.stderr()
+
+
+def test_service_configuration_is_checked(tmp_path):
+    (tmp_path / "rules.yaml").write_text("http:\n  rules:\n  - gett: /a\n")
+    config = tmp_path / "headgate.yaml"
+    config.write_text("upstreams: [{http_rules_files: [rules.yaml]}]\n")
+    checked = run("check", config)
+    assert checked.returncode == 1
+    assert (f"upstreams[0].http_rules_files[0]: {tmp_path}/rules.yaml:3:5: "
+            "http.rules[0].gett: there is no such key; did you mean 'get'?"
+            in checked.stderr.decode()), checked.stderr
 
 
 # --- paths and verbs that no rule has ---

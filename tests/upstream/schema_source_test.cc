@@ -481,6 +481,45 @@ TEST_F(SchemaSourceTest, BadRulesAreToldOnceTheyAreAskedFor) {
   EXPECT_EQ(warnings_.size(), 1u);
 }
 
+TEST_F(SchemaSourceTest, RulesOfServiceConfigurationsReplaceAnnotations) {
+  Write("a.pb", Set({RuleFile("A", "/v1/a"), RuleFile("B", "/v1/b")}));
+  Write("one.yaml", "http: {rules: [{selector: A.M, get: /v2/a}]}");
+  Write("two.yaml", "http: {rules: [{selector: none.S.M, get: /v2/c}]}");
+  options_.http_rules_files = {folder_.Path("one.yaml"),
+                               folder_.Path("two.yaml")};
+  Make(false, {"a.pb"});
+  EXPECT_EQ(AskRule("/v2/a"), "/A/M");
+  EXPECT_THAT(AskRule("/v1/a"), StartsWith("NOT_FOUND"));
+  EXPECT_EQ(AskRule("/v1/b"), "/B/M");
+  EXPECT_THAT(warnings_, ElementsAre("http_rules_files: the selector none.S.M "
+                                     "names no method"));
+  Write("one.yaml", "http: {rules: [{selector: A.M, get: /v3/a}]}");
+  now_ += absl::Seconds(1);
+  EXPECT_EQ(AskRule("/v3/a"), "/A/M");
+  // One that cannot be used leaves what it said.
+  Write("one.yaml", "http: {rules: [{get: /v3/a}]}");
+  now_ += absl::Seconds(1);
+  EXPECT_EQ(AskRule("/v3/a"), "/A/M");
+  EXPECT_THAT(warnings_, ::testing::Contains(HasSubstr("selector is missing")));
+}
+
+// Reflection may know the method; nothing is known before it has answered.
+TEST_F(SchemaSourceTest, RulesOfServiceConfigurationsAreForReflectionToo) {
+  Write("one.yaml",
+        "http: {rules: [{selector: B.M, get: /v1/b},"
+        "{selector: C.M, get: /v1/c}]}");
+  options_.http_rules_files = {folder_.Path("one.yaml")};
+  Make(true, {});
+  EXPECT_THAT(warnings_, IsEmpty());
+  auto ticket = Get("/v1/b");
+  Serve({ServiceFile("B")});
+  EXPECT_THAT(answers_, ElementsAre("/B/M"));
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("C.M names no method")));
+  Write("one.yaml", "http: {rules: [{selector: B.M, get: /v2/b}]}");
+  now_ += absl::Seconds(1);
+  EXPECT_EQ(AskRule("/v2/b"), "/B/M");
+}
+
 // The first answer of the server may have the rule: without it "there is none"
 // would be wrong.
 TEST_F(SchemaSourceTest, GetWaitsForTheFirstFetch) {
