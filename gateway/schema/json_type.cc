@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/schema/editions.h"
 #include "gateway/schema/json_string.h"
 #include "google/protobuf/descriptor.pb.h"
 
@@ -57,14 +58,6 @@ WireType WireTypeOf(const FieldDescriptor& field) {
   }
 }
 
-bool IsClosed(const pb::EnumDescriptor& type) {
-#if GOOGLE_PROTOBUF_VERSION < 4022000
-  return type.file()->syntax() == pb::FileDescriptor::SYNTAX_PROTO2;
-#else
-  return type.is_closed();
-#endif
-}
-
 bool TakesNull(const FieldDescriptor& field) {
   if (field.type() == FieldDescriptor::TYPE_ENUM) {
     return field.enum_type()->full_name() == "google.protobuf.NullValue";
@@ -92,7 +85,7 @@ JsonField MakeField(const FieldDescriptor& field, std::size_t bit,
       field.is_repeated(),
       field.is_map(),
       is_packed,
-      field.has_presence() && !field.is_repeated(),
+      HasPresence(field),
       field.is_required(),
       TakesNull(field),
       field.type() == FieldDescriptor::TYPE_ENUM &&

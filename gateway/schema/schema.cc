@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gateway/base/status.h"
+#include "gateway/schema/editions.h"
 #include "gateway/schema/json_conversion.h"
 #include "gateway/schema/json_string.h"
 #include "gateway/schema/json_type.h"
@@ -182,6 +183,7 @@ std::shared_ptr<const Schema> Schema::Build(
   };
   for (const auto* file : WellKnownFiles()) add(ProtoOf(*file));
   RepairFiles(WellKnownFiles(), LibraryFiles(), files, warnings);
+  TranslateEditions(files);
   for (auto& file : files) add(std::move(file));
   for (std::size_t i = 0; i < all.size(); ++i) {  // `all` grows meanwhile.
     for (int d = 0; d < all[i].dependency_size(); ++d) {
