@@ -15,7 +15,7 @@ class JsonCodec final : public Codec {
       : options_(options),
         schema_(std::move(schema)),
         method_(method),
-        stream_(options.max_message_bytes) {}
+        stream_(options.max_message_bytes, options.json.max_depth) {}
 
   CodecKind kind() const override { return CodecKind::kJson; }
 

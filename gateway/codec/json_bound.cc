@@ -27,7 +27,7 @@ class BoundJsonCodec final : public Codec {
         media_type_(media_type),
         parameters_(std::move(parameters)),
         form_(FormOf()),
-        stream_(options.max_message_bytes) {}
+        stream_(options.max_message_bytes, options.json.max_depth) {}
 
   CodecKind kind() const override { return CodecKind::kJson; }
 

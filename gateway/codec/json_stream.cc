@@ -9,9 +9,6 @@
 namespace headgate {
 namespace {
 
-// As deep as the conversion goes (kMaxNesting in schema/json_type.h).
-constexpr std::size_t kMaxDepth = 100;
-
 // Neither clear() nor the assignment of an empty string frees a buffer, which a
 // session that is silent now should not hold.
 void Free(std::string& buffer) { std::string().swap(buffer); }
@@ -56,9 +53,9 @@ struct NullHandler {
   bool on_comment(View, Error&) { return true; }
 };
 
-boost::json::parse_options ParseOptions() {
+boost::json::parse_options ParseOptions(int max_depth) {
   boost::json::parse_options options;
-  options.max_depth = kMaxDepth;
+  options.max_depth = static_cast<std::size_t>(max_depth);
   return options;
 }
 
@@ -70,13 +67,14 @@ std::string ToString(const StreamPosition& position) {
 
 class JsonStream::Parser : public boost::json::basic_parser<NullHandler> {
  public:
-  Parser() : basic_parser(ParseOptions()) {}
+  explicit Parser(int max_depth) : basic_parser(ParseOptions(max_depth)) {}
 };
 
-JsonStream::JsonStream(std::size_t max_text_bytes)
+JsonStream::JsonStream(std::size_t max_text_bytes, int max_depth)
     : max_text_bytes_(
           std::min<std::size_t>(max_text_bytes, std::string().max_size())),
-      parser_(std::make_unique<Parser>()) {}
+      max_depth_(max_depth),
+      parser_(std::make_unique<Parser>(max_depth)) {}
 
 JsonStream::~JsonStream() = default;
 
@@ -175,7 +173,7 @@ JsonStream::Fault JsonStream::InvalidAt(std::size_t offset,
       absl::StrCat(begun_, absl::string_view(piece_).substr(
                                read_, offset + kInaccuracy - begun_.size()));
   const std::size_t valid = offset - std::min(offset, kInaccuracy);
-  Parser parser;
+  Parser parser(max_depth_);
   boost::json::error_code error;
   parser.write_some(true, text.data(), valid, error);
   for (std::size_t i = valid; i < text.size() && !error; ++i) {

@@ -29,8 +29,9 @@ std::string ToString(const StreamPosition& position);
 // Thread: one at a time.
 class JsonStream {
  public:
-  // A longer text is a fault. Bytes, at least 1.
-  explicit JsonStream(std::size_t max_text_bytes);
+  // A longer text is a fault, and so is one that nests deeper. Bytes, at least
+  // 1; brackets.
+  JsonStream(std::size_t max_text_bytes, int max_depth);
   ~JsonStream();
   JsonStream(const JsonStream&) = delete;
   JsonStream& operator=(const JsonStream&) = delete;
@@ -45,7 +46,7 @@ class JsonStream {
     absl::string_view json;
   };
   // Nothing can be read after it. INVALID_ARGUMENT: it is not JSON, or nested
-  // deeper than 100; RESOURCE_EXHAUSTED: the text is too long.
+  // too deep; RESOURCE_EXHAUSTED: the text is too long.
   struct Fault {
     StreamPosition position;
     absl::Status status;
@@ -84,6 +85,7 @@ class JsonStream {
   Fault FaultAt(std::size_t offset, absl::Status status) const;
 
   const std::size_t max_text_bytes_;
+  const int max_depth_;
   std::unique_ptr<Parser> parser_;
   std::string piece_;
   std::size_t read_ = 0;  // Bytes of piece_ that are done with.

@@ -32,7 +32,7 @@ std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
                                                  absl::string_view type,
                                                  absl::string_view json,
                                                  const JsonOptions& options) {
-  JsonStream stream(json.size() + 1);
+  JsonStream stream(json.size() + 1, options.max_depth);
   stream.Feed(std::string(json));
   const JsonStream::Event event = stream.Next();
   if (const auto* fault = std::get_if<JsonStream::Fault>(&event)) {

@@ -253,6 +253,9 @@ class RouteCheck {
     }
     faults_.Range<std::size_t>(field_ + ".max_message_bytes",
                                route_.max_message_bytes, 1, kMostMessageBytes);
+    // The conversion is recursive.
+    faults_.Range(field_ + ".json.max_depth", route_.json.json.max_depth, 1,
+                  1000);
     CheckLimits();
   }
 

@@ -145,7 +145,8 @@ Target TargetFrom(const pb::Route& from, const std::string& field,
   return PathMethod{};
 }
 
-void JsonFrom(const pb::Json& from, JsonCodecOptions& to) {
+void JsonFrom(const pb::Json& from, const std::string& field,
+              const FieldConverter& convert, JsonCodecOptions& to) {
   using Options = JsonCodecOptions;
   Choose(from.field_names(),
          {{pb::Json::FIELD_NAMES_JSON, JsonOptions::FieldNames::kJson},
@@ -174,6 +175,8 @@ void JsonFrom(const pb::Json& from, JsonCodecOptions& to) {
           {pb::Json::ERROR_SHAPE_GRPC_GATEWAY_V1,
            Options::ErrorShape::kGrpcGatewayV1}},
          to.error_shape);
+  convert.Number(field + ".max_depth", from.has_max_depth(), from.max_depth(),
+                 to.json.max_depth);
 }
 
 }  // namespace
@@ -201,7 +204,7 @@ Route RouteFrom(const pb::Route& from, const std::string& field,
   }
   to.target = TargetFrom(from, field, convert);
   PacketFrom(from.packet(), field + ".packet", convert, to.packet);
-  JsonFrom(from.json(), to.json);
+  JsonFrom(from.json(), field + ".json", convert, to.json);
   CodecsFrom(from, to);
 
   text(".token_cookie", from.has_token_cookie(), from.token_cookie(),

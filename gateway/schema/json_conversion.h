@@ -33,8 +33,8 @@ bool JsonToProtoField(JsonTypes& types, const JsonField& field,
                       std::string& message, JsonError& error);
 
 // A serialized message `type` -> JSON on one line. `message` may be anything;
-// INTERNAL when it is not such a message, nests deeper than kMaxNesting, or has
-// no form in JSON. `json` is unspecified then.
+// INTERNAL when it is not such a message, nests deeper than
+// JsonOptions::max_depth, or has no form in JSON. `json` is unspecified then.
 absl::Status ProtoToJson(JsonTypes& types, const JsonType& type,
                          absl::string_view message, const JsonOptions& options,
                          std::string& json);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "gateway/base/utf8.h"
 
@@ -32,6 +33,28 @@ constexpr std::array<char, 256> MakeEscapes() {
 }
 constexpr std::array<char, 256> kEscapes = MakeEscapes();
 
+constexpr std::uint64_t Each(std::uint64_t byte) {
+  return byte * 0x0101010101010101;
+}
+
+// Whether one of eight bytes is 0. Bytes above one that is 0 may count as 0.
+constexpr std::uint64_t Zeros(std::uint64_t bytes) {
+  return (bytes - Each(0x01)) & ~bytes & Each(0x80);
+}
+
+// Whether each of eight bytes is written as it is. May be false when all are.
+bool ArePlain(const char* at) {
+  std::uint64_t bytes = 0;
+  std::memcpy(&bytes, at, sizeof bytes);
+  const std::uint64_t below_space = (bytes - Each(0x20)) & ~bytes;
+  const std::uint64_t above_tilde = bytes | (bytes + Each(0x01));
+  const std::uint64_t escaped = Zeros(bytes ^ Each('"')) |
+                                Zeros(bytes ^ Each('\\')) |
+                                // '<' and '>' differ in one bit.
+                                Zeros((bytes & Each(0xFD)) ^ Each('<' & 0xFD));
+  return ((below_space | above_tilde | escaped) & Each(0x80)) == 0;
+}
+
 }  // namespace
 
 bool AppendJsonString(absl::string_view text, std::string& json) {
@@ -41,6 +64,8 @@ bool AppendJsonString(absl::string_view text, std::string& json) {
   const char* const end = written + text.size();
   bool is_utf8 = false;  // As far as is known.
   for (const char* at = written; at != end; ++at) {
+    while (end - at >= 8 && ArePlain(at)) at += 8;
+    if (at == end) break;
     const auto byte = static_cast<std::uint8_t>(*at);
     const char escape = kEscapes[byte];
     if (escape == '\0') continue;

@@ -247,6 +247,7 @@ class JsonReader {
       : types_(types),
         json_(json),
         lenient_(options.unknown_fields == JsonOptions::UnknownFields::kIgnore),
+        max_depth_(options.max_depth),
         at_(json.data()),
         end_(json.data() + json.size()),
         out_(message) {}
@@ -262,33 +263,37 @@ class JsonReader {
   }
 
   JsonError TakeError() {
-    if (!failed_) Fail("the JSON text is cut short or malformed");
-    for (auto part = path_.rbegin(); part != path_.rend(); ++part) {
-      const bool joins = !error_.field.empty() && (*part)[0] != '[';
-      absl::StrAppend(&error_.field, joins ? "." : "", *part);
+    if (!failed()) Fail("the JSON text is cut short or malformed");
+    JsonError& error = failure_->error;
+    const std::vector<std::string>& path = failure_->path;
+    for (auto part = path.rbegin(); part != path.rend(); ++part) {
+      const bool joins = !error.field.empty() && (*part)[0] != '[';
+      absl::StrAppend(&error.field, joins ? "." : "", *part);
     }
-    if (error_.field.size() > kMaxPathBytes) {
-      error_.field = absl::StrCat(CutUtf8(error_.field, kMaxPathBytes), "...");
+    if (error.field.size() > kMaxPathBytes) {
+      error.field = absl::StrCat(CutUtf8(error.field, kMaxPathBytes), "...");
     }
-    return std::move(error_);
+    return std::move(error);
   }
 
  private:
   // --- Errors ---
 
+  bool failed() const { return failure_ != nullptr; }
+
   // Always false. The first one counts.
   bool FailAt(const char* at, std::string message) {
-    if (failed_) return false;
-    failed_ = true;
-    error_.message = std::move(message);
-    error_.offset = static_cast<std::size_t>(at - json_.data());
+    if (failed()) return false;
+    failure_ = std::make_unique<Failure>();
+    failure_->error.message = std::move(message);
+    failure_->error.offset = static_cast<std::size_t>(at - json_.data());
     return false;
   }
   bool Fail(std::string message) { return FailAt(at_, std::move(message)); }
 
   // The value at `at` is not what it must be.
   bool FailValue(const char* at, absl::string_view must_be) {
-    return failed_ ||
+    return !failed() &&
            FailAt(at, absl::StrCat("must be ", must_be, ", is ", Show(at)));
   }
   bool FailValue(absl::string_view must_be) { return FailValue(at_, must_be); }
@@ -315,22 +320,22 @@ class JsonReader {
   }
 
   // Always false: an error on its way out of the value of `name`.
-  bool Within(absl::string_view name) {
-    path_.emplace_back(name);
-    return false;
-  }
+  bool Within(absl::string_view name) { return WithinPart(std::string(name)); }
   bool WithinIndex(std::size_t index) {
-    path_.push_back(absl::StrCat("[", index, "]"));
+    return WithinPart(absl::StrCat("[", index, "]"));
+  }
+  bool WithinPart(std::string part) {
+    Fail("malformed JSON");
+    failure_->path.push_back(std::move(part));
     return false;
   }
   // A key that is the client's.
   bool WithinKey(absl::string_view key) {
     const std::string valid = ToUtf8(key);
     const absl::string_view cut = CutUtf8(valid, kMaxShownBytes);
-    path_.push_back(absl::StrCat("[\"", absl::Utf8SafeCEscape(cut),
-                                 cut.size() < valid.size() ? "..." : "",
-                                 "\"]"));
-    return false;
+    return WithinPart(absl::StrCat("[\"", absl::Utf8SafeCEscape(cut),
+                                   cut.size() < valid.size() ? "..." : "",
+                                   "\"]"));
   }
   bool WithinField(const JsonField& field) {
     return field.descriptor->is_extension()
@@ -481,7 +486,8 @@ class JsonReader {
   const JsonField* LikelyKey(const std::vector<JsonField>& fields,
                              std::size_t likely) {
     if (likely >= fields.size()) return nullptr;
-    const std::string& key = fields[likely].json_key;
+    absl::string_view key = fields[likely].json_key;
+    key.remove_prefix(1);  // The comma.
     if (static_cast<std::size_t>(end_ - at_) < key.size() ||
         std::memcmp(at_, key.data(), key.size()) != 0) {
       return nullptr;
@@ -1144,8 +1150,8 @@ class JsonReader {
   // An opening bracket. `depth`: those around it.
   bool Open(char bracket, int depth, absl::string_view must_be) {
     if (at_ == end_ || *at_ != bracket) return FailValue(must_be);
-    if (depth >= kMaxNesting) {
-      return Fail(absl::StrCat("nested deeper than ", kMaxNesting));
+    if (depth >= max_depth_) {
+      return Fail(absl::StrCat("nested deeper than ", max_depth_));
     }
     ++at_;
     return true;
@@ -1266,6 +1272,7 @@ class JsonReader {
   JsonTypes& types_;
   const absl::string_view json_;
   const bool lenient_;
+  const int max_depth_;
   const char* at_;
   const char* const end_;
   std::string& out_;
@@ -1275,9 +1282,11 @@ class JsonReader {
   std::forward_list<std::string> texts_;
   std::unique_ptr<const TypePlaces> type_places_;
 
-  bool failed_ = false;
-  JsonError error_;
-  std::vector<std::string> path_;  // To the error, from its end.
+  struct Failure {
+    JsonError error;                // Without `field`.
+    std::vector<std::string> path;  // To the error, from its end.
+  };
+  std::unique_ptr<Failure> failure_;
 };
 
 // Less than a message of 2 GiB can come of it.

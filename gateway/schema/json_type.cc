@@ -1,6 +1,7 @@
 #include "gateway/schema/json_type.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "gateway/schema/editions.h"
@@ -67,7 +68,7 @@ bool TakesNull(const FieldDescriptor& field) {
 }
 
 std::string KeyOf(absl::string_view name) {
-  std::string key;
+  std::string key = ",";
   AppendJsonString(name, key);
   key.push_back(':');
   return key;
@@ -145,15 +146,19 @@ const JsonField* JsonType::FindByNumber(int number) const {
   return found == fields_.end() || found->number != number ? nullptr : &*found;
 }
 
-const JsonType* JsonTypes::Find(absl::string_view full_name) {
-  if (const auto found = by_name_.find(full_name); found != by_name_.end()) {
-    return found->second;
+const JsonType* JsonTypes::Lookup(absl::string_view full_name) {
+  const auto found = by_name_.find(full_name);
+  const JsonType* type = found == by_name_.end() ? nullptr : found->second;
+  if (type == nullptr) {
+    const pb::Descriptor* const descriptor =
+        pool_->FindMessageTypeByName(std::string(full_name));
+    if (descriptor == nullptr) return nullptr;
+    type = &Of(*descriptor);
+    by_name_.emplace(full_name, type);
   }
-  const pb::Descriptor* const descriptor =
-      pool_->FindMessageTypeByName(std::string(full_name));
-  if (descriptor == nullptr) return nullptr;
-  const JsonType* const type = &Of(*descriptor);
-  by_name_.emplace(full_name, type);
+  std::swap(last_[0], last_[1]);
+  last_[0].name.assign(full_name.data(), full_name.size());
+  last_[0].type = type;
   return type;
 }
 

@@ -16,10 +16,6 @@ namespace headgate {
 
 class JsonType;
 
-// The deepest nesting of JSON's brackets, in requests and responses alike. An
-// Any and the message in it are one object.
-inline constexpr int kMaxNesting = 100;
-
 // The form that a message has in JSON
 // (protobuf.dev/programming-guides/json).
 enum class JsonForm : std::uint8_t {
@@ -50,8 +46,10 @@ struct JsonField {
   std::uint32_t tag;      // As serializers write it.
   std::size_t bit;        // Its own among those of its message.
   std::size_t oneof_bit;  // One for all members of a oneof; or `bit`.
-  std::string json_key;   // "\"twoWords\":"; of an extension "\"[a.b]\":".
-  std::string proto_key;  // "\"two_words\":"
+  // As a member that is not an object's first begins: ",\"twoWords\":"; of an
+  // extension ",\"[a.b]\":".
+  std::string json_key;
+  std::string proto_key;                      // ",\"two_words\":"
   mutable const JsonType* message = nullptr;  // See JsonTypes::MessageOf.
 };
 
@@ -108,7 +106,13 @@ class JsonTypes {
       : pool_(pool) {}
 
   // Null when the pool has no such type.
-  const JsonType* Find(absl::string_view full_name);
+  const JsonType* Find(absl::string_view full_name) {
+    // Most are those of a call's requests and responses.
+    for (const Named& named : last_) {
+      if (named.name == full_name) return named.type;
+    }
+    return Lookup(full_name);
+  }
 
   const JsonType& Of(const google::protobuf::Descriptor& descriptor);
 
@@ -127,6 +131,12 @@ class JsonTypes {
   const JsonField* FindExtension(const JsonType& type, int number);
 
  private:
+  struct Named {
+    std::string name;
+    const JsonType* type = nullptr;  // Null: there is no such entry.
+  };
+
+  const JsonType* Lookup(absl::string_view full_name);
   const JsonField* Extension(
       const google::protobuf::FieldDescriptor* descriptor);
 
@@ -139,6 +149,7 @@ class JsonTypes {
                       std::unique_ptr<const JsonField>>
       extensions_;
   absl::flat_hash_map<std::string, const JsonType*> by_name_;
+  Named last_[2];  // Of by_name_, those that were looked up last.
 };
 
 }  // namespace headgate

@@ -44,6 +44,7 @@ class Writer {
       : types_(types),
         options_(options),
         emit_(options.unpopulated == JsonOptions::Unpopulated::kEmit),
+        proto_names_(options.field_names == JsonOptions::FieldNames::kProto),
         max_bytes_(max_bytes),
         in_order_(in_order),
         out_(json) {}
@@ -145,8 +146,8 @@ class Writer {
   }
 
   bool Open(char bracket, int depth) {
-    if (depth >= kMaxNesting) {
-      return Fail(absl::StrCat("nested deeper than ", kMaxNesting));
+    if (depth >= options_.max_depth) {
+      return Fail(absl::StrCat("nested deeper than ", options_.max_depth));
     }
     out_.push_back(bracket);
     return true;
@@ -157,10 +158,9 @@ class Writer {
   }
 
   void AppendKey(const JsonField& field) {
-    if (out_.back() != '{') out_.push_back(',');
-    out_ += options_.field_names == JsonOptions::FieldNames::kProto
-                ? field.proto_key
-                : field.json_key;
+    const std::string& key = proto_names_ ? field.proto_key : field.json_key;
+    const std::size_t comma = out_.back() == '{' ? 1 : 0;
+    out_.append(key.data() + comma, key.size() - comma);
   }
 
   // --- Fields ---
@@ -274,7 +274,8 @@ class Writer {
       while (!input.done()) {
         std::uint32_t tag = 0;
         absl::string_view payload;
-        if (!input.Tag(tag) || !input.Payload(tag, kMaxNesting, payload)) {
+        if (!input.Tag(tag) ||
+            !input.Payload(tag, options_.max_depth, payload)) {
           return Malformed();
         }
         const auto number = static_cast<int>(tag >> 3);
@@ -417,7 +418,7 @@ class Writer {
 
   bool Skip(std::uint32_t tag, WireInput& input) {
     absl::string_view ignored;
-    return input.Payload(tag, kMaxNesting, ignored) || Malformed();
+    return input.Payload(tag, options_.max_depth, ignored) || Malformed();
   }
 
   // What is written of the unset fields [from, to).
@@ -499,7 +500,7 @@ class Writer {
         continue;
       }
       absl::string_view payload;
-      if (!input.Payload(tag, kMaxNesting, payload)) return Malformed();
+      if (!input.Payload(tag, options_.max_depth, payload)) return Malformed();
       if (tag != value_field.tag) continue;
       if (!IsMessage(value_field)) entry.value.clear();
       entry.value.push_back(payload);
@@ -757,7 +758,8 @@ class Writer {
       for (WireInput input(piece); !input.done();) {
         std::uint32_t tag = 0;
         absl::string_view payload;
-        if (!input.Tag(tag) || !input.Payload(tag, kMaxNesting, payload)) {
+        if (!input.Tag(tag) ||
+            !input.Payload(tag, options_.max_depth, payload)) {
           return Malformed();
         }
         if (!use(tag, payload)) return false;
@@ -950,6 +952,7 @@ class Writer {
   JsonTypes& types_;
   const JsonOptions& options_;
   const bool emit_;
+  const bool proto_names_;
   const std::size_t max_bytes_;
   const bool in_order_;
   std::string& out_;

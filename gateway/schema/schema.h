@@ -48,6 +48,9 @@ struct JsonOptions {
   Enums enums = Enums::kName;
   // Of requests; an answer's unknown fields have no names and are left out.
   UnknownFields unknown_fields = UnknownFields::kReject;
+  // The deepest nesting of JSON's brackets, in requests and responses. An Any
+  // and the message in it are one object.
+  int max_depth = 100;
 };
 
 // A JSON text that does not fit its message. What it repeats of the client's is
@@ -135,8 +138,8 @@ class Schema {
 
   // One JSON text -> the serialized message `type` (a full name). On failure
   // the status is INVALID_ARGUMENT and `error` says where.
-  // JSON that nests deeper than 100 brackets does not fit, nor does one with a
-  // field twice.
+  // JSON that nests deeper than JsonOptions::max_depth does not fit, nor does
+  // one with a field twice.
   // Requires: `json` is one well-formed JSON value.
   absl::StatusOr<std::string> JsonToProto(absl::string_view type,
                                           absl::string_view json,
@@ -144,8 +147,8 @@ class Schema {
                                           JsonError& error) const;
 
   // A serialized message `type` -> JSON on one line. Fails with INTERNAL when
-  // the bytes are not such a message, nest deeper than 100 brackets of JSON, or
-  // have no form in JSON.
+  // the bytes are not such a message, nest deeper than JsonOptions::max_depth,
+  // or have no form in JSON.
   absl::StatusOr<std::string> ProtoToJson(absl::string_view type,
                                           absl::string_view message,
                                           const JsonOptions& options) const;

@@ -41,7 +41,7 @@ std::vector<std::string> Read(JsonStream& stream,
 
 std::vector<std::string> Read(const std::vector<std::string>& pieces,
                               std::size_t max_text_bytes = 100) {
-  JsonStream stream(max_text_bytes);
+  JsonStream stream(max_text_bytes, 100);
   return Read(stream, pieces);
 }
 
@@ -101,7 +101,7 @@ TEST(JsonStreamTest, OtherScalarsMaySpanPieces) {
 }
 
 TEST(JsonStreamTest, TellsWhetherATextIsOpen) {
-  JsonStream stream(100);
+  JsonStream stream(100, 100);
   EXPECT_FALSE(stream.inside_text());
   EXPECT_THAT(Read(stream, {"{\"a\":"}), IsEmpty());
   EXPECT_TRUE(stream.inside_text());
@@ -115,7 +115,7 @@ TEST(JsonStreamTest, TellsWhetherATextIsOpen) {
 
 // The place counts from the beginning of the stream, whatever the pieces.
 TEST(JsonStreamTest, PositionIsThatOfTheByteInTheStream) {
-  JsonStream stream(100);
+  JsonStream stream(100, 100);
   EXPECT_THAT(Read(stream, {"{}\n", "{\"a\":\n"}), ElementsAre("1:0 {}"));
   stream.Feed("[1,\n2]} {}");
   ASSERT_TRUE(std::holds_alternative<JsonStream::Text>(stream.Next()));
@@ -219,7 +219,7 @@ TEST(JsonStreamTest, WhiteSpaceDoesNotCountTowardsTheLimit) {
 // A session that is silent holds no buffer: a string keeps its own when it is
 // emptied by an assignment.
 TEST(JsonStreamTest, BetweenTwoTextsNothingIsHeld) {
-  JsonStream stream(100'000);
+  JsonStream stream(100'000, 100);
   const std::string text = "[\"" + std::string(50'000, 'x') + "\"]";
   EXPECT_THAT(Read(stream, {text}), SizeIs(1));
   EXPECT_LT(stream.held_bytes(), 100u);

@@ -25,6 +25,7 @@ TEST_F(RoutesTest, NamesWhatIsWrongWithARoute) {
   route_.forward_headers = {"x-team", "X-Team"};
   route_.deadline = absl::ZeroDuration();
   route_.packet.max_depth = 0;
+  route_.json.json.max_depth = 1001;
   route_.packet.container_types = {kEndPacket};
   const std::string faults = Faults();
   EXPECT_THAT(faults, HasSubstr("routes[0].path: must begin with /"));
@@ -35,6 +36,7 @@ TEST_F(RoutesTest, NamesWhatIsWrongWithARoute) {
   EXPECT_THAT(faults, HasSubstr("routes[0].deadline: must be more than 0"));
   EXPECT_THAT(faults,
               HasSubstr("routes[0].packet.max_depth: must be at least"));
+  EXPECT_THAT(Faults(), HasSubstr("routes[0].json.max_depth: must be"));
   EXPECT_THAT(faults, HasSubstr("routes[0].packet.container_types: "));
 }
 

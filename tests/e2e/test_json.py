@@ -7,6 +7,7 @@ import json
 import pytest
 
 from client import ECHO, HELLO, JSON, Client, call, call_json
+from reflecting import Reflection, ReflectingServer, file_of
 from wire import BINARY, TEXT, RawClient, message
 
 BIDI = HELLO + "BidiHello"
@@ -185,6 +186,37 @@ def test_well_known_forms(demo):
     assert call_json(demo, ECHO + "Sink", {"payload": "AAEC", "delay": "0.01s"},
                      {"payload": base64.b64encode(b"abc").decode()},
                      half_close=True) == [{"messages": "2", "bytes": "6"}]
+
+
+VALUES = file_of("""
+    name: "values.proto" package: "values" syntax: "proto3"
+    dependency: "google/protobuf/struct.proto"
+    message_type {
+      name: "One"
+      field { name: "value" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+              type_name: ".google.protobuf.Value" }
+    }
+    service { name: "Values" method {
+      name: "Echo" input_type: ".values.One" output_type: ".values.One" } }
+    """)
+
+
+# The same for requests, which the gateway refuses, and responses.
+@pytest.mark.parametrize("depth", [3, 100, 1000])
+def test_depth_is_a_setting(configured, depth):
+    with ReflectingServer(Reflection(VALUES)) as server:
+        setting = "" if depth == 100 else f", json: {{max_depth: {depth}}}"
+        gateway = configured(f"""
+upstreams: [{{target: "{server.target}"}}]
+routes: [{{prefix: /{setting}}}]
+""")
+        lists = "[" * (depth - 1) + "]" * (depth - 1)
+        text = '{"value":' + lists + "}"
+        assert call(gateway, "/values.Values/Echo", text) == (
+            [text], (1000, ""))
+        answers, (code, reason) = call(gateway, "/values.Values/Echo",
+                                       '{"value":[' + lists + "]}")
+        assert (answers, code) == ([], 4003), reason
 
 
 # --- envelopes ---

@@ -73,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   }
   // Only what is well-formed comes that far.
   const std::string json = input.Rest();
-  JsonStream stream(json.size() + 1);
+  JsonStream stream(json.size() + 1, JsonOptions().max_depth);
   stream.Feed(json);
   for (;;) {
     const JsonStream::Event event = stream.Next();

@@ -211,6 +211,26 @@ TEST_F(JsonConversionTest, DepthIsLimitedBothWays) {
   EXPECT_THAT(ToJson(std::string(5'000, '\x0b')), HasSubstr("malformed"));
 }
 
+TEST_F(JsonConversionTest, DepthIsASetting) {
+  for (const int depth : {1, 3, 1000}) {
+    JsonOptions options;
+    options.max_depth = depth;
+    const auto nested = [](int brackets) {
+      std::string json = "{}";
+      for (int i = 1; i < brackets; ++i) {
+        json = R"({"recursiveMessage":)" + json + "}";
+      }
+      return json;
+    };
+    const std::string bytes = FromJson(nested(depth), options);
+    EXPECT_EQ(ToJson(bytes, options), nested(depth));
+    EXPECT_THAT(FromJson(nested(depth + 1), options),
+                HasSubstr(absl::StrCat("nested deeper than ", depth)));
+    EXPECT_THAT(ToJson(Piece(27, bytes), options),
+                HasSubstr(absl::StrCat("nested deeper than ", depth)));
+  }
+}
+
 // A message with a list of short ones, with all that these do not have.
 TEST_F(JsonConversionTest, JsonOfAResponseIsLimited) {
   JsonOptions emit;
