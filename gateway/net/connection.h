@@ -50,9 +50,10 @@ class Connection {
   // What would be free without it, as far as that is messages, bytes.
   virtual std::size_t held_bytes() const { return 0; }
   // Ends its session, if there is one, because memory is short: what waits is
-  // dropped at once, and the client has kMemoryPatience to take what is on its
-  // way and the Close frame.
-  virtual void CloseForMemory(absl::Time /*now*/) {}
+  // dropped at once, and the client has `patience` to take what is on its way
+  // and the Close frame; zero: it is cut off.
+  virtual void CloseForMemory(absl::Time /*now*/, absl::Duration /*patience*/) {
+  }
 };
 
 inline constexpr absl::Duration kMemoryPatience = absl::Seconds(1);

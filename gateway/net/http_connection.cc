@@ -534,10 +534,11 @@ std::size_t HttpConnection::held_bytes() const {
   return bytes + (exchange_ == nullptr ? 0 : exchange_->held_bytes());
 }
 
-void HttpConnection::CloseForMemory(absl::Time now) {
+void HttpConnection::CloseForMemory(absl::Time now, absl::Duration patience) {
   if (state_ != State::kExchange || cut_off_at_) return;
-  cut_off_at_ = now + kMemoryPatience;
+  cut_off_at_ = now + patience;
   exchange_->CloseForMemory();
+  if (patience == absl::ZeroDuration()) OnTick(now);
 }
 
 const Session* HttpConnection::session() const {

@@ -52,7 +52,7 @@ class HttpConnection final
   void CloseSession() override;
   const Session* session() const override;
   std::size_t held_bytes() const override;
-  void CloseForMemory(absl::Time now) override;
+  void CloseForMemory(absl::Time now, absl::Duration patience) override;
 
  private:
   enum class State {

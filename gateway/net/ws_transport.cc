@@ -503,16 +503,17 @@ std::size_t WsTransport::held_bytes() const {
          (endpoint_ ? endpoint_->held_bytes() : 0);
 }
 
-void WsTransport::CloseForMemory(absl::Time now) {
+void WsTransport::CloseForMemory(absl::Time now, absl::Duration patience) {
   if (session_ == nullptr || state_ == State::kFinished || cut_off_at_) return;
   Wake();
-  cut_off_at_ = now + kMemoryPatience;
+  cut_off_at_ = now + patience;
   if (state_ == State::kLive) session_->CloseForMemory();
   // Of what is being read only the client's Close frame matters.
   endpoint_->DropMessages();
   if (reading_.phase != Reading::Phase::kTaking) {
     std::string().swap(reading_.rest);
   }
+  if (patience == absl::ZeroDuration()) OnTick(now);
 }
 
 void WsTransport::Abort() {

@@ -51,7 +51,7 @@ class WsTransport final : public Connection,
   void CloseSession() override;
   const Session* session() const override { return session_.get(); }
   std::size_t held_bytes() const override;
-  void CloseForMemory(absl::Time now) override;
+  void CloseForMemory(absl::Time now, absl::Duration patience) override;
 
   void Read() override;
   void Write(WireMessage message) override;

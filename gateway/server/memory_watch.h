@@ -2,24 +2,28 @@
 #define GATEWAY_SERVER_MEMORY_WATCH_H_
 
 #include <cstdint>
-#include <deque>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 
 namespace headgate {
 
-// What is to be done about the process's memory, of which there may be so much:
+// Decides what is done about the process's memory, given its limit:
 //
 //   from 80 %, until it is below 75 %:  new sessions are refused
 //   from 95 %:                          sessions that hold much are closed, as
 //                                       many as bring it down to 85 %
+//   from 100 %:                         these are cut off at once
 //
 // Memory that a session frees does not leave the process at once: the allocator
-// keeps it until it is trimmed, and a client gets a moment to hear of its end.
-// So what was freed is taken off for kPatience, and only what is above 95 %
-// then closes further sessions; and memory is trimmed before it is said to be
-// used.
+// keeps it until it is trimmed, and a client gets a moment to receive its Close
+// frame. So what was freed is taken off for kPatience (kUrgentPatience if it
+// was cut off), and only what is above 95 % then closes further sessions; and
+// memory is trimmed before it is counted.
+//
+// Below 80 % the allocator is trimmed now and then, so that what a burst of
+// large messages has used is given back to the system.
 //
 // Pure: time and measurements are arguments. Thread: not thread-safe.
 class MemoryWatch {
@@ -29,26 +33,36 @@ class MemoryWatch {
   // when sessions were closed since the last time.
   static constexpr absl::Duration kTrimInterval = absl::Seconds(1);
   static constexpr absl::Duration kTrimAfterFreeing = absl::Milliseconds(250);
+  // What was cut off is free at once, and gone with the next trimming.
+  static constexpr absl::Duration kUrgentPatience = absl::Milliseconds(500);
+  // Below 80 %: from this size on, twice as rarely after each time that gained
+  // less than an eighth.
+  static constexpr std::uint64_t kLeastWorthTrimming = 64 << 20;
+  static constexpr absl::Duration kLeastSpareInterval = absl::Seconds(15);
+  static constexpr absl::Duration kMostSpareInterval = absl::Minutes(4);
 
   // Whether the allocator should be trimmed, and `used` measured again, before
-  // Judge.
+  // Judge; then OnTrimmed is called.
   bool WantsTrim(absl::Time now, std::uint64_t used, std::uint64_t limit);
+  void OnTrimmed(std::uint64_t used_before, std::uint64_t used);
 
   struct Verdict {
     bool refuse = false;     // New sessions.
     std::uint64_t free = 0;  // So many bytes are to be freed; 0: none.
+    bool urgent = false;     // Now, without a word to clients.
   };
   // `limit`: 0: none.
   Verdict Judge(absl::Time now, std::uint64_t used, std::uint64_t limit);
-  // Sessions that hold so many bytes are being closed.
-  void OnFreed(absl::Time now, std::uint64_t bytes);
+  // Sessions that hold so many bytes are being closed, or were cut off.
+  void OnFreed(absl::Time now, std::uint64_t bytes, bool urgent);
 
  private:
   bool refuses_ = false;
   absl::Time trimmed_at_ = absl::InfinitePast();
   bool freed_since_trim_ = false;
-  // When sessions were closed, and what they held.
-  std::deque<std::pair<absl::Time, std::uint64_t>> freed_;
+  absl::Duration spare_interval_ = kLeastSpareInterval;
+  // Until when it is taken off, and what the sessions held.
+  std::vector<std::pair<absl::Time, std::uint64_t>> freed_;
 };
 
 }  // namespace headgate

@@ -320,7 +320,8 @@ void Server::LookAtMemory() {
   memory_used_ = UsedMemory();
   if (memory_watch_.WantsTrim(now, memory_used_, memory_limit_)) {
     TrimMemory();
-    memory_used_ = UsedMemory();
+    const std::uint64_t before = std::exchange(memory_used_, UsedMemory());
+    memory_watch_.OnTrimmed(before, memory_used_);
   }
   const MemoryWatch::Verdict verdict =
       memory_watch_.Judge(now, memory_used_, memory_limit_);
@@ -332,17 +333,19 @@ void Server::LookAtMemory() {
         {{"used", absl::StrCat(memory_used_)},
          {"max_memory", absl::StrCat(memory_limit_)}});
   }
-  if (verdict.free > 0 && !freeing_) FreeMemory(verdict.free, memory_used_);
+  if (verdict.free > 0 && !freeing_) {
+    FreeMemory(verdict.free, verdict.urgent, memory_used_);
+  }
 }
 
-void Server::FreeMemory(std::uint64_t bytes, std::uint64_t used) {
+void Server::FreeMemory(std::uint64_t bytes, bool urgent, std::uint64_t used) {
   freeing_ = true;
   using Holders = std::vector<Worker::Holder>;
   AskWorkers<Holders>(
       [](Worker& worker, std::function<void(Holders)> answer) {
         worker.FindHolders(std::move(answer));
       },
-      [this, bytes, used](Answers<Holders> answers) {
+      [this, bytes, urgent, used](Answers<Holders> answers) {
         freeing_ = false;
         std::vector<std::pair<Worker*, Worker::Holder>> all;
         for (std::size_t i = 0; i < answers.size(); ++i) {
@@ -372,9 +375,11 @@ void Server::FreeMemory(std::uint64_t bytes, std::uint64_t used) {
                      {"held", absl::StrCat(held)},
                      {"used", absl::StrCat(used)},
                      {"max_memory", absl::StrCat(memory_limit_)}});
-        if (held > 0) memory_watch_.OnFreed(absl::Now(), held);
+        if (held > 0) memory_watch_.OnFreed(absl::Now(), held, urgent);
         for (auto& [worker, connections] : chosen) {
-          worker->CloseForMemory(std::move(connections));
+          worker->CloseForMemory(
+              std::move(connections),
+              urgent ? absl::ZeroDuration() : kMemoryPatience);
         }
       });
 }

@@ -100,7 +100,7 @@ class Server final : private Gateway {
   void WatchMemory();
   void LookAtMemory();
   // Closes sessions that hold so many bytes, those that hold most first.
-  void FreeMemory(std::uint64_t bytes, std::uint64_t used);
+  void FreeMemory(std::uint64_t bytes, bool urgent, std::uint64_t used);
   // Reads certificates that have changed.
   void RefreshTls();
   void Configure(Settings settings);

@@ -584,15 +584,17 @@ void Worker::FindHolders(std::function<void(std::vector<Holder>)> callback) {
   });
 }
 
-void Worker::CloseForMemory(
-    std::vector<std::weak_ptr<Connection>> connections) {
-  boost::asio::post(io_context_, [this, connections = std::move(connections)] {
-    if (stopping_) return;
-    for (const std::weak_ptr<Connection>& weak : connections) {
-      const std::shared_ptr<Connection> connection = weak.lock();
-      if (connection != nullptr) connection->CloseForMemory(now());
-    }
-  });
+void Worker::CloseForMemory(std::vector<std::weak_ptr<Connection>> connections,
+                            absl::Duration patience) {
+  boost::asio::post(
+      io_context_, [this, connections = std::move(connections), patience] {
+        if (stopping_) return;
+        for (const std::weak_ptr<Connection>& weak : connections) {
+          const std::shared_ptr<Connection> connection = weak.lock();
+          if (connection != nullptr)
+            connection->CloseForMemory(now(), patience);
+        }
+      });
 }
 
 absl::Duration Worker::tick() const {

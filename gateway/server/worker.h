@@ -113,8 +113,9 @@ class Worker final : private ConnectionHost {
     std::weak_ptr<Connection> connection;
   };
   void FindHolders(std::function<void(std::vector<Holder>)> callback);
-  // Closes those of this worker because memory is short.
-  void CloseForMemory(std::vector<std::weak_ptr<Connection>> connections);
+  // Closes those of this worker because memory is short; see Connection.
+  void CloseForMemory(std::vector<std::weak_ptr<Connection>> connections,
+                      absl::Duration patience);
 
   // Cuts off what is left, waits for the thread.
   void Stop();

@@ -136,6 +136,24 @@ def test_slow_readers_do_not_take_all_memory(stack):
     assert honest.receive_json() == {"reply": "hello, ann"}
 
 
+# The allocator would keep it for good.
+def test_what_a_burst_has_used_is_given_back(stack):
+    gateway = stack.enter_context(Gateway.demo(
+        "--stall-timeout", "1s", "--send-timeout", "1s"))
+    before = used(gateway)
+    with contextlib.ExitStack() as clients:
+        for _ in range(60):
+            client = clients.enter_context(
+                RawClient(gateway, receive_buffer=4096))
+            client.upgrade("/echo")
+            for _ in range(4):
+                with contextlib.suppress(ConnectionError, TimeoutError):
+                    client.send_until_blocked(frame(BINARY, b"x" * 1_000_000),
+                                              0.02)
+        assert used(gateway) > before + 100 * MIB
+    eventually(lambda: used(gateway) < 64 * MIB, "it is given back")
+
+
 def test_the_limit_is_a_share_of_the_machines_by_default(demo):
     assert demo.metric("headgate_memory_limit_bytes") > 100 * MIB
     assert 0 < used(demo) < demo.rss()

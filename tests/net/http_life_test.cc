@@ -296,11 +296,20 @@ TEST_F(HttpLifeTest, ForLackOfMemoryTheAnswerIs503) {
   Begin(Get("/api/things/a"));
   Connection& connection = *host_->connections_.begin()->second;
   EXPECT_GE(connection.held_bytes(), 1000u);
-  connection.CloseForMemory(host_->now_);
+  connection.CloseForMemory(host_->now_, kMemoryPatience);
   Settle();
   EXPECT_THAT(log_, Contains("closed for memory"));
   EXPECT_THAT(ReceiveHead(), StartsWith("HTTP/1.1 503 "));
   received_.clear();
+}
+
+TEST_F(HttpLifeTest, ForUrgentLackOfMemoryAClientIsCutOffAtOnce) {
+  Connect();
+  Begin(Get("/api/things/a"));
+  host_->connections_.begin()->second->CloseForMemory(host_->now_,
+                                                      absl::ZeroDuration());
+  EXPECT_THAT(log_, Contains("closed for memory"));
+  EXPECT_THAT(host_->connections_, IsEmpty());
 }
 
 }  // namespace

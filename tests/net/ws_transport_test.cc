@@ -350,7 +350,7 @@ TEST_F(WsTransportTest, ForLackOfMemoryAMessageThatHasBegunIsDropped) {
   Settle();
   Connection& connection = *host_->connections_.begin()->second;
   EXPECT_GE(connection.held_bytes(), 50'000u);
-  connection.CloseForMemory(host_->now_);
+  connection.CloseForMemory(host_->now_, kMemoryPatience);
   EXPECT_EQ(connection.held_bytes(), 0u);
   ExpectClose(1013, "the gateway is overloaded");
   client_.close();
@@ -366,12 +366,23 @@ TEST_F(WsTransportTest, ForLackOfMemoryAClientThatTakesNothingIsCutOff) {
   }
   Connection& connection = *host_->connections_.begin()->second;
   EXPECT_GE(connection.held_bytes(), 1u << 20);
-  connection.CloseForMemory(host_->now_);
+  connection.CloseForMemory(host_->now_, kMemoryPatience);
   Tick(kMemoryPatience - absl::Milliseconds(1));
   EXPECT_FALSE(host_->connections_.empty());
   Tick(absl::Milliseconds(1));
   EXPECT_TRUE(UntilEnded());
   EXPECT_EQ(report().close, CloseCode::kTryAgainLater);
+}
+
+TEST_F(WsTransportTest, ForUrgentLackOfMemoryAClientIsCutOffAtOnce) {
+  Open("/raw");
+  Send(Frame(0x02, std::string(50'000, 'x')));
+  Settle();
+  Connection& connection = *host_->connections_.begin()->second;
+  connection.CloseForMemory(host_->now_, absl::ZeroDuration());
+  EXPECT_THAT(host_->connections_, ::testing::IsEmpty());
+  EXPECT_EQ(report().close, CloseCode::kTryAgainLater);
+  EXPECT_EQ(report().limit, Limit::kMemory);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "gateway/server/memory_watch.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace headgate {
@@ -34,7 +36,7 @@ TEST_F(MemoryWatchTest, FreesDownToEightyFivePercentFromNinetyFive) {
 // reason to close everybody.
 TEST_F(MemoryWatchTest, WhatIsBeingFreedIsNotFreedTwice) {
   EXPECT_EQ(JudgeAfter(kTick, 970).free, 120u);
-  watch_.OnFreed(now_, 120);
+  watch_.OnFreed(now_, 120, false);
   EXPECT_EQ(JudgeAfter(kTick, 970).free, 0u);
   EXPECT_EQ(JudgeAfter(kTick, 1060).free, 0u);
   EXPECT_TRUE(JudgeAfter(kTick, 970).refuse);
@@ -42,16 +44,33 @@ TEST_F(MemoryWatchTest, WhatIsBeingFreedIsNotFreedTwice) {
 
 TEST_F(MemoryWatchTest, WhatGrowsMeanwhileIsFreedBesides) {
   EXPECT_EQ(JudgeAfter(kTick, 970).free, 120u);
-  watch_.OnFreed(now_, 120);
+  watch_.OnFreed(now_, 120, false);
   EXPECT_EQ(JudgeAfter(kTick, 1080).free, 110u);
 }
 
 TEST_F(MemoryWatchTest, WhatHasNotLeftTheProcessInTimeCountsAgain) {
   EXPECT_EQ(JudgeAfter(kTick, 970).free, 120u);
-  watch_.OnFreed(now_, 120);
+  watch_.OnFreed(now_, 120, false);
   EXPECT_EQ(
       JudgeAfter(MemoryWatch::kPatience - absl::Milliseconds(1), 970).free, 0u);
   EXPECT_EQ(JudgeAfter(absl::Milliseconds(1), 970).free, 120u);
+}
+
+TEST_F(MemoryWatchTest, AboveTheLimitSessionsAreCutOff) {
+  EXPECT_FALSE(JudgeAfter(kTick, 999).urgent);
+  EXPECT_TRUE(JudgeAfter(kTick, 1000).urgent);
+}
+
+// What was cut off is gone with the next trimming, so that what has come
+// instead is not covered by it for long.
+TEST_F(MemoryWatchTest, WhatWasCutOffIsTakenOffForAShorterTime) {
+  EXPECT_EQ(JudgeAfter(kTick, 1100).free, 250u);
+  watch_.OnFreed(now_, 250, true);
+  EXPECT_EQ(
+      JudgeAfter(MemoryWatch::kUrgentPatience - absl::Milliseconds(1), 1100)
+          .free,
+      0u);
+  EXPECT_EQ(JudgeAfter(absl::Milliseconds(1), 1100).free, 250u);
 }
 
 TEST_F(MemoryWatchTest, TheAllocatorIsTrimmedFirstAndNotAllTheTime) {
@@ -63,14 +82,42 @@ TEST_F(MemoryWatchTest, TheAllocatorIsTrimmedFirstAndNotAllTheTime) {
 
 TEST_F(MemoryWatchTest, WhatWasFreedIsTrimmedSooner) {
   EXPECT_TRUE(watch_.WantsTrim(now_, 960, 1000));
-  watch_.OnFreed(now_, 110);
+  watch_.OnFreed(now_, 110, false);
   EXPECT_FALSE(watch_.WantsTrim(now_ + absl::Milliseconds(249), 960, 1000));
   EXPECT_TRUE(watch_.WantsTrim(now_ + absl::Milliseconds(250), 960, 1000));
   EXPECT_FALSE(watch_.WantsTrim(now_ + absl::Milliseconds(999), 960, 1000));
 }
 
+// A burst of large messages is over, and nothing else would return its memory.
+TEST_F(MemoryWatchTest, BelowEightyPercentTheAllocatorIsTrimmedNowAndThen) {
+  const std::uint64_t used = MemoryWatch::kLeastWorthTrimming;
+  const std::uint64_t limit = 100 * used;
+  const absl::Duration interval = MemoryWatch::kLeastSpareInterval;
+  EXPECT_FALSE(watch_.WantsTrim(now_, used - 1, limit));
+  EXPECT_TRUE(watch_.WantsTrim(now_, used, limit));
+  watch_.OnTrimmed(used, used / 2);
+  EXPECT_FALSE(
+      watch_.WantsTrim(now_ + interval - absl::Milliseconds(1), used, limit));
+  EXPECT_TRUE(watch_.WantsTrim(now_ += interval, used, limit));
+}
+
+TEST_F(MemoryWatchTest, TrimmingThatGainsNothingBecomesRare) {
+  const std::uint64_t used = MemoryWatch::kLeastWorthTrimming;
+  absl::Duration interval = MemoryWatch::kLeastSpareInterval;
+  EXPECT_TRUE(watch_.WantsTrim(now_, used, 0));
+  for (int i = 0; i < 10; ++i) {
+    watch_.OnTrimmed(used, used);
+    interval = std::min(2 * interval, MemoryWatch::kMostSpareInterval);
+    EXPECT_FALSE(
+        watch_.WantsTrim(now_ + interval - absl::Milliseconds(1), used, 0));
+    EXPECT_TRUE(watch_.WantsTrim(now_ += interval, used, 0));
+  }
+  watch_.OnTrimmed(used, used / 2);
+  EXPECT_TRUE(
+      watch_.WantsTrim(now_ + MemoryWatch::kLeastSpareInterval, used, 0));
+}
+
 TEST_F(MemoryWatchTest, WithoutALimitNothingIsDone) {
-  EXPECT_FALSE(watch_.WantsTrim(now_, 1 << 30, 0));
   const MemoryWatch::Verdict verdict = watch_.Judge(now_, 1 << 30, 0);
   EXPECT_FALSE(verdict.refuse);
   EXPECT_EQ(verdict.free, 0u);
