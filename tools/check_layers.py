@@ -17,6 +17,7 @@ ROOMS = {
     "codec": {"absl", "boost/json", "google/api", "google/protobuf", "headgate/v1"},
     "route": {"absl"},
     "config": {"absl", "google/api", "google/protobuf", "headgate/config", "yaml-cpp"},
+    "console": {"absl", "google/protobuf"},
     "ws": {"absl", "openssl", "zlib"},
     "http": {"absl", "boost/json", "boost/url"},
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "nghttp2", "openssl", "zlib"},

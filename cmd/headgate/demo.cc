@@ -123,7 +123,8 @@ void AddDemo(CLI::App& app, std::function<int()>& run) {
       "demo",
       "The gateway and the demo backend in one process, nothing else to start");
   command->footer(kDemoFooter);
-  const std::shared_ptr<ServeFlags> flags = AddServeFlags(*command);
+  const std::shared_ptr<ServeFlags> flags =
+      AddServeFlags(*command, Console::kOn);
   const auto address = std::make_shared<std::string>("127.0.0.1:0");
   command
       ->add_option("--backend-listen", *address,

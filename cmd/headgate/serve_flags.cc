@@ -104,6 +104,20 @@ void AddListenerFlags(CLI::App& command, SettingsFlags& add,
       ->group("Listener");
 }
 
+void AddConsoleFlag(SettingsFlags& add, bool is_on) {
+  const std::pair<std::string, bool> on = {"on", true}, off = {"off", false};
+  add.Choice<bool>(
+         "--console", is_on ? std::vector{on, off} : std::vector{off, on},
+         [](Settings& settings, bool console) {
+           for (ListenerSettings& listener : settings.listeners) {
+             listener.console = console;
+           }
+         },
+         "A page at /_headgate/ to call methods from a browser; it shows all "
+         "services to everyone who can open it")
+      ->group("Listener");
+}
+
 // The TLS of a listener, made when a flag asks for it.
 ListenerTlsSettings& TlsOf(ListenerSettings& listener) {
   if (!listener.tls) listener.tls.emplace();
@@ -457,8 +471,9 @@ Route BaseRoute(const Settings& settings) {
 
 }  // namespace
 
-std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command) {
+std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command, Console console) {
   auto flags = std::make_shared<ServeFlags>();
+  flags->console = console;
   SettingsFlags add(command, flags->overrides);
   command
       .add_option("--config", flags->config,
@@ -467,6 +482,7 @@ std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command) {
                   "over it")
       ->type_name("FILE");
   AddListenerFlags(command, add, *flags);
+  AddConsoleFlag(add, console == Console::kOn);
   AddTlsFlags(add);
   AddAdminFlags(add);
   AddUpstreamFlags(add);
@@ -523,6 +539,12 @@ absl::StatusOr<Settings> SettingsFrom(const ServeFlags& flags,
           " upstreams, so that it is not clear which one is meant"));
     }
     settings->upstreams[0].target = flags.upstream;
+  }
+
+  if (flags.console == Console::kOn) {
+    for (ListenerSettings& listener : settings->listeners) {
+      listener.console = true;
+    }
   }
 
   // A last route to hear what the flags say of every route.

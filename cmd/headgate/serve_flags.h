@@ -13,18 +13,24 @@
 
 namespace headgate {
 
+// The pages of gateway/console.
+enum class Console { kOff, kOn };
+
 // What the flags that `serve` and `demo` share were set to.
 struct ServeFlags {
   std::string config;               // The file; empty: none.
   std::vector<std::string> listen;  // Empty: as the settings have it.
   std::vector<std::string> routes;  // "PATH=package.Service/Method"
   bool http_rules = false;          // A route for google.api.http rules.
+  Console console = Console::kOff;  // What listeners have by themselves.
   std::string upstream;             // Empty: as the settings have it.
   Overrides overrides;              // Everything else.
 };
 
 // Adds the flags, with their help, to `command`; they are set when it parses.
-std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command);
+// `console`: whether listeners have it unless a flag says otherwise.
+std::shared_ptr<ServeFlags> AddServeFlags(CLI::App& command,
+                                          Console console = Console::kOff);
 
 // The settings that the flags ask for: those of the file, or else the defaults,
 // with what the flags say on top. `routes` are those that the command brings

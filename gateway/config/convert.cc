@@ -95,6 +95,7 @@ ListenerSettings ListenerFrom(const pb::Listener& from,
   convert.Text(field + ".group", from.has_group(), from.group(), to.file.group);
   to.proxy_protocol = from.proxy_protocol();
   to.reuse_port = from.reuse_port();
+  to.console = from.console();
   return to;
 }
 

@@ -85,6 +85,8 @@ struct ListenerSettings {
   std::vector<std::string> trusted_proxies;
   // For requests that no route was found for.
   Refusals refusals = Refusals::kHttp;
+  // Serves the console; see gateway/console.
+  bool console = false;
 };
 
 // Where the descriptors of an upstream come from.

@@ -139,20 +139,36 @@ bool MayBeOfAPage(const HttpRequest& request, const Located& located) {
   return !located.is_websocket || request.headers.Has("Origin");
 }
 
-// That the request names a host that is known to be the listener's, where that
-// is asked for. Otherwise a page of any name that resolves to the listener's
-// address would be of its own origin.
+// Whether a page of that host may be the listener's own: otherwise a page of
+// any name that resolves to the listener's address would be of its own origin.
+bool IsKnownHost(absl::string_view host, const HandshakePolicy& policy,
+                 const Peer& peer) {
+  if (policy.allowed_hosts.empty() &&
+      (!policy.is_loopback || IsTrustedProxy(peer, policy.trusted_proxies))) {
+    return true;
+  }
+  return host.empty() || IsLoopbackHost(host) ||
+         HostAllowed(host, policy.allowed_hosts);
+}
+
+Refusal HostNotAllowed(absl::string_view host) {
+  Refusal refusal =
+      Refuse(403, absl::StatusCode::kPermissionDenied,
+             absl::StrCat("host ", ToUtf8(host), " is not allowed"));
+  refusal.reason = "host";
+  refusal.setting =
+      "listeners[].allowed_hosts, or listeners[].trusted_proxies for a proxy "
+      "on this machine";
+  return refusal;
+}
+
+// That the request names a known host, where that is asked for.
 std::optional<Refusal> CheckHostIsKnown(const HttpRequest& request,
                                         const HandshakePolicy& policy,
                                         const Peer& peer,
                                         const Located& located) {
   const std::string& host = located.own_origin.host;
-  if (policy.allowed_hosts.empty() &&
-      (!policy.is_loopback || IsTrustedProxy(peer, policy.trusted_proxies))) {
-    return std::nullopt;
-  }
-  if (host.empty() || !MayBeOfAPage(request, located) || IsLoopbackHost(host) ||
-      HostAllowed(host, policy.allowed_hosts) ||
+  if (IsKnownHost(host, policy, peer) || !MayBeOfAPage(request, located) ||
       !located.match.route->hosts.empty()) {
     return std::nullopt;
   }
@@ -162,14 +178,7 @@ std::optional<Refusal> CheckHostIsKnown(const HttpRequest& request,
                     policy.allowed_origins)) {
     return std::nullopt;
   }
-  Refusal refusal =
-      Refuse(403, absl::StatusCode::kPermissionDenied,
-             absl::StrCat("host ", ToUtf8(host), " is not allowed"));
-  refusal.reason = "host";
-  refusal.setting =
-      "listeners[].allowed_hosts, or listeners[].trusted_proxies for a proxy "
-      "on this machine";
-  return refusal;
+  return HostNotAllowed(host);
 }
 
 // What the route lets a subprotocol choose.
@@ -362,6 +371,26 @@ std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
     return Told(*std::move(refusal), request, how);
   }
   return located;
+}
+
+std::optional<std::variant<Refusal, HttpTarget>> FindConsole(
+    const HttpRequest& request, const HandshakePolicy& policy,
+    const Peer& peer) {
+  if (policy.console == nullptr) return std::nullopt;
+  std::optional<HttpTarget> target = ParseTarget(request);
+  if (!target) return std::nullopt;
+  // Where nothing else is served, "/" leads to the console.
+  const bool is_root =
+      target->encoded_path == "/" && !policy.router->Find(target->host, "/");
+  if (is_root) target->encoded_path = std::string(kConsolePath);
+  if (!IsConsolePath(target->encoded_path)) return std::nullopt;
+  if (std::optional<Refusal> refusal = CheckHost(request)) {
+    return *std::move(refusal);
+  }
+  if (!IsKnownHost(target->host, policy, peer)) {
+    return HostNotAllowed(target->host);
+  }
+  return *std::move(target);
 }
 
 Refusal NoCapacity(const HttpRequest& request, const Located& located,

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "gateway/config/address.h"
+#include "gateway/console/console.h"
 #include "gateway/http/header_rules.h"
 #include "gateway/http/origin.h"
 #include "gateway/http/request.h"
@@ -34,7 +35,8 @@ struct HandshakePolicy {
   // Only what is in front of the listener knows whether clients come by TLS,
   // and it does not say so in the requests: a socket file, a PROXY header.
   bool is_behind_proxy = false;
-  Refusals refusals = Refusals::kHttp;  // Where no route was found.
+  Refusals refusals = Refusals::kHttp;          // Where no route was found.
+  std::shared_ptr<const ConsoleIndex> console;  // Null: it is not served.
 };
 
 // Whether there is room for one more session.
@@ -102,6 +104,12 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
                                               const Peer& peer,
                                               const Located& located,
                                               const Destination& destination);
+
+// A request for the console, on a listener that serves it; absent: it is for a
+// route. The host must be the listener's own, whatever origins are allowed.
+std::optional<std::variant<Refusal, HttpTarget>> FindConsole(
+    const HttpRequest& request, const HandshakePolicy& policy,
+    const Peer& peer);
 
 // There is no room. Requires: not kFree.
 Refusal NoCapacity(const HttpRequest& request, const Located& located,

@@ -109,9 +109,9 @@ class ConnectionHost {
   // What the listener has by now; a reload changes it between two requests.
   virtual std::shared_ptr<const ConnectionSettings> SettingsOf(
       std::size_t listener) = 0;
-  // The google.api.http rules of the route's upstream; see SchemaSource::Get.
-  virtual std::unique_ptr<SchemaSource::Ticket> FindHttpRules(
-      const Route& route, SchemaSource::SnapshotCallback callback) = 0;
+  // What is known of an upstream; see SchemaSource::Get.
+  virtual std::unique_ptr<SchemaSource::Ticket> GetSchema(
+      const std::string& upstream, SchemaSource::SnapshotCallback callback) = 0;
   // Null when a reload has taken the route's upstream away meanwhile.
   virtual std::unique_ptr<Session> OpenSession(SessionRequest request,
                                                Transport& transport) = 0;

@@ -229,6 +229,7 @@ void HttpConnection::ReadHead() {
 void HttpConnection::OnHead() {
   first_request_ = false;
   settings_ = host_.SettingsOf(listener_);
+  if (settings_->policy.console != nullptr && AnswerConsoleRequest()) return;
   peer_.session_id = host_.NewSessionId();
   std::variant<Refusal, Located> located =
       LocateRequest(head_->request(), settings_->policy, peer_);
@@ -255,11 +256,11 @@ void HttpConnection::OnHead() {
 
 void HttpConnection::FindRules() {
   state_ = State::kFinding;
-  std::unique_ptr<SchemaSource::Ticket> ticket = host_.FindHttpRules(
-      *located_->match.route,
-      [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
-        OnRules(snapshot);
-      });
+  std::unique_ptr<SchemaSource::Ticket> ticket =
+      host_.GetSchema(located_->match.route->upstream,
+                      [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
+                        OnRules(snapshot);
+                      });
   if (state_ != State::kFinding) return;
   ticket_ = std::move(ticket);
   Receive();  // To see the client leave.

@@ -89,6 +89,9 @@ class HttpConnection final
   void BeginRequest(absl::Time since);
   void ReadHead();
   void OnHead();
+  // Whether the request is for the console (http_console.cc).
+  bool AnswerConsoleRequest();
+  void OnConsoleSchema(const absl::StatusOr<SchemaSnapshot>& snapshot);
   void FindRules();
   void OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot);
   // An OPTIONS that no rule is for; false when it is another request.

@@ -4,7 +4,9 @@
 #include <functional>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "gateway/config/address.h"
+#include "gateway/console/console.h"
 #include "gateway/route/route.h"
 #include "gateway/upstream/pooled_upstream.h"
 
@@ -48,7 +50,8 @@ absl::Duration RestFor(const Settings& settings) {
 ConnectionSettings ConnectionSettingsFor(
     const Settings& settings, const ListenerSettings& listener,
     const std::shared_ptr<const TlsContext>& tls, SocketReach reach,
-    const std::shared_ptr<const Router>& router) {
+    const std::shared_ptr<const Router>& router,
+    const std::shared_ptr<const ConsoleIndex>& console) {
   ConnectionSettings connection;
   connection.policy.router = router;
   connection.policy.allowed_origins = listener.allowed_origins;
@@ -62,6 +65,7 @@ ConnectionSettings ConnectionSettingsFor(
   connection.policy.is_behind_proxy =
       reach == SocketReach::kFile || listener.proxy_protocol;
   connection.policy.refusals = listener.refusals;
+  if (listener.console) connection.policy.console = console;
   connection.max_header_bytes = settings.limits.max_header_bytes;
   connection.handshake_timeout = settings.timeouts.handshake;
   connection.send_timeout = settings.timeouts.send;
@@ -91,11 +95,15 @@ std::vector<std::shared_ptr<const ConnectionSettings>> ListenersOf(
     const Settings& settings, const Configuration::Tls& tls,
     const Configuration::Reaches& reaches) {
   const auto router = std::make_shared<const Router>(RoutesOf(settings));
+  const bool has_console = absl::c_any_of(
+      settings.listeners,
+      [](const ListenerSettings& listener) { return listener.console; });
+  const auto console = has_console ? MakeConsoleIndex(settings) : nullptr;
   std::vector<std::shared_ptr<const ConnectionSettings>> listeners;
   for (std::size_t i = 0; i < settings.listeners.size(); ++i) {
-    listeners.push_back(
-        std::make_shared<const ConnectionSettings>(ConnectionSettingsFor(
-            settings, settings.listeners[i], tls[i], reaches[i], router)));
+    listeners.push_back(std::make_shared<const ConnectionSettings>(
+        ConnectionSettingsFor(settings, settings.listeners[i], tls[i],
+                              reaches[i], router, console)));
   }
   return listeners;
 }

@@ -380,9 +380,9 @@ std::shared_ptr<const ConnectionSettings> Worker::SettingsOf(
   return configuration_->listeners[listener];
 }
 
-std::unique_ptr<SchemaSource::Ticket> Worker::FindHttpRules(
-    const Route& route, SchemaSource::SnapshotCallback callback) {
-  const auto found = upstreams_.find(route.upstream);
+std::unique_ptr<SchemaSource::Ticket> Worker::GetSchema(
+    const std::string& name, SchemaSource::SnapshotCallback callback) {
+  const auto found = upstreams_.find(name);
   if (found == upstreams_.end()) {
     callback(absl::UnavailableError("the configuration has changed"));
     return nullptr;

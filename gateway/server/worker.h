@@ -136,8 +136,9 @@ class Worker final : private ConnectionHost {
   std::string NewSessionId() override;
   std::shared_ptr<const ConnectionSettings> SettingsOf(
       std::size_t listener) override;
-  std::unique_ptr<SchemaSource::Ticket> FindHttpRules(
-      const Route& route, SchemaSource::SnapshotCallback callback) override;
+  std::unique_ptr<SchemaSource::Ticket> GetSchema(
+      const std::string& upstream,
+      SchemaSource::SnapshotCallback callback) override;
   std::unique_ptr<Session> OpenSession(SessionRequest request,
                                        Transport& transport) override;
   void SessionEnded(const Session& session) override;

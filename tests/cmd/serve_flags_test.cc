@@ -19,9 +19,10 @@ using ::testing::HasSubstr;
 // The settings of a command line; `built_in` are the command's own routes.
 absl::StatusOr<Settings> SettingsOf(
     std::vector<std::string> words,
-    const std::vector<std::string>& built_in = {}) {
+    const std::vector<std::string>& built_in = {},
+    Console console = Console::kOff) {
   CLI::App command;
-  const std::shared_ptr<ServeFlags> flags = AddServeFlags(command);
+  const std::shared_ptr<ServeFlags> flags = AddServeFlags(command, console);
   command.add_option("--upstream", flags->upstream);
   std::reverse(words.begin(), words.end());  // As CLI11 has them.
   command.parse(words);
@@ -104,6 +105,22 @@ TEST(ServeFlagsTest, NoFlagsAreTheDefaults) {
   EXPECT_EQ(settings->limits.max_sessions, defaults.limits.max_sessions);
   EXPECT_EQ(settings->timeouts.drain, defaults.timeouts.drain);
   EXPECT_EQ(Validate(*settings), absl::OkStatus());
+}
+
+TEST(ServeFlagsTest, TheConsoleIsAsTheCommandHasItUnlessAFlagOrFileSays) {
+  const auto has_console = [](std::vector<std::string> words, Console console) {
+    const auto settings = SettingsOf(std::move(words), {}, console);
+    return settings.ok() && settings->listeners.back().console;
+  };
+  EXPECT_FALSE(has_console({}, Console::kOff));
+  EXPECT_TRUE(has_console({}, Console::kOn));
+  EXPECT_TRUE(has_console({"--console", "on"}, Console::kOff));
+  EXPECT_FALSE(has_console({"--console", "off"}, Console::kOn));
+  const std::string file = FileWith(
+      "listeners: [{address: 'a:1'}, {address: 'b:1', console: true}]");
+  EXPECT_TRUE(has_console({"--config", file}, Console::kOff));
+  EXPECT_FALSE(
+      has_console({"--config", file, "--console", "off"}, Console::kOff));
 }
 
 TEST(ServeFlagsTest, FlagsHoldForEveryRoute) {

@@ -340,8 +340,8 @@ class Host final : public ConnectionHost {
   std::shared_ptr<const ConnectionSettings> SettingsOf(std::size_t) override {
     return settings_;
   }
-  std::unique_ptr<SchemaSource::Ticket> FindHttpRules(
-      const Route&, SchemaSource::SnapshotCallback callback) override {
+  std::unique_ptr<SchemaSource::Ticket> GetSchema(
+      const std::string&, SchemaSource::SnapshotCallback callback) override {
     return context_->schemas->Get(now_, std::move(callback));
   }
   std::unique_ptr<Session> OpenSession(SessionRequest request,

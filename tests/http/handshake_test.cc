@@ -412,6 +412,42 @@ TEST_F(HandshakeTest, HostThatIsNotLoopbackIsRefusedOnALoopbackListener) {
   Admitted(own);
 }
 
+TEST_F(HandshakeTest, ConsoleIsFoundWhereTheListenerServesIt) {
+  const auto find = [this](const std::string& line, const std::string& host) {
+    return FindConsole(
+        ParseRequest(absl::StrCat("GET ", line, " HTTP/1.1\r\n", host, "\r\n")),
+        policy_, peer_);
+  };
+  const std::string localhost = "Host: localhost:1\r\n";
+  EXPECT_FALSE(find("/_headgate/", localhost));
+  policy_.console = MakeConsoleIndex(Settings());
+  const auto path = [&](const std::string& line) {
+    const auto found = find(line, localhost);
+    return found ? std::get<HttpTarget>(*found).encoded_path : "none";
+  };
+  EXPECT_EQ(path("/_headgate/?x=1"), "/_headgate/");
+  EXPECT_EQ(path("/_headgate/api/index"), "/_headgate/api/index");
+  EXPECT_EQ(path("/_headgates"), "none");
+  EXPECT_EQ(path("/room"), "none");
+  // Nothing else is served there.
+  EXPECT_EQ(path("/"), "/_headgate");
+  Route root;
+  root.path = "/";
+  root.target = FixedMethod{"/p.S/M"};
+  Use({root});
+  EXPECT_EQ(path("/"), "none");
+
+  const auto refused = [&](const std::string& host) {
+    return std::get<Refusal>(find("/_headgate/", host).value()).http_status;
+  };
+  EXPECT_EQ(refused(""), 400);
+  policy_.is_loopback = true;
+  EXPECT_EQ(path("/_headgate/"), "/_headgate/");
+  EXPECT_EQ(refused("Host: evil.test\r\n"), 403);
+  policy_.allowed_origins = {"*"};  // Says nothing about hosts.
+  EXPECT_EQ(refused("Host: evil.test\r\n"), 403);
+}
+
 // What else says that the host, or the page, is the operator's.
 TEST_F(HandshakeTest, HostIsKnownByProxyRouteOrAllowedOrigin) {
   policy_.is_loopback = true;

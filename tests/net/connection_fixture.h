@@ -129,9 +129,10 @@ class FakeHost final : public ConnectionHost {
     EXPECT_EQ(listener, 7u);
     return settings_;
   }
-  std::unique_ptr<SchemaSource::Ticket> FindHttpRules(
-      const Route& route, SchemaSource::SnapshotCallback callback) override {
-    EXPECT_TRUE(std::holds_alternative<HttpRuleSet>(route.target));
+  std::unique_ptr<SchemaSource::Ticket> GetSchema(
+      const std::string& upstream,
+      SchemaSource::SnapshotCallback callback) override {
+    EXPECT_EQ(upstream, Route().upstream);
     if (rules_.ok()) {
       callback(SchemaSnapshot{(*rules_)->schema(), *rules_});
       return nullptr;

@@ -92,7 +92,7 @@ bool IsReserved(absl::string_view name) {
 
 std::string Quote(absl::string_view text) {
   std::string quoted;
-  AppendJsonString(text, quoted);
+  AppendJsonString(ToUtf8(text), quoted);
   return quoted;
 }
 

@@ -1,34 +1,23 @@
 // The same in a page of another origin, in headless Chromium.
 import assert from "node:assert/strict";
-import {mkdtemp, rm} from "node:fs/promises";
-import {tmpdir} from "node:os";
-import path from "node:path";
 import {after, before, test} from "node:test";
-import {chromium} from "playwright-core";
+import {launch} from "./chromium.mjs";
 import {fileServer, Gateway, hostileServer} from "./harness.mjs";
 import {scenarios} from "./scenarios.mjs";
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
-];
-
-let files, hostile, gateway, profile, browser, page;
+let files, hostile, gateway, browser, page;
 before(async () => {
   files = await fileServer();
   hostile = await hostileServer();
   gateway = await new Gateway("--allow-origin", files.origin).start();
-  profile = await mkdtemp(path.join(tmpdir(), "headgate-chromium-"));
-  browser = await chromium.launchPersistentContext(profile, {executablePath: CHROMIUM, headless: true, args: FLAGS});
+  browser = await launch();
   await browser.exposeFunction("stopGateway", (signal) => gateway.stop(signal));
   await browser.exposeFunction("startGateway", async () => void (await gateway.start()));
   page = await browser.newPage();
   await page.goto(files.origin);
 });
 after(async () => {
-  await browser?.close();
-  if (profile) await rm(profile, {recursive: true, force: true});
+  await browser?.end();
   await gateway?.stop("SIGKILL");
   hostile?.stop();
   files?.stop();
