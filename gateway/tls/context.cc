@@ -28,8 +28,6 @@ absl::Status UnusablePart(absl::string_view what) {
 void SetCommonOptions(SSL_CTX* handle) {
   SSL_CTX_set_min_proto_version(handle, TLS1_2_VERSION);
   SSL_CTX_set_options(handle, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  // A connection at rest holds no record buffers.
-  SSL_CTX_set_mode(handle, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_cipher_list(handle, kCiphers12);
 }
 
@@ -144,6 +142,9 @@ absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::ForServer(
   }
   SSL_CTX_set_options(
       handle, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  // A connection at rest holds no record buffers. A client, which has few
+  // connections, keeps them.
+  SSL_CTX_set_mode(handle, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_alpn_select_cb(handle, Callbacks::ChooseProtocol, context.get());
   // A session that is resumed must be one of this listener's (SSL_CTX_new(3)).
   constexpr unsigned char kSessionContext[] = "headgate";

@@ -18,10 +18,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
-#include "gateway/upstream/h2/tls_client.h"
+#include "gateway/tls/engine.h"
 #include "tests/fuzz/input.h"
 #include "tests/testing/certificates.h"
-#include "tests/upstream/tls_server.h"
+#include "tests/testing/tls_server.h"
 
 namespace headgate {
 namespace {
@@ -53,7 +53,10 @@ struct World {
     const Identity client = authority.Issue("client");
     material.certificate = client.certificate;
     material.key = client.key;
-    auto made = MakeTlsClientContext(material);
+    TlsClientOptions options;
+    options.protocol = "h2";
+    options.requires_protocol = true;
+    auto made = TlsContext::ForClient(options, material);
     FUZZ_CHECK(made.ok());
     context = *std::move(made);
     client_ca = authority.certificate();
@@ -62,7 +65,7 @@ struct World {
   Identity good;
   Identity for_another_name;
   std::string client_ca;
-  std::unique_ptr<boost::asio::ssl::context> context;
+  std::shared_ptr<const TlsContext> context;
 };
 
 World& TheWorld() {
@@ -75,7 +78,7 @@ class Stage {
   explicit Stage(std::uint8_t plan) {
     World& world = TheWorld();
     random_state = 1;
-    TlsServerOptions options;
+    TlsTestServerOptions options;
     is_good_ = !(plan & 1);
     options.identity = is_good_ ? world.good : world.for_another_name;
     if (plan & 2) options.max_version = TLS1_2_VERSION;
@@ -84,7 +87,7 @@ class Stage {
       options.protocol = "http/1.1";
       is_good_ = false;
     }
-    client_ = std::make_unique<TlsClient>(*world.context, "chat.internal");
+    client_ = std::make_unique<TlsEngine>(world.context, "chat.internal");
     server_ = std::make_unique<TlsServer>(options);
     Advance();
   }
@@ -210,7 +213,7 @@ class Stage {
   }
 
   bool is_good_;  // Such a server may be connected to.
-  std::unique_ptr<TlsClient> client_;
+  std::unique_ptr<TlsEngine> client_;
   std::unique_ptr<TlsServer> server_;
   bool is_shut_down_ = false;
   absl::Status status_;

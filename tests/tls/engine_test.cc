@@ -24,7 +24,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-std::string Text(const absl::Status& status) {
+std::string MessageOf(const absl::Status& status) {
   return std::string(status.message());
 }
 
@@ -174,9 +174,9 @@ TEST_F(TlsEngineTest, CloseNotifyEndsOneDirectionOnly) {
     ASSERT_TRUE(first.engine->Write("last words").ok());
     first.engine->Shutdown();
     const absl::Status end = second.Take(first.TakeOutput(), 1 << 20);
-    EXPECT_EQ(Text(end), server_first
-                             ? "TLS: the server has ended the connection"
-                             : "TLS: the client has ended the connection");
+    EXPECT_EQ(MessageOf(end), server_first
+                                  ? "TLS: the server has ended the connection"
+                                  : "TLS: the client has ended the connection");
     EXPECT_EQ(second.received, "last words");
     EXPECT_TRUE(second.engine->peer_ended());
     // The other direction goes on.
@@ -221,23 +221,24 @@ TEST_F(TlsEngineTest, ChangedRecordEndsTheConnectionWithAnAlert) {
   ASSERT_TRUE(client_.engine->Write("hello").ok());
   std::string record = client_.TakeOutput();
   record.back() ^= 1;
-  EXPECT_EQ(Text(server_.Take(record, 1 << 20)),
+  EXPECT_EQ(MessageOf(server_.Take(record, 1 << 20)),
             "TLS: decryption failed or bad record mac");
   EXPECT_EQ(server_.received, "");
-  EXPECT_EQ(Text(client_.Take(server_.TakeOutput(), 1 << 20)),
+  EXPECT_EQ(MessageOf(client_.Take(server_.TakeOutput(), 1 << 20)),
             "TLS: the server has refused: sslv3 alert bad record mac");
 }
 
 TEST_F(TlsEngineTest, WhatIsNoTlsIsNamed) {
   Make();
-  EXPECT_EQ(Text(server_.Take("GET / HTTP/1.1\r\nHost: h\r\n\r\n", 1 << 20)),
-            "TLS: http request");
+  EXPECT_EQ(
+      MessageOf(server_.Take("GET / HTTP/1.1\r\nHost: h\r\n\r\n", 1 << 20)),
+      "TLS: http request");
   Make();
-  EXPECT_EQ(Text(server_.Take(std::string(100, '\1'), 1 << 20)),
+  EXPECT_EQ(MessageOf(server_.Take(std::string(100, '\1'), 1 << 20)),
             "TLS: wrong version number: the client does not speak TLS");
   Make();
   ASSERT_TRUE(client_.engine->Handshake().ok());
-  EXPECT_EQ(Text(client_.Take(std::string(100, '\1'), 1 << 20)),
+  EXPECT_EQ(MessageOf(client_.Take(std::string(100, '\1'), 1 << 20)),
             "TLS: wrong version number: the server does not speak TLS");
 }
 
@@ -256,7 +257,7 @@ TEST_F(TlsEngineTest, BrokenHellosEndInAnErrorOrWaitForMore) {
     Make();
     const absl::Status status = server_.Take(broken, 1 + random() % 300);
     EXPECT_FALSE(server_.engine->established());
-    if (!status.ok()) EXPECT_THAT(Text(status), StartsWith("TLS: "));
+    if (!status.ok()) EXPECT_THAT(MessageOf(status), StartsWith("TLS: "));
     EXPECT_LT(server_.engine->output().size(), 5000u);
   }
 }
@@ -267,10 +268,10 @@ TEST_F(TlsEngineTest, ServersCertificateMustBeForTheName) {
   Make("other.internal");
   ASSERT_TRUE(client_.engine->Handshake().ok());
   Talk();
-  EXPECT_EQ(Text(client_status_),
+  EXPECT_EQ(MessageOf(client_status_),
             "TLS: certificate verify failed: hostname mismatch: it must be for "
             "other.internal, and is for DNS:chat.internal");
-  EXPECT_EQ(Text(server_status_),
+  EXPECT_EQ(MessageOf(server_status_),
             "TLS: the client has refused: sslv3 alert bad certificate");
   EXPECT_FALSE(client_.engine->established());
 }
@@ -312,16 +313,17 @@ TEST_F(TlsEngineTest, ClientWithoutAKnownCertificateIsRefused) {
   client_material_.certificate = eve.certificate;
   client_material_.key = eve.key;
   FailToConnect();
-  EXPECT_THAT(Text(server_status_),
+  EXPECT_THAT(MessageOf(server_status_),
               AllOf(StartsWith("TLS: certificate verify failed: "),
                     HasSubstr("unable to get local issuer")));
-  EXPECT_EQ(Text(client_status_),
+  EXPECT_EQ(MessageOf(client_status_),
             "TLS: the server has refused: tlsv1 alert unknown ca");
   client_material_.certificate = client_material_.key = "";
   server_options_.client_certificates =
       TlsServerOptions::ClientCertificates::kRequired;
   FailToConnect();
-  EXPECT_EQ(Text(server_status_), "TLS: peer did not return a certificate");
+  EXPECT_EQ(MessageOf(server_status_),
+            "TLS: peer did not return a certificate");
 }
 
 // --- what is spoken ---
@@ -330,8 +332,8 @@ TEST_F(TlsEngineTest, ClientWithoutAKnownCertificateIsRefused) {
 TEST_F(TlsEngineTest, ProtocolsMustHaveOneInCommon) {
   client_options_.protocol = "h2";
   FailToConnect();
-  EXPECT_EQ(Text(server_status_), "TLS: no application protocol");
-  EXPECT_EQ(Text(client_status_),
+  EXPECT_EQ(MessageOf(server_status_), "TLS: no application protocol");
+  EXPECT_EQ(MessageOf(client_status_),
             "TLS: the server has refused: tlsv1 alert no application protocol");
   server_options_.protocol = "h2";
   client_options_.requires_protocol = true;
@@ -393,11 +395,12 @@ TEST_F(TlsEngineTest, OlderVersionsAreRefused) {
   RawTlsClient client(TLS1_1_VERSION);
   SSL_set_security_level(client.tls(), 0);
   SSL_set_cipher_list(client.tls(), "ALL:@SECLEVEL=0");
-  EXPECT_EQ(Text(TalkWith(client, server_)), "TLS: unsupported protocol");
+  EXPECT_EQ(MessageOf(TalkWith(client, server_)), "TLS: unsupported protocol");
   server_options_.min_version = TlsServerOptions::MinVersion::k13;
   Make();
   RawTlsClient one_behind(TLS1_2_VERSION);
-  EXPECT_EQ(Text(TalkWith(one_behind, server_)), "TLS: unsupported protocol");
+  EXPECT_EQ(MessageOf(TalkWith(one_behind, server_)),
+            "TLS: unsupported protocol");
 }
 
 // RFC 9325 section 4.2.
@@ -405,7 +408,7 @@ TEST_F(TlsEngineTest, CiphersHaveForwardSecrecyAndAuthenticatedEncryption) {
   Make();
   RawTlsClient client(TLS1_2_VERSION);
   SSL_set_cipher_list(client.tls(), "ECDHE-ECDSA-AES128-SHA256");
-  EXPECT_EQ(Text(TalkWith(client, server_)), "TLS: no shared cipher");
+  EXPECT_EQ(MessageOf(TalkWith(client, server_)), "TLS: no shared cipher");
   Make();
   RawTlsClient good(TLS1_2_VERSION);
   SSL_set_cipher_list(good.tls(), "ECDHE-ECDSA-AES128-GCM-SHA256");

@@ -262,7 +262,7 @@ H2Connection::H2Connection(boost::asio::io_context& worker, Turn& turn,
                            Alarms& alarms, H2Endpoint endpoint,
                            const H2ConnectionOptions& options,
                            H2ConnectionOwner& owner,
-                           std::unique_ptr<TlsClient> tls)
+                           std::unique_ptr<TlsEngine> tls)
     : worker_(worker),
       turn_(turn),
       alarms_(alarms),

@@ -17,13 +17,13 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "gateway/base/turn.h"
+#include "gateway/tls/engine.h"
 #include "gateway/upstream/h2/alarms.h"
 #include "gateway/upstream/h2/header_guard.h"
 #include "gateway/upstream/h2/ping_pace.h"
 #include "gateway/upstream/h2/response_head.h"
 #include "gateway/upstream/h2/round_trip.h"
 #include "gateway/upstream/h2/target.h"
-#include "gateway/upstream/h2/tls_client.h"
 #include "gateway/upstream/h2/window_use.h"
 
 namespace headgate {
@@ -138,7 +138,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   // `worker`, `turn` and `alarms` must outlive Close. Without `tls`: plaintext.
   H2Connection(boost::asio::io_context& worker, Turn& turn, Alarms& alarms,
                H2Endpoint endpoint, const H2ConnectionOptions& options,
-               H2ConnectionOwner& owner, std::unique_ptr<TlsClient> tls);
+               H2ConnectionOwner& owner, std::unique_ptr<TlsEngine> tls);
   ~H2Connection();
   H2Connection(const H2Connection&) = delete;
   H2Connection& operator=(const H2Connection&) = delete;
@@ -235,7 +235,7 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
       boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol,
                                        boost::asio::io_context::executor_type>;
   Socket socket_;
-  const std::unique_ptr<TlsClient> tls_;  // Null: plaintext.
+  const std::unique_ptr<TlsEngine> tls_;  // Null: plaintext.
   bool reading_ = false;
   bool writing_ = false;
   boost::system::error_code write_error_;  // Nothing more can be written.

@@ -5,19 +5,26 @@
 #include <optional>
 #include <string>
 
-#include <boost/asio/ssl/context.hpp>
-
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/config/settings.h"
+#include "gateway/tls/context.h"
+#include "gateway/tls/engine.h"
 #include "gateway/tls/files.h"
 #include "gateway/upstream/h2/target.h"
-#include "gateway/upstream/h2/tls_client.h"
 
 namespace headgate {
 
-// TLS towards one upstream: the files, read when made and again when they have
-// changed, and what its connections are made with.
+// The name in an :authority, without brackets, port, zone and the last dot:
+// what the server's certificate must be for.
+std::string TlsNameOf(absl::string_view authority);
+
+// TLS towards one upstream: its files, read at the start and again when they
+// have changed, and what its connections are made with. The server must select
+// "h2" by ALPN (RFC 9113 section 3.2). Without `ca` the file that
+// GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names in the environment counts, as it does
+// for gRPC's own client, else the roots that OpenSSL finds.
 //
 // Thread: the worker's.
 class H2Tls {
@@ -39,7 +46,7 @@ class H2Tls {
   }
 
   // For a connection to `endpoint`. Requires: usable().
-  std::unique_ptr<TlsClient> NewClient(const H2Endpoint& endpoint) const;
+  std::unique_ptr<TlsEngine> NewClient(const H2Endpoint& endpoint) const;
 
  private:
   bool UseFiles();
@@ -49,7 +56,7 @@ class H2Tls {
   const std::optional<std::string> name_;
   TlsFiles files_;
   absl::Time files_checked_ = absl::InfinitePast();
-  std::unique_ptr<boost::asio::ssl::context> context_;
+  std::shared_ptr<const TlsContext> context_;
   absl::Status context_status_;
 };
 

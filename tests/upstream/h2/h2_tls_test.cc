@@ -13,8 +13,10 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
 #include "gateway/upstream/h2/connection.h"
+#include "gateway/upstream/h2/tls.h"
 #include "gateway/upstream/h2_upstream.h"
 #include "gateway/upstream/loop_turn.h"
+#include "tests/testing/environment_variable.h"
 #include "tests/testing/test_folder.h"
 #include "tests/upstream/h2/raw_server.h"
 #include "tests/upstream/test_call.h"
@@ -87,7 +89,7 @@ class H2TlsTest : public ::testing::Test {
   const TestFolder folder_;
   boost::asio::io_context worker_{1};
   LoopTurn turn_{worker_};
-  TlsServerOptions server_options_;
+  TlsTestServerOptions server_options_;
   RawServer server_{worker_};
   std::deque<RawServer> others_;
   UpstreamOptions options_;
@@ -335,6 +337,35 @@ TEST_F(H2TlsTest, CallThatWaitsForAConnectionGetsOneWithTheNewFiles) {
   EXPECT_EQ(upstream_->channel_count(), 1u);
 }
 
+// --- the files ---
+
+TEST(TlsNameOfTest, NameIsTheHostOfAnAuthority) {
+  EXPECT_EQ(TlsNameOf("chat.internal"), "chat.internal");
+  EXPECT_EQ(TlsNameOf("chat.internal:443"), "chat.internal");
+  EXPECT_EQ(TlsNameOf("chat.internal.:443"), "chat.internal");
+  EXPECT_EQ(TlsNameOf("127.0.0.1:443"), "127.0.0.1");
+  EXPECT_EQ(TlsNameOf("[::1]:443"), "::1");
+  EXPECT_EQ(TlsNameOf("[fe80::1%eth0]:443"), "fe80::1");
+  EXPECT_EQ(TlsNameOf("::1"), "::1");
+  for (const char* nothing : {"", ":443", "[", "[]:443", "."}) {
+    EXPECT_EQ(TlsNameOf(nothing), "") << nothing;
+  }
+}
+
+// As gRPC's own client has it.
+TEST_F(H2TlsTest, WithoutCaTheFileInTheEnvironmentIsTrusted) {
+  EnvironmentVariable grpcs("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH");
+  EnvironmentVariable openssls("SSL_CERT_FILE");
+  openssls.Set(folder_.Write("other.crt", Authority("another").certificate()));
+  settings().tls->ca.clear();
+  EXPECT_THAT(Failure(), HasSubstr("unable to get local issuer"));
+  grpcs.Set(folder_.Path("ca.crt"));
+  Connect();
+  Open();
+  grpcs.Set("/nowhere.crt");
+  EXPECT_THAT(Failure(), HasSubstr("/nowhere.crt cannot be used"));
+}
+
 // --- time ---
 
 class Owner final : public H2ConnectionOwner {
@@ -351,7 +382,7 @@ class Owner final : public H2ConnectionOwner {
 
 // The handshake is part of connecting.
 TEST_F(H2TlsTest, ServerThatStopsInTheHandshakeIsGivenUp) {
-  auto context = MakeTlsClientContext({authority_.certificate(), "", ""});
+  auto context = TlsContext::ForClient({}, {authority_.certificate(), "", ""});
   ASSERT_TRUE(context.ok());
   const auto target = ParseH2Target(server_.address());
   H2ConnectionOptions options;
@@ -362,7 +393,7 @@ TEST_F(H2TlsTest, ServerThatStopsInTheHandshakeIsGivenUp) {
     Owner owner;
     const auto connection = std::make_shared<H2Connection>(
         worker_, turn_, alarms, target->endpoints[0], options, owner,
-        std::make_unique<TlsClient>(**context, "127.0.0.1"));
+        std::make_unique<TlsEngine>(*context, "127.0.0.1"));
     connection->Connect();
     ASSERT_TRUE(RunUntil([&] { return owner.lost.has_value(); }));
     EXPECT_EQ(owner.lost->message(), "TLS: no end of the handshake in time");

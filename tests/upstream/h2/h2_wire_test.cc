@@ -40,7 +40,7 @@ class H2WireTest : public H2WireFixture,
     if (GetParam() == Wire::kPlaintext) return;
     static const Authority authority("test");
     static const Identity identity = authority.Issue("server");
-    TlsServerOptions options;
+    TlsTestServerOptions options;
     options.identity = identity;
     server_.set_tls(options);
     options_.settings.tls.emplace();

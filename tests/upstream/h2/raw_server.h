@@ -25,7 +25,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/upstream/h2/message_framing.h"
 #include "gateway/upstream/h2/target.h"
-#include "tests/upstream/tls_server.h"
+#include "tests/testing/tls_server.h"
 
 namespace headgate {
 
@@ -330,7 +330,9 @@ class RawServer {
   void set_acknowledges(bool acknowledges) { acknowledges_ = acknowledges; }
   void set_greeting(std::string greeting) { greeting_ = std::move(greeting); }
   // From now on connections speak TLS.
-  void set_tls(TlsServerOptions options) { tls_options_ = std::move(options); }
+  void set_tls(TlsTestServerOptions options) {
+    tls_options_ = std::move(options);
+  }
   void set_limit(std::optional<Limit> limit) { limit_ = limit; }
   std::deque<Connection>& connections() { return connections_; }
   // How many streams were opened on all connections.
@@ -360,7 +362,7 @@ class RawServer {
       acceptor_;
   std::string greeting_;
   bool acknowledges_ = true;
-  std::optional<TlsServerOptions> tls_options_;
+  std::optional<TlsTestServerOptions> tls_options_;
   std::optional<Limit> limit_;
   std::deque<Connection> connections_;
 };

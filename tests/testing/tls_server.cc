@@ -1,4 +1,4 @@
-#include "tests/upstream/tls_server.h"
+#include "tests/testing/tls_server.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -43,7 +43,7 @@ int Select(SSL*, const unsigned char** chosen, unsigned char* size,
 
 }  // namespace
 
-TlsServer::TlsServer(const TlsServerOptions& options)
+TlsServer::TlsServer(const TlsTestServerOptions& options)
     : protocol_(options.protocol),
       context_(SSL_CTX_new(TLS_server_method())),
       in_(BIO_new(BIO_s_mem())),

@@ -1,13 +1,10 @@
-// Both sides of TLS without a socket: what one has to send the other is fed.
+// The engine as a client, against a server by OpenSSL itself.
 
-#include "gateway/upstream/h2/tls_client.h"
-
-#include <stdlib.h>
+#include "gateway/tls/engine.h"
 
 #include <array>
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <random>
 #include <string>
 
@@ -15,8 +12,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/testing/certificates.h"
+#include "tests/testing/environment_variable.h"
 #include "tests/testing/test_folder.h"
-#include "tests/upstream/tls_server.h"
+#include "tests/testing/tls_server.h"
 
 namespace headgate {
 namespace {
@@ -29,38 +27,19 @@ std::string Text(const absl::Status& status) {
   return std::string(status.message());
 }
 
-// A variable of the environment that is not set, unless it is here.
-class Variable {
- public:
-  explicit Variable(const char* name) : name_(name) {
-    if (const char* before = getenv(name)) before_ = before;
-    unsetenv(name);
-  }
-  ~Variable() {
-    if (before_) {
-      Set(*before_);
-    } else {
-      unsetenv(name_);
-    }
-  }
-  void Set(const std::string& value) { setenv(name_, value.c_str(), 1); }
-
- private:
-  const char* const name_;
-  std::optional<std::string> before_;
-};
-
 class TlsClientTest : public ::testing::Test {
  protected:
   TlsClientTest() {
+    options_.protocol = "h2";
+    options_.requires_protocol = true;
     material_.ca = authority_.certificate();
     server_options_.identity = authority_.Issue("server", "DNS:chat.internal");
   }
 
   void Connect(const std::string& name = "chat.internal") {
-    auto context = MakeTlsClientContext(material_);
+    auto context = TlsContext::ForClient(options_, material_);
     ASSERT_TRUE(context.ok()) << context.status();
-    client_ = std::make_unique<TlsClient>(**context, name);
+    client_ = std::make_unique<TlsEngine>(*context, name);
     server_ = std::make_unique<TlsServer>(server_options_);
   }
   // What the client has to say goes to the server.
@@ -118,9 +97,10 @@ class TlsClientTest : public ::testing::Test {
   }
 
   const Authority& authority_ = TestAuthority();
+  TlsClientOptions options_;
   TlsMaterial material_;
-  TlsServerOptions server_options_;
-  std::unique_ptr<TlsClient> client_;
+  TlsTestServerOptions server_options_;
+  std::unique_ptr<TlsEngine> client_;
   std::unique_ptr<TlsServer> server_;
   std::string fed_;
   std::string received_;
@@ -169,19 +149,6 @@ TEST_F(TlsClientTest, WithoutANameNobodyIsTrusted) {
   EXPECT_THAT(Failure(std::string(300, 'a')), HasSubstr("it is no name"));
 }
 
-TEST(TlsNameOfTest, NameIsTheHostOfAnAuthority) {
-  EXPECT_EQ(TlsNameOf("chat.internal"), "chat.internal");
-  EXPECT_EQ(TlsNameOf("chat.internal:443"), "chat.internal");
-  EXPECT_EQ(TlsNameOf("chat.internal.:443"), "chat.internal");
-  EXPECT_EQ(TlsNameOf("127.0.0.1:443"), "127.0.0.1");
-  EXPECT_EQ(TlsNameOf("[::1]:443"), "::1");
-  EXPECT_EQ(TlsNameOf("[fe80::1%eth0]:443"), "fe80::1");
-  EXPECT_EQ(TlsNameOf("::1"), "::1");
-  for (const char* nothing : {"", ":443", "[", "[]:443", "."}) {
-    EXPECT_EQ(TlsNameOf(nothing), "") << nothing;
-  }
-}
-
 // --- whom it comes from ---
 
 TEST_F(TlsClientTest, CertificateMustComeFromTheAuthority) {
@@ -200,23 +167,21 @@ TEST_F(TlsClientTest, AnyCertificateOfTheFileIsTrusted) {
   EXPECT_THAT(Failure("other.internal"), HasSubstr("hostname mismatch"));
 }
 
-// As OpenSSL has it, and gRPC's own client before that.
-TEST_F(TlsClientTest, WithoutCaTheSystemsRootsCount) {
+TEST_F(TlsClientTest, WithoutCaTheRootsFileOrOpenSslsRootsAreTrusted) {
   const TestFolder folder;
   const std::string good = folder.Write("good.crt", authority_.certificate());
   const std::string other =
       folder.Write("other.crt", Authority("another").certificate());
-  Variable grpcs("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH");
-  Variable openssls("SSL_CERT_FILE");
+  EnvironmentVariable openssls("SSL_CERT_FILE");
   material_.ca.clear();
   EXPECT_THAT(Failure(), HasSubstr("unable to get local issuer"));
   openssls.Set(good);
   ExpectConnects();
-  grpcs.Set(other);
+  options_.roots_file = other;
   EXPECT_THAT(Failure(), HasSubstr("unable to get local issuer"));
-  grpcs.Set("/nowhere.crt");
-  EXPECT_THAT(Text(MakeTlsClientContext(material_).status()),
-              HasSubstr("/nowhere.crt cannot be used"));
+  options_.roots_file = good;
+  openssls.Set(other);
+  ExpectConnects();
 }
 
 TEST_F(TlsClientTest, ServerMayAskForTheClientsCertificate) {
@@ -402,25 +367,6 @@ TEST_F(TlsClientTest, BrokenHandshakesEndInAnErrorOrWaitForMore) {
     EXPECT_FALSE(client_->established());
     EXPECT_LT(client_->output().size(), 1000u);
   }
-}
-
-// --- the files' contents ---
-
-TEST_F(TlsClientTest, UnusablePartsAreNamed) {
-  const Identity identity = authority_.Issue("gateway");
-  const auto fault = [&](const TlsMaterial& material) {
-    const absl::Status status = MakeTlsClientContext(material).status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    return std::string(status.message());
-  };
-  EXPECT_THAT(fault({"nothing", "", ""}), StartsWith("ca cannot be used"));
-  EXPECT_THAT(fault({material_.ca, "nothing", identity.key}),
-              StartsWith("the certificate cannot be used"));
-  EXPECT_THAT(fault({material_.ca, identity.certificate, "nothing"}),
-              StartsWith("the key cannot be used"));
-  EXPECT_THAT(fault({material_.ca, identity.certificate,
-                     authority_.Issue("other").key}),
-              StartsWith("the key cannot be used"));
 }
 
 }  // namespace

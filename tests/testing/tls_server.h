@@ -1,5 +1,5 @@
-#ifndef TESTS_UPSTREAM_TLS_SERVER_H_
-#define TESTS_UPSTREAM_TLS_SERVER_H_
+#ifndef TESTS_TESTING_TLS_SERVER_H_
+#define TESTS_TESTING_TLS_SERVER_H_
 
 #include <openssl/ssl.h>
 
@@ -11,7 +11,7 @@
 namespace headgate {
 
 // How a TlsServer is set up.
-struct TlsServerOptions {
+struct TlsTestServerOptions {
   Identity identity;
   std::string client_ca;        // Clients must have a certificate by it.
   std::string protocol = "h2";  // Selected by ALPN, whatever is offered.
@@ -24,7 +24,7 @@ struct TlsServerOptions {
 // any server has it.
 class TlsServer {
  public:
-  explicit TlsServer(const TlsServerOptions& options);
+  explicit TlsServer(const TlsTestServerOptions& options);
 
   // Takes what came from the client, and answers it.
   void Feed(const std::string& bytes);
@@ -73,4 +73,4 @@ class TlsServer {
 
 }  // namespace headgate
 
-#endif  // TESTS_UPSTREAM_TLS_SERVER_H_
+#endif  // TESTS_TESTING_TLS_SERVER_H_
