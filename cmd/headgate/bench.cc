@@ -117,7 +117,7 @@ absl::Status SetMessage(const BenchFlags& flags, BenchOptions& options) {
   }
   auto content = MessageContent(*flags.message);
   if (!content.ok()) return content.status();
-  if (options.codec == CodecKind::kJson &&
+  if (options.codec == &kJsonDialect &&
       absl::StripSuffix(*content, "\n").find('\n') != std::string::npos) {
     return absl::InvalidArgumentError(
         "--message: must be one line with --codec json");
@@ -133,7 +133,7 @@ absl::Status SetMessage(const BenchFlags& flags, BenchOptions& options) {
 
 absl::Status SetHandshake(const BenchFlags& flags, BenchOptions& options) {
   const bool is_grpc = std::holds_alternative<GrpcTarget>(options.target);
-  if (is_grpc && options.codec != CodecKind::kProtobuf) {
+  if (is_grpc && options.codec != &kProtobufDialect) {
     return absl::InvalidArgumentError("--codec: grpc:// takes protobuf only");
   }
   DialHandshakeOptions handshake;
@@ -205,7 +205,7 @@ absl::StatusOr<BenchOptions> OptionsOf(const BenchFlags& flags) {
   auto target = ParseBenchTarget(flags.url);
   if (!target.ok()) return target.status();
   options.target = *std::move(target);
-  options.codec = CodecFromName(flags.codec).value_or(CodecKind::kProtobuf);
+  options.codec = FindDialect(flags.codec);
   options.threads = flags.threads;
   options.pid = flags.pid;
   for (absl::Status (*set)(const BenchFlags&, BenchOptions&) :
@@ -229,7 +229,7 @@ int RunBench(const BenchFlags& flags) {
   }
   if (result->counts.codec_declined) {
     Say(absl::StrCat("note: the other side did not take the subprotocol ",
-                     SubprotocolOf(options->codec)));
+                     options->codec->token));
   }
   WriteOut(STDERR_FILENO, ReportFailures(*result));
   WriteOut(STDOUT_FILENO, flags.json ? absl::StrCat(ReportJson(*result), "\n")
@@ -301,7 +301,7 @@ void AddBench(CLI::App& app, std::function<int()>& run) {
   bench
       ->add_option("--codec", flags->codec,
                    "What messages are, and the subprotocol headgate.CODEC.v1")
-      ->check(CLI::IsMember({"json", "packet", "protobuf", "raw"}))
+      ->check(CLI::IsMember(DialectNames()))
       ->capture_default_str();
   bench->add_flag("--no-subprotocol", flags->no_subprotocol,
                   "Offer no subprotocol, for gateways that know none");

@@ -279,10 +279,10 @@ std::map<std::uint32_t, std::string> MethodsOf(const Route& route) {
 }
 
 std::string CodecsOf(const Route& route) {
-  std::vector<std::string> names = {
-      route.codec ? std::string(CodecName(*route.codec)) : "auto"};
-  for (const CodecKind codec : route.allowed_codecs) {
-    if (codec != route.codec) names.push_back(std::string(CodecName(codec)));
+  std::vector<std::string> names = {route.codec ? std::string(route.codec->name)
+                                                : "auto"};
+  for (const Dialect* codec : route.allowed_codecs) {
+    if (codec != route.codec) names.push_back(std::string(codec->name));
   }
   return absl::StrJoin(names, ", ");
 }

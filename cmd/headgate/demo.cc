@@ -55,9 +55,9 @@ const std::vector<std::string>& DemoRoutes() {
 std::vector<Route> MoreDemoRoutes(const Route& base) {
   Route game = base;
   game.path = "/game";
-  game.codec = CodecKind::kPacket;
-  game.binary_codec = CodecKind::kPacket;
-  game.allowed_codecs = {CodecKind::kPacket};
+  game.codec = &kPacketDialect;
+  game.binary_codec = &kPacketDialect;
+  game.allowed_codecs = {&kPacketDialect};
   MethodTable table;
   std::uint32_t type = 0;
   for (const char* method : {"Join", "Chat", "Score", "Replay"}) {
@@ -68,8 +68,8 @@ std::vector<Route> MoreDemoRoutes(const Route& base) {
   Route library = base;
   library.prefix = "/v1";
   library.target = HttpRuleSet{};
-  library.codec = CodecKind::kJson;
-  library.allowed_codecs = {CodecKind::kJson};
+  library.codec = &kJsonDialect;
+  library.allowed_codecs = {&kJsonDialect};
   return {game, library};
 }
 
@@ -82,7 +82,7 @@ absl::StatusOr<Settings> DemoSettings(const ServeFlags& flags,
     for (Route& route : settings->routes) {
       // Known from the beginning, for a member that only listens never says it.
       if (route.path == kChatPath && !route.codec) {
-        route.codec = CodecKind::kJson;
+        route.codec = &kJsonDialect;
       }
     }
     // Before the last one, which serves the methods' own paths.

@@ -129,7 +129,7 @@ absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
   if (absl::Status tls = SetTls(flags, options); !tls.ok()) return tls;
 
   DialHandshakeOptions handshake;
-  handshake.codec = CodecFromName(flags.codec);
+  handshake.codec = FindDialect(flags.codec);
   if (!flags.bearer.empty()) handshake.bearer = flags.bearer;
   if (!flags.origin.empty()) handshake.origin = flags.origin;
   handshake.headers = flags.headers;
@@ -150,8 +150,8 @@ absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
   }
   options.lines.wire = WireOf(flags);
   if (!flags.content.empty()) {
-    if (handshake.codec != CodecKind::kPacket &&
-        handshake.codec != CodecKind::kProtobuf) {
+    if (handshake.codec != &kPacketDialect &&
+        handshake.codec != &kProtobufDialect) {
       return absl::InvalidArgumentError(
           "--content: only with --codec packet or protobuf");
     }
@@ -159,7 +159,7 @@ absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
         flags.content == "hex" ? ContentForm::kHex : ContentForm::kBase64;
   }
 
-  if (flags.end && options.lines.codec == CodecKind::kRaw) {
+  if (flags.end && options.lines.codec == &kRawDialect) {
     return absl::InvalidArgumentError(
         "--end: the codec raw has nothing that ends one side");
   }
@@ -216,7 +216,7 @@ void AddDial(CLI::App& app, std::function<int()>& run) {
       ->required();
   dial->add_option("--codec", flags->codec,
                    "Ask for this codec, as the subprotocol headgate.CODEC.v1")
-      ->check(CLI::IsMember({"json", "packet", "protobuf", "raw"}));
+      ->check(CLI::IsMember(DialectNames()));
   dial->add_option("--bearer", flags->bearer,
                    "Send this token as credentials; the environment hides it "
                    "from other users, a flag does not")

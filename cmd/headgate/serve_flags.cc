@@ -287,14 +287,13 @@ void AddRouteFlags(CLI::App& command, SettingsFlags& add, ServeFlags& flags) {
                 "Serves HTTP and JSON at the paths of the methods' "
                 "google.api.http annotations, besides the routes there are")
       ->group(group);
-  using CodecChoice = std::optional<CodecKind>;
+  using CodecChoice = const Dialect*;
+  std::vector<std::pair<std::string, CodecChoice>> codecs = {{"auto", nullptr}};
+  for (const std::string& name : DialectNames()) {
+    codecs.emplace_back(name, FindDialect(name));
+  }
   add.Choice<CodecChoice>(
-         "--codec",
-         {{"auto", std::nullopt},
-          {"json", CodecKind::kJson},
-          {"packet", CodecKind::kPacket},
-          {"protobuf", CodecKind::kProtobuf},
-          {"raw", CodecKind::kRaw}},
+         "--codec", codecs,
          OnRoutes<CodecChoice>([](Route& route, const CodecChoice& codec) {
            route.codec = codec;
            SetCodecs(route);

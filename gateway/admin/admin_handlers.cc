@@ -199,10 +199,10 @@ json::object RouteJson(const Route& route) {
     }
     object["methods"] = std::move(methods);
   }
-  object["codec"] = std::string(route.codec ? CodecName(*route.codec) : "auto");
+  object["codec"] = std::string(route.codec ? route.codec->name : "auto");
   json::array allowed;
-  for (const CodecKind kind : route.allowed_codecs) {
-    allowed.push_back(json::string(std::string(CodecName(kind))));
+  for (const Dialect* kind : route.allowed_codecs) {
+    allowed.push_back(json::string(std::string(kind->name)));
   }
   object["allowed_codecs"] = std::move(allowed);
   object["max_message_bytes"] = route.max_message_bytes;

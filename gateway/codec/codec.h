@@ -12,15 +12,6 @@
 
 namespace headgate {
 
-enum class CodecKind { kPacket, kJson, kProtobuf, kRaw };
-
-// "packet", "json", "protobuf", "raw".
-absl::string_view CodecName(CodecKind kind);
-// The subprotocol that asks for it: "headgate.packet.v1", ...
-absl::string_view SubprotocolOf(CodecKind kind);
-std::optional<CodecKind> CodecFromName(absl::string_view name);
-std::optional<CodecKind> CodecFromSubprotocol(absl::string_view subprotocol);
-
 // Data opcodes of RFC 6455 section 5.6.
 enum class Opcode { kText, kBinary };
 
@@ -42,9 +33,10 @@ struct RequestMessage {
 struct HalfClose {};  // The client has ended its side.
 using Decoded = std::variant<NeedInput, RequestMessage, HalfClose, Ending>;
 
-// What a text message says where the codec's messages are binary: the empty
-// one is a half-close, any other an Ending with 1003.
-Decoded DecodeTextOfBinaryCodec(CodecKind kind, absl::string_view payload);
+// What a text message means to a codec, named `codec`, whose messages are
+// binary: the empty one is a half-close, any other an Ending with 1003.
+Decoded DecodeTextOfBinaryCodec(absl::string_view codec,
+                                absl::string_view payload);
 
 // Translates between WebSocket messages and the messages of one call.
 //
@@ -57,8 +49,6 @@ Decoded DecodeTextOfBinaryCodec(CodecKind kind, absl::string_view payload);
 class Codec {
  public:
   virtual ~Codec() = default;
-
-  virtual CodecKind kind() const = 0;
 
   // Takes one WebSocket message.
   // Requires: Next has returned NeedInput since the last Feed.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "gateway/codec/dialect.h"
 #include "gateway/codec/json_stream.h"
 #include "gateway/codec/json_text.h"
 
@@ -16,8 +17,6 @@ class JsonCodec final : public Codec {
         schema_(std::move(schema)),
         method_(method),
         stream_(options.max_message_bytes, options.json.max_depth) {}
-
-  CodecKind kind() const override { return CodecKind::kJson; }
 
   void Feed(WireMessage message) override {
     if (message.payload.empty()) {
@@ -85,5 +84,20 @@ std::unique_ptr<Codec> MakeJsonCodec(const JsonCodecOptions& options,
                                      const Schema::Method& method) {
   return std::make_unique<JsonCodec>(options, std::move(schema), method);
 }
+
+constinit const Dialect kJsonDialect = {
+    .name = "json",
+    .token = "headgate.json.v1",
+    .needs_descriptor = true,
+    .make = [](const CodecInputs& inputs)
+        -> absl::StatusOr<std::unique_ptr<Codec>> {
+      if (inputs.binding == nullptr) {
+        return MakeJsonCodec(inputs.json, inputs.schema, *inputs.method);
+      }
+      return MakeBoundJsonCodec(inputs.json, inputs.wire, inputs.schema,
+                                *inputs.method, *inputs.binding,
+                                inputs.media_type);
+    },
+};
 
 }  // namespace headgate

@@ -11,6 +11,8 @@
 
 namespace headgate {
 
+struct Dialect;
+
 struct JsonCodecOptions {
   // kNone: bare answers, failure is told by the Close frame alone.
   // kResult: {"result": ...} and {"error": ...} as grpc-gateway writes them.
@@ -24,6 +26,10 @@ struct JsonCodecOptions {
   // with 1009.
   std::size_t max_message_bytes = 1024 * 1024;
 };
+
+// Needs a descriptor; the texts are those of MakeBoundJsonCodec where there is
+// a binding, else of MakeJsonCodec.
+extern const Dialect kJsonDialect;
 
 // A stream of JSON texts <-> serialized messages of `method`. The bytes that
 // the client sends are one stream, whatever the messages they come in

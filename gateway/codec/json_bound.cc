@@ -29,8 +29,6 @@ class BoundJsonCodec final : public Codec {
         form_(FormOf()),
         stream_(options.max_message_bytes, options.json.max_depth) {}
 
-  CodecKind kind() const override { return CodecKind::kJson; }
-
   void Feed(WireMessage message) override {
     if (message.payload.empty()) {
       half_close_ = message.opcode == Opcode::kText;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "gateway/codec/dialect.h"
 #include "gateway/codec/protobuf_wire.h"
 
 namespace headgate {
@@ -346,8 +347,6 @@ class PacketCodec final : public Codec {
  public:
   explicit PacketCodec(const PacketOptions& options) : options_(options) {}
 
-  CodecKind kind() const override { return CodecKind::kPacket; }
-
   std::size_t held_bytes() const override {
     return message_ ? message_->payload.size() : 0;
   }
@@ -361,7 +360,7 @@ class PacketCodec final : public Codec {
     if (!message_) return NeedInput{};
     const std::string& payload = message_->payload;
     if (message_->opcode == Opcode::kText) {
-      Decoded decoded = DecodeTextOfBinaryCodec(kind(), payload);
+      Decoded decoded = DecodeTextOfBinaryCodec(kPacketDialect.name, payload);
       message_.reset();
       return decoded;
     }
@@ -472,5 +471,14 @@ absl::StatusOr<FramedPacket> FindPacket(absl::string_view message,
 std::unique_ptr<Codec> MakePacketCodec(const PacketOptions& options) {
   return std::make_unique<PacketCodec>(options);
 }
+
+constinit const Dialect kPacketDialect = {
+    .name = "packet",
+    .token = "headgate.packet.v1",
+    .make = [](const CodecInputs& inputs)
+        -> absl::StatusOr<std::unique_ptr<Codec>> {
+      return MakePacketCodec(inputs.packet);
+    },
+};
 
 }  // namespace headgate

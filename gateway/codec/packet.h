@@ -10,6 +10,8 @@
 
 namespace headgate {
 
+struct Dialect;
+
 // The wire format of packets: a 12-byte header (type, length, who) and the
 // content. Sizes in bytes.
 struct PacketOptions {
@@ -75,6 +77,8 @@ absl::StatusOr<FramedPacket> FindPacket(absl::string_view message,
 
 // Such a fault of the packet at `offset`.
 absl::Status PacketFault(std::size_t offset, absl::string_view what);
+
+extern const Dialect kPacketDialect;
 
 // Binary WebSocket messages of whole packets <-> serialized
 // headgate.v1.Packet messages. `options` must outlive the codec.

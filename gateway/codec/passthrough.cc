@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/base/utf8.h"
+#include "gateway/codec/dialect.h"
 #include "gateway/codec/protobuf_wire.h"
 
 namespace headgate {
@@ -11,8 +12,6 @@ namespace {
 
 class ProtobufCodec final : public Codec {
  public:
-  CodecKind kind() const override { return CodecKind::kProtobuf; }
-
   void Feed(WireMessage message) override { message_ = std::move(message); }
   std::size_t held_bytes() const override {
     return message_ ? message_->payload.size() : 0;
@@ -22,7 +21,7 @@ class ProtobufCodec final : public Codec {
     if (!message_) return NeedInput{};
     WireMessage message = *std::exchange(message_, std::nullopt);
     if (message.opcode == Opcode::kText) {
-      return DecodeTextOfBinaryCodec(kind(), message.payload);
+      return DecodeTextOfBinaryCodec(kProtobufDialect.name, message.payload);
     }
     return RequestMessage{std::move(message.payload)};
   }
@@ -45,8 +44,6 @@ constexpr std::uint32_t kBinaryTag = WireTag(2, WireType::kBytes);
 
 class RawCodec final : public Codec {
  public:
-  CodecKind kind() const override { return CodecKind::kRaw; }
-
   void Feed(WireMessage message) override { message_ = std::move(message); }
   std::size_t held_bytes() const override {
     return message_ ? message_->payload.size() : 0;
@@ -109,5 +106,21 @@ std::unique_ptr<Codec> MakeProtobufCodec() {
 }
 
 std::unique_ptr<Codec> MakeRawCodec() { return std::make_unique<RawCodec>(); }
+
+constinit const Dialect kProtobufDialect = {
+    .name = "protobuf",
+    .token = "headgate.protobuf.v1",
+    .make = [](const CodecInputs&) -> absl::StatusOr<std::unique_ptr<Codec>> {
+      return MakeProtobufCodec();
+    },
+};
+
+constinit const Dialect kRawDialect = {
+    .name = "raw",
+    .token = "headgate.raw.v1",
+    .make = [](const CodecInputs&) -> absl::StatusOr<std::unique_ptr<Codec>> {
+      return MakeRawCodec();
+    },
+};
 
 }  // namespace headgate

@@ -7,6 +7,11 @@
 
 namespace headgate {
 
+struct Dialect;
+
+extern const Dialect kProtobufDialect;
+extern const Dialect kRawDialect;
+
 // One binary WebSocket message is one serialized message of the call; the
 // bytes are not looked into.
 std::unique_ptr<Codec> MakeProtobufCodec();

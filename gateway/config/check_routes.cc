@@ -159,25 +159,25 @@ class RouteCheck {
            IsMethodPath(absl::StrCat(route_.prefix, "/M"));
   }
 
-  bool Allows(CodecKind codec) const {
+  bool Allows(const Dialect* codec) const {
     return absl::c_linear_search(route_.allowed_codecs, codec);
   }
 
   void CheckCodecs() {
     const bool multiplexed = std::holds_alternative<MethodTable>(route_.target);
-    std::vector<CodecKind> only;
+    std::vector<const Dialect*> only;
     absl::string_view why;
     if (multiplexed) {
-      only = {CodecKind::kPacket};
+      only = {&kPacketDialect};
       why = "packet.methods";
     } else if (TakesPathAndQuery(route_)) {
-      only = {CodecKind::kJson};
+      only = {&kJsonDialect};
       why = std::holds_alternative<HttpRuleSet>(route_.target)
                 ? "http_rules"
                 : "a template with variables";
     }
     if (!only.empty()) {
-      const absl::string_view name = CodecName(only[0]);
+      const absl::string_view name = only[0]->name;
       if (route_.codec != only[0]) {
         Add(".codec", absl::StrCat("must be ", name, " with ", why));
       }
@@ -188,18 +188,19 @@ class RouteCheck {
       return;
     }
     if (route_.allowed_codecs.empty()) Add(".allowed_codecs", "is empty");
-    const auto must_allow = [this](absl::string_view member, CodecKind codec,
+    const auto must_allow = [this](absl::string_view member,
+                                   const Dialect* codec,
                                    absl::string_view what) {
       if (Allows(codec)) return;
-      Add(member, absl::StrCat(what, CodecName(codec),
+      Add(member, absl::StrCat(what, codec->name,
                                ", which is not among allowed_codecs"));
     };
     if (route_.codec) {
-      must_allow(".codec", *route_.codec, "is ");
+      must_allow(".codec", route_.codec, "is ");
     } else if (!route_.allowed_codecs.empty()) {
-      must_allow(".codec", CodecKind::kJson, "auto takes text for ");
+      must_allow(".codec", &kJsonDialect, "auto takes text for ");
       must_allow(".binary_codec", route_.binary_codec, "is ");
-      if (route_.binary_codec == CodecKind::kRaw) {
+      if (route_.binary_codec == &kRawDialect) {
         Add(".binary_codec", "cannot be raw, which is never guessed");
       }
     }

@@ -17,38 +17,27 @@ std::string WithSlash(const std::string& name) {
   return absl::StrCat("/", absl::StripPrefix(name, "/"));
 }
 
-// Absent for auto, and where the file says nothing.
-std::optional<CodecKind> CodecFrom(pb::CodecOrAuto from) {
-  std::optional<CodecKind> to;
-  Choose<pb::CodecOrAuto, std::optional<CodecKind>>(
-      from,
-      {{pb::CODEC_OR_AUTO_PACKET, CodecKind::kPacket},
-       {pb::CODEC_OR_AUTO_JSON, CodecKind::kJson},
-       {pb::CODEC_OR_AUTO_PROTOBUF, CodecKind::kProtobuf},
-       {pb::CODEC_OR_AUTO_RAW, CodecKind::kRaw}},
-      to);
-  return to;
+// `value`: the name of an enumerator. Null for auto, and where the file says
+// nothing.
+const Dialect* DialectFrom(absl::string_view value, absl::string_view prefix) {
+  return FindDialect(absl::AsciiStrToLower(absl::StripPrefix(value, prefix)));
 }
 
-CodecKind CodecFrom(pb::Codec from, CodecKind otherwise) {
-  Choose(from,
-         {{pb::CODEC_PACKET, CodecKind::kPacket},
-          {pb::CODEC_JSON, CodecKind::kJson},
-          {pb::CODEC_PROTOBUF, CodecKind::kProtobuf},
-          {pb::CODEC_RAW, CodecKind::kRaw}},
-         otherwise);
-  return otherwise;
+const Dialect* DialectFrom(pb::Codec codec) {
+  return DialectFrom(pb::Codec_Name(codec), "CODEC_");
 }
 
 void CodecsFrom(const pb::Route& from, Route& to) {
-  to.codec = CodecFrom(from.codec());
+  to.codec = DialectFrom(pb::CodecOrAuto_Name(from.codec()), "CODEC_OR_AUTO_");
   SetCodecs(to);
-  to.binary_codec = CodecFrom(from.binary_codec(), to.binary_codec);
+  if (const Dialect* binary = DialectFrom(from.binary_codec())) {
+    to.binary_codec = binary;
+  }
   if (from.allowed_codecs().empty()) return;
   to.allowed_codecs.clear();
   for (const int codec : from.allowed_codecs()) {
-    to.allowed_codecs.push_back(
-        CodecFrom(static_cast<pb::Codec>(codec), CodecKind::kJson));
+    const Dialect* dialect = DialectFrom(static_cast<pb::Codec>(codec));
+    to.allowed_codecs.push_back(dialect != nullptr ? dialect : &kJsonDialect);
   }
 }
 

@@ -125,16 +125,16 @@ void SetCodecs(Route& route) {
   const auto* fixed = std::get_if<FixedMethod>(&route.target);
   SetCodecsFor(fixed != nullptr ? fixed->method : route.path, route);
   if (std::holds_alternative<MethodTable>(route.target)) {
-    if (!route.codec) route.codec = CodecKind::kPacket;
-    route.binary_codec = CodecKind::kPacket;
-    route.allowed_codecs = {CodecKind::kPacket};
+    if (!route.codec) route.codec = &kPacketDialect;
+    route.binary_codec = &kPacketDialect;
+    route.allowed_codecs = {&kPacketDialect};
   } else if (TakesPathAndQuery(route)) {
-    if (!route.codec) route.codec = CodecKind::kJson;
-    route.binary_codec = CodecKind::kJson;
-    route.allowed_codecs = {CodecKind::kJson};
+    if (!route.codec) route.codec = &kJsonDialect;
+    route.binary_codec = &kJsonDialect;
+    route.allowed_codecs = {&kJsonDialect};
   } else if (route.codec &&
-             !absl::c_linear_search(route.allowed_codecs, *route.codec)) {
-    route.allowed_codecs.insert(route.allowed_codecs.begin(), *route.codec);
+             !absl::c_linear_search(route.allowed_codecs, route.codec)) {
+    route.allowed_codecs.insert(route.allowed_codecs.begin(), route.codec);
   }
 }
 

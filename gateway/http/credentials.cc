@@ -95,8 +95,8 @@ Subprotocols ParseSubprotocols(const HeaderList& headers) {
       found.bearer_offered = true;
     } else if (absl::ConsumePrefix(&entry, kKubernetesPrefix)) {
       found.kubernetes_tokens.push_back(entry);
-    } else if (const auto codec = CodecFromSubprotocol(entry)) {
-      found.codecs.push_back(*codec);
+    } else if (const Dialect* codec = DialectOfSubprotocol(entry)) {
+      found.codecs.push_back(codec);
     } else if (absl::StartsWith(entry, "headgate.") && !found.unknown) {
       found.unknown = entry;
     }

@@ -18,7 +18,7 @@ namespace headgate {
 // credentials in two forms that scripts in a browser can send.
 struct Subprotocols {
   // Headgate's own names among the entries, in the client's order.
-  std::vector<CodecKind> codecs;
+  std::vector<const Dialect*> codecs;
   // The first that begins with "headgate." and is none of the gateway's.
   std::optional<absl::string_view> unknown;
   bool bearer_offered = false;

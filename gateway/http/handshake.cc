@@ -22,7 +22,7 @@
 namespace headgate {
 namespace {
 
-using Codecs = std::vector<CodecKind>;
+using Codecs = std::vector<const Dialect*>;
 
 constexpr absl::string_view kHttpBody = "google.api.HttpBody";
 
@@ -184,11 +184,11 @@ std::optional<Refusal> CheckHostIsKnown(const HttpRequest& request,
 // What the route lets a subprotocol choose.
 Codecs CodecsOf(const Route& route) {
   if (std::holds_alternative<MethodTable>(route.target)) {
-    return {CodecKind::kPacket};
+    return {&kPacketDialect};
   }
   if (std::holds_alternative<HttpRuleSet>(route.target) ||
       !route.path_template.empty()) {
-    return {CodecKind::kJson};  // Path and query are part of the request.
+    return {&kJsonDialect};  // Path and query are part of the request.
   }
   return route.allowed_codecs;
 }
@@ -196,13 +196,12 @@ Codecs CodecsOf(const Route& route) {
 // The entry of Sec-WebSocket-Protocol that the answer echoes: the codec's, else
 // "Bearer", never a token. `allowed`: null for any.
 std::string EchoedSubprotocol(const Subprotocols& offered,
-                              const Codecs* allowed,
-                              std::optional<CodecKind>& codec) {
-  for (const CodecKind kind : offered.codecs) {
+                              const Codecs* allowed, const Dialect*& codec) {
+  for (const Dialect* kind : offered.codecs) {
     if (allowed == nullptr ||
         std::find(allowed->begin(), allowed->end(), kind) != allowed->end()) {
       codec = kind;
-      return std::string(SubprotocolOf(kind));
+      return std::string(kind->token);
     }
   }
   return offered.bearer_offered ? "Bearer" : "";
@@ -211,11 +210,7 @@ std::string EchoedSubprotocol(const Subprotocols& offered,
 // A name like the gateway's own that is none of them is a mistake; with others
 // beside it, it may be one that a newer gateway knows.
 Refusal SubprotocolUnknown(absl::string_view name) {
-  std::vector<std::string> names;
-  for (const CodecKind kind : {CodecKind::kPacket, CodecKind::kJson,
-                               CodecKind::kProtobuf, CodecKind::kRaw}) {
-    names.emplace_back(SubprotocolOf(kind));
-  }
+  const std::vector<std::string> names = SubprotocolNames();
   const std::string suggestion = DidYouMean(name, names);
   return BadRequest(absl::StrCat(
       "there is no subprotocol ", name,
@@ -225,8 +220,8 @@ Refusal SubprotocolUnknown(absl::string_view name) {
 }
 
 Refusal CodecNotAllowed(const Subprotocols& offered, const Codecs& allowed) {
-  const auto name = [](std::string* out, CodecKind kind) {
-    absl::StrAppend(out, CodecName(kind));
+  const auto name = [](std::string* out, const Dialect* kind) {
+    absl::StrAppend(out, kind->name);
   };
   return BadRequest(absl::StrCat("codec ",
                                  absl::StrJoin(offered.codecs, ", ", name),
@@ -241,7 +236,7 @@ Refusal Told(Refusal refusal, const HttpRequest& request, Refusals how) {
   refusal.how = how;
   // Also a codec that the route does not allow: a browser that offers names
   // and gets none back fails the connection, and its script sees no reason.
-  std::optional<CodecKind> codec;
+  const Dialect* codec = nullptr;
   refusal.subprotocol =
       EchoedSubprotocol(ParseSubprotocols(request.headers), nullptr, codec);
   return refusal;
@@ -515,9 +510,9 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
     session.wire = JsonWire::kHttp;
     session.media_type = std::string(request.headers.Value("Content-Type"));
   }
-  if (destination.binding) session.codec = CodecKind::kJson;
+  if (destination.binding) session.codec = &kJsonDialect;
   if (std::holds_alternative<MethodTable>(route.target)) {
-    session.codec = CodecKind::kPacket;
+    session.codec = &kPacketDialect;
   }
   session.id = peer.session_id;
   session.peer = peer.client_or_peer();

@@ -19,9 +19,9 @@ struct SessionRequest {
   std::string peer;  // The address of the client.
   std::shared_ptr<const Route> route;
   std::string method;  // "/package.Service/Method"
-  // What the subprotocol chose; absent: the route's codec, or by the first
+  // What the subprotocol chose; null: the route's codec, or by the first
   // message.
-  std::optional<CodecKind> codec;
+  const Dialect* codec = nullptr;
   Metadata metadata;
   std::string trace_id;  // Of `traceparent` in the metadata, for the log.
   // Of each call; the shorter of the client's wish and the deadlines of route

@@ -70,14 +70,12 @@ bool IsMethodPath(absl::string_view path) {
 
 void SetCodecsFor(absl::string_view method, Route& route) {
   if (method == kPacketMethod) {
-    route.binary_codec = CodecKind::kPacket;
-    route.allowed_codecs = {CodecKind::kPacket, CodecKind::kJson,
-                            CodecKind::kProtobuf};
+    route.binary_codec = &kPacketDialect;
+    route.allowed_codecs = {&kPacketDialect, &kJsonDialect, &kProtobufDialect};
   } else if (method == kMessageMethod) {
     // Plain messages can be of any form, so there is nothing to guess by.
-    if (!route.codec) route.codec = CodecKind::kRaw;
-    route.allowed_codecs = {CodecKind::kRaw, CodecKind::kJson,
-                            CodecKind::kProtobuf};
+    if (!route.codec) route.codec = &kRawDialect;
+    route.allowed_codecs = {&kRawDialect, &kJsonDialect, &kProtobufDialect};
   }
 }
 

@@ -13,9 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "gateway/codec/codec.h"
-#include "gateway/codec/json.h"
-#include "gateway/codec/packet.h"
+#include "gateway/codec/dialect.h"
 #include "gateway/schema/schema.h"
 
 namespace headgate {
@@ -96,12 +94,12 @@ struct Route {
 
   Target target;
 
-  // Absent: chosen by the first message, text -> json, binary -> binary_codec.
-  std::optional<CodecKind> codec;
-  CodecKind binary_codec = CodecKind::kProtobuf;
+  // Null: chosen by the first message, text -> json, binary -> binary_codec.
+  const Dialect* codec = nullptr;
+  const Dialect* binary_codec = &kProtobufDialect;
   // What a subprotocol may choose, in the order in which errors name them.
-  std::vector<CodecKind> allowed_codecs = {CodecKind::kJson,
-                                           CodecKind::kProtobuf};
+  std::vector<const Dialect*> allowed_codecs = {&kJsonDialect,
+                                                &kProtobufDialect};
   PacketOptions packet;
   JsonCodecOptions json;
   // The longest WebSocket message from a client.

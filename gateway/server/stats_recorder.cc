@@ -10,7 +10,7 @@ namespace headgate {
 namespace {
 
 std::string CodecOf(const SessionReport& report) {
-  return std::string(report.codec ? CodecName(*report.codec) : "none");
+  return std::string(report.codec ? report.codec->name : "none");
 }
 
 void Count(std::uint64_t now, std::uint64_t& counted, std::uint64_t& sum) {
@@ -55,9 +55,9 @@ absl::string_view CauseName(TransportEnd::Cause cause) {
 
 bool Matches(const SessionFilter& filter, const Session& session) {
   const SessionRequest& request = session.request();
-  const std::optional<CodecKind>& codec = session.report().codec;
+  const Dialect* const codec = session.report().codec;
   return filter.Matches({request.id, request.peer, request.route->upstream,
-                         request.method, codec ? CodecName(*codec) : "none",
+                         request.method, codec ? codec->name : "none",
                          [&] { return RouteName(*request.route); }});
 }
 

@@ -406,7 +406,7 @@ void Worker::SessionEnded(const Session& session) {
        {"peer", request.peer},
        {"route", RouteName(*request.route)},
        {"method", request.method},
-       {"codec", std::string(report.codec ? CodecName(*report.codec) : "none")},
+       {"codec", std::string(report.codec ? report.codec->name : "none")},
        {"status", absl::StatusCodeToString(report.status.code())},
        {"reason", MessageForLog(report.status)},
        {"close", absl::StrCat(static_cast<int>(report.close))},

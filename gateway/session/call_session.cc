@@ -2,10 +2,9 @@
 
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "gateway/codec/json.h"
-#include "gateway/codec/packet.h"
-#include "gateway/codec/passthrough.h"
+#include "gateway/codec/dialect.h"
 
 namespace headgate {
 
@@ -37,9 +36,9 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
     return EndWith(EndingOf(resolved_.why_unknown));
   }
   state_ = State::kOpen;
-  const std::optional<CodecKind> kind =
-      request_.codec ? request_.codec : request_.route->codec;
-  if (kind && !ChooseCodec(*kind)) return;
+  const Dialect* dialect =
+      request_.codec != nullptr ? request_.codec : request_.route->codec;
+  if (dialect != nullptr && !ChooseCodec(*dialect)) return;
 
   const MethodKind method_kind = resolved_.method != nullptr
                                      ? resolved_.method->kind
@@ -59,39 +58,25 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
   }
 }
 
-bool CallSession::ChooseCodec(CodecKind kind) {
-  switch (kind) {
-    case CodecKind::kPacket:
-      codec_ = MakePacketCodec(request_.route->packet);
-      break;
-    case CodecKind::kJson:
-      if (resolved_.method == nullptr) {
-        EndWith(EndingOf(Annotate(resolved_.why_unknown,
-                                  "JSON needs the method's descriptor")));
-        return false;
-      }
-      if (request_.binding) {
-        absl::StatusOr<std::unique_ptr<Codec>> codec = MakeBoundJsonCodec(
-            request_.route->json, request_.wire, resolved_.schema,
-            *resolved_.method, *request_.binding, request_.media_type);
-        if (!codec.ok()) {
-          EndWith(EndingOf(codec.status()));
-          return false;
-        }
-        codec_ = *std::move(codec);
-      } else {
-        codec_ = MakeJsonCodec(request_.route->json, resolved_.schema,
-                               *resolved_.method);
-      }
-      break;
-    case CodecKind::kProtobuf:
-      codec_ = MakeProtobufCodec();
-      break;
-    case CodecKind::kRaw:
-      codec_ = MakeRawCodec();
-      break;
+bool CallSession::ChooseCodec(const Dialect& dialect) {
+  if (dialect.needs_descriptor && resolved_.method == nullptr) {
+    EndWith(EndingOf(
+        Annotate(resolved_.why_unknown,
+                 absl::StrCat(absl::AsciiStrToUpper(dialect.name),
+                              " needs the method's descriptor"))));
+    return false;
   }
-  report_.codec = kind;
+  const Route& route = *request_.route;
+  absl::StatusOr<std::unique_ptr<Codec>> codec = dialect.make(
+      {route.packet, route.json, resolved_.schema, resolved_.method,
+       request_.binding ? &*request_.binding : nullptr, request_.wire,
+       request_.media_type});
+  if (!codec.ok()) {
+    EndWith(EndingOf(codec.status()));
+    return false;
+  }
+  codec_ = *std::move(codec);
+  report_.codec = &dialect;
   return true;
 }
 
@@ -120,8 +105,8 @@ void CallSession::OnMessage(WireMessage message) {
   if (state_ != State::kOpen) return;
   const bool first = codec_ == nullptr;
   if (first && !ChooseCodec(message.opcode == Opcode::kText
-                                ? CodecKind::kJson
-                                : request_.route->binary_codec)) {
+                                ? kJsonDialect
+                                : *request_.route->binary_codec)) {
     return;
   }
   codec_->Feed(std::move(message));

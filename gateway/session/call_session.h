@@ -64,7 +64,7 @@ class CallSession final : public Session, private CallObserver {
 
   void OnResolved(const ResolvedMethod& resolved);
   // Sets the codec; false when the session has to end instead.
-  bool ChooseCodec(CodecKind kind);
+  bool ChooseCodec(const Dialect& dialect);
   void PumpRequests();
   void ReadTransport();
   void Deliver(std::string answer);

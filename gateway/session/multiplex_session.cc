@@ -236,7 +236,7 @@ MultiplexSession::MultiplexSession(
     : Session(std::move(request), std::move(context)),
       transport_(transport),
       answers_(context_->limits.answers) {
-  report_.codec = CodecKind::kPacket;
+  report_.codec = &kPacketDialect;
 }
 
 MultiplexSession::~MultiplexSession() = default;
@@ -258,7 +258,7 @@ void MultiplexSession::OnMessage(WireMessage message) {
   if (state_ != State::kOpen) return;
   if (message.opcode == Opcode::kText) {
     Decoded decoded =
-        DecodeTextOfBinaryCodec(CodecKind::kPacket, message.payload);
+        DecodeTextOfBinaryCodec(kPacketDialect.name, message.payload);
     if (auto* fault = std::get_if<Ending>(&decoded)) {
       return EndWith(std::move(*fault));
     }

@@ -75,7 +75,7 @@ struct Buffered {
 
 // What became of a session, for the line in the log.
 struct SessionReport {
-  std::optional<CodecKind> codec;
+  const Dialect* codec = nullptr;  // Null until it is chosen.
   std::uint64_t messages_in = 0;  // WebSocket messages from the client.
   std::uint64_t bytes_in = 0;     // Their payload.
   std::uint64_t messages_out = 0;

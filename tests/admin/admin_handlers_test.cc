@@ -213,7 +213,7 @@ TEST_F(AdminHandlersTest, RoutesAreListedAsTheyAreInUse) {
   route.path = "/chat";
   route.target = FixedMethod{"/chat.v1.Chat/Join"};
   route.hosts = {"a.example"};
-  route.codec = CodecKind::kJson;
+  route.codec = &kJsonDialect;
   route.max_sessions = 5;
   route.idle_timeout = absl::Minutes(5);
   gateway_.settings_.routes = {route};

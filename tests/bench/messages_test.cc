@@ -43,7 +43,7 @@ std::string Packet(std::uint32_t type, const std::string& content) {
 // ---- Messages
 
 TEST(BenchMessageTest, ProtobufIsAPacketWithSoMuchContent) {
-  const WireMessage message = MakeBenchMessage(CodecKind::kProtobuf, 64);
+  const WireMessage message = MakeBenchMessage(&kProtobufDialect, 64);
   EXPECT_EQ(message.opcode, Opcode::kBinary);
   v1::Packet packet;
   ASSERT_TRUE(packet.ParseFromString(message.payload));
@@ -52,7 +52,7 @@ TEST(BenchMessageTest, ProtobufIsAPacketWithSoMuchContent) {
 }
 
 TEST(BenchMessageTest, PacketIsTheSameOnTheWire) {
-  const WireMessage message = MakeBenchMessage(CodecKind::kPacket, 64);
+  const WireMessage message = MakeBenchMessage(&kPacketDialect, 64);
   EXPECT_EQ(message.opcode, Opcode::kBinary);
   EXPECT_EQ(message.payload.substr(0, 12),
             absl::HexStringToBytes("00000001000000400000002a"));
@@ -60,7 +60,7 @@ TEST(BenchMessageTest, PacketIsTheSameOnTheWire) {
 }
 
 TEST(BenchMessageTest, JsonIsTheSameInALine) {
-  const WireMessage message = MakeBenchMessage(CodecKind::kJson, 3);
+  const WireMessage message = MakeBenchMessage(&kJsonDialect, 3);
   EXPECT_EQ(message.opcode, Opcode::kText);
   EXPECT_THAT(message.payload,
               testing::MatchesRegex(R"(\{"type":1,"content":"[^"]{4}"\}.)"));
@@ -68,29 +68,29 @@ TEST(BenchMessageTest, JsonIsTheSameInALine) {
 }
 
 TEST(BenchMessageTest, RawIsBytes) {
-  const WireMessage message = MakeBenchMessage(CodecKind::kRaw, 64);
+  const WireMessage message = MakeBenchMessage(&kRawDialect, 64);
   EXPECT_EQ(message.opcode, Opcode::kBinary);
   EXPECT_EQ(message.payload.size(), 64u);
 }
 
 TEST(BenchMessageTest, MayBeEmpty) {
-  EXPECT_EQ(MakeBenchMessage(CodecKind::kRaw, 0).payload, "");
-  EXPECT_EQ(MakeBenchMessage(CodecKind::kPacket, 0).payload.size(), 12u);
+  EXPECT_EQ(MakeBenchMessage(&kRawDialect, 0).payload, "");
+  EXPECT_EQ(MakeBenchMessage(&kPacketDialect, 0).payload.size(), 12u);
 }
 
 TEST(OwnMessageTest, IsWhatTheCodecMakesOfIt) {
-  EXPECT_EQ(MakeOwnMessage(CodecKind::kProtobuf, "abc").payload, "abc");
-  EXPECT_EQ(MakeOwnMessage(CodecKind::kRaw, "abc").payload, "abc");
-  EXPECT_EQ(MakeOwnMessage(CodecKind::kJson, "{}").payload, "{}\n");
-  EXPECT_EQ(MakeOwnMessage(CodecKind::kJson, "{}\n").payload, "{}\n");
-  EXPECT_EQ(MakeOwnMessage(CodecKind::kPacket, "abc").payload,
+  EXPECT_EQ(MakeOwnMessage(&kProtobufDialect, "abc").payload, "abc");
+  EXPECT_EQ(MakeOwnMessage(&kRawDialect, "abc").payload, "abc");
+  EXPECT_EQ(MakeOwnMessage(&kJsonDialect, "{}").payload, "{}\n");
+  EXPECT_EQ(MakeOwnMessage(&kJsonDialect, "{}\n").payload, "{}\n");
+  EXPECT_EQ(MakeOwnMessage(&kPacketDialect, "abc").payload,
             absl::HexStringToBytes("00000001000000030000002a") + "abc");
 }
 
 // ---- Answers
 
 TEST(AnswerCounterTest, ProtobufAndRawCountMessages) {
-  for (const CodecKind codec : {CodecKind::kProtobuf, CodecKind::kRaw}) {
+  for (const Dialect* codec : {&kProtobufDialect, &kRawDialect}) {
     AnswerCounter counter(codec);
     EXPECT_THAT(Count(counter, "a\nb\nc", 2), Optional(1u));
     EXPECT_THAT(Count(counter, "", 2), Optional(1u));
@@ -101,14 +101,14 @@ TEST(AnswerCounterTest, PacketCountsPacketsThatShareAMessage) {
   const std::string message =
       Packet(1, "ab") + Packet(7, "") + Packet(0xFFFFFFFE, Packet(1, "x"));
   for (const std::size_t bytes : {1, 2, 3, 11, 12, 13, 100}) {
-    AnswerCounter counter(CodecKind::kPacket);
+    AnswerCounter counter(&kPacketDialect);
     EXPECT_THAT(Count(counter, message, bytes), Optional(3u)) << bytes;
     EXPECT_THAT(Count(counter, Packet(1, ""), bytes), Optional(1u)) << bytes;
   }
 }
 
 TEST(AnswerCounterTest, PacketCountsAPacketWhenAllOfItIsThere) {
-  AnswerCounter counter(CodecKind::kPacket);
+  AnswerCounter counter(&kPacketDialect);
   const std::string packet = Packet(1, "abc");
   EXPECT_THAT(counter.Take(absl::string_view(packet).substr(0, 14), false),
               Optional(0u));
@@ -117,14 +117,14 @@ TEST(AnswerCounterTest, PacketCountsAPacketWhenAllOfItIsThere) {
 }
 
 TEST(AnswerCounterTest, EndPacketIsNoAnswer) {
-  AnswerCounter counter(CodecKind::kPacket);
+  AnswerCounter counter(&kPacketDialect);
   EXPECT_THAT(Count(counter, Packet(1, "a") + Packet(0xFFFFFFFF, "status"), 5),
               Optional(1u));
 }
 
 TEST(AnswerCounterTest, RefusesAPacketThatIsCutShort) {
   for (const std::size_t size : {1, 11, 12, 13}) {
-    AnswerCounter counter(CodecKind::kPacket);
+    AnswerCounter counter(&kPacketDialect);
     EXPECT_EQ(Count(counter, Packet(1, "ab").substr(0, size), 100),
               std::nullopt)
         << size;
@@ -139,7 +139,7 @@ TEST(AnswerCounterTest, JsonCountsLinesAndWhatHasNoEnd) {
                 {"{}\n\n{}", 2}, {"\n", 0},   {"", 0}};
   for (const auto& test : kCases) {
     for (const std::size_t bytes : {1, 2, 100}) {
-      AnswerCounter counter(CodecKind::kJson);
+      AnswerCounter counter(&kJsonDialect);
       EXPECT_THAT(Count(counter, test.message, bytes), Optional(test.answers))
           << test.message << " in pieces of " << bytes;
     }

@@ -107,7 +107,7 @@ TEST(WsUrlTest, RefusesWhatIsNoWebSocketUrl) {
 
 TEST(DialHandshakeTest, OffersTheCodecThenTheToken) {
   const auto handshake =
-      MakeDialHandshake({.codec = CodecKind::kJson, .bearer = "s3.cret"});
+      MakeDialHandshake({.codec = &kJsonDialect, .bearer = "s3.cret"});
   ASSERT_TRUE(handshake.ok()) << handshake.status();
   EXPECT_THAT(handshake->subprotocols,
               ElementsAre("headgate.json.v1", "Bearer", "s3.cret"));
@@ -174,15 +174,14 @@ TEST(MessageOfLineTest, ALineIsATextWithoutACodec) {
 // An empty text ends the client's side in every codec but raw.
 TEST(MessageOfLineTest, AnEmptyLineNeverEndsTheClientsSide) {
   EXPECT_FALSE(Message("", {}).has_value());
-  EXPECT_EQ(Message("", {.codec = CodecKind::kJson})->payload, "\n");
-  EXPECT_EQ(Message("", {.codec = CodecKind::kProtobuf})->opcode,
-            Opcode::kBinary);
-  EXPECT_EQ(Message("", {.codec = CodecKind::kPacket})->payload.size(), 12u);
-  EXPECT_EQ(Message("", {.codec = CodecKind::kRaw})->payload, "");
+  EXPECT_EQ(Message("", {.codec = &kJsonDialect})->payload, "\n");
+  EXPECT_EQ(Message("", {.codec = &kProtobufDialect})->opcode, Opcode::kBinary);
+  EXPECT_EQ(Message("", {.codec = &kPacketDialect})->payload.size(), 12u);
+  EXPECT_EQ(Message("", {.codec = &kRawDialect})->payload, "");
 }
 
 TEST(MessageOfLineTest, ALineOfBase64IsAProtobufMessage) {
-  const LineOptions options{.codec = CodecKind::kProtobuf};
+  const LineOptions options{.codec = &kProtobufDialect};
   const auto message = Message("CgNhbm4=", options);
   ASSERT_TRUE(message.has_value());
   EXPECT_EQ(message->opcode, Opcode::kBinary);
@@ -194,8 +193,7 @@ TEST(MessageOfLineTest, ALineOfBase64IsAProtobufMessage) {
 }
 
 TEST(MessageOfLineTest, ALineIsTheContentOfAPacket) {
-  LineOptions options{.codec = CodecKind::kPacket,
-                      .packet = PacketAddress{7, 42}};
+  LineOptions options{.codec = &kPacketDialect, .packet = PacketAddress{7, 42}};
   EXPECT_EQ(Message("hi", options)->opcode, Opcode::kBinary);
   EXPECT_EQ(Message("hi", options)->payload,
             std::string("\0\0\0\x07\0\0\0\x02\0\0\0\x2ahi", 14));
@@ -207,7 +205,7 @@ TEST(MessageOfLineTest, ALineIsTheContentOfAPacket) {
 }
 
 TEST(MessageOfLineTest, ContentIsInTheFormThatWasAskedFor) {
-  LineOptions options{.codec = CodecKind::kPacket,
+  LineOptions options{.codec = &kPacketDialect,
                       .packet = PacketAddress{1, 2},
                       .content = ContentForm::kHex};
   const std::string header("\0\0\0\x01\0\0\0\x02\0\0\0\x02", 12);
@@ -217,14 +215,14 @@ TEST(MessageOfLineTest, ContentIsInTheFormThatWasAskedFor) {
   options.content = ContentForm::kBase64;
   EXPECT_EQ(Message("Cv8=", options)->payload, header + "\x0a\xff");
   EXPECT_FALSE(MessageOfLine("0g!", options).ok());
-  const LineOptions protobuf{.codec = CodecKind::kProtobuf,
+  const LineOptions protobuf{.codec = &kProtobufDialect,
                              .content = ContentForm::kHex};
   EXPECT_EQ(Message("0aff", protobuf)->payload, "\x0a\xff");
 }
 
 // The fields are type, length and who.
 TEST(MessageOfLineTest, ALineMayNameItsPacketItself) {
-  const LineOptions options{.codec = CodecKind::kPacket, .packet = {}};
+  const LineOptions options{.codec = &kPacketDialect, .packet = {}};
   EXPECT_EQ(Message("7:0x2a hi you", options)->payload,
             std::string("\0\0\0\x07\0\0\0\x06\0\0\0\x2ahi you", 18));
   EXPECT_EQ(Message("7:42", options)->payload.size(), 12u);
@@ -237,10 +235,10 @@ TEST(MessageOfLineTest, ALineMayNameItsPacketItself) {
 
 // Its number, which an end packet is not the beginning of.
 TEST(MessageOfLineTest, SaysWhichCallAPacketIsOf) {
-  const LineOptions options{.codec = CodecKind::kPacket, .packet = {}};
+  const LineOptions options{.codec = &kPacketDialect, .packet = {}};
   EXPECT_EQ(WhoOf("7:42 hi", options), 42u);
   EXPECT_EQ(WhoOf("end:42", options), std::nullopt);
-  EXPECT_EQ(WhoOf("{}", {.codec = CodecKind::kJson}), std::nullopt);
+  EXPECT_EQ(WhoOf("{}", {.codec = &kJsonDialect}), std::nullopt);
 }
 
 TEST(PacketAddressTest, TakesDecimalAndHexadecimal) {
@@ -259,7 +257,7 @@ TEST(PacketAddressTest, RefusesWhatIsNotTwoNumbers) {
 
 // ---- Messages -> lines
 
-const LineOptions kPacketLines{.codec = CodecKind::kPacket};
+const LineOptions kPacketLines{.codec = &kPacketDialect};
 
 std::string Packet(std::uint32_t type, std::uint32_t who,
                    const std::string& content) {
@@ -272,14 +270,14 @@ TEST(PrintMessageTest, PrintsATextAsItIs) {
   EXPECT_EQ(PrintMessage({Opcode::kText, "a\nb"}, {}).text, "a\nb\n");
   EXPECT_EQ(PrintMessage({Opcode::kText, "x"}, kPacketLines).text, "x\n");
   EXPECT_EQ(
-      PrintMessage({Opcode::kText, "{}\n"}, {.codec = CodecKind::kJson}).text,
+      PrintMessage({Opcode::kText, "{}\n"}, {.codec = &kJsonDialect}).text,
       "{}\n");
 }
 
 TEST(PrintMessageTest, PrintsBytesAsBase64) {
   EXPECT_EQ(PrintMessage({Opcode::kBinary, "\xff"}, {}).text, "binary /w==\n");
   EXPECT_EQ(
-      PrintMessage({Opcode::kBinary, "\xff"}, {.codec = CodecKind::kProtobuf})
+      PrintMessage({Opcode::kBinary, "\xff"}, {.codec = &kProtobufDialect})
           .text,
       "/w==\n");
 }
@@ -334,8 +332,8 @@ TEST(PrintMessageTest, PrintsContentInTheFormThatWasAskedFor) {
   EXPECT_EQ(PrintMessage({Opcode::kBinary, bytes}, options).text,
             "7:42 aGk=\n4294967294:1 {1}\n  1:2 Cg==\n");
   EXPECT_EQ(
-      PrintMessage({Opcode::kBinary, "\xff"}, {.codec = CodecKind::kProtobuf,
-                                               .content = ContentForm::kHex})
+      PrintMessage({Opcode::kBinary, "\xff"},
+                   {.codec = &kProtobufDialect, .content = ContentForm::kHex})
           .text,
       "ff\n");
 }

@@ -134,7 +134,7 @@ TEST(ServeFlagsTest, FlagsHoldForEveryRoute) {
               ElementsAre("/chat=/chat.Chat/Join",
                           "/echo=/headgate.v1.MessageService/Connect", "="));
   for (const Route& route : settings->routes) {
-    EXPECT_EQ(route.codec, CodecKind::kPacket) << route.path;
+    EXPECT_EQ(route.codec, &kPacketDialect) << route.path;
     EXPECT_EQ(route.deadline, absl::Seconds(3)) << route.path;
     EXPECT_EQ(route.max_message_bytes, 2048u) << route.path;
     EXPECT_EQ(route.json.max_message_bytes, 2048u) << route.path;

@@ -63,7 +63,6 @@ class JsonTest : public ::testing::Test {
 };
 
 TEST_F(JsonTest, EachTextIsARequest) {
-  EXPECT_EQ(MakeCodec()->kind(), CodecKind::kJson);
   EXPECT_THAT(Say({Text("{\"name\":\"ann\"}\n{\"n\":7}\n"), Text("{}")}),
               ElementsAre("request {\"name\":\"ann\"}", "request {\"n\":7}",
                           "request {}"));

@@ -122,8 +122,8 @@ TEST_F(RoutesTest, TemplatesAreRead) {
   route_.path_template = "/rooms/{room}";
   SetCodecs(route_);
   EXPECT_EQ(Faults(), "");
-  EXPECT_EQ(route_.codec, CodecKind::kJson);
-  EXPECT_THAT(route_.allowed_codecs, ElementsAre(CodecKind::kJson));
+  EXPECT_EQ(route_.codec, &kJsonDialect);
+  EXPECT_THAT(route_.allowed_codecs, ElementsAre(&kJsonDialect));
 }
 
 // Annotations have templates of their own.
@@ -149,7 +149,7 @@ TEST_F(RoutesTest, HostsAreNamesWithoutPorts) {
 // --- Codecs
 
 TEST_F(RoutesTest, ACodecMustBeAllowed) {
-  route_.codec = CodecKind::kPacket;
+  route_.codec = &kPacketDialect;
   EXPECT_EQ(Faults(),
             "routes[0].codec: is packet, which is not among allowed_codecs");
   SetCodecs(route_);
@@ -158,14 +158,14 @@ TEST_F(RoutesTest, ACodecMustBeAllowed) {
 
 // auto guesses json for text.
 TEST_F(RoutesTest, AutoNeedsWhatItGuesses) {
-  route_.allowed_codecs = {CodecKind::kPacket};
+  route_.allowed_codecs = {&kPacketDialect};
   EXPECT_EQ(Faults(),
             "routes[0].codec: auto takes text for json, which is not among "
             "allowed_codecs\n"
             "routes[0].binary_codec: is protobuf, which is not among "
             "allowed_codecs");
-  route_.allowed_codecs = {CodecKind::kJson, CodecKind::kRaw};
-  route_.binary_codec = CodecKind::kRaw;
+  route_.allowed_codecs = {&kJsonDialect, &kRawDialect};
+  route_.binary_codec = &kRawDialect;
   EXPECT_EQ(Faults(),
             "routes[0].binary_codec: cannot be raw, which is never guessed");
 }
@@ -174,11 +174,11 @@ TEST_F(RoutesTest, AutoNeedsWhatItGuesses) {
 TEST_F(RoutesTest, HttpRulesAreJson) {
   route_.prefix = "/v1";
   route_.target = HttpRuleSet{};
-  route_.codec = CodecKind::kProtobuf;
+  route_.codec = &kProtobufDialect;
   SetCodecs(route_);
   EXPECT_EQ(Faults(), "routes[0].codec: must be json with http_rules");
-  route_.codec = CodecKind::kJson;
-  route_.allowed_codecs = {CodecKind::kJson, CodecKind::kProtobuf};
+  route_.codec = &kJsonDialect;
+  route_.allowed_codecs = {&kJsonDialect, &kProtobufDialect};
   EXPECT_EQ(Faults(),
             "routes[0].allowed_codecs: must be json alone with http_rules");
 }
@@ -196,9 +196,9 @@ class MultiplexRoutesTest : public RoutesTest {
 
 TEST_F(MultiplexRoutesTest, AreOfPacketsAlone) {
   EXPECT_EQ(Faults(), "");
-  EXPECT_EQ(route_.codec, CodecKind::kPacket);
-  EXPECT_THAT(route_.allowed_codecs, ElementsAre(CodecKind::kPacket));
-  route_.codec = CodecKind::kJson;
+  EXPECT_EQ(route_.codec, &kPacketDialect);
+  EXPECT_THAT(route_.allowed_codecs, ElementsAre(&kPacketDialect));
+  route_.codec = &kJsonDialect;
   EXPECT_EQ(Faults(), "routes[0].codec: must be packet with packet.methods");
 }
 

@@ -193,7 +193,7 @@ TEST(YamlTest, VariablesComeBeforeTypes) {
   EXPECT_EQ(settings->upstreams[0].target, "dns:///chat:1");
   EXPECT_EQ(settings->upstreams[0].max_streams_per_channel, 7);
   EXPECT_FALSE(settings->upstreams[0].descriptors.reflection);
-  EXPECT_EQ(settings->routes[0].codec, CodecKind::kJson);
+  EXPECT_EQ(settings->routes[0].codec, &kJsonDialect);
 }
 
 TEST(YamlTest, AVariableThatIsNotSetIsAFault) {

@@ -106,8 +106,8 @@ const std::shared_ptr<const Router>& Routes() {
     SetCodecsFor("/headgate.v1.PacketService/Connect", packets);
     Route game = base;
     game.path = "/game";
-    game.codec = CodecKind::kPacket;
-    game.allowed_codecs = {CodecKind::kPacket};
+    game.codec = &kPacketDialect;
+    game.allowed_codecs = {&kPacketDialect};
     MethodTable table;
     table.methods = {{1, absl::StrCat(kService, "Notes")},
                      {2, absl::StrCat(kService, "GetBook")},
@@ -126,8 +126,8 @@ const std::shared_ptr<const Router>& Routes() {
     told.max_sessions = 1;
     Route library = base;
     library.prefix = "/v1";
-    library.codec = CodecKind::kJson;
-    library.allowed_codecs = {CodecKind::kJson};
+    library.codec = &kJsonDialect;
+    library.allowed_codecs = {&kJsonDialect};
     library.json.envelope = JsonCodecOptions::Envelope::kResult;
     library.target = HttpRuleSet{"method"};
     base.token_cookie = "token";

@@ -179,7 +179,7 @@ TEST(CredentialsTest, CodecsAreFoundAmongTheEntriesInOrder) {
       "Sec-WebSocket-Protocol: x,headgate.raw.v1 ,\r\n"
       "Sec-WebSocket-Protocol: headgate.packet.v1, HEADGATE.JSON.V1\r\n");
   EXPECT_THAT(ParseSubprotocols(request.headers).codecs,
-              ElementsAre(CodecKind::kRaw, CodecKind::kPacket));
+              ElementsAre(&kRawDialect, &kPacketDialect));
 }
 
 // The token may look like anything.

@@ -100,7 +100,7 @@ TEST_F(HandshakeTest, AdmissionSaysAllOfTheSession) {
   EXPECT_EQ(session.peer, "192.0.2.1");
   EXPECT_EQ(session.route->path, "/room");
   EXPECT_EQ(session.method, "/p.S/M");
-  EXPECT_EQ(session.codec, CodecKind::kJson);
+  EXPECT_EQ(session.codec, &kJsonDialect);
   EXPECT_THAT(session.metadata, Contains(Pair("authorization", "Bearer t")));
   EXPECT_THAT(session.metadata, Contains(Pair("a", "b")));
   EXPECT_EQ(session.timeout, absl::Seconds(5));
@@ -689,7 +689,7 @@ TEST_F(BoundHandshakeTest, TemplateDecidesOnAWebSocket) {
   const SessionRequest session =
       Bound("/api/things/a%20b?x=1&token=s3cret").session;
   EXPECT_EQ(session.method, "/p.S/Get");
-  EXPECT_EQ(session.codec, CodecKind::kJson);
+  EXPECT_EQ(session.codec, &kJsonDialect);
   EXPECT_EQ(session.wire, JsonWire::kWebSocket);
   ASSERT_TRUE(session.binding);
   EXPECT_THAT(Texts(session.binding->variables), ElementsAre("name=a b"));
@@ -734,7 +734,7 @@ TEST_F(BoundHandshakeTest, VariablesOfARoutesTemplateAreBound) {
   const SessionRequest session =
       Admitted(WebSocket(), "GET /rooms/a/join?as=ann").session;
   EXPECT_EQ(session.method, "/p.S/Talk");
-  EXPECT_EQ(session.codec, CodecKind::kJson);
+  EXPECT_EQ(session.codec, &kJsonDialect);
   ASSERT_TRUE(session.binding);
   EXPECT_THAT(Texts(session.binding->variables), ElementsAre("room=a"));
   EXPECT_THAT(Texts(session.binding->query), ElementsAre());
@@ -744,7 +744,7 @@ TEST_F(BoundHandshakeTest, VariablesOfARoutesTemplateAreBound) {
 TEST_F(BoundHandshakeTest, SeveralCallsOnOneSocketArePackets) {
   const Admission admission = Admitted(WebSocket(), "GET /game");
   EXPECT_EQ(admission.session.method, "");
-  EXPECT_EQ(admission.session.codec, CodecKind::kPacket);
+  EXPECT_EQ(admission.session.codec, &kPacketDialect);
   EXPECT_FALSE(admission.session.binding);
   EXPECT_EQ(Echo("headgate.packet.v1", "GET /game"), "headgate.packet.v1");
   EXPECT_EQ(Refused("GET /game",

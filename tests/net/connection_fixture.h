@@ -250,12 +250,12 @@ class ConnectionTest : public ::testing::Test {
     Route raw;
     raw.path = "/raw";
     raw.target = FixedMethod{"/headgate.v1.MessageService/Connect"};
-    raw.codec = CodecKind::kRaw;
+    raw.codec = &kRawDialect;
     raw.max_message_bytes = 100'000;
     Route binary;
     binary.path = "/bin";
     binary.target = FixedMethod{"/s/m"};
-    binary.codec = CodecKind::kProtobuf;
+    binary.codec = &kProtobufDialect;
     Route told = raw;
     told.path = "/told";
     told.refusals = Refusals::kClose;

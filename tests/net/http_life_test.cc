@@ -233,7 +233,7 @@ TEST_F(HttpLifeTest, WebSocketWaitsForTheRules) {
   const SessionRequest& request = host_->requests_[0];
   EXPECT_EQ(request.method, "/p.S/Talk");
   EXPECT_EQ(request.wire, JsonWire::kWebSocket);
-  EXPECT_EQ(request.codec, CodecKind::kJson);
+  EXPECT_EQ(request.codec, &kJsonDialect);
 }
 
 // RFC 6455 section 4.1, also while the rules are asked for.

@@ -45,7 +45,7 @@ class WsRestTest : public ConnectionTest {
     Route route;
     route.path = "/raw";
     route.target = FixedMethod{"/s/m"};
-    route.codec = CodecKind::kRaw;
+    route.codec = &kRawDialect;
     route.messages = {.per_second = 10, .burst = 10};
     settings_.policy.router =
         std::make_shared<const Router>(std::vector<Route>{route});

@@ -80,34 +80,33 @@ TEST(RouterTest, ThePacketServiceIsAPacketRoute) {
   const Router router({Route{}});
   const auto match = router.Find("", "/headgate.v1.PacketService/Connect");
   ASSERT_TRUE(match);
-  EXPECT_EQ(match->route->codec, std::nullopt);
-  EXPECT_EQ(match->route->binary_codec, CodecKind::kPacket);
-  EXPECT_THAT(
-      match->route->allowed_codecs,
-      ElementsAre(CodecKind::kPacket, CodecKind::kJson, CodecKind::kProtobuf));
+  EXPECT_EQ(match->route->codec, nullptr);
+  EXPECT_EQ(match->route->binary_codec, &kPacketDialect);
+  EXPECT_THAT(match->route->allowed_codecs,
+              ElementsAre(&kPacketDialect, &kJsonDialect, &kProtobufDialect));
 }
 
 TEST(RouterTest, TheMessageServiceIsARawRoute) {
   const Router router({Route{}});
   const auto match = router.Find("", "/headgate.v1.MessageService/Connect");
   ASSERT_TRUE(match);
-  EXPECT_EQ(match->route->codec, CodecKind::kRaw);
+  EXPECT_EQ(match->route->codec, &kRawDialect);
 }
 
 TEST(RouterTest, OtherMethodsAreNeverPacketsOrPlainMessages) {
   const Router router({Route{}});
   EXPECT_THAT(router.Find("", "/a.S/M")->route->allowed_codecs,
-              ElementsAre(CodecKind::kJson, CodecKind::kProtobuf));
+              ElementsAre(&kJsonDialect, &kProtobufDialect));
 }
 
 // What a route says of its codec stays.
 TEST(RouterTest, ACodecThatWasSetIsKept) {
   Route json;
-  json.codec = CodecKind::kJson;
+  json.codec = &kJsonDialect;
   const Router router({json});
   EXPECT_EQ(
       router.Find("", "/headgate.v1.MessageService/Connect")->route->codec,
-      CodecKind::kJson);
+      &kJsonDialect);
 }
 
 // --- prefixes and templates ---
@@ -222,23 +221,22 @@ TEST(RouterTest, ServicesToldByTheirPathBringTheirCodecsAlong) {
   const Router router({route});
   const auto match = router.Find("", "/packets/Connect");
   ASSERT_TRUE(match);
-  EXPECT_EQ(match->route->binary_codec, CodecKind::kPacket);
-  EXPECT_THAT(
-      match->route->allowed_codecs,
-      ElementsAre(CodecKind::kPacket, CodecKind::kJson, CodecKind::kProtobuf));
+  EXPECT_EQ(match->route->binary_codec, &kPacketDialect);
+  EXPECT_THAT(match->route->allowed_codecs,
+              ElementsAre(&kPacketDialect, &kJsonDialect, &kProtobufDialect));
 }
 
 TEST(RouterTest, ARouteThatAllowsFewerCodecsKeepsThem) {
   Route route;
-  route.allowed_codecs = {CodecKind::kProtobuf};
+  route.allowed_codecs = {&kProtobufDialect};
   const Router router({route});
   for (const char* path : {"/headgate.v1.PacketService/Connect",
                            "/headgate.v1.MessageService/Connect"}) {
     const auto match = router.Find("", path);
     ASSERT_TRUE(match) << path;
-    EXPECT_EQ(match->route->codec, std::nullopt) << path;
-    EXPECT_EQ(match->route->binary_codec, CodecKind::kProtobuf) << path;
-    EXPECT_THAT(match->route->allowed_codecs, ElementsAre(CodecKind::kProtobuf))
+    EXPECT_EQ(match->route->codec, nullptr) << path;
+    EXPECT_EQ(match->route->binary_codec, &kProtobufDialect) << path;
+    EXPECT_THAT(match->route->allowed_codecs, ElementsAre(&kProtobufDialect))
         << path;
   }
 }

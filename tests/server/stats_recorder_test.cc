@@ -24,7 +24,7 @@ class CountingSession final : public Session {
     report_.messages_out += messages;
     report_.bytes_out += 100 * messages;
   }
-  void Choose(CodecKind codec) { report_.codec = codec; }
+  void Choose(const Dialect* codec) { report_.codec = codec; }
 
   void Start(absl::Time) override {}
   void OnTick(absl::Time) override {}
@@ -65,7 +65,7 @@ class StatsRecorderTest : public ::testing::Test {
 // A scrape visits sessions one by one; they go on and end meanwhile.
 TEST_F(StatsRecorderTest, WhatASessionCarriesIsCountedOnce) {
   recorder_.OnOpened(session_);
-  session_.Choose(CodecKind::kJson);
+  session_.Choose(&kJsonDialect);
   session_.Carry(3);
   recorder_.OnVisited(session_);
   EXPECT_EQ(CountedOf("json"), 3u);
@@ -87,7 +87,7 @@ TEST_F(StatsRecorderTest, BeforeTheCodecIsKnownNothingIsCounted) {
   session_.Carry(1);
   recorder_.OnVisited(session_);
   EXPECT_EQ(CountedOf("none"), 0u);
-  session_.Choose(CodecKind::kRaw);
+  session_.Choose(&kRawDialect);
   recorder_.OnVisited(session_);
   EXPECT_EQ(CountedOf("raw"), 1u);
 }

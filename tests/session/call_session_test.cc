@@ -26,9 +26,9 @@ using testing::Log;
 class CallSessionTest : public ::testing::Test {
  protected:
   // A session without descriptors: its call is bidirectional.
-  CallSession& Start(std::optional<CodecKind> codec,
+  CallSession& Start(const Dialect* codec,
                      const std::string& method = "/s/m") {
-    route_->binary_codec = CodecKind::kProtobuf;
+    route_->binary_codec = &kProtobufDialect;
     SessionRequest request;
     request.id = "id";
     request.route = route_;
@@ -42,7 +42,7 @@ class CallSessionTest : public ::testing::Test {
     session_->Start(now_);
     return *session_;
   }
-  CallSession& StartHello(const std::string& method, CodecKind codec) {
+  CallSession& StartHello(const std::string& method, const Dialect* codec) {
     schemas_->schema = HelloSchema();
     return Start(codec, "/headgate.demo.v1.HelloService/" + method);
   }
@@ -88,7 +88,7 @@ class CallSessionTest : public ::testing::Test {
 };
 
 TEST_F(CallSessionTest, PipesMessagesBothWays) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   EXPECT_THAT(Steps(), ElementsAre("ws read", "start /s/m", "read"));
   Binary("question");
   EXPECT_THAT(Steps(), ElementsAre("write question", "ws read"));
@@ -97,7 +97,7 @@ TEST_F(CallSessionTest, PipesMessagesBothWays) {
 }
 
 TEST_F(CallSessionTest, EndsWithTheStatusOfTheCall) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   backend().OnDone({absl::NotFoundError("no such room"), ""});
   EXPECT_THAT(Steps(), ElementsAre("ws close 4005 no such room"));
@@ -106,7 +106,7 @@ TEST_F(CallSessionTest, EndsWithTheStatusOfTheCall) {
 }
 
 TEST_F(CallSessionTest, EndsWith1000WhenTheCallEndsWithOk) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   backend().OnDone({absl::OkStatus(), ""});
   EXPECT_THAT(Steps(), ElementsAre("ws close 1000 "));
@@ -114,7 +114,7 @@ TEST_F(CallSessionTest, EndsWith1000WhenTheCallEndsWithOk) {
 
 // What the backend sent before its status reaches the client before the Close.
 TEST_F(CallSessionTest, WritesEveryAnswerBeforeTheClose) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   backend().OnMessage("a");
   backend().OnMessage("b");
@@ -129,7 +129,7 @@ TEST_F(CallSessionTest, WritesEveryAnswerBeforeTheClose) {
 // The client's window closes: the backend is not read until there is room.
 TEST_F(CallSessionTest, ASlowClientStopsTheReadingFromTheBackend) {
   limits_.answers = {.low_bytes = 0, .high_bytes = 1};
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   backend().OnMessage("a");
   EXPECT_THAT(Steps(), ElementsAre("ws binary a", "read"));
@@ -141,7 +141,7 @@ TEST_F(CallSessionTest, ASlowClientStopsTheReadingFromTheBackend) {
 
 TEST_F(CallSessionTest, ASlowBackendStopsTheReadingFromTheClient) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   Binary("a");
   EXPECT_THAT(Steps(), ElementsAre("write a", "ws read"));
@@ -153,7 +153,7 @@ TEST_F(CallSessionTest, ASlowBackendStopsTheReadingFromTheClient) {
 
 // Then nothing but silence and age are timed.
 TEST_F(CallSessionTest, IsAtRestWhileItsCallIsOpenAndNothingWaits) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   EXPECT_TRUE(session_->is_at_rest());
   Binary("a");
   EXPECT_FALSE(session_->is_at_rest()) << "stall_timeout";
@@ -164,7 +164,7 @@ TEST_F(CallSessionTest, IsAtRestWhileItsCallIsOpenAndNothingWaits) {
 }
 
 TEST_F(CallSessionTest, IsNotAtRestWhileItIsDraining) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   TellToDrain();
   EXPECT_FALSE(session_->is_at_rest());
 }
@@ -173,7 +173,7 @@ TEST_F(CallSessionTest, IsNotAtRestWhileItIsDraining) {
 TEST_F(CallSessionTest, EndsACallWhoseBackendTakesNothing) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};
   limits_.stall_timeout = absl::Seconds(30);
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   Binary("b");
   session_->OnTick(now_);
@@ -191,7 +191,7 @@ TEST_F(CallSessionTest, EndsACallWhoseBackendTakesNothing) {
 // Also where it is the one message that there is.
 TEST_F(CallSessionTest, EndsACallWhoseBackendDoesNotTakeTheOneMessage) {
   limits_.stall_timeout = absl::Seconds(30);
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   session_->OnTick(now_);
   session_->OnTick(now_ + absl::Seconds(29));
@@ -207,7 +207,7 @@ TEST_F(CallSessionTest, EndsACallWhoseBackendDoesNotTakeTheOneMessage) {
 // It counts from the last byte where the transport knows of bytes.
 TEST_F(CallSessionTest, PartOfAMessageTakenStartsTheStallAnew) {
   limits_.stall_timeout = absl::Seconds(30);
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   session_->OnTick(now_);
   for (int i = 1; i <= 5; ++i) {
@@ -222,7 +222,7 @@ TEST_F(CallSessionTest, PartOfAMessageTakenStartsTheStallAnew) {
 TEST_F(CallSessionTest, AMessageTakenStartsTheStallAnew) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};
   limits_.stall_timeout = absl::Seconds(30);
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   Binary("b");
   session_->OnTick(now_);
@@ -236,7 +236,7 @@ TEST_F(CallSessionTest, AMessageTakenStartsTheStallAnew) {
 // idle_timeout counts messages of both directions.
 TEST_F(CallSessionTest, ResponsesKeepASessionFromBeingIdle) {
   route_->idle_timeout = absl::Seconds(60);
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   for (int i = 0; i < 4; ++i) {
     backend().OnMessage("a");
     session_->OnWritten();
@@ -250,7 +250,7 @@ TEST_F(CallSessionTest, ResponsesKeepASessionFromBeingIdle) {
 
 TEST_F(CallSessionTest, RequestsKeepASessionFromBeingIdle) {
   route_->idle_timeout = absl::Seconds(60);
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   for (int i = 0; i < 4; ++i) {
     Binary("a");
     backend().OnWritten();
@@ -263,7 +263,7 @@ TEST_F(CallSessionTest, RequestsKeepASessionFromBeingIdle) {
 
 TEST_F(CallSessionTest, AMessageTooBigEndsWith1009) {
   route_->max_message_bytes = 10;
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   session_->OnMessageTooBig({});
   EXPECT_THAT(
@@ -277,7 +277,7 @@ TEST_F(CallSessionTest, AMessageTooBigEndsWith1009) {
 // --- After a violation of the transport's rules
 
 TEST_F(CallSessionTest, ViolationEndsACallWithoutMessagesAtOnce) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   backend().OnMessage("unasked");
   session_->OnWritten();
   Steps();
@@ -291,7 +291,7 @@ TEST_F(CallSessionTest, ViolationEndsACallWithoutMessagesAtOnce) {
 // What was valid before has its answers; the stream is over when it has begun
 // to answer and is silent for a moment.
 TEST_F(CallSessionTest, AnswersBeforeAViolationAreDelivered) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   Steps();
   Violate();
@@ -316,7 +316,7 @@ TEST_F(CallSessionTest, AnswersBeforeAViolationAreDelivered) {
 // A client that is slow to take them gets them all the same.
 TEST_F(CallSessionTest, AnswersThatWaitForTheClientAreNoSilence) {
   limits_.answers = {.low_bytes = 0, .high_bytes = 1};
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   backend().OnMessage("1");
   backend().OnMessage("2");  // The client has not taken the first one.
@@ -329,7 +329,7 @@ TEST_F(CallSessionTest, AnswersThatWaitForTheClientAreNoSilence) {
 }
 
 TEST_F(CallSessionTest, AnswersAfterAViolationHaveUntilTheDeadline) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   Violate();
   Steps();
@@ -342,7 +342,7 @@ TEST_F(CallSessionTest, AnswersAfterAViolationHaveUntilTheDeadline) {
 
 // A backend that floods gains nothing by it.
 TEST_F(CallSessionTest, AStreamWithoutEndHasUntilTheDeadline) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   Violate();
   for (int i = 0; i < 50; ++i) {
@@ -356,7 +356,7 @@ TEST_F(CallSessionTest, AStreamWithoutEndHasUntilTheDeadline) {
 
 TEST_F(CallSessionTest, RequestsBeforeAViolationGoOn) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};
-  StartHello("BidiHello", CodecKind::kJson);
+  StartHello("BidiHello", &kJsonDialect);
   Steps();
   Text(R"({"greeting":"a"}{"greeting":"b"}{"greeting":"c"})");
   EXPECT_EQ(upstream_->call(0).written().size(), 1u);
@@ -371,7 +371,7 @@ TEST_F(CallSessionTest, RequestsBeforeAViolationGoOn) {
 
 // The status of the call is its own, the Close frame the violation's.
 TEST_F(CallSessionTest, CallThatEndsAfterAViolationEndsTheSessionWithIt) {
-  StartHello("SayHello", CodecKind::kJson);
+  StartHello("SayHello", &kJsonDialect);
   Text(R"({"greeting":"ann"})");
   Violate();
   Steps();
@@ -387,7 +387,7 @@ TEST_F(CallSessionTest, CallThatEndsAfterAViolationEndsTheSessionWithIt) {
 // A stream of the client's that was not ended is not answered, and not taken
 // for a whole one by a half-close of the gateway's.
 TEST_F(CallSessionTest, ViolationWithinAClientsStreamEndsItAtOnce) {
-  StartHello("LotsOfGreetings", CodecKind::kJson);
+  StartHello("LotsOfGreetings", &kJsonDialect);
   Text(R"({"greeting":"ann"})");
   backend().OnWritten();
   Steps();
@@ -400,7 +400,7 @@ TEST_F(CallSessionTest, ViolationWithinAClientsStreamEndsItAtOnce) {
 
 TEST_F(CallSessionTest, ViolationBehindAMessageWaitsForTheMethod) {
   schemas_->answers_at_once = false;
-  StartHello("SayHello", CodecKind::kJson);
+  StartHello("SayHello", &kJsonDialect);
   Text(R"({"greeting":"ann"})");
   Violate();
   session_->OnTick(now_ += absl::Seconds(1));
@@ -415,7 +415,7 @@ TEST_F(CallSessionTest, ViolationBehindAMessageWaitsForTheMethod) {
 
 TEST_F(CallSessionTest, ViolationWhileTheMethodIsLookedUpEndsAtOnce) {
   schemas_->answers_at_once = false;
-  StartHello("SayHello", CodecKind::kJson);
+  StartHello("SayHello", &kJsonDialect);
   Violate();
   EXPECT_EQ(Steps().back(), "ws close 1002 a reserved bit is set");
   EXPECT_EQ(schemas_->waiting(), 0u);
@@ -423,7 +423,7 @@ TEST_F(CallSessionTest, ViolationWhileTheMethodIsLookedUpEndsAtOnce) {
 
 TEST_F(CallSessionTest, AMessageTooBigLeavesWhatCameBeforeItsAnswer) {
   route_->max_message_bytes = 10;
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   Steps();
   session_->OnMessageTooBig({now_, now_ + absl::Seconds(5)});
@@ -438,7 +438,7 @@ TEST_F(CallSessionTest, AMessageTooBigLeavesWhatCameBeforeItsAnswer) {
 }
 
 TEST_F(CallSessionTest, AClientThatLeavesAfterAViolationCancelsTheCall) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   Violate();
   Steps();
@@ -449,7 +449,7 @@ TEST_F(CallSessionTest, AClientThatLeavesAfterAViolationCancelsTheCall) {
 }
 
 TEST_F(CallSessionTest, DrainAfterAViolationChangesNothing) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("a");
   Violate();
   Steps();
@@ -461,7 +461,7 @@ TEST_F(CallSessionTest, DrainAfterAViolationChangesNothing) {
 }
 
 TEST_F(CallSessionTest, DataAfterHalfCloseEndsWith1002) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Text("");
   Steps();
   Binary("late");
@@ -473,7 +473,7 @@ TEST_F(CallSessionTest, DataAfterHalfCloseEndsWith1002) {
 // After an ending of the gateway's own the client may still be sending; it has
 // to get as far as the Close frame.
 TEST_F(CallSessionTest, DropsWhatComesWhileItEnds) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   backend().OnMessage("a");
   Drain();
   Steps();
@@ -482,7 +482,7 @@ TEST_F(CallSessionTest, DropsWhatComesWhileItEnds) {
 }
 
 TEST_F(CallSessionTest, ClosesWith1001OnDrain) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   Drain();
   EXPECT_THAT(Steps(), ElementsAre("ws close 1001 the gateway is shutting down",
@@ -492,7 +492,7 @@ TEST_F(CallSessionTest, ClosesWith1001OnDrain) {
 // What the backend has sent is still on its way when the gateway stops: the
 // session asks for it until there is nothing more for a moment.
 TEST_F(CallSessionTest, DrainDeliversWhatTheBackendStillSends) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   TellToDrain();
   EXPECT_TRUE(Steps().empty());
@@ -512,7 +512,7 @@ TEST_F(CallSessionTest, DrainDeliversWhatTheBackendStillSends) {
 
 // A backend that never stops does not hold the gateway up.
 TEST_F(CallSessionTest, DrainHasItsTime) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   TellToDrain();
   for (int i = 0; i < 20; ++i) {
     backend().OnMessage("a");
@@ -527,7 +527,7 @@ TEST_F(CallSessionTest, DrainHasItsTime) {
 // While the client takes nothing, nothing is known of the backend's silence.
 TEST_F(CallSessionTest, DrainWaitsForAClientThatReadsSlowly) {
   limits_.answers = {.low_bytes = 0, .high_bytes = 1};
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   backend().OnMessage("a");
   backend().OnMessage("b");  // The next read is withheld.
   Steps();
@@ -551,7 +551,7 @@ TEST_F(CallSessionTest, DrainWaitsForAClientThatReadsSlowly) {
 // kDrainPatience: a client that reads nothing does not hold the gateway up.
 TEST_F(CallSessionTest, DrainDoesNotWaitForAClientThatNeverReads) {
   limits_.answers = {.low_bytes = 0, .high_bytes = 1};
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   backend().OnMessage("a");
   backend().OnMessage("b");
   Steps();
@@ -568,7 +568,7 @@ TEST_F(CallSessionTest, DrainDoesNotWaitForAClientThatNeverReads) {
 TEST_F(CallSessionTest, DrainTakesNothingMoreOfAMessageThatWasBegun) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};
   schemas_->schema = HelloSchema();
-  Start(CodecKind::kJson, "/headgate.demo.v1.HelloService/BidiHello");
+  Start(&kJsonDialect, "/headgate.demo.v1.HelloService/BidiHello");
   Text(R"({"greeting":"a"}{"greeting":"b"}{"greeting":"c"})");
   TellToDrain();
   Steps();
@@ -580,7 +580,7 @@ TEST_F(CallSessionTest, DrainTakesNothingMoreOfAMessageThatWasBegun) {
 
 // A client that takes its time gets what was sent, until the deadline.
 TEST_F(CallSessionTest, DrainTakesNothingMoreFromTheClient) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   TellToDrain();
   Binary("late");
@@ -589,7 +589,7 @@ TEST_F(CallSessionTest, DrainTakesNothingMoreFromTheClient) {
 
 // A call with one answer that has all it asked for is about to end by itself.
 TEST_F(CallSessionTest, DrainWaitsForTheOnlyAnswer) {
-  StartHello("SayHello", CodecKind::kProtobuf);
+  StartHello("SayHello", &kProtobufDialect);
   Binary("");
   Steps();
   TellToDrain();
@@ -602,7 +602,7 @@ TEST_F(CallSessionTest, DrainWaitsForTheOnlyAnswer) {
 }
 
 TEST_F(CallSessionTest, DrainWaitsNoLongerThanTheDeadline) {
-  StartHello("SayHello", CodecKind::kProtobuf);
+  StartHello("SayHello", &kProtobufDialect);
   Binary("");
   TellToDrain();
   Steps();
@@ -612,7 +612,7 @@ TEST_F(CallSessionTest, DrainWaitsNoLongerThanTheDeadline) {
 }
 
 TEST_F(CallSessionTest, TheOperatorClosesWith1008) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   session_->CloseByOperator();
   EXPECT_THAT(Steps(),
@@ -620,7 +620,7 @@ TEST_F(CallSessionTest, TheOperatorClosesWith1008) {
 }
 
 TEST_F(CallSessionTest, AClientThatLeavesCancelsTheCall) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   session_->OnClosed({TransportEnd::Cause::kLost, CloseCode::kAbnormal, ""});
   EXPECT_THAT(Steps(), ElementsAre("cancel"));
@@ -629,7 +629,7 @@ TEST_F(CallSessionTest, AClientThatLeavesCancelsTheCall) {
 
 // The log's close code is that of the connection, not the one that was planned.
 TEST_F(CallSessionTest, ReportsTheCloseCodeThatHappened) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   backend().OnMessage("a");
   backend().OnDone({absl::NotFoundError("no such room"), ""});
   EXPECT_EQ(session_->report().close,
@@ -643,7 +643,7 @@ TEST_F(CallSessionTest, ReportsTheCloseCodeThatHappened) {
 }
 
 TEST_F(CallSessionTest, ReportsThePlannedCloseCodeOnceTheCloseFrameIsSent) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   backend().OnDone({absl::NotFoundError("no such room"), ""});
   session_->OnClosed(
       {TransportEnd::Cause::kClosedByGateway, CloseCode::kNormal, ""});
@@ -655,21 +655,21 @@ TEST_F(CallSessionTest, ReportsThePlannedCloseCodeOnceTheCloseFrameIsSent) {
 
 TEST_F(CallSessionTest, TheFirstMessageChoosesTheCodec) {
   schemas_->schema = HelloSchema();
-  Start(std::nullopt, "/headgate.demo.v1.HelloService/BidiHello");
+  Start(nullptr, "/headgate.demo.v1.HelloService/BidiHello");
   Text("{\"greeting\":\"ann\"}");
-  EXPECT_EQ(session_->report().codec, CodecKind::kJson);
+  EXPECT_EQ(session_->report().codec, &kJsonDialect);
 }
 
 TEST_F(CallSessionTest, ABinaryFirstMessageChoosesTheRoutesBinaryCodec) {
-  Start(std::nullopt);
+  Start(nullptr);
   Binary("a");
-  EXPECT_EQ(session_->report().codec, CodecKind::kProtobuf);
+  EXPECT_EQ(session_->report().codec, &kProtobufDialect);
   EXPECT_THAT(upstream_->call(0).written(), ElementsAre("a"));
 }
 
 // A backend may speak first; its answer waits until the codec is known.
 TEST_F(CallSessionTest, KeepsAnEarlyAnswerUntilTheCodecIsChosen) {
-  Start(std::nullopt);
+  Start(nullptr);
   backend().OnMessage("welcome");
   Steps();
   Binary("a");
@@ -678,7 +678,7 @@ TEST_F(CallSessionTest, KeepsAnEarlyAnswerUntilTheCodecIsChosen) {
 }
 
 TEST_F(CallSessionTest, JsonNeedsADescriptor) {
-  Start(CodecKind::kJson);
+  Start(&kJsonDialect);
   EXPECT_THAT(Steps(),
               ElementsAre("ws read",
                           "ws close 4012 JSON needs the method's descriptor: "
@@ -686,7 +686,7 @@ TEST_F(CallSessionTest, JsonNeedsADescriptor) {
 }
 
 TEST_F(CallSessionTest, AnUnreadableRequestEndsWithInvalidArgument) {
-  StartHello("BidiHello", CodecKind::kJson);
+  StartHello("BidiHello", &kJsonDialect);
   Steps();
   Text("{\"greting\":1}");
   const Log steps = Steps();
@@ -698,7 +698,7 @@ TEST_F(CallSessionTest, AnUnreadableRequestEndsWithInvalidArgument) {
 
 // An answer that is not what the descriptor says is the backend's fault.
 TEST_F(CallSessionTest, AnUnreadableAnswerEndsWithInternal) {
-  StartHello("BidiHello", CodecKind::kJson);
+  StartHello("BidiHello", &kJsonDialect);
   Steps();
   backend().OnMessage("\xff");
   const Log steps = Steps();
@@ -708,7 +708,7 @@ TEST_F(CallSessionTest, AnUnreadableAnswerEndsWithInternal) {
 }
 
 TEST_F(CallSessionTest, AUnaryCallIsKnownFromItsDescriptor) {
-  StartHello("SayHello", CodecKind::kJson);
+  StartHello("SayHello", &kJsonDialect);
   Steps();
   Text("{\"greeting\":\"ann\"}");
   backend().OnWritten();
@@ -721,7 +721,7 @@ TEST_F(CallSessionTest, AUnaryCallIsKnownFromItsDescriptor) {
 
 // Answers that have to wait share one message, bounded by size.
 TEST_F(CallSessionTest, JoinsPacketsThatWait) {
-  Start(CodecKind::kPacket);
+  Start(&kPacketDialect);
   backend().OnMessage("");  // An empty Packet: 12 bytes on the wire.
   Steps();
   backend().OnMessage("");
@@ -735,7 +735,7 @@ TEST_F(CallSessionTest, JoinsPacketsThatWait) {
 
 // Without joining every message stays one, however short.
 TEST_F(CallSessionTest, KeepsEmptyMessagesApart) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   backend().OnMessage("a");
   backend().OnMessage("");
   backend().OnMessage("");
@@ -748,7 +748,7 @@ TEST_F(CallSessionTest, KeepsEmptyMessagesApart) {
 
 // The end packet carries the status before the Close frame does.
 TEST_F(CallSessionTest, TellsTheStatusInBandWhereTheCodecCan) {
-  Start(CodecKind::kPacket);
+  Start(&kPacketDialect);
   Steps();
   backend().OnDone({absl::NotFoundError("gone"), ""});
   const Log steps = Steps();
@@ -764,7 +764,7 @@ TEST_F(CallSessionTest, TellsTheStatusInBandWhereTheCodecCan) {
 // google.api.http without a body: there is nothing to wait for.
 TEST_F(CallSessionTest, PathAndQueryMayBeTheWholeRequest) {
   binding_ = RequestBinding{{}, {{"greeting", "ann"}}, "", ""};
-  StartHello("SayHello", CodecKind::kJson);
+  StartHello("SayHello", &kJsonDialect);
   backend().OnWritten();
   EXPECT_THAT(upstream_->call(0).written(), ElementsAre(Greeting("ann")));
   EXPECT_TRUE(upstream_->call(0).writes_done());
@@ -772,7 +772,7 @@ TEST_F(CallSessionTest, PathAndQueryMayBeTheWholeRequest) {
 
 TEST_F(CallSessionTest, PathAndQueryTakePartInTheFirstMessage) {
   binding_ = RequestBinding{{{"greeting", "ann"}}, {}, "*", ""};
-  StartHello("BidiHello", CodecKind::kJson);
+  StartHello("BidiHello", &kJsonDialect);
   EXPECT_THAT(upstream_->call(0).written(), ElementsAre());
   Text("{}{\"greeting\":\"bob\"}");
   backend().OnWritten();
@@ -782,7 +782,7 @@ TEST_F(CallSessionTest, PathAndQueryTakePartInTheFirstMessage) {
 
 TEST_F(CallSessionTest, AParameterThatNoFieldHasEndsTheSession) {
   binding_ = RequestBinding{{}, {{"greetin", "ann"}}, "", ""};
-  StartHello("SayHello", CodecKind::kJson);
+  StartHello("SayHello", &kJsonDialect);
   const Log steps = Steps();
   ASSERT_EQ(steps.size(), 2u);
   EXPECT_THAT(steps[1], HasSubstr("ws close 4003 "));
@@ -794,7 +794,7 @@ TEST_F(CallSessionTest, AParameterThatNoFieldHasEndsTheSession) {
 
 TEST_F(CallSessionTest, HandsOnTheBackendsMetadataWhereItIsWanted) {
   transport_.DeliverMetadata();
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   EXPECT_EQ(upstream_->call(0).request().metadata_delivery,
             MetadataDelivery::kDelivered);
   Steps();
@@ -803,7 +803,7 @@ TEST_F(CallSessionTest, HandsOnTheBackendsMetadataWhereItIsWanted) {
 }
 
 TEST_F(CallSessionTest, AWebSocketHasNoPlaceForMetadata) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   EXPECT_EQ(upstream_->call(0).request().metadata_delivery,
             MetadataDelivery::kDropped);
 }
@@ -811,7 +811,7 @@ TEST_F(CallSessionTest, AWebSocketHasNoPlaceForMetadata) {
 // An HTTP answer's status line has to say it before the first byte of a body.
 TEST_F(CallSessionTest, SaysHowItWillEndBeforeTheLastMessage) {
   transport_.DeliverMetadata();
-  Start(CodecKind::kPacket);
+  Start(&kPacketDialect);
   Steps();
   backend().OnDone({absl::NotFoundError("gone"), ""});
   EXPECT_THAT(Steps(), ElementsAre("ws ending 4005", HasSubstr("gone")));
@@ -821,7 +821,7 @@ TEST_F(CallSessionTest, SaysHowItWillEndBeforeTheLastMessage) {
 
 TEST_F(CallSessionTest, WaitsForTheDescriptorsBeforeItCalls) {
   schemas_->answers_at_once = false;
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Binary("early");
   EXPECT_THAT(Steps(), ElementsAre("ws read"));
   schemas_->Answer();
@@ -831,7 +831,7 @@ TEST_F(CallSessionTest, WaitsForTheDescriptorsBeforeItCalls) {
 
 TEST_F(CallSessionTest, SaysWhatIsUnimplementedWhenTheBackendDoesNot) {
   schemas_->why_unknown = absl::UnimplementedError("unknown method s/m");
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   backend().OnDone({absl::UnimplementedError(""), ""});
   EXPECT_THAT(Steps(), ElementsAre("ws close 4012 unknown method s/m"));
@@ -840,14 +840,14 @@ TEST_F(CallSessionTest, SaysWhatIsUnimplementedWhenTheBackendDoesNot) {
 // Guessing the kind of the call would leave a unary one hanging.
 TEST_F(CallSessionTest, AnUpstreamThatCannotBeAskedEndsTheSession) {
   schemas_->why_unknown = absl::UnavailableError("connection refused");
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   EXPECT_THAT(Steps(),
               ElementsAre("ws read", "ws close 4014 connection refused"));
 }
 
 TEST_F(CallSessionTest, AClientThatLeavesWhileTheMethodIsLookedUpIsForgotten) {
   schemas_->answers_at_once = false;
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   session_->OnClosed(
       {TransportEnd::Cause::kClosedByClient, CloseCode::kGoingAway, "bye"});
   EXPECT_EQ(schemas_->waiting(), 0u);
@@ -857,7 +857,7 @@ TEST_F(CallSessionTest, AClientThatLeavesWhileTheMethodIsLookedUpIsForgotten) {
 
 TEST_F(CallSessionTest, DrainWhileTheMethodIsLookedUpCloses) {
   schemas_->answers_at_once = false;
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   Steps();
   Drain();
   EXPECT_THAT(Steps(),
@@ -869,7 +869,7 @@ TEST_F(CallSessionTest, DrainWhileTheMethodIsLookedUpCloses) {
 TEST_F(CallSessionTest, ControlFramesCountWhileTheMethodIsAskedFor) {
   schemas_->answers_at_once = false;
   route_->messages.per_second = 1;
-  Start(CodecKind::kProtobuf).OnControlFrames(1000);
+  Start(&kProtobufDialect).OnControlFrames(1000);
   EXPECT_THAT(log_, ::testing::Contains(HasSubstr("1008")));
 }
 
@@ -878,7 +878,7 @@ TEST_F(CallSessionTest, ControlFramesCountWhileTheMethodIsAskedFor) {
 TEST_F(CallSessionTest, BytesOfTheWireCountForTheRateAndTheirMessageDoesNot) {
   route_->max_message_bytes = 100;
   route_->bytes = {.per_second = 10, .burst = 1000};
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   const std::size_t burst = 1000 + SessionGuard::kFramingBytes;
   session_->OnWireBytes(burst);
   Binary(std::string(100, 'x'));  // They were told before it.
@@ -890,7 +890,7 @@ TEST_F(CallSessionTest, BytesOfTheWireCountForTheRateAndTheirMessageDoesNot) {
 
 TEST_F(CallSessionTest, ACompressedMessageCountsWithItsLength) {
   route_->bytes = {.per_second = 10, .burst = 5000};
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   session_->OnWireBytes(20);
   Binary(std::string(5000 + SessionGuard::kFramingBytes, 'x'));
   EXPECT_FALSE(session_->report().limit);
@@ -902,7 +902,7 @@ TEST_F(CallSessionTest, ACompressedMessageCountsWithItsLength) {
 // --- a message that has begun
 
 TEST_F(CallSessionTest, ATextThatIsNotWholeIsUnfinished) {
-  StartHello("BidiHello", CodecKind::kJson);
+  StartHello("BidiHello", &kJsonDialect);
   EXPECT_EQ(session_->unfinished_message(), std::nullopt);
   Text(R"({"greeting")");
   EXPECT_EQ(session_->unfinished_message(), 0u);
@@ -914,7 +914,7 @@ TEST_F(CallSessionTest, ATextThatIsNotWholeIsUnfinished) {
 
 TEST_F(CallSessionTest, NothingIsUnfinishedWhileTheBackendIsWhatIsWaitedFor) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};
-  StartHello("BidiHello", CodecKind::kJson);
+  StartHello("BidiHello", &kJsonDialect);
   Text(R"({"greeting":"a"}{"greeting":"b"}{"gree)");
   EXPECT_EQ(session_->unfinished_message(), std::nullopt);
   backend().OnWritten();
@@ -922,7 +922,7 @@ TEST_F(CallSessionTest, NothingIsUnfinishedWhileTheBackendIsWhatIsWaitedFor) {
 }
 
 TEST_F(CallSessionTest, AMessageWhoseRestDoesNotComeEndsItWith1008) {
-  StartHello("BidiHello", CodecKind::kJson);
+  StartHello("BidiHello", &kJsonDialect);
   Text("{");
   Steps();
   session_->OnMessageStuck(absl::Seconds(30));
@@ -938,7 +938,7 @@ TEST_F(CallSessionTest, AMessageWhoseRestDoesNotComeEndsItWith1008) {
 // --- lack of memory
 
 TEST_F(CallSessionTest, ForLackOfMemoryItEndsWith1013WithoutWhatWaits) {
-  Start(CodecKind::kProtobuf);
+  Start(&kProtobufDialect);
   backend().OnMessage("a");
   backend().OnMessage(std::string(1000, 'b'));
   EXPECT_GE(session_->held_bytes(), 1000u);
@@ -953,7 +953,7 @@ TEST_F(CallSessionTest, ForLackOfMemoryItEndsWith1013WithoutWhatWaits) {
 }
 
 TEST_F(CallSessionTest, HoldsTheTextThatHasBegun) {
-  StartHello("BidiHello", CodecKind::kJson);
+  StartHello("BidiHello", &kJsonDialect);
   EXPECT_LT(session_->held_bytes(), 100u);
   Text("{\"greeting\":\"" + std::string(1000, 'a'));
   EXPECT_GE(session_->held_bytes(), 1000u);

@@ -105,7 +105,7 @@ TEST_F(MultiplexSessionTest, CountsMessagesAndTheirBytes) {
   EXPECT_EQ(session_->report().bytes_in, 28u);
   EXPECT_EQ(session_->report().messages_out, 1u);
   EXPECT_EQ(session_->report().bytes_out, 17u);
-  EXPECT_EQ(session_->report().codec, CodecKind::kPacket);
+  EXPECT_EQ(session_->report().codec, &kPacketDialect);
 }
 
 // --- How a call ends

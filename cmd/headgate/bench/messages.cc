@@ -37,54 +37,37 @@ WireMessage PacketMessage(absl::string_view content) {
 
 }  // namespace
 
-WireMessage MakeBenchMessage(CodecKind codec, std::size_t size) {
+WireMessage MakeBenchMessage(const Dialect* codec, std::size_t size) {
   std::string content = Content(size);
-  switch (codec) {
-    case CodecKind::kPacket:
-      return PacketMessage(content);
-    case CodecKind::kJson:
-      return {Opcode::kText,
-              absl::StrCat("{\"type\":", kType, ",\"content\":\"",
-                           absl::Base64Escape(content), "\"}\n")};
-    case CodecKind::kProtobuf: {
-      v1::Packet packet;
-      packet.set_type(kType);
-      packet.set_who(kWho);
-      packet.set_content(std::move(content));
-      return {Opcode::kBinary, packet.SerializeAsString()};
-    }
-    case CodecKind::kRaw:
-      return {Opcode::kBinary, std::move(content)};
+  if (codec == &kPacketDialect) return PacketMessage(content);
+  if (codec == &kJsonDialect) {
+    return {Opcode::kText, absl::StrCat("{\"type\":", kType, ",\"content\":\"",
+                                        absl::Base64Escape(content), "\"}\n")};
   }
-  return {Opcode::kBinary, {}};
+  if (codec == &kProtobufDialect) {
+    v1::Packet packet;
+    packet.set_type(kType);
+    packet.set_who(kWho);
+    packet.set_content(std::move(content));
+    return {Opcode::kBinary, packet.SerializeAsString()};
+  }
+  return {Opcode::kBinary, std::move(content)};
 }
 
-WireMessage MakeOwnMessage(CodecKind codec, absl::string_view content) {
-  switch (codec) {
-    case CodecKind::kPacket:
-      return PacketMessage(content);
-    case CodecKind::kJson:
-      return {Opcode::kText, absl::EndsWith(content, "\n")
-                                 ? std::string(content)
-                                 : absl::StrCat(content, "\n")};
-    case CodecKind::kProtobuf:
-    case CodecKind::kRaw:
-      break;
+WireMessage MakeOwnMessage(const Dialect* codec, absl::string_view content) {
+  if (codec == &kPacketDialect) return PacketMessage(content);
+  if (codec == &kJsonDialect) {
+    return {Opcode::kText, absl::EndsWith(content, "\n")
+                               ? std::string(content)
+                               : absl::StrCat(content, "\n")};
   }
   return {Opcode::kBinary, std::string(content)};
 }
 
 std::optional<std::size_t> AnswerCounter::Take(absl::string_view piece,
                                                bool end) {
-  switch (codec_) {
-    case CodecKind::kPacket:
-      return TakePackets(piece, end);
-    case CodecKind::kJson:
-      return TakeLines(piece, end);
-    case CodecKind::kProtobuf:
-    case CodecKind::kRaw:
-      break;
-  }
+  if (codec_ == &kPacketDialect) return TakePackets(piece, end);
+  if (codec_ == &kJsonDialect) return TakeLines(piece, end);
   return end ? 1 : 0;
 }
 

@@ -8,17 +8,17 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "gateway/codec/codec.h"
+#include "gateway/codec/dialect.h"
 
 namespace headgate {
 
 // The message that headgate.v1.PacketService/Connect echoes to its sender, as
 // the codec has it, with `size` bytes of content. With raw, those bytes.
-WireMessage MakeBenchMessage(CodecKind codec, std::size_t size);
+WireMessage MakeBenchMessage(const Dialect* codec, std::size_t size);
 
 // A message of the user's own: the bytes as they are; with packet the content
 // of a packet, with json a line, whose end is added.
-WireMessage MakeOwnMessage(CodecKind codec, absl::string_view content);
+WireMessage MakeOwnMessage(const Dialect* codec, absl::string_view content);
 
 // Counts the answers in what a peer sends: packets, lines of JSON, or whole
 // WebSocket messages.
@@ -26,7 +26,7 @@ WireMessage MakeOwnMessage(CodecKind codec, absl::string_view content);
 // Thread: one at a time.
 class AnswerCounter {
  public:
-  explicit AnswerCounter(CodecKind codec) : codec_(codec) {}
+  explicit AnswerCounter(const Dialect* codec) : codec_(codec) {}
 
   // How many answers end with this piece of a message; `end` with the last
   // piece of one. nullopt when the message is not what the codec has. An end
@@ -39,7 +39,7 @@ class AnswerCounter {
   std::optional<std::size_t> TakePackets(absl::string_view piece, bool end);
   std::size_t TakeLines(absl::string_view piece, bool end);
 
-  CodecKind codec_;
+  const Dialect* codec_;
   bool in_line_ = false;
   std::array<char, kHeadBytes> head_ = {};
   std::uint8_t head_size_ = 0;

@@ -146,7 +146,7 @@ class Bench {
     if (status.ok()) status = MakeLoads();
     if (!status.ok()) return status;
     result_.url = options_.url;
-    result_.codec = std::string(CodecName(options_.codec));
+    result_.codec = std::string(options_.codec->name);
     result_.connections = options_.load.connections;
     result_.in_flight = options_.load.in_flight;
     result_.rate = options_.load.rate;

@@ -14,14 +14,14 @@
 #include "cmd/headgate/bench/report.h"
 #include "cmd/headgate/bench/target.h"
 #include "cmd/headgate/dial/handshake.h"
-#include "gateway/codec/codec.h"
+#include "gateway/codec/dialect.h"
 
 namespace headgate {
 
 struct BenchOptions {
   std::string url;  // As it was given, for the report.
   BenchTarget target;
-  CodecKind codec = CodecKind::kProtobuf;
+  const Dialect* codec = &kProtobufDialect;
   UpgradeHeaders handshake;
   WireMessage message;
   std::size_t size = 0;  // Of the message's content, for the report.

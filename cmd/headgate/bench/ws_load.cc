@@ -63,7 +63,7 @@ enum class State : unsigned char {
 };
 
 struct Connection {
-  Connection(Role r, std::size_t number, CodecKind codec)
+  Connection(Role r, std::size_t number, const Dialect* codec)
       : role(r), account(number), counter(codec) {}
 
   int fd = -1;

@@ -8,7 +8,7 @@
 #include "client/upgrade.h"
 #include "cmd/headgate/bench/endpoints.h"
 #include "cmd/headgate/bench/load.h"
-#include "gateway/codec/codec.h"
+#include "gateway/codec/dialect.h"
 
 namespace headgate {
 
@@ -17,7 +17,7 @@ struct WsLoadOptions {
   LoadOptions load;
   std::vector<Endpoint> endpoints;  // At least one.
   UpgradeRequest request;
-  CodecKind codec = CodecKind::kProtobuf;
+  const Dialect* codec = &kProtobufDialect;
   WireMessage message;
 };
 

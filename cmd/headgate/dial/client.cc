@@ -327,7 +327,7 @@ class Client final : private ClientWebSocketObserver {
     connection_ = std::exchange(connecting_, nullptr);
     const auto& offered = options_.handshake.subprotocols;
     // That the codec was not selected is for the person to know.
-    if (options_.lines.codec.has_value() && subprotocol != offered.front()) {
+    if (options_.lines.codec != nullptr && subprotocol != offered.front()) {
       Tell(absl::StrCat("note: the other side did not take the subprotocol ",
                         offered.front()));
     }
@@ -346,13 +346,13 @@ class Client final : private ClientWebSocketObserver {
   }
 
   void TellHint() const {
-    const auto& codec = options_.lines.codec;
+    const Dialect* const codec = options_.lines.codec;
     const absl::string_view keys =
-        codec == CodecKind::kRaw ? "Ctrl-D closes, Ctrl-C cancels"
-                                 : "Ctrl-D ends your side, Ctrl-C cancels";
-    Tell(absl::StrCat(
-        "connected to ", options_.url.authority, OneLine(options_.url.target),
-        ", ", codec.has_value() ? CodecName(*codec) : "text", "; ", keys));
+        codec == &kRawDialect ? "Ctrl-D closes, Ctrl-C cancels"
+                              : "Ctrl-D ends your side, Ctrl-C cancels";
+    Tell(absl::StrCat("connected to ", options_.url.authority,
+                      OneLine(options_.url.target), ", ",
+                      codec != nullptr ? codec->name : "text", "; ", keys));
   }
 
   void OnMessage(Connection& connection, const WireMessage& message) {
@@ -439,7 +439,7 @@ class Client final : private ClientWebSocketObserver {
   }
 
   void FinishInput() {
-    const bool can_half_close = options_.lines.codec != CodecKind::kRaw;
+    const bool can_half_close = options_.lines.codec != &kRawDialect;
     if (options_.linger.has_value() && !connection_->lingering) {
       connection_->lingering = true;
       Linger();

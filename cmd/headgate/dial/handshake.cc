@@ -61,8 +61,8 @@ bool IsHttpToken(absl::string_view text) {
 absl::StatusOr<UpgradeHeaders> MakeDialHandshake(
     const DialHandshakeOptions& options) {
   UpgradeHeaders handshake;
-  if (options.codec.has_value()) {
-    handshake.subprotocols.emplace_back(SubprotocolOf(*options.codec));
+  if (options.codec != nullptr) {
+    handshake.subprotocols.emplace_back(options.codec->token);
   }
   if (options.bearer.has_value()) {
     if (options.bearer->empty() || !IsHeaderValue(*options.bearer)) {

@@ -8,12 +8,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "client/upgrade.h"
-#include "gateway/codec/codec.h"
+#include "gateway/codec/dialect.h"
 
 namespace headgate {
 
 struct DialHandshakeOptions {
-  std::optional<CodecKind> codec = std::nullopt;
+  const Dialect* codec = nullptr;
   std::optional<std::string> bearer = std::nullopt;
   std::optional<std::string> origin = std::nullopt;
   std::vector<std::string> headers = {};  // Each "Name: value".

@@ -187,27 +187,23 @@ absl::StatusOr<PacketAddress> ParsePacketAddress(absl::string_view text) {
 
 absl::StatusOr<std::optional<LineMessage>> MessageOfLine(
     absl::string_view line, const LineOptions& options) {
-  if (!options.codec.has_value()) {
+  if (options.codec == nullptr) {
     if (line.empty()) return std::nullopt;
     return LineMessage{{Opcode::kText, std::string(line)}};
   }
-  switch (*options.codec) {
-    case CodecKind::kJson:
-      // With its newline, so that errors name the same line as the user does,
-      // and an empty line is not an empty message.
-      return LineMessage{{Opcode::kText, absl::StrCat(line, "\n")}};
-    case CodecKind::kRaw:
-      return LineMessage{{Opcode::kText, std::string(line)}};
-    case CodecKind::kProtobuf: {
-      auto bytes = options.content == ContentForm::kHex ? FromHex(line)
-                                                        : FromBase64(line);
-      if (!bytes.ok()) return bytes.status();
-      return LineMessage{{Opcode::kBinary, *std::move(bytes)}};
-    }
-    case CodecKind::kPacket:
-      return PacketOfLine(line, options);
+  if (options.codec == &kPacketDialect) return PacketOfLine(line, options);
+  if (options.codec == &kProtobufDialect) {
+    auto bytes =
+        options.content == ContentForm::kHex ? FromHex(line) : FromBase64(line);
+    if (!bytes.ok()) return bytes.status();
+    return LineMessage{{Opcode::kBinary, *std::move(bytes)}};
   }
-  return absl::InternalError("unknown codec");
+  if (options.codec == &kJsonDialect) {
+    // With its newline, so that errors name the same line as the user does,
+    // and an empty line is not an empty message.
+    return LineMessage{{Opcode::kText, absl::StrCat(line, "\n")}};
+  }
+  return LineMessage{{Opcode::kText, std::string(line)}};
 }
 
 PrintedMessage PrintMessage(const WireMessage& message,
@@ -215,15 +211,15 @@ PrintedMessage PrintMessage(const WireMessage& message,
   if (message.opcode == Opcode::kText) {
     absl::string_view text = message.payload;
     // White space around JSON means nothing, so a line stays one line.
-    if (options.codec == CodecKind::kJson) absl::ConsumeSuffix(&text, "\n");
+    if (options.codec == &kJsonDialect) absl::ConsumeSuffix(&text, "\n");
     return {absl::StrCat(text, "\n"), {}, absl::OkStatus()};
   }
-  if (options.codec == CodecKind::kPacket) {
+  if (options.codec == &kPacketDialect) {
     return PacketPrinter(options).Print(message.payload);
   }
   // Without a word before it where every message is so.
   const absl::string_view prefix =
-      options.codec == CodecKind::kProtobuf ? "" : "binary ";
+      options.codec == &kProtobufDialect ? "" : "binary ";
   const ContentForm form = options.content == ContentForm::kHex
                                ? ContentForm::kHex
                                : ContentForm::kBase64;

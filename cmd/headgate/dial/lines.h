@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "cmd/headgate/dial/ending.h"
-#include "gateway/codec/codec.h"
+#include "gateway/codec/dialect.h"
 #include "gateway/codec/packet.h"
 
 namespace headgate {
@@ -33,7 +33,7 @@ enum class ContentForm {
 };
 
 struct LineOptions {
-  std::optional<CodecKind> codec = std::nullopt;  // None: lines are texts.
+  const Dialect* codec = nullptr;  // None: lines are texts.
   // Of the packets that lines become; none: each line begins with its own.
   std::optional<PacketAddress> packet = PacketAddress{};
   ContentForm content = ContentForm::kAsCodec;

@@ -1,0 +1,62 @@
+#ifndef GATEWAY_CODEC_DIALECT_H_
+#define GATEWAY_CODEC_DIALECT_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "gateway/codec/codec.h"
+#include "gateway/codec/json.h"
+#include "gateway/codec/packet.h"
+#include "gateway/codec/passthrough.h"
+#include "gateway/schema/schema.h"
+
+namespace headgate {
+
+// What a codec may need of its session. The options and the binding must
+// outlive the codec.
+struct CodecInputs {
+  const PacketOptions& packet;
+  const JsonCodecOptions& json;
+  // Null without descriptors; a dialect with needs_descriptor gets both.
+  std::shared_ptr<const Schema> schema = nullptr;
+  const Schema::Method* method = nullptr;
+  // Null where path and query take no part in the request.
+  const RequestBinding* binding = nullptr;
+  JsonWire wire = JsonWire::kWebSocket;
+  absl::string_view media_type = {};  // The request's Content-Type.
+};
+
+// A form of messages on the wire, as a row of the table of dialects. Rows are
+// compared by address.
+struct Dialect {
+  absl::string_view name;   // In configuration, flags, metrics and logs.
+  absl::string_view token;  // The WebSocket subprotocol that asks for it.
+  // Its messages cannot be converted without the method's descriptor.
+  bool needs_descriptor = false;
+  // Fails where the request itself is at fault, with INVALID_ARGUMENT.
+  absl::StatusOr<std::unique_ptr<Codec>> (*make)(const CodecInputs&) = nullptr;
+};
+
+// Every dialect that the gateway speaks, in the order in which messages name
+// them. Each is defined next to its codec: json.h, packet.h, passthrough.h.
+absl::Span<const Dialect* const> Dialects();
+
+// The rows of `table` by name and by token; null: there is none.
+const Dialect* FindDialect(absl::string_view name,
+                           absl::Span<const Dialect* const> table = Dialects());
+const Dialect* DialectOfSubprotocol(
+    absl::string_view token,
+    absl::Span<const Dialect* const> table = Dialects());
+
+// Their names, in alphabetical order, and their subprotocols, in that of the
+// table.
+std::vector<std::string> DialectNames();
+std::vector<std::string> SubprotocolNames();
+
+}  // namespace headgate
+
+#endif  // GATEWAY_CODEC_DIALECT_H_

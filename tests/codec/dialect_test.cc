@@ -1,0 +1,69 @@
+#include "gateway/codec/dialect.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "gateway/codec/passthrough.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::ElementsAre;
+
+TEST(DialectTest, EachHasItsNameAndSubprotocol) {
+  const struct {
+    const Dialect& dialect;
+    const char* name;
+    const char* subprotocol;
+  } table[] = {
+      {kPacketDialect, "packet", "headgate.packet.v1"},
+      {kJsonDialect, "json", "headgate.json.v1"},
+      {kProtobufDialect, "protobuf", "headgate.protobuf.v1"},
+      {kRawDialect, "raw", "headgate.raw.v1"},
+  };
+  for (const auto& row : table) {
+    EXPECT_EQ(row.dialect.name, row.name);
+    EXPECT_EQ(row.dialect.token, row.subprotocol);
+    EXPECT_EQ(FindDialect(row.name), &row.dialect);
+    EXPECT_EQ(DialectOfSubprotocol(row.subprotocol), &row.dialect);
+  }
+}
+
+TEST(DialectTest, OnlyJsonNeedsDescriptors) {
+  for (const Dialect* dialect : Dialects()) {
+    EXPECT_EQ(dialect->needs_descriptor, dialect == &kJsonDialect)
+        << dialect->name;
+  }
+}
+
+TEST(DialectTest, EachMakesACodecThatWaitsForTheClient) {
+  const PacketOptions packet;
+  const JsonCodecOptions json;
+  for (const Dialect* dialect : Dialects()) {
+    if (dialect->needs_descriptor) continue;
+    const auto codec = dialect->make({packet, json});
+    ASSERT_TRUE(codec.ok()) << dialect->name;
+    EXPECT_TRUE(std::holds_alternative<NeedInput>((*codec)->Next()));
+  }
+}
+
+TEST(DialectTest, NamesAreInAlphabeticalOrder) {
+  EXPECT_THAT(DialectNames(), ElementsAre("json", "packet", "protobuf", "raw"));
+}
+
+TEST(DialectTest, OtherNamesAreNoDialect) {
+  for (const char* name : {"", "Packet", "auto", "headgate.packet.v1"}) {
+    EXPECT_EQ(FindDialect(name), nullptr) << name;
+  }
+}
+
+// RFC 6455 section 11.5 leaves subprotocols to be compared exactly.
+TEST(DialectTest, OtherTokensAreNoSubprotocol) {
+  for (const char* name : {"", "packet", "headgate.packet.v2", "Bearer",
+                           "HEADGATE.PACKET.V1", "headgate.packet.v1 "}) {
+    EXPECT_EQ(DialectOfSubprotocol(name), nullptr) << name;
+  }
+}
+
+}  // namespace
+}  // namespace headgate
