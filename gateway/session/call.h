@@ -7,7 +7,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "gateway/base/status.h"
 #include "gateway/base/watermark_queue.h"
 #include "gateway/schema/schema.h"
@@ -110,20 +109,6 @@ class Call final : private UpstreamCallObserver {
   std::uint64_t answers_ = 0;
   std::unique_ptr<UpstreamCall> upstream_call_;
 };
-
-// Notices that a backend has stopped taking what its call is to send.
-class StallWatch {
- public:
-  // Whether it has taken nothing for `timeout`, and there is something to take.
-  bool OnTick(const Call& call, absl::Time now, absl::Duration timeout);
-
- private:
-  std::optional<absl::Time> since_;
-  std::uint64_t progress_ = 0;
-};
-
-// How a call ends then.
-absl::Status StallStatus(absl::Duration timeout);
 
 }  // namespace headgate
 

@@ -4,24 +4,19 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "gateway/codec/dialect.h"
 
 namespace headgate {
 
 CallSession::CallSession(SessionRequest request,
                          std::shared_ptr<const SessionContext> context,
                          Transport& transport)
-    : Session(std::move(request), std::move(context)),
-      transport_(transport),
-      answers_(context_->limits.answers) {}
+    : SessionCore(std::move(request), std::move(context), transport),
+      transport_(transport) {}
 
 CallSession::~CallSession() = default;
 
-void CallSession::Start(absl::Time now) {
-  opened_at_ = now;
+void CallSession::Begin(absl::Time now) {
   began_ = Clock();
-  guard_.Start(now);
-  ReadTransport();  // From the start: a client that leaves must be noticed.
   ticket_ = context_->schemas->Resolve(
       request_.method, now,
       [this](const ResolvedMethod& resolved) { OnResolved(resolved); });
@@ -35,7 +30,6 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
       resolved_.why_unknown.code() != absl::StatusCode::kUnimplemented) {
     return EndWith(EndingOf(resolved_.why_unknown));
   }
-  state_ = State::kOpen;
   const Dialect* dialect =
       request_.codec != nullptr ? request_.codec : request_.route->codec;
   if (dialect != nullptr && !ChooseCodec(*dialect)) return;
@@ -51,8 +45,7 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
       context_->limits.requests, *context_->upstream, observer);
   call_->Read();
   if (early_message_) {
-    WireMessage message = *std::exchange(early_message_, std::nullopt);
-    OnMessage(std::move(message));
+    Decode(*std::exchange(early_message_, std::nullopt));
   } else if (codec_ != nullptr) {
     PumpRequests();  // Path and query may be all there is of the request.
   }
@@ -60,10 +53,9 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
 
 bool CallSession::ChooseCodec(const Dialect& dialect) {
   if (dialect.needs_descriptor && resolved_.method == nullptr) {
-    EndWith(EndingOf(
-        Annotate(resolved_.why_unknown,
-                 absl::StrCat(absl::AsciiStrToUpper(dialect.name),
-                              " needs the method's descriptor"))));
+    EndWith(EndingOf(Annotate(resolved_.why_unknown,
+                              absl::StrCat(absl::AsciiStrToUpper(dialect.name),
+                                           " needs the method's descriptor"))));
     return false;
   }
   const Route& route = *request_.route;
@@ -76,33 +68,25 @@ bool CallSession::ChooseCodec(const Dialect& dialect) {
     return false;
   }
   codec_ = *std::move(codec);
+  set_join_bytes(codec_->coalesce_bytes());
   report_.codec = &dialect;
   return true;
 }
 
+// --- Requests ---
+
 void CallSession::OnMessage(WireMessage message) {
-  reading_ = false;
-  switch (state_) {
-    case State::kResolving:
-      early_message_ = std::move(message);
-      return;
-    case State::kEnding:
-      // Taken and dropped: a client that writes before it reads must get as
-      // far as the answers and the Close frame.
-      return ReadTransport();
-    case State::kClosing:
-    case State::kClosed:
-      return;
-    case State::kOpen:
-      break;
-  }
-  if (drain_) return ReadTransport();  // As when it is ending.
-  ++report_.messages_in;
-  report_.bytes_in += message.payload.size();
   // Over HTTP a message comes in pieces, as many as the network likes.
   const std::size_t messages = request_.wire == JsonWire::kHttp ? 0 : 1;
-  EndWith(CountMessage(messages, message.payload.size()));
-  if (state_ != State::kOpen) return;
+  if (!Admit(message, messages)) return;
+  if (call_ == nullptr) {
+    early_message_ = std::move(message);
+    return;
+  }
+  Decode(std::move(message));
+}
+
+void CallSession::Decode(WireMessage message) {
   const bool first = codec_ == nullptr;
   if (first && !ChooseCodec(message.opcode == Opcode::kText
                                 ? kJsonDialect
@@ -111,79 +95,24 @@ void CallSession::OnMessage(WireMessage message) {
   }
   codec_->Feed(std::move(message));
   PumpRequests();
-  if (first && state_ == State::kOpen && early_answer_) {
-    Deliver(*std::exchange(early_answer_, std::nullopt));
+  if (first && is_open() && early_response_) {
+    Deliver(*std::exchange(early_response_, std::nullopt));
   }
-}
-
-void CallSession::OnControlFrames(std::size_t count) {
-  EndWith(guard_.OnReceived(count, 0));
-}
-
-void CallSession::OnWireBytes(std::size_t bytes) {
-  EndWith(CountWireBytes(bytes));
-}
-
-void CallSession::OnMessageStuck(absl::Duration patience) {
-  EndWith(StuckMessage(patience));
-}
-
-std::optional<std::uint64_t> CallSession::unfinished_message() const {
-  const bool waits =
-      state_ == State::kOpen && !parting_ && reading_ && codec_ != nullptr;
-  if (!waits || !codec_->inside_message()) return std::nullopt;
-  return requests_;
-}
-
-void CallSession::OnMessageTooBig(const AnswerWait& wait) {
-  reading_ = false;
-  if (state_ <= State::kOpen) report_.limit = Limit::kMessageBytes;
-  Part(Ending{CloseCode::kMessageTooBig,
-              CallEnd{absl::ResourceExhaustedError(absl::StrCat(
-                          "a message is longer than max_message_bytes (",
-                          request_.route->max_message_bytes, ")")),
-                      ""}},
-       wait);
-}
-
-void CallSession::OnViolation(const Ending& ending, const AnswerWait& wait) {
-  reading_ = false;
-  Part(ending, wait);
-}
-
-void CallSession::Part(Ending ending, const AnswerWait& wait) {
-  if (state_ > State::kOpen || parting_) return;
-  parting_ = Parting{std::move(ending), wait, wait.now};
-  answered_ = false;
-  if (HasParted(wait.now)) return EndWith(parting_->ending);
-  ReadTransport();  // To see the client leave.
-}
-
-bool CallSession::HasParted(absl::Time now) {
-  if (now >= parting_->wait.deadline) return true;
-  if (state_ == State::kResolving) return !early_message_;
-  if (call_->pending_bytes() > 0) return false;
-  if (!call_->may_answer()) return true;
-  if (call_->awaits_only_answer() || answer_is_due_) return false;
-  if (std::exchange(answered_, false) || call_read_withheld_) {
-    parting_->silent_since = now;
-  }
-  return now - parting_->silent_since >= kDrainSilence;
 }
 
 void CallSession::PumpRequests() {
-  while (state_ == State::kOpen && !call_->backlogged()) {
-    if (drain_) return ReadTransport();
+  while (is_open() && !call_->backlogged()) {
+    if (wind_down().is_draining()) return ReadTransport();
     Decoded decoded = codec_->Next();
     std::optional<Ending> fault;
     if (std::holds_alternative<NeedInput>(decoded)) {
       return ReadTransport();
     } else if (auto* message = std::get_if<RequestMessage>(&decoded)) {
       ++requests_;
-      answer_is_due_ = true;
+      response_is_due_ = true;
       fault = call_->Send(std::move(message->payload));
     } else if (std::holds_alternative<HalfClose>(decoded)) {
-      answer_is_due_ = true;
+      response_is_due_ = true;
       fault = call_->HalfClose();
     } else {
       fault = std::move(std::get<Ending>(decoded));
@@ -192,68 +121,50 @@ void CallSession::PumpRequests() {
   }
 }
 
-void CallSession::ReadTransport() {
-  if (reading_) return;
-  reading_ = true;
-  transport_.Read();
+void CallSession::OnCallWritable() { PumpRequests(); }
+
+std::optional<std::uint64_t> CallSession::unfinished_message() const {
+  const bool waits = is_open() && wind_down().fault() == nullptr &&
+                     is_reading() && call_ != nullptr && codec_ != nullptr;
+  if (!waits || !codec_->inside_message()) return std::nullopt;
+  return requests_;
 }
+
+// --- Responses ---
 
 void CallSession::OnCallHeaders(Metadata headers) {
   transport_.OnCallHeaders(headers);
 }
 
-void CallSession::OnCallWritable() { PumpRequests(); }
-
 void CallSession::OnCallMessage(std::string payload) {
-  answered_ = true;
-  answer_is_due_ = false;
+  wind_down().OnResponse();
+  response_is_due_ = false;
   if (codec_ == nullptr) {
-    early_answer_ = std::move(payload);
+    early_response_ = std::move(payload);
     return;
   }
   Deliver(std::move(payload));
 }
 
-void CallSession::Deliver(std::string answer) {
-  absl::StatusOr<WireMessage> message = codec_->EncodeAnswer(std::move(answer));
+void CallSession::Deliver(std::string response) {
+  absl::StatusOr<WireMessage> message =
+      codec_->EncodeAnswer(std::move(response));
   if (!message.ok()) return EndWith(EndingOf(message.status()));
-  const std::size_t bytes = message->payload.size();
-  answers_.Push(*std::move(message), bytes);
-  FlushAnswers();
+  Respond(*std::move(message));
   ReadCall();
 }
 
 void CallSession::ReadCall() {
-  call_read_withheld_ = answers_.full();
+  call_read_withheld_ = is_full();
   if (!call_read_withheld_) call_->Read();
 }
 
 void CallSession::OnWritten() {
-  writing_ = false;
-  FlushAnswers();
-  if (state_ == State::kOpen && call_read_withheld_) ReadCall();
+  FinishWrite();
+  if (is_open() && call_read_withheld_) ReadCall();
 }
 
-void CallSession::FlushAnswers() {
-  if (writing_) return;
-  if (!answers_.empty()) {
-    WireMessage message = answers_.Pop();
-    if (codec_ != nullptr) {
-      const std::size_t most = codec_->coalesce_bytes();
-      while (most > 0 && !answers_.empty() &&
-             message.payload.size() + answers_.Front().payload.size() <= most) {
-        message.payload += answers_.Pop().payload;
-      }
-    }
-    ++report_.messages_out;
-    report_.bytes_out += message.payload.size();
-    writing_ = true;
-    transport_.Write(std::move(message));
-  } else if (state_ == State::kEnding) {
-    state_ = State::kClosing;
-    transport_.Close(ending_);
-  }
-}
+// --- How it ends ---
 
 void CallSession::OnCallDone(CallEnd end) {
   // Servers say UNIMPLEMENTED without a word; here it is known what is.
@@ -261,40 +172,20 @@ void CallSession::OnCallDone(CallEnd end) {
       resolved_.method == nullptr) {
     end.status = resolved_.why_unknown;
   }
-  if (parting_) return EndWith(parting_->ending, end.status);
+  if (const Ending* fault = wind_down().fault()) {
+    return EndWith(*fault, end.status);
+  }
   EndWith(EndingOf(std::move(end)));
 }
 
-void CallSession::EndWith(Ending ending) {
-  const absl::Status call_status = ending.end.status;
-  EndWith(std::move(ending), call_status);
-}
-
-void CallSession::EndWith(Ending ending, const absl::Status& call_status) {
-  if (state_ != State::kResolving && state_ != State::kOpen) return;
-  state_ = State::kEnding;
-  ending_ = std::move(ending);
-  report_.status = ending_.end.status;
-  report_.close = ending_.close;
-  transport_.OnEnding(ending_);
-  if (codec_ != nullptr) {
-    if (std::optional<WireMessage> last = codec_->EncodeEnd(ending_)) {
-      const std::size_t bytes = last->payload.size();
-      answers_.Push(*std::move(last), bytes);
-    }
+void CallSession::QueueEnding(const Ending& ending) {
+  if (codec_ == nullptr) return;
+  if (std::optional<WireMessage> last = codec_->EncodeEnd(ending)) {
+    Queue(*std::move(last));
   }
-  ReadTransport();
-  FlushAnswers();
-  EndCall(call_status);
 }
 
-void CallSession::EndWith(std::optional<SessionGuard::Violation> violation) {
-  if (!violation || state_ > State::kOpen) return;
-  report_.limit = violation->limit;
-  EndWith(std::move(violation->ending));
-}
-
-void CallSession::EndCall(const absl::Status& status) {
+void CallSession::EndCalls(const absl::Status& status) {
   const bool known =
       resolved_.method != nullptr ||
       std::holds_alternative<FixedMethod>(request_.route->target);
@@ -303,17 +194,25 @@ void CallSession::EndCall(const absl::Status& status) {
   call_.reset();
 }
 
-void CallSession::OnTick(absl::Time now) {
-  if (state_ > State::kOpen) return;
-  EndWith(guard_.OnTick(now, activity()));
-  if (parting_ && state_ <= State::kOpen && HasParted(now)) {
-    return EndWith(parting_->ending);
+Outlook CallSession::outlook() const {
+  Outlook outlook;
+  if (call_ == nullptr) {
+    outlook.has_ended = true;
+    outlook.response_is_due = early_message_.has_value();
+    return outlook;
   }
-  if (state_ != State::kOpen) return;
-  if (drain_ && IsDrained(now)) {
-    return EndWith(Ending{CloseCode::kGoingAway,
-                          CallEnd{absl::UnavailableError(drain_->reason), ""}});
-  }
+  outlook.may_respond = call_->may_answer();
+  outlook.only_response_is_due = call_->awaits_only_answer();
+  outlook.response_is_due =
+      call_->pending_bytes() > 0 ||
+      (outlook.may_respond &&
+       (outlook.only_response_is_due || response_is_due_));
+  outlook.reads_are_withheld = call_read_withheld_;
+  return outlook;
+}
+
+void CallSession::TickCalls(absl::Time now) {
+  if (call_ == nullptr) return;
   const absl::Duration timeout = context_->limits.stall_timeout;
   if (stall_.OnTick(*call_, now, timeout)) {
     report_.limit = Limit::kStall;
@@ -322,73 +221,30 @@ void CallSession::OnTick(absl::Time now) {
 }
 
 bool CallSession::is_at_rest() const {
-  return state_ == State::kOpen && !drain_ && !parting_ && !call_->writing();
+  return is_open() && call_ != nullptr && !wind_down().is_active() &&
+         !call_->writing();
 }
 
-// While the client takes its time there may be more behind what it has not
-// taken: then nothing is known of the backend's silence.
-bool CallSession::IsDrained(absl::Time now) {
-  if (now >= drain_->deadline) return true;
-  if (call_->awaits_only_answer()) return false;
-  if (now - drain_->now >= kDrainPatience) return true;
-  if (std::exchange(answered_, false) || call_read_withheld_) {
-    silent_since_ = now;
-  }
-  return now - silent_since_ >= kDrainSilence;
-}
+// --- What it holds ---
 
-void CallSession::Drain(const DrainOrder& order) {
-  if (state_ > State::kOpen || parting_) return;
-  if (state_ == State::kResolving) {
-    return EndWith(Ending{CloseCode::kGoingAway,
-                          CallEnd{absl::UnavailableError(order.reason), ""}});
-  }
-  drain_ = order;
-  silent_since_ = order.now;
-  answered_ = false;
-}
-
-void CallSession::CloseByOperator() {
-  EndWith(Ending{CloseCode::kPolicyViolation,
-                 CallEnd{absl::CancelledError("closed by the operator"), ""}});
-}
-
-void CallSession::CloseForMemory() {
+void CallSession::DropWaiting() {
   early_message_.reset();
-  early_answer_.reset();
-  if (state_ <= State::kEnding) answers_.Clear();
-  EndWith(MemoryShort());
-  // What it holds of the client's text; nothing is decoded any more.
-  if (state_ > State::kOpen) codec_.reset();
+  early_response_.reset();
+  // Of the client's text; while it is open the codec has to tell the ending.
+  if (!is_open()) codec_.reset();
 }
 
-std::size_t CallSession::held_bytes() const {
-  std::size_t bytes = answers_.bytes();
+std::size_t CallSession::held_by_calls() const {
+  std::size_t bytes = 0;
   if (call_ != nullptr) bytes += call_->held_bytes();
   if (codec_ != nullptr) bytes += codec_->held_bytes();
   if (early_message_) bytes += early_message_->payload.size();
-  if (early_answer_) bytes += early_answer_->size();
+  if (early_response_) bytes += early_response_->size();
   return bytes;
 }
 
-Buffered CallSession::buffered() const {
-  Buffered buffered;
-  if (call_ != nullptr) buffered.in = call_->pending_bytes();
-  buffered.out = answers_.bytes();
-  return buffered;
-}
-
-void CallSession::OnClosed(const TransportEnd& end) {
-  const bool was_open = state_ <= State::kOpen;
-  if (was_open) {
-    report_.status = absl::CancelledError("the client is gone");
-    report_.close = end.code;
-  } else if (state_ == State::kEnding) {
-    report_.close = end.code;
-  }
-  NoteEnd(end);
-  state_ = State::kClosed;
-  if (was_open) EndCall(report_.status);
+std::size_t CallSession::waiting_bytes() const {
+  return call_ == nullptr ? 0 : call_->pending_bytes();
 }
 
 }  // namespace headgate

@@ -14,6 +14,7 @@
 #include "gateway/http/session_request.h"
 #include "gateway/session/session_guard.h"
 #include "gateway/session/transport.h"
+#include "gateway/session/wind_down.h"
 #include "gateway/upstream/schema_source.h"
 #include "gateway/upstream/upstream.h"
 
@@ -45,28 +46,6 @@ struct SessionContext {
   std::function<absl::Time()> clock = nullptr;
 };
 
-// How sessions are told that the gateway stops.
-struct DrainOrder {
-  absl::Time now;
-  // Until then a call may end by itself, if it is about to.
-  absl::Time deadline;
-  std::string reason;  // Of the Close frame.
-};
-
-// A backend that has had nothing to say for this long has said what it had to,
-// when the gateway stops; one that goes on is given this much time.
-constexpr absl::Duration kDrainSilence = absl::Milliseconds(100);
-constexpr absl::Duration kDrainPatience = absl::Seconds(2);
-
-// A client's fault, after which the session only waits for the answers to what
-// came before. A backend that has answered the last of it, or has begun to, and
-// is then silent for kDrainSilence, has answered.
-struct Parting {
-  Ending ending;
-  AnswerWait wait;
-  absl::Time silent_since;
-};
-
 // What waits in a session, bytes.
 struct Buffered {
   std::size_t in = 0;   // For the backend.
@@ -76,8 +55,8 @@ struct Buffered {
 // What became of a session, for the line in the log.
 struct SessionReport {
   const Dialect* codec = nullptr;  // Null until it is chosen.
-  std::uint64_t messages_in = 0;  // WebSocket messages from the client.
-  std::uint64_t bytes_in = 0;     // Their payload.
+  std::uint64_t messages_in = 0;   // WebSocket messages from the client.
+  std::uint64_t bytes_in = 0;      // Their payload.
   std::uint64_t messages_out = 0;
   std::uint64_t bytes_out = 0;
   absl::Status status;  // CANCELLED when the client left before the call ended.

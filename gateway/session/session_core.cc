@@ -1,0 +1,195 @@
+#include "gateway/session/session_core.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace headgate {
+
+SessionCore::SessionCore(SessionRequest request,
+                         std::shared_ptr<const SessionContext> context,
+                         Transport& transport)
+    : Session(std::move(request), std::move(context)),
+      transport_(transport),
+      responses_(context_->limits.answers) {}
+
+void SessionCore::Start(absl::Time now) {
+  opened_at_ = now;
+  guard_.Start(now);
+  ReadTransport();  // From the start: a client that leaves must be noticed.
+  Begin(now);
+}
+
+// --- What comes from the client ---
+
+void SessionCore::ReadTransport() {
+  if (reading_) return;
+  reading_ = true;
+  transport_.Read();
+}
+
+bool SessionCore::Admit(const WireMessage& message, std::size_t messages) {
+  reading_ = false;
+  if (state_ == State::kOpen && !wind_down_.is_draining()) {
+    ++report_.messages_in;
+    report_.bytes_in += message.payload.size();
+    EndWith(CountMessage(messages, message.payload.size()));
+    return state_ == State::kOpen;
+  }
+  if (state_ <= State::kEnding) ReadTransport();
+  return false;
+}
+
+void SessionCore::OnControlFrames(std::size_t count) {
+  if (state_ == State::kOpen) EndWith(guard_.OnReceived(count, 0));
+}
+
+void SessionCore::OnWireBytes(std::size_t bytes) {
+  if (state_ == State::kOpen) EndWith(CountWireBytes(bytes));
+}
+
+void SessionCore::OnMessageStuck(absl::Duration patience) {
+  EndWith(StuckMessage(patience));
+}
+
+void SessionCore::OnMessageTooBig(const AnswerWait& wait) {
+  reading_ = false;
+  if (state_ == State::kOpen) report_.limit = Limit::kMessageBytes;
+  Part(Ending{CloseCode::kMessageTooBig,
+              CallEnd{absl::ResourceExhaustedError(absl::StrCat(
+                          "a message is longer than max_message_bytes (",
+                          request_.route->max_message_bytes, ")")),
+                      ""}},
+       wait);
+}
+
+void SessionCore::OnViolation(const Ending& ending, const AnswerWait& wait) {
+  reading_ = false;
+  Part(ending, wait);
+}
+
+// --- What goes to the client ---
+
+void SessionCore::Queue(WireMessage message) {
+  const std::size_t bytes = message.payload.size();
+  responses_.Push(std::move(message), bytes);
+}
+
+void SessionCore::Respond(WireMessage message) {
+  Queue(std::move(message));
+  Flush();
+}
+
+void SessionCore::FinishWrite() {
+  writing_ = false;
+  Flush();
+}
+
+void SessionCore::Flush() {
+  if (writing_ || state_ > State::kEnding) return;
+  if (!responses_.empty()) {
+    WireMessage message = responses_.Pop();
+    while (join_bytes_ > 0 && !responses_.empty() &&
+           message.payload.size() + responses_.Front().payload.size() <=
+               join_bytes_) {
+      message.payload += responses_.Pop().payload;
+    }
+    ++report_.messages_out;
+    report_.bytes_out += message.payload.size();
+    writing_ = true;
+    transport_.Write(std::move(message));
+  } else if (state_ == State::kEnding) {
+    state_ = State::kClosing;
+    transport_.Close(ending_);
+  }
+}
+
+// --- How it ends ---
+
+void SessionCore::EndWith(Ending ending) {
+  const absl::Status call_status = ending.end.status;
+  EndWith(std::move(ending), call_status);
+}
+
+void SessionCore::EndWith(Ending ending, const absl::Status& call_status) {
+  if (state_ != State::kOpen) return;
+  state_ = State::kEnding;
+  ending_ = std::move(ending);
+  report_.status = ending_.end.status;
+  report_.close = ending_.close;
+  transport_.OnEnding(ending_);
+  QueueEnding(ending_);
+  ReadTransport();
+  Flush();
+  EndCalls(call_status);
+}
+
+void SessionCore::EndWith(std::optional<SessionGuard::Violation> violation) {
+  if (!violation || state_ != State::kOpen) return;
+  report_.limit = violation->limit;
+  EndWith(std::move(violation->ending));
+}
+
+void SessionCore::Part(Ending ending, const AnswerWait& wait) {
+  if (state_ != State::kOpen || wind_down_.fault() != nullptr) return;
+  wind_down_.Part(std::move(ending), wait);
+  if (auto now = wind_down_.Check(wait.now, outlook())) {
+    return EndWith(*std::move(now));
+  }
+  ReadTransport();  // To see the client leave.
+}
+
+void SessionCore::Drain(const DrainOrder& order) {
+  if (state_ != State::kOpen || wind_down_.fault() != nullptr) return;
+  wind_down_.Drain(order);
+  if (auto now = wind_down_.Check(order.now, outlook())) {
+    EndWith(*std::move(now));
+  }
+}
+
+void SessionCore::CloseByOperator() {
+  EndWith(Ending{CloseCode::kPolicyViolation,
+                 CallEnd{absl::CancelledError("closed by the operator"), ""}});
+}
+
+void SessionCore::CloseForMemory() {
+  if (state_ <= State::kEnding) responses_.Clear();
+  if (state_ == State::kOpen) DropWaiting();
+  EndWith(MemoryShort());
+  if (state_ != State::kOpen) DropWaiting();
+}
+
+void SessionCore::OnTick(absl::Time now) {
+  if (state_ != State::kOpen) return;
+  EndWith(guard_.OnTick(now, activity()));
+  if (state_ != State::kOpen) return;
+  if (wind_down_.is_active()) {
+    if (auto ending = wind_down_.Check(now, outlook())) {
+      return EndWith(*std::move(ending));
+    }
+  }
+  TickCalls(now);
+}
+
+void SessionCore::OnClosed(const TransportEnd& end) {
+  const bool was_open = state_ == State::kOpen;
+  if (was_open && has_calls()) {
+    report_.status = absl::CancelledError("the client is gone");
+  }
+  if (state_ <= State::kEnding) report_.close = end.code;
+  NoteEnd(end);
+  state_ = State::kClosed;
+  if (was_open) EndCalls(report_.status);
+}
+
+// --- What it holds ---
+
+Buffered SessionCore::buffered() const {
+  return {waiting_bytes(), responses_.bytes()};
+}
+
+std::size_t SessionCore::held_bytes() const {
+  return responses_.bytes() + held_by_calls();
+}
+
+}  // namespace headgate
