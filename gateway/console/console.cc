@@ -120,7 +120,9 @@ void AppendPacket(const Route& route, std::string& json) {
 }
 
 std::string RouteJson(const Route& route) {
-  const auto codec_name = [](CodecKind kind) { return Quote(CodecName(kind)); };
+  const auto codec_name = [](const Dialect* dialect) {
+    return Quote(dialect->name);
+  };
   std::string json = "{";
   AppendRaw("hosts", ListOf(route.hosts, Quote), json);
   AppendText("path", route.path, json);
@@ -135,13 +137,13 @@ std::string RouteJson(const Route& route) {
   } else if (std::holds_alternative<HttpRuleSet>(route.target)) {
     AppendRaw("httpRules", "true", json);
   }
-  if (route.codec) AppendText("codec", CodecName(*route.codec), json);
+  if (route.codec) AppendText("codec", route.codec->name, json);
   AppendRaw("codecs", ListOf(route.allowed_codecs, codec_name), json);
   if (route.json.envelope == JsonCodecOptions::Envelope::kResult) {
     AppendText("envelope", "result", json);
   }
   if (std::count(route.allowed_codecs.begin(), route.allowed_codecs.end(),
-                 CodecKind::kPacket) > 0) {
+                 &kPacketDialect) > 0) {
     AppendPacket(route, json);
   }
   return json + "}";

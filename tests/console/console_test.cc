@@ -156,7 +156,7 @@ TEST(ConsoleIndexTest, HasWhatRoutesLeadTo) {
   fixed.path = "/chat";
   fixed.hosts = {"*.example.com"};
   fixed.target = FixedMethod{"/p.S/M"};
-  fixed.codec = CodecKind::kJson;
+  fixed.codec = &kJsonDialect;
   Route service;
   service.prefix = "/s";
   service.target = ServicePath{"/p.S"};
@@ -169,7 +169,7 @@ TEST(ConsoleIndexTest, HasWhatRoutesLeadTo) {
   MethodTable methods;
   methods.methods = {{2, "/p.S/B"}, {1, "/p.S/A"}};
   table.target = methods;
-  table.allowed_codecs = {CodecKind::kPacket};
+  table.allowed_codecs = {&kPacketDialect};
   table.packet.endian = PacketOptions::Endian::kLittle;
   table.packet.container_types = {5};
   settings.routes = {fixed, service, rules, table, Route{}};
