@@ -43,7 +43,7 @@ H2Call::H2Call(std::shared_ptr<H2CallHost> host, CallRequest request,
 H2Call::~H2Call() {
   host_->alarms().Cancel(*this);
   host_->Forget(*this);
-  if (connection() != nullptr) connection()->Reset(*this, NGHTTP2_CANCEL);
+  if (connection() != nullptr) connection()->Reset(*this, h2::kCancel);
   if (!told_done_) FinishWork(host_->worker());
 }
 
@@ -108,21 +108,22 @@ bool H2Call::OpenOn(H2Connection& connection) {
   }
   std::vector<std::string> encoded;
   encoded.reserve(request_->metadata.size());  // Fields point into it.
-  std::vector<nghttp2_nv> fields = H2RequestHead(options, request_->method);
-  if (deadline_) fields.push_back(H2Field("grpc-timeout", timeout));
-  if (options.compress) fields.push_back(H2Field("grpc-encoding", "gzip"));
-  fields.push_back(H2Field("grpc-accept-encoding", "identity,gzip"));
+  std::vector<h2::Field> fields = H2RequestHead(options, request_->method);
+  if (deadline_) fields.push_back(h2::MakeField("grpc-timeout", timeout));
+  if (options.compress)
+    fields.push_back(h2::MakeField("grpc-encoding", "gzip"));
+  fields.push_back(h2::MakeField("grpc-accept-encoding", "identity,gzip"));
   for (const auto& [name, value] : request_->metadata) {
     if (IsReservedHeader(name)) continue;
     if (IsBinaryKey(name)) {
       encoded.push_back(EncodeBinaryValue(value));
-      fields.push_back(H2Field(name, encoded.back()));
+      fields.push_back(h2::MakeField(name, encoded.back()));
     } else {
-      fields.push_back(H2Field(name, value));
+      fields.push_back(h2::MakeField(name, value));
     }
   }
   // A server may answer a longer one with the end of the connection.
-  const std::size_t bytes = H2HeaderListBytes(fields);
+  const std::size_t bytes = h2::HeaderListBytes(fields);
   if (bytes > connection.max_header_list_bytes()) {
     Abort(absl::ResourceExhaustedError(absl::StrCat(
         "the call's headers are ", bytes, " bytes, the upstream takes ",
@@ -191,7 +192,7 @@ void H2Call::OnClosed(absl::Status why) {
   End({std::move(why), ""});
 }
 
-H2Stream::Outgoing H2Call::PeekOutgoing(std::size_t max) {
+h2::Stream::Outgoing H2Call::PeekOutgoing(std::size_t max) {
   const std::size_t bytes = std::min(max, outgoing_bytes_);
   return {bytes, writes_done_ && bytes == outgoing_bytes_};
 }
@@ -243,7 +244,7 @@ void H2Call::OnAlarm() {
 
 void H2Call::Abort(absl::Status status) {
   if (end_ != nullptr) return;
-  if (connection() != nullptr) connection()->Reset(*this, NGHTTP2_CANCEL);
+  if (connection() != nullptr) connection()->Reset(*this, h2::kCancel);
   End({std::move(status), ""});
 }
 
@@ -281,7 +282,7 @@ std::size_t H2Call::Feed(absl::string_view bytes) {
 
 void H2Call::EndInstead(absl::Status status) {
   DropReceived();
-  if (connection() != nullptr) connection()->Reset(*this, NGHTTP2_CANCEL);
+  if (connection() != nullptr) connection()->Reset(*this, h2::kCancel);
   end_.reset();
   End({std::move(status), ""});
 }

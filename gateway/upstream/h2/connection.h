@@ -1,8 +1,6 @@
 #ifndef GATEWAY_UPSTREAM_H2_CONNECTION_H_
 #define GATEWAY_UPSTREAM_H2_CONNECTION_H_
 
-#include <nghttp2/nghttp2.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,31 +15,26 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "gateway/base/turn.h"
+#include "gateway/h2/keepalive.h"
+#include "gateway/h2/session.h"
 #include "gateway/tls/engine.h"
 #include "gateway/upstream/h2/alarms.h"
-#include "gateway/upstream/h2/header_guard.h"
-#include "gateway/upstream/h2/ping_pace.h"
 #include "gateway/upstream/h2/response_head.h"
-#include "gateway/upstream/h2/round_trip.h"
 #include "gateway/upstream/h2/target.h"
-#include "gateway/upstream/h2/window_use.h"
 
 namespace headgate {
 
 class H2Connection;
 
-// What one stream of a connection is for.
+// One stream of a connection to a gRPC server: h2::Stream in gRPC's words.
 //
 // Its events come while the connection's bytes are being read or written. They
-// may call the connection's Resume, Reset and Consume, and must not run code
-// of anybody else's: what they mean for others has to wait.
-class H2Stream {
+// may call the connection's Resume, Reset, Finish and Consume, and must not run
+// code of anybody else's: what they mean for others has to wait (Turn).
+class H2Stream : public h2::Stream {
  public:
   // A head, or trailers. `end_stream`: nothing follows.
   virtual void OnHeaderBlock(HeaderBlock block, bool end_stream) = 0;
-  virtual void OnData(absl::string_view bytes) = 0;
-  // The backend's side has ended without trailers.
-  virtual void OnEndStream() = 0;
 
   // Last events, when the stream has left the connection.
   // The backend never worked on it: it may be tried again (RFC 9113 section
@@ -49,37 +42,28 @@ class H2Stream {
   virtual void OnRefused() = 0;
   virtual void OnClosed(absl::Status why) = 0;
 
-  // How many bytes there are to be sent, at most `max`, and whether they are
-  // the last.
-  struct Outgoing {
-    std::size_t bytes = 0;
-    bool last = false;
-  };
-  virtual Outgoing PeekOutgoing(std::size_t max) = 0;
-  // Appends the next `bytes` of them: flow control has let them go.
-  virtual void MoveOutgoing(std::size_t bytes, std::string& to) = 0;
-
   virtual MetadataDelivery metadata_delivery() const = 0;
   // Whether it is work of the loop's, and so may have pings.
   virtual bool is_call() const { return true; }
 
   // The connection's, null when it has none.
-  H2Connection* connection() const { return connection_; }
+  H2Connection* connection() const {
+    return session() != nullptr ? connection_ : nullptr;
+  }
 
  protected:
   ~H2Stream() = default;
 
  private:
   friend class H2Connection;
+
+  void OnFieldsBegin() final;
+  void OnField(absl::string_view name, absl::string_view value) final;
+  void OnFieldsEnd(bool end_stream) final;
+  void OnEnd(const h2::StreamEnd& end) final;
+
   H2Connection* connection_ = nullptr;
-  std::size_t place_ = 0;  // Among the connection's streams.
-  std::int32_t id_ = 0;
   bool is_counted_ = false;  // Among the connection's calls.
-  bool sent_ = false;        // Its head.
-  bool deferred_ = false;    // It had nothing to send.
-  H2WindowUse window_use_;
-  std::size_t window_growth_ = 0;  // Bytes.
-  std::size_t to_give_back_ = 0;   // Bytes of the window that were taken.
 };
 
 // Is notified of one connection. It may close the connection within these, and
@@ -115,16 +99,12 @@ struct H2ConnectionOptions {
   Alarms::Clock::duration keepalive_timeout = std::chrono::seconds(20);
 };
 
-// One HTTP/2 connection of a client (RFC 9113): over TLS, or over TCP with
-// prior knowledge.
+// One HTTP/2 connection of a client (h2::Session): its socket, with TLS or with
+// prior knowledge, its times, and its calls.
 //
 // It is connected when the server's SETTINGS have come. What it sends is put
 // together at the end of a Turn and leaves in one write, with TLS as well; no
-// more than 64 KiB wait behind it, then streams are asked for nothing. The
-// connection's window is given back as soon as bytes come, so that a stream
-// that is not read from holds up nobody else. A server that sends much that no
-// call is served by (PING, SETTINGS, frames that are empty, of unknown types or
-// for streams that are gone) loses the connection (RFC 9113 section 10.5).
+// more than 64 KiB wait behind it, then streams are asked for nothing.
 //
 // Thread:   the worker's.
 // Lifetime: operations of the loop's keep it alive until they have ended, so
@@ -152,17 +132,21 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   // What its server has not said yet, for the log. Requires: connecting().
   absl::string_view missing() const;
   bool draining() const { return state_ == State::kDraining; }
-  std::size_t stream_count() const { return streams_.size(); }
+  std::size_t stream_count() const {
+    return session_ ? session_->stream_count() : 0;
+  }
   // How many streams may be opened besides those that are; 0 unless connected.
   std::size_t room() const;
 
   // The longest header list that the server takes, as RFC 9113 section 10.5.1
   // counts it. Requires: connected() or draining().
-  std::size_t max_header_list_bytes() const;
+  std::size_t max_header_list_bytes() const {
+    return session_->peer_max_header_list_bytes();
+  }
 
   // Opens a stream; false when that cannot be, then the connection has no room
   // any more. The fields are copied. Requires: room() > 0.
-  bool Open(H2Stream& stream, const std::vector<nghttp2_nv>& fields);
+  bool Open(H2Stream& stream, const std::vector<h2::Field>& fields);
   // There is something to send again.
   void Resume(H2Stream& stream);
   // Gives up a stream, with a code of RFC 9113 section 7: no event follows.
@@ -181,45 +165,36 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   void Close();
 
  private:
+  friend class H2Stream;
   enum class State { kNew, kConnecting, kConnected, kDraining, kClosed };
-
-  // nghttp2's callbacks.
-  struct Callbacks;
 
   void MakeSession();
   void OnSocketConnected(boost::system::error_code error);
   void StartRead();
   void OnRead(boost::system::error_code error, std::size_t size);
   // What came from the socket, by TLS where there is one.
-  absl::Status Take(absl::string_view bytes);
-  void TakeBlock(H2Stream& stream, bool end_stream);
-  absl::Status TakeTls(absl::string_view bytes);
+  absl::Status Take(absl::string_view bytes, h2::Time now);
+  absl::Status TakeTls(absl::string_view bytes, h2::Time now);
+  // What the last bytes have led to.
+  void Settle();
+
   // Writes what there is to write.
   void Flush();
   void OnTurn() override { Flush(); }
   bool HasOutput() const;
   void StartWrite();
   void OnWritten(boost::system::error_code error);
+
   void OnAlarm() override;
   void SetKeepalive();
 
-  std::size_t initial_window() const;
-  std::size_t WindowOf(const H2Stream& stream) const;
-  // After so many bytes of it were taken.
-  void GrowWindow(H2Stream& stream, std::size_t bytes);
-  // Whether the server has sent too much that is of no use.
-  bool IsFlooding();
-  // What the last bytes, or Flush, have led to.
-  void Settle();
+  // A stream is there no more.
+  void OnStreamGone(H2Stream& stream);
+  void OnStreamEnd(H2Stream& stream, const h2::StreamEnd& end);
+
   void Lose(absl::Status why);
   void PutLastWords();
   void CloseSocket();
-  // Lets a stream go; it may open another at once.
-  void Detach(H2Stream& stream);
-  // Lets go of all, and returns them.
-  std::vector<H2Stream*> DetachAll();
-  H2Stream* StreamOf(std::int32_t id) const;
-  bool has_session() const { return session_ != nullptr; }
 
   boost::asio::io_context& worker_;
   Turn& turn_;
@@ -236,40 +211,26 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
                                        boost::asio::io_context::executor_type>;
   Socket socket_;
   const std::unique_ptr<TlsEngine> tls_;  // Null: plaintext.
-  bool reading_ = false;
-  bool writing_ = false;
-  boost::system::error_code write_error_;  // Nothing more can be written.
-  std::vector<char> incoming_;
-  std::string outgoing_;  // Being put together, before TLS.
-  std::string sending_;   // Under way, as it is on the wire.
+  struct Reading {
+    bool pending = false;
+    std::vector<char> buffer;
+    // The fields that are coming in; there is one block at a time (RFC 9113
+    // section 4.3).
+    HeaderBlock block;
+  } reading_;
+  struct Writing {
+    bool pending = false;
+    boost::system::error_code error;  // Nothing more can be written.
+    std::string next;                 // Being put together, before TLS.
+    std::string current;              // Under way, as it is on the wire.
+  } writing_;
 
-  HeaderGuard guard_{kMaxHeaderListBytes};
-  nghttp2_session* session_ = nullptr;
-  std::vector<H2Stream*> streams_;
+  std::optional<h2::Session>
+      session_;              // Absent before the end of TLS's handshake.
   std::size_t calls_ = 0;    // Of the streams.
   std::size_t max_streams_;  // The less of the server's limit and ours.
-  // The fields that are coming in; there is one block at a time (RFC 9113
-  // section 4.3).
-  HeaderBlock block_;
-  bool served_ = false;          // A stream was opened.
-  bool session_failed_ = false;  // nghttp2 can do nothing more.
-  bool settings_came_ = false;
-  bool goaway_came_ = false;
-  bool broken_ = false;  // We have told the server that it breaks HTTP/2.
-  std::int32_t reset_by_peer_ = 0;  // The stream whose RST_STREAM came last.
-  std::string fault_;               // What nghttp2 has against the server.
-  std::string goaway_text_;
-  // The bytes that may still come without use until time has passed.
-  std::int64_t spare_bytes_;
-  std::int64_t spare_block_bytes_ = 0;  // The same of long header blocks.
-  Alarms::Clock::time_point spare_since_;
-
-  H2RoundTrip round_trip_;
-  std::size_t windows_growth_ = 0;  // Bytes, of all streams.
-
-  H2PingPace ping_pace_;
-  Alarms::Clock::time_point last_read_;
-  bool ping_sent_ = false;  // And nothing has come since.
+  bool served_ = false;      // A stream was opened.
+  h2::Keepalive keepalive_;
 };
 
 }  // namespace headgate

@@ -73,7 +73,7 @@ H2HealthWatch::H2HealthWatch(const H2CallHost::Options& options,
     : options_(options), request_(MakeRequest(service)) {}
 
 H2HealthWatch::~H2HealthWatch() {
-  if (connection() != nullptr) connection()->Reset(*this, NGHTTP2_CANCEL);
+  if (connection() != nullptr) connection()->Reset(*this, h2::kCancel);
 }
 
 void H2HealthWatch::Ask(H2Connection& connection) {
@@ -82,8 +82,8 @@ void H2HealthWatch::Ask(H2Connection& connection) {
   reader_.emplace(kMaxAnswerBytes);
   head_came_ = false;
   answered_ = false;
-  std::vector<nghttp2_nv> fields = H2RequestHead(options_, kMethod);
-  fields.push_back(H2Field("grpc-accept-encoding", "identity"));
+  std::vector<h2::Field> fields = H2RequestHead(options_, kMethod);
+  fields.push_back(h2::MakeField("grpc-accept-encoding", "identity"));
   if (!connection.Open(*this, fields)) {
     End(absl::UnavailableError("the connection takes no more streams"));
   }
@@ -152,7 +152,7 @@ void H2HealthWatch::OnRefused() { End(absl::UnavailableError("refused")); }
 void H2HealthWatch::OnClosed(absl::Status why) { End(why); }
 
 void H2HealthWatch::Break(absl::Status why) {
-  connection()->Reset(*this, NGHTTP2_CANCEL);
+  connection()->Reset(*this, h2::kCancel);
   answered_ = false;
   End(why);
 }
@@ -164,7 +164,7 @@ void H2HealthWatch::End(const absl::Status& status) {
   why_ = absl::StrCat("health check: the watch has ended, ", status.ToString());
 }
 
-H2Stream::Outgoing H2HealthWatch::PeekOutgoing(std::size_t max) {
+h2::Stream::Outgoing H2HealthWatch::PeekOutgoing(std::size_t max) {
   const std::size_t left = request_.size() - sent_;
   return {std::min(left, max), left <= max};
 }

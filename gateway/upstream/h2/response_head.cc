@@ -1,13 +1,12 @@
 #include "gateway/upstream/h2/response_head.h"
 
-#include <nghttp2/nghttp2.h>
-
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/utf8.h"
+#include "gateway/h2/error_code.h"
 #include "gateway/upstream/h2/header_values.h"
 
 namespace headgate {
@@ -110,22 +109,21 @@ absl::StatusCode StatusCodeForHttp(int http_status) {
 
 absl::Status StatusForReset(std::uint32_t error_code) {
   const std::string message = absl::StrCat("the upstream reset the stream: ",
-                                           nghttp2_http2_strerror(error_code));
+                                           h2::ErrorName(error_code));
   switch (error_code) {
-    case NGHTTP2_REFUSED_STREAM:
+    case h2::kRefusedStream:
       return absl::UnavailableError(message);
-    case NGHTTP2_CANCEL:
+    case h2::kCancel:
       return absl::CancelledError(message);
-    case NGHTTP2_ENHANCE_YOUR_CALM:
+    case h2::kEnhanceYourCalm:
       return absl::ResourceExhaustedError(message);
-    case NGHTTP2_INADEQUATE_SECURITY:
+    case h2::kInadequateSecurity:
       return absl::PermissionDeniedError(message);
-    case NGHTTP2_HTTP_1_1_REQUIRED:
+    case h2::kHttp11Required:
       return absl::UnknownError(message);
     default:
-      return error_code <= NGHTTP2_HTTP_1_1_REQUIRED
-                 ? absl::InternalError(message)
-                 : absl::UnknownError(message);
+      return error_code <= h2::kHttp11Required ? absl::InternalError(message)
+                                               : absl::UnknownError(message);
   }
 }
 

@@ -19,7 +19,7 @@ struct H2Timing {
   Alarms::Clock::duration attempt_delay = std::chrono::milliseconds(250);
   Backoff::Limits connect_backoff = {std::chrono::milliseconds(250),
                                      std::chrono::seconds(1)};
-  // Pings, where the operator has not said how often (H2PingPace): after so
+  // Pings, where the operator has not said how often (h2::PingPace): after so
   // long a silence, and where they must not come more often than every 5 min.
   Alarms::Clock::duration ping_after_answer = std::chrono::seconds(30);
   Alarms::Clock::duration ping_pause = std::chrono::seconds(330);

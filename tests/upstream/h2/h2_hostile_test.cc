@@ -125,7 +125,7 @@ TEST_F(H2HostileTest, LongMetadataEndsItsCallAlone) {
       EXPECT_EQ(call.end->status.code(), absl::StatusCode::kResourceExhausted);
       EXPECT_THAT(std::string(call.end->status.message()),
                   ::testing::MatchesRegex(
-                      "the upstream's status or metadata is [0-9]{6,7} bytes "
+                      "the upstream's status or metadata is [0-9]{5,7} bytes "
                       "of headers, at most 65536 are taken"));
     }
   }
@@ -136,7 +136,31 @@ TEST_F(H2HostileTest, LongMetadataEndsItsCallAlone) {
   EXPECT_TRUE(other.end->status.ok());
 }
 
-// One that never ends is a flood all the same.
+// The same of 60 kB that are references to one large field: they would be 64 MB
+// of fields, of which no more are looked at than the limit lets through.
+TEST_F(H2HostileTest, IndexBombEndsItsCallAlone) {
+  WireCall& other = Open();
+  WireCall& call = Open();
+  const std::string large(4000, 'v');
+  peer().Send(LongBlock(3,
+                        h2::Encode({{":status", "200"}}) + "\x40" +
+                            h2::Literal("x") + h2::Literal(large) +
+                            std::string(16'000, '\xBE'),
+                        0));
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(call.end->status.message()),
+              ::testing::MatchesRegex(
+                  "the upstream's status or metadata is [0-9]{5} bytes of "
+                  "headers, at most 65536 are taken"));
+  ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(3) >= 0; }));
+  peer().Send(h2::Head(1) + h2::Message(1, "a") + h2::Trailers(1));
+  ASSERT_TRUE(RunUntil([&] { return other.end.has_value(); }));
+  EXPECT_TRUE(other.end->status.ok());
+  EXPECT_EQ(server_.connections().size(), 1u);
+}
+
+// One that never ends has ended its call by then, and is a flood all the same.
 TEST_F(H2HostileTest, BlockWithoutEndEndsTheConnection) {
   WireCall& call = Open();
   peer().Send(h2::Frame(NGHTTP2_HEADERS, 0, 1, h2::Encode({{"a", "b"}})));
@@ -144,7 +168,7 @@ TEST_F(H2HostileTest, BlockWithoutEndEndsTheConnection) {
                                   h2::Encode({{"a", std::string(9000, '%')}})),
                         16 << 20));
   ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
-  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(call.end->status.code(), absl::StatusCode::kResourceExhausted);
 }
 
 // nghttp2 does not say what it has against a block that cannot be decoded.

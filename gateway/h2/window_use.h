@@ -1,12 +1,12 @@
-#ifndef GATEWAY_UPSTREAM_H2_WINDOW_USE_H_
-#define GATEWAY_UPSTREAM_H2_WINDOW_USE_H_
+#ifndef GATEWAY_H2_WINDOW_USE_H_
+#define GATEWAY_H2_WINDOW_USE_H_
 
 #include <cstddef>
 #include <optional>
 
-#include "gateway/upstream/h2/alarms.h"
+#include "gateway/h2/time.h"
 
-namespace headgate {
+namespace headgate::h2 {
 
 // Whether the window of a stream holds its backend up: it lets no more through
 // than its size in each round trip (RFC 9113 section 5.2), which is 1.3 MB/s
@@ -16,11 +16,9 @@ namespace headgate {
 // come if there was room. A backend that has no more to send, or a client that
 // takes no more, is slower.
 //
-// Thread: not thread-safe. Time is an argument and never goes back.
-class H2WindowUse {
+// Not thread-safe.
+class WindowUse {
  public:
-  using Clock = Alarms::Clock;
-
   // So many bytes were taken. True where that makes half of `window`: then
   // IsHeldUp is to be asked, once.
   bool Take(std::size_t bytes, std::size_t window) {
@@ -30,7 +28,7 @@ class H2WindowUse {
     return true;
   }
 
-  bool IsHeldUp(Clock::time_point now, Clock::duration round_trip) {
+  bool IsHeldUp(Time now, Duration round_trip) {
     const bool quick = since_ && now - *since_ <= 2 * round_trip;
     since_ = now;
     return quick;
@@ -38,9 +36,9 @@ class H2WindowUse {
 
  private:
   std::size_t taken_ = 0;  // Since the last half.
-  std::optional<Clock::time_point> since_;
+  std::optional<Time> since_;
 };
 
-}  // namespace headgate
+}  // namespace headgate::h2
 
-#endif  // GATEWAY_UPSTREAM_H2_WINDOW_USE_H_
+#endif  // GATEWAY_H2_WINDOW_USE_H_

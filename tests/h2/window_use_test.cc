@@ -1,18 +1,18 @@
-#include "gateway/upstream/h2/window_use.h"
+#include "gateway/h2/window_use.h"
 
 #include <chrono>
 
 #include <gtest/gtest.h>
 
-namespace headgate {
+namespace headgate::h2 {
 namespace {
 
 using std::chrono::milliseconds;
 
 constexpr std::size_t kWindow = 1000;
 
-TEST(H2WindowUseTest, HalvesAreCounted) {
-  H2WindowUse use;
+TEST(WindowUseTest, HalvesAreCounted) {
+  WindowUse use;
   EXPECT_FALSE(use.Take(499, kWindow));
   EXPECT_TRUE(use.Take(1, kWindow));
   EXPECT_FALSE(use.Take(499, kWindow));
@@ -20,9 +20,9 @@ TEST(H2WindowUseTest, HalvesAreCounted) {
   EXPECT_FALSE(use.Take(499, kWindow));
 }
 
-TEST(H2WindowUseTest, HalvesThatFollowWithinTwoRoundTripsAreHeldUp) {
-  H2WindowUse use;
-  H2WindowUse::Clock::time_point now;
+TEST(WindowUseTest, HalvesThatFollowWithinTwoRoundTripsAreHeldUp) {
+  WindowUse use;
+  std::chrono::steady_clock::time_point now;
   EXPECT_FALSE(use.IsHeldUp(now, milliseconds(50)))
       << "the first tells nothing";
   EXPECT_TRUE(use.IsHeldUp(now += milliseconds(100), milliseconds(50)));
@@ -31,4 +31,4 @@ TEST(H2WindowUseTest, HalvesThatFollowWithinTwoRoundTripsAreHeldUp) {
 }
 
 }  // namespace
-}  // namespace headgate
+}  // namespace headgate::h2

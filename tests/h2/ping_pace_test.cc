@@ -1,30 +1,30 @@
-#include "gateway/upstream/h2/ping_pace.h"
+#include "gateway/h2/ping_pace.h"
 
 #include <chrono>
 
 #include <gtest/gtest.h>
 
-namespace headgate {
+namespace headgate::h2 {
 namespace {
 
 using std::chrono::seconds;
 
 // gRFC A8: servers count pings that come within 5 min of each other, and forget
 // them when they send HEADERS or DATA.
-class H2PingPaceTest : public ::testing::Test {
+class PingPaceTest : public ::testing::Test {
  protected:
   // In how many seconds to ping a server that was heard just now.
   long Due() {
     return std::chrono::duration_cast<seconds>(pace_.due(now_) - now_).count();
   }
 
-  H2PingPace::Clock::time_point now_;
-  H2PingPace pace_{seconds(30), seconds(330)};
+  std::chrono::steady_clock::time_point now_;
+  PingPace pace_{seconds(30), seconds(330)};
 };
 
-TEST_F(H2PingPaceTest, FirstPingComesSoon) { EXPECT_EQ(Due(), 30); }
+TEST_F(PingPaceTest, FirstPingComesSoon) { EXPECT_EQ(Due(), 30); }
 
-TEST_F(H2PingPaceTest, PingThatOnlyItsAckHasFollowedIsFollowedByAPause) {
+TEST_F(PingPaceTest, PingThatOnlyItsAckHasFollowedIsFollowedByAPause) {
   pace_.OnSent(now_);
   EXPECT_EQ(Due(), 330);
   pace_.OnAck();
@@ -35,7 +35,7 @@ TEST_F(H2PingPaceTest, PingThatOnlyItsAckHasFollowedIsFollowedByAPause) {
   EXPECT_EQ(Due(), 30);
 }
 
-TEST_F(H2PingPaceTest, AnswerAllowsAnotherPingSoon) {
+TEST_F(PingPaceTest, AnswerAllowsAnotherPingSoon) {
   pace_.OnSent(now_);
   pace_.OnAck();
   pace_.OnAnswer();
@@ -45,7 +45,7 @@ TEST_F(H2PingPaceTest, AnswerAllowsAnotherPingSoon) {
 }
 
 // It may have been sent before the server had the ping.
-TEST_F(H2PingPaceTest, AnswerBeforeTheAckDoesNotCount) {
+TEST_F(PingPaceTest, AnswerBeforeTheAckDoesNotCount) {
   pace_.OnSent(now_);
   pace_.OnAnswer();
   pace_.OnAck();
@@ -54,4 +54,4 @@ TEST_F(H2PingPaceTest, AnswerBeforeTheAckDoesNotCount) {
 }
 
 }  // namespace
-}  // namespace headgate
+}  // namespace headgate::h2

@@ -1,4 +1,4 @@
-#include "gateway/upstream/h2/header_guard.h"
+#include "gateway/h2/header_guard.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace headgate {
+namespace headgate::h2 {
 namespace {
 
 using ::testing::IsEmpty;
@@ -17,9 +17,9 @@ using ::testing::Pair;
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-constexpr std::size_t kMax = 64 * 1024;
+constexpr std::size_t kMaxBlockBytes = 64 * 1024;
 
-std::string Frame(int type, int flags, const std::string& payload,
+std::string Piece(int type, int flags, const std::string& payload,
                   int stream = 1) {
   const std::size_t size = payload.size();
   const char head[] = {static_cast<char>(size >> 16),
@@ -35,12 +35,12 @@ std::string Frame(int type, int flags, const std::string& payload,
 }
 
 // `block` in frames of so many bytes.
-std::string Frames(const std::string& block, std::size_t size = 16384,
+std::string Pieces(const std::string& block, std::size_t size = 16384,
                    int stream = 1) {
   std::string frames;
   for (std::size_t at = 0; at == 0 || at < block.size(); at += size) {
     const bool last = at + size >= block.size();
-    frames += Frame(at == 0 ? NGHTTP2_HEADERS : NGHTTP2_CONTINUATION,
+    frames += Piece(at == 0 ? NGHTTP2_HEADERS : NGHTTP2_CONTINUATION,
                     last ? NGHTTP2_FLAG_END_HEADERS : 0, block.substr(at, size),
                     stream);
   }
@@ -48,8 +48,8 @@ std::string Frames(const std::string& block, std::size_t size = 16384,
 }
 
 // What comes out of the guard for `bytes`, given in pieces of so many.
-std::string Pass(HeaderGuard& guard, absl::string_view bytes,
-                 std::size_t piece = std::string::npos) {
+std::string PassThrough(HeaderGuard& guard, absl::string_view bytes,
+                        std::size_t piece = std::string::npos) {
   std::string out;
   while (!bytes.empty()) {
     absl::string_view next = bytes.substr(0, piece);
@@ -143,18 +143,18 @@ class HeaderGuardTest : public ::testing::Test {
 
   nghttp2_hd_deflater* deflater_ = nullptr;
   nghttp2_hd_inflater* inflater_ = nullptr;
-  HeaderGuard guard_{kMax};
+  HeaderGuard guard_{kMaxBlockBytes};
 };
 
 TEST_F(HeaderGuardTest, WhatIsNoLongBlockPassesAsItIs) {
   const std::string bytes =
-      Frame(NGHTTP2_SETTINGS, 0, "") + Frames(Encode({{":status", "200"}})) +
-      Frame(NGHTTP2_DATA, 0, std::string(20'000, 'd')) +
-      Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, "") +
-      Frame(NGHTTP2_DATA, 1, "");
+      Piece(NGHTTP2_SETTINGS, 0, "") + Pieces(Encode({{":status", "200"}})) +
+      Piece(NGHTTP2_DATA, 0, std::string(20'000, 'd')) +
+      Piece(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, "") +
+      Piece(NGHTTP2_DATA, 1, "");
   for (const std::size_t piece :
        {std::size_t{1}, std::size_t{7}, std::size_t{10}, bytes.size()}) {
-    EXPECT_EQ(Pass(guard_, bytes, piece), bytes) << piece;
+    EXPECT_EQ(PassThrough(guard_, bytes, piece), bytes) << piece;
   }
   // All of it at once, where it lies.
   absl::string_view rest = bytes;
@@ -170,8 +170,8 @@ TEST_F(HeaderGuardTest, BlockThatIsShortEnoughIsPutIntoFewFrames) {
   const std::string block = Encode(fields);
   for (const std::size_t piece :
        {std::size_t{1}, std::size_t{1000}, std::string::npos}) {
-    HeaderGuard guard(kMax);
-    EXPECT_EQ(BlockOf(Pass(guard, Frames(block, 100), piece)), block);
+    HeaderGuard guard(kMaxBlockBytes);
+    EXPECT_EQ(BlockOf(PassThrough(guard, Pieces(block, 100), piece)), block);
     EXPECT_EQ(guard.dropped_bytes(), 0u);
   }
 }
@@ -181,14 +181,14 @@ TEST_F(HeaderGuardTest, LongStringsAreReplaced) {
   for (const bool never_indexed : {false, true}) {
     for (const char fill : {'%', 'x', '\x01'}) {  // By Huffman's code and not.
       for (const std::size_t piece : {std::size_t{1}, std::string::npos}) {
-        HeaderGuard guard(kMax);
+        HeaderGuard guard(kMaxBlockBytes);
         const std::string block =
             Encode({{"grpc-status", "3"},
                     {"grpc-message", std::string(1'000'000, fill)},
                     {"x-last", "1"}},
                    never_indexed);
         const Fields fields =
-            Decode(BlockOf(Pass(guard, Frames(block), piece)));
+            Decode(BlockOf(PassThrough(guard, Pieces(block), piece)));
         ASSERT_EQ(fields.size(), 3u);
         EXPECT_THAT(fields[0], Pair("grpc-status", "3"));
         EXPECT_EQ(fields[1].first, "grpc-message");
@@ -209,7 +209,7 @@ TEST_F(HeaderGuardTest, LongStringsAreReplaced) {
 // one that is not goes in, whatever the block's length.
 TEST_F(HeaderGuardTest, TableStaysInStep) {
   const Fields small = {{"a", "1"}, {"b", "2"}, {"a", "1"}};
-  EXPECT_EQ(Decode(BlockOf(Pass(guard_, Frames(Encode(small))))), small);
+  EXPECT_EQ(Decode(BlockOf(PassThrough(guard_, Pieces(Encode(small))))), small);
   Fields many;
   for (int i = 0; i < 2000; ++i) {
     many.emplace_back(absl::StrCat("name-", i), std::string(20, '%'));
@@ -230,12 +230,15 @@ TEST_F(HeaderGuardTest, TableStaysInStep) {
                         {"e", std::string(3000, '%')},
                         {"name-1998", std::string(20, '%')}};
   for (int round = 0; round < 3; ++round) {
-    Decode(BlockOf(Pass(guard_, Frames(Encode(long_one)))));
-    EXPECT_EQ(Decode(BlockOf(Pass(guard_, Frames(Encode(check))))), check);
-    Decode(BlockOf(Pass(guard_, Frames(Encode(many), 1000))));
-    EXPECT_EQ(Decode(BlockOf(Pass(guard_, Frames(Encode(check), 10)))), check);
-    Decode(BlockOf(Pass(guard_, Frames(Encode(long_one, true)))));
-    EXPECT_EQ(Decode(BlockOf(Pass(guard_, Frames(Encode(check))))), check);
+    Decode(BlockOf(PassThrough(guard_, Pieces(Encode(long_one)))));
+    EXPECT_EQ(Decode(BlockOf(PassThrough(guard_, Pieces(Encode(check))))),
+              check);
+    Decode(BlockOf(PassThrough(guard_, Pieces(Encode(many), 1000))));
+    EXPECT_EQ(Decode(BlockOf(PassThrough(guard_, Pieces(Encode(check), 10)))),
+              check);
+    Decode(BlockOf(PassThrough(guard_, Pieces(Encode(long_one, true)))));
+    EXPECT_EQ(Decode(BlockOf(PassThrough(guard_, Pieces(Encode(check))))),
+              check);
   }
 }
 
@@ -257,13 +260,13 @@ TEST_F(HeaderGuardTest, LongStringForTheTableEmptiesIt) {
   };
   const std::string small = "\x40" + literal("a") + literal("1");
   const Fields field = {{"a", "1"}};
-  EXPECT_EQ(Decode(BlockOf(Pass(guard_, Frames(small)))), field);
+  EXPECT_EQ(Decode(BlockOf(PassThrough(guard_, Pieces(small)))), field);
   EXPECT_EQ(Decode("\xBE"), field);  // The newest of the table.
   for (const bool in_name : {false, true}) {
     const std::string text(100'000, 'y');
-    Decode(
-        BlockOf(Pass(guard_, Frames("\x40" + literal(in_name ? text : "b") +
-                                    literal(in_name ? "2" : text) + small))));
+    Decode(BlockOf(
+        PassThrough(guard_, Pieces("\x40" + literal(in_name ? text : "b") +
+                                   literal(in_name ? "2" : text) + small))));
     EXPECT_EQ(Decode("\xBE"), field);
     nghttp2_nv ignored;
     int flags = 0;
@@ -285,7 +288,7 @@ TEST_F(HeaderGuardTest, LongNamesAreReplaced) {
   }
   fields.emplace_back("last", "1");
   const std::string block = Encode(fields, true);
-  const Fields decoded = Decode(BlockOf(Pass(guard_, Frames(block))));
+  const Fields decoded = Decode(BlockOf(PassThrough(guard_, Pieces(block))));
   ASSERT_EQ(decoded.size(), 102u);
   EXPECT_THAT(decoded[0], Pair("grpc-status", "0"));
   EXPECT_THAT(decoded[50], Pair("x", "x"));
@@ -296,13 +299,14 @@ TEST_F(HeaderGuardTest, LongNamesAreReplaced) {
 TEST_F(HeaderGuardTest, FieldsForNoTableAreLeftOutWhenThereAreTooMany) {
   const Fields fields(50'000, {"a", "1"});
   const Fields decoded =
-      Decode(BlockOf(Pass(guard_, Frames(Encode(fields, true)))));
+      Decode(BlockOf(PassThrough(guard_, Pieces(Encode(fields, true)))));
   EXPECT_GT(decoded.size(), 10'000u);
   EXPECT_LT(decoded.size(), 30'000u);
   // Indexed ones likewise.
   const Fields indexed(100'000, {"a", "2"});
-  EXPECT_LT(Decode(BlockOf(Pass(guard_, Frames(Encode(indexed))))).size(),
-            70'000u);
+  EXPECT_LT(
+      Decode(BlockOf(PassThrough(guard_, Pieces(Encode(indexed))))).size(),
+      70'000u);
   const Fields small = {{"a", "2"}};
   EXPECT_EQ(Decode(Encode(small)), small);
 }
@@ -313,50 +317,50 @@ TEST_F(HeaderGuardTest, PaddingAndPriorityAreTakenOff) {
       std::string(1, 7) + std::string(5, 'p') + block + std::string(7, 0);
   for (const std::size_t piece :
        {std::size_t{1}, std::size_t{3}, std::string::npos}) {
-    HeaderGuard guard(kMax);
-    EXPECT_EQ(
-        Pass(guard,
-             Frame(NGHTTP2_HEADERS,
-                   NGHTTP2_FLAG_PADDED | NGHTTP2_FLAG_PRIORITY |
-                       NGHTTP2_FLAG_END_STREAM,
-                   payload) +
-                 Frame(NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, ""),
-             piece),
-        Frame(NGHTTP2_HEADERS,
-              NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, block));
+    HeaderGuard guard(kMaxBlockBytes);
+    EXPECT_EQ(PassThrough(
+                  guard,
+                  Piece(NGHTTP2_HEADERS,
+                        NGHTTP2_FLAG_PADDED | NGHTTP2_FLAG_PRIORITY |
+                            NGHTTP2_FLAG_END_STREAM,
+                        payload) +
+                      Piece(NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, ""),
+                  piece),
+              Piece(NGHTTP2_HEADERS,
+                    NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, block));
   }
 }
 
 TEST_F(HeaderGuardTest, MalformedBlocksAreFaults) {
   const auto fault = [](const std::string& bytes) {
-    HeaderGuard guard(kMax);
-    Pass(guard, bytes);
+    HeaderGuard guard(kMaxBlockBytes);
+    PassThrough(guard, bytes);
     return std::string(guard.status().message());
   };
   const std::string end =
-      Frame(NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, "");
-  EXPECT_EQ(fault(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_PADDED, "")),
+      Piece(NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, "");
+  EXPECT_EQ(fault(Piece(NGHTTP2_HEADERS, NGHTTP2_FLAG_PADDED, "")),
             "HTTP/2: a HEADERS frame is too short for its flags");
-  EXPECT_EQ(fault(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_PADDED, "\x05")),
+  EXPECT_EQ(fault(Piece(NGHTTP2_HEADERS, NGHTTP2_FLAG_PADDED, "\x05")),
             "HTTP/2: a HEADERS frame has more padding than bytes");
-  EXPECT_EQ(fault(Frame(NGHTTP2_HEADERS, 0, std::string(20, '\xFF'))),
+  EXPECT_EQ(fault(Piece(NGHTTP2_HEADERS, 0, std::string(20, '\xFF'))),
             "HTTP/2: an integer in a header block is too large");
-  EXPECT_EQ(fault(Frame(NGHTTP2_HEADERS, 0, "\x40") + end),
+  EXPECT_EQ(fault(Piece(NGHTTP2_HEADERS, 0, "\x40") + end),
             "HTTP/2: a header block is cut short");
 }
 
 // RFC 9113 section 6.10: nghttp2 is to see that it is none.
 TEST_F(HeaderGuardTest, OtherFramesWithinABlockPass) {
   const std::string block = Encode({{":status", "200"}});
-  const std::string ping = Frame(NGHTTP2_PING, 0, "12345678", 0);
+  const std::string ping = Piece(NGHTTP2_PING, 0, "12345678", 0);
   const std::string other =
-      Frame(NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, block, 3);
+      Piece(NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, block, 3);
   for (const std::string& wrong : {ping, other}) {
-    HeaderGuard guard(kMax);
-    const std::string bytes = Frame(NGHTTP2_HEADERS, 0, block) + wrong;
-    EXPECT_EQ(Pass(guard, bytes), bytes);
+    HeaderGuard guard(kMaxBlockBytes);
+    const std::string bytes = Piece(NGHTTP2_HEADERS, 0, block) + wrong;
+    EXPECT_EQ(PassThrough(guard, bytes), bytes);
   }
 }
 
 }  // namespace
-}  // namespace headgate
+}  // namespace headgate::h2

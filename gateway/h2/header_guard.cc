@@ -1,4 +1,4 @@
-#include "gateway/upstream/h2/header_guard.h"
+#include "gateway/h2/header_guard.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace headgate {
+namespace headgate::h2 {
 namespace {
 
 // The dynamic table (RFC 7541 section 4.2): SETTINGS_HEADER_TABLE_SIZE is left
@@ -294,4 +294,4 @@ absl::string_view HeaderGuard::GiveFrames() {
   return given_;
 }
 
-}  // namespace headgate
+}  // namespace headgate::h2

@@ -1,12 +1,12 @@
-#ifndef GATEWAY_UPSTREAM_H2_PING_PACE_H_
-#define GATEWAY_UPSTREAM_H2_PING_PACE_H_
+#ifndef GATEWAY_H2_PING_PACE_H_
+#define GATEWAY_H2_PING_PACE_H_
 
 #include <algorithm>
 #include <optional>
 
-#include "gateway/upstream/h2/alarms.h"
+#include "gateway/h2/time.h"
 
-namespace headgate {
+namespace headgate::h2 {
 
 // When a connection with calls may ping a server that is silent.
 //
@@ -15,18 +15,16 @@ namespace headgate {
 // pings when it sends HEADERS or DATA. So one ping may follow each of these
 // soon; after a ping that only its ACK has followed, the next one waits.
 //
-// Thread: not thread-safe. Time is an argument and never goes back.
-class H2PingPace {
+// Not thread-safe.
+class PingPace {
  public:
-  using Clock = Alarms::Clock;
-
   // `interval`: of silence, before a ping; `pause`: between two pings without
   // HEADERS or DATA after the first.
-  H2PingPace(Clock::duration interval, Clock::duration pause)
+  PingPace(Duration interval, Duration pause)
       : interval_(interval), pause_(pause) {}
 
   // A PING has been sent, for whatever reason.
-  void OnSent(Clock::time_point now) {
+  void OnSent(Time now) {
     last_sent_ = now;
     ack_came_ = answer_came_ = false;
   }
@@ -37,20 +35,23 @@ class H2PingPace {
 
   // Whether a ping may be sent without a pause.
   bool is_free() const { return !last_sent_ || answer_came_; }
+  // A ping was sent and its ACK has not come.
+  bool is_outstanding() const { return last_sent_ && !ack_came_; }
+  Duration interval() const { return interval_; }
   // When to ping a server that was last heard at `heard_at`.
-  Clock::time_point due(Clock::time_point heard_at) const {
-    const Clock::time_point silent = heard_at + interval_;
+  Time due(Time heard_at) const {
+    const Time silent = heard_at + interval_;
     return is_free() ? silent : std::max(silent, *last_sent_ + pause_);
   }
 
  private:
-  const Clock::duration interval_;
-  const Clock::duration pause_;
-  std::optional<Clock::time_point> last_sent_;
+  const Duration interval_;
+  const Duration pause_;
+  std::optional<Time> last_sent_;
   bool ack_came_ = false;     // Of that one,
   bool answer_came_ = false;  // and something behind it.
 };
 
-}  // namespace headgate
+}  // namespace headgate::h2
 
-#endif  // GATEWAY_UPSTREAM_H2_PING_PACE_H_
+#endif  // GATEWAY_H2_PING_PACE_H_

@@ -1,5 +1,5 @@
-#ifndef GATEWAY_UPSTREAM_H2_HEADER_GUARD_H_
-#define GATEWAY_UPSTREAM_H2_HEADER_GUARD_H_
+#ifndef GATEWAY_H2_HEADER_GUARD_H_
+#define GATEWAY_H2_HEADER_GUARD_H_
 
 #include <array>
 #include <cstddef>
@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
-namespace headgate {
+namespace headgate::h2 {
 
 // Shortens one header block (RFC 7541) such that the decoder's dynamic table
 // is afterwards what it would be with all of it. Beyond `max_bytes` fields that
@@ -125,6 +125,6 @@ class HeaderGuard {
   std::size_t block_bytes_ = 0;
 };
 
-}  // namespace headgate
+}  // namespace headgate::h2
 
-#endif  // GATEWAY_UPSTREAM_H2_HEADER_GUARD_H_
+#endif  // GATEWAY_H2_HEADER_GUARD_H_
