@@ -147,6 +147,24 @@ TEST_F(H2FailoverTest, PickFirstMovesOnWhenItsServerGoes) {
   for (auto& connection : second.connections()) connection.Close();
 }
 
+// A connection that stood makes the pauses start again from the first.
+TEST_F(H2FailoverTest, SuccessEndsTheBackoff) {
+  const std::string address = Refusing();
+  ConnectTo({address});
+  Failed();
+  ASSERT_TRUE(upstream_->is_failing());
+  RawServer back(worker_, h2::Settings(), ParseH2Target(address)->endpoints[0]);
+  ASSERT_TRUE(TickUntil([&] { return upstream_->is_up(); }));
+  WireCall& call = Start();
+  call.Read();
+  ASSERT_TRUE(RunUntil([&] { return back.StreamsOpened() == 1; }));
+  back.connections()[0].Close();
+  ASSERT_TRUE(RunUntil([&] { return call.end.has_value(); }));
+  EXPECT_EQ(upstream_->channel_count(), 0u);
+  EXPECT_FALSE(upstream_->is_failing());
+  back.Close();
+}
+
 // Without a call it is known again what has become of the upstream.
 TEST_F(H2FailoverTest, TicksDialAnew) {
   PickFirst();

@@ -254,6 +254,22 @@ TEST_F(H2HealthTest, WatchThatHadAnAnswerIsTriedAgainWithTheNextTick) {
   EXPECT_FALSE(running.end);
 }
 
+// What an earlier watch has heard is not this one's: it waits like any other
+// that was told nothing.
+TEST_F(H2HealthTest, AnswerOfAnEarlierWatchDoesNotCount) {
+  OpenHealthy();
+  peer().Send(h2::Trailers(1, "14"));
+  Settle();
+  Tick();
+  ASSERT_EQ(Watches(), 2);
+  peer().Send(h2::Head(5) + h2::Trailers(5, "14"));
+  Settle();
+  Tick();
+  Tick();
+  EXPECT_EQ(Watches(), 2);
+  EXPECT_EQ(EndOfNext().code(), absl::StatusCode::kUnavailable);
+}
+
 // Each is a watch that has failed: no crash, no call, one stream at a time.
 TEST_F(H2HealthTest, AnswersThatMakeNoSenseAreNone) {
   const std::string head = h2::Head(1);

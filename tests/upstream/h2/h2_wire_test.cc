@@ -584,6 +584,25 @@ TEST_P(H2WireTest, ServersLimitOfStreamsIsKept) {
   EXPECT_EQ(upstream_->channel_count(), 3u);
 }
 
+// RFC 9113 section 5.1.2: what is open above a limit that was lowered goes on.
+TEST_P(H2WireTest, ServersLimitOfStreamsMayBeLowered) {
+  server_.set_greeting(
+      h2::Settings({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 3}}));
+  Open();
+  Call& second = Open();
+  peer(0).Send(h2::Settings({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 1}}));
+  ASSERT_TRUE(RunUntil([&] { return peer(0).Count(NGHTTP2_SETTINGS) == 3; }));
+  Open();  // Elsewhere.
+  EXPECT_EQ(peer(0).Count(NGHTTP2_HEADERS), 2);
+  EXPECT_EQ(peer(1).Count(NGHTTP2_HEADERS), 1);
+  peer(0).Send(h2::Head(3) + h2::Message(3, "a") + h2::Trailers(3));
+  ASSERT_TRUE(RunUntil([&] { return second.end.has_value(); }));
+  EXPECT_TRUE(second.end->status.ok());
+  EXPECT_THAT(second.messages, ElementsAre("a"));
+  Open();  // One is open and one is the limit.
+  EXPECT_EQ(peer(0).Count(NGHTTP2_HEADERS), 2);
+}
+
 TEST_P(H2WireTest, ServerThatTakesNoStreamsIsUnavailable) {
   server_.set_greeting(
       h2::Settings({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0}}));
@@ -643,6 +662,26 @@ TEST_P(H2WireTest, RefusedStreamIsTriedAgainAFewTimes) {
   EXPECT_EQ(server_.StreamsOpened(), 3);
 }
 
+// A message of which the server's window has let a part go is sent from its
+// beginning.
+TEST_P(H2WireTest, RefusedStreamSendsAllAgainThatItHadSentInPart) {
+  server_.set_greeting(
+      h2::Settings({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 20}}));
+  Call& call = Open();
+  call.Write("first", WriteHint::kMoreFollows);
+  ASSERT_TRUE(RunUntil([&] { return call.written == 1; }));
+  call.Write("the second, of which some is sent");
+  call.WritesDone();
+  ASSERT_TRUE(RunUntil([&] { return peer().DataOf(1).size() == 20; }));
+  peer().Send(h2::Reset(1, NGHTTP2_REFUSED_STREAM));
+  ASSERT_TRUE(RunUntil([&] { return peer().DataOf(3).size() == 20; }));
+  peer().Send(h2::WindowUpdate(3, 1000));
+  ASSERT_TRUE(RunUntil([&] { return peer().HalfClosed(3); }));
+  EXPECT_EQ(
+      peer().DataOf(3),
+      h2::Framed("first") + h2::Framed("the second, of which some is sent"));
+}
+
 TEST_P(H2WireTest, RefusedStreamThatHasSentMuchIsUnavailable) {
   Call& call = Open();
   call.Write(std::string(20'000, 'x'));
@@ -695,6 +734,51 @@ TEST_P(H2WireTest, DeadlineResetsTheStream) {
   EXPECT_EQ(call.end->status.code(), absl::StatusCode::kDeadlineExceeded);
   ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(3) >= 0; }));
   EXPECT_EQ(peer().ResetOf(3), NGHTTP2_CANCEL);
+}
+
+// "grpc-timeout" is what is left when the head is sent (grpc/grpc
+// doc/PROTOCOL-HTTP2.md), not what there was when the call began.
+TEST_P(H2WireTest, TimeoutIsWhatIsLeft) {
+  server_.set_greeting("");
+  CallRequest request{"/s/m", {}};
+  request.timeout = absl::Seconds(10);
+  Call& call = Start(std::move(request));
+  call.Read();
+  ASSERT_TRUE(RunUntil([&] { return !server_.connections().empty(); }));
+  worker_.restart();
+  worker_.run_for(std::chrono::milliseconds(50));
+  peer().Send(h2::Settings());
+  ASSERT_TRUE(RunUntil([&] { return server_.StreamsOpened() == 1; }));
+  for (const auto& frame : peer().frames()) {
+    for (const auto& [name, value] : frame.fields) {
+      if (name != "grpc-timeout") continue;
+      ASSERT_EQ(value.back(), 'u') << value;
+      std::int64_t left = 0;
+      ASSERT_TRUE(absl::SimpleAtoi(value.substr(0, value.size() - 1), &left));
+      EXPECT_LE(left, 9'950'000);
+      EXPECT_GT(left, 0);
+      return;
+    }
+  }
+  FAIL() << "no grpc-timeout";
+}
+
+// A PING that has no ACK when the last call goes is still the question when the
+// next one begins: it need not wait until another PING may be sent.
+TEST_P(H2WireTest, SilentServerIsLostByTheNextCallAsWell) {
+  timing_.ping_after_answer = std::chrono::milliseconds(20);
+  timing_.ping_pause = std::chrono::hours(1);
+  options_.settings.keepalive_timeout = absl::Milliseconds(200);
+  Connect();
+  Call& first = Open();
+  ASSERT_TRUE(RunUntil([&] { return peer().Count(NGHTTP2_PING) == 1; }));
+  first.Destroy();
+  ASSERT_TRUE(RunUntil([&] { return peer().ResetOf(1) >= 0; }));
+  Call& second = Open();
+  ASSERT_TRUE(RunUntil([&] { return second.end.has_value(); }));
+  EXPECT_EQ(second.end->status.message(),
+            "the upstream does not answer: keepalive");
+  EXPECT_EQ(peer().Count(NGHTTP2_PING), 1);
 }
 
 // Pings are for connections with calls (grpc/grpc doc/keepalive.md), and what
