@@ -36,6 +36,7 @@ void HeaderBlock::Add(absl::string_view name, absl::string_view value) {
   } else if (name == "grpc-status") {
     int code = -1;
     if (!absl::SimpleAtoi(value, &code)) code = -1;
+    ++grpc_statuses_;
     grpc_status_ = code;
   } else if (name == "grpc-message") {
     grpc_message_ = DecodeStatusMessage(value);
@@ -60,7 +61,11 @@ absl::Status HeaderBlock::CheckHead() const {
 
 CallEnd HeaderBlock::TakeEnd(bool has_head) {
   CallEnd end;
-  if (grpc_status_) {
+  if (grpc_statuses_ > 1) {
+    // Which one is true, nobody can say: a proxy may have added the other.
+    end.status = absl::InternalError(
+        "the upstream ended the call with more than one grpc-status");
+  } else if (grpc_status_) {
     end.status = absl::Status(StatusCodeFromWire(*grpc_status_), grpc_message_);
     end.details = std::move(details_);
   } else if (has_head || CheckHead().ok()) {

@@ -64,6 +64,7 @@ class HeaderBlock {
   int http_status_ = 0;
   bool has_grpc_content_type_ = false;
   std::string content_type_;  // When it is not gRPC's.
+  int grpc_statuses_ = 0;     // How often the field has come.
   std::optional<int> grpc_status_;
   std::string grpc_message_;
   std::string details_;

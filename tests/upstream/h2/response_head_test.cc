@@ -96,6 +96,16 @@ TEST(ResponseHeadTest, StatusThatIsNoNumberIsUnknown) {
   }
 }
 
+// The last one could turn a failure into OK.
+TEST(ResponseHeadTest, SeveralStatusesAreAFaultOfTheBackend) {
+  for (const char* second : {"0", "5"}) {
+    const CallEnd end =
+        Block({{"grpc-status", "5"}, {"grpc-status", second}}).TakeEnd(true);
+    EXPECT_EQ(end.status.code(), absl::StatusCode::kInternal);
+    EXPECT_THAT(std::string(end.status.message()), HasSubstr("more than one"));
+  }
+}
+
 TEST(ResponseHeadTest, MetadataIsKeptOnlyWhereItIsWanted) {
   const std::vector<std::pair<std::string, std::string>> fields = {
       {":status", "200"},
