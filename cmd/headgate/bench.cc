@@ -4,8 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +24,7 @@
 #include "cmd/headgate/bench/target.h"
 #include "cmd/headgate/dial/output.h"
 #include "cmd/headgate/duration_flag.h"
+#include "gateway/base/file.h"
 
 namespace headgate {
 namespace {
@@ -99,12 +98,10 @@ void Say(absl::string_view text) {
 absl::StatusOr<std::string> MessageContent(const std::string& text) {
   absl::string_view name = text;
   if (!absl::ConsumePrefix(&name, "@")) return text;
-  std::ifstream file{std::string(name), std::ios::binary};
-  std::string content((std::istreambuf_iterator<char>(file)),
-                      std::istreambuf_iterator<char>());
-  if (!file.good() && !file.eof()) {
+  absl::StatusOr<std::string> content = ReadFile(std::string(name), kMaxSize);
+  if (!content.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--message '", text, "': cannot be read"));
+        absl::StrCat("--message '", text, "': ", content.status().message()));
   }
   return content;
 }

@@ -52,10 +52,13 @@ int Fail(const std::string& why) {
 }
 
 bool MayOverwrite(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return true;
+  // A FIFO would be waited for.
+  if (!std::filesystem::is_regular_file(path, ignored)) return false;
   std::ifstream file(path);
   std::string line;
-  if (!std::getline(file, line)) return !std::filesystem::is_regular_file(path);
-  return absl::StartsWith(line, kMark);
+  return std::getline(file, line) && absl::StartsWith(line, kMark);
 }
 
 absl::Status WriteFile(const std::filesystem::path& path,

@@ -652,6 +652,15 @@ def test_wrong_usage_is_64(flags, why):
     assert why in result.stderr.decode()
 
 
+def test_message_in_a_fifo_is_not_waited_for(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    result = run("bench", "--message", f"@{fifo}", "ws://127.0.0.1:1/x",
+                 timeout=20)
+    assert result.returncode == 64
+    assert "it is a FIFO" in result.stderr.decode()
+
+
 def test_process_that_is_not_there(demo):
     with Process("/bin/true") as process:
         process.wait()

@@ -120,6 +120,16 @@ def test_wss_refuses_a_certificate_that_is_not_trusted(secured, tmp_path):
         assert "TLS: the certificate cannot be trusted: " in ending(err)
 
 
+@pytest.mark.parametrize("flags", [("--ca",), ("--cert", "--key")])
+def test_files_of_tls_that_are_a_fifo_are_not_waited_for(tmp_path, flags):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    words = [word for flag in flags for word in (flag, fifo)]
+    result = run("dial", *words, "wss://127.0.0.1:1/x", timeout=20)
+    assert result.returncode == 64
+    assert "it is a FIFO" in result.stderr.decode()
+
+
 def test_wss_refuses_a_certificate_of_another_host(authority):
     certificate, key = authority.issue("elsewhere", "DNS:elsewhere.example")
     with Gateway.demo("--tls-cert", certificate, "--tls-key",
