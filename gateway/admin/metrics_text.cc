@@ -197,6 +197,20 @@ void AddListeners(const Stats& stats, Families& families) {
   families.Counter("headgate_connections_accepted_total",
                    "Connections that were accepted.");
   each([](const Stats::PerListener& of) { return of.accepted; });
+  families.Counter("headgate_tls_handshakes_total",
+                   "TLS handshakes that succeeded.");
+  for (const auto& [address, listener] : stats.listeners) {
+    if (listener.certificate_expiry == 0) continue;
+    for (const auto& [version, counts] :
+         {std::pair("1.2", &listener.tls_12), {"1.3", &listener.tls_13}}) {
+      for (const bool resumed : {false, true}) {
+        families.Add(static_cast<double>((*counts)[resumed ? 1 : 0]),
+                     {{"listener", address},
+                      {"resumed", resumed ? "true" : "false"},
+                      {"version", version}});
+      }
+    }
+  }
   families.Counter("headgate_tls_handshakes_failed_total",
                    "Connections whose TLS handshake failed.");
   each([](const Stats::PerListener& of) { return of.tls_failed; });

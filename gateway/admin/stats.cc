@@ -45,6 +45,10 @@ void Stats::Merge(const Stats& other) {
     to.open += from.open;
     to.accepted += from.accepted;
     to.tls_failed += from.tls_failed;
+    for (std::size_t i = 0; i < to.tls_12.size(); ++i) {
+      to.tls_12[i] += from.tls_12[i];
+      to.tls_13[i] += from.tls_13[i];
+    }
     to.proxy_failed += from.proxy_failed;
     to.certificate_expiry =
         std::max(to.certificate_expiry, from.certificate_expiry);

@@ -1,6 +1,7 @@
 #ifndef GATEWAY_ADMIN_STATS_H_
 #define GATEWAY_ADMIN_STATS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -31,6 +32,9 @@ struct Stats {
     std::uint64_t open = 0;  // Connections, now.
     std::uint64_t accepted = 0;
     std::uint64_t tls_failed = 0;
+    // TLS handshakes that succeeded: full ones, and resumed sessions.
+    std::array<std::uint64_t, 2> tls_12 = {};
+    std::array<std::uint64_t, 2> tls_13 = {};
     std::uint64_t proxy_failed = 0;  // PROXY headers that were none.
     // The end of the certificate in use, Unix seconds; 0: no TLS.
     std::int64_t certificate_expiry = 0;

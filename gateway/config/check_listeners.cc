@@ -88,6 +88,9 @@ void CheckAddress(const std::string& field, const ListenerSettings& listener,
   }
 }
 
+// The one in use, the one before and the next, several times over.
+constexpr std::size_t kMaxTicketKeys = 16;
+
 void CheckTls(const std::string& field, const ListenerTlsSettings& tls,
               Faults& faults) {
   using ClientCertificates = ListenerTlsSettings::ClientCertificates;
@@ -96,6 +99,15 @@ void CheckTls(const std::string& field, const ListenerTlsSettings& tls,
   CheckPem(field + ".client_ca", tls.client_ca, faults);
   if (tls.certificate.empty()) faults.Add(field + ".certificate", "is missing");
   if (tls.key.empty()) faults.Add(field + ".key", "is missing");
+  const std::string keys = field + ".session_ticket_keys";
+  if (tls.session_ticket_keys.size() > kMaxTicketKeys) {
+    faults.Add(keys, absl::StrCat("has more than ", kMaxTicketKeys));
+  }
+  for (std::size_t i = 0; i < tls.session_ticket_keys.size(); ++i) {
+    if (tls.session_ticket_keys[i].empty()) {
+      faults.Add(absl::StrCat(keys, "[", i, "]"), "is empty");
+    }
+  }
   const bool asks = tls.client_certificates != ClientCertificates::kNone;
   if (asks && tls.client_ca.empty()) {
     faults.Add(field + ".client_ca",

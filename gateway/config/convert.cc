@@ -32,6 +32,9 @@ ListenerTlsSettings TlsFrom(const pb::ListenerTls& from,
        to.certificate);
   file(".key", from.has_key(), from.key(), to.key);
   file(".client_ca", from.has_client_ca(), from.client_ca(), to.client_ca);
+  for (const std::string& path : from.session_ticket_keys()) {
+    to.session_ticket_keys.push_back(Resolve(directory, path));
+  }
   if (from.has_client_ca()) {
     to.client_certificates = Settings::ClientCertificates::kRequired;
   }

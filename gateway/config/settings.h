@@ -30,6 +30,7 @@ struct ListenerTlsSettings {
   std::string client_ca;  // Authorities of the clients' certificates.
   ClientCertificates client_certificates = ClientCertificates::kNone;
   MinVersion min_version = MinVersion::k12;
+  std::vector<std::string> session_ticket_keys;  // Files.
 
   bool operator==(const ListenerTlsSettings&) const = default;
 };

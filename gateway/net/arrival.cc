@@ -87,6 +87,7 @@ void Arrival::ContinueTls() {
     return Fail(absl::StripPrefix(complete.status().message(), "TLS: "));
   }
   if (!*complete) return tls_->AwaitReadable();
+  host_.TlsEstablished(listener_, tls_->engine());
   peer_.is_tls = true;
   peer_.client_subject = tls_->engine().peer_subject();
   Serve(std::move(tls_));

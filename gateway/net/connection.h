@@ -15,6 +15,7 @@
 #include "gateway/net/tls_stream.h"
 #include "gateway/session/session.h"
 #include "gateway/tls/context.h"
+#include "gateway/tls/engine.h"
 #include "gateway/upstream/schema_source.h"
 
 namespace headgate {
@@ -122,6 +123,9 @@ class ConnectionHost {
   virtual void ArrivalFailed(std::size_t listener, ArrivalStep step,
                              const std::string& peer,
                              const std::string& why) = 0;
+  // The TLS handshake of a connection of the listener is complete.
+  virtual void TlsEstablished(std::size_t listener,
+                              const TlsEngine& engine) = 0;
   // The first answer of a session is on its way.
   virtual void FirstAnswer(const Session& session) = 0;
   // A client has answered a ping.

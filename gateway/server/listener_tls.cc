@@ -30,7 +30,8 @@ TlsServerOptions OptionsFrom(const ListenerTlsSettings& settings) {
 
 ListenerTls::ListenerTls(const ListenerTlsSettings& settings)
     : settings_(settings),
-      files_({settings.client_ca, settings.certificate, settings.key}),
+      files_({settings.client_ca, settings.certificate, settings.key,
+              settings.session_ticket_keys}),
       status_(files_.status()) {
   if (files_.material()) UseFiles();
 }

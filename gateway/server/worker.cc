@@ -454,6 +454,12 @@ void Worker::ArrivalFailed(std::size_t listener, ArrivalStep step,
        {"reason", why}});
 }
 
+void Worker::TlsEstablished(std::size_t listener, const TlsEngine& engine) {
+  Stats::PerListener& stats = StatsOf(listener);
+  ++(engine.version() == "TLSv1.3" ? stats.tls_13
+                                   : stats.tls_12)[engine.is_resumed() ? 1 : 0];
+}
+
 void Worker::FirstAnswer(const Session& session) {
   recorder_.OnFirstAnswer(session, now());
 }

@@ -146,6 +146,7 @@ class Worker final : private ConnectionHost {
                         const std::string& peer) override;
   void ArrivalFailed(std::size_t listener, ArrivalStep step,
                      const std::string& peer, const std::string& why) override;
+  void TlsEstablished(std::size_t listener, const TlsEngine& engine) override;
   void FirstAnswer(const Session& session) override;
   void PingAnswered(absl::Duration round_trip) override;
   absl::Time now() const override { return absl::Now(); }

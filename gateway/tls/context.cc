@@ -1,9 +1,14 @@
 #include "gateway/tls/context.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <cstring>
 #include <ctime>
 #include <utility>
 #include <vector>
@@ -15,6 +20,8 @@
 namespace headgate {
 namespace {
 
+constexpr std::size_t kTicketNameBytes = 16;
+constexpr int kTicketIvBytes = 16;
 constexpr char kCiphers12[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
 absl::Status UnusablePart(absl::string_view what) {
@@ -129,6 +136,44 @@ struct TlsContext::Callbacks {
     }
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   }
+
+  // Sets up the encryption of a ticket, or the decryption of one whose key
+  // `name` tells. See SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 0 means that the
+  // ticket is of no known key, 2 that a new one is due.
+  static int UseTicketKey(SSL* tls, unsigned char* name, unsigned char* iv,
+                          EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+                          int encrypts) {
+    const std::vector<std::string>& keys =
+        static_cast<const TlsContext*>(
+            SSL_CTX_get_app_data(SSL_get_SSL_CTX(tls)))
+            ->ticket_keys_;
+    std::size_t index = 0;
+    if (encrypts == 1) {
+      if (RAND_bytes(iv, kTicketIvBytes) != 1) return -1;
+      std::memcpy(name, keys[0].data(), kTicketNameBytes);
+    } else {
+      while (index < keys.size() &&
+             std::memcmp(name, keys[index].data(), kTicketNameBytes) != 0) {
+        ++index;
+      }
+      if (index == keys.size()) return 0;
+    }
+    unsigned char* const key =
+        reinterpret_cast<unsigned char*>(const_cast<char*>(keys[index].data()));
+    char digest[] = "sha256";
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY,
+                                          key + kTicketNameBytes, 32),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end()};
+    const unsigned char* const aes = key + kTicketNameBytes + 32;
+    if (EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nullptr, aes, iv,
+                          encrypts) != 1 ||
+        EVP_MAC_CTX_set_params(mac, parameters) != 1) {
+      return -1;
+    }
+    return encrypts == 1 || index == 0 ? 1 : 2;
+  }
 };
 
 absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::ForServer(
@@ -146,10 +191,22 @@ absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::ForServer(
   // connections, keeps them.
   SSL_CTX_set_mode(handle, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_alpn_select_cb(handle, Callbacks::ChooseProtocol, context.get());
-  // A session that is resumed must be one of this listener's (SSL_CTX_new(3)).
-  constexpr unsigned char kSessionContext[] = "headgate";
-  SSL_CTX_set_session_id_context(handle, kSessionContext,
-                                 sizeof(kSessionContext) - 1);
+  // Tickets alone resume sessions: a cache would take memory, and a lock.
+  SSL_CTX_set_session_cache_mode(handle, SSL_SESS_CACHE_OFF);
+  // A session that is resumed must have begun where clients were verified alike
+  // (SSL_CTX_set_session_id_context(3)).
+  const std::string how = absl::StrCat(
+      "headgate", static_cast<int>(options.client_certificates), material.ca);
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned digest_size = 0;
+  EVP_Digest(how.data(), how.size(), digest, &digest_size, EVP_sha256(),
+             nullptr);
+  SSL_CTX_set_session_id_context(handle, digest, digest_size);
+  if (!material.ticket_keys.empty()) {
+    context->ticket_keys_ = material.ticket_keys;
+    SSL_CTX_set_app_data(handle, context.get());
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(handle, Callbacks::UseTicketKey);
+  }
   if (absl::Status status = UseCertificate(material, handle); !status.ok()) {
     return status;
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "gateway/tls/files.h"
@@ -46,6 +47,10 @@ class TlsContext {
  public:
   // INVALID_ARGUMENT names the part of `material` that cannot be used.
   // `material.ca`: the authorities of clients' certificates.
+  //
+  // `material.ticket_keys`: sessions are resumed (RFC 5077, RFC 8446 section
+  // 2.2) by tickets that the first key encrypts and any of them decrypts; where
+  // there is none, by tickets of a key that this context alone has.
   static absl::StatusOr<std::shared_ptr<const TlsContext>> ForServer(
       const TlsServerOptions& options, const TlsMaterial& material);
   // The same. Each certificate in `material.ca` is trusted, be it an
@@ -70,6 +75,7 @@ class TlsContext {
   std::string protocol_;
   bool requires_protocol_ = false;
   bool verifies_peer_ = false;
+  std::vector<std::string> ticket_keys_;
 };
 
 }  // namespace headgate

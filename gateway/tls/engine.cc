@@ -268,4 +268,6 @@ std::string TlsEngine::peer_subject() const {
 
 absl::string_view TlsEngine::version() const { return SSL_get_version(tls_); }
 
+bool TlsEngine::is_resumed() const { return SSL_session_reused(tls_) == 1; }
+
 }  // namespace headgate

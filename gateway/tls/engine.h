@@ -76,6 +76,9 @@ class TlsEngine {
   std::string peer_subject() const;
   // "TLSv1.3". Requires: established().
   absl::string_view version() const;
+  // Whether the handshake has resumed an earlier session. Requires:
+  // established().
+  bool is_resumed() const;
 
  private:
   enum class Role { kServer, kClient };

@@ -29,7 +29,12 @@ absl::Status Unusable(const std::string& path, absl::string_view what) {
 }
 
 std::vector<FileStamp> StampsOf(const TlsFileNames& names) {
-  return {StampOf(names.ca), StampOf(names.certificate), StampOf(names.key)};
+  std::vector<FileStamp> stamps = {
+      StampOf(names.ca), StampOf(names.certificate), StampOf(names.key)};
+  for (const std::string& path : names.ticket_keys) {
+    stamps.push_back(StampOf(path));
+  }
+  return stamps;
 }
 
 }  // namespace
@@ -46,6 +51,15 @@ absl::StatusOr<TlsMaterial> ReadTlsMaterial(const TlsFileNames& names) {
   }
   if (!names.ca.empty() && ParseCertificates(material.ca).empty()) {
     return Unusable(names.ca, "holds no certificate, or a broken one");
+  }
+  for (const std::string& path : names.ticket_keys) {
+    absl::StatusOr<std::string> key = Read(path);
+    if (!key.ok()) return key.status();
+    if (key->size() != kTicketKeyBytes) {
+      return Unusable(path, absl::StrCat("must have ", kTicketKeyBytes,
+                                         " bytes, has ", key->size()));
+    }
+    material.ticket_keys.push_back(*std::move(key));
   }
   if (names.certificate.empty()) return material;
 

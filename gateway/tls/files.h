@@ -1,6 +1,7 @@
 #ifndef GATEWAY_TLS_FILES_H_
 #define GATEWAY_TLS_FILES_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@ struct TlsFileNames {
   std::string ca;
   std::string certificate;
   std::string key;
+  std::vector<std::string> ticket_keys = {};
 };
 
 // What is in them, as PEM. Towards an upstream an empty `ca` stands for the
@@ -26,9 +28,15 @@ struct TlsMaterial {
   std::string ca;
   std::string certificate;
   std::string key;
+  // Keys of session tickets, kTicketKeyBytes each; see TlsContext::ForServer.
+  std::vector<std::string> ticket_keys = {};
 
   bool operator==(const TlsMaterial&) const = default;
 };
+
+// The length of a session ticket key: 16 bytes of name, 32 for HMAC-SHA256, 32
+// for AES-256.
+inline constexpr std::size_t kTicketKeyBytes = 80;
 
 // Reads the files. Each error names the file: one that cannot be read, holds
 // what is no certificate or no key, or a key that is not the certificate's (in

@@ -40,6 +40,8 @@ TEST(MetricsTextTest, SamplesHaveTheirLabels) {
   stats.upstreams["up"] = {.known = true, .reachable = true, .connections = 2};
   stats.upstreams["new"] = {};
   stats.listeners["*:443"].certificate_expiry = 1800000000;
+  stats.listeners["*:443"].tls_12 = {3, 4};
+  stats.listeners["*:443"].tls_13 = {5, 6};
   stats.listeners["*:80"].accepted = 9;
   source.readiness.ready = true;
   source.draining = true;
@@ -59,6 +61,8 @@ TEST(MetricsTextTest, SamplesHaveTheirLabels) {
        R"(headgate_upstream_reachable{upstream="up"} 1)",
        R"(headgate_connections_accepted_total{listener="*:80"} 9)",
        R"(headgate_certificate_expiry_timestamp_seconds{listener="*:443"} 1800000000)",
+       R"(headgate_tls_handshakes_total{listener="*:443",resumed="true",version="1.2"} 4)",
+       R"(headgate_tls_handshakes_total{listener="*:443",resumed="false",version="1.3"} 5)",
        R"(headgate_worker_silence_seconds{worker="1"} 6)",
        R"(headgate_call_duration_seconds_bucket{upstream="up",method="/s/m",code="OK",le="0.01"} 0)",
        R"(headgate_call_duration_seconds_bucket{upstream="up",method="/s/m",code="OK",le="0.025"} 1)",

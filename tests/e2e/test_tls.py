@@ -1,5 +1,6 @@
 """TLS on listeners (docs/configuration.md, "ListenerTls")."""
 
+import base64
 import contextlib
 import json
 import os
@@ -8,13 +9,15 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
+import time
 
 import pytest
 
 from certificates import Authority
 from client import ECHO, HELLO, JSON, Client, call_json
 from harness import HEADGATE, TIMEOUT, Gateway, eventually, run, soon
-from wire import RawClient, upgrade_request
+from wire import BINARY, CLOSE, RawClient, frame, message, upgrade_request
 
 BIDI = HELLO + "BidiHello"
 
@@ -190,6 +193,82 @@ def test_endings_over_tls_are_clean(gateway, authority):
         "the loss is seen")
 
 
+# RFC 8446 section 6.1: a client can tell the end from a cut cable.
+def test_both_ends_of_a_websocket_are_told_by_close_notify(gateway, authority):
+    context = trusting(authority)
+    with RawClient(gateway, tls=context) as client:
+        client.upgrade(BIDI)
+        client.send_frame(CLOSE, struct.pack("!H", 1000))
+        assert client.read_frame().opcode == CLOSE
+        assert client._socket.recv(100) == b""  # Not a ragged end.
+        raw = client._socket.unwrap()
+        assert raw.recv(100) == b""
+        raw.close()
+
+
+def test_a_refused_request_ends_with_close_notify(gateway, authority):
+    with RawClient(gateway, tls=trusting(authority)) as client:
+        client.send(b"GET / HTTP/2.7\r\nHost: h\r\n\r\n")
+        assert client.read_response().status == 400
+        assert client._socket.recv(100) == b""
+        client._socket.unwrap().close()
+
+
+# --- flow, as test_flow has it without TLS ---
+
+
+def start_flood(gateway, client, size):
+    client.upgrade(ECHO + "Flood")
+    client.send_frame(BINARY, message((1, 0), (2, size)))
+
+
+@pytest.fixture
+def impatient(identity):
+    with Gateway.demo("--tls-cert", identity[0], "--tls-key", identity[1],
+                      "--send-timeout", "1s") as process:
+        yield process
+
+
+def test_slow_client_over_tls_is_not_cut_off(impatient, authority):
+    with RawClient(impatient, receive_buffer=4096,
+                   tls=trusting(authority)) as client:
+        start_flood(impatient, client, size=1000)
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            client.read_message()
+            time.sleep(0.01)
+        client.read_message()
+
+
+def test_client_over_tls_that_takes_nothing_is_cut_off(impatient, authority):
+    with RawClient(impatient, receive_buffer=4096,
+                   tls=trusting(authority)) as client:
+        start_flood(impatient, client, size=65536)
+        client.read_message()
+        eventually(lambda: impatient.metric(
+            "headgate_sessions_closed_total", cause="send-timeout") == 1,
+            "the stalled session to end")
+
+
+def test_client_over_tls_is_not_read_while_the_backend_takes_nothing(
+        gateway, authority):
+    with RawClient(gateway, tls=trusting(authority)) as client:
+        client.upgrade(ECHO + "Sink")
+        client.send_frame(BINARY, message((1, b"x"), (2, message((1, 3000)))))
+        data = frame(BINARY, message((1, b"x" * 60000)))
+        assert client.send_until_blocked(data, patience=soon(1)) < 64 << 20
+
+
+# Records come in pieces of any size, and several in one.
+def test_long_messages_and_split_records_arrive_whole(gateway, authority):
+    with secured(gateway, ECHO + "Echo", JSON,
+                 context=trusting(authority)) as client:
+        for size in (1, 16000, 16384, 16385, 200_000):
+            payload = base64.b64encode(os.urandom(size)).decode()
+            client.send({"payload": payload})
+            assert client.receive_json() == {"payload": payload}
+
+
 # --- reload ---
 
 
@@ -225,6 +304,78 @@ def test_certificates_are_reloaded_and_sessions_stay(authority, tmp_path):
             client.send({"greeting": "bob"})
             assert client.receive_json() == {"reply": "hello, bob"}
         assert 'msg="certificate reloaded"' in gateway.stderr()
+
+
+# --- resumption ---
+
+
+def resume(gateway, context, session=None):
+    """Whether the session was resumed, and the one for the next time."""
+    raw = socket.create_connection((gateway.host, gateway.port), TIMEOUT)
+    with context.wrap_socket(raw, server_hostname="localhost",
+                             session=session) as client:
+        client.sendall(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n"
+                       b"Connection: close\r\n\r\n")
+        while client.recv(4096):  # With TLS 1.3 the ticket comes late.
+            pass
+        return client.session_reused, client.session
+
+
+def with_ticket_keys(identity, keys, file):
+    file.write_text(json.dumps({"listeners": [{
+        "address": "127.0.0.1:0",
+        "tls": {"certificate": str(identity[0]), "key": str(identity[1]),
+                "session_ticket_keys": [str(key) for key in keys]}}]}))
+    return Gateway.configured(file, command="demo")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2,
+                                     ssl.TLSVersion.TLSv1_3])
+def test_replicas_resume_sessions_and_keys_are_rotated(
+        identity, authority, tmp_path, version):
+    current, previous = tmp_path / "current.key", tmp_path / "previous.key"
+    current.write_bytes(os.urandom(80))
+    previous.write_bytes(os.urandom(80))
+    keys = [current, previous]
+    context = trusting(authority, minimum_version=version,
+                       maximum_version=version)
+    name = "1.2" if version == ssl.TLSVersion.TLSv1_2 else "1.3"
+    with with_ticket_keys(identity, keys, tmp_path / "a.yaml") as one, \
+            with_ticket_keys(identity, keys, tmp_path / "b.yaml") as two:
+        assert one.metric("headgate_tls_handshakes_total", resumed="false",
+                          version=name) == 0
+        reused, session = resume(one, context)
+        assert not reused
+        reused, session = resume(two, context, session)
+        assert reused
+        assert one.metric("headgate_tls_handshakes_total", resumed="false",
+                          version=name) == 1
+        assert two.metric("headgate_tls_handshakes_total", resumed="true",
+                          version=name) == 1
+        # Rotated without a restart: the new key first, the old one second.
+        previous.write_bytes(current.read_bytes())
+        current.write_bytes(os.urandom(80))
+        eventually(lambda: 'msg="certificate reloaded"' in two.stderr(),
+                   "the keys are read again")
+        reused, session = resume(two, context, session)
+        assert reused
+        # A file that is no key changes nothing.
+        current.write_bytes(b"short")
+        eventually(lambda: "must have 80 bytes, has 5" in two.stderr(),
+                   "the log says what is wrong")
+        assert resume(two, context, session)[0]
+
+
+def test_check_finds_ticket_keys_that_cannot_be_used(identity, tmp_path):
+    file = tmp_path / "headgate.yaml"
+    (tmp_path / "ticket.key").write_bytes(b"short")
+    file.write_text(json.dumps({"listeners": [{"tls": {
+        "certificate": str(identity[0]), "key": str(identity[1]),
+        "session_ticket_keys": ["ticket.key"]}}]}))
+    result = run("check", file)
+    assert result.returncode == 1
+    assert "listeners[0].tls: " in result.stderr.decode()
+    assert "must have 80 bytes, has 5" in result.stderr.decode()
 
 
 # --- clients' certificates ---

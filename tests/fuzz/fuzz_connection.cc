@@ -353,6 +353,7 @@ class Host final : public ConnectionHost {
   void HandshakeRefused(const Refusal&, const std::string&) override {}
   void ArrivalFailed(std::size_t, ArrivalStep, const std::string&,
                      const std::string&) override {}
+  void TlsEstablished(std::size_t, const TlsEngine&) override {}
   void FirstAnswer(const Session&) override {}
   void PingAnswered(absl::Duration) override {}
   absl::Time now() const override { return now_; }

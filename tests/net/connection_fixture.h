@@ -155,6 +155,9 @@ class FakeHost final : public ConnectionHost {
     arrivals_failed_.push_back(absl::StrCat(
         step == ArrivalStep::kTls ? "tls " : "proxy ", peer, " ", why));
   }
+  void TlsEstablished(std::size_t listener, const TlsEngine&) override {
+    EXPECT_EQ(listener, 7u);
+  }
   void FirstAnswer(const Session& session) override {
     first_answers_.push_back(session.request().id);
   }

@@ -46,6 +46,9 @@ class RawTlsClient {
     (void)BIO_reset(out_);
     return output;
   }
+  // The session that the handshake began, or the server's last ticket tells.
+  SSL_SESSION* TakeSession() { return SSL_get1_session(tls_.get()); }
+
   const std::string& received() const { return received_; }
 
  private:

@@ -403,6 +403,93 @@ TEST_F(TlsEngineTest, OlderVersionsAreRefused) {
             "TLS: unsupported protocol");
 }
 
+// --- resumption ---
+
+class TlsResumptionTest : public TlsEngineTest {
+ protected:
+  // Connects with `session`, which may be null; the session to connect with the
+  // next time. Sets `resumed_`.
+  SSL_SESSION* ConnectWith(SSL_SESSION* session, int version) {
+    Make();
+    RawTlsClient client(version);
+    if (session != nullptr) SSL_set_session(client.tls(), session);
+    SSL_SESSION_free(session);
+    EXPECT_TRUE(TalkWith(client, server_).ok());
+    EXPECT_TRUE(server_.engine->established());
+    resumed_ = server_.engine->is_resumed();
+    EXPECT_EQ(SSL_session_reused(client.tls()) == 1, resumed_);
+    // A client does not resume a session that was cut off.
+    SSL_set_shutdown(client.tls(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    return client.TakeSession();
+  }
+  static std::string Key(char fill) {
+    return std::string(kTicketKeyBytes, fill);
+  }
+
+  bool resumed_ = false;
+};
+
+// Each Make is another replica: what they share is the keys.
+TEST_F(TlsResumptionTest, ReplicasWithTheSameKeysResumeEachOthersSessions) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    server_material_.ticket_keys = {};
+    SSL_SESSION* session = ConnectWith(nullptr, version);
+    session = ConnectWith(session, version);
+    EXPECT_FALSE(resumed_);
+    server_material_.ticket_keys = {Key('a')};
+    session = ConnectWith(session, version);
+    EXPECT_FALSE(resumed_);
+    for (int i = 0; i < 3; ++i) {
+      session = ConnectWith(session, version);
+      EXPECT_TRUE(resumed_);
+    }
+    SSL_SESSION_free(session);
+  }
+}
+
+TEST_F(TlsResumptionTest, KeysAreRotated) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    server_material_.ticket_keys = {Key('a')};
+    SSL_SESSION* session = ConnectWith(nullptr, version);
+    // A new key comes first; the client gets a ticket of it.
+    server_material_.ticket_keys = {Key('b'), Key('a')};
+    session = ConnectWith(session, version);
+    EXPECT_TRUE(resumed_);
+    server_material_.ticket_keys = {Key('b')};
+    session = ConnectWith(session, version);
+    EXPECT_TRUE(resumed_);
+    // One whose key is gone, or another one by the same name.
+    server_material_.ticket_keys = {Key('c')};
+    session = ConnectWith(session, version);
+    EXPECT_FALSE(resumed_);
+    server_material_.ticket_keys = {Key('c').substr(0, 16) +
+                                    Key('d').substr(16)};
+    session = ConnectWith(session, version);
+    EXPECT_FALSE(resumed_);
+    SSL_SESSION_free(session);
+  }
+}
+
+// Else a ticket of an open listener would open one that wants certificates.
+TEST_F(TlsResumptionTest, SessionIsResumedWhereClientsAreVerifiedAlike) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    server_options_ = {};
+    server_material_.ticket_keys = {Key('a')};
+    SSL_SESSION* session = ConnectWith(nullptr, version);
+    server_options_.client_certificates =
+        TlsServerOptions::ClientCertificates::kOptional;
+    server_material_.ca = TestAuthority().certificate();
+    session = ConnectWith(session, version);
+    EXPECT_FALSE(resumed_);
+    session = ConnectWith(session, version);
+    EXPECT_TRUE(resumed_);
+    server_material_.ca = Authority("another").certificate();
+    session = ConnectWith(session, version);
+    EXPECT_FALSE(resumed_);
+    SSL_SESSION_free(session);
+  }
+}
+
 // RFC 9325 section 4.2.
 TEST_F(TlsEngineTest, CiphersHaveForwardSecrecyAndAuthenticatedEncryption) {
   Make();

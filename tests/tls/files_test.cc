@@ -77,6 +77,24 @@ TEST_F(TlsFilesTest, UnusableFilesAreNamedWithTheReason) {
   }
 }
 
+TEST_F(TlsFilesTest, TicketKeysAreReadInTheirOrderAndWatched) {
+  const std::string one(kTicketKeyBytes, '1');
+  const std::string two(kTicketKeyBytes, '2');
+  TlsFileNames names;
+  names.ticket_keys = {folder_.Write("one", one), folder_.Write("two", two)};
+  TlsFiles files(names);
+  ASSERT_TRUE(files.material());
+  EXPECT_EQ(files.material()->ticket_keys, (std::vector{one, two}));
+  folder_.Write("two", std::string(kTicketKeyBytes - 1, '3'));
+  EXPECT_FALSE(files.Refresh());
+  EXPECT_EQ(std::string(files.status().message()),
+            folder_.Path("two") + " must have 80 bytes, has 79");
+  const std::string three(kTicketKeyBytes, '3');
+  folder_.Write("two", three);
+  EXPECT_TRUE(files.Refresh());
+  EXPECT_EQ(files.material()->ticket_keys, (std::vector{one, three}));
+}
+
 TEST_F(TlsFilesTest, MissingFileIsNamed) {
   folder_.Write("ca.crt", authority_.certificate());
   const TlsFiles files(Settings());
