@@ -1068,7 +1068,7 @@ class JsonReader {
     const JsonType* const type =
         slash == absl::string_view::npos || slash + 1 == url.size()
             ? nullptr
-            : types_.Find(url.substr(slash + 1));
+            : types_.FindInAny(url.substr(slash + 1));
     if (type == nullptr) {
       const char* const at = at_;
       FailAt(at, absl::StrCat(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/schema/editions.h"
 #include "gateway/schema/json_string.h"
@@ -159,6 +160,25 @@ const JsonType* JsonTypes::Lookup(absl::string_view full_name) {
   std::swap(last_[0], last_[1]);
   last_[0].name.assign(full_name.data(), full_name.size());
   last_[0].type = type;
+  return type;
+}
+
+const JsonType* JsonTypes::FindLearned(absl::string_view full_name) {
+  constexpr std::size_t kMaxNameBytes = 256;
+  const bool is_name =
+      !full_name.empty() && full_name.size() <= kMaxNameBytes &&
+      std::all_of(full_name.begin(), full_name.end(), [](char c) {
+        return absl::ascii_isalnum(c) || c == '_' || c == '.';
+      });
+  if (learned_ == nullptr || !is_name) return nullptr;
+  const std::string name(full_name);
+  const pb::Descriptor* const descriptor = learned_->Find(name);
+  if (descriptor == nullptr) {
+    if (on_unknown_) on_unknown_(name);
+    return nullptr;
+  }
+  const JsonType* const type = &Of(*descriptor);
+  by_name_.emplace(name, type);
   return type;
 }
 

@@ -3,13 +3,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "gateway/base/wire_type.h"
+#include "gateway/schema/learned_types.h"
 #include "google/protobuf/descriptor.h"
 
 namespace headgate {
@@ -102,8 +105,15 @@ class JsonType {
 // Lifetime: the pool must outlive it; a JsonType lives as long as this.
 class JsonTypes {
  public:
-  explicit JsonTypes(const google::protobuf::DescriptorPool* pool)
-      : pool_(pool) {}
+  // Hears the name of each type of an Any that nobody knows, during the
+  // conversion.
+  using OnUnknown = std::function<void(const std::string& full_name)>;
+
+  // `learned`: types of Anys that the pool does not have; may be null.
+  explicit JsonTypes(const google::protobuf::DescriptorPool* pool,
+                     const LearnedTypes* learned = nullptr,
+                     OnUnknown on_unknown = nullptr)
+      : pool_(pool), learned_(learned), on_unknown_(std::move(on_unknown)) {}
 
   // Null when the pool has no such type.
   const JsonType* Find(absl::string_view full_name) {
@@ -112,6 +122,12 @@ class JsonTypes {
       if (named.name == full_name) return named.type;
     }
     return Lookup(full_name);
+  }
+
+  // The same of the type in an Any, which may be a learned one.
+  const JsonType* FindInAny(absl::string_view full_name) {
+    const JsonType* const type = Find(full_name);
+    return type != nullptr ? type : FindLearned(full_name);
   }
 
   const JsonType& Of(const google::protobuf::Descriptor& descriptor);
@@ -137,10 +153,13 @@ class JsonTypes {
   };
 
   const JsonType* Lookup(absl::string_view full_name);
+  const JsonType* FindLearned(absl::string_view full_name);
   const JsonField* Extension(
       const google::protobuf::FieldDescriptor* descriptor);
 
   const google::protobuf::DescriptorPool* const pool_;
+  const LearnedTypes* const learned_;
+  const OnUnknown on_unknown_;
   // Only what the pool has, so no larger than it.
   absl::flat_hash_map<const google::protobuf::Descriptor*,
                       std::unique_ptr<const JsonType>>

@@ -927,7 +927,7 @@ class Writer {
     const std::size_t slash = url.rfind('/');
     const JsonType* const type = slash == absl::string_view::npos
                                      ? nullptr
-                                     : types_.Find(url.substr(slash + 1));
+                                     : types_.FindInAny(url.substr(slash + 1));
     if (type == nullptr) {
       // Some other reader may know it.
       out_ += ",\"value\":";

@@ -16,6 +16,7 @@
 #include "gateway/schema/json_conversion.h"
 #include "gateway/schema/json_string.h"
 #include "gateway/schema/json_type.h"
+#include "gateway/schema/learned_types.h"
 #include "gateway/schema/repair.h"
 #include "google/api/annotations.pb.h"
 #include "google/api/http.pb.h"
@@ -158,15 +159,19 @@ std::vector<HttpRule> HttpRulesOf(const pb::MethodDescriptor& method,
 
 struct Schema::Descriptors {
   pb::DescriptorPool pool;
+  // Of the threads that use it each sees what the others have learned.
+  mutable LearnedTypes learned{pool, LibraryFiles()};
   absl::flat_hash_map<std::string, Method> methods;
 };
 
 Schema::Schema(std::shared_ptr<const Schema> original,
-               std::shared_ptr<const Descriptors> descriptors)
+               std::shared_ptr<const Descriptors> descriptors,
+               std::function<void(const std::string&)> on_unknown_type)
     : original_(std::move(original)),
       descriptors_(std::move(descriptors)),
       pool_(&descriptors_->pool),
-      json_types_(std::make_unique<JsonTypes>(pool_)),
+      json_types_(std::make_unique<JsonTypes>(pool_, &descriptors_->learned,
+                                              std::move(on_unknown_type))),
       factory_(std::make_unique<pb::DynamicMessageFactory>()) {}
 Schema::~Schema() = default;
 
@@ -222,13 +227,17 @@ std::shared_ptr<const Schema> Schema::Build(
     warnings->push_back(
         absl::StrCat(all[i].name(), ": in an import cycle, or imports one"));
   }
-  return std::shared_ptr<const Schema>(new Schema(nullptr, descriptors));
+  return std::shared_ptr<const Schema>(
+      new Schema(nullptr, descriptors, nullptr));
 }
 
-std::shared_ptr<const Schema> Schema::Share(std::shared_ptr<const Schema> of) {
+std::shared_ptr<const Schema> Schema::Share(
+    std::shared_ptr<const Schema> of,
+    std::function<void(const std::string&)> on_unknown_type) {
   if (of == nullptr) return nullptr;
   const std::shared_ptr<const Descriptors> descriptors = of->descriptors_;
-  return std::shared_ptr<const Schema>(new Schema(std::move(of), descriptors));
+  return std::shared_ptr<const Schema>(
+      new Schema(std::move(of), descriptors, std::move(on_unknown_type)));
 }
 
 std::shared_ptr<const Schema> Schema::BuiltIn() {
@@ -252,6 +261,10 @@ std::vector<const Schema::Method*> Schema::methods() const {
   std::sort(all.begin(), all.end(),
             [](const Method* a, const Method* b) { return a->path < b->path; });
   return all;
+}
+
+void Schema::Learn(std::vector<pb::FileDescriptorProto> files) const {
+  descriptors_->learned.Learn(std::move(files));
 }
 
 std::vector<std::string> Schema::Unmatched(

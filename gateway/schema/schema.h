@@ -2,6 +2,7 @@
 #define GATEWAY_SCHEMA_SCHEMA_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -119,7 +120,16 @@ class Schema {
 
   // Another one with the same descriptors and Methods, for another thread: a
   // small part of what building costs. Keeps `of` alive; null of null.
-  static std::shared_ptr<const Schema> Share(std::shared_ptr<const Schema> of);
+  // `on_unknown_type` hears of each type of an Any that nobody knows, on the
+  // thread of the conversion and during it.
+  static std::shared_ptr<const Schema> Share(
+      std::shared_ptr<const Schema> of,
+      std::function<void(const std::string& full_name)> on_unknown_type =
+          nullptr);
+
+  // Adds types for Anys, for all Shares; see LearnedTypes. One thread at a
+  // time, which need not be that of a Share.
+  void Learn(std::vector<google::protobuf::FileDescriptorProto> files) const;
 
   ~Schema();
   Schema(const Schema&) = delete;
@@ -210,7 +220,8 @@ class Schema {
  private:
   struct Descriptors;
   Schema(std::shared_ptr<const Schema> original,
-         std::shared_ptr<const Descriptors> descriptors);
+         std::shared_ptr<const Descriptors> descriptors,
+         std::function<void(const std::string&)> on_unknown_type);
 
   // The field of that name in the .proto file; null if there is none.
   const JsonField* JsonFieldOf(absl::string_view type,

@@ -116,17 +116,28 @@ std::vector<std::string> MissingTypes(
 // gRPC's C++ servers offer it and have no descriptors for it.
 constexpr char kHealth[] = "grpc.health.v1.Health";
 
+const char* MethodOf(ReflectionVersion version) {
+  return version == ReflectionVersion::kV1
+             ? "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+             : "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+}
+
 class Conversation final : public ReflectionConversation,
                            private UpstreamCallObserver {
  public:
+  // `type`: see AskReflectionForType; empty: all services are asked for.
   Conversation(Upstream& upstream, const char* method, absl::Duration timeout,
+               std::string type,
+               std::function<bool(const std::string&)> is_known,
                ReflectionObserver& observer)
       : upstream_(upstream),
         method_(method),
         timeout_(timeout),
         deadline_(absl::Now() + timeout),
-        observer_(observer) {
-    unasked_.push_back({Question::kServices, ""});
+        observer_(observer),
+        is_known_(std::move(is_known)) {
+    unasked_.push_back(type.empty() ? Question{Question::kServices, ""}
+                                    : Question{Question::kType, type});
     StartCall(timeout);
   }
 
@@ -324,6 +335,7 @@ class Conversation final : public ReflectionConversation,
   // still missing; with nothing to ask for, the conversation is complete.
   absl::Status AskForMore() {
     for (std::string& import : std::exchange(imports_, {})) {
+      if (is_known_ && is_known_(import)) continue;
       if (names_.contains(import) || !asked_files_.insert(import).second) {
         continue;
       }
@@ -371,6 +383,7 @@ class Conversation final : public ReflectionConversation,
   const absl::Duration timeout_;
   const absl::Time deadline_;
   ReflectionObserver& observer_;
+  const std::function<bool(const std::string&)> is_known_;  // May be null.
 
   std::deque<Question> unasked_;
   std::deque<Question> awaited_;  // Written; answers come in this order.
@@ -397,11 +410,17 @@ class Conversation final : public ReflectionConversation,
 std::unique_ptr<ReflectionConversation> AskReflection(
     Upstream& upstream, ReflectionVersion version, absl::Duration timeout,
     ReflectionObserver& observer) {
-  const char* method =
-      version == ReflectionVersion::kV1
-          ? "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-          : "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
-  return std::make_unique<Conversation>(upstream, method, timeout, observer);
+  return std::make_unique<Conversation>(upstream, MethodOf(version), timeout,
+                                        "", nullptr, observer);
+}
+
+std::unique_ptr<ReflectionConversation> AskReflectionForType(
+    Upstream& upstream, ReflectionVersion version, absl::Duration timeout,
+    std::string type, std::function<bool(const std::string&)> is_known,
+    ReflectionObserver& observer) {
+  return std::make_unique<Conversation>(upstream, MethodOf(version), timeout,
+                                        std::move(type), std::move(is_known),
+                                        observer);
 }
 
 }  // namespace headgate

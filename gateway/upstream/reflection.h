@@ -1,6 +1,7 @@
 #ifndef GATEWAY_UPSTREAM_REFLECTION_H_
 #define GATEWAY_UPSTREAM_REFLECTION_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,6 +57,14 @@ class ReflectionConversation {
 // of it.
 std::unique_ptr<ReflectionConversation> AskReflection(
     Upstream& upstream, ReflectionVersion version, absl::Duration timeout,
+    ReflectionObserver& observer);
+
+// The same for the file of one message type, and what it imports that
+// `is_known` does not say is there. OK without files: the server has no such
+// type.
+std::unique_ptr<ReflectionConversation> AskReflectionForType(
+    Upstream& upstream, ReflectionVersion version, absl::Duration timeout,
+    std::string type, std::function<bool(const std::string& file)> is_known,
     ReflectionObserver& observer);
 
 }  // namespace headgate

@@ -32,6 +32,7 @@ class CombinedSource final : public SchemaSource,
                  SchemaStore::Executor worker, SchemaFetched on_fetched)
       : upstream_(upstream),
         store_(std::move(store)),
+        worker_(worker),
         on_fetched_(std::move(on_fetched)),
         built_in_(ShareOfBuiltIn()) {
     std::shared_ptr<const State> state;
@@ -46,6 +47,7 @@ class CombinedSource final : public SchemaSource,
     subscription_.reset();
     // Others may wait for it.
     if (conversation_ != nullptr) store_->AbandonFetch();
+    if (type_conversation_ != nullptr) store_->AbandonTypeFetch();
   }
 
   std::unique_ptr<Ticket> Resolve(absl::string_view path, absl::Time now,
@@ -240,8 +242,53 @@ class CombinedSource final : public SchemaSource,
         state_ == nullptr ? nullptr : state_->schema;
     state_ = std::move(state);
     if (state_->schema == before) return;
-    schema_ = Schema::Share(state_->schema);
+    schema_ = Schema::Share(
+        state_->schema,
+        [this, alive = std::weak_ptr<bool>(alive_)](const std::string& type) {
+          if (!alive.expired()) OnUnknownType(type);
+        });
   }
+
+  // A conversion is under way.
+  void OnUnknownType(const std::string& type) {
+    if (!options().reflection) return;
+    const auto version = store_->WantType(type, latest_now_);
+    if (!version) return;
+    worker_([this, type, version = *version, store = store_,
+             alive = std::weak_ptr<bool>(alive_)] {
+      if (alive.expired()) return store->AbandonTypeFetch();
+      AskForType(type, version);
+    });
+  }
+
+  void AskForType(const std::string& type, ReflectionVersion version) {
+    type_version_ = version;
+    type_conversation_ = AskReflectionForType(
+        upstream_, version, options().fetch_timeout, type,
+        [schema = state_->schema](const std::string& file) {
+          return schema->pool().FindFileByName(file) != nullptr;
+        },
+        type_observer_);
+  }
+
+  void OnTypeReflected(ReflectedFiles reflected) {
+    // Its caller: it must live until this returns.
+    const std::unique_ptr<ReflectionConversation> done =
+        std::move(type_conversation_);
+    const std::string next = store_->EndTypeFetch(std::move(reflected));
+    if (!next.empty()) AskForType(next, type_version_);
+  }
+
+  class TypeObserver final : public ReflectionObserver {
+   public:
+    explicit TypeObserver(CombinedSource& source) : source_(source) {}
+    void OnReflected(ReflectedFiles reflected) override {
+      source_.OnTypeReflected(std::move(reflected));
+    }
+
+   private:
+    CombinedSource& source_;
+  };
 
   // Before the server was asked there is nothing to tell of it yet.
   void Tell() {
@@ -312,6 +359,7 @@ class CombinedSource final : public SchemaSource,
 
   Upstream& upstream_;
   const std::shared_ptr<SchemaStore> store_;
+  const SchemaStore::Executor worker_;
   const SchemaFetched on_fetched_;
   const std::shared_ptr<const Schema> built_in_;
 
@@ -331,6 +379,10 @@ class CombinedSource final : public SchemaSource,
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   // Null when this source does not ask.
   std::unique_ptr<ReflectionConversation> conversation_;
+  // Asks for the type of an Any; null when this source does not.
+  TypeObserver type_observer_{*this};
+  std::unique_ptr<ReflectionConversation> type_conversation_;
+  ReflectionVersion type_version_ = ReflectionVersion::kV1;
   std::unique_ptr<SchemaStore::Subscription> subscription_;
 };
 

@@ -18,6 +18,8 @@ using ::google::protobuf::FileDescriptorProto;
 // soon after it does.
 constexpr absl::Duration kMaxFailurePause = absl::Seconds(10);
 
+constexpr std::size_t kMaxAskedTypes = 256;
+
 }  // namespace
 
 struct SchemaStore::Mailbox {
@@ -120,6 +122,62 @@ void SchemaStore::AbandonFetch() {
   builder_([self = shared_from_this()] {
     self->Publish(*self->state_, Change::kFetchAbandoned);
   });
+}
+
+std::optional<ReflectionVersion> SchemaStore::WantType(const std::string& type,
+                                                       absl::Time now) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  latest_now_ = std::max(latest_now_, now);
+  if (state_->knowledge != Knowledge::kFetched) return std::nullopt;
+  const auto asked = asked_types_.find(type);
+  if (asked != asked_types_.end() && latest_now_ < asked->second) {
+    return std::nullopt;
+  }
+  if (asked_types_.size() >= kMaxAskedTypes) {
+    absl::erase_if(asked_types_, [this](const auto& asked) {
+      return latest_now_ >= asked.second;
+    });
+    if (asked_types_.size() >= kMaxAskedTypes) return std::nullopt;
+  }
+  asked_types_[type] = latest_now_ + options_.refresh_after;
+  if (fetching_type_) {
+    wanted_types_.push_back(type);
+    return std::nullopt;
+  }
+  fetching_type_ = true;
+  return version_;
+}
+
+std::string SchemaStore::EndTypeFetch(ReflectedFiles reflected) {
+  if (!reflected.files.empty()) {
+    builder_([self = shared_from_this(),
+              files = std::make_shared<std::vector<ReflectedFiles::File>>(
+                  std::move(reflected.files))] {
+      std::vector<FileDescriptorProto> protos;
+      for (const ReflectedFiles::File& file : *files) {
+        FileDescriptorProto proto;
+        if (proto.ParseFromString(file.bytes)) {
+          protos.push_back(std::move(proto));
+        }
+      }
+      if (self->state_->schema != nullptr) {
+        self->state_->schema->Learn(std::move(protos));
+      }
+    });
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  fetching_type_ = !wanted_types_.empty();
+  if (!fetching_type_) return "";
+  std::string next = std::move(wanted_types_.front());
+  wanted_types_.pop_front();
+  return next;
+}
+
+void SchemaStore::AbandonTypeFetch() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  fetching_type_ = false;
+  wanted_types_.clear();
+  asked_types_.clear();
 }
 
 void SchemaStore::CheckFiles(absl::Time now) {
@@ -289,6 +347,8 @@ void SchemaStore::Publish(State state, Change change) {
   std::vector<std::shared_ptr<Mailbox>> mailboxes;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    // What was learned was learned for the old one.
+    if (state_->schema != published->schema) asked_types_.clear();
     state_ = published;
     if (change == Change::kFetchEnded || change == Change::kFetchAbandoned) {
       fetching_ = false;

@@ -3,12 +3,15 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "gateway/route/http_rules.h"
@@ -119,6 +122,19 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
   void EndFetch(ReflectedFiles reflected, ReflectionVersion version);
   void AbandonFetch();
 
+  // Types of Anys that no descriptor defines are asked of reflection, one at a
+  // time. A type that the server does not know is not asked for again before
+  // options().refresh_after, and no more than 256 types in that time.
+  //
+  // The version to ask `type` with, when it is the caller's turn: EndTypeFetch
+  // or AbandonTypeFetch must follow. Absent: it is not to be asked for, or
+  // will be when the type that is being asked for is known.
+  std::optional<ReflectionVersion> WantType(const std::string& type,
+                                            absl::Time now);
+  // Returns the type that the caller is to ask for next; empty: none.
+  std::string EndTypeFetch(ReflectedFiles reflected);
+  void AbandonTypeFetch();
+
   // Looks at the files, once a second at most; a change makes a new state.
   void CheckFiles(absl::Time now);
   // From now on `warnings` tell of HTTP rules that cannot be used.
@@ -168,6 +184,11 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
   // before its end.
   absl::Time latest_now_ = absl::InfinitePast();
   ReflectionVersion version_ = ReflectionVersion::kV1;  // That worked last.
+
+  bool fetching_type_ = false;
+  std::deque<std::string> wanted_types_;
+  // Asked for, and when they may be again.
+  absl::flat_hash_map<std::string, absl::Time> asked_types_;
 };
 
 }  // namespace headgate

@@ -1,18 +1,20 @@
 """Descriptors as servers really have them, and what they cost
 (docs/operations.md, "Descriptors")."""
 
+import base64
 import contextlib
 import http.client
 import json
+import re
 import threading
 import time
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pb2
+from google.protobuf import any_pb2, descriptor_pb2
 
 from certificates import Authority
-from client import HELLO, call, call_json
+from client import HELLO, JSON, Client, call, call_json
 from foreign import LibraryServer
 from harness import TIMEOUT, Gateway, eventually, run
 from reflecting import V1, ReflectingServer, Reflection, file_of
@@ -201,6 +203,99 @@ ODD = {
 }
 
 
+ANYS = file_of("""
+    name: "anys.proto" package: "anys" syntax: "proto3"
+    dependency: "google/protobuf/any.proto"
+    message_type {
+      name: "One"
+      field { name: "any" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+              type_name: ".google.protobuf.Any" }
+    }
+    message_type {
+      name: "Raw"
+      field { name: "any" number: 1 label: LABEL_OPTIONAL type: TYPE_BYTES }
+    }
+    service {
+      name: "Anys"
+      method { name: "Echo" input_type: ".anys.One" output_type: ".anys.One"
+               client_streaming: true server_streaming: true }
+      method { name: "Raw" input_type: ".anys.Raw" output_type: ".anys.One"
+               client_streaming: true server_streaming: true }
+    }
+    """)
+# No service imports it.
+HIDDEN = file_of("""
+    name: "hidden.proto" package: "hidden" syntax: "proto3"
+    dependency: "deep.proto" dependency: "validate/validate.proto"
+    message_type {
+      name: "Detail"
+      field { name: "why" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING }
+      field { name: "deep" number: 2 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+              type_name: ".hidden.Deep" }
+    }""")
+DEEP = file_of("""
+    name: "deep.proto" package: "hidden" syntax: "proto3"
+    message_type {
+      name: "Deep"
+      field { name: "n" number: 1 label: LABEL_OPTIONAL type: TYPE_INT32 }
+    }""")
+
+
+# Asked of reflection while the first message is on its way; an Any of a type
+# that nobody knows ends no stream.
+def test_type_of_an_any_is_asked_of_reflection(configured):
+    reflection = Reflection(ANYS, HIDDEN, DEEP)
+    with ReflectingServer(reflection) as server:
+        gateway = configured(upstream(server.target))
+        known = {"any": {"@type": "type.googleapis.com/hidden.Detail",
+                         "why": "because", "deep": {"n": 5}}}
+        lost = {"any": {"@type": "type.googleapis.com/hidden.Lost",
+                        "why": "x"}}
+
+        def answer(message):
+            answers, (code, reason) = call(
+                gateway, "/anys.Anys/Echo", json.dumps(message),
+                half_close=True)
+            assert code in (1000, 4003), (code, reason)
+            return [json.loads(one) for one in answers]
+
+        for _ in range(3):
+            assert answer(lost) == []
+        eventually(lambda: answer(known) == [known], "the type")
+        asked = [name for kind, name in reflection.asked if kind == "symbol"]
+        assert asked.count("hidden.Lost") == 1
+        assert asked.count("hidden.Detail") == 1
+
+
+# What nobody knows does not end a stream; what is known by then is in JSON.
+def test_any_of_an_unknown_type_in_answers(configured):
+    reflection = Reflection(ANYS, HIDDEN, DEEP)
+    with ReflectingServer(reflection) as server:
+        gateway = configured(upstream(server.target))
+        detail = any_pb2.Any(type_url="a/hidden.Detail", value=b"\n\x01x")
+        lost = any_pb2.Any(type_url="a/hidden.Lost", value=b"\n\x01x")
+
+        def raw(any):
+            return {"any": base64.b64encode(any.SerializeToString()).decode()}
+
+        with Client(gateway, "/anys.Anys/Raw", JSON) as client:
+
+            def answer(any):
+                client.send(raw(any))
+                return client.receive_json()["any"]
+
+            for _ in range(3):
+                assert answer(lost) == {"@type": "a/hidden.Lost",
+                                        "value": "CgF4"}
+            assert answer(detail) in (
+                {"@type": "a/hidden.Detail", "value": "CgF4"},
+                {"@type": "a/hidden.Detail", "why": "x"})
+            eventually(lambda: answer(detail) == {
+                "@type": "a/hidden.Detail", "why": "x"}, "the type")
+            client.half_close()
+            assert client.receive_close() == (1000, "")
+
+
 def edition(file, *features):
     """The file in edition 2023, with features of the file (its option 50)."""
     file = file_of(str(file).replace('"proto3"', '"editions"'))
@@ -278,6 +373,11 @@ routes: [{{upstream: one, prefix: /, http_rules: true}}]
             assert client.getresponse().status == 404
         eventually(lambda: "have no google.api.http annotations; give a "
                    "descriptor set" in gateway.stderr(), "the log says why")
+        # And so does the line of the request itself.
+        eventually(lambda: re.search(
+            r'msg="handshake refused" .* http=404 .*/v1/things \(the upstream\'s '
+            r"descriptors have no google\.api\.http annotations\)",
+            gateway.stderr()), "the 404 says why")
 
 
 # --- flags ---

@@ -520,6 +520,155 @@ TEST_F(SchemaSourceTest, RulesOfServiceConfigurationsAreForReflectionToo) {
   EXPECT_EQ(AskRule("/v2/b"), "/B/M");
 }
 
+// --- types of Anys that no descriptor defines ---
+
+class UnknownTypeTest : public SchemaSourceTest {
+ protected:
+  UnknownTypeTest() {
+    Make(true, {});
+    FileDescriptorProto file = ServiceFile("A");
+    auto* field = file.mutable_message_type(0)->add_field();
+    field->set_name("any");
+    field->set_number(1);
+    field->set_label(google::protobuf::FieldDescriptorProto::LABEL_OPTIONAL);
+    field->set_type(google::protobuf::FieldDescriptorProto::TYPE_MESSAGE);
+    field->set_type_name(".google.protobuf.Any");
+    const auto ticket = source_->Resolve(
+        "/A/M", now_,
+        [this](const ResolvedMethod& method) { schema_ = method.schema; });
+    Serve({file});
+  }
+
+  // An Any of this type, with the bytes 08 07, in JSON.
+  std::string Converted(const std::string& type) {
+    const std::string url = "a/" + type;
+    std::string any = "\x0a" + std::string(1, static_cast<char>(url.size())) +
+                      url + "\x12\x02\x08\x07";
+    any = "\x0a" + std::string(1, static_cast<char>(any.size())) + any;
+    const auto json = schema_->ProtoToJson("AMessage", any, {});
+    return json.ok() ? *json : std::string(json.status().message());
+  }
+  static std::string Unknown(const std::string& type) {
+    return R"({"any":{"@type":"a/)" + type + R"(","value":"CAc="}})";
+  }
+  static std::string Known(const std::string& type) {
+    return R"({"any":{"@type":"a/)" + type + R"(","n":7}})";
+  }
+  // What reflection was asked in the call that began last.
+  std::string Asked() {
+    while (call().writing()) call().OnWritten();
+    if (call().written().empty()) return "";
+    reflection::ServerReflectionRequest request;
+    EXPECT_TRUE(request.ParseFromString(call().written().back()));
+    return request.file_containing_symbol();
+  }
+  // Ends that call with a file, or without one.
+  void Tell(const FileDescriptorProto* file) {
+    ServerReflectionResponse response;
+    if (file == nullptr) {
+      response.mutable_error_response()->set_error_code(5);
+    } else {
+      response.mutable_file_descriptor_response()->add_file_descriptor_proto(
+          file->SerializeAsString());
+    }
+    const std::size_t index = upstream_.call_count() - 1;
+    Answer(response);
+    auto& ended = upstream_.call(index);
+    while (ended.writing()) ended.OnWritten();
+    ASSERT_TRUE(ended.writes_done());
+    ended.OnDone({absl::OkStatus(), ""});
+  }
+  static FileDescriptorProto TypeFile(const std::string& name) {
+    FileDescriptorProto file;
+    file.set_name(name + ".proto");
+    file.set_syntax("proto3");
+    // Served by nobody; for options.
+    file.add_dependency("validate/validate.proto");
+    auto* message = file.add_message_type();
+    message->set_name(name);
+    auto* field = message->add_field();
+    field->set_name("n");
+    field->set_number(1);
+    field->set_label(google::protobuf::FieldDescriptorProto::LABEL_OPTIONAL);
+    field->set_type(google::protobuf::FieldDescriptorProto::TYPE_INT32);
+    return file;
+  }
+
+  std::shared_ptr<const Schema> schema_;
+};
+
+TEST_F(UnknownTypeTest, ReflectionIsAskedAndTheAnswerIsRemembered) {
+  EXPECT_EQ(Converted("T"), Unknown("T"));
+  EXPECT_EQ(Asked(), "T");
+  EXPECT_EQ(Converted("T"), Unknown("T"));
+  EXPECT_EQ(upstream_.call_count(), 2u);
+  const FileDescriptorProto file = TypeFile("T");
+  ServerReflectionResponse response;
+  response.mutable_file_descriptor_response()->add_file_descriptor_proto(
+      file.SerializeAsString());
+  Answer(response);
+  // Its import is not there.
+  Tell(nullptr);
+  EXPECT_EQ(Converted("T"), Known("T"));
+  JsonError error;
+  EXPECT_TRUE(schema_->JsonToProto("AMessage", Known("T"), {}, error).ok());
+  EXPECT_EQ(upstream_.call_count(), 2u);
+}
+
+TEST_F(UnknownTypeTest, RequestsAskToo) {
+  JsonError error;
+  EXPECT_FALSE(schema_->JsonToProto("AMessage", Known("T"), {}, error).ok());
+  EXPECT_EQ(error.message, "the gateway knows no type \"a/T\"");
+  EXPECT_EQ(Asked(), "T");
+}
+
+TEST_F(UnknownTypeTest, WhatTheServerDoesNotKnowIsNotAskedForAgain) {
+  Converted("T");
+  Tell(nullptr);
+  EXPECT_EQ(Converted("T"), Unknown("T"));
+  EXPECT_EQ(upstream_.call_count(), 2u);
+  now_ += options_.refresh_after;
+  EXPECT_EQ(Ask("/A/M"), "known");  // Fetches again, as it is time.
+  const std::size_t calls = upstream_.call_count();
+  Converted("T");
+  EXPECT_EQ(upstream_.call_count(), calls + 1);
+  EXPECT_EQ(Asked(), "T");
+}
+
+TEST_F(UnknownTypeTest, OneTypeIsAskedForAtATime) {
+  Converted("T");
+  Converted("U");
+  EXPECT_EQ(upstream_.call_count(), 2u);
+  EXPECT_EQ(Asked(), "T");
+  Tell(nullptr);
+  EXPECT_EQ(upstream_.call_count(), 3u);
+  EXPECT_EQ(Asked(), "U");
+}
+
+TEST_F(UnknownTypeTest, OnlySoManyTypesAreAskedFor) {
+  for (int i = 0; i < 1000; ++i) Converted(absl::StrCat("T", i));
+  std::size_t asked = 0;
+  while (asked < 1000 && !Asked().empty() &&
+         upstream_.call(upstream_.call_count() - 1).alive()) {
+    Tell(nullptr);
+    ++asked;
+  }
+  EXPECT_EQ(asked, 256u);
+}
+
+TEST_F(UnknownTypeTest, WhatIsNoNameIsNotAskedFor) {
+  for (const char* type : {"", "a b", "x\ny", "\xff"}) Converted(type);
+  Converted(std::string(100, 'x'));
+  EXPECT_EQ(upstream_.call_count(), 2u);  // For the last one.
+}
+
+// A session keeps the schema when its source is gone.
+TEST_F(UnknownTypeTest, TheSourceMayBeGone) {
+  Converted("T");
+  source_.reset();
+  EXPECT_EQ(Converted("U"), Unknown("U"));
+}
+
 // The first answer of the server may have the rule: without it "there is none"
 // would be wrong.
 TEST_F(SchemaSourceTest, GetWaitsForTheFirstFetch) {
