@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -12,90 +11,25 @@
 #include <vector>
 
 #include "absl/base/casts.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gateway/base/utf8.h"
+#include "gateway/schema/json_base64.h"
 #include "gateway/schema/json_conversion.h"
 #include "gateway/schema/json_number.h"
 #include "gateway/schema/json_string.h"
 #include "gateway/schema/json_time.h"
+#include "gateway/schema/json_type_places.h"
 
 namespace headgate {
 namespace {
 
 using ::google::protobuf::EnumValueDescriptor;
 using ::google::protobuf::FieldDescriptor;
-
-constexpr std::uint8_t kNoDigit = 0xFF;
-
-// base64 and base64url (RFC 4648), which protobuf takes both.
-constexpr std::array<std::uint8_t, 256> MakeBase64Digits() {
-  std::array<std::uint8_t, 256> digits{};
-  for (std::uint8_t& digit : digits) digit = kNoDigit;
-  for (std::uint8_t i = 0; i < 26; ++i) {
-    digits['A' + i] = i;
-    digits['a' + i] = static_cast<std::uint8_t>(26 + i);
-  }
-  for (std::uint8_t i = 0; i < 10; ++i) {
-    digits['0' + i] = static_cast<std::uint8_t>(52 + i);
-  }
-  digits['+'] = digits['-'] = 62;
-  digits['/'] = digits['_'] = 63;
-  return digits;
-}
-constexpr std::array<std::uint8_t, 256> kBase64Digits = MakeBase64Digits();
-
-// Appends what `text` writes, which may lack its padding. Only one of the two
-// alphabets may be used. Bits that are left over are dropped.
-bool AppendFromBase64(absl::string_view text, std::string& bytes) {
-  if (text.size() % 4 == 0) {
-    for (int i = 0; i < 2 && !text.empty() && text.back() == '='; ++i) {
-      text.remove_suffix(1);
-    }
-  }
-  if (text.size() % 4 == 1) return false;
-  const auto has = [&](char c) {
-    return std::memchr(text.data(), c, text.size()) != nullptr;
-  };
-  const bool is_url = has('-') || has('_');
-  if (is_url && (has('+') || has('/'))) return false;
-
-  const std::size_t start = bytes.size();
-  bytes.resize(start + text.size() / 4 * 3 + (text.size() % 4 * 3) / 4);
-  char* out = bytes.data() + start;
-  const char* in = text.data();
-  const auto digit = [](char c) -> std::uint32_t {
-    return kBase64Digits[static_cast<std::uint8_t>(c)];
-  };
-  std::uint32_t seen = 0;  // A digit that is none has its highest bit set.
-  for (std::size_t groups = text.size() / 4; groups > 0; --groups, in += 4) {
-    const std::uint32_t a = digit(in[0]), b = digit(in[1]), c = digit(in[2]),
-                        d = digit(in[3]);
-    seen |= a | b | c | d;
-    const std::uint32_t group = a << 18 | b << 12 | c << 6 | d;
-    *out++ = static_cast<char>(group >> 16);
-    *out++ = static_cast<char>(group >> 8);
-    *out++ = static_cast<char>(group);
-  }
-  if (text.size() % 4 != 0) {
-    const std::uint32_t a = digit(in[0]), b = digit(in[1]);
-    seen |= a | b;
-    *out++ = static_cast<char>(a << 2 | b >> 4);
-    if (text.size() % 4 == 3) {
-      const std::uint32_t c = digit(in[2]);
-      seen |= c;
-      *out++ = static_cast<char>(b << 4 | c >> 2);
-    }
-  }
-  return (seen & 0x80) == 0;
-}
 
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
@@ -133,92 +67,6 @@ std::string NameOf(const JsonField& field) {
       return "an object";
   }
 }
-
-// Whether the token of a JSON string writes "@type", with escapes or without.
-bool WritesType(absl::string_view token) {
-  constexpr absl::string_view kType = "\"@type\"";
-  if (token == kType) return true;
-  if (!absl::StrContains(token, '\\')) return false;
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < token.size(); ++next) {
-    char c = token[i++];
-    if (c == '\\') {
-      std::uint32_t number = 0;
-      if (i + 5 > token.size() || token[i] != 'u' ||
-          !absl::SimpleHexAtoi(token.substr(i + 1, 4), &number) ||
-          number > 0x7F) {
-        return false;
-      }
-      c = static_cast<char>(number);
-      i += 5;
-    }
-    if (next >= kType.size() || c != kType[next]) return false;
-  }
-  return next == kType.size();
-}
-
-// Where the members "@type" of a JSON text are, found in one pass over it
-// however the objects nest.
-class TypePlaces {
- public:
-  explicit TypePlaces(absl::string_view json) : json_(json) {
-    std::vector<Level> levels;
-    for (std::size_t i = 0; i < json.size(); ++i) {
-      switch (json[i]) {
-        case '{':
-        case '[':
-          levels.push_back({i, json[i] == '{'});
-          break;
-        case '}':
-        case ']':
-          if (!levels.empty()) levels.pop_back();
-          break;
-        case '"': {
-          const std::size_t end = EndOfString(i);
-          const std::size_t colon = SkipSpace(end);
-          if (!levels.empty() && levels.back().is_object &&
-              colon < json.size() && json[colon] == ':' &&
-              WritesType(json.substr(i, end - i))) {
-            value_of_.emplace(levels.back().start, SkipSpace(colon + 1));
-          }
-          i = end - 1;
-          break;
-        }
-        default:
-          break;
-      }
-    }
-  }
-
-  // The place of the first type's value of the object that begins at `object`;
-  // 0 if it has none.
-  std::size_t ValueOf(std::size_t object) const {
-    const auto found = value_of_.find(object);
-    return found == value_of_.end() ? 0 : found->second;
-  }
-
- private:
-  struct Level {
-    std::size_t start;
-    bool is_object;
-  };
-
-  std::size_t SkipSpace(std::size_t at) const {
-    while (at < json_.size() && IsSpace(json_[at])) ++at;
-    return at;
-  }
-
-  // Behind the quote that ends the string at `at`.
-  std::size_t EndOfString(std::size_t at) const {
-    for (++at; at < json_.size() && json_[at] != '"'; ++at) {
-      if (json_[at] == '\\') ++at;
-    }
-    return std::min(at + 1, json_.size());
-  }
-
-  const absl::string_view json_;
-  absl::flat_hash_map<std::size_t, std::size_t> value_of_;
-};
 
 // The keys of one object that are not fields. Views of them are kept.
 class KeySet {
@@ -1104,7 +952,7 @@ class JsonReader {
       SkipSpace();
     } else {
       if (type_places_ == nullptr) {
-        type_places_ = std::make_unique<TypePlaces>(json_);
+        type_places_ = std::make_unique<JsonTypePlaces>(json_);
       }
       const std::size_t place = type_places_->ValueOf(
           static_cast<std::size_t>(object - json_.data()));
@@ -1280,7 +1128,7 @@ class JsonReader {
   bool dropped_ = false;
   // Strings that had escapes.
   std::forward_list<std::string> texts_;
-  std::unique_ptr<const TypePlaces> type_places_;
+  std::unique_ptr<const JsonTypePlaces> type_places_;
 
   struct Failure {
     JsonError error;                // Without `field`.

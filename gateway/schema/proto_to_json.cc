@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "gateway/base/utf8.h"
+#include "gateway/schema/json_base64.h"
 #include "gateway/schema/json_conversion.h"
 #include "gateway/schema/json_number.h"
 #include "gateway/schema/json_string.h"
@@ -710,43 +711,13 @@ class Writer {
     if (field.type == FieldDescriptor::TYPE_STRING) {
       return AppendJsonString(run, out_) || NotUtf8(field);
     }
-    Base64(run);
+    AppendJsonBase64(run, out_);
     return true;
   }
 
   bool NotUtf8(const JsonField& field) {
     return Fail(absl::StrCat("the string ", field.descriptor->full_name(),
                              " is not UTF-8"));
-  }
-
-  // base64 with its padding (RFC 4648 section 4).
-  void Base64(absl::string_view bytes) {
-    constexpr char kDigits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const std::size_t start = out_.size();
-    out_.resize(start + (bytes.size() + 2) / 3 * 4 + 2, '=');
-    char* out = out_.data() + start;
-    const auto byte = [&](std::size_t i) -> std::uint32_t {
-      return static_cast<std::uint8_t>(bytes[i]);
-    };
-    *out++ = '"';
-    std::size_t i = 0;
-    for (; i + 3 <= bytes.size(); i += 3) {
-      const std::uint32_t group =
-          byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-      *out++ = kDigits[group >> 18];
-      *out++ = kDigits[group >> 12 & 63];
-      *out++ = kDigits[group >> 6 & 63];
-      *out++ = kDigits[group & 63];
-    }
-    if (i < bytes.size()) {
-      const bool two = i + 2 == bytes.size();
-      const std::uint32_t group = byte(i) << 16 | (two ? byte(i + 1) << 8 : 0);
-      *out++ = kDigits[group >> 18];
-      *out++ = kDigits[group >> 12 & 63];
-      if (two) *out = kDigits[group >> 6 & 63];
-    }
-    out_.back() = '"';
   }
 
   // --- The well-known types ---
@@ -931,7 +902,7 @@ class Writer {
     if (type == nullptr) {
       // Some other reader may know it.
       out_ += ",\"value\":";
-      Base64(value);
+      AppendJsonBase64(value, out_);
     } else if (type->form() != JsonForm::kObject) {
       out_ += ",\"value\":";
       if (!Message(*type, Pieces(&value, 1), depth + 1)) return false;
