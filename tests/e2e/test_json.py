@@ -188,6 +188,52 @@ def test_well_known_forms(demo):
                      half_close=True) == [{"messages": "2", "bytes": "6"}]
 
 
+# RFC 8259, by the names that protobuf's conformance suite has for them;
+# script/conformance runs the suite itself.
+NOT_JSON = {
+    "JsonWithComments": '{"greeting": "a" // b\n}',
+    "JsonWithBlockComments": '{/* a */"greeting": "a"}',
+    "FieldNameNotQuoted": '{greeting: "a"}',
+    "StringFieldSingleQuoteKey": """{'greeting': "a"}""",
+    "StringFieldSingleQuoteValue": """{"greeting": 'a'}""",
+    "StringFieldSingleQuoteBoth": """{'greeting': 'a'}""",
+    "StringFieldInvalidEscape": r'{"greeting": "\x"}',
+    "StringFieldUnterminatedEscape": r'{"greeting": "\u12"}',
+    "StringFieldUppercaseEscapeLetter": r'{"greeting": "\U8C37"}',
+    "StringFieldUnpairedHighSurrogate": r'{"greeting": "\ud800"}',
+    "StringFieldUnpairedLowSurrogate": r'{"greeting": "\udc00"}',
+    "StringFieldSurrogateInWrongOrder": r'{"greeting": "\ude01\ud83d"}',
+    "StringEndsWithEscapeChar": '{"greeting": "a\\',
+    "StringWithControlCharacter": '{"greeting": "a\nb"}',
+    "TrailingCommaInAnObject": '{"greeting": "a",}',
+    "TrailingCommaInAnObjectWithSpace": '{"greeting": "a" , }',
+    "TrailingCommaInAnObjectWithSpaceCommaSpace": '{"greeting": "a" , , }',
+    "TrailingCommaInAnObjectWithNewlines": '{\n"greeting": "a",\n}',
+    "RepeatedFieldTrailingComma": '{"greeting": ["a",]}',
+    "RepeatedFieldTrailingCommaWithSpaceCommaSpace": '{"greeting": ["a", , ]}',
+    "MissingCommaOneLine": '{"greeting": "a" "greeting": "b"}',
+    "MissingCommaMultiline": '{"greeting": "a"\n"greeting": "b"}',
+    "BoolFieldAllCapitalTrue": '{"greeting": TRUE}',
+    "BoolFieldCamelCaseTrue": '{"greeting": True}',
+    "DoubleFieldNanNotQuoted": '{"greeting": NaN}',
+    "DoubleFieldInfinityNotQuoted": '{"greeting": Infinity}',
+    "DoubleFieldNegativeInfinityNotQuoted": '{"greeting": -Infinity}',
+    "Int32FieldPlusSign": '{"greeting": +1}',
+    "Int32FieldLeadingZero": '{"greeting": 01}',
+    "Int32FieldNegativeWithLeadingZero": '{"greeting": -01}',
+    "NumberWithoutFraction": '{"greeting": 1.}',
+    "MapKeyNotQuoted": '{1: "a"}',
+    "ByteOrderMark": '\ufeff{}',
+}
+
+
+@pytest.mark.parametrize("name", NOT_JSON)
+def test_what_is_not_json_is_refused(demo, name):
+    answers, (code, reason) = call(demo, BIDI, NOT_JSON[name],
+                                   half_close=True)
+    assert (answers, code) == ([], 4003), reason
+
+
 VALUES = file_of("""
     name: "values.proto" package: "values" syntax: "proto3"
     dependency: "google/protobuf/struct.proto"
