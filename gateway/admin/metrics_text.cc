@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "gateway/base/version.h"
+#include "gateway/http/refusal.h"
 
 namespace headgate {
 namespace {
@@ -21,26 +22,18 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 using Labels = std::vector<ClientMetric::Label>;
 
-// The reasons and limits that there are: each has a line from the start, so
-// that a rate has something to begin with.
-constexpr const char* kRefusalReasons[] = {"bad_request",
-                                           "not_found",
-                                           "method_not_allowed",
-                                           "upgrade_required",
-                                           "origin",
-                                           "credentials",
-                                           "headers_too_large",
-                                           "metadata_too_large",
-                                           "too_large",
-                                           "too_slow",
-                                           "max_sessions",
-                                           "max_sessions_per_address",
-                                           "max_sessions_of_route",
-                                           "draining",
-                                           "overloaded",
-                                           "unavailable"};
-constexpr const char* kConnectionRefusals[] = {
-    "max_connections", "max_connections_per_address", "file_descriptors"};
+// Each reason and limit has a line from the start, so that a rate has something
+// to begin with.
+
+// The labels of the refusals that a metric counts.
+std::vector<const char*> RefusalLabels(RefusalKind::Metric metric) {
+  std::vector<const char*> labels;
+  for (const RefusalKind& kind : RefusalKinds()) {
+    if (kind.metric == metric) labels.push_back(kind.label.data());
+  }
+  return labels;
+}
+
 constexpr const char* kLimits[] = {"max_message_bytes", "messages_per_second",
                                    "bytes_per_second",  "idle_timeout",
                                    "max_age",           "send_timeout",
@@ -138,7 +131,8 @@ void AddSessions(const Stats& stats, Families& families) {
   families
       .Counter("headgate_handshakes_refused_total",
                "Requests that did not become a session.")
-      .AddAll("reason", kRefusalReasons, stats.refused);
+      .AddAll("reason", RefusalLabels(RefusalKind::Metric::kHandshakes),
+              stats.refused);
   families
       .Counter("headgate_limits_hit_total", "Sessions that a limit has ended.")
       .AddAll("limit", kLimits, stats.limits);
@@ -225,7 +219,8 @@ void AddListeners(const Stats& stats, Families& families) {
   families
       .Counter("headgate_connections_refused_total",
                "Connections for which there was no room.")
-      .AddAll("reason", kConnectionRefusals, stats.connections_refused);
+      .AddAll("reason", RefusalLabels(RefusalKind::Metric::kConnections),
+              stats.connections_refused);
   families
       .Counter("headgate_idle_connections_closed_total",
                "Connections that were closed while they waited for a request, "

@@ -4,9 +4,6 @@
 #include <cstdint>
 #include <utility>
 
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
-
 #include "absl/algorithm/container.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -17,7 +14,6 @@
 #include "gateway/config/suggestion.h"
 #include "gateway/http/credentials.h"
 #include "gateway/http/host.h"
-#include "gateway/http/response.h"
 
 namespace headgate {
 namespace {
@@ -25,41 +21,6 @@ namespace {
 using Codecs = std::vector<const Dialect*>;
 
 constexpr absl::string_view kHttpBody = "google.api.HttpBody";
-
-absl::string_view ReasonOf(int http_status) {
-  switch (http_status) {
-    case 400:
-      return "bad_request";
-    case 401:
-      return "credentials";
-    case 403:
-      return "origin";
-    case 404:
-      return "not_found";
-    case 405:
-      return "method_not_allowed";
-    case 408:
-      return "too_slow";
-    case 413:
-      return "too_large";
-    case 426:
-      return "upgrade_required";
-    case 431:
-      return "headers_too_large";
-    default:
-      return "unavailable";
-  }
-}
-
-Refusal Refuse(int http_status, absl::StatusCode code,
-               absl::string_view message) {
-  Refusal refusal;
-  refusal.http_status = http_status;
-  refusal.status = absl::Status(code, message);
-  refusal.reason = ReasonOf(http_status);
-  AddFieldsOfStatus(http_status, refusal.headers);
-  return refusal;
-}
 
 // Connection may come in several lines (RFC 9110 section 5.3).
 bool IsWebSocket(const HttpRequest& request) {
@@ -84,7 +45,7 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
   }
   if (!IsWebSocket(request)) {
     Refusal refusal =
-        Refuse(426, absl::StatusCode::kFailedPrecondition,
+        Refuse(RefusalReason::kUpgradeRequired,
                "this address speaks WebSocket: send Connection: Upgrade and "
                "Upgrade: websocket with a GET");
     refusal.headers = {{"Upgrade", "websocket"}};
@@ -93,7 +54,7 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
   const std::vector<absl::string_view> versions =
       request.headers.Values("Sec-WebSocket-Version");
   if (versions.size() != 1 || versions[0] != "13") {
-    Refusal refusal = Refuse(426, absl::StatusCode::kFailedPrecondition,
+    Refusal refusal = Refuse(RefusalReason::kUpgradeRequired,
                              "Sec-WebSocket-Version must be 13");
     refusal.headers = {{"Upgrade", "websocket"},
                        {"Sec-WebSocket-Version", "13"}};
@@ -153,9 +114,8 @@ bool IsKnownHost(absl::string_view host, const HandshakePolicy& policy,
 
 Refusal HostNotAllowed(absl::string_view host) {
   Refusal refusal =
-      Refuse(403, absl::StatusCode::kPermissionDenied,
+      Refuse(RefusalReason::kHost,
              absl::StrCat("host ", ToUtf8(host), " is not allowed"));
-  refusal.reason = "host";
   refusal.setting =
       "listeners[].allowed_hosts, or listeners[].trusted_proxies for a proxy "
       "on this machine";
@@ -287,7 +247,7 @@ absl::StatusOr<HttpRules::Match> FindRule(const HttpRequest& request,
 Refusal RuleNotFound(const absl::Status& status, const Located& located,
                      const HttpRules& rules) {
   if (absl::IsFailedPrecondition(status)) {
-    return Refuse(501, absl::StatusCode::kUnimplemented, status.message());
+    return Unavailable(absl::UnimplementedError(status.message()));
   }
   if (!absl::IsUnimplemented(status)) {
     Refusal refusal = NotFound(located.target.path);
@@ -300,7 +260,7 @@ Refusal RuleNotFound(const absl::Status& status, const Located& located,
   }
   std::vector<std::string> verbs = AllowedVerbs(rules, located);
   Refusal refusal = Refuse(
-      405, absl::StatusCode::kUnimplemented,
+      RefusalReason::kMethodNotAllowed,
       absl::StrCat("the path takes ", absl::StrJoin(verbs, ", "), " only"));
   refusal.headers.emplace_back("Allow", absl::StrJoin(verbs, ", "));
   return refusal;
@@ -322,11 +282,10 @@ std::optional<Refusal> CheckMetadataSize(const Metadata& metadata,
       route.own_metadata_bytes + path + HeaderListBytes(metadata);
   if (bytes <= route.max_metadata_bytes) return std::nullopt;
   Refusal refusal =
-      Refuse(431, absl::StatusCode::kResourceExhausted,
+      Refuse(RefusalReason::kMetadataTooLarge,
              absl::StrCat("the call's metadata would make ", bytes,
                           " bytes of headers, max_metadata_bytes is ",
                           route.max_metadata_bytes));
-  refusal.reason = "metadata_too_large";
   return refusal;
 }
 
@@ -390,35 +349,30 @@ std::optional<std::variant<Refusal, HttpTarget>> FindConsole(
 
 Refusal NoCapacity(const HttpRequest& request, const Located& located,
                    Capacity capacity) {
-  absl::string_view reason = "max_sessions";
+  RefusalReason reason = RefusalReason::kMaxSessions;
   absl::string_view message = "there are too many sessions";
   if (capacity == Capacity::kAddressFull) {
-    reason = "max_sessions_per_address";
+    reason = RefusalReason::kMaxSessionsPerAddress;
     message = "there are too many sessions of this address";
   } else if (capacity == Capacity::kRouteFull) {
-    reason = "max_sessions_of_route";
+    reason = RefusalReason::kMaxSessionsOfRoute;
     message = "there are too many sessions on this route";
   } else if (capacity == Capacity::kOverloaded) {
-    reason = "overloaded";
+    reason = RefusalReason::kOverloaded;
     message = "the gateway is overloaded";
   } else if (capacity == Capacity::kDraining) {
-    reason = "draining";
+    reason = RefusalReason::kDraining;
     message = "the gateway is shutting down";
   }
-  Refusal refusal = Refuse(503, absl::StatusCode::kUnavailable, message);
-  refusal.reason = reason;
-  return Told(std::move(refusal), request, located.match.route->refusals);
+  return Told(Refuse(reason, message), request, located.match.route->refusals);
 }
 
 Refusal NoConnection(Capacity capacity) {
-  const bool of_address = capacity == Capacity::kAddressFull;
-  Refusal refusal =
-      Refuse(503, absl::StatusCode::kUnavailable,
-             of_address ? "there are too many connections of this address"
-                        : "there are too many connections");
-  refusal.reason =
-      of_address ? "max_connections_per_address" : "max_connections";
-  return refusal;
+  return capacity == Capacity::kAddressFull
+             ? Refuse(RefusalReason::kMaxConnectionsPerAddress,
+                      "there are too many connections of this address")
+             : Refuse(RefusalReason::kMaxConnections,
+                      "there are too many connections");
 }
 
 std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
@@ -472,8 +426,8 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
       FindAuthorization(request.headers, subprotocols, route,
                         QueryValue(located.target, route.token_query));
   if (!authorization.ok()) {
-    return refuse(Refuse(401, absl::StatusCode::kUnauthenticated,
-                         authorization.status().message()));
+    return refuse(
+        Refuse(RefusalReason::kCredentials, authorization.status().message()));
   }
   absl::StatusOr<Metadata> metadata =
       MetadataFromHeaders(request.headers, route, peer, policy.trusted_proxies);
@@ -503,7 +457,7 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
     }
   } else {
     if (IsTooLong(request, route, destination)) {
-      return Refuse(413, absl::StatusCode::kResourceExhausted,
+      return Refuse(RefusalReason::kTooLarge,
                     absl::StrCat("the body is longer than max_message_bytes (",
                                  route.max_message_bytes, ")"));
     }
@@ -526,23 +480,15 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
 }
 
 Refusal HeadersTooLarge(std::size_t max_header_bytes) {
-  return Refuse(431, absl::StatusCode::kResourceExhausted,
+  return Refuse(RefusalReason::kHeadersTooLarge,
                 absl::StrCat("the headers are longer than max_header_bytes (",
                              max_header_bytes, ")"));
 }
 
 Refusal HandshakeTooSlow(absl::Duration timeout) {
-  return Refuse(408, absl::StatusCode::kDeadlineExceeded,
+  return Refuse(RefusalReason::kTooSlow,
                 absl::StrCat("no complete request within ",
                              absl::FormatDuration(timeout)));
-}
-
-Refusal BadRequest(absl::string_view what) {
-  return Refuse(400, absl::StatusCode::kInvalidArgument, what);
-}
-
-Refusal Unavailable(const absl::Status& status) {
-  return Refuse(HttpStatusFor(status.code()), status.code(), status.message());
 }
 
 std::optional<Refusal> CheckOrigin(const HttpRequest& request,
@@ -570,13 +516,13 @@ std::optional<Refusal> CheckOrigin(const HttpRequest& request,
           "listeners[].allowed_origins";
     }
   }
-  Refusal refusal = Refuse(403, absl::StatusCode::kPermissionDenied, message);
+  Refusal refusal = Refuse(RefusalReason::kOrigin, message);
   refusal.setting = setting;
   return refusal;
 }
 
 Refusal NotFound(absl::string_view path) {
-  return Refuse(404, absl::StatusCode::kNotFound,
+  return Refuse(RefusalReason::kNotFound,
                 absl::StrCat("nothing is served at ", ToUtf8(path)));
 }
 
@@ -588,14 +534,6 @@ std::vector<std::string> AllowedVerbs(const HttpRules& rules,
     verbs.emplace_back("OPTIONS");
   }
   return verbs;
-}
-
-std::string RefusalBody(const Refusal& refusal) {
-  const boost::json::object body = {
-      {"code", static_cast<int>(refusal.status.code())},
-      {"message", ToUtf8(refusal.status.message())},
-  };
-  return boost::json::serialize(body) + "\n";
 }
 
 }  // namespace headgate

@@ -12,6 +12,7 @@
 #include "gateway/console/console.h"
 #include "gateway/http/header_rules.h"
 #include "gateway/http/origin.h"
+#include "gateway/http/refusal.h"
 #include "gateway/http/request.h"
 #include "gateway/http/session_request.h"
 #include "gateway/http/target.h"
@@ -49,21 +50,7 @@ enum class Capacity {
   kOverloaded,  // max_memory
 };
 
-// A request that does not become a session.
-struct Refusal {
-  int http_status = 400;
-  absl::Status status;
-  absl::string_view reason = "bad_request";  // For the metrics.
-  // What an operator would set to have the request served, for the log.
-  absl::string_view setting;
-  HttpFields headers;
-  // kClose only for a request that is a WebSocket's: it can be accepted and
-  // closed again.
-  Refusals how = Refusals::kHttp;
-  std::string subprotocol;  // For kClose; empty: none.
-};
-
-// A request that does.
+// A request that becomes a session.
 struct Admission {
   SessionRequest session;
   std::string subprotocol;  // To be echoed; empty: none.
@@ -121,9 +108,6 @@ Refusal NoConnection(Capacity capacity);
 // Refusals of requests that could not be read to the end.
 Refusal HeadersTooLarge(std::size_t max_header_bytes);
 Refusal HandshakeTooSlow(absl::Duration timeout);
-Refusal BadRequest(absl::string_view what);
-// Of requests that what lies behind the gateway does not let be served.
-Refusal Unavailable(const absl::Status& status);
 // Of an Origin that is not among the allowed ones; absent when it is, or when
 // there is none.
 std::optional<Refusal> CheckOrigin(const HttpRequest& request,
@@ -136,9 +120,6 @@ Refusal NotFound(absl::string_view path);
 // nothing is served there.
 std::vector<std::string> AllowedVerbs(const HttpRules& rules,
                                       const Located& located);
-
-// The body of a refusal: {"code": 5, "message": "..."}.
-std::string RefusalBody(const Refusal& refusal);
 
 }  // namespace headgate
 

@@ -429,7 +429,7 @@ void HttpConnection::Refuse(const Refusal& refusal) {
            fields);
   }
   // Who hears that the gateway is shutting down should go elsewhere.
-  const bool keep_alive = is_http && refusal.reason != "draining";
+  const bool keep_alive = is_http && refusal.reason != RefusalReason::kDraining;
   Answer(refusal.http_status, std::move(fields), RefusalBody(refusal),
          keep_alive);
 }

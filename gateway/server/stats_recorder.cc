@@ -124,7 +124,7 @@ void StatsRecorder::OnCallEnded(const std::string& upstream,
 }
 
 void StatsRecorder::OnRefused(const Refusal& refusal) {
-  ++stats_.refused[std::string(refusal.reason)];
+  ++stats_.refused[std::string(KindOf(refusal.reason).label)];
 }
 
 void StatsRecorder::OnPing(absl::Duration round_trip) {

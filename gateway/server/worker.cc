@@ -194,16 +194,17 @@ std::unique_ptr<Place> Worker::ConnectionRefused(std::size_t listener,
                                                  const Refusal& refusal,
                                                  const std::string& peer) {
   const ConnectionLimit& limit = configuration_->connections;
-  const bool of_address = refusal.reason == "max_connections_per_address";
-  const std::string reason(!of_address && limit.by_descriptors
-                               ? "file_descriptors"
-                               : refusal.reason);
-  ++recorder_.stats().connections_refused[reason];
+  RefusalReason reason = refusal.reason;
+  if (reason == RefusalReason::kMaxConnections && limit.by_descriptors) {
+    reason = RefusalReason::kFileDescriptors;
+  }
+  const std::string label(KindOf(reason).label);
+  ++recorder_.stats().connections_refused[label];
   LogRepeated(
       LogLevel::kInfo, "connection refused",
       {{"peer", peer},
        {"listener", configuration_->settings.listeners[listener].address},
-       {"reason", reason}});
+       {"reason", label}});
   const bool is_short =
       state_.connections.open() > limit.most + limit.overflow / 2;
   if (is_short || refusing_ >= kMostRefusing) return nullptr;

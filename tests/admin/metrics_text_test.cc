@@ -20,6 +20,8 @@ TEST(MetricsTextTest, WhatNeverHappenedIsZeroFromTheStart) {
   const std::string text = MetricsText({});
   EXPECT_THAT(text, HasLine("headgate_handshakes_refused_total{reason="
                             "\"origin\"} 0"));
+  EXPECT_THAT(text, HasLine("headgate_handshakes_refused_total{reason="
+                            "\"host\"} 0"));
   EXPECT_THAT(text, HasLine("headgate_limits_hit_total{limit=\"max_age\"} 0"));
   EXPECT_THAT(text, HasLine("headgate_buffered_bytes{direction=\"in\"} 0"));
   EXPECT_THAT(text, HasLine("headgate_config_last_reload_successful 1"));

@@ -142,7 +142,7 @@ TEST_F(HandshakeTest, MetadataOverTheLimitIsRefusedWith431) {
             absl::ResourceExhaustedError(
                 "the call's metadata would make 2001 bytes of headers, "
                 "max_metadata_bytes is 2000"));
-  EXPECT_EQ(refusal.reason, "metadata_too_large");
+  EXPECT_EQ(refusal.reason, RefusalReason::kMetadataTooLarge);
   Admitted(with(most - 1), "GET /several");
   EXPECT_EQ(Refused("GET /several", with(most)).http_status, 431);
   // Wherever it comes from.
@@ -390,7 +390,7 @@ TEST_F(HandshakeTest, HostThatIsNotLoopbackIsRefusedOnALoopbackListener) {
   const std::string own = WebSocket("Origin: http://example.com\r\n");
   const Refusal refusal = Refused("GET /room", own);
   EXPECT_EQ(refusal.http_status, 403);
-  EXPECT_EQ(refusal.reason, "host");
+  EXPECT_EQ(refusal.reason, RefusalReason::kHost);
   EXPECT_EQ(refusal.status.message(), "host example.com is not allowed");
   EXPECT_THAT(refusal.setting, HasSubstr("listeners[].allowed_hosts"));
   EXPECT_EQ(Refused("GET /told", own).how, Refusals::kClose);
@@ -405,9 +405,9 @@ TEST_F(HandshakeTest, HostThatIsNotLoopbackIsRefusedOnALoopbackListener) {
   policy_.allowed_hosts = {"other.test", "*.com"};
   Admitted(own);
   policy_.allowed_hosts = {"other.test"};
-  EXPECT_EQ(Refused("GET /room", own).reason, "host");
+  EXPECT_EQ(Refused("GET /room", own).reason, RefusalReason::kHost);
   policy_.is_loopback = false;  // The list holds anywhere.
-  EXPECT_EQ(Refused("GET /room", own).reason, "host");
+  EXPECT_EQ(Refused("GET /room", own).reason, RefusalReason::kHost);
   policy_.allowed_hosts.clear();
   Admitted(own);
 }
@@ -455,7 +455,7 @@ TEST_F(HandshakeTest, HostIsKnownByProxyRouteOrAllowedOrigin) {
   policy_.trusted_proxies = {*Network::Parse("192.0.2.1")};
   Admitted(own);
   policy_.allowed_hosts = {"other.test"};
-  EXPECT_EQ(Refused("GET /room", own).reason, "host");
+  EXPECT_EQ(Refused("GET /room", own).reason, RefusalReason::kHost);
   policy_.allowed_hosts.clear();
   policy_.trusted_proxies.clear();
 
@@ -464,7 +464,7 @@ TEST_F(HandshakeTest, HostIsKnownByProxyRouteOrAllowedOrigin) {
   policy_.allowed_origins = {"*"};
   Admitted(own);
   policy_.allowed_origins = {"http://other.test"};
-  EXPECT_EQ(Refused("GET /room", own).reason, "host");
+  EXPECT_EQ(Refused("GET /room", own).reason, RefusalReason::kHost);
 
   Route hosted;
   hosted.path = "/room";
@@ -554,11 +554,11 @@ TEST_F(HandshakeTest, CodecIsAmongThoseOfTheRoute) {
 }
 
 TEST_F(HandshakeTest, NoRoomAndDrainingAreRefusedWith503AndRetryAfter) {
-  const std::pair<Capacity, absl::string_view> reasons[] = {
-      {Capacity::kFull, "max_sessions"},
-      {Capacity::kAddressFull, "max_sessions_per_address"},
-      {Capacity::kRouteFull, "max_sessions_of_route"},
-      {Capacity::kDraining, "draining"}};
+  const std::pair<Capacity, RefusalReason> reasons[] = {
+      {Capacity::kFull, RefusalReason::kMaxSessions},
+      {Capacity::kAddressFull, RefusalReason::kMaxSessionsPerAddress},
+      {Capacity::kRouteFull, RefusalReason::kMaxSessionsOfRoute},
+      {Capacity::kDraining, RefusalReason::kDraining}};
   for (const auto& [capacity, reason] : reasons) {
     capacity_ = capacity;
     const Refusal refusal = Refused("GET /room", WebSocket());

@@ -99,7 +99,8 @@ class FakeHost final : public ConnectionHost {
                                            const Refusal& refusal,
                                            const std::string& peer) override {
     EXPECT_EQ(listener, 7u);
-    connections_refused_.push_back(absl::StrCat(refusal.reason, " ", peer));
+    connections_refused_.push_back(
+        absl::StrCat(KindOf(refusal.reason).label, " ", peer));
     if (refused_wait_) return std::make_unique<CountedPlace>(refusing_);
     return nullptr;
   }
