@@ -23,6 +23,7 @@
 #include "gateway/config/http_rules_file.h"
 #include "gateway/config/load.h"
 #include "gateway/route/http_rules.h"
+#include "gateway/route/plan.h"
 #include "gateway/schema/schema.h"
 #include "gateway/server/listener_tls.h"
 #include "gateway/upstream/descriptor_files.h"
@@ -278,11 +279,11 @@ std::map<std::uint32_t, std::string> MethodsOf(const Route& route) {
   return {};
 }
 
-std::string CodecsOf(const Route& route) {
-  std::vector<std::string> names = {route.codec ? std::string(route.codec->name)
-                                                : "auto"};
-  for (const Dialect* codec : route.allowed_codecs) {
-    if (codec != route.codec) names.push_back(std::string(codec->name));
+std::string CodecsOf(const RoutePlan& plan) {
+  std::vector<std::string> names = {plan.codec ? std::string(plan.codec->name)
+                                               : "auto"};
+  for (const Dialect* codec : plan.allowed_codecs) {
+    if (codec != plan.codec) names.push_back(std::string(codec->name));
   }
   return absl::StrJoin(names, ", ");
 }
@@ -294,7 +295,7 @@ void PrintRoutes(const Settings& settings) {
     table.Add({RequestsOf(route), absl::StrCat("-> ", route.upstream),
                std::visit([](const auto& call) { return CallOf(call); },
                           route.target),
-               CodecsOf(route)});
+               CodecsOf(PlanRoute(route))});
     for (const auto& [type, method] : MethodsOf(route)) {
       table.Add({"", "", absl::StrCat("  ", type, ": ", method.substr(1))});
     }
@@ -308,12 +309,13 @@ void WarnOfMissingAnnotations(const Settings& settings,
   for (const UpstreamSettings& upstream : settings.upstreams) {
     const auto found = schemas.find(upstream.name);
     if (found == schemas.end() || found->second == nullptr) continue;
-    const bool wanted = std::any_of(
-        settings.routes.begin(), settings.routes.end(),
-        [&upstream](const Route& route) {
-          return std::holds_alternative<HttpRuleSet>(route.target) &&
-                 route.upstream == upstream.name;
-        });
+    const bool wanted =
+        std::any_of(settings.routes.begin(), settings.routes.end(),
+                    [&upstream](const Route& route) {
+                      return PlanRoute(route).method_from ==
+                                 RoutePlan::MethodFrom::kHttpRules &&
+                             route.upstream == upstream.name;
+                    });
     std::vector<std::string> warnings;
     if (wanted) HttpRules::Build(found->second, &warnings);
     for (const std::string& warning : warnings) Warn(upstream, warning);

@@ -55,9 +55,7 @@ const std::vector<std::string>& DemoRoutes() {
 std::vector<Route> MoreDemoRoutes(const Route& base) {
   Route game = base;
   game.path = "/game";
-  game.codec = &kPacketDialect;
-  game.binary_codec = &kPacketDialect;
-  game.allowed_codecs = {&kPacketDialect};
+  game.codec = nullptr;  // Packets, whatever --codec says.
   MethodTable table;
   std::uint32_t type = 0;
   for (const char* method : {"Join", "Chat", "Score", "Replay"}) {
@@ -68,8 +66,7 @@ std::vector<Route> MoreDemoRoutes(const Route& base) {
   Route library = base;
   library.prefix = "/v1";
   library.target = HttpRuleSet{};
-  library.codec = &kJsonDialect;
-  library.allowed_codecs = {&kJsonDialect};
+  library.codec = nullptr;  // As for JSON.
   return {game, library};
 }
 

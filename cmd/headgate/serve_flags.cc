@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -296,7 +297,12 @@ void AddRouteFlags(CLI::App& command, SettingsFlags& add, ServeFlags& flags) {
          "--codec", codecs,
          OnRoutes<CodecChoice>([](Route& route, const CodecChoice& codec) {
            route.codec = codec;
-           SetCodecs(route);
+           // The flag also widens what a file allows.
+           std::vector<const Dialect*>& allowed = route.allowed_codecs;
+           if (codec != nullptr && !allowed.empty() &&
+               !absl::c_linear_search(allowed, codec)) {
+             allowed.insert(allowed.begin(), codec);
+           }
          }),
          "What clients speak that name no codec as their subprotocol; auto: "
          "as their first message is")
@@ -435,7 +441,6 @@ absl::StatusOr<Route> ParseRoute(const std::string& text, const Route& base) {
   route.path = text.substr(0, equals);
   route.target = FixedMethod{
       absl::StrCat("/", absl::StripPrefix(text.substr(equals + 1), "/"))};
-  SetCodecs(route);
   return route;
 }
 
@@ -563,7 +568,6 @@ absl::StatusOr<Settings> SettingsFrom(const ServeFlags& flags,
     Route rules = base;
     rules.prefix = "/";
     rules.target = HttpRuleSet{};
-    SetCodecs(rules);
     settings->routes.push_back(std::move(rules));
   }
   return settings;

@@ -21,6 +21,7 @@
 #include "gateway/base/log.h"
 #include "gateway/base/utf8.h"
 #include "gateway/config/address.h"
+#include "gateway/route/plan.h"
 
 namespace headgate {
 namespace {
@@ -199,9 +200,10 @@ json::object RouteJson(const Route& route) {
     }
     object["methods"] = std::move(methods);
   }
-  object["codec"] = std::string(route.codec ? route.codec->name : "auto");
+  const RoutePlan plan = PlanRoute(route);
+  object["codec"] = std::string(plan.codec ? plan.codec->name : "auto");
   json::array allowed;
-  for (const Dialect* kind : route.allowed_codecs) {
+  for (const Dialect* kind : plan.allowed_codecs) {
     allowed.push_back(json::string(std::string(kind->name)));
   }
   object["allowed_codecs"] = std::move(allowed);

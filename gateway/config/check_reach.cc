@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/config/check.h"
 #include "gateway/route/path_template.h"
+#include "gateway/route/plan.h"
 
 namespace headgate {
 namespace {
@@ -100,8 +101,8 @@ class ReachCheck {
     Taken& taken = by_host_[host];
     // Where the path has to name the method, one that does not goes on to the
     // next route.
-    const bool takes_all = !std::holds_alternative<PathMethod>(route.target) &&
-                           !std::holds_alternative<ServicePath>(route.target);
+    const bool takes_all =
+        PlanRoute(route).method_from != RoutePlan::MethodFrom::kPath;
     const bool names_method = !route.prefix.empty() || path_template;
     if (names_method && !takes_all) return taker;
     if (!route.path.empty()) {

@@ -16,6 +16,7 @@
 #include "gateway/config/suggestion.h"
 #include "gateway/route/path_segments.h"
 #include "gateway/route/path_template.h"
+#include "gateway/route/plan.h"
 
 namespace headgate {
 namespace {
@@ -159,50 +160,33 @@ class RouteCheck {
            IsMethodPath(absl::StrCat(route_.prefix, "/M"));
   }
 
-  bool Allows(const Dialect* codec) const {
-    return absl::c_linear_search(route_.allowed_codecs, codec);
-  }
-
   void CheckCodecs() {
-    const bool multiplexed = std::holds_alternative<MethodTable>(route_.target);
-    std::vector<const Dialect*> only;
-    absl::string_view why;
-    if (multiplexed) {
-      only = {&kPacketDialect};
-      why = "packet.methods";
-    } else if (TakesPathAndQuery(route_)) {
-      only = {&kJsonDialect};
-      why = std::holds_alternative<HttpRuleSet>(route_.target)
-                ? "http_rules"
-                : "a template with variables";
-    }
-    if (!only.empty()) {
-      const absl::string_view name = only[0]->name;
-      if (route_.codec != only[0]) {
-        Add(".codec", absl::StrCat("must be ", name, " with ", why));
-      }
-      if (route_.allowed_codecs != only) {
-        Add(".allowed_codecs",
-            absl::StrCat("must be ", name, " alone with ", why));
-      }
-      return;
-    }
-    if (route_.allowed_codecs.empty()) Add(".allowed_codecs", "is empty");
-    const auto must_allow = [this](absl::string_view member,
-                                   const Dialect* codec,
-                                   absl::string_view what) {
-      if (Allows(codec)) return;
+    const RoutePlan plan = PlanRoute(route_);
+    if (!plan.only_because.empty()) return CheckOnlyCodec(plan);
+    const auto must_allow = [&](absl::string_view member, const Dialect* codec,
+                                absl::string_view what) {
+      if (absl::c_linear_search(plan.allowed_codecs, codec)) return;
       Add(member, absl::StrCat(what, codec->name,
                                ", which is not among allowed_codecs"));
     };
-    if (route_.codec) {
-      must_allow(".codec", route_.codec, "is ");
-    } else if (!route_.allowed_codecs.empty()) {
-      must_allow(".codec", &kJsonDialect, "auto takes text for ");
-      must_allow(".binary_codec", route_.binary_codec, "is ");
-      if (route_.binary_codec == &kRawDialect) {
-        Add(".binary_codec", "cannot be raw, which is never guessed");
-      }
+    if (plan.codec != nullptr) return must_allow(".codec", plan.codec, "is ");
+    must_allow(".codec", &kJsonDialect, "auto takes text for ");
+    must_allow(".binary_codec", plan.binary_codec, "is ");
+    if (plan.binary_codec == &kRawDialect) {
+      Add(".binary_codec", "cannot be raw, which is never guessed");
+    }
+  }
+
+  void CheckOnlyCodec(const RoutePlan& plan) {
+    const Dialect* only = plan.allowed_codecs[0];
+    if (route_.codec != nullptr && route_.codec != only) {
+      Add(".codec",
+          absl::StrCat("must be ", only->name, " with ", plan.only_because));
+    }
+    if (!route_.allowed_codecs.empty() &&
+        route_.allowed_codecs != plan.allowed_codecs) {
+      Add(".allowed_codecs", absl::StrCat("must be ", only->name,
+                                          " alone with ", plan.only_because));
     }
   }
 

@@ -29,12 +29,7 @@ const Dialect* DialectFrom(pb::Codec codec) {
 
 void CodecsFrom(const pb::Route& from, Route& to) {
   to.codec = DialectFrom(pb::CodecOrAuto_Name(from.codec()), "CODEC_OR_AUTO_");
-  SetCodecs(to);
-  if (const Dialect* binary = DialectFrom(from.binary_codec())) {
-    to.binary_codec = binary;
-  }
-  if (from.allowed_codecs().empty()) return;
-  to.allowed_codecs.clear();
+  to.binary_codec = DialectFrom(from.binary_codec());
   for (const int codec : from.allowed_codecs()) {
     const Dialect* dialect = DialectFrom(static_cast<pb::Codec>(codec));
     to.allowed_codecs.push_back(dialect != nullptr ? dialect : &kJsonDialect);

@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <limits>
 
-#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/config/check.h"
-#include "gateway/route/path_template.h"
 
 namespace headgate {
 
@@ -119,30 +117,6 @@ absl::Status Validate(const Settings& settings) {
     lines.push_back(absl::StrCat(fault.field, ": ", fault.text));
   }
   return JoinLines(lines);
-}
-
-void SetCodecs(Route& route) {
-  const auto* fixed = std::get_if<FixedMethod>(&route.target);
-  SetCodecsFor(fixed != nullptr ? fixed->method : route.path, route);
-  if (std::holds_alternative<MethodTable>(route.target)) {
-    if (!route.codec) route.codec = &kPacketDialect;
-    route.binary_codec = &kPacketDialect;
-    route.allowed_codecs = {&kPacketDialect};
-  } else if (TakesPathAndQuery(route)) {
-    if (!route.codec) route.codec = &kJsonDialect;
-    route.binary_codec = &kJsonDialect;
-    route.allowed_codecs = {&kJsonDialect};
-  } else if (route.codec &&
-             !absl::c_linear_search(route.allowed_codecs, route.codec)) {
-    route.allowed_codecs.insert(route.allowed_codecs.begin(), route.codec);
-  }
-}
-
-bool TakesPathAndQuery(const Route& route) {
-  if (std::holds_alternative<HttpRuleSet>(route.target)) return true;
-  if (route.path_template.empty()) return false;
-  const auto path_template = PathTemplate::Parse(route.path_template);
-  return path_template.ok() && !path_template->variables.empty();
 }
 
 }  // namespace headgate

@@ -254,16 +254,6 @@ struct Settings {
 // Files that settings name are looked at, so that it may take a moment.
 absl::Status Validate(const Settings& settings);
 
-// Gives a route the codecs that the rest of it asks for: those of its method
-// (SetCodecsFor), packet alone for several calls on one socket, json alone
-// where path and query are part of the request; and what `codec` names is
-// allowed. Requires: `codec` is what was asked for, absent for what fits.
-void SetCodecs(Route& route);
-
-// Whether what stands in the path, or the query, becomes fields of the call's
-// first message.
-bool TakesPathAndQuery(const Route& route);
-
 }  // namespace headgate
 
 #endif  // GATEWAY_CONFIG_SETTINGS_H_

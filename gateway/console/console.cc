@@ -10,6 +10,7 @@
 #include "gateway/base/status.h"
 #include "gateway/base/utf8.h"
 #include "gateway/console/assets.h"
+#include "gateway/route/plan.h"
 #include "gateway/schema/json_string.h"
 
 namespace headgate {
@@ -120,9 +121,10 @@ void AppendPacket(const Route& route, std::string& json) {
 }
 
 std::string RouteJson(const Route& route) {
-  const auto codec_name = [](const Dialect* dialect) {
-    return Quote(dialect->name);
+  const auto codec_name = [](const Dialect* codec) {
+    return Quote(codec->name);
   };
+  const RoutePlan plan = PlanRoute(route);
   std::string json = "{";
   AppendRaw("hosts", ListOf(route.hosts, Quote), json);
   AppendText("path", route.path, json);
@@ -137,12 +139,12 @@ std::string RouteJson(const Route& route) {
   } else if (std::holds_alternative<HttpRuleSet>(route.target)) {
     AppendRaw("httpRules", "true", json);
   }
-  if (route.codec) AppendText("codec", route.codec->name, json);
-  AppendRaw("codecs", ListOf(route.allowed_codecs, codec_name), json);
+  if (plan.codec != nullptr) AppendText("codec", plan.codec->name, json);
+  AppendRaw("codecs", ListOf(plan.allowed_codecs, codec_name), json);
   if (route.json.envelope == JsonCodecOptions::Envelope::kResult) {
     AppendText("envelope", "result", json);
   }
-  if (std::count(route.allowed_codecs.begin(), route.allowed_codecs.end(),
+  if (std::count(plan.allowed_codecs.begin(), plan.allowed_codecs.end(),
                  &kPacketDialect) > 0) {
     AppendPacket(route, json);
   }

@@ -14,6 +14,7 @@
 #include "gateway/config/suggestion.h"
 #include "gateway/http/credentials.h"
 #include "gateway/http/host.h"
+#include "gateway/route/plan.h"
 
 namespace headgate {
 namespace {
@@ -141,18 +142,6 @@ std::optional<Refusal> CheckHostIsKnown(const HttpRequest& request,
   return HostNotAllowed(host);
 }
 
-// What the route lets a subprotocol choose.
-Codecs CodecsOf(const Route& route) {
-  if (std::holds_alternative<MethodTable>(route.target)) {
-    return {&kPacketDialect};
-  }
-  if (std::holds_alternative<HttpRuleSet>(route.target) ||
-      !route.path_template.empty()) {
-    return {&kJsonDialect};  // Path and query are part of the request.
-  }
-  return route.allowed_codecs;
-}
-
 // The entry of Sec-WebSocket-Protocol that the answer echoes: the codec's, else
 // "Bearer", never a token. `allowed`: null for any.
 std::string EchoedSubprotocol(const Subprotocols& offered,
@@ -271,13 +260,10 @@ Refusal RuleNotFound(const absl::Status& status, const Located& located,
 // connection, and of everybody's calls on it.
 std::optional<Refusal> CheckMetadataSize(const Metadata& metadata,
                                          const Route& route,
+                                         const RoutePlan& plan,
                                          const Destination& destination) {
-  std::size_t path = destination.method.size();
-  if (const auto* table = std::get_if<MethodTable>(&route.target)) {
-    for (const auto& [type, method] : table->methods) {
-      path = std::max(path, method.size());
-    }
-  }
+  const std::size_t path =
+      std::max(destination.method.size(), plan.longest_method_bytes);
   const std::size_t bytes =
       route.own_metadata_bytes + path + HeaderListBytes(metadata);
   if (bytes <= route.max_metadata_bytes) return std::nullopt;
@@ -311,9 +297,7 @@ std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
   const Refusals how = match ? match->route->refusals : policy.refusals;
   if (!match) return Told(NotFound(target->path), request, how);
 
-  const bool is_websocket =
-      IsWebSocket(request) ||
-      !std::holds_alternative<HttpRuleSet>(match->route->target);
+  const bool is_websocket = IsWebSocket(request) || !match->plan->serves_http;
   std::optional<Refusal> malformed =
       is_websocket ? CheckUpgrade(request) : CheckHost(request);
   if (malformed) return *std::move(malformed);
@@ -382,8 +366,7 @@ std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
   Destination destination;
   if (rules == nullptr) {
     destination.method = located.match.method;
-    if (!route.path_template.empty() &&
-        !std::holds_alternative<MethodTable>(route.target)) {
+    if (located.match.plan->binds_variables) {
       destination.binding.emplace();
       destination.binding->variables = located.match.variables;
     }
@@ -413,6 +396,7 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
                                               const Located& located,
                                               const Destination& destination) {
   const Route& route = *located.match.route;
+  const RoutePlan& plan = *located.match.plan;
   const auto refuse = [&](Refusal refusal) {
     return Told(std::move(refusal), request, route.refusals);
   };
@@ -436,7 +420,7 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
     metadata->emplace_back("authorization", **std::move(authorization));
   }
   if (std::optional<Refusal> refusal =
-          CheckMetadataSize(*metadata, route, destination)) {
+          CheckMetadataSize(*metadata, route, plan, destination)) {
     return refuse(*std::move(refusal));
   }
   const absl::StatusOr<absl::Duration> timeout =
@@ -446,14 +430,13 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
   Admission admission;
   SessionRequest& session = admission.session;
   if (located.is_websocket) {
-    const Codecs allowed = CodecsOf(route);
     admission.subprotocol =
-        EchoedSubprotocol(subprotocols, &allowed, session.codec);
+        EchoedSubprotocol(subprotocols, &plan.allowed_codecs, session.codec);
     if (subprotocols.codecs.empty() && subprotocols.unknown) {
       return refuse(SubprotocolUnknown(*subprotocols.unknown));
     }
     if (!subprotocols.codecs.empty() && !session.codec) {
-      return refuse(CodecNotAllowed(subprotocols, allowed));
+      return refuse(CodecNotAllowed(subprotocols, plan.allowed_codecs));
     }
   } else {
     if (IsTooLong(request, route, destination)) {
@@ -464,10 +447,8 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
     session.wire = JsonWire::kHttp;
     session.media_type = std::string(request.headers.Value("Content-Type"));
   }
-  if (destination.binding) session.codec = &kJsonDialect;
-  if (std::holds_alternative<MethodTable>(route.target)) {
-    session.codec = &kPacketDialect;
-  }
+  if (session.codec == nullptr) session.codec = plan.codec;
+  session.binary_codec = plan.binary_codec;
   session.id = peer.session_id;
   session.peer = peer.client_or_peer();
   session.method = destination.method;

@@ -19,16 +19,17 @@ struct SessionRequest {
   std::string peer;  // The address of the client.
   std::shared_ptr<const Route> route;
   std::string method;  // "/package.Service/Method"
-  // What the subprotocol chose; null: the route's codec, or by the first
-  // message.
+  // What the subprotocol or the route chose; null: what the first message is,
+  // text for json, binary for `binary_codec`.
   const Dialect* codec = nullptr;
+  const Dialect* binary_codec = &kProtobufDialect;
   Metadata metadata;
   std::string trace_id;  // Of `traceparent` in the metadata, for the log.
   // Of each call; the shorter of the client's wish and the deadlines of route
   // and upstream.
   absl::Duration timeout = absl::InfiniteDuration();
 
-  // Where path and query take part in the request; the codec is then JSON.
+  // Where path and query take part in the request; the codec is then json.
   std::optional<RequestBinding> binding;
   JsonWire wire = JsonWire::kWebSocket;
   std::string media_type;  // The request's Content-Type, over kHttp.

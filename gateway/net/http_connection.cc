@@ -14,6 +14,7 @@
 #include "gateway/http/cors.h"
 #include "gateway/http/response.h"
 #include "gateway/net/arrival.h"
+#include "gateway/route/plan.h"
 
 namespace headgate {
 namespace {
@@ -249,9 +250,11 @@ void HttpConnection::OnHead() {
     if (refusal.how == Refusals::kClose) return Upgrade(std::move(refusal));
     return Refuse(refusal);
   }
-  const Target& target = located_->match.route->target;
-  if (!std::holds_alternative<HttpRuleSet>(target)) return Judge(nullptr);
-  FindRules();
+  using MethodFrom = RoutePlan::MethodFrom;
+  if (located_->match.plan->method_from == MethodFrom::kHttpRules) {
+    return FindRules();
+  }
+  Judge(nullptr);
 }
 
 void HttpConnection::FindRules() {

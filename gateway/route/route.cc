@@ -8,14 +8,10 @@
 #include "gateway/route/path_segments.h"
 #include "gateway/route/path_template.h"
 #include "gateway/route/path_tree.h"
+#include "gateway/route/plan.h"
 
 namespace headgate {
 namespace {
-
-constexpr absl::string_view kPacketMethod =
-    "/headgate.v1.PacketService/Connect";
-constexpr absl::string_view kMessageMethod =
-    "/headgate.v1.MessageService/Connect";
 
 // A domain name has no more bytes (RFC 1035 section 2.3.4).
 constexpr std::size_t kMostHostBytes = 255;
@@ -68,17 +64,6 @@ bool IsMethodPath(absl::string_view path) {
          IsIdentifier(path.substr(slash + 1));
 }
 
-void SetCodecsFor(absl::string_view method, Route& route) {
-  if (method == kPacketMethod) {
-    route.binary_codec = &kPacketDialect;
-    route.allowed_codecs = {&kPacketDialect, &kJsonDialect, &kProtobufDialect};
-  } else if (method == kMessageMethod) {
-    // Plain messages can be of any form, so there is nothing to guess by.
-    if (!route.codec) route.codec = &kRawDialect;
-    route.allowed_codecs = {&kRawDialect, &kJsonDialect, &kProtobufDialect};
-  }
-}
-
 namespace {
 
 // What of the path a route is for, as a template; absent when it is for all
@@ -122,9 +107,10 @@ class Router::Tree {
           tree.all_methods.push_back(i);
         }
       }
-      if (!std::holds_alternative<FixedMethod>(routes[i].target)) {
-        entry.packet = Specialized(routes[i], kPacketMethod);
-        entry.message = Specialized(routes[i], kMessageMethod);
+      entry.plan = MakePlan(routes[i], "");
+      if (entry.plan->method_from == RoutePlan::MethodFrom::kPath) {
+        entry.packet_plan = MakePlan(routes[i], kPacketMethod);
+        entry.message_plan = MakePlan(routes[i], kMessageMethod);
       }
       entry.route = std::make_shared<const Route>(std::move(routes[i]));
       entries_.push_back(std::move(entry));
@@ -169,23 +155,20 @@ class Router::Tree {
   struct Entry {
     std::optional<PathTemplate> path_template;
     std::shared_ptr<const Route> route;
-    // The same for the two methods that have codecs of their own, when the
-    // request says which method it is.
-    std::shared_ptr<const Route> packet;
-    std::shared_ptr<const Route> message;
+    std::shared_ptr<const RoutePlan> plan;
+    // For the two methods that have codecs of their own, where the request says
+    // which method it is.
+    std::shared_ptr<const RoutePlan> packet_plan;
+    std::shared_ptr<const RoutePlan> message_plan;
   };
   struct Host {
     PathTree paths;
     std::vector<std::size_t> all_methods;
   };
 
-  static std::shared_ptr<const Route> Specialized(Route route,
-                                                  absl::string_view method) {
-    // What a route allows by its own word is not widened.
-    if (route.allowed_codecs == Route().allowed_codecs) {
-      SetCodecsFor(method, route);
-    }
-    return std::make_shared<const Route>(std::move(route));
+  static std::shared_ptr<const RoutePlan> MakePlan(const Route& route,
+                                                   absl::string_view method) {
+    return std::make_shared<const RoutePlan>(PlanRoute(route, method));
   }
 
   // What of the path says what is called.
@@ -206,7 +189,7 @@ class Router::Tree {
       const Entry& entry, const std::vector<absl::string_view>& segments,
       absl::string_view path) {
     const Route& route = *entry.route;
-    Match match{entry.route, "", {}, CalledPath(entry, path)};
+    Match match{entry.route, entry.plan, "", {}, CalledPath(entry, path)};
     if (entry.path_template) {
       match.variables = BindVariables(*entry.path_template, segments);
     }
@@ -222,8 +205,8 @@ class Router::Tree {
       return match;
     }
     if (!IsMethodPath(match.method)) return std::nullopt;
-    if (match.method == kPacketMethod) match.route = entry.packet;
-    if (match.method == kMessageMethod) match.route = entry.message;
+    if (match.method == kPacketMethod) match.plan = entry.packet_plan;
+    if (match.method == kMessageMethod) match.plan = entry.message_plan;
     return match;
   }
 

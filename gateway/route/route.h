@@ -94,12 +94,11 @@ struct Route {
 
   Target target;
 
-  // Null: chosen by the first message, text -> json, binary -> binary_codec.
+  // What the configuration says of codecs; RoutePlan has what follows from it.
+  // Null or empty: nothing.
   const Dialect* codec = nullptr;
-  const Dialect* binary_codec = &kProtobufDialect;
-  // What a subprotocol may choose, in the order in which errors name them.
-  std::vector<const Dialect*> allowed_codecs = {&kJsonDialect,
-                                                &kProtobufDialect};
+  const Dialect* binary_codec = nullptr;
+  std::vector<const Dialect*> allowed_codecs;
   PacketOptions packet;
   JsonCodecOptions json;
   // The longest WebSocket message from a client.
@@ -134,10 +133,7 @@ struct Route {
 // host where it has one.
 std::string RouteName(const Route& route);
 
-// Gives a route what its method asks for: packets for
-// headgate.v1.PacketService/Connect, plain messages for
-// headgate.v1.MessageService/Connect, json and protobuf for any other.
-void SetCodecsFor(absl::string_view method, Route& route);
+struct RoutePlan;
 
 // Request -> route. Immutable, so safe for any thread.
 //
@@ -155,6 +151,8 @@ class Router {
 
   struct Match {
     std::shared_ptr<const Route> route;
+    // Of the route and, where the path names it, the method.
+    std::shared_ptr<const RoutePlan> plan;
     // "/package.Service/Method"; empty for an HttpRuleSet, where the upstream's
     // descriptors name it, and for a MethodTable.
     std::string method;

@@ -30,8 +30,7 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
       resolved_.why_unknown.code() != absl::StatusCode::kUnimplemented) {
     return EndWith(EndingOf(resolved_.why_unknown));
   }
-  const Dialect* dialect =
-      request_.codec != nullptr ? request_.codec : request_.route->codec;
+  const Dialect* dialect = request_.codec;
   if (dialect != nullptr && !ChooseCodec(*dialect)) return;
 
   const MethodKind method_kind = resolved_.method != nullptr
@@ -88,9 +87,9 @@ void CallSession::OnMessage(WireMessage message) {
 
 void CallSession::Decode(WireMessage message) {
   const bool first = codec_ == nullptr;
-  if (first && !ChooseCodec(message.opcode == Opcode::kText
-                                ? kJsonDialect
-                                : *request_.route->binary_codec)) {
+  if (first &&
+      !ChooseCodec(message.opcode == Opcode::kText ? kJsonDialect
+                                                   : *request_.binary_codec)) {
     return;
   }
   codec_->Feed(std::move(message));

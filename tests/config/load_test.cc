@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "gateway/route/plan.h"
 #include "tests/config/parse.h"
 
 namespace headgate {
@@ -197,7 +198,6 @@ routes:
   EXPECT_EQ(table.content, PacketContent::kJson);
   EXPECT_EQ(table.max_calls, 5);
   EXPECT_EQ(table.call_window_bytes, 16u << 10);
-  EXPECT_EQ(game.codec, &kPacketDialect);
 
   const Route& rules = settings.routes[2];
   EXPECT_EQ(rules.prefix, "/v3");
@@ -210,10 +210,8 @@ routes:
   EXPECT_EQ(rules.json.error_shape,
             JsonCodecOptions::ErrorShape::kGrpcGatewayV1);
   EXPECT_EQ(std::get<HttpRuleSet>(rules.target).method_override, "method");
-  EXPECT_EQ(rules.codec, &kJsonDialect);
 
   EXPECT_EQ(settings.routes[3].path_template, "/rooms/{room}");
-  EXPECT_EQ(settings.routes[3].codec, &kJsonDialect);
   EXPECT_EQ(std::get<ServicePath>(settings.routes[4].target).service,
             "/chat.Chat");
   EXPECT_EQ(settings.routes[4].codec, nullptr);
@@ -292,13 +290,13 @@ routes:
   - {path: /x, method: a.B/C}
   - {path: /y, method: a.B/C, codec: packet}
 )");
-  EXPECT_EQ(settings.routes[0].binary_codec, &kPacketDialect);
-  EXPECT_EQ(settings.routes[1].codec, &kRawDialect);
-  EXPECT_EQ(settings.routes[2].codec, nullptr);
-  EXPECT_THAT(settings.routes[2].allowed_codecs,
+  EXPECT_EQ(PlanRoute(settings.routes[0]).binary_codec, &kPacketDialect);
+  EXPECT_EQ(PlanRoute(settings.routes[1]).codec, &kRawDialect);
+  EXPECT_EQ(PlanRoute(settings.routes[2]).codec, nullptr);
+  EXPECT_THAT(PlanRoute(settings.routes[2]).allowed_codecs,
               ElementsAre(&kJsonDialect, &kProtobufDialect));
-  EXPECT_EQ(settings.routes[3].codec, &kPacketDialect);
-  EXPECT_THAT(settings.routes[3].allowed_codecs,
+  EXPECT_EQ(PlanRoute(settings.routes[3]).codec, &kPacketDialect);
+  EXPECT_THAT(PlanRoute(settings.routes[3]).allowed_codecs,
               ElementsAre(&kPacketDialect, &kJsonDialect, &kProtobufDialect));
 }
 

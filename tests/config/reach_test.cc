@@ -31,7 +31,6 @@ std::string Unreached(const std::vector<Place>& places) {
     const bool all_methods = place.path.empty() && place.prefix.empty() &&
                              place.path_template.empty();
     if (!all_methods) route.target = FixedMethod{"/a.B/C"};
-    SetCodecs(route);
   }
   const absl::Status status = Validate(settings);
   if (status.ok()) return "";
@@ -128,11 +127,9 @@ TEST(ReachTest, APrefixWhosePathNamesTheMethodDoesNotTakeEverything) {
   Route& service = settings.routes.emplace_back();
   service.prefix = "/lib";
   service.target = ServicePath{"/a.Library"};
-  SetCodecs(service);
   Route& other = settings.routes.emplace_back();
   other.path = "/lib/no-name";
   other.target = FixedMethod{"/a.B/C"};
-  SetCodecs(other);
   EXPECT_EQ(Validate(settings), absl::OkStatus());
 }
 

@@ -84,7 +84,6 @@ TEST_F(RoutesTest, WhatIsStrippedIsAPrefixOfWhatSaysTheMethod) {
   route_.strip_prefix = true;
   EXPECT_EQ(Faults(), "");
   route_.target = HttpRuleSet{};
-  SetCodecs(route_);
   EXPECT_EQ(Faults(), "");
   route_.target = FixedMethod{"/a.S/M"};
   EXPECT_THAT(Faults(),
@@ -117,20 +116,26 @@ TEST_F(RoutesTest, ACallNeedsAPlace) {
 TEST_F(RoutesTest, TemplatesAreRead) {
   route_.target = FixedMethod{"/a.B/C"};
   route_.path_template = "/rooms/{room";
-  SetCodecs(route_);
   EXPECT_THAT(Faults(), HasSubstr("routes[0].template: "));
   route_.path_template = "/rooms/{room}";
-  SetCodecs(route_);
   EXPECT_EQ(Faults(), "");
-  EXPECT_EQ(route_.codec, &kJsonDialect);
-  EXPECT_THAT(route_.allowed_codecs, ElementsAre(&kJsonDialect));
+}
+
+// What stands in the path can be bound to JSON only.
+TEST_F(RoutesTest, TemplatesWithVariablesAreJson) {
+  route_.target = FixedMethod{"/a.B/C"};
+  route_.path_template = "/rooms/{room}";
+  route_.codec = &kProtobufDialect;
+  EXPECT_EQ(Faults(),
+            "routes[0].codec: must be json with a template with variables");
+  route_.path_template = "/rooms/join";
+  EXPECT_EQ(Faults(), "");
 }
 
 // Annotations have templates of their own.
 TEST_F(RoutesTest, HttpRulesTakeNoTemplate) {
   route_.target = HttpRuleSet{};
   route_.path_template = "/v1/{x}";
-  SetCodecs(route_);
   EXPECT_THAT(Faults(), HasSubstr("routes[0].template: cannot be with"));
 }
 
@@ -150,9 +155,10 @@ TEST_F(RoutesTest, HostsAreNamesWithoutPorts) {
 
 TEST_F(RoutesTest, ACodecMustBeAllowed) {
   route_.codec = &kPacketDialect;
+  route_.allowed_codecs = {&kJsonDialect};
   EXPECT_EQ(Faults(),
             "routes[0].codec: is packet, which is not among allowed_codecs");
-  SetCodecs(route_);
+  route_.allowed_codecs.clear();
   EXPECT_EQ(Faults(), "");
 }
 
@@ -175,7 +181,6 @@ TEST_F(RoutesTest, HttpRulesAreJson) {
   route_.prefix = "/v1";
   route_.target = HttpRuleSet{};
   route_.codec = &kProtobufDialect;
-  SetCodecs(route_);
   EXPECT_EQ(Faults(), "routes[0].codec: must be json with http_rules");
   route_.codec = &kJsonDialect;
   route_.allowed_codecs = {&kJsonDialect, &kProtobufDialect};
@@ -190,14 +195,11 @@ class MultiplexRoutesTest : public RoutesTest {
   MultiplexRoutesTest() {
     route_.path = "/game";
     route_.target = MethodTable{.methods = {{1, "/game.Lobby/Join"}}};
-    SetCodecs(route_);
   }
 };
 
 TEST_F(MultiplexRoutesTest, AreOfPacketsAlone) {
   EXPECT_EQ(Faults(), "");
-  EXPECT_EQ(route_.codec, &kPacketDialect);
-  EXPECT_THAT(route_.allowed_codecs, ElementsAre(&kPacketDialect));
   route_.codec = &kJsonDialect;
   EXPECT_EQ(Faults(), "routes[0].codec: must be packet with packet.methods");
 }

@@ -210,7 +210,6 @@ TEST_F(UpstreamsTest, HttpRulesNeedDescriptors) {
   Route& route = settings_.routes[0];
   route.prefix = "/v1";
   route.target = HttpRuleSet{};
-  SetCodecs(route);
   EXPECT_EQ(Faults(), "");
   upstream_.descriptors.reflection = false;
   EXPECT_EQ(Faults(),

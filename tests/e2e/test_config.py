@@ -8,6 +8,7 @@ import pytest
 
 from client import HELLO, JSON, Client, call, call_json, refusal
 from harness import ROOT, Backend, Gateway, eventually, run, soon
+from wire import message
 
 EXAMPLES = sorted((ROOT / "deploy/examples").glob("*.yaml"))
 SAY_HELLO = "headgate.demo.v1.HelloService/SayHello"
@@ -175,6 +176,21 @@ def test_prefix_and_template(configured):
     for path in ("/helloSayHello", "/greet/a/b", "/greet", "/exact/", "/other",
                  HELLO + "SayHello"):
         assert refusal(gateway, path) == 404, path
+
+
+# `check` allows it any codec, and so does what serves it.
+def test_template_without_variables_takes_its_codec(configured):
+    gateway = configured(routes=f"""
+  - {{template: /rooms/join, upstream: main, method: {SAY_HELLO}, codec: protobuf}}
+  - {{template: "/rooms/any", upstream: main, method: {SAY_HELLO}}}
+""")
+    ann, reply = message((1, "ann")), message((1, "hello, ann"))
+    assert call(gateway, "/rooms/join", ann, subprotocols=()) == (
+        [reply], (1000, ""))
+    assert call(gateway, "/rooms/any", ann, subprotocols=()) == (
+        [reply], (1000, ""))
+    assert call_json(gateway, "/rooms/any", {"greeting": "ann"}) == [
+        {"reply": "hello, ann"}]
 
 
 def test_the_first_route_that_fits_wins(configured):

@@ -99,15 +99,11 @@ const std::shared_ptr<const Router>& Routes() {
     Route raw = base;
     raw.path = "/raw";
     raw.target = FixedMethod{"/headgate.v1.MessageService/Connect"};
-    SetCodecsFor("/headgate.v1.MessageService/Connect", raw);
     Route packets = base;
     packets.path = "/packets";
     packets.target = FixedMethod{"/headgate.v1.PacketService/Connect"};
-    SetCodecsFor("/headgate.v1.PacketService/Connect", packets);
     Route game = base;
     game.path = "/game";
-    game.codec = &kPacketDialect;
-    game.allowed_codecs = {&kPacketDialect};
     MethodTable table;
     table.methods = {{1, absl::StrCat(kService, "Notes")},
                      {2, absl::StrCat(kService, "GetBook")},
@@ -126,8 +122,6 @@ const std::shared_ptr<const Router>& Routes() {
     told.max_sessions = 1;
     Route library = base;
     library.prefix = "/v1";
-    library.codec = &kJsonDialect;
-    library.allowed_codecs = {&kJsonDialect};
     library.json.envelope = JsonCodecOptions::Envelope::kResult;
     library.target = HttpRuleSet{"method"};
     base.token_cookie = "token";

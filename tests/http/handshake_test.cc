@@ -673,10 +673,13 @@ class BoundHandshakeTest : public HandshakeTest {
     Route room;
     room.path_template = "/rooms/{room}/join";
     room.target = FixedMethod{"/p.S/Talk"};
+    Route lobby = room;
+    lobby.path_template = "/lobby/join";
+    lobby.codec = &kProtobufDialect;
     Route game;
     game.path = "/game";
     game.target = MethodTable{.methods = {{1, "/p.S/Talk"}}};
-    Use({overridden, api, room, game});
+    Use({overridden, api, room, lobby, game});
   }
   Admission Bound(const std::string& target, const std::string& more = "") {
     rules_ = ApiRules();
@@ -727,6 +730,18 @@ TEST_F(BoundHandshakeTest, OnlyJsonCanBeBound) {
     EXPECT_EQ(refusal.status.message(),
               "codec protobuf is not served here; it is one of json");
   }
+}
+
+// As the checks of a configuration have it.
+TEST_F(BoundHandshakeTest, ATemplateWithoutVariablesIsAPath) {
+  const SessionRequest session =
+      Admitted(WebSocket(), "GET /lobby/join").session;
+  EXPECT_EQ(session.codec, &kProtobufDialect);
+  EXPECT_FALSE(session.binding);
+  EXPECT_EQ(Admitted(WebSocket("Sec-WebSocket-Protocol: headgate.json.v1\r\n"),
+                     "GET /lobby/join")
+                .session.codec,
+            &kJsonDialect);
 }
 
 // Its body is the whole message, so that the query has no field left to set.

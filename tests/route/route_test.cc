@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "gateway/route/plan.h"
+
 namespace headgate {
 namespace {
 
@@ -80,9 +82,9 @@ TEST(RouterTest, ThePacketServiceIsAPacketRoute) {
   const Router router({Route{}});
   const auto match = router.Find("", "/headgate.v1.PacketService/Connect");
   ASSERT_TRUE(match);
-  EXPECT_EQ(match->route->codec, nullptr);
-  EXPECT_EQ(match->route->binary_codec, &kPacketDialect);
-  EXPECT_THAT(match->route->allowed_codecs,
+  EXPECT_EQ(match->plan->codec, nullptr);
+  EXPECT_EQ(match->plan->binary_codec, &kPacketDialect);
+  EXPECT_THAT(match->plan->allowed_codecs,
               ElementsAre(&kPacketDialect, &kJsonDialect, &kProtobufDialect));
 }
 
@@ -90,12 +92,12 @@ TEST(RouterTest, TheMessageServiceIsARawRoute) {
   const Router router({Route{}});
   const auto match = router.Find("", "/headgate.v1.MessageService/Connect");
   ASSERT_TRUE(match);
-  EXPECT_EQ(match->route->codec, &kRawDialect);
+  EXPECT_EQ(match->plan->codec, &kRawDialect);
 }
 
 TEST(RouterTest, OtherMethodsAreNeverPacketsOrPlainMessages) {
   const Router router({Route{}});
-  EXPECT_THAT(router.Find("", "/a.S/M")->route->allowed_codecs,
+  EXPECT_THAT(router.Find("", "/a.S/M")->plan->allowed_codecs,
               ElementsAre(&kJsonDialect, &kProtobufDialect));
 }
 
@@ -104,9 +106,8 @@ TEST(RouterTest, ACodecThatWasSetIsKept) {
   Route json;
   json.codec = &kJsonDialect;
   const Router router({json});
-  EXPECT_EQ(
-      router.Find("", "/headgate.v1.MessageService/Connect")->route->codec,
-      &kJsonDialect);
+  EXPECT_EQ(router.Find("", "/headgate.v1.MessageService/Connect")->plan->codec,
+            &kJsonDialect);
 }
 
 // --- prefixes and templates ---
@@ -221,8 +222,8 @@ TEST(RouterTest, ServicesToldByTheirPathBringTheirCodecsAlong) {
   const Router router({route});
   const auto match = router.Find("", "/packets/Connect");
   ASSERT_TRUE(match);
-  EXPECT_EQ(match->route->binary_codec, &kPacketDialect);
-  EXPECT_THAT(match->route->allowed_codecs,
+  EXPECT_EQ(match->plan->binary_codec, &kPacketDialect);
+  EXPECT_THAT(match->plan->allowed_codecs,
               ElementsAre(&kPacketDialect, &kJsonDialect, &kProtobufDialect));
 }
 
@@ -234,9 +235,9 @@ TEST(RouterTest, ARouteThatAllowsFewerCodecsKeepsThem) {
                            "/headgate.v1.MessageService/Connect"}) {
     const auto match = router.Find("", path);
     ASSERT_TRUE(match) << path;
-    EXPECT_EQ(match->route->codec, nullptr) << path;
-    EXPECT_EQ(match->route->binary_codec, &kProtobufDialect) << path;
-    EXPECT_THAT(match->route->allowed_codecs, ElementsAre(&kProtobufDialect))
+    EXPECT_EQ(match->plan->codec, nullptr) << path;
+    EXPECT_EQ(match->plan->binary_codec, &kProtobufDialect) << path;
+    EXPECT_THAT(match->plan->allowed_codecs, ElementsAre(&kProtobufDialect))
         << path;
   }
 }

@@ -24,7 +24,6 @@ class CallFixture : public ::testing::Test {
  protected:
   // A session without descriptors: its call is bidirectional.
   CallSession& Start(const Dialect* codec, const std::string& method = "/s/m") {
-    route_->binary_codec = &kProtobufDialect;
     SessionRequest request;
     request.id = "id";
     request.route = route_;

@@ -1,0 +1,98 @@
+#include "gateway/route/plan.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "absl/algorithm/container.h"
+#include "gateway/route/path_template.h"
+
+namespace headgate {
+namespace {
+
+bool HasVariables(const Route& route) {
+  if (route.path_template.empty()) return false;
+  const auto path_template = PathTemplate::Parse(route.path_template);
+  return path_template.ok() && !path_template->variables.empty();
+}
+
+void PlanTarget(const PathMethod&, RoutePlan& plan) {
+  plan.method_from = RoutePlan::MethodFrom::kPath;
+}
+
+void PlanTarget(const ServicePath&, RoutePlan& plan) {
+  plan.method_from = RoutePlan::MethodFrom::kPath;
+}
+
+void PlanTarget(const FixedMethod& fixed, RoutePlan& plan) {
+  plan.method_from = RoutePlan::MethodFrom::kRoute;
+  plan.longest_method_bytes = fixed.method.size();
+}
+
+void PlanTarget(const HttpRuleSet&, RoutePlan& plan) {
+  plan.method_from = RoutePlan::MethodFrom::kHttpRules;
+  plan.serves_http = true;
+  // Path and query are part of the request.
+  plan.only_because = "http_rules";
+  plan.allowed_codecs = {&kJsonDialect};
+}
+
+void PlanTarget(const MethodTable& table, RoutePlan& plan) {
+  plan.method_from = RoutePlan::MethodFrom::kPacketType;
+  plan.binds_variables = false;  // There is no one first message.
+  plan.only_because = "packet.methods";
+  plan.allowed_codecs = {&kPacketDialect};
+  for (const auto& [type, method] : table.methods) {
+    plan.longest_method_bytes =
+        std::max(plan.longest_method_bytes, method.size());
+  }
+}
+
+// What clients of `method` speak where the route says nothing.
+void PlanCodecsOf(absl::string_view method, RoutePlan& plan) {
+  plan.allowed_codecs = {&kJsonDialect, &kProtobufDialect};
+  if (method == kPacketMethod) {
+    plan.binary_codec = &kPacketDialect;
+    plan.allowed_codecs.insert(plan.allowed_codecs.begin(), &kPacketDialect);
+  } else if (method == kMessageMethod) {
+    // Plain messages can be of any form, so there is nothing to guess by.
+    plan.codec = &kRawDialect;
+    plan.allowed_codecs.insert(plan.allowed_codecs.begin(), &kRawDialect);
+  }
+}
+
+}  // namespace
+
+RoutePlan PlanRoute(const Route& route, absl::string_view method) {
+  RoutePlan plan;
+  plan.binds_variables = HasVariables(route);
+  std::visit([&](const auto& target) { PlanTarget(target, plan); },
+             route.target);
+  if (plan.binds_variables && plan.only_because.empty()) {
+    plan.only_because = "a template with variables";
+    plan.allowed_codecs = {&kJsonDialect};
+  }
+  if (!plan.only_because.empty()) {
+    plan.codec = plan.binary_codec = plan.allowed_codecs[0];
+    return plan;
+  }
+  const auto* fixed = std::get_if<FixedMethod>(&route.target);
+  if (fixed != nullptr) {
+    PlanCodecsOf(fixed->method, plan);
+  } else if (!route.path.empty()) {
+    PlanCodecsOf(route.path, plan);
+  } else {
+    // What a route allows itself is not widened by what a request calls.
+    PlanCodecsOf(route.allowed_codecs.empty() ? method : "", plan);
+  }
+  if (route.codec != nullptr) plan.codec = route.codec;
+  if (route.binary_codec != nullptr) plan.binary_codec = route.binary_codec;
+  if (!route.allowed_codecs.empty()) {
+    plan.allowed_codecs = route.allowed_codecs;
+  } else if (route.codec != nullptr &&
+             !absl::c_linear_search(plan.allowed_codecs, route.codec)) {
+    plan.allowed_codecs.insert(plan.allowed_codecs.begin(), route.codec);
+  }
+  return plan;
+}
+
+}  // namespace headgate
