@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+
 namespace headgate {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
 using ::testing::Pair;
 using ::testing::SizeIs;
 
@@ -16,6 +19,16 @@ TEST(HttpResponseTest, HeadHasOneLineForEachField) {
   EXPECT_EQ(ResponseHead(404, {{"A", "b"}, {"A", "c"}}),
             "HTTP/1.1 404 Not Found\r\nA: b\r\nA: c\r\n\r\n");
   EXPECT_THAT(ResponseHead(499, {}), HasSubstr(" 499 Client Closed Request"));
+}
+
+// RFC 9110 section 15; those of the console, of refusals and of calls.
+TEST(HttpResponseTest, EachStatusThatIsSentHasItsPhrase) {
+  for (const int status : {101, 200, 204, 308, 400, 401, 403, 404, 405, 408,
+                           409, 413, 426, 429, 431, 499, 500, 501, 503, 504}) {
+    EXPECT_THAT(ResponseHead(status, {}),
+                MatchesRegex(absl::StrCat("HTTP/1.1 ", status,
+                                          " [A-Z][-A-Za-z ]+\r\n\r\n")));
+  }
 }
 
 // A backend must not be able to write headers or an answer of its own.
