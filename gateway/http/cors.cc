@@ -8,9 +8,9 @@
 namespace headgate {
 namespace {
 
-// How long a browser may keep the answer to a preflight.
+// How long a browser may cache the response to a preflight.
 constexpr absl::string_view kMaxAgeSeconds = "600";
-// No more names are echoed than a person would write.
+// A limit for the names that are echoed.
 constexpr std::size_t kMaxRequestedHeaders = 64;
 
 }  // namespace
@@ -23,7 +23,7 @@ bool IsPreflight(const HttpRequest& request) {
 
 HttpFields CorsFields(const HttpRequest& request, const OwnOrigin& own,
                       const std::vector<std::string>& allowed_origins) {
-  // Without an Origin too: a cache must not give that answer to a script.
+  // Also without an Origin: a cache must not serve that response to a script.
   HttpFields fields = {{"Vary", "Origin"}};
   const std::vector<absl::string_view> origins =
       request.headers.Values("Origin");
@@ -31,7 +31,7 @@ HttpFields CorsFields(const HttpRequest& request, const OwnOrigin& own,
   const OriginVerdict verdict = JudgeOrigin(origins[0], own, allowed_origins);
   if (verdict == OriginVerdict::kRefused) return fields;
   fields.emplace_back("Access-Control-Allow-Origin", origins[0]);
-  // Where any page may ask, none may use a visitor's cookies.
+  // With "*" no page may use a visitor's cookies.
   if (verdict == OriginVerdict::kTrusted) {
     fields.emplace_back("Access-Control-Allow-Credentials", "true");
   }

@@ -12,16 +12,16 @@ namespace headgate {
 // Cross-origin requests of scripts, by the same policy as WebSockets
 // (JudgeOrigin). The Fetch standard, "CORS protocol". Pure.
 
-// Whether a browser asks beforehand what a script may send.
+// Whether the request is a CORS preflight.
 bool IsPreflight(const HttpRequest& request);
 
-// What every answer to a plain request says of its origin.
+// The CORS fields of every response to a plain HTTP request.
 HttpFields CorsFields(const HttpRequest& request, const OwnOrigin& own,
                       const std::vector<std::string>& allowed_origins);
 
-// The answer to a preflight: what CorsFields says, and what may be sent.
-// `verbs`: those that are served at the path, "*" being any.
-// Requires: the origin is allowed.
+// The fields of the response to a preflight: those of CorsFields, and the
+// methods and headers that may be sent. `verbs`: those that are served at the
+// path; "*" is any. Requires: the origin is allowed.
 HttpFields PreflightFields(const HttpRequest& request, const OwnOrigin& own,
                            const std::vector<std::string>& allowed_origins,
                            const std::vector<std::string>& verbs);

@@ -14,12 +14,12 @@
 
 namespace headgate {
 
-// What the entries of Sec-WebSocket-Protocol say: names of codecs, and
-// credentials in two forms that scripts in a browser can send.
+// The entries of Sec-WebSocket-Protocol: names of codecs, and credentials in
+// two forms that scripts in a browser can send.
 struct Subprotocols {
   // Headgate's own names among the entries, in the client's order.
   std::vector<const Dialect*> codecs;
-  // The first that begins with "headgate." and is none of the gateway's.
+  // The first that begins with "headgate." and is not one of the gateway's.
   std::optional<absl::string_view> unknown;
   bool bearer_offered = false;
   // The entry after the first "Bearer"; absent when there is none.
@@ -37,7 +37,7 @@ Subprotocols ParseSubprotocols(const HeaderList& headers);
 // none. UNAUTHENTICATED when that source is malformed; the message never
 // contains any of it. `query_token` is the value of the route's query
 // parameter.
-// Requires: the Origin check passed, for cookies count only after it.
+// Requires: the Origin check passed, because cookies count only after it.
 absl::StatusOr<std::optional<std::string>> FindAuthorization(
     const HeaderList& headers, const Subprotocols& subprotocols,
     const Route& route, const std::optional<std::string>& query_token);

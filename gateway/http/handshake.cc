@@ -69,8 +69,8 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
     return BadRequest("Sec-WebSocket-Key must be the base64 of 16 bytes");
   }
   if (std::optional<Refusal> refusal = CheckHost(request)) return refusal;
-  // Whoever stands between us and the client would take a body for HTTP's, and
-  // we for WebSocket frames.
+  // A proxy in between would read a body as HTTP's, and the gateway would read
+  // it as WebSocket frames.
   if (request.headers.Has("Transfer-Encoding") ||
       (request.headers.Has("Content-Length") &&
        request.headers.Value("Content-Length") != "0")) {
@@ -79,7 +79,7 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
   return std::nullopt;
 }
 
-// By what scheme the client has come, as far as is known.
+// The scheme that the client used, as far as is known.
 OwnOrigin::Scheme SchemeOf(const HttpRequest& request,
                            const HandshakePolicy& policy, const Peer& peer) {
   using Scheme = OwnOrigin::Scheme;
@@ -156,8 +156,8 @@ std::string EchoedSubprotocol(const Subprotocols& offered,
   return offered.bearer_offered ? "Bearer" : "";
 }
 
-// A name like the gateway's own that is none of them is a mistake; with others
-// beside it, it may be one that a newer gateway knows.
+// A name in the gateway's namespace that it does not know is a mistake, unless
+// others are offered as well: then a newer gateway may know it.
 Refusal SubprotocolUnknown(absl::string_view name) {
   const std::vector<std::string> names = SubprotocolNames();
   const std::string suggestion = DidYouMean(name, names);
@@ -178,8 +178,7 @@ Refusal CodecNotAllowed(const Subprotocols& offered, const Codecs& allowed) {
                                  absl::StrJoin(allowed, ", ", name)));
 }
 
-// `refusal` as it is told to what may be a WebSocket's client: by HTTP, or as
-// `how` says.
+// `refusal` for what may be a WebSocket client: over HTTP, or as `how` says.
 Refusal Told(Refusal refusal, const HttpRequest& request, Refusals how) {
   if (CheckUpgrade(request)) return refusal;
   refusal.how = how;
@@ -197,7 +196,7 @@ absl::string_view MethodOverrideOf(const Route& route) {
   return rules != nullptr ? rules->method_override : absl::string_view();
 }
 
-// The query as far as it is the call's business.
+// The query parameters that are part of the call.
 std::vector<Parameter> QueryOf(const HttpTarget& target, const Route& route) {
   std::vector<Parameter> query;
   for (const Parameter& parameter : target.query) {
@@ -255,9 +254,9 @@ Refusal RuleNotFound(const absl::Status& status, const Located& located,
   return refusal;
 }
 
-// Refuses a request whose calls would have a longer header list than the
-// upstream is sure to take: a server may answer one with the end of the
-// connection, and of everybody's calls on it.
+// Refuses a request whose calls would have a longer header list than every
+// upstream accepts: a server may close the connection over one, which ends all
+// calls on it.
 std::optional<Refusal> CheckMetadataSize(const Metadata& metadata,
                                          const Route& route,
                                          const RoutePlan& plan,
@@ -275,8 +274,7 @@ std::optional<Refusal> CheckMetadataSize(const Metadata& metadata,
   return refusal;
 }
 
-// Whether the body is known beforehand to be longer than the one request
-// message may be.
+// Whether Content-Length is more than the only request message may have.
 bool IsTooLong(const HttpRequest& request, const Route& route,
                const Destination& destination) {
   std::uint64_t length = 0;

@@ -22,7 +22,8 @@
 
 namespace headgate {
 
-// What a listener judges a handshake by. Immutable while it serves.
+// The settings of a listener that decide about a handshake. Immutable while it
+// serves.
 struct HandshakePolicy {
   std::shared_ptr<const Router> router;  // Never null.
   std::vector<std::string> allowed_origins;
@@ -30,11 +31,11 @@ struct HandshakePolicy {
   // Hosts, besides those of loopback, that requests may name; see
   // HostAllowed. Empty: any, unless `is_loopback`.
   std::vector<std::string> allowed_hosts;
-  // The listener is at loopback addresses alone, where a page can get at it by
-  // a name of its own that resolves to them (DNS rebinding).
+  // All of the listener's addresses are loopback. A page can reach it under a
+  // name of its own that resolves to them (DNS rebinding).
   bool is_loopback = false;
-  // Only what is in front of the listener knows whether clients come by TLS,
-  // and it does not say so in the requests: a socket file, a PROXY header.
+  // Only a proxy in front of the listener knows whether clients use TLS, and
+  // requests do not say: a Unix socket, a PROXY header.
   bool is_behind_proxy = false;
   Refusals refusals = Refusals::kHttp;          // Where no route was found.
   std::shared_ptr<const ConsoleIndex> console;  // Null: it is not served.
@@ -56,11 +57,11 @@ struct Admission {
   std::string subprotocol;  // To be echoed; empty: none.
 };
 
-// A request is judged in steps, because the rules of an upstream may have to be
-// asked for between them: RFC 6455 section 4.2, RFC 9112, and the rules of
-// docs/protocol.md. All of them are pure.
+// A request is judged in three steps, because an upstream's HTTP rules may have
+// to be fetched between them. RFC 6455 section 4.2, RFC 9112, and
+// docs/protocol.md. All steps are pure.
 
-// The first step: the listener has a route for it.
+// The first step: the route.
 struct Located {
   bool is_websocket = false;
   HttpTarget target;
@@ -71,7 +72,7 @@ std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
                                              const HandshakePolicy& policy,
                                              const Peer& peer);
 
-// The second: what is called there.
+// The second step: the call.
 struct Destination {
   std::string method;  // Empty: several.
   // The kind of call; known where a rule has led to the method.
@@ -85,7 +86,7 @@ std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
                                                    const Located& located,
                                                    const HttpRules* rules);
 
-// The last: who may call it, and how.
+// The last step: origin, credentials, metadata, deadline and codec.
 std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
                                               const HandshakePolicy& policy,
                                               const Peer& peer,
@@ -98,26 +99,26 @@ std::optional<std::variant<Refusal, HttpTarget>> FindConsole(
     const HttpRequest& request, const HandshakePolicy& policy,
     const Peer& peer);
 
-// There is no room. Requires: not kFree.
+// The refusal for a lack of capacity. Requires: not kFree.
 Refusal NoCapacity(const HttpRequest& request, const Located& located,
                    Capacity capacity);
 
-// There is no room for the connection. Requires: kFull or kAddressFull.
+// The same for a connection. Requires: kFull or kAddressFull.
 Refusal NoConnection(Capacity capacity);
 
-// Refusals of requests that could not be read to the end.
+// Refusals of requests that could not be read completely.
 Refusal HeadersTooLarge(std::size_t max_header_bytes);
 Refusal HandshakeTooSlow(absl::Duration timeout);
-// Of an Origin that is not among the allowed ones; absent when it is, or when
-// there is none.
+// The refusal of an Origin that is not allowed; absent when it is allowed or
+// the request has none.
 std::optional<Refusal> CheckOrigin(const HttpRequest& request,
                                    const HandshakePolicy& policy,
                                    const Located& located);
 // Nothing is served at `path`.
 Refusal NotFound(absl::string_view path);
 
-// What the rules take there, and what the gateway answers itself; empty:
-// nothing is served there.
+// The HTTP methods that are served there: those of the rules, and OPTIONS,
+// which the gateway handles; empty: nothing is served there.
 std::vector<std::string> AllowedVerbs(const HttpRules& rules,
                                       const Located& located);
 

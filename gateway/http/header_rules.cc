@@ -16,14 +16,13 @@ namespace headgate {
 namespace {
 
 constexpr absl::string_view kMetadataPrefix = "grpc-metadata-";
-// Whoever a proxy knows no address of; they are counted together.
+// All clients whose address a proxy does not know; they are counted together.
 constexpr char kUnknownClient[] = "unknown";
 constexpr std::size_t kMaxRequestIdBytes = 128;
 
-// Hop-by-hop headers (RFC 9110 section 7.6.1), what gRPC sets itself or, as
-// gRPC C++ does with what its load balancing says, gives a meaning of its own,
-// and what only the gateway may say. gRPC C++ aborts the process when it is to
-// send "grpclb_client_stats".
+// Hop-by-hop headers (RFC 9110 section 7.6.1), fields that gRPC sets or (load
+// balancing of gRPC C++) interprets, and those that only the gateway may set.
+// gRPC C++ aborts the process when it has to send "grpclb_client_stats".
 constexpr absl::string_view kReserved[] = {
     "authorization",
     "connection",
@@ -87,8 +86,8 @@ bool DecodeBinary(absl::string_view text, std::string* bytes) {
 }
 
 // Adds what the client sent under `name` as `key`. A "-bin" header may hold
-// several values, joined by commas: each is one of its own towards the backend,
-// for gRPC C++ takes the commas of one for a fault of the whole connection.
+// several values, joined by commas. Each is sent to the backend as a field of
+// its own, because gRPC C++ closes the connection over a comma in one.
 absl::Status AddValue(absl::string_view name, std::string key,
                       absl::string_view value, Metadata& metadata) {
   if (!IsMetadataKey(key)) {
@@ -112,7 +111,8 @@ absl::Status AddValue(absl::string_view name, std::string key,
   return absl::OkStatus();
 }
 
-// For what is passed on unasked: bytes that metadata cannot hold become '?'.
+// For headers that are always forwarded: bytes that metadata cannot contain
+// become '?'.
 std::string Printable(absl::string_view value) {
   std::string text(value);
   for (char& c : text) {
@@ -253,8 +253,7 @@ absl::StatusOr<Metadata> ClientMetadata(const HeaderList& headers,
     } else if (std::find(route.forward_headers.begin(),
                          route.forward_headers.end(),
                          lower) != route.forward_headers.end()) {
-      // What the gateway sends anyway or never stays so; a cookie goes to a
-      // backend only where a route says so.
+      // A route cannot forward a reserved header, except for cookies.
       if (IsReserved(key) && key != "cookie") continue;
     } else {
       continue;

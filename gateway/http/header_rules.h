@@ -14,10 +14,10 @@
 
 namespace headgate {
 
-// Where a connection came from and what it gets for a name.
+// The peer of a connection.
 struct Peer {
-  // The IP address alone, or "unix": of the connection, or what a PROXY header
-  // has told.
+  // The IP address without a port, or "unix": the connection's, or the one in
+  // its PROXY header.
   std::string address;
   bool is_tls = false;
   std::string client_subject;  // Of the client's certificate; empty: none.
@@ -31,12 +31,13 @@ struct Peer {
   }
 };
 
-// Who has sent the request: `peer`; behind trusted proxies the last address of
-// X-Forwarded-For that is none of theirs, "unknown" for what is no address.
+// The address of the client that sent the request: `peer`, or, behind trusted
+// proxies, the last address of X-Forwarded-For that is not one of theirs;
+// "unknown" when that is not an address.
 std::string ClientAddress(const HeaderList& headers, const std::string& peer,
                           const std::vector<Network>& trusted_proxies);
 
-// Whether what the peer says of its clients is believed.
+// Whether the peer's X-Forwarded-* headers are believed.
 bool IsTrustedProxy(const Peer& peer,
                     const std::vector<Network>& trusted_proxies);
 
@@ -46,9 +47,9 @@ std::optional<absl::string_view> ForwardedProtocol(
     const HeaderList& headers, const Peer& peer,
     const std::vector<Network>& trusted_proxies);
 
-// What sessions of an address are counted under: an IPv4 address, an IPv6
-// network of 64 bits; empty for what is not counted: a loopback address, a
-// trusted proxy, a socket file.
+// The key under which sessions per address are counted: an IPv4 address or an
+// IPv6 /64 network. Empty for what is not counted: a loopback address, a
+// trusted proxy, a Unix socket.
 std::string CountedAddress(const std::string& client,
                            const std::vector<Network>& trusted_proxies);
 

@@ -14,12 +14,12 @@ enum class OriginVerdict {
   kTrusted,
 };
 
-// A listener's own origin, as the request at hand names it.
+// A listener's own origin, as the current request names it.
 struct OwnOrigin {
   enum class Scheme {
     kHttp,
     kHttps,
-    kEither,  // What is in front of the listener may have ended TLS.
+    kEither,  // A proxy in front of the listener may have terminated TLS.
   };
   Scheme scheme = Scheme::kHttp;
   std::string host;  // With its port, as the client has sent it.

@@ -65,7 +65,7 @@ std::optional<int> HeaderList::AcceptedWeight(
     for (std::size_t i = 1; i < parts.size(); ++i) {
       const absl::string_view part = absl::StripAsciiWhitespace(parts[i]);
       if (!absl::StartsWithIgnoreCase(part, "q=")) continue;
-      // What is no weight takes nothing away.
+      // An invalid weight counts as 1.
       if (!absl::SimpleAtod(part.substr(2), &q) || !(q >= 0 && q <= 1)) q = 1;
     }
     weight = std::max(weight.value_or(0), static_cast<int>(q * 1000));

@@ -12,7 +12,7 @@
 
 namespace headgate {
 
-// Answers of HTTP/1.1 as bytes (RFC 9112). Pure.
+// HTTP/1.1 responses as bytes (RFC 9112). Pure.
 
 // Status line, fields and the empty line. Characters that a value cannot have,
 // line ends among them, become '?'.
@@ -21,20 +21,20 @@ std::string ResponseHead(int status, const HttpFields& fields);
 
 inline constexpr absl::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-// What stands before a chunk's content; "\r\n" stands behind it.
+// What precedes a chunk's content; "\r\n" follows it.
 std::string ChunkBegin(std::size_t bytes);
 // The end of a chunked body.
 std::string LastChunk(const HttpFields& trailers);
 
-// The date of an answer (RFC 9110 section 5.6.7).
+// The Date of a response (RFC 9110 section 5.6.7).
 std::string HttpDate(absl::Time time);
 
 // The HTTP status of a session's ending, as that of google/rpc/code.proto, and
 // 413 for a message that was too big.
 int HttpStatusOf(const Ending& ending);
 
-// What goes with such a status: 401 says how to authenticate, 503 when to come
-// back.
+// Adds the fields that a status requires: WWW-Authenticate to 401, Retry-After
+// to 503.
 void AddFieldsOfStatus(int status, HttpFields& fields);
 
 // A backend's metadata as header fields, as grpc-gateway names them: `prefix`

@@ -10,18 +10,18 @@
 
 namespace headgate {
 
-// What a request is for, as its first line and its Host header say it.
+// The target of a request: its request line and its Host header.
 struct HttpTarget {
-  std::string host;  // Of a target that is a whole address, else Host's.
+  std::string host;  // Of a target in absolute form, else HostOf.
   std::string encoded_path;
-  std::string path;  // Percent-decoded; for people.
+  std::string path;  // Percent-decoded; for messages.
   // Percent-decoded, '+' as a blank, in order.
   std::vector<Parameter> query;
 };
 
-// Takes a path or a whole address, as a server has to (RFC 9112 section
-// 3.2.2). Absent: the target is neither, or the address has userinfo or no host
-// (RFC 9110 sections 4.2.1 and 4.2.4).
+// Takes the origin form (a path) and the absolute form, as a server has to (RFC
+// 9112 section 3.2.2). Absent: the target is neither, or the address has
+// userinfo or no host (RFC 9110 sections 4.2.1 and 4.2.4).
 std::optional<HttpTarget> ParseTarget(const HttpRequest& request);
 
 // Whether `value` is HOST or HOST:PORT (RFC 9112 section 3.2).

@@ -18,7 +18,7 @@
 
 namespace headgate {
 
-// How a handshake that cannot become a session is told.
+// How a handshake is refused.
 enum class Refusals {
   kHttp,   // With an HTTP status, before 101.
   kClose,  // Accepted, then closed with 4000 + code: a browser's script cannot
@@ -86,7 +86,7 @@ struct Route {
   std::string path;           // Exactly this one.
   std::string prefix;         // Whole segments: "/v3" is for /v3 and /v3/x.
   std::string path_template;  // "/rooms/{room}/join", as in google.api.http.
-  // What is called is looked for in what the path has behind `prefix`.
+  // The target is applied to the part of the path behind `prefix`.
   bool strip_prefix = false;
 
   // The upstream's name.
@@ -129,17 +129,17 @@ struct Route {
   Refusals refusals = Refusals::kHttp;
 };
 
-// What a route is called in the log and in metrics: what it matches, with its
-// host where it has one.
+// The name of a route in the log and in metrics: its path, with its host if it
+// has one.
 std::string RouteName(const Route& route);
 
 struct RoutePlan;
 
 // Request -> route. Immutable, so safe for any thread.
 //
-// Of the routes that fit a request the first wins. A lookup costs what the
-// request's path is long, whatever the number of routes: they share one tree of
-// path segments for each host.
+// The first route that fits a request wins. The cost of a lookup depends on the
+// length of the request's path, not on the number of routes: they share one
+// tree of path segments per host.
 class Router {
  public:
   // Requires: the paths, prefixes, templates and hosts are well formed
