@@ -1,39 +1,21 @@
 #include "gateway/config/convert.h"
 
-#include <limits>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/config/check.h"
-#include "gateway/config/units.h"
 
 namespace headgate {
 namespace {
 
 namespace pb = config::v1;
 
-std::string Resolve(const std::string& directory, const std::string& file) {
-  if (directory.empty() || file.empty() || file[0] == '/') return file;
-  return absl::StrCat(directory, "/", file);
-}
-
 ListenerTlsSettings TlsFrom(const pb::ListenerTls& from,
-                            const std::string& field,
-                            const std::string& directory,
-                            const FieldConverter& convert) {
+                            const Section& section) {
   using Settings = ListenerTlsSettings;
   Settings to;
-  const auto file = [&](absl::string_view member, bool has,
-                        const std::string& name, std::string& path) {
-    convert.Text(absl::StrCat(field, member), has, name, path);
-    path = Resolve(directory, path);
-  };
-  file(".certificate", from.has_certificate(), from.certificate(),
-       to.certificate);
-  file(".key", from.has_key(), from.key(), to.key);
-  file(".client_ca", from.has_client_ca(), from.client_ca(), to.client_ca);
+  section.Read(TableOf<Settings>(), to);
   for (const std::string& path : from.session_ticket_keys()) {
-    to.session_ticket_keys.push_back(Resolve(directory, path));
+    to.session_ticket_keys.push_back(section.Resolve(path));
   }
   if (from.has_client_ca()) {
     to.client_certificates = Settings::ClientCertificates::kRequired;
@@ -49,37 +31,22 @@ ListenerTlsSettings TlsFrom(const pb::ListenerTls& from,
   if (from.min_version() == "1.3") {
     to.min_version = Settings::MinVersion::k13;
   } else if (from.has_min_version() && from.min_version() != "1.2") {
-    convert.faults().Add(
-        field + ".min_version",
-        absl::StrCat("must be 1.2 or 1.3, is \"", from.min_version(), "\""));
+    section.AddFault("min_version", absl::StrCat("must be 1.2 or 1.3, is \"",
+                                                 from.min_version(), "\""));
   }
   return to;
 }
 
-void CompressionFrom(const pb::ListenerCompression& from,
-                     const std::string& field, const FieldConverter& convert,
-                     CompressionSettings& to) {
-  if (from.has_enabled()) to.enabled = from.enabled();
-  convert.Number(field + ".level", from.has_level(), from.level(), to.level);
-  convert.Number(field + ".server_max_window_bits",
-                 from.has_server_max_window_bits(),
-                 from.server_max_window_bits(), to.server_max_window_bits);
-  convert.Number(field + ".client_max_window_bits",
-                 from.has_client_max_window_bits(),
-                 from.client_max_window_bits(), to.client_max_window_bits);
-  to.server_no_context_takeover = from.server_no_context_takeover();
-  to.client_no_context_takeover = from.client_no_context_takeover();
-  convert.Size(field + ".min_bytes", from.has_min_bytes(), from.min_bytes(),
-               to.min_bytes);
-}
-
 ListenerSettings ListenerFrom(const pb::Listener& from,
-                              const std::string& field,
-                              const std::string& directory,
-                              const FieldConverter& convert) {
+                              const Section& section) {
   ListenerSettings to;
-  convert.Text(field + ".address", from.has_address(), from.address(),
-               to.address);
+  section.Read(TableOf<ListenerSettings>(), to);
+  section.Read(TableOf<SocketFileSettings>(), to.file);
+  section.Below("compression", from.compression())
+      .Read(TableOf<CompressionSettings>(), to.compression);
+  if (from.has_tls()) {
+    to.tls = TlsFrom(from.tls(), section.Below("tls", from.tls()));
+  }
   to.allowed_origins.assign(from.allowed_origins().begin(),
                             from.allowed_origins().end());
   for (const std::string& host : from.allowed_hosts()) {
@@ -88,27 +55,12 @@ ListenerSettings ListenerFrom(const pb::Listener& from,
   to.trusted_proxies.assign(from.trusted_proxies().begin(),
                             from.trusted_proxies().end());
   to.refusals = RefusalsFrom(from.refusals(), to.refusals);
-  if (from.has_tls()) {
-    to.tls = TlsFrom(from.tls(), field + ".tls", directory, convert);
-  }
-  CompressionFrom(from.compression(), field + ".compression", convert,
-                  to.compression);
-  convert.Text(field + ".mode", from.has_mode(), from.mode(), to.file.mode);
-  convert.Text(field + ".user", from.has_user(), from.user(), to.file.user);
-  convert.Text(field + ".group", from.has_group(), from.group(), to.file.group);
-  to.proxy_protocol = from.proxy_protocol();
-  to.reuse_port = from.reuse_port();
-  to.console = from.console();
   return to;
 }
 
-AdminSettings AdminFrom(const pb::Admin& from, const std::string& field,
-                        const std::string& directory,
-                        const FieldConverter& convert) {
+AdminSettings AdminFrom(const pb::Admin& from, const Section& section) {
   AdminSettings to;
-  if (from.has_enabled()) to.enabled = from.enabled();
-  convert.Text(field + ".address", from.has_address(), from.address(),
-               to.address);
+  section.Read(TableOf<AdminSettings>(), to);
   if (!from.serve().empty()) to.serve.clear();
   for (const int part : from.serve()) {
     AdminPart serves = AdminPart::kHealth;
@@ -121,59 +73,33 @@ AdminSettings AdminFrom(const pb::Admin& from, const std::string& field,
            serves);
     to.serve.insert(serves);
   }
-  convert.Text(field + ".token_file", from.has_token_file(), from.token_file(),
-               to.token_file);
-  to.token_file = Resolve(directory, to.token_file);
-  return to;
-}
-
-void DescriptorsFrom(const pb::Descriptors& from, const std::string& field,
-                     const std::string& directory,
-                     const FieldConverter& convert, DescriptorSettings& to) {
-  if (from.has_reflection()) to.reflection = from.reflection();
-  for (const std::string& file : from.files()) {
-    to.files.push_back(Resolve(directory, file));
-  }
-  convert.Duration(field + ".refresh", from.has_refresh(), from.refresh(),
-                   to.refresh);
-}
-
-UpstreamTlsSettings TlsFrom(const pb::UpstreamTls& from,
-                            const std::string& field,
-                            const std::string& directory,
-                            const FieldConverter& convert) {
-  UpstreamTlsSettings to;
-  const auto file = [&](absl::string_view member, bool has,
-                        const std::string& name, std::string& path) {
-    convert.Text(absl::StrCat(field, member), has, name, path);
-    path = Resolve(directory, path);
-  };
-  file(".ca", from.has_ca(), from.ca(), to.ca);
-  file(".certificate", from.has_certificate(), from.certificate(),
-       to.certificate);
-  file(".key", from.has_key(), from.key(), to.key);
-  convert.Text(field + ".authority", from.has_authority(), from.authority(),
-               to.authority);
   return to;
 }
 
 UpstreamSettings UpstreamFrom(const pb::Upstream& from,
-                              const std::string& field,
-                              const std::string& directory,
-                              const FieldConverter& convert) {
+                              const Section& section) {
   using Settings = UpstreamSettings;
   Settings to;
-  convert.Text(field + ".name", from.has_name(), from.name(), to.name);
-  convert.Text(field + ".target", from.has_target(), from.target(), to.target);
-  DescriptorsFrom(from.descriptors(), field + ".descriptors", directory,
-                  convert, to.descriptors);
-  if (from.has_tls()) {
-    to.tls = TlsFrom(from.tls(), field + ".tls", directory, convert);
+  section.Read(TableOf<Settings>(), to);
+  section.Below("descriptors", from.descriptors())
+      .Read(TableOf<DescriptorSettings>(), to.descriptors);
+  for (const std::string& file : from.descriptors().files()) {
+    to.descriptors.files.push_back(section.Resolve(file));
   }
-  convert.Text(field + ".authority", from.has_authority(), from.authority(),
-               to.authority);
-  convert.DurationOrNone(field + ".deadline", from.has_deadline(),
-                         from.deadline(), to.deadline);
+  for (const std::string& file : from.http_rules_files()) {
+    to.http_rules_files.push_back(section.Resolve(file));
+  }
+  if (from.has_tls()) {
+    section.Below("tls", from.tls())
+        .Read(TableOf<UpstreamTlsSettings>(), to.tls.emplace());
+  }
+  static constexpr Binding<Settings> kKeepalive[] = {
+      {"interval", &Settings::keepalive_interval, ReadAs::kNoneIfZero},
+      {"timeout", &Settings::keepalive_timeout},
+  };
+  section.Below("keepalive", from.keepalive()).Read<Settings>(kKeepalive, to);
+  // "" is the server as a whole.
+  if (from.has_health_check()) to.health_check = from.health_check();
   Choose(from.load_balancing(),
          {{pb::Upstream::LOAD_BALANCING_ROUND_ROBIN,
            Settings::LoadBalancing::kRoundRobin},
@@ -189,83 +115,33 @@ UpstreamSettings UpstreamFrom(const pb::Upstream& from,
           {pb::Upstream::TRANSPORT_GRPC, Settings::Transport::kGrpc},
           {pb::Upstream::TRANSPORT_H2, Settings::Transport::kH2}},
          to.transport);
-  convert.Number(field + ".max_streams_per_channel",
-                 from.has_max_streams_per_channel(),
-                 from.max_streams_per_channel(), to.max_streams_per_channel);
-  const pb::Keepalive& keepalive = from.keepalive();
-  if (keepalive.has_interval()) {
-    convert.DurationOrNone(field + ".keepalive.interval", true,
-                           keepalive.interval(),
-                           to.keepalive_interval.emplace());
-  }
-  convert.Duration(field + ".keepalive.timeout", keepalive.has_timeout(),
-                   keepalive.timeout(), to.keepalive_timeout);
-  if (from.has_health_check()) to.health_check = from.health_check();
-  for (const std::string& file : from.http_rules_files()) {
-    to.http_rules_files.push_back(Resolve(directory, file));
-  }
   return to;
 }
 
 // `route`: what every route has that says nothing else.
-void LimitsFrom(const pb::Limits& from, const FieldConverter& convert,
+void LimitsFrom(const pb::Limits& from, const Section& section,
                 LimitSettings& to, Route& route) {
-  convert.Number("limits.max_sessions", from.has_max_sessions(),
-                 from.max_sessions(), to.max_sessions);
-  // Of the routes, where it would be told once for each.
-  std::size_t bytes = route.max_message_bytes;
-  constexpr absl::string_view kField = "limits.max_message_bytes";
-  convert.Size(kField, from.has_max_message_bytes(), from.max_message_bytes(),
-               bytes);
-  if (bytes >= 1 && bytes <= kMostMessageBytes) route.max_message_bytes = bytes;
-  convert.faults().Range<std::size_t>(kField, bytes, 1, kMostMessageBytes);
-  convert.Size("limits.max_answer_bytes", from.has_max_answer_bytes(),
-               from.max_answer_bytes(), to.max_answer_bytes);
-  convert.Size("limits.max_header_bytes", from.has_max_header_bytes(),
-               from.max_header_bytes(), to.max_header_bytes);
-  convert.Size("limits.max_metadata_bytes", from.has_max_metadata_bytes(),
-               from.max_metadata_bytes(), to.max_metadata_bytes);
-  convert.Size("limits.max_buffered_bytes", from.has_max_buffered_bytes(),
-               from.max_buffered_bytes(), to.max_buffered_bytes);
-  convert.Number("limits.max_sessions_per_address",
-                 from.has_max_sessions_per_address(),
-                 from.max_sessions_per_address(), to.max_sessions_per_address);
-  if (from.has_max_memory()) {
-    convert.Size("limits.max_memory", true, from.max_memory(),
-                 to.max_memory.emplace());
-  }
-  const auto number = [&](absl::string_view field, bool has,
-                          std::uint32_t value, std::optional<int>& setting) {
-    if (has) convert.Number(field, has, value, setting.emplace());
+  section.Read(TableOf<LimitSettings>(), to);
+  // Of the routes, where a fault would be reported once for each.
+  static constexpr Binding<Route> kOfRoutes[] = {
+      {"max_message_bytes", &Route::max_message_bytes},
   };
-  number("limits.max_connections", from.has_max_connections(),
-         from.max_connections(), to.max_connections);
-  number("limits.max_connections_per_address",
-         from.has_max_connections_per_address(),
-         from.max_connections_per_address(), to.max_connections_per_address);
-  RatesFrom(from, "limits", convert, route);
+  Route limited;
+  section.Read<Route>(kOfRoutes, limited);
+  const std::size_t bytes = limited.max_message_bytes;
+  if (bytes >= 1 && bytes <= kMostMessageBytes) route.max_message_bytes = bytes;
+  section.faults().Range<std::size_t>("limits.max_message_bytes", bytes, 1,
+                                      kMostMessageBytes);
+  RatesFrom(from, section, route);
 }
 
-void TimeoutsFrom(const pb::Timeouts& from, const FieldConverter& convert,
-                  TimeoutSettings& to, Route& route) {
-  convert.Duration("timeouts.handshake", from.has_handshake(), from.handshake(),
-                   to.handshake);
-  convert.Duration("timeouts.send", from.has_send(), from.send(), to.send);
-  convert.Duration("timeouts.stall", from.has_stall(), from.stall(), to.stall);
-  convert.DurationOrNone("timeouts.message", from.has_message(), from.message(),
-                         to.message);
-  convert.Duration("timeouts.close", from.has_close(), from.close(), to.close);
-  convert.Duration("timeouts.drain", from.has_drain(), from.drain(), to.drain);
-  convert.Duration("timeouts.keep_alive", from.has_keep_alive(),
-                   from.keep_alive(), to.keep_alive);
-  convert.Duration("timeouts.reflection", from.has_reflection(),
-                   from.reflection(), to.reflection);
-  convert.DurationOrNone("timeouts.idle", from.has_idle(), from.idle(),
-                         route.idle_timeout);
-  convert.DurationOrNone("timeouts.max_age", from.has_max_age(), from.max_age(),
-                         route.max_age);
-  convert.Duration("timeouts.drain_delay", from.has_drain_delay(),
-                   from.drain_delay(), to.drain_delay);
+void TimeoutsFrom(const Section& section, TimeoutSettings& to, Route& route) {
+  section.Read(TableOf<TimeoutSettings>(), to);
+  static constexpr Binding<Route> kOfRoutes[] = {
+      {"idle", &Route::idle_timeout, ReadAs::kNoneIfZero},
+      {"max_age", &Route::max_age, ReadAs::kNoneIfZero},
+  };
+  section.Read<Route>(kOfRoutes, route);
 }
 
 // The only upstream, or the one named so; "" when there is neither.
@@ -280,45 +156,6 @@ std::string DefaultUpstream(const std::vector<UpstreamSettings>& upstreams) {
 
 }  // namespace
 
-void FieldConverter::Text(absl::string_view field, bool has,
-                          const std::string& text, std::string& to) const {
-  if (!has) return;
-  if (text.empty()) return faults_.Add(field, "must not be empty");
-  to = text;
-}
-
-void FieldConverter::Size(absl::string_view field, bool has,
-                          const std::string& text, std::size_t& to) const {
-  if (!has) return;
-  const absl::StatusOr<std::size_t> size = ParseSize(text);
-  if (!size.ok()) return faults_.Add(field, size.status().message());
-  to = *size;
-}
-
-void FieldConverter::Duration(absl::string_view field, bool has,
-                              const std::string& text,
-                              absl::Duration& to) const {
-  if (!has) return;
-  const absl::StatusOr<absl::Duration> duration = ParseDuration(text);
-  if (!duration.ok()) return faults_.Add(field, duration.status().message());
-  to = *duration;
-}
-
-void FieldConverter::DurationOrNone(absl::string_view field, bool has,
-                                    const std::string& text,
-                                    absl::Duration& to) const {
-  Duration(field, has, text, to);
-  if (to == absl::ZeroDuration()) to = absl::InfiniteDuration();
-}
-
-void FieldConverter::Number(absl::string_view field, bool has,
-                            std::uint32_t number, int& to) const {
-  if (!has) return;
-  constexpr std::uint32_t kMost = std::numeric_limits<int>::max();
-  if (number > kMost) return faults_.Range(field, number, 0u, kMost);
-  to = static_cast<int>(number);
-}
-
 Refusals RefusalsFrom(pb::Refusals from, Refusals otherwise) {
   Choose(from,
          {{pb::REFUSALS_HTTP, Refusals::kHttp},
@@ -329,49 +166,55 @@ Refusals RefusalsFrom(pb::Refusals from, Refusals otherwise) {
 
 Settings ConvertConfig(const pb::Config& config, const std::string& directory,
                        Faults& faults) {
-  const FieldConverter convert(faults);
+  const Section section(config, "", directory, faults);
   Settings to;
   if (!config.listeners().empty()) to.listeners.clear();
   for (const pb::Listener& listener : config.listeners()) {
     to.listeners.push_back(ListenerFrom(
-        listener, absl::StrCat("listeners[", to.listeners.size(), "]"),
-        directory, convert));
+        listener,
+        section.Below(absl::StrCat("listeners[", to.listeners.size(), "]"),
+                      listener)));
   }
   if (!config.upstreams().empty()) to.upstreams.clear();
   for (const pb::Upstream& upstream : config.upstreams()) {
     to.upstreams.push_back(UpstreamFrom(
-        upstream, absl::StrCat("upstreams[", to.upstreams.size(), "]"),
-        directory, convert));
+        upstream,
+        section.Below(absl::StrCat("upstreams[", to.upstreams.size(), "]"),
+                      upstream)));
   }
 
   Route base;
   base.refusals = to.listeners[0].refusals;
   base.upstream = DefaultUpstream(to.upstreams);
-  LimitsFrom(config.limits(), convert, to.limits, base);
-  TimeoutsFrom(config.timeouts(), convert, to.timeouts, base);
+  LimitsFrom(config.limits(), section.Below("limits", config.limits()),
+             to.limits, base);
+  TimeoutsFrom(section.Below("timeouts", config.timeouts()), to.timeouts, base);
   to.routes.clear();
   for (const pb::Route& route : config.routes()) {
     to.routes.push_back(RouteFrom(
-        route, absl::StrCat("routes[", to.routes.size(), "]"), base, convert));
+        route,
+        section.Below(absl::StrCat("routes[", to.routes.size(), "]"), route),
+        base));
   }
   if (to.routes.empty()) {
-    to.routes.push_back(RouteFrom(pb::Route(), "routes[0]", base, convert));
+    const pb::Route all;
+    to.routes.push_back(RouteFrom(all, section.Below("routes[0]", all), base));
   }
-  const pb::ClientKeepalive& keepalive = config.keepalive();
-  convert.DurationOrNone("keepalive.interval", keepalive.has_interval(),
-                         keepalive.interval(), to.keepalive.interval);
-  convert.Duration("keepalive.timeout", keepalive.has_timeout(),
-                   keepalive.timeout(), to.keepalive.timeout);
+  section.Below("keepalive", config.keepalive())
+      .Read(TableOf<KeepaliveSettings>(), to.keepalive);
   if (!config.admin().empty()) to.admin.clear();
   for (const pb::Admin& admin : config.admin()) {
     // The file has one of them, or a list.
     to.admin.push_back(AdminFrom(
-        admin,
-        config.admin_size() == 1 ? "admin"
+        admin, section.Below(config.admin_size() == 1
+                                 ? "admin"
                                  : absl::StrCat("admin[", to.admin.size(), "]"),
-        directory, convert));
+                             admin)));
   }
-  convert.Number("threads", config.has_threads(), config.threads(), to.threads);
+  static constexpr Binding<Settings> kTable[] = {
+      {"threads", &Settings::threads},
+  };
+  section.Read<Settings>(kTable, to);
   Choose(config.log_level(),
          {{pb::LOG_LEVEL_DEBUG, LogLevel::kDebug},
           {pb::LOG_LEVEL_INFO, LogLevel::kInfo},

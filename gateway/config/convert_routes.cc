@@ -36,8 +36,9 @@ void CodecsFrom(const pb::Route& from, Route& to) {
   }
 }
 
-void PacketFrom(const pb::Packet& from, const std::string& field,
-                const FieldConverter& convert, PacketOptions& packet) {
+void PacketFrom(const pb::Packet& from, const Section& section,
+                PacketOptions& packet) {
+  section.Read(TableOf<PacketOptions>(), packet);
   Choose(from.order(),
          {{pb::Packet::ORDER_TYPE_LENGTH_WHO,
            PacketOptions::Order::kTypeLengthWho},
@@ -54,30 +55,22 @@ void PacketFrom(const pb::Packet& from, const std::string& field,
           {pb::Packet::LENGTH_COUNTS_PACKET,
            PacketOptions::LengthCounts::kPacket}},
          packet.length_counts);
-  convert.Size(field + ".max_packet_bytes", from.has_max_packet_bytes(),
-               from.max_packet_bytes(), packet.max_packet_bytes);
   packet.container_types.assign(from.container_types().begin(),
                                 from.container_types().end());
-  convert.Number(field + ".max_depth", from.has_max_depth(), from.max_depth(),
-                 packet.max_depth);
   if (from.has_coalesce()) {
     packet.coalesce = from.coalesce() ? PacketOptions::Coalesce::kOn
                                       : PacketOptions::Coalesce::kOff;
   }
   if (!from.methods().empty()) return;
-  const auto needs_methods = [&](absl::string_view member, bool has) {
-    if (!has) return;
-    convert.faults().Add(absl::StrCat(field, member),
-                         "means nothing without packet.methods");
-  };
-  needs_methods(".content", from.has_content());
-  needs_methods(".max_calls", from.has_max_calls());
-  needs_methods(".call_window", from.has_call_window());
+  for (const absl::string_view key : {"content", "max_calls", "call_window"}) {
+    if (!section.Has(key)) continue;
+    section.AddFault(key, "means nothing without packet.methods");
+  }
 }
 
-MethodTable MethodTableFrom(const pb::Packet& from, const std::string& field,
-                            const FieldConverter& convert) {
+MethodTable MethodTableFrom(const pb::Packet& from, const Section& section) {
   MethodTable to;
+  section.Read(TableOf<MethodTable>(), to);
   for (const auto& [type, method] : from.methods()) {
     to.methods.emplace(type, WithSlash(method));
   }
@@ -85,52 +78,49 @@ MethodTable MethodTableFrom(const pb::Packet& from, const std::string& field,
          {{pb::Packet::CONTENT_PROTOBUF, PacketContent::kProtobuf},
           {pb::Packet::CONTENT_JSON, PacketContent::kJson}},
          to.content);
-  convert.Number(field + ".max_calls", from.has_max_calls(), from.max_calls(),
-                 to.max_calls);
-  convert.Size(field + ".call_window", from.has_call_window(),
-               from.call_window(), to.call_window_bytes);
   return to;
 }
 
 // What is called. Of several the first one counts, besides the fault.
-Target TargetFrom(const pb::Route& from, const std::string& field,
-                  const FieldConverter& convert) {
+Target TargetFrom(const pb::Route& from, const Section& section) {
   std::vector<absl::string_view> set;
   if (from.has_method()) set.push_back("method");
   if (from.has_service()) set.push_back("service");
   if (from.http_rules()) set.push_back("http_rules");
   if (!from.packet().methods().empty()) set.push_back("packet.methods");
   if (set.size() > 1) {
-    convert.faults().Add(field,
-                         absl::StrCat("has ", absl::StrJoin(set, " and "),
+    section.AddFault("", absl::StrCat("has ", absl::StrJoin(set, " and "),
                                       "; it may have one of them"));
   }
+  static constexpr Binding<HttpRuleSet> kRules[] = {
+      {"method_override", &HttpRuleSet::method_override}};
+  static constexpr Binding<FixedMethod> kFixed[] = {
+      {"method", &FixedMethod::method}};
+  static constexpr Binding<ServicePath> kPath[] = {
+      {"service", &ServicePath::service}};
   HttpRuleSet rules;
-  convert.Text(absl::StrCat(field, ".method_override"),
-               from.has_method_override(), from.method_override(),
-               rules.method_override);
+  section.Read<HttpRuleSet>(kRules, rules);
   if (!rules.method_override.empty() && !from.http_rules()) {
-    convert.faults().Add(absl::StrCat(field, ".method_override"),
-                         "means nothing without http_rules");
+    section.AddFault("method_override", "means nothing without http_rules");
   }
   FixedMethod fixed;
-  convert.Text(absl::StrCat(field, ".method"), from.has_method(),
-               WithSlash(from.method()), fixed.method);
+  section.Read<FixedMethod>(kFixed, fixed);
+  fixed.method = WithSlash(fixed.method);
   ServicePath path;
-  convert.Text(absl::StrCat(field, ".service"), from.has_service(),
-               WithSlash(from.service()), path.service);
+  section.Read<ServicePath>(kPath, path);
+  path.service = WithSlash(path.service);
   if (!fixed.method.empty()) return fixed;
   if (!path.service.empty()) return path;
   if (from.http_rules()) return rules;
   if (!from.packet().methods().empty()) {
-    return MethodTableFrom(from.packet(), absl::StrCat(field, ".packet"),
-                           convert);
+    return MethodTableFrom(from.packet(),
+                           section.Below("packet", from.packet()));
   }
   return PathMethod{};
 }
 
-void JsonFrom(const pb::Json& from, const std::string& field,
-              const FieldConverter& convert, JsonCodecOptions& to) {
+void JsonFrom(const pb::Json& from, const Section& section,
+              JsonCodecOptions& to) {
   using Options = JsonCodecOptions;
   Choose(from.field_names(),
          {{pb::Json::FIELD_NAMES_JSON, JsonOptions::FieldNames::kJson},
@@ -159,58 +149,36 @@ void JsonFrom(const pb::Json& from, const std::string& field,
           {pb::Json::ERROR_SHAPE_GRPC_GATEWAY_V1,
            Options::ErrorShape::kGrpcGatewayV1}},
          to.error_shape);
-  convert.Number(field + ".max_depth", from.has_max_depth(), from.max_depth(),
-                 to.json.max_depth);
+  static constexpr Binding<JsonOptions> kTable[] = {
+      {"max_depth", &JsonOptions::max_depth}};
+  section.Read<JsonOptions>(kTable, to.json);
 }
 
 }  // namespace
 
-Route RouteFrom(const pb::Route& from, const std::string& field,
-                const Route& base, const FieldConverter& convert) {
+Route RouteFrom(const pb::Route& from, const Section& section,
+                const Route& base) {
   Route to = base;
-  const auto text = [&](absl::string_view member, bool has,
-                        const std::string& value, std::string& setting) {
-    convert.Text(absl::StrCat(field, member), has, value, setting);
-  };
-  for (const std::string& host : from.hosts()) {
-    to.hosts.push_back(absl::AsciiStrToLower(host));
-  }
-  text(".path", from.has_path(), from.path(), to.path);
-  text(".prefix", from.has_prefix(), from.prefix(), to.prefix);
-  to.strip_prefix = from.strip_prefix();
-  text(".template", from.has_template_(), from.template_(), to.path_template);
-  text(".upstream", from.has_upstream(), from.upstream(), to.upstream);
+  section.Read(TableOf<Route>(), to);
   if (!from.has_upstream() && to.upstream.empty()) {
-    convert.faults().Add(
-        field + ".upstream",
+    section.AddFault(
+        "upstream",
         "is missing, and there are several upstreams, none named 'default'",
         "upstreams");
   }
-  to.target = TargetFrom(from, field, convert);
-  PacketFrom(from.packet(), field + ".packet", convert, to.packet);
-  JsonFrom(from.json(), field + ".json", convert, to.json);
+  for (const std::string& host : from.hosts()) {
+    to.hosts.push_back(absl::AsciiStrToLower(host));
+  }
+  to.target = TargetFrom(from, section);
+  PacketFrom(from.packet(), section.Below("packet", from.packet()), to.packet);
+  JsonFrom(from.json(), section.Below("json", from.json()), to.json);
   CodecsFrom(from, to);
-
-  text(".token_cookie", from.has_token_cookie(), from.token_cookie(),
-       to.token_cookie);
-  text(".token_query", from.has_token_query(), from.token_query(),
-       to.token_query);
   for (const std::string& name : from.forward_headers()) {
     to.forward_headers.push_back(absl::AsciiStrToLower(name));
   }
-  convert.DurationOrNone(field + ".deadline", from.has_deadline(),
-                         from.deadline(), to.deadline);
-  convert.Size(field + ".max_message_bytes", from.has_max_message_bytes(),
-               from.max_message_bytes(), to.max_message_bytes);
   to.json.max_message_bytes = to.max_message_bytes;
   to.refusals = RefusalsFrom(from.refusals(), to.refusals);
-  convert.Number(field + ".max_sessions", from.has_max_sessions(),
-                 from.max_sessions(), to.max_sessions);
-  RatesFrom(from, field, convert, to);
-  convert.DurationOrNone(field + ".idle_timeout", from.has_idle_timeout(),
-                         from.idle_timeout(), to.idle_timeout);
-  convert.DurationOrNone(field + ".max_age", from.has_max_age(), from.max_age(),
-                         to.max_age);
+  RatesFrom(from, section, to);
   return to;
 }
 
