@@ -27,6 +27,7 @@ Arrival::Arrival(std::shared_ptr<SocketStream> socket, std::string peer,
 }
 
 void Arrival::Start() {
+  host_.SetIdle(*this, true);
   if (!settings_->proxy_protocol) return Secure();
   socket_->AwaitReadable();
 }
@@ -116,6 +117,10 @@ void Arrival::Finish() {
   if (tls_ != nullptr) tls_->Close();
   socket_->Close();
   host_.Remove(*this);
+}
+
+bool Arrival::MayMakeRoom(absl::Time now) const {
+  return now - since_ >= kLeastIdle;
 }
 
 void Arrival::OnTick(absl::Time now) {

@@ -33,6 +33,7 @@ class Arrival final : public Connection,
   void Start();
 
   void OnTick(absl::Time now) override;
+  bool MayMakeRoom(absl::Time now) const override;
   void Drain(const DrainOrder& order) override;
   void Abort() override;
   void CloseSession() override {}

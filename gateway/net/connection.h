@@ -37,8 +37,9 @@ class Connection {
   // than silence and age are. One that says so is looked at more seldom, until
   // it calls ConnectionHost::Wake.
   virtual bool Rest() { return false; }
-  // Whether it waits for a request of which nothing has come, so that it may be
-  // aborted to make room for another connection.
+  // Whether it has waited for a request, or for the rest of its head or of the
+  // TLS handshake before it, for so long that it may be aborted to make room
+  // for another connection.
   virtual bool MayMakeRoom(absl::Time /*now*/) const { return false; }
   // The gateway stops: a session ends with Close 1001, a request is refused.
   virtual void Drain(const DrainOrder& order) = 0;
@@ -58,6 +59,10 @@ class Connection {
 };
 
 inline constexpr absl::Duration kMemoryPatience = absl::Seconds(1);
+
+// A client that has just connected, or has begun to send a request's head, has
+// this time to complete it before the connection may make room for another.
+inline constexpr absl::Duration kLeastIdle = absl::Seconds(1);
 
 // What a connection needs to know of its settings.
 struct ConnectionSettings {
@@ -88,8 +93,8 @@ class ConnectionHost {
   // The connection has been at rest and is no longer; see Connection::Rest.
   virtual void Wake(Connection& connection) = 0;
 
-  // The connection begins or ends to wait for a request of which nothing has
-  // come; see Connection::MayMakeRoom. Remove ends it as well.
+  // The connection begins or ends to wait for a request or the rest of its
+  // head; see Connection::MayMakeRoom. Remove ends it as well.
   virtual void SetIdle(Connection& connection, bool idle) = 0;
 
   // Counts a connection of the client's address ("": one that is not counted,

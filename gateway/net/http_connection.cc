@@ -36,10 +36,6 @@ bool WantsEvents(const HttpRequest& request) {
              request.headers.AcceptedWeight("application/json").value_or(0);
 }
 
-// A client that has just connected has this time to send its request before
-// the connection may make room for another.
-constexpr absl::Duration kLeastIdle = absl::Seconds(1);
-
 // What one read takes.
 constexpr std::size_t kRequestReadBytes = 4096;
 
@@ -92,7 +88,6 @@ void HttpConnection::OnReadable() {
     case State::kHead:
       // From here on it is a request that is slow.
       if (received_.empty() && !first_request_) since_ = host_.now();
-      SetIdle(false);
       absl::StrAppend(&received_, bytes);
       return ReadHead();
     case State::kExchange:
@@ -185,7 +180,8 @@ void HttpConnection::SetIdle(bool idle) {
 }
 
 bool HttpConnection::MayMakeRoom(absl::Time now) const {
-  return idle_ && (!first_request_ || now - since_ >= kLeastIdle);
+  const bool is_between_requests = !first_request_ && received_.empty();
+  return idle_ && (is_between_requests || now - since_ >= kLeastIdle);
 }
 
 // --- From the head to what is done about it ---
@@ -215,6 +211,7 @@ void HttpConnection::ReadHead() {
   }
   switch (head_->Parse(received_)) {
     case RequestHead::Result::kNeedMore:
+      SetIdle(true);
       return Receive();
     case RequestHead::Result::kTooLong:
       return Refuse(HeadersTooLarge(settings_->max_header_bytes));
@@ -228,6 +225,7 @@ void HttpConnection::ReadHead() {
 }
 
 void HttpConnection::OnHead() {
+  SetIdle(false);
   first_request_ = false;
   settings_ = host_.SettingsOf(listener_);
   if (settings_->policy.console != nullptr && AnswerConsoleRequest()) return;

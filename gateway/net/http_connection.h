@@ -83,7 +83,7 @@ class HttpConnection final
   void WriteOn();
   void OnWritten();
 
-  // Tells the host whether it waits for a request of which nothing has come.
+  // Tells the host whether it waits for a request, or for the rest of its head.
   void SetIdle(bool idle);
 
   void BeginRequest(absl::Time since);

@@ -7,8 +7,9 @@ import re
 import resource
 import time
 
+from certificates import Authority
 from client import HELLO, JSON, Client, call_json
-from harness import Gateway, eventually
+from harness import Gateway, eventually, soon
 from wire import RawClient, upgrade_request
 
 BIDI = HELLO + "BidiHello"
@@ -166,6 +167,26 @@ def test_where_none_is_idle_a_connection_is_refused(tmp_path, stack):
         eventually(lambda: gateway.metric("headgate_sessions") == 2, "it goes")
         assert call_json(gateway, BIDI, {"greeting": "bob"},
                          half_close=True) == [{"reply": "hello, bob"}]
+
+
+# Otherwise they would keep everybody out until the handshake timeout.
+def test_half_a_head_or_handshake_makes_room_after_a_second(tmp_path, stack):
+    identity = Authority(tmp_path).issue("gateway", "DNS:localhost")
+    for listener, half in (
+            ({}, b"GET /x HTTP/1.1\r\nHost:"),
+            ({"proxy_protocol": True}, b"PROXY TCP4 1.2.3.4"),
+            ({"tls": {"certificate": str(identity[0]),
+                      "key": str(identity[1])}}, b"\x16\x03\x01\x02\x00\x01")):
+        with configured(tmp_path, {"max_connections": 4}, **listener) as gateway:
+            slow = [stack.enter_context(RawClient(gateway)) for _ in range(4)]
+            for client in slow:
+                client.send(half)
+            time.sleep(1.2)
+            late = stack.enter_context(RawClient(gateway))
+            eventually(lambda: sum(map(ended, slow)) == 1, "one is closed",
+                       timeout=soon(1.5))
+            assert not ended(late)
+            assert gateway.metric("headgate_idle_connections_closed_total") == 1
 
 
 # --- by file descriptors ---

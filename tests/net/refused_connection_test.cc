@@ -124,6 +124,17 @@ TEST_F(RefusedConnectionTest, ANewConnectionHasASecondToSendItsRequest) {
   EXPECT_TRUE(connection.MayMakeRoom(host_->now_ + absl::Seconds(1)));
 }
 
+TEST_F(RefusedConnectionTest, AProxyHasASecondToSendItsHeader) {
+  settings_.proxy_protocol = true;
+  Connect();
+  Send("PROXY TCP4");
+  Settle();
+  ASSERT_FALSE(host_->idle_.empty());
+  const Connection& connection = **host_->idle_.begin();
+  EXPECT_FALSE(connection.MayMakeRoom(host_->now_ + absl::Milliseconds(999)));
+  EXPECT_TRUE(connection.MayMakeRoom(host_->now_ + absl::Seconds(1)));
+}
+
 TEST_F(RefusedConnectionTest, AWebSocketMakesNoRoom) {
   Open("/raw");
   EXPECT_THAT(host_->idle_, IsEmpty());
