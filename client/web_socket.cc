@@ -41,12 +41,15 @@ ClientWebSocket::ClientWebSocket(const UpgradeRequest& request,
   tls_ = std::make_unique<TlsEngine>(options.tls, options.server);
 }
 
-std::optional<ClientFailure> ClientWebSocket::Start() {
-  if (tls_ == nullptr) return std::nullopt;
-  if (absl::Status status = tls_->Handshake(); !status.ok()) {
-    return TlsFailure(status);
-  }
-  return std::nullopt;
+bool ClientWebSocket::Start() {
+  if (tls_ == nullptr) return true;
+  const absl::Status status = tls_->Handshake();
+  return status.ok() || Fail(TlsFailure(status));
+}
+
+bool ClientWebSocket::Fail(ClientFailure failure) {
+  failure_ = std::move(failure);
+  return false;
 }
 
 std::array<absl::string_view, 2> ClientWebSocket::Front() {
@@ -82,39 +85,38 @@ void ClientWebSocket::EncryptFrames(absl::string_view frames) {
   std::swap(records_, tls_->output());
 }
 
-std::optional<ClientFailure> ClientWebSocket::Receive(
-    absl::string_view bytes, ClientWebSocketObserver& observer) {
+bool ClientWebSocket::ReceiveAny(absl::string_view bytes,
+                                 ClientWebSocketObserver& observer) {
   return tls_ == nullptr ? ReceivePlaintext(bytes, observer)
                          : ReceiveRecords(bytes, observer);
 }
 
-std::optional<ClientFailure> ClientWebSocket::ReceiveRecords(
-    absl::string_view records, ClientWebSocketObserver& observer) {
+bool ClientWebSocket::ReceiveRecords(absl::string_view records,
+                                     ClientWebSocketObserver& observer) {
   tls_->Feed(records);
   if (!tls_->established()) {
     if (absl::Status status = tls_->Handshake(); !status.ok()) {
-      return TlsFailure(status);
+      return Fail(TlsFailure(status));
     }
-    if (!tls_->established()) return std::nullopt;
+    if (!tls_->established()) return true;
   }
   for (std::array<char, kPlaintextBytes> plaintext;;) {
     const auto size = tls_->Read(plaintext.data(), plaintext.size());
     if (!size.ok()) {
-      return AtEnd(tls_->peer_ended() ? "" : size.status().message());
+      return Fail(AtEnd(tls_->peer_ended() ? "" : size.status().message()));
     }
-    if (*size == 0) return std::nullopt;
-    auto failure = ReceivePlaintext({plaintext.data(), *size}, observer);
-    if (failure) return failure;
+    if (*size == 0) return true;
+    if (!ReceivePlaintext({plaintext.data(), *size}, observer)) return false;
   }
 }
 
-std::optional<ClientFailure> ClientWebSocket::ReceivePlaintext(
-    absl::string_view bytes, ClientWebSocketObserver& observer) {
+bool ClientWebSocket::ReceivePlaintext(absl::string_view bytes,
+                                       ClientWebSocketObserver& observer) {
   if (is_open()) return ReceiveFrames(bytes, observer);
   auto outcome = response_->Take(bytes);
-  if (!outcome) return std::nullopt;
+  if (!outcome) return true;
   if (auto* failure = std::get_if<ClientFailure>(&*outcome)) {
-    return std::move(*failure);
+    return Fail(std::move(*failure));
   }
   response_.reset();
   const auto& accepted = std::get<UpgradeResponse::Accepted>(*outcome);
@@ -122,28 +124,20 @@ std::optional<ClientFailure> ClientWebSocket::ReceivePlaintext(
   return ReceiveFrames(accepted.rest, observer);
 }
 
-std::optional<ClientFailure> ClientWebSocket::ReceiveFrames(
-    absl::string_view bytes, ClientWebSocketObserver& observer) {
+bool ClientWebSocket::ReceiveFrames(absl::string_view bytes,
+                                    ClientWebSocketObserver& observer) {
   while (!bytes.empty()) {
     switch (endpoint_.Next(bytes)) {
-      case ws::Endpoint::Event::kMessage:
-        observer.OnMessage(endpoint_.TakeMessage());
-        break;
       case ws::Endpoint::Event::kPiece:
         observer.OnPiece(endpoint_.piece(), endpoint_.ends_message());
         break;
-      case ws::Endpoint::Event::kTooBig: {
-        std::string why = absl::StrCat("a message is longer than ",
-                                       max_message_bytes_, " bytes");
-        endpoint_.Close(CloseCode::kMessageTooBig, why);
-        return Lost{std::move(why)};
-      }
-      case ws::Endpoint::Event::kViolation: {
-        const ws::Reader::Fault& fault = endpoint_.violation();
-        if (endpoint_.may_write()) endpoint_.Close(fault.code, fault.what);
-        return Lost{absl::StrCat(
-            "the other side broke the WebSocket protocol: ", fault.what)};
-      }
+      case ws::Endpoint::Event::kMessage:
+        observer.OnMessage(endpoint_.TakeMessage());
+        break;
+      case ws::Endpoint::Event::kTooBig:
+        return FailTooBig();
+      case ws::Endpoint::Event::kViolation:
+        return FailViolated();
       case ws::Endpoint::Event::kClose:
         observer.OnClose(endpoint_.peer_close_code(), endpoint_.close_reason());
         break;
@@ -153,7 +147,21 @@ std::optional<ClientFailure> ClientWebSocket::ReceiveFrames(
         break;
     }
   }
-  return std::nullopt;
+  return true;
+}
+
+bool ClientWebSocket::FailTooBig() {
+  std::string why =
+      absl::StrCat("a message is longer than ", max_message_bytes_, " bytes");
+  endpoint_.Close(CloseCode::kMessageTooBig, why);
+  return Fail(Lost{std::move(why)});
+}
+
+bool ClientWebSocket::FailViolated() {
+  const ws::Reader::Fault& fault = endpoint_.violation();
+  if (endpoint_.may_write()) endpoint_.Close(fault.code, fault.what);
+  return Fail(Lost{absl::StrCat("the other side broke the WebSocket protocol: ",
+                                fault.what)});
 }
 
 ClientFailure ClientWebSocket::AtEnd(absl::string_view why) const {

@@ -51,13 +51,17 @@ class ClientWebSocket {
   ClientWebSocket(const UpgradeRequest& request, ws::MaskSource& masks,
                   const Options& options);
 
-  // To be called first. A failure: TLS cannot be used.
-  std::optional<ClientFailure> Start();
+  // To be called first. False: TLS cannot be used, see failure.
+  bool Start();
 
-  // Takes all of `bytes`. After a failure only what there is to send may be
-  // sent: a violation is reported to the server with a Close frame.
-  std::optional<ClientFailure> Receive(absl::string_view bytes,
-                                       ClientWebSocketObserver& observer);
+  // Takes all of `bytes`. False: see failure. After that only what there is to
+  // send may be sent: a violation is reported to the server with a Close frame.
+  bool Receive(absl::string_view bytes, ClientWebSocketObserver& observer) {
+    return tls_ == nullptr && is_open() ? ReceiveFrames(bytes, observer)
+                                        : ReceiveAny(bytes, observer);
+  }
+  // Requires: Start or Receive has returned false.
+  const ClientFailure& failure() const { return failure_; }
   // The failure if the connection ends now. `why`: what the system says; empty:
   // the server closed it.
   ClientFailure AtEnd(absl::string_view why) const;
@@ -86,12 +90,17 @@ class ClientWebSocket {
  private:
   // Encrypts what the endpoint has once all records have been sent.
   bool HasRecords();
-  std::optional<ClientFailure> ReceiveRecords(
-      absl::string_view records, ClientWebSocketObserver& observer);
-  std::optional<ClientFailure> ReceivePlaintext(
-      absl::string_view bytes, ClientWebSocketObserver& observer);
-  std::optional<ClientFailure> ReceiveFrames(absl::string_view bytes,
-                                             ClientWebSocketObserver& observer);
+  bool ReceiveAny(absl::string_view bytes, ClientWebSocketObserver& observer);
+  bool ReceiveRecords(absl::string_view records,
+                      ClientWebSocketObserver& observer);
+  bool ReceivePlaintext(absl::string_view bytes,
+                        ClientWebSocketObserver& observer);
+  bool ReceiveFrames(absl::string_view bytes,
+                     ClientWebSocketObserver& observer);
+  // These return false.
+  bool Fail(ClientFailure failure);
+  bool FailTooBig();
+  bool FailViolated();
 
   const std::size_t max_message_bytes_;
   std::unique_ptr<TlsEngine> tls_;  // Null: plain.
@@ -99,6 +108,7 @@ class ClientWebSocket {
   std::size_t records_sent_ = 0;    // and how much of them has been sent.
   std::optional<UpgradeResponse> response_;  // During the handshake.
   ws::Endpoint endpoint_;
+  ClientFailure failure_;
 };
 
 }  // namespace headgate

@@ -22,6 +22,7 @@
 #include "cmd/headgate/bench/report.h"
 #include "cmd/headgate/bench/run.h"
 #include "cmd/headgate/bench/target.h"
+#include "cmd/headgate/client_tls_flags.h"
 #include "cmd/headgate/dial/output.h"
 #include "cmd/headgate/duration_flag.h"
 #include "gateway/base/file.h"
@@ -33,7 +34,9 @@ constexpr int kExitUsage = 64;  // EX_USAGE of sysexits.h.
 
 constexpr char kBenchFooter[] = R"(URL:
   ws://HOST[:PORT]/PATH[?QUERY]              through a gateway
-  ws+unix:/SOCKET:/PATH[?QUERY]              over the Unix socket /SOCKET
+  wss://HOST[:PORT]/PATH[?QUERY]             the same with TLS
+  ws+unix:/SOCKET:/PATH[?QUERY]              over the Unix socket /SOCKET,
+                                             wss+unix: with TLS
   grpc://HOST:PORT/package.Service/Method    the backend itself, for comparison
 
 The method must answer each message with one message, in order, as the demo
@@ -81,6 +84,7 @@ struct BenchFlags {
   std::string connect_timeout = "10s";
   std::string bearer;
   std::vector<std::string> headers;
+  ClientTlsFlags tls;
   std::optional<int> pid;
   bool json = false;
 };
@@ -148,6 +152,15 @@ absl::Status SetHandshake(const BenchFlags& flags, BenchOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status SetTls(const BenchFlags& flags, BenchOptions& options) {
+  const auto* const url = std::get_if<WsUrl>(&options.target);
+  auto tls = ClientTlsOf(
+      flags.tls, url == nullptr ? WsUrl::Security::kPlain : url->security);
+  if (!tls.ok()) return tls.status();
+  options.tls = *std::move(tls);
+  return absl::OkStatus();
+}
+
 absl::Status SetLoad(const BenchFlags& flags, BenchOptions& options) {
   LoadOptions& load = options.load;
   load.connections = flags.connections;
@@ -206,7 +219,7 @@ absl::StatusOr<BenchOptions> OptionsOf(const BenchFlags& flags) {
   options.threads = flags.threads;
   options.pid = flags.pid;
   for (absl::Status (*set)(const BenchFlags&, BenchOptions&) :
-       {SetMessage, SetHandshake, SetLoad, SetWindow}) {
+       {SetMessage, SetHandshake, SetTls, SetLoad, SetWindow}) {
     const absl::Status status = set(flags, options);
     if (!status.ok()) return status;
   }
@@ -292,7 +305,8 @@ void AddBench(CLI::App& app, std::function<int()>& run) {
   bench->footer(kBenchFooter);
   bench
       ->add_option("URL", flags->url,
-                   "ws://HOST[:PORT]/PATH[?QUERY], ws+unix:/SOCKET:/PATH or "
+                   "ws://HOST[:PORT]/PATH[?QUERY], wss://, "
+                   "ws+unix:/SOCKET:/PATH or "
                    "grpc://HOST:PORT/package.Service/Method")
       ->required();
   bench
@@ -328,6 +342,7 @@ void AddBench(CLI::App& app, std::function<int()>& run) {
                    "repeated")
       ->type_name("'NAME: VALUE'")
       ->allow_extra_args(false);
+  AddClientTlsFlags(*bench, flags->tls);
   bench
       ->add_option("--pid", flags->pid,
                    "Measure this process as well: the gateway's processor "

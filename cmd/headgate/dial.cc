@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "client/tls.h"
+#include "cmd/headgate/client_tls_flags.h"
 #include "cmd/headgate/dial/client.h"
 #include "cmd/headgate/dial/output.h"
 #include "cmd/headgate/duration_flag.h"
@@ -79,8 +80,7 @@ struct DialFlags {
   std::string packet_endian = "big";
   std::string packet_length_counts = "content";
   std::vector<std::uint32_t> packet_containers;
-  ClientTlsOptions tls;
-  bool insecure = false;
+  ClientTlsFlags tls;
   std::string linger;
   std::string timeout;
   std::string connect_timeout = "10s";
@@ -105,28 +105,14 @@ PacketOptions WireOf(const DialFlags& flags) {
   return wire;
 }
 
-absl::Status SetTls(const DialFlags& flags, DialOptions& options) {
-  ClientTlsOptions tls = flags.tls;
-  if (options.url.security == WsUrl::Security::kPlain) {
-    if (!tls.ca.empty() || !tls.certificate.empty() || flags.insecure) {
-      return absl::InvalidArgumentError(
-          "--ca, --cert, --key and --insecure: only with wss://");
-    }
-    return absl::OkStatus();
-  }
-  if (flags.insecure) tls.peer = ClientTlsOptions::Peer::kAnybody;
-  auto context = MakeClientTls(tls);
-  if (!context.ok()) return context.status();
-  options.tls = *std::move(context);
-  return absl::OkStatus();
-}
-
 absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
   DialOptions options;
   auto url = ParseWsUrl(flags.url);
   if (!url.ok()) return url.status();
   options.url = *std::move(url);
-  if (absl::Status tls = SetTls(flags, options); !tls.ok()) return tls;
+  auto tls = ClientTlsOf(flags.tls, options.url.security);
+  if (!tls.ok()) return tls.status();
+  options.tls = *std::move(tls);
 
   DialHandshakeOptions handshake;
   handshake.codec = FindDialect(flags.codec);
@@ -263,27 +249,7 @@ void AddDial(CLI::App& app, std::function<int()>& run) {
                    "protobuf, which else are base64")
       ->check(CLI::IsMember({"base64", "hex"}));
 
-  const std::string tls = "TLS";
-  auto* const ca =
-      dial->add_option("--ca", flags->tls.ca,
-                       "Authorities, PEM, that the server's certificate must "
-                       "come from, instead of the system's")
-          ->type_name("FILE")
-          ->group(tls);
-  auto* const cert =
-      dial->add_option("--cert", flags->tls.certificate,
-                       "The client's own certificate, PEM, its chain behind it")
-          ->type_name("FILE")
-          ->group(tls);
-  auto* const key = dial->add_option("--key", flags->tls.key, "Its key, PEM")
-                        ->type_name("FILE")
-                        ->group(tls);
-  cert->needs(key);
-  key->needs(cert);
-  dial->add_flag("--insecure", flags->insecure,
-                 "Take any certificate: nothing says then who the server is")
-      ->excludes(ca)
-      ->group(tls);
+  AddClientTlsFlags(*dial, flags->tls);
 
   const std::string packets = "Packets";
   dial->add_option("--packet", flags->packet,

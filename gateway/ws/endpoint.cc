@@ -52,7 +52,8 @@ Endpoint::Endpoint(Options options)
 
 // --- Reading ---
 
-Endpoint::Event Endpoint::Next(absl::string_view& bytes) {
+Endpoint::Event Endpoint::NextAfterOpen(absl::string_view& bytes) {
+  assert(state_ != State::kOpen);
   for (;;) {
     const std::size_t before = bytes.size();
     if (state_ == State::kOver) {
@@ -61,31 +62,34 @@ Endpoint::Event Endpoint::Next(absl::string_view& bytes) {
       return Event::kNeedsBytes;
     }
     const Reader::Event event = reader_.Next(bytes);
-    (state_ == State::kOpen ? traffic_.bytes : closing_.dropped_bytes) +=
-        before - bytes.size();
-    switch (event) {
-      case Reader::Event::kNeedsBytes:
-        return Event::kNeedsBytes;
-      case Reader::Event::kMessage:
-        assert(state_ == State::kOpen);
-        return Event::kMessage;
-      case Reader::Event::kPiece:
-        assert(state_ == State::kOpen);
-        return Event::kPiece;
-      case Reader::Event::kTooBig:
-        assert(state_ == State::kOpen);
-        return Event::kTooBig;
-      case Reader::Event::kPing:
-        return OnPing();
-      case Reader::Event::kPong:
-        if (OnPong()) return Event::kPong;
-        break;
-      case Reader::Event::kClose:
-        return OnPeerClose();
-      case Reader::Event::kFault:
-        return OnFault();
-    }
+    closing_.dropped_bytes += before - bytes.size();
+    if (event == Reader::Event::kNeedsBytes) return Event::kNeedsBytes;
+    if (const auto other = OnControl(event)) return *other;
   }
+}
+
+std::optional<Endpoint::Event> Endpoint::OnControl(Reader::Event event) {
+  switch (event) {
+    case Reader::Event::kTooBig:
+      assert(state_ == State::kOpen);
+      return Event::kTooBig;
+    case Reader::Event::kPing:
+      return OnPing();
+    case Reader::Event::kPong:
+      if (OnPong()) return Event::kPong;
+      return std::nullopt;
+    case Reader::Event::kClose:
+      return OnPeerClose();
+    case Reader::Event::kFault:
+      return OnFault();
+    case Reader::Event::kNeedsBytes:
+    case Reader::Event::kMessage:
+    case Reader::Event::kPiece:
+      break;
+  }
+  // Messages are dropped in every state but kOpen, where Next returns them.
+  assert(false);
+  return std::nullopt;
 }
 
 Endpoint::Event Endpoint::OnPing() {

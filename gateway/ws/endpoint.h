@@ -108,7 +108,18 @@ class Endpoint {
   // Bytes have arrived, whether or not Next is given them now.
   void OnArrival() { keepalive_.heard = true; }
   // Consumes the front of `bytes`, up to the next event.
-  Event Next(absl::string_view& bytes);
+  Event Next(absl::string_view& bytes) {
+    if (state_ != State::kOpen) return NextAfterOpen(bytes);
+    for (;;) {
+      const std::size_t before = bytes.size();
+      const Reader::Event event = reader_.Next(bytes);
+      traffic_.bytes += before - bytes.size();
+      if (event == Reader::Event::kPiece) return Event::kPiece;
+      if (event == Reader::Event::kMessage) return Event::kMessage;
+      if (event == Reader::Event::kNeedsBytes) return Event::kNeedsBytes;
+      if (const auto other = OnControl(event)) return *other;
+    }
+  }
   WireMessage TakeMessage() { return reader_.TakeMessage(); }
   absl::string_view piece() const { return reader_.piece(); }
   bool ends_message() const { return reader_.ends_message(); }
@@ -223,6 +234,9 @@ class Endpoint {
     bool heard = false;  // Since the last tick.
   };
 
+  Event NextAfterOpen(absl::string_view& bytes);
+  // Handles what is no message; absent: the caller need not know.
+  std::optional<Event> OnControl(Reader::Event event);
   Event OnPing();
   // False: it was not requested.
   bool OnPong();

@@ -22,27 +22,7 @@ Reader::Reader(Options options)
          (role_ == Role::kClient && inflater_ == nullptr));
 }
 
-Reader::Event Reader::Next(absl::string_view& bytes) {
-  for (;;) {
-    Event event = Event::kNeedsBytes;
-    switch (state_) {
-      case State::kHead:
-        if (!TakeHead(bytes)) return event;
-        event = state_ == State::kOver ? Event::kFault : BeginFrame();
-        break;
-      case State::kPayload:
-        if (bytes.empty() && left_ > 0) return event;
-        event = TakePayload(bytes);
-        break;
-      case State::kOver:
-        bytes = {};
-        return event;
-    }
-    if (event != Event::kNeedsBytes) return event;
-  }
-}
-
-std::size_t Reader::HeadBytes() const {
+inline std::size_t Reader::HeadBytes() const {
   const std::size_t bytes = role_ == Role::kServer ? 2 + sizeof(MaskKey) : 2;
   switch (static_cast<unsigned char>(head_[1]) & 0x7F) {
     case 126:
@@ -54,21 +34,21 @@ std::size_t Reader::HeadBytes() const {
   }
 }
 
-bool Reader::TakeHead(absl::string_view& bytes) {
-  for (;;) {
-    const std::size_t wanted = head_bytes_ < 2 ? 2 : HeadBytes();
-    if (head_bytes_ == wanted) return true;
-    if (bytes.empty()) return false;
-    const std::size_t size =
-        std::min<std::size_t>(wanted - head_bytes_, bytes.size());
-    std::copy_n(bytes.begin(), size, head_.begin() + head_bytes_);
-    bytes.remove_prefix(size);
-    head_bytes_ = static_cast<std::uint8_t>(head_bytes_ + size);
-    if (head_bytes_ == 2 && !CheckFirstBytes()) return true;
+inline bool Reader::TakeHead(absl::string_view& bytes) {
+  for (std::size_t wanted = head_bytes_ < 2 ? 2 : HeadBytes();;) {
+    while (head_bytes_ < wanted) {
+      if (bytes.empty()) return false;
+      head_[head_bytes_++] = bytes.front();
+      bytes.remove_prefix(1);
+    }
+    if (wanted == 2 && !CheckFirstBytes()) return true;
+    const std::size_t whole = HeadBytes();
+    if (head_bytes_ == whole) return true;
+    wanted = whole;
   }
 }
 
-bool Reader::CheckFirstBytes() {
+inline bool Reader::CheckFirstBytes() {
   constexpr unsigned kFin = 0x80, kRsv1 = 0x40, kRsv23 = 0x30, kMask = 0x80;
   const auto first = static_cast<unsigned char>(head_[0]);
   const auto second = static_cast<unsigned char>(head_[1]);
@@ -118,7 +98,7 @@ bool Reader::CheckFirstBytes() {
   return true;
 }
 
-Reader::Event Reader::BeginFrame() {
+inline Reader::Event Reader::BeginFrame() {
   const std::size_t mask_bytes = role_ == Role::kServer ? sizeof(MaskKey) : 0;
   const std::size_t length_bytes = HeadBytes() - 2 - mask_bytes;
   left_ = static_cast<unsigned char>(head_[1]) & 0x7F;
@@ -151,7 +131,7 @@ Reader::Event Reader::BeginFrame() {
   return Event::kNeedsBytes;
 }
 
-Reader::Event Reader::TakePayload(absl::string_view& bytes) {
+inline Reader::Event Reader::TakePayload(absl::string_view& bytes) {
   const absl::string_view payload = bytes.substr(
       0,
       static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size())));
@@ -175,7 +155,7 @@ Reader::Event Reader::TakePayload(absl::string_view& bytes) {
   return left_ == 0 ? EndFrame() : Event::kNeedsBytes;
 }
 
-Reader::Event Reader::TakePiece(absl::string_view payload) {
+inline Reader::Event Reader::TakePiece(absl::string_view payload) {
   piece_ = payload;
   const bool drops = dropping_;
   if (left_ == 0) {
@@ -186,6 +166,26 @@ Reader::Event Reader::TakePiece(absl::string_view payload) {
     }
   }
   return drops ? Event::kNeedsBytes : Event::kPiece;
+}
+
+Reader::Event Reader::Next(absl::string_view& bytes) {
+  for (;;) {
+    Event event = Event::kNeedsBytes;
+    switch (state_) {
+      case State::kHead:
+        if (!TakeHead(bytes)) return event;
+        event = state_ == State::kOver ? Event::kFault : BeginFrame();
+        break;
+      case State::kPayload:
+        if (bytes.empty() && left_ > 0) return event;
+        event = TakePayload(bytes);
+        break;
+      case State::kOver:
+        bytes = {};
+        return event;
+    }
+    if (event != Event::kNeedsBytes) return event;
+  }
 }
 
 Reader::Event Reader::TakeData(absl::string_view bytes) {

@@ -15,6 +15,9 @@ TEST(BenchTargetTest, WebSocketUrlsAreThoseOfDial) {
   const auto target = ParseBenchTarget("ws://a:1/x?y=z");
   ASSERT_TRUE(target.ok()) << target.status();
   EXPECT_EQ(std::get<WsUrl>(*target).target, "/x?y=z");
+  const auto secured = ParseBenchTarget("wss://a/");
+  ASSERT_TRUE(secured.ok()) << secured.status();
+  EXPECT_EQ(std::get<WsUrl>(*secured).security, WsUrl::Security::kTls);
   const auto file = ParseBenchTarget("ws+unix:/run/a.sock:/x");
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(std::get<WsUrl>(*file).socket, "/run/a.sock");
@@ -40,9 +43,8 @@ TEST(BenchTargetTest, RefusesOtherGrpcUrls) {
 
 TEST(BenchTargetTest, RefusesOtherSchemes) {
   EXPECT_EQ(ParseBenchTarget("http://a/").status().message(),
-            "'http://a/': must start with ws://, ws+unix: or grpc://");
-  EXPECT_EQ(ParseBenchTarget("wss://a/").status().message(),
-            "wss is not supported yet");
+            "'http://a/': must start with ws://, wss://, ws+unix: or "
+            "grpc://");
 }
 
 }  // namespace

@@ -36,8 +36,7 @@ class ClientWebSocketTest : public ::testing::Test,
   }
   // The failure of receiving, or "".
   std::string Receive(ClientWebSocket& web_socket, absl::string_view bytes) {
-    const auto failure = web_socket.Receive(bytes, *this);
-    return failure ? Told(*failure) : "";
+    return web_socket.Receive(bytes, *this) ? "" : Told(web_socket.failure());
   }
   static std::string Told(const ClientFailure& failure) {
     if (const auto* lost = std::get_if<Lost>(&failure)) {

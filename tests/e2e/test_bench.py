@@ -18,6 +18,7 @@ import threading
 
 import pytest
 
+from certificates import Authority
 from client import ECHO, HELLO
 from harness import (HEADGATE, SANITIZER_REPORT, TIMEOUT, Backend, Gateway,
                      Process, eventually, run)
@@ -601,7 +602,39 @@ def test_signal_ends_it_with_what_was_measured(demo, backend, scheme, number):
     assert 0 < report["duration_seconds"] < 3600
 
 
-# --- socket files ---
+# --- TLS and socket files ---
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.mark.parametrize("flags", [
+    (), ("--in-flight", "16", "--connections", "3"), ("--size", "100000"),
+    ("--idle", "3")])
+def test_wss(authority, flags):
+    certificate, key = authority.issue("gateway", "DNS:localhost",
+                                       "IP:127.0.0.1")
+    with Gateway.demo("--tls-cert", certificate, "--tls-key",
+                      key) as gateway:
+        url = f"wss://localhost:{gateway.port}{PACKETS}"
+        report = succeed(url, "--ca", authority.ca, *FEW, *flags)
+        assert report["messages"] == 40
+        assert succeed(url, "--insecure", *FEW, *flags)["messages"] == 40
+        eventually(lambda: gateway.sessions() == [], "the sessions to end")
+
+
+def test_certificate_that_is_not_trusted(authority):
+    certificate, key = authority.issue("elsewhere", "DNS:elsewhere.example")
+    with Gateway.demo("--tls-cert", certificate, "--tls-key",
+                      key) as gateway:
+        status, report, errors = bench(
+            f"wss://localhost:{gateway.port}{PACKETS}", "--ca", authority.ca,
+            *FEW)
+    assert (status, report["connect_failures"]) == (1, 1)
+    assert ("could not connect: TLS: the certificate cannot be trusted: "
+            "hostname mismatch") in errors
 
 
 def test_socket_file(start_demo, tmp_path):
@@ -618,8 +651,10 @@ def test_socket_file(start_demo, tmp_path):
 
 
 @pytest.mark.parametrize("flags, why", [
-    (("http://a/",), "must start with ws://, ws+unix: or grpc://"),
-    (("wss://a/",), "wss is not supported yet"),
+    (("http://a/",), "must start with ws://, wss://, ws+unix: or grpc://"),
+    (("wss://a/", "--ca", "/nowhere"), "--ca /nowhere cannot be read"),
+    (("ws://a/", "--insecure"), "--insecure: only with wss://"),
+    (("grpc://a:1/b/c", "--insecure"), "--insecure: only with wss://"),
     (("grpc://a/b/c",), "must be grpc://HOST:PORT/package.Service/Method"),
     (("grpc://a:1/b/c", "--codec", "json"),
      "--codec: grpc:// takes protobuf only"),

@@ -177,11 +177,11 @@ class Bench {
     if (const auto* url = std::get_if<WsUrl>(&options_.target)) {
       auto endpoints = Resolve(*url);
       if (!endpoints.ok()) return endpoints.status();
-      ws_ = std::make_unique<WsLoadOptions>(
-          WsLoadOptions{options_.load, *std::move(endpoints),
-                        UpgradeRequest(*url, options_.handshake,
-                                       "headgate-bench", RandomUpgradeKey()),
-                        options_.codec, options_.message});
+      ws_ = std::make_unique<WsLoadOptions>(WsLoadOptions{
+          options_.load, *std::move(endpoints),
+          UpgradeRequest(*url, options_.handshake, "headgate-bench",
+                         RandomUpgradeKey()),
+          options_.tls, url->host, options_.codec, options_.message});
     } else {
       grpc_ = std::make_unique<GrpcLoadOptions>(
           GrpcLoadOptions{options_.load, std::get<GrpcTarget>(options_.target),

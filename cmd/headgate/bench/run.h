@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -15,6 +16,7 @@
 #include "cmd/headgate/bench/target.h"
 #include "cmd/headgate/dial/handshake.h"
 #include "gateway/codec/dialect.h"
+#include "gateway/tls/context.h"
 
 namespace headgate {
 
@@ -23,6 +25,7 @@ struct BenchOptions {
   BenchTarget target;
   const Dialect* codec = &kProtobufDialect;
   UpgradeHeaders handshake;
+  std::shared_ptr<const TlsContext> tls;  // Null without wss://.
   WireMessage message;
   std::size_t size = 0;  // Of the message's content, for the report.
   LoadOptions load;

@@ -23,12 +23,9 @@ bool IsMethod(absl::string_view path) {
 
 absl::StatusOr<BenchTarget> ParseBenchTarget(absl::string_view url) {
   if (!absl::StartsWithIgnoreCase(url, kGrpcScheme)) {
-    if (absl::StartsWithIgnoreCase(url, "wss")) {
-      return absl::UnimplementedError("wss is not supported yet");
-    }
     if (!absl::StartsWithIgnoreCase(url, "ws")) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "'", url, "': must start with ws://, ws+unix: or grpc://"));
+          "'", url, "': must start with ws://, wss://, ws+unix: or grpc://"));
     }
     auto parsed = ParseWsUrl(url);
     if (!parsed.ok()) return parsed.status();

@@ -18,8 +18,8 @@ struct GrpcTarget {
 
 using BenchTarget = std::variant<WsUrl, GrpcTarget>;
 
-// Where ws://... or grpc://HOST:PORT/package.Service/Method leads to.
-// INVALID_ARGUMENT for what is neither, UNIMPLEMENTED for wss://.
+// The target of a WebSocket's URL, as dial takes them, or of
+// grpc://HOST:PORT/package.Service/Method. INVALID_ARGUMENT for anything else.
 absl::StatusOr<BenchTarget> ParseBenchTarget(absl::string_view url);
 
 }  // namespace headgate

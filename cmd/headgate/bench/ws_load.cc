@@ -85,9 +85,13 @@ struct Connection {
 // What one read of a connection brought.
 class Arrivals final : public ClientWebSocketObserver {
  public:
-  explicit Arrivals(AnswerCounter& counter) : counter_(counter) {}
+  Arrivals(AnswerCounter& counter, const std::vector<std::string>& offered)
+      : counter_(counter), offered_(offered) {}
 
-  void OnOpen(const std::string& subprotocol) override { opened = subprotocol; }
+  void OnOpen(const std::string& subprotocol) override {
+    opened = true;
+    codec_declined = !offered_.empty() && subprotocol != offered_.front();
+  }
 
   void OnPiece(absl::string_view piece, bool end) override {
     if (is_unintelligible) return;
@@ -104,13 +108,15 @@ class Arrivals final : public ClientWebSocketObserver {
                     std::nullopt};
   }
 
-  std::optional<std::string> opened;  // With this subprotocol.
+  bool opened = false;
+  bool codec_declined = false;
   std::size_t answers = 0;
   bool is_unintelligible = false;  // By the codec.
   std::optional<Closed> closed;
 
  private:
   AnswerCounter& counter_;
+  const std::vector<std::string>& offered_;
 };
 
 class WsLoad final : public Load {
@@ -357,15 +363,16 @@ class WsLoad final : public Load {
     connection.state = State::kHandshake;
     ClientWebSocket::Options options;
     options.delivery = ws::Delivery::kPieces;
+    options.tls = options_.tls;
+    options.server = options_.server;
     connection.web_socket.emplace(options_.request, mask_, options);
+    if (!connection.web_socket->Start()) {
+      return Fail(connection, ToDialEnding(connection.web_socket->failure()));
+    }
     Flush(connection);
   }
 
-  void OnUpgraded(Connection& connection, const std::string& subprotocol) {
-    const auto& offered = options_.request.subprotocols();
-    if (!offered.empty() && subprotocol != offered.front()) {
-      counts_.codec_declined = true;
-    }
+  void OnUpgraded(Connection& connection) {
     if (connection.role == Role::kIdle) {
       connection.state = State::kFirstAnswer;
       connection.unsent = 1;
@@ -453,11 +460,17 @@ class WsLoad final : public Load {
 
   void OnBytes(Connection& connection, absl::string_view bytes,
                std::int64_t now) {
-    Arrivals arrivals(connection.counter);
-    auto failure = connection.web_socket->Receive(bytes, arrivals);
-    if (connection.state == State::kClosing) return;
-    if (arrivals.opened.has_value()) {
-      OnUpgraded(connection, *arrivals.opened);
+    Arrivals arrivals(connection.counter, options_.request.subprotocols());
+    const bool received = connection.web_socket->Receive(bytes, arrivals);
+    if (connection.state == State::kClosing) {
+      // TLS may have ended before the connection.
+      if (!received) Hangup(connection);
+      return;
+    }
+    if (arrivals.opened) {
+      counts_.codec_declined =
+          counts_.codec_declined || arrivals.codec_declined;
+      OnUpgraded(connection);
     } else if (connection.role == Role::kActive) {
       ledger_.OnBytesReceived(bytes.size(), now);
     }
@@ -466,13 +479,13 @@ class WsLoad final : public Load {
     if (arrivals.is_unintelligible) {
       return Fail(connection, Lost{"an answer is not what the codec has"});
     }
-    if (failure.has_value()) {
-      SendLast(connection);
-      return Fail(connection, ToDialEnding(*std::move(failure)));
-    }
     if (arrivals.closed.has_value()) {
       SendLast(connection);
       return Fail(connection, *arrivals.closed);
+    }
+    if (!received) {
+      SendLast(connection);
+      return Fail(connection, ToDialEnding(connection.web_socket->failure()));
     }
     if (connection.unsent > 0 || connection.web_socket->has_output()) {
       Flush(connection);
@@ -526,6 +539,9 @@ class WsLoad final : public Load {
       const bool control = connection.offset == 0 && web_socket.has_output();
       if (control) {
         next = web_socket.Front()[0];
+      } else if (connection.unsent > 0 && web_socket.is_tls()) {
+        EncryptMessages(connection);
+        continue;
       } else if (connection.unsent > 0) {
         // Control frames go between messages.
         const std::size_t messages =
@@ -552,6 +568,15 @@ class WsLoad final : public Load {
       }
       if (sent < next.size()) return;
     }
+  }
+
+  // Encrypts as many of the messages as one write holds.
+  void EncryptMessages(Connection& connection) {
+    const std::size_t messages =
+        std::min(connection.unsent, frames_.size() / frame_bytes_);
+    connection.web_socket->EncryptFrames(
+        absl::string_view(frames_).substr(0, messages * frame_bytes_));
+    connection.unsent -= messages;
   }
 
   // Whether no answer has come for too long; the connections that wait for one

@@ -2,6 +2,7 @@
 #define CMD_HEADGATE_BENCH_WS_LOAD_H_
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -9,6 +10,7 @@
 #include "cmd/headgate/bench/endpoints.h"
 #include "cmd/headgate/bench/load.h"
 #include "gateway/codec/dialect.h"
+#include "gateway/tls/context.h"
 
 namespace headgate {
 
@@ -17,6 +19,9 @@ struct WsLoadOptions {
   LoadOptions load;
   std::vector<Endpoint> endpoints;  // At least one.
   UpgradeRequest request;
+  // Null: plain. Else certificates must be for `server`.
+  std::shared_ptr<const TlsContext> tls;
+  std::string server;
   const Dialect* codec = &kProtobufDialect;
   WireMessage message;
 };

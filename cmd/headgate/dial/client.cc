@@ -199,9 +199,8 @@ class Client final : private ClientWebSocketObserver {
     error_code error = co_await Connect(connection);
     if (error) co_return Unreachable{error.message()};
     LimitStep(connection);  // TLS and the handshake.
-    if (auto failure = connection->web_socket.Start()) {
-      co_return ToDialEnding(*std::move(failure));
-    }
+    ClientWebSocket& web_socket = connection->web_socket;
+    if (!web_socket.Start()) co_return ToDialEnding(web_socket.failure());
     std::vector<char> buffer(kReadBytes);
     for (;;) {
       Flush(connection);
@@ -210,17 +209,15 @@ class Client final : private ClientWebSocketObserver {
           asio::buffer(buffer), kNoThrow);
       if (error) co_return EndingOf(*connection, error);
       if (connection->failure) continue;  // Until the other side hangs up.
-      auto failure =
-          connection->web_socket.Receive({buffer.data(), size}, *this);
-      if (!failure) continue;
-      if (!connection->web_socket.is_open()) {
+      if (web_socket.Receive({buffer.data(), size}, *this)) continue;
+      if (!web_socket.is_open()) {
         SendLast(*connection);
-        co_return ToDialEnding(*std::move(failure));
+        co_return ToDialEnding(web_socket.failure());
       }
       if (connection->closed || connection->closed_as) {
         co_return EndingOf(*connection, {});  // TLS has ended.
       }
-      connection->failure = std::move(failure);
+      connection->failure = web_socket.failure();
       AwaitHangup();
     }
   }
