@@ -2,7 +2,8 @@
 """Fails if a source file includes what its room may not see.
 
 The rooms of gateway/ stand in one order; a room sees those before it, and the
-libraries named here. cmd/ sees everything, backend/ nothing of gateway/.
+libraries named here. client/ sees the rooms of bytes, cmd/ everything, backend/
+nothing of gateway/.
 """
 
 import pathlib
@@ -27,6 +28,9 @@ ROOMS = {
     "admin": {"absl", "boost", "prometheus"},
     "server": {"absl", "boost/asio", "boost/system"},
 }
+# Of client/.
+CLIENT_ROOMS = {"base", "tls", "codec", "ws"}
+CLIENT_LIBRARIES = ("absl", "boost/asio/buffer.hpp", "boost/beast", "boost/url")
 # What of a room its followers may not see: the transports behind the interface.
 PRIVATE = {
     "gateway/upstream/pooled_upstream.h": {"upstream", "server"},
@@ -52,7 +56,7 @@ def gateway_errors(root: pathlib.Path):
             continue
         visible = order[: order.index(room) + 1]
         for name in includes(path):
-            if name.startswith(("backend/", "cmd/", "tests/")):
+            if name.startswith(("backend/", "client/", "cmd/", "tests/")):
                 yield f"{path}: {room} may not include {name}"
             elif name.startswith("gateway/"):
                 if name.split("/")[1] not in visible:
@@ -63,15 +67,24 @@ def gateway_errors(root: pathlib.Path):
                 yield f"{path}: {room} may not include {name}"
 
 
+def client_errors(root: pathlib.Path):
+    for path in sorted((root / "client").rglob("*.[hc]*")):
+        for name in includes(path):
+            rooms = name.startswith("gateway/") and name.split("/")[1] not in CLIENT_ROOMS
+            library = name.startswith(LIBRARIES) and not name.startswith(CLIENT_LIBRARIES)
+            if rooms or library or name.startswith(("backend/", "cmd/", "tests/")):
+                yield f"{path}: the client may not include {name}"
+
+
 def backend_errors(root: pathlib.Path):
     for path in sorted((root / "backend").rglob("*.[hc]*")):
         for name in includes(path):
-            if name.startswith(("gateway/", "cmd/", "tests/")):
+            if name.startswith(("gateway/", "client/", "cmd/", "tests/")):
                 yield f"{path}: the backend may not include {name}"
 
 
 if __name__ == "__main__":
     top = pathlib.Path(sys.argv[1])
-    found = [*gateway_errors(top), *backend_errors(top)]
+    found = [*gateway_errors(top), *client_errors(top), *backend_errors(top)]
     print("\n".join(found) or "layers: ok")
     sys.exit(bool(found))
