@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <utility>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "gateway/base/utf8.h"
 #include "gateway/config/suggestion.h"
 #include "gateway/http/credentials.h"
@@ -283,6 +286,41 @@ bool IsTooLong(const HttpRequest& request, const Route& route,
          length > route.max_message_bytes;
 }
 
+// The metadata of the request's headers. On a listener with the console also of
+// what its pages have instead of headers: the subprotocol
+// "headgate.metadata.v1." and, in base64url, lines "NAME: VALUE" that mean
+// Grpc-Metadata-NAME headers. Only for pages of the listener's own origin.
+absl::StatusOr<Metadata> MetadataOf(const HttpRequest& request,
+                                    const HandshakePolicy& policy,
+                                    const Peer& peer, const Located& located) {
+  const Route& route = *located.match.route;
+  if (policy.console == nullptr ||
+      !OriginAllowed(request.headers.Value("Origin"), located.own_origin, {})) {
+    return MetadataFromHeaders(request.headers, route, peer,
+                               policy.trusted_proxies);
+  }
+  const absl::Status malformed = absl::InvalidArgumentError(
+      "headgate.metadata.v1. must be base64url of lines NAME: VALUE");
+  HeaderList headers = request.headers;
+  std::deque<std::string> storage;  // What is added views it.
+  for (absl::string_view name :
+       request.headers.Elements("Sec-WebSocket-Protocol")) {
+    if (!absl::ConsumePrefix(&name, "headgate.metadata.v1.")) continue;
+    std::string& lines = storage.emplace_back();
+    if (!absl::WebSafeBase64Unescape(name, &lines)) return malformed;
+    for (const absl::string_view line :
+         absl::StrSplit(lines, '\n', absl::SkipWhitespace())) {
+      const std::pair<absl::string_view, absl::string_view> parts =
+          absl::StrSplit(line, absl::MaxSplits(':', 1));
+      const absl::string_view key = absl::StripAsciiWhitespace(parts.first);
+      if (!IsToken(key)) return malformed;
+      headers.Add(storage.emplace_back(absl::StrCat("Grpc-Metadata-", key)),
+                  absl::StripAsciiWhitespace(parts.second));
+    }
+  }
+  return MetadataFromHeaders(headers, route, peer, policy.trusted_proxies);
+}
+
 }  // namespace
 
 std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
@@ -412,7 +450,7 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
         Refuse(RefusalReason::kCredentials, authorization.status().message()));
   }
   absl::StatusOr<Metadata> metadata =
-      MetadataFromHeaders(request.headers, route, peer, policy.trusted_proxies);
+      MetadataOf(request, policy, peer, located);
   if (!metadata.ok()) return refuse(BadRequest(metadata.status().message()));
   if (*authorization) {
     metadata->emplace_back("authorization", **std::move(authorization));

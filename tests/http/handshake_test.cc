@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "absl/strings/escaping.h"
 #include "tests/http/api_rules.h"
 #include "tests/http/http_request.h"
 
@@ -446,6 +447,37 @@ TEST_F(HandshakeTest, ConsoleIsFoundWhereTheListenerServesIt) {
   EXPECT_EQ(refused("Host: evil.test\r\n"), 403);
   policy_.allowed_origins = {"*"};  // Says nothing about hosts.
   EXPECT_EQ(refused("Host: evil.test\r\n"), 403);
+}
+
+// A page cannot set headers; the console's own may say metadata otherwise.
+TEST_F(HandshakeTest, ConsolePagesSendMetadataInASubprotocol) {
+  const auto request = [](const std::string& lines, const std::string& origin) {
+    return WebSocket(absl::StrCat(
+        "Origin: ", origin, "\r\nSec-WebSocket-Protocol: headgate.json.v1, ",
+        "headgate.metadata.v1.", absl::WebSafeBase64Escape(lines), "\r\n"));
+  };
+  const std::string own = "http://example.com";
+  const std::string lines = "x-tenant: a: b\n\nX-Key-bin: AAE=\n";
+  const auto tenant = Pair("x-tenant", "a: b");
+  EXPECT_THAT(Admitted(request(lines, own)).session.metadata,
+              Not(Contains(tenant)));
+  policy_.console = MakeConsoleIndex(Settings());
+  const Admission admission = Admitted(request(lines, own));
+  EXPECT_EQ(admission.subprotocol, "headgate.json.v1");
+  EXPECT_THAT(admission.session.metadata,
+              AllOf(Contains(tenant),
+                    Contains(Pair("x-key-bin", std::string("\0\1", 2)))));
+  // What a client cannot set by a header it cannot set so.
+  EXPECT_THAT(
+      Admitted(request("x-forwarded-for: 1.2.3.4", own)).session.metadata,
+      Not(Contains(Pair("x-forwarded-for", "1.2.3.4"))));
+  for (const char* bad : {"x y: 1", ": 1", "x-k-bin: !"}) {
+    EXPECT_EQ(Refused("GET /room", request(bad, own)).http_status, 400) << bad;
+  }
+  // Pages of other origins have no more than before.
+  policy_.allowed_origins = {"*"};
+  EXPECT_THAT(Admitted(request(lines, "http://other.test")).session.metadata,
+              Not(Contains(tenant)));
 }
 
 // What else says that the host, or the page, is the operator's.

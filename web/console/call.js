@@ -35,11 +35,12 @@ export class Call {
   status = undefined;
 
   /** `onChange` is called after each event. */
-  constructor({method, address, codec, token, onChange}) {
+  constructor({method, address, codec, token, metadata, onChange}) {
     Object.assign(this, {method, address, codec, onChange});
     this.begin = performance.now();
     const protocols = [`headgate.${codec}.v1`];
     if (token) protocols.push(`base64url.bearer.authorization.k8s.io.${base64url(token)}`);
+    if (metadata?.trim()) protocols.push(`headgate.metadata.v1.${base64url(metadata)}`);
     const url = new URL(address, location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     this.waiting = [];

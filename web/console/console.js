@@ -249,7 +249,7 @@ function messageOf() {
 
 function connect() {
   const call = new Call({
-    method: state.method, address: $("address").value, codec: $("codec").value, token: $("token").value, onChange: changed,
+    method: state.method, address: $("address").value, codec: $("codec").value, token: $("token").value, metadata: $("metadata").value, onChange: changed,
   });
   Object.assign(call, {packet: routeNow()?.packet, requests: [], shown: []});
   state.call = call;
@@ -453,6 +453,8 @@ function showPast(call) {
 
 // --- The same call elsewhere ---
 
+const metadataLines = () => $("metadata").value.split("\n").map((line) => line.trim()).filter(Boolean);
+
 function showSnippet(form = state.snippet) {
   state.snippet = form;
   if (!state.method) return;
@@ -471,7 +473,7 @@ function showSnippet(form = state.snippet) {
   const address = $("address").value;
   const call = {
     method: state.method, kind: state.method.kind, codec, messages, address, origin: location.origin,
-    url: location.origin.replace(/^http/, "ws") + address, hasToken: $("token").value !== "",
+    url: location.origin.replace(/^http/, "ws") + address, hasToken: $("token").value !== "", metadata: metadataLines(),
     streamsIn: KINDS[state.method.kind].streamsIn,
     rulesArePublished: state.index.routes.some((route) => route.httpRules && route.upstream === state.method.upstream),
   };
@@ -535,6 +537,6 @@ $("address").addEventListener("input", () => {
   showSnippet();
 });
 $("codec").addEventListener("change", chooseCodec);
-$("token").addEventListener("input", () => showSnippet());
+for (const id of ["token", "metadata"]) $(id).addEventListener("input", () => showSnippet());
 selectSnippet("dial");
 start();

@@ -49,7 +49,9 @@ export function httpRequest(rule, message) {
 
 const compact = (message) => JSON.stringify(message);
 
-export function curl({origin, method, messages, hasToken, rulesArePublished}) {
+const headersOf = (metadata, flag) => metadata.map((line) => ` ${flag} ${shell(`Grpc-Metadata-${line}`)}`).join("");
+
+export function curl({origin, method, messages, hasToken, metadata, rulesArePublished}) {
   const rule = rulesArePublished ? method.http?.[0] : undefined;
   if (!rule) return undefined;
   const {verb, path, body} = httpRequest(rule, messages[0] ?? {});
@@ -57,6 +59,7 @@ export function curl({origin, method, messages, hasToken, rulesArePublished}) {
   if (verb !== "GET") parts.push("-X", verb);
   let command = parts.join(" ");
   if (hasToken) command += ' -H "Authorization: Bearer $TOKEN"';
+  command += headersOf(metadata, "-H");
   if (body !== undefined) command += ` -d ${shell(compact(body))}`;
   return `${command} ${shell(origin + path)}`;
 }
@@ -73,10 +76,10 @@ function dialInput(codec, messages) {
   };
 }
 
-export function dial({url, codec, messages, hasToken, streamsIn}) {
+export function dial({url, codec, messages, hasToken, metadata, streamsIn}) {
   const bearer = hasToken ? 'HEADGATE_BEARER="$TOKEN" ' : "";
   const {flags, lines} = dialInput(codec, messages);
-  const command = `${bearer}headgate dial --codec ${flags} ${shell(url)}`;
+  const command = `${bearer}headgate dial --codec ${flags}${headersOf(metadata, "--header")} ${shell(url)}`;
   if (lines.length === 0) return command;
   const input = lines.length > 1 || streamsIn ? `printf '%s\\n' ${lines.map(shell).join(" ")}` : `echo ${shell(lines[0])}`;
   return `${input} |\n  ${command}`;
@@ -94,12 +97,13 @@ function literal(codec, message) {
   return `{type: ${Number(message.type)}, who: ${Number(message.who ?? 0)}, ${content}}`;
 }
 
-export function program({origin, address, codec, messages, hasToken, kind}) {
+export function program({origin, address, codec, messages, hasToken, metadata, kind}) {
   const settings = [codec !== "json" && `codec: ${JSON.stringify(codec)}`, hasToken && "token: () => token"].filter(Boolean).join(", ");
   const name = JSON.stringify(address.includes(".") ? address.replace(/^\//, "") : address);
   const lines = [
     'import {Headgate} from "@headgate/client";',
     "",
+    ...(metadata.length ? ["// Metadata needs headers, which a browser cannot set; in Node.js see the package's README."] : []),
     `const client = new Headgate(${JSON.stringify(origin.replace(/^http/, "ws"))}${settings && `, {${settings}}`});`,
   ];
   const requests = (messages.length ? messages : [{}]).map((message) => literal(codec, message));

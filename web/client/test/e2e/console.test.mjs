@@ -167,6 +167,22 @@ test("a token becomes the call's credentials, and is in no copy", async () => {
   await page.getByLabel("Bearer token").fill("");
 });
 
+test("metadata goes along, and into the copies", async () => {
+  await open(`${ECHO}Metadata`);
+  await page.locator("summary", {hasText: "Metadata"}).click();
+  await page.getByLabel("Metadata, a line").fill("x-tenant: ac'me\nx-key-bin: AAE=");
+  await page.locator("#send").click();
+  await ended();
+  const [{metadata}] = await received();
+  assert.deepEqual([metadata["x-tenant"], metadata["x-key-bin"]], [{values: ["ac'me"]}, {values: ["AAE="]}]);
+  assert.match(await snippet("dial"), /--header 'Grpc-Metadata-x-tenant: ac'\\''me' --header 'Grpc-Metadata-x-key-bin: AAE=' ws:/);
+  await page.getByLabel("Metadata, a line").fill("not a line");
+  await page.locator("#send").click();
+  await page.locator(".event.end", {hasText: "1006"}).waitFor();
+  faults.splice(0); // The browser's word about the refusal.
+  await page.getByLabel("Metadata, a line").fill("");
+});
+
 test("the form has nested messages, lists, maps, enums, wrappers and timestamps", async () => {
   await open("/headgate.demo.v1.LibraryService/ListBooks");
   await field("parent").fill("shelves/-");
