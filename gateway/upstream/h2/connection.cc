@@ -19,7 +19,12 @@
 namespace headgate {
 namespace {
 
-constexpr std::size_t kReadBytes = 64 * 1024;
+// The size of a read at first, and at most. The buffer grows while reads fill
+// it, and shrinks after kSmallReads in a row that use no more than a quarter of
+// it: 64 KiB for each connection are 656 bytes for each of 100 idle sessions.
+constexpr std::size_t kFirstReadBytes = 16 * 1024;
+constexpr std::size_t kMaxReadBytes = 64 * 1024;
+constexpr int kSmallReads = 64;
 // What a record of TLS holds at most (RFC 8446 section 5.1).
 constexpr std::size_t kRecordBytes = 16 * 1024;
 // What waits behind a write that is under way.
@@ -94,7 +99,7 @@ void H2Connection::OnSocketConnected(boost::system::error_code error) {
   if (endpoint_.protocol().family() != AF_UNIX) {
     socket_.set_option(boost::asio::ip::tcp::no_delay(true), error);
   }
-  reading_.buffer.resize(kReadBytes);
+  reading_.buffer.resize(kFirstReadBytes);
   if (tls_ == nullptr) {
     MakeSession();
   } else if (absl::Status status = tls_->Handshake(); !status.ok()) {
@@ -230,7 +235,22 @@ void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
              : std::move(status));
   }
   turn_.Run();
-  if (state_ != State::kClosed) StartRead();
+  if (state_ == State::kClosed) return;
+  FitReadBuffer(size);
+  StartRead();
+}
+
+void H2Connection::FitReadBuffer(std::size_t read) {
+  if (read == reading_.buffer.size() && read < kMaxReadBytes) {
+    reading_.buffer.resize(2 * read);
+  }
+  if (read > reading_.buffer.size() / 4 ||
+      reading_.buffer.size() == kFirstReadBytes) {
+    reading_.small_reads = 0;
+  } else if (++reading_.small_reads == kSmallReads) {
+    reading_.small_reads = 0;
+    std::vector<char>(kFirstReadBytes).swap(reading_.buffer);
+  }
 }
 
 absl::Status H2Connection::Take(absl::string_view bytes, h2::Time now) {
