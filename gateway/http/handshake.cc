@@ -353,9 +353,9 @@ std::optional<std::variant<Refusal, HttpTarget>> FindConsole(
   if (policy.console == nullptr) return std::nullopt;
   std::optional<HttpTarget> target = ParseTarget(request);
   if (!target) return std::nullopt;
-  // Where nothing else is served, "/" leads to the console.
-  const bool is_root =
-      target->encoded_path == "/" && !policy.router->Find(target->host, "/");
+  // Where nothing else is served, "/" leads browsers to the console.
+  const bool is_root = target->encoded_path == "/" && !IsWebSocket(request) &&
+                       !policy.router->Find(target->host, "/");
   if (is_root) target->encoded_path = std::string(kConsolePath);
   if (!IsConsolePath(target->encoded_path)) return std::nullopt;
   if (std::optional<Refusal> refusal = CheckHost(request)) {

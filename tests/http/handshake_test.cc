@@ -432,6 +432,10 @@ TEST_F(HandshakeTest, ConsoleIsFoundWhereTheListenerServesIt) {
   EXPECT_EQ(path("/room"), "none");
   // Nothing else is served there.
   EXPECT_EQ(path("/"), "/_headgate");
+  EXPECT_FALSE(FindConsole(
+      ParseRequest("GET / HTTP/1.1\r\nHost: localhost:1\r\n"
+                   "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+      policy_, peer_));
   Route root;
   root.path = "/";
   root.target = FixedMethod{"/p.S/M"};
