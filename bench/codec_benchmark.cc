@@ -41,10 +41,12 @@ void Decode(benchmark::State& state, Codec& codec, const WireMessage& message) {
 }
 
 void Encode(benchmark::State& state, Codec& codec, const std::string& answer) {
+  Outgoing out{Watermarks()};
   for (auto _ : state) {
-    absl::StatusOr<WireMessage> message = codec.EncodeAnswer(answer);
-    if (!message.ok()) return state.SkipWithError("the answer is refused");
-    benchmark::DoNotOptimize(message);
+    if (!codec.EncodeMessage(answer, out).ok()) {
+      return state.SkipWithError("the response is refused");
+    }
+    benchmark::DoNotOptimize(out.TakeMessage(0));
   }
   state.SetBytesProcessed(
       static_cast<std::int64_t>(state.iterations() * answer.size()));
@@ -108,8 +110,9 @@ std::shared_ptr<const Schema> HelloSchema() {
 }
 
 std::unique_ptr<Codec> HelloCodec(const std::shared_ptr<const Schema>& schema) {
+  static const JsonCodecOptions options;
   return MakeJsonCodec(
-      JsonCodecOptions(), schema,
+      options, options.envelope, schema,
       *schema->FindMethod("/headgate.demo.v1.HelloService/BidiHello"));
 }
 

@@ -369,10 +369,12 @@ void AddJsonFlags(SettingsFlags& add) {
   add.Choice<JsonCodecOptions::Envelope>(
          "--json-envelope",
          {{"none", JsonCodecOptions::Envelope::kNone},
-          {"result", JsonCodecOptions::Envelope::kResult}},
+          {"result", JsonCodecOptions::Envelope::kResult},
+          {"status", JsonCodecOptions::Envelope::kStatus}},
          OnRoutes(JsonCodecOf, &JsonCodecOptions::envelope),
-         "Bare answers, or {\"result\": ...} and {\"error\": ...} as "
-         "grpc-gateway writes them")
+         "Bare responses; {\"result\": ...} and {\"error\": ...} as "
+         "grpc-gateway writes them; or bare ones between {\"headers\": ...} "
+         "and {\"status\": ...}")
       ->group(group);
   add.Choice<JsonCodecOptions::ErrorShape>(
          "--json-error-shape",

@@ -2,28 +2,17 @@
 #define GATEWAY_CODEC_CODEC_H_
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <variant>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "gateway/base/metadata.h"
 #include "gateway/base/status.h"
+#include "gateway/codec/outgoing.h"
+#include "gateway/codec/wire_message.h"
 
 namespace headgate {
-
-// Data opcodes of RFC 6455 section 5.6.
-enum class Opcode { kText, kBinary };
-
-// One WebSocket message. That a client's text message is UTF-8 has been seen to
-// by the transport (RFC 6455 section 8.1).
-struct WireMessage {
-  Opcode opcode;
-  std::string payload;
-  // Over plain HTTP: the media type of an answer that is not JSON, such as that
-  // of a google.api.HttpBody. Empty otherwise.
-  std::string media_type = {};
-};
 
 // What came out of the client's messages.
 struct NeedInput {};  // Nothing more until the next Feed.
@@ -38,9 +27,10 @@ using Decoded = std::variant<NeedInput, RequestMessage, HalfClose, Ending>;
 Decoded DecodeTextOfBinaryCodec(absl::string_view codec,
                                 absl::string_view payload);
 
-// Translates between WebSocket messages and the messages of one call.
+// Translates between the messages of the wire and one call: a head, messages,
+// an end, in both directions.
 //
-// Decoding is pulled: Feed takes one WebSocket message, then Next gives what
+// Decoding is pulled: Feed takes one message of the wire, then Next gives what
 // is in it, one thing at a time, so that a session under backpressure never
 // holds more than the bytes the client sent. A codec keeps no clock, does no
 // I/O and throws nothing.
@@ -50,7 +40,7 @@ class Codec {
  public:
   virtual ~Codec() = default;
 
-  // Takes one WebSocket message.
+  // Takes one WebSocket message, or a piece of the body of an HTTP request.
   // Requires: Next has returned NeedInput since the last Feed.
   virtual void Feed(WireMessage message) = 0;
 
@@ -67,15 +57,21 @@ class Codec {
   // What it holds of what was fed, bytes.
   virtual std::size_t held_bytes() const { return 0; }
 
-  // One message of the backend's as a WebSocket message. A message that cannot
-  // be encoded is a fault of the backend's: INTERNAL.
-  virtual absl::StatusOr<WireMessage> EncodeAnswer(std::string message) = 0;
+  // The backend's initial metadata; of a dialect that wants metadata
+  // (Dialect::wants_metadata), before the first response.
+  virtual void EncodeHead(const Metadata& /*headers*/, Outgoing& /*out*/) {}
 
-  // The last message before the Close frame, for a codec that has a place for
-  // the status of the call.
-  virtual std::optional<WireMessage> EncodeEnd(const Ending& ending) = 0;
+  // One response of the backend's. One that cannot be encoded is a fault of the
+  // backend's: INTERNAL.
+  virtual absl::Status EncodeMessage(std::string message, Outgoing& out) = 0;
 
-  // Answers may be joined into one WebSocket message of up to this many bytes,
+  // The end of the call: the messages that tell it, where the codec has a place
+  // for them, and Outgoing::End. Called once; nothing is encoded after it.
+  virtual void EncodeEnd(const Ending& ending, Outgoing& out) {
+    out.End({ending});
+  }
+
+  // Messages may be joined into one WebSocket message of up to this many bytes,
   // by appending payloads; 0: each stays a message of its own.
   virtual std::size_t coalesce_bytes() const { return 0; }
 };

@@ -6,25 +6,25 @@ namespace headgate {
 namespace {
 
 constexpr const Dialect* kDialects[] = {
-    &kPacketDialect,
-    &kJsonDialect,
-    &kProtobufDialect,
-    &kRawDialect,
+    &kPacketDialect, &kJsonDialect,     &kProtobufDialect,
+    &kRawDialect,    &kHttpJsonDialect, &kHttpEventsDialect,
 };
 
 const Dialect* Find(absl::Span<const Dialect* const> table,
                     absl::string_view Dialect::*key, absl::string_view value) {
   if (value.empty()) return nullptr;
-  const auto row = std::find_if(
-      table.begin(), table.end(),
-      [&](const Dialect* dialect) { return dialect->*key == value; });
+  const auto row =
+      std::find_if(table.begin(), table.end(), [&](const Dialect* dialect) {
+        return dialect->on == Dialect::On::kWebSocket && dialect->*key == value;
+      });
   return row == table.end() ? nullptr : *row;
 }
 
 std::vector<std::string> All(absl::string_view Dialect::*key) {
   std::vector<std::string> all;
   for (const Dialect* dialect : kDialects) {
-    if (!(dialect->*key).empty()) all.emplace_back(dialect->*key);
+    if (dialect->on != Dialect::On::kWebSocket) continue;
+    all.emplace_back(dialect->*key);
   }
   return all;
 }

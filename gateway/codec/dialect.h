@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gateway/codec/codec.h"
+#include "gateway/codec/http_json.h"
 #include "gateway/codec/json.h"
 #include "gateway/codec/packet.h"
 #include "gateway/codec/passthrough.h"
@@ -26,34 +27,43 @@ struct CodecInputs {
   const Schema::Method* method = nullptr;
   // Null where path and query take no part in the request.
   const RequestBinding* binding = nullptr;
-  JsonWire wire = JsonWire::kWebSocket;
   absl::string_view media_type = {};  // The request's Content-Type.
+  bool wants_status = false;          // The client asked for "?status=1".
 };
 
 // A form of messages on the wire, as a row of the table of dialects. Rows are
 // compared by address.
 struct Dialect {
-  absl::string_view name;   // In configuration, flags, metrics and logs.
-  absl::string_view token;  // The WebSocket subprotocol that asks for it.
+  enum class On { kWebSocket, kHttp };
+
+  absl::string_view name;  // In configuration, flags, metrics and logs.
+  // The WebSocket subprotocol that asks for it, or the media type of an HTTP
+  // response's body.
+  absl::string_view token;
+  On on = On::kWebSocket;
   // Its messages cannot be converted without the method's descriptor.
   bool needs_descriptor = false;
+  // Whether it has a place for the backend's metadata; null: never.
+  bool (*wants_metadata)(const CodecInputs&) = nullptr;
   // Fails where the request itself is at fault, with INVALID_ARGUMENT.
   absl::StatusOr<std::unique_ptr<Codec>> (*make)(const CodecInputs&) = nullptr;
 };
 
 // Every dialect that the gateway speaks, in the order in which messages name
-// them. Each is defined next to its codec: json.h, packet.h, passthrough.h.
+// them. Each is defined next to its codec: json.h, packet.h, passthrough.h,
+// http_json.h.
 absl::Span<const Dialect* const> Dialects();
 
-// The rows of `table` by name and by token; null: there is none.
+// The rows of `table` for WebSockets, by name and by token; null: there is
+// none.
 const Dialect* FindDialect(absl::string_view name,
                            absl::Span<const Dialect* const> table = Dialects());
 const Dialect* DialectOfSubprotocol(
     absl::string_view token,
     absl::Span<const Dialect* const> table = Dialects());
 
-// Their names, in alphabetical order, and their subprotocols, in that of the
-// table.
+// The names of those for WebSockets, in alphabetical order, and their
+// subprotocols, in that of the table.
 std::vector<std::string> DialectNames();
 std::vector<std::string> SubprotocolNames();
 

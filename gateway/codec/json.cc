@@ -12,11 +12,13 @@ namespace {
 class JsonCodec final : public Codec {
  public:
   JsonCodec(const JsonCodecOptions& options,
+            JsonCodecOptions::Envelope envelope,
             std::shared_ptr<const Schema> schema, const Schema::Method& method)
       : options_(options),
-        schema_(std::move(schema)),
+        schema_(schema),
         method_(method),
-        stream_(options.max_message_bytes, options.json.max_depth) {}
+        stream_(options.max_message_bytes, options.json.max_depth),
+        responses_(options, envelope, std::move(schema), method, "") {}
 
   void Feed(WireMessage message) override {
     if (message.payload.empty()) {
@@ -47,18 +49,14 @@ class JsonCodec final : public Codec {
   bool inside_message() const override { return stream_.inside_text(); }
   std::size_t held_bytes() const override { return stream_.held_bytes(); }
 
-  absl::StatusOr<WireMessage> EncodeAnswer(std::string message) override {
-    absl::StatusOr<std::string> json =
-        schema_->ProtoToJson(method_.output, message, options_.json);
-    if (!json.ok()) return json.status();
-    return JsonAnswer(*std::move(json), method_, options_);
+  void EncodeHead(const Metadata& headers, Outgoing& out) override {
+    responses_.EncodeHead(headers, out);
   }
-
-  std::optional<WireMessage> EncodeEnd(const Ending& ending) override {
-    if (options_.envelope == JsonCodecOptions::Envelope::kNone) {
-      return std::nullopt;
-    }
-    return JsonEnd(ending, *schema_, method_, options_);
+  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+    return responses_.EncodeMessage(message, out);
+  }
+  void EncodeEnd(const Ending& ending, Outgoing& out) override {
+    responses_.EncodeEnd(ending, out);
   }
 
  private:
@@ -74,29 +72,42 @@ class JsonCodec final : public Codec {
   const std::shared_ptr<const Schema> schema_;
   const Schema::Method& method_;
   JsonStream stream_;
+  const JsonResponses responses_;
   bool half_close_ = false;
 };
+
+// What the client asked for, else what the route has.
+JsonCodecOptions::Envelope EnvelopeOf(const CodecInputs& inputs) {
+  return inputs.wants_status ? JsonCodecOptions::Envelope::kStatus
+                             : inputs.json.envelope;
+}
 
 }  // namespace
 
 std::unique_ptr<Codec> MakeJsonCodec(const JsonCodecOptions& options,
+                                     JsonCodecOptions::Envelope envelope,
                                      std::shared_ptr<const Schema> schema,
                                      const Schema::Method& method) {
-  return std::make_unique<JsonCodec>(options, std::move(schema), method);
+  return std::make_unique<JsonCodec>(options, envelope, std::move(schema),
+                                     method);
 }
 
 constinit const Dialect kJsonDialect = {
     .name = "json",
     .token = "headgate.json.v1",
     .needs_descriptor = true,
+    .wants_metadata =
+        [](const CodecInputs& inputs) {
+          return EnvelopeOf(inputs) == JsonCodecOptions::Envelope::kStatus;
+        },
     .make = [](const CodecInputs& inputs)
         -> absl::StatusOr<std::unique_ptr<Codec>> {
       if (inputs.binding == nullptr) {
-        return MakeJsonCodec(inputs.json, inputs.schema, *inputs.method);
+        return MakeJsonCodec(inputs.json, EnvelopeOf(inputs), inputs.schema,
+                             *inputs.method);
       }
-      return MakeBoundJsonCodec(inputs.json, inputs.wire, inputs.schema,
-                                *inputs.method, *inputs.binding,
-                                inputs.media_type);
+      return MakeBoundJsonCodec(inputs.json, EnvelopeOf(inputs), inputs.schema,
+                                *inputs.method, *inputs.binding);
     },
 };
 

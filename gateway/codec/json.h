@@ -14,9 +14,11 @@ namespace headgate {
 struct Dialect;
 
 struct JsonCodecOptions {
-  // kNone: bare answers, failure is told by the Close frame alone.
+  // kNone: bare responses; the Close frame alone tells a failure.
   // kResult: {"result": ...} and {"error": ...} as grpc-gateway writes them.
-  enum class Envelope { kNone, kResult };
+  // kStatus: bare responses, {"headers": ...} before them and {"status": ...}
+  //   after them. Over plain HTTP, which has a place for both, as kNone.
+  enum class Envelope { kNone, kResult, kStatus };
   enum class ErrorShape { kGrpcGatewayV2, kGrpcGatewayV1 };
 
   JsonOptions json;
@@ -34,9 +36,10 @@ extern const Dialect kJsonDialect;
 // A stream of JSON texts <-> serialized messages of `method`. The bytes that
 // the client sends are one stream, whatever the messages they come in
 // (docs/protocol.md). `options` must outlive the codec; `schema` is kept alive
-// by it.
+// by it; `envelope` is what the client asked for, or the options' own.
 // Requires: `method` is one of `schema`'s.
 std::unique_ptr<Codec> MakeJsonCodec(const JsonCodecOptions& options,
+                                     JsonCodecOptions::Envelope envelope,
                                      std::shared_ptr<const Schema> schema,
                                      const Schema::Method& method);
 
@@ -47,32 +50,15 @@ std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
                                                  absl::string_view json,
                                                  const JsonOptions& options);
 
-// Where the client's JSON comes from; it decides how a failure is told.
-enum class JsonWire {
-  kWebSocket,  // By the Close frame, and in-band as the envelope has it.
-  kHttp,       // Always in-band: there is nothing else.
-};
-
 // The same for a request whose path and query take part in it (google.api.http,
-// or a route's template):
-//   * body "*": each JSON text is a message; "field": each is the value of that
-//     field; "": there is no body, and the one message that path and query make
-//     comes out before anything was fed, the half-close right behind it.
-//   * The first message also has what path and query say. A half-close before
-//     any text, of a method that takes one request, is that message alone.
-//   * response_body: answers are that field's value.
-//   * google.api.HttpBody, as the message or as the body's field: over kHttp
-//     bytes go through as they are, `media_type` with them; of a method that
-//     takes one request all that comes before the half-close is its data,
-//     at most max_message_bytes; else each piece fed is one message's. An
-//     answer carries its own media_type and is not enveloped. Over kWebSocket
-//     it is JSON like any other message.
+// or a route's template), as JsonRequests has it; responses are the field
+// `response_body` of the binding, where it names one.
 // Fails with INVALID_ARGUMENT when a parameter does not fit its field, naming
-// it. `media_type` is the request's Content-Type; empty when it has none.
+// it.
 absl::StatusOr<std::unique_ptr<Codec>> MakeBoundJsonCodec(
-    const JsonCodecOptions& options, JsonWire wire,
+    const JsonCodecOptions& options, JsonCodecOptions::Envelope envelope,
     std::shared_ptr<const Schema> schema, const Schema::Method& method,
-    const RequestBinding& binding, absl::string_view media_type);
+    const RequestBinding& binding);
 
 }  // namespace headgate
 

@@ -1,8 +1,13 @@
 #include "gateway/codec/json_failure.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/utf8.h"
 
@@ -71,6 +76,37 @@ std::string JsonFailure(const absl::Status& status, absl::string_view details,
   }
   if (GivesOneAnswer(kind)) return error;
   return absl::StrCat("{\"error\":", error, "}");
+}
+
+std::string JsonMetadata(const Metadata& metadata) {
+  // Keys may repeat, and their values keep the order of arrival.
+  std::vector<absl::string_view> keys;
+  for (const auto& [key, value] : metadata) {
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+      keys.push_back(key);
+    }
+  }
+  std::string json = "{";
+  for (const absl::string_view key : keys) {
+    absl::StrAppend(&json, json.size() > 1 ? "," : "", JsonString(key), ":[");
+    bool is_first = true;
+    for (const auto& [name, value] : metadata) {
+      if (name != key) continue;
+      absl::StrAppend(
+          &json, std::exchange(is_first, false) ? "" : ",",
+          JsonString(IsBinaryKey(key) ? absl::Base64Escape(value) : value));
+    }
+    json += "]";
+  }
+  return json + "}";
+}
+
+std::string JsonStatus(const CallEnd& end, absl::string_view details) {
+  return absl::StrCat(
+      "{\"status\":{\"code\":", static_cast<int>(end.status.code()),
+      ",\"message\":", JsonString(end.status.message()),
+      ",\"details\":", details, ",\"trailers\":", JsonMetadata(end.trailers),
+      "}}");
 }
 
 }  // namespace headgate

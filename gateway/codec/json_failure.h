@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "gateway/base/metadata.h"
 #include "gateway/base/status.h"
 #include "gateway/codec/json.h"
 
@@ -13,11 +14,19 @@ namespace headgate {
 // '?'. Safe for any thread.
 std::string JsonString(absl::string_view text);
 
-// A failure as grpc-gateway tells it at the end of a stream of answers
-// (`kind` gives several) or in place of the one answer. `details`: a JSON
+// A failure as grpc-gateway writes it at the end of a stream of responses
+// (`kind` gives several) or in place of the one response. `details`: a JSON
 // array. docs/protocol.md has the table.
 std::string JsonFailure(const absl::Status& status, absl::string_view details,
                         MethodKind kind, JsonCodecOptions::ErrorShape shape);
+
+// Metadata as a JSON object: each key with the array of its values, those of
+// "-bin" keys as base64.
+std::string JsonMetadata(const Metadata& metadata);
+
+// How a call ended, for JsonCodecOptions::Envelope::kStatus:
+// {"status":{"code":5,"message":"m","details":[],"trailers":{}}}.
+std::string JsonStatus(const CallEnd& end, absl::string_view details);
 
 }  // namespace headgate
 

@@ -57,24 +57,72 @@ std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
   return *std::move(message);
 }
 
-WireMessage JsonAnswer(std::string json, const Schema::Method& method,
-                       const JsonCodecOptions& options) {
-  if (options.envelope == JsonCodecOptions::Envelope::kResult &&
-      !GivesOneAnswer(method.kind)) {
-    return {Opcode::kText, absl::StrCat("{\"result\":", json, "}")};
+JsonResponses::JsonResponses(const JsonCodecOptions& options,
+                             JsonCodecOptions::Envelope envelope,
+                             std::shared_ptr<const Schema> schema,
+                             const Schema::Method& method, std::string field)
+    : options_(options),
+      envelope_(envelope),
+      schema_(std::move(schema)),
+      method_(method),
+      field_(std::move(field)) {}
+
+void JsonResponses::EncodeHead(const Metadata& headers, Outgoing& out) const {
+  if (envelope_ != JsonCodecOptions::Envelope::kStatus || headers.empty()) {
+    return;
   }
-  return {Opcode::kText, std::move(json)};
+  out.Data({Opcode::kText,
+            absl::StrCat("{\"headers\":", JsonMetadata(headers), "}")});
 }
 
-std::optional<WireMessage> JsonEnd(const Ending& ending, const Schema& schema,
-                                   const Schema::Method& method,
-                                   const JsonCodecOptions& options) {
-  if (ending.end.status.ok()) return std::nullopt;
-  const std::string details =
-      schema.StatusDetailsToJson(SerializeRpcStatus(ending.end), options.json);
-  return WireMessage{Opcode::kText,
-                     JsonFailure(ending.end.status, details, method.kind,
-                                 options.error_shape)};
+absl::StatusOr<std::string> JsonResponses::TextOf(
+    absl::string_view message) const {
+  absl::StatusOr<std::string> json =
+      field_.empty()
+          ? schema_->ProtoToJson(method_.output, message, options_.json)
+          : schema_->FieldToJson(method_.output, field_, message,
+                                 options_.json);
+  if (!json.ok()) return json;
+  if (envelope_ == JsonCodecOptions::Envelope::kResult &&
+      !GivesOneAnswer(method_.kind)) {
+    return absl::StrCat("{\"result\":", *json, "}");
+  }
+  return json;
+}
+
+absl::Status JsonResponses::EncodeMessage(absl::string_view message,
+                                          Outgoing& out) const {
+  absl::StatusOr<std::string> text = TextOf(message);
+  if (!text.ok()) return text.status();
+  out.Data({Opcode::kText, *std::move(text)});
+  return absl::OkStatus();
+}
+
+std::string JsonResponses::FailureOf(const Ending& ending) const {
+  if (ending.end.status.ok()) return "";
+  return JsonFailure(ending.end.status,
+                     schema_->StatusDetailsToJson(
+                         SerializeRpcStatus(ending.end), options_.json),
+                     method_.kind, options_.error_shape);
+}
+
+void JsonResponses::EncodeEnd(const Ending& ending, Outgoing& out) const {
+  switch (envelope_) {
+    case JsonCodecOptions::Envelope::kNone:
+      break;
+    case JsonCodecOptions::Envelope::kResult:
+      if (std::string failure = FailureOf(ending); !failure.empty()) {
+        out.Data({Opcode::kText, std::move(failure)});
+      }
+      break;
+    case JsonCodecOptions::Envelope::kStatus:
+      out.Data({Opcode::kText,
+                JsonStatus(ending.end, schema_->StatusDetailsToJson(
+                                           SerializeRpcStatus(ending.end),
+                                           options_.json))});
+      break;
+  }
+  out.End({ending});
 }
 
 }  // namespace headgate

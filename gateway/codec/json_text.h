@@ -1,10 +1,11 @@
 #ifndef GATEWAY_CODEC_JSON_TEXT_H_
 #define GATEWAY_CODEC_JSON_TEXT_H_
 
-#include <optional>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "gateway/codec/codec.h"
 #include "gateway/codec/json.h"
@@ -23,15 +24,35 @@ Ending JsonFault(const JsonStream::Fault& fault);
 // The text that the stream has just returned does not fit its message.
 Ending JsonMismatch(const JsonStream& stream, const JsonError& error);
 
-// One answer as the route's envelope has it.
-WireMessage JsonAnswer(std::string json, const Schema::Method& method,
-                       const JsonCodecOptions& options);
+inline constexpr char kHttpBodyType[] = "google.api.HttpBody";
 
-// The message that tells a failure, as the route's error shape has it; none
-// for OK.
-std::optional<WireMessage> JsonEnd(const Ending& ending, const Schema& schema,
-                                   const Schema::Method& method,
-                                   const JsonCodecOptions& options);
+// The responses of a call as JSON texts, with the route's envelope, and how it
+// ended. `options` must outlive it.
+class JsonResponses {
+ public:
+  // `field`: the one that is a response's JSON, as `response_body` of a
+  // google.api.http rule; empty: the whole message.
+  JsonResponses(const JsonCodecOptions& options,
+                JsonCodecOptions::Envelope envelope,
+                std::shared_ptr<const Schema> schema,
+                const Schema::Method& method, std::string field);
+
+  void EncodeHead(const Metadata& headers, Outgoing& out) const;
+  absl::Status EncodeMessage(absl::string_view message, Outgoing& out) const;
+  void EncodeEnd(const Ending& ending, Outgoing& out) const;
+
+  // A response as the envelope has it.
+  absl::StatusOr<std::string> TextOf(absl::string_view message) const;
+  // A failure as the route's error shape has it; empty for OK.
+  std::string FailureOf(const Ending& ending) const;
+
+ private:
+  const JsonCodecOptions& options_;
+  const JsonCodecOptions::Envelope envelope_;
+  const std::shared_ptr<const Schema> schema_;
+  const Schema::Method& method_;
+  const std::string field_;
+};
 
 }  // namespace headgate
 

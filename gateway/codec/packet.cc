@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -380,21 +381,23 @@ class PacketCodec final : public Codec {
     return RequestMessage{*std::move(request)};
   }
 
-  absl::StatusOr<WireMessage> EncodeAnswer(std::string message) override {
+  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
     absl::StatusOr<std::string> wire =
         PacketWriter(options_).Translate(message);
     if (!wire.ok()) return wire.status();
-    return WireMessage{Opcode::kBinary, *std::move(wire)};
+    out.Data({Opcode::kBinary, *std::move(wire)});
+    return absl::OkStatus();
   }
 
-  std::optional<WireMessage> EncodeEnd(const Ending& ending) override {
+  void EncodeEnd(const Ending& ending, Outgoing& out) override {
     const std::string status = SerializeRpcStatus(ending.end);
     WireMessage message{Opcode::kBinary, ""};
     message.payload.reserve(kPacketHeaderBytes + status.size());
     AppendPacketHeader({kEndPacket, 0, status.size()}, options_,
                        message.payload);
     message.payload += status;
-    return message;
+    out.Data(std::move(message));
+    out.End({ending});
   }
 
   std::size_t coalesce_bytes() const override {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "gateway/codec/codec.h"
 
 namespace headgate {

@@ -1,5 +1,6 @@
 #include "gateway/codec/passthrough.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,12 +27,9 @@ class ProtobufCodec final : public Codec {
     return RequestMessage{std::move(message.payload)};
   }
 
-  absl::StatusOr<WireMessage> EncodeAnswer(std::string message) override {
-    return WireMessage{Opcode::kBinary, std::move(message)};
-  }
-
-  std::optional<WireMessage> EncodeEnd(const Ending&) override {
-    return std::nullopt;
+  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+    out.Data({Opcode::kBinary, std::move(message)});
+    return absl::OkStatus();
   }
 
  private:
@@ -62,7 +60,7 @@ class RawCodec final : public Codec {
     return request;
   }
 
-  absl::StatusOr<WireMessage> EncodeAnswer(std::string message) override {
+  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
     WireReader reader(message);
     WireField field;
     std::optional<Opcode> opcode;
@@ -88,11 +86,8 @@ class RawCodec final : public Codec {
             absl::StrCat("answer: text: not UTF-8 at byte ", valid));
       }
     }
-    return WireMessage{*opcode, std::string(payload)};
-  }
-
-  std::optional<WireMessage> EncodeEnd(const Ending&) override {
-    return std::nullopt;
+    out.Data({*opcode, std::string(payload)});
+    return absl::OkStatus();
   }
 
  private:

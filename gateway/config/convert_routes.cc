@@ -141,7 +141,8 @@ void JsonFrom(const pb::Json& from, const Section& section,
       to.json.unknown_fields);
   Choose(from.envelope(),
          {{pb::Json::ENVELOPE_NONE, Options::Envelope::kNone},
-          {pb::Json::ENVELOPE_RESULT, Options::Envelope::kResult}},
+          {pb::Json::ENVELOPE_RESULT, Options::Envelope::kResult},
+          {pb::Json::ENVELOPE_STATUS, Options::Envelope::kStatus}},
          to.envelope);
   Choose(from.error_shape(),
          {{pb::Json::ERROR_SHAPE_GRPC_GATEWAY_V2,

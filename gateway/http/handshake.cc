@@ -24,8 +24,6 @@ namespace {
 
 using Codecs = std::vector<const Dialect*>;
 
-constexpr absl::string_view kHttpBody = "google.api.HttpBody";
-
 // Connection may come in several lines (RFC 9110 section 5.3).
 bool IsWebSocket(const HttpRequest& request) {
   return request.version >= 11 && request.method == "GET" &&
@@ -321,6 +319,28 @@ absl::StatusOr<Metadata> MetadataOf(const HttpRequest& request,
   return MetadataFromHeaders(headers, route, peer, policy.trusted_proxies);
 }
 
+// Of a plain HTTP request. A client of a stream may like events better than
+// lines of JSON.
+const Dialect& HttpDialect(const HttpRequest& request,
+                           const Destination& destination) {
+  if (!destination.kind || GivesOneAnswer(*destination.kind)) {
+    return kHttpJsonDialect;
+  }
+  const auto weight = [&](const Dialect& dialect) {
+    return request.headers.AcceptedWeight(dialect.token).value_or(0);
+  };
+  const int events = weight(kHttpEventsDialect);
+  return events > 0 && events >= weight(kHttpJsonDialect) ? kHttpEventsDialect
+                                                          : kHttpJsonDialect;
+}
+
+// "?status=1" on a WebSocket; with http_rules the query belongs to the message.
+bool WantsStatus(const Located& located) {
+  return located.is_websocket &&
+         !std::holds_alternative<HttpRuleSet>(located.match.route->target) &&
+         QueryValue(located.target, "status") == "1";
+}
+
 }  // namespace
 
 std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
@@ -415,11 +435,6 @@ std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
   }
   destination.method = match->method->path;
   destination.kind = match->method->kind;
-  const std::string& output = match->method->output;
-  const std::string& field = match->rule->response_body;
-  destination.gives_bytes = (field.empty() ? output
-                                           : rules->schema()->MessageTypeOf(
-                                                 output, field)) == kHttpBody;
   destination.binding = RequestBinding{
       std::move(match->variables), QueryOf(located.target, route),
       match->rule->body, match->rule->response_body};
@@ -480,11 +495,12 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
                     absl::StrCat("the body is longer than max_message_bytes (",
                                  route.max_message_bytes, ")"));
     }
-    session.wire = JsonWire::kHttp;
     session.media_type = std::string(request.headers.Value("Content-Type"));
   }
   if (session.codec == nullptr) session.codec = plan.codec;
+  if (!located.is_websocket) session.codec = &HttpDialect(request, destination);
   session.binary_codec = plan.binary_codec;
+  session.wants_status = WantsStatus(located);
   session.id = peer.session_id;
   session.peer = peer.client_or_peer();
   session.method = destination.method;

@@ -77,7 +77,6 @@ struct Destination {
   std::string method;  // Empty: several.
   // The kind of call; known where a rule has led to the method.
   std::optional<MethodKind> kind;
-  bool gives_bytes = false;  // google.api.HttpBody.
   std::optional<RequestBinding> binding;
 };
 // `rules`: those of the route's upstream; null unless the route calls an

@@ -10,7 +10,6 @@
 namespace headgate {
 namespace {
 
-constexpr std::size_t kMaxMetadataBytes = 8 * 1024;
 constexpr absl::string_view kRetryAfterSeconds = "5";
 
 // RFC 9110 section 15 and RFC 6585, for what the gateway sends.
@@ -70,17 +69,6 @@ void AppendField(absl::string_view name, absl::string_view value,
   out += "\r\n";
 }
 
-// "x-branch" -> "X-Branch".
-std::string Capitalized(absl::string_view key) {
-  std::string name(key);
-  bool first = true;
-  for (char& c : name) {
-    if (first) c = absl::ascii_toupper(static_cast<unsigned char>(c));
-    first = c == '-';
-  }
-  return name;
-}
-
 }  // namespace
 
 std::string ResponseHead(int status, const HttpFields& fields) {
@@ -107,29 +95,9 @@ std::string HttpDate(absl::Time time) {
                           absl::UTCTimeZone());
 }
 
-int HttpStatusOf(const Ending& ending) {
-  if (ending.close == CloseCode::kMessageTooBig) return 413;
-  return HttpStatusFor(ending.end.status.code());
-}
-
 void AddFieldsOfStatus(int status, HttpFields& fields) {
   if (status == 401) fields.emplace_back("WWW-Authenticate", "Bearer");
   if (status == 503) fields.emplace_back("Retry-After", kRetryAfterSeconds);
-}
-
-HttpFields MetadataFields(absl::string_view prefix, const Metadata& metadata) {
-  HttpFields fields;
-  std::size_t bytes = 0;
-  for (const auto& [key, value] : metadata) {
-    if (!IsMetadataKey(key)) continue;
-    std::string text =
-        absl::EndsWith(key, "-bin") ? absl::Base64Escape(value) : value;
-    bytes += prefix.size() + key.size() + text.size();
-    if (bytes > kMaxMetadataBytes) break;
-    fields.emplace_back(absl::StrCat(prefix, Capitalized(key)),
-                        std::move(text));
-  }
-  return fields;
 }
 
 std::vector<std::string> FieldNames(const HttpFields& fields) {

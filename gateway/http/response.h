@@ -29,18 +29,9 @@ std::string LastChunk(const HttpFields& trailers);
 // The Date of a response (RFC 9110 section 5.6.7).
 std::string HttpDate(absl::Time time);
 
-// The HTTP status of a session's ending, as that of google/rpc/code.proto, and
-// 413 for a message that was too big.
-int HttpStatusOf(const Ending& ending);
-
 // Adds the fields that a status requires: WWW-Authenticate to 401, Retry-After
 // to 503.
 void AddFieldsOfStatus(int status, HttpFields& fields);
-
-// A backend's metadata as header fields, as grpc-gateway names them: `prefix`
-// and the key, "Grpc-Metadata-X-Branch". Values of "-bin" keys as base64. What
-// goes beyond 8 KiB is left out.
-HttpFields MetadataFields(absl::string_view prefix, const Metadata& metadata);
 
 // The names of `fields`, each once.
 std::vector<std::string> FieldNames(const HttpFields& fields);

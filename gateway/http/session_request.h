@@ -7,8 +7,7 @@
 
 #include "absl/time/time.h"
 #include "gateway/base/metadata.h"
-#include "gateway/codec/codec.h"
-#include "gateway/codec/json.h"
+#include "gateway/codec/dialect.h"
 #include "gateway/route/route.h"
 
 namespace headgate {
@@ -31,8 +30,9 @@ struct SessionRequest {
 
   // Where path and query take part in the request; the codec is then json.
   std::optional<RequestBinding> binding;
-  JsonWire wire = JsonWire::kWebSocket;
-  std::string media_type;  // The request's Content-Type, over kHttp.
+  std::string media_type;  // Of a plain HTTP request, its Content-Type.
+  // The client asked for a status message before the Close frame.
+  bool wants_status = false;
 };
 
 }  // namespace headgate

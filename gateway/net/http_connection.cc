@@ -27,14 +27,6 @@ HttpFields CommonFields(absl::Time now) {
   return {{"Server", "headgate"}, {"Date", HttpDate(now)}};
 }
 
-// Whether the client would rather have events than lines of JSON.
-bool WantsEvents(const HttpRequest& request) {
-  const int events =
-      request.headers.AcceptedWeight("text/event-stream").value_or(0);
-  return events > 0 &&
-         events >=
-             request.headers.AcceptedWeight("application/json").value_or(0);
-}
 
 // What one read takes.
 constexpr std::size_t kRequestReadBytes = 4096;
@@ -365,9 +357,7 @@ void HttpConnection::StartExchange(Admission admission,
   options.keep_alive = head_->keep_alive() && !draining_;
   options.expects_continue = ExpectsContinue(request);
   options.wants_trailers = request.headers.HasElement("TE", "trailers");
-  options.wants_events = !GivesOneAnswer(kind) && WantsEvents(request);
-  options.event_keepalive = settings_->keepalive.interval;
-  options.gives_bytes = destination.gives_bytes;
+  options.filler_interval = settings_->keepalive.interval;
   options.is_cross_origin = !request.headers.Value("Origin").empty();
   options.fields = CommonFields(host_.now());
   for (const auto& [key, value] : admission.session.metadata) {

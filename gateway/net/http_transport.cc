@@ -1,12 +1,14 @@
 #include "gateway/net/http_transport.h"
 
 #include <algorithm>
+#include <cassert>
 #include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "gateway/codec/http_form.h"
 #include "gateway/codec/json_failure.h"
 #include "gateway/http/response.h"
 
@@ -15,13 +17,6 @@ namespace {
 
 // The most that a Read takes of the body.
 constexpr std::size_t kMaxPieceBytes = 16 * 1024;
-
-// The HTML standard, "Server-sent events". When a client may come back, ms; a
-// comment; what ends a stream, so that it does not come back at all.
-constexpr absl::string_view kRetryField = "retry: 3000\n\n";
-constexpr absl::string_view kComment = ":\n\n";
-constexpr absl::string_view kEndEvent =
-    "event: end\ndata: {\"code\":0,\"message\":\"\",\"details\":[]}\n\n";
 
 }  // namespace
 
@@ -90,46 +85,42 @@ void HttpTransport::FailRequest(int http_status, absl::Status status) {
   const TransportEnd end{TransportEnd::Cause::kBrokenByClient,
                          CloseCode::kProtocolError,
                          std::string(status.message())};
-  ending_ = Ending{CloseCode::kProtocolError, CallEnd{std::move(status), ""}};
-  failed_ = true;
+  end_ =
+      OutEnd{Ending{CloseCode::kProtocolError, CallEnd{std::move(status), ""}}};
   failed_request_ = http_status;
   closing_ = true;
   outgoing_.reset();
   held_.reset();
+  head_.reset();
   NotifyClosed(end);
   if (head_sent_) return link_.ExchangeOver(HttpLink::Afterwards::kCutOff);
   Flush();
 }
 
-// --- The answer ---
+// --- The response ---
 
-void HttpTransport::OnCallHeaders(const Metadata& headers) {
-  headers_ = headers;
-  if (!IsStream() || options_.gives_bytes) return;
-  // What is right behind them comes first.
+void HttpTransport::SendHead(OutHead head) {
+  if (notified_ || closing_ || head_sent_) return;
+  head_ = std::make_unique<OutHead>(std::move(head));
+  if (head_->is_whole) return;
+  // What is right behind it comes first.
   link_.Post([this] {
     head_due_ = true;
     Flush();
   });
 }
 
-void HttpTransport::OnEnding(const Ending& ending) {
-  ending_ = ending;
-  failed_ = !ending.end.status.ok();
-  if (failed_) held_.reset();  // The one answer, of which nobody hears now.
-}
-
 void HttpTransport::Write(WireMessage message) {
+  assert(head_sent_ || head_ != nullptr || notified_ || closing_);
   if (notified_ || closing_) return;
   if (!std::exchange(has_written_, true)) link_.OnFirstAnswer();
   outgoing_ = std::move(message);
   Flush();
 }
 
-void HttpTransport::Close(const Ending& ending) {
+void HttpTransport::Close(const OutEnd& end) {
   if (notified_ || closing_) return;
-  ending_ = ending;
-  failed_ = !ending.end.status.ok();
+  end_ = end;
   closing_ = true;
   Flush();
 }
@@ -140,29 +131,30 @@ void HttpTransport::Flush() {
     FlushMessage(*std::exchange(outgoing_, std::nullopt));
   } else if (closing_ && !end_sent_) {
     SendEnd();
-  } else if (head_due_ && !head_sent_ && !failed_ && !notified_ &&
-             (body_.done() || !TakesOneRequest(options_.kind))) {
-    // Before the end of a request it would promise less: see Head.
-    Send(StreamHead(""), "", "");
+  } else if (MaySendHead()) {
+    Send(StreamHead(), "", "");
   }
 }
 
+// Before the end of a request it would promise less: see Head.
+bool HttpTransport::MaySendHead() const {
+  return head_due_ && !notified_ && head_ != nullptr && !head_->is_whole &&
+         (body_.done() || !TakesOneRequest(options_.kind));
+}
+
 void HttpTransport::FlushMessage(WireMessage message) {
-  // What the status line depends on.
-  if (!head_sent_ && (failed_ || !IsStream())) return Hold(std::move(message));
-  // The message that tells the failure is the last one, which shows when there
-  // is no other behind it.
-  if (failed_ && options_.wants_events && !raw_) {
-    std::optional<WireMessage> earlier = std::exchange(held_, std::nullopt);
-    if (!earlier) return Hold(std::move(message));
-    held_ = std::move(message);
-    message = *std::move(earlier);
-  }
-  if (head_sent_ && raw_ && failed_ && message.media_type.empty()) {
-    return Hold(std::move(message));  // It would be taken for content.
-  }
+  if (!head_sent_ && head_->is_whole) return Hold(std::move(message));
+  std::string head;
+  if (!head_sent_) head = StreamHead();
   writing_ = true;
-  SendPiece(std::move(message), Event::kData);
+  if (options_.is_head) return Send(std::move(head), "", "");
+  std::string after;
+  // An empty chunk would be the last one.
+  if (!message.payload.empty() && IsChunked()) {
+    head += ChunkBegin(message.payload.size());
+    after = "\r\n";
+  }
+  Send(std::move(head), std::move(message.payload), std::move(after));
 }
 
 void HttpTransport::Hold(WireMessage message) {
@@ -172,41 +164,14 @@ void HttpTransport::Hold(WireMessage message) {
   });
 }
 
-void HttpTransport::SendPiece(WireMessage message, Event event) {
-  std::string head;
-  if (!head_sent_) {
-    head = StreamHead(message.media_type);
-    if (options_.is_head) return Send(std::move(head), "", "");
-  }
-  std::string before;
-  std::string after;
-  if (raw_) {
-    // As it is.
-  } else if (options_.wants_events) {
-    before = event == Event::kError ? "event: status-error\ndata: " : "data: ";
-    after = "\n\n";
-  } else {
-    after = "\n";
-  }
-  const std::size_t bytes =
-      before.size() + message.payload.size() + after.size();
-  // An empty chunk would be the last one.
-  if (bytes > 0 && IsChunked()) {
-    before = ChunkBegin(bytes) + before;
-    after += "\r\n";
-  }
-  Send(head + before, std::move(message.payload), std::move(after));
-}
-
-std::string HttpTransport::StreamHead(absl::string_view media_type) {
-  raw_ = !media_type.empty();
-  HttpFields fields;
-  AddContentType(media_type, fields);
+std::string HttpTransport::StreamHead() {
+  HttpFields fields = std::move(head_->fields);
   if (IsChunked()) fields.emplace_back("Transfer-Encoding", "chunked");
-  std::string head = Head(200, std::move(fields));
-  if (options_.wants_events && !raw_ && !options_.is_head) {
-    head += Chunk(std::string(kRetryField));
-  }
+  std::string preamble = std::move(head_->preamble);
+  filler_ = head_->filler;
+  std::string head = Head(head_->http_status, std::move(fields));
+  if (!preamble.empty() && !options_.is_head)
+    head += Chunk(std::move(preamble));
   return head;
 }
 
@@ -216,44 +181,39 @@ std::string HttpTransport::Chunk(std::string text) const {
 }
 
 void HttpTransport::SendEnd() {
-  if (!head_sent_ && (failed_ || !IsStream())) {
-    const bool told = held_ && !failed_request_;
-    if (failed_ && !told) {
-      return SendWholeAnswer(JsonFailure(
-          ending_.end.status, "[]", MethodKind::kUnary, options_.error_shape));
-    }
-    return SendWholeAnswer(held_ ? std::move(held_->payload) : "");
+  if (!head_sent_ && head_ == nullptr) {
+    // There is no codec to tell it.
+    return SendWhole(
+        failed_request_ ? failed_request_ : HttpStatusOf(end_.ending),
+        {{"Content-Type", "application/json"}},
+        JsonFailure(end_.ending.end.status, "[]", MethodKind::kUnary,
+                    options_.error_shape));
   }
-  if (failed_ && raw_) {
+  if (!head_sent_ && head_->is_whole) {
+    return SendWhole(head_->http_status, std::move(head_->fields),
+                     held_ ? std::move(held_->payload) : "");
+  }
+  if (end_.is_cut_off) {
     end_sent_ = true;
     return link_.Post([this] {
-      NotifyClosed({TransportEnd::Cause::kClosedByGateway, ending_.close, ""});
+      NotifyClosed(
+          {TransportEnd::Cause::kClosedByGateway, end_.ending.close, ""});
       link_.ExchangeOver(HttpLink::Afterwards::kCutOff);
     });
   }
-  if (held_) {
-    return SendPiece(*std::exchange(held_, std::nullopt), Event::kError);
-  }
   end_sent_ = true;
-  std::string head = head_sent_ ? "" : StreamHead("");
+  std::string head = head_sent_ ? "" : StreamHead();
   std::string end;
   if (!options_.is_head) {
-    if (options_.wants_events && !raw_ && !failed_) {
-      end = Chunk(std::string(kEndEvent));
-    }
+    if (!end_.coda.empty()) end = Chunk(std::string(end_.coda));
     if (IsChunked()) end += LastChunk(Trailers());
   }
   Send(std::move(head), "", std::move(end));
 }
 
-void HttpTransport::SendWholeAnswer(std::string body) {
+void HttpTransport::SendWhole(int status, HttpFields fields, std::string body) {
   end_sent_ = true;
-  const int status = failed_request_ ? failed_request_ : HttpStatusOf(ending_);
   const HttpFields trailers = Trailers();
-  HttpFields fields;
-  fields.emplace_back("Content-Type", held_ && !held_->media_type.empty()
-                                          ? held_->media_type
-                                          : "application/json");
   const bool chunked = !trailers.empty();
   if (chunked) {
     fields.emplace_back("Transfer-Encoding", "chunked");
@@ -281,18 +241,6 @@ void HttpTransport::Send(std::string head, std::string content,
   link_.Send(std::move(head), std::move(content), std::move(tail));
 }
 
-void HttpTransport::AddContentType(absl::string_view media_type,
-                                   HttpFields& fields) const {
-  if (!media_type.empty()) {
-    fields.emplace_back("Content-Type", media_type);
-  } else if (options_.wants_events) {
-    fields.emplace_back("Content-Type", "text/event-stream");
-    fields.emplace_back("Cache-Control", "no-cache");
-  } else {
-    fields.emplace_back("Content-Type", "application/json");
-  }
-}
-
 std::string HttpTransport::Head(int status, HttpFields fields) {
   head_sent_ = true;
   if (closing_) DropBody();
@@ -301,7 +249,9 @@ std::string HttpTransport::Head(int status, HttpFields fields) {
               !failed_request_ && body_.done();
   fields.insert(fields.end(), options_.fields.begin(), options_.fields.end());
   AddFieldsOfStatus(status, fields);
-  HttpFields metadata = MetadataFields("Grpc-Metadata-", headers_);
+  HttpFields metadata;
+  if (head_ != nullptr) metadata = std::move(head_->metadata);
+  head_.reset();
   if (options_.is_cross_origin) {
     std::vector<std::string> exposed = FieldNames(metadata);
     exposed.emplace_back("X-Request-Id");
@@ -325,13 +275,14 @@ HttpFields HttpTransport::Trailers() const {
   if (!options_.wants_trailers || options_.is_http_1_0 || options_.is_head) {
     return {};
   }
-  return MetadataFields("Grpc-Trailer-", ending_.end.trailers);
+  return end_.trailers;
 }
 
 void HttpTransport::OnSent() {
   sending_ = false;
   if (end_sent_) {
-    NotifyClosed({TransportEnd::Cause::kClosedByGateway, ending_.close, ""});
+    NotifyClosed(
+        {TransportEnd::Cause::kClosedByGateway, end_.ending.close, ""});
     return link_.ExchangeOver(reusable_ ? HttpLink::Afterwards::kNextRequest
                                         : HttpLink::Afterwards::kClose);
   }
@@ -350,7 +301,8 @@ void HttpTransport::OnSent() {
 
 void HttpTransport::OnLost(const TransportEnd& end) {
   if (closing_ && end.cause == TransportEnd::Cause::kLost) {
-    NotifyClosed({TransportEnd::Cause::kClosedByGateway, ending_.close, ""});
+    NotifyClosed(
+        {TransportEnd::Cause::kClosedByGateway, end_.ending.close, ""});
   } else {
     NotifyClosed(end);
   }
@@ -378,21 +330,18 @@ void HttpTransport::OnTick(absl::Time now) {
                  "timeouts.message (",
                  absl::FormatDuration(options_.message_timeout), ")")));
   }
-  KeepEventsAlive(now);
+  SendFiller(now);
   session_->OnTick(now);
 }
 
 // What stands between client and gateway may end a connection on which nothing
 // comes for a while.
-void HttpTransport::KeepEventsAlive(absl::Time now) {
-  if (!options_.wants_events || raw_ || options_.is_head || !head_sent_ ||
-      closing_) {
-    return;
-  }
+void HttpTransport::SendFiller(absl::Time now) {
+  if (filler_.empty() || options_.is_head || closing_) return;
   if (std::exchange(sent_any_, false) || sending_ || !silent_since_) {
     silent_since_ = now;
-  } else if (now - *silent_since_ >= options_.event_keepalive) {
-    Send(Chunk(std::string(kComment)), "", "");
+  } else if (now - *silent_since_ >= options_.filler_interval) {
+    Send(Chunk(std::string(filler_)), "", "");
   }
 }
 

@@ -48,17 +48,15 @@ class HttpLink {
   ~HttpLink() = default;
 };
 
-// One plain HTTP request and its answer as the transport of a session: the
-// request's body comes piece by piece, its end is the half-close, and answers
-// go out as docs/protocol.md ("HTTP and JSON") has it.
+// One plain HTTP request and its response as the transport of a session: the
+// request's body comes piece by piece, its end is the half-close, and the head,
+// messages and end that the session's codec makes go out as they are, in chunks
+// where HTTP has them (docs/protocol.md, "HTTP and JSON").
 //
-// Of a method that gives one answer it is held until its status is known; those
-// of a stream leave at once, each a line, or an event if the client takes
-// events (the HTML standard, "Server-sent events"). The head of a stream leaves
-// with the backend's initial metadata, unless a failure is right behind that:
-// it decides on the HTTP status. A stream of bytes
-// (google.api.HttpBody) that fails has no place for the failure: it ends
-// without its last chunk.
+// A head whose body is whole waits for the end, when its length is known. Any
+// other leaves with the first message, or soon after it was given, unless
+// another takes its place: a failure that comes right behind the backend's
+// initial metadata has its own HTTP status.
 //
 // Thread:   the worker's.
 // Lifetime: its connection's, which must outlive it, until ExchangeOver.
@@ -77,12 +75,10 @@ class HttpTransport final : public Transport {
     bool keep_alive = true;  // The client wants it.
     bool expects_continue = false;
     bool wants_trailers = false;
-    bool wants_events = false;
-    // A comment among events after this time without any.
-    absl::Duration event_keepalive = absl::InfiniteDuration();
-    bool gives_bytes = false;  // google.api.HttpBody, which has a media type.
-    bool is_cross_origin = false;  // A script reads the answer.
-    HttpFields fields;             // Of every answer.
+    // A head's filler is sent after this time without anything.
+    absl::Duration filler_interval = absl::InfiniteDuration();
+    bool is_cross_origin = false;  // A script reads the response.
+    HttpFields fields;             // Of every response.
   };
   HttpTransport(Options options, RequestBody body, HttpLink& link);
 
@@ -108,15 +104,11 @@ class HttpTransport final : public Transport {
 
   void Read() override;
   void Write(WireMessage message) override;
-  void Close(const Ending& ending) override;
-  MetadataDelivery metadata_delivery() const override {
-    return MetadataDelivery::kDelivered;
-  }
-  void OnCallHeaders(const Metadata& headers) override;
-  void OnEnding(const Ending& ending) override;
+  void SendHead(OutHead head) override;
+  bool head_is_sent() const override { return head_sent_; }
+  void Close(const OutEnd& end) override;
 
  private:
-  bool IsStream() const { return !GivesOneAnswer(options_.kind); }
   bool IsChunked() const { return !options_.is_http_1_0; }
 
   void DeliverBody();
@@ -130,22 +122,18 @@ class HttpTransport final : public Transport {
   void Flush();
   void FlushMessage(WireMessage message);
   void Hold(WireMessage message);
-  // Of a stream: the message with what goes around it. An event may be the one
-  // that tells the failure.
-  enum class Event { kData, kError };
-  void SendPiece(WireMessage message, Event event);
-  // The head of a stream of messages of `media_type`, "" for JSON, with what
-  // comes before them all.
-  std::string StreamHead(absl::string_view media_type);
+  // Whether the head may leave without a message.
+  bool MaySendHead() const;
+  // The head of a body that comes in pieces, with its preamble.
+  std::string StreamHead();
   // `text` as a chunk, where there are chunks.
   std::string Chunk(std::string text) const;
   void SendEnd();
-  void SendWholeAnswer(std::string body);
+  void SendWhole(int status, HttpFields fields, std::string body);
   void Send(std::string head, std::string content, std::string tail);
   std::string Head(int status, HttpFields fields);
-  void AddContentType(absl::string_view media_type, HttpFields& fields) const;
   HttpFields Trailers() const;
-  void KeepEventsAlive(absl::Time now);
+  void SendFiller(absl::Time now);
   void NotifyClosed(const TransportEnd& end);
 
   const Options options_;
@@ -161,17 +149,16 @@ class HttpTransport final : public Transport {
   std::uint64_t wire_bytes_ = 0;  // Of the body, with what frames it.
   ws::MessageWatch message_watch_;
 
-  Metadata headers_;
+  std::unique_ptr<OutHead> head_;        // Until it is sent.
   std::optional<WireMessage> outgoing_;  // Write's, until it is sent or held.
-  std::optional<WireMessage> held_;
-  Ending ending_;
-  bool failed_ = false;  // OnEnding told so.
+  std::optional<WireMessage> held_;      // The whole body, until the end.
+  OutEnd end_;
+  absl::string_view filler_;  // Of the head that was sent.
   bool sending_ = false;
   bool writing_ = false;    // What is being sent answers a Write.
-  bool head_due_ = false;   // It need not wait for a message.
+  bool head_due_ = false;   // It waits for no message any more.
   bool head_sent_ = false;  // Or is being sent.
   bool reusable_ = false;   // As the head has promised.
-  bool raw_ = false;        // Bytes, not JSON.
   bool closing_ = false;    // Close was called, or the request has failed.
   int failed_request_ = 0;  // The HTTP status then.
   bool end_sent_ = false;   // Or is being sent.

@@ -90,7 +90,7 @@ void WsTransport::Accept(const HttpRequest& request, Admission admission) {
   session_ = host_.OpenSession(std::move(admission.session), *this);
   if (session_ == nullptr) {
     return Close(
-        EndingOf(absl::UnavailableError("the configuration has changed")));
+        {EndingOf(absl::UnavailableError("the configuration has changed"))});
   }
   session_->Start(host_.now());
 }
@@ -99,7 +99,7 @@ void WsTransport::AcceptAndClose(const HttpRequest& request,
                                  const Refusal& refusal) {
   Respond(request, refusal.subprotocol, 0);
   state_ = State::kLive;
-  Close(EndingOf(refusal.status));
+  Close({EndingOf(refusal.status)});
 }
 
 // --- Reading ---
@@ -376,10 +376,10 @@ void WsTransport::OnWritable() {
 
 // --- Closing ---
 
-void WsTransport::Close(const Ending& ending) {
+void WsTransport::Close(const OutEnd& end) {
   if (state_ != State::kLive || !endpoint_->may_write()) return;
   Wake();
-  endpoint_->Close(ending.close, ending.end.status.message());
+  endpoint_->Close(end.ending.close, end.ending.end.status.message());
   SendSoon();
   if (reading_.phase == Reading::Phase::kPaused) Await();
 }

@@ -55,7 +55,9 @@ class WsTransport final : public Connection,
 
   void Read() override;
   void Write(WireMessage message) override;
-  void Close(const Ending& ending) override;
+  void SendHead(OutHead) override {}  // The handshake was it.
+  bool head_is_sent() const override { return true; }
+  void Close(const OutEnd& end) override;
 
  private:
   enum class State : std::uint8_t {

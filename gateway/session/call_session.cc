@@ -10,8 +10,7 @@ namespace headgate {
 CallSession::CallSession(SessionRequest request,
                          std::shared_ptr<const SessionContext> context,
                          Transport& transport)
-    : SessionCore(std::move(request), std::move(context), transport),
-      transport_(transport) {}
+    : SessionCore(std::move(request), std::move(context), transport) {}
 
 CallSession::~CallSession() = default;
 
@@ -40,7 +39,7 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
   call_ = std::make_unique<Call>(
       method_kind,
       CallRequest{request_.method, std::move(request_.metadata),
-                  request_.timeout, transport_.metadata_delivery()},
+                  request_.timeout, metadata_delivery()},
       context_->limits.requests, *context_->upstream, observer);
   call_->Read();
   if (early_message_) {
@@ -50,6 +49,28 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
   }
 }
 
+CodecInputs CallSession::codec_inputs() const {
+  const Route& route = *request_.route;
+  return {route.packet,
+          route.json,
+          resolved_.schema,
+          resolved_.method,
+          request_.binding ? &*request_.binding : nullptr,
+          request_.media_type,
+          request_.wants_status};
+}
+
+MetadataDelivery CallSession::metadata_delivery() const {
+  const auto wants = [this](const Dialect* dialect) {
+    return dialect->wants_metadata != nullptr &&
+           dialect->wants_metadata(codec_inputs());
+  };
+  const bool wanted =
+      codec_ != nullptr ? wants(report_.codec)
+                        : wants(&kJsonDialect) || wants(request_.binary_codec);
+  return wanted ? MetadataDelivery::kDelivered : MetadataDelivery::kDropped;
+}
+
 bool CallSession::ChooseCodec(const Dialect& dialect) {
   if (dialect.needs_descriptor && resolved_.method == nullptr) {
     EndWith(EndingOf(Annotate(resolved_.why_unknown,
@@ -57,11 +78,7 @@ bool CallSession::ChooseCodec(const Dialect& dialect) {
                                            " needs the method's descriptor"))));
     return false;
   }
-  const Route& route = *request_.route;
-  absl::StatusOr<std::unique_ptr<Codec>> codec = dialect.make(
-      {route.packet, route.json, resolved_.schema, resolved_.method,
-       request_.binding ? &*request_.binding : nullptr, request_.wire,
-       request_.media_type});
+  absl::StatusOr<std::unique_ptr<Codec>> codec = dialect.make(codec_inputs());
   if (!codec.ok()) {
     EndWith(EndingOf(codec.status()));
     return false;
@@ -76,7 +93,9 @@ bool CallSession::ChooseCodec(const Dialect& dialect) {
 
 void CallSession::OnMessage(WireMessage message) {
   // Over HTTP a message comes in pieces, as many as the network likes.
-  const std::size_t messages = request_.wire == JsonWire::kHttp ? 0 : 1;
+  const bool is_http =
+      request_.codec != nullptr && request_.codec->on == Dialect::On::kHttp;
+  const std::size_t messages = is_http ? 0 : 1;
   if (!Admit(message, messages)) return;
   if (call_ == nullptr) {
     early_message_ = std::move(message);
@@ -94,9 +113,11 @@ void CallSession::Decode(WireMessage message) {
   }
   codec_->Feed(std::move(message));
   PumpRequests();
-  if (first && is_open() && early_response_) {
-    Deliver(*std::exchange(early_response_, std::nullopt));
+  if (!first || !is_open()) return;
+  if (const auto headers = std::move(early_headers_)) {
+    OnCallHeaders(*headers);
   }
+  if (early_response_) Deliver(*std::exchange(early_response_, std::nullopt));
 }
 
 void CallSession::PumpRequests() {
@@ -132,7 +153,12 @@ std::optional<std::uint64_t> CallSession::unfinished_message() const {
 // --- Responses ---
 
 void CallSession::OnCallHeaders(Metadata headers) {
-  transport_.OnCallHeaders(headers);
+  if (codec_ == nullptr) {
+    early_headers_ = std::make_unique<const Metadata>(std::move(headers));
+    return;
+  }
+  codec_->EncodeHead(headers, outgoing());
+  Flush();
 }
 
 void CallSession::OnCallMessage(std::string payload) {
@@ -146,10 +172,10 @@ void CallSession::OnCallMessage(std::string payload) {
 }
 
 void CallSession::Deliver(std::string response) {
-  absl::StatusOr<WireMessage> message =
-      codec_->EncodeAnswer(std::move(response));
-  if (!message.ok()) return EndWith(EndingOf(message.status()));
-  Respond(*std::move(message));
+  const absl::Status encoded =
+      codec_->EncodeMessage(std::move(response), outgoing());
+  if (!encoded.ok()) return EndWith(EndingOf(encoded));
+  Flush();
   ReadCall();
 }
 
@@ -177,11 +203,9 @@ void CallSession::OnCallDone(CallEnd end) {
   EndWith(EndingOf(std::move(end)));
 }
 
-void CallSession::QueueEnding(const Ending& ending) {
-  if (codec_ == nullptr) return;
-  if (std::optional<WireMessage> last = codec_->EncodeEnd(ending)) {
-    Queue(*std::move(last));
-  }
+void CallSession::EncodeEnding(const Ending& ending, Outgoing& out) {
+  if (codec_ == nullptr) return out.End({ending});
+  codec_->EncodeEnd(ending, out);
 }
 
 void CallSession::EndCalls(const absl::Status& status) {

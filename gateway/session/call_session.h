@@ -41,7 +41,7 @@ class CallSession final : public SessionCore, private CallObserver {
   void Begin(absl::Time now) override;
   Outlook outlook() const override;
   void TickCalls(absl::Time now) override;
-  void QueueEnding(const Ending& ending) override;
+  void EncodeEnding(const Ending& ending, Outgoing& out) override;
   bool has_calls() const override { return true; }
   void EndCalls(const absl::Status& status) override;
   void DropWaiting() override;
@@ -49,6 +49,10 @@ class CallSession final : public SessionCore, private CallObserver {
   std::size_t held_by_calls() const override;
 
   void OnResolved(const ResolvedMethod& resolved);
+  CodecInputs codec_inputs() const;
+  // Whether the codec, chosen or not, may have a place for the backend's
+  // metadata.
+  MetadataDelivery metadata_delivery() const;
   // Sets the codec; false when the session has to end instead.
   bool ChooseCodec(const Dialect& dialect);
   // Decodes a message. Requires: the call has begun.
@@ -63,7 +67,6 @@ class CallSession final : public SessionCore, private CallObserver {
   void OnCallWritable() override;
   void OnCallDone(CallEnd end) override;
 
-  Transport& transport_;
   absl::Time began_;  // As of Clock.
   std::unique_ptr<SchemaSource::Ticket> ticket_;
   ResolvedMethod resolved_;
@@ -72,7 +75,9 @@ class CallSession final : public SessionCore, private CallObserver {
 
   // The client's first message, until the call begins.
   std::optional<WireMessage> early_message_;
-  // The backend's first response, until the client has chosen a codec.
+  // The backend's metadata and first response, until the client has chosen a
+  // codec.
+  std::unique_ptr<const Metadata> early_headers_;
   std::optional<std::string> early_response_;
 
   std::uint64_t requests_ = 0;  // That have been decoded.

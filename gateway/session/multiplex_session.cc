@@ -177,7 +177,8 @@ void MultiplexSession::SendPacket(std::uint32_t type, std::uint32_t who,
   packet.reserve(kPacketHeaderBytes + content.size());
   AppendPacketHeader({type, who, content.size()}, packet_options(), packet);
   packet.append(content.data(), content.size());
-  Respond({Opcode::kBinary, std::move(packet)});
+  outgoing().Data({Opcode::kBinary, std::move(packet)});
+  Flush();
 }
 
 void MultiplexSession::OnWritten() {
@@ -197,8 +198,9 @@ void MultiplexSession::ResumeReads() {
 
 // --- How it ends ---
 
-void MultiplexSession::QueueEnding(const Ending& ending) {
+void MultiplexSession::EncodeEnding(const Ending& ending, Outgoing& out) {
   for (const std::uint32_t who : OpenNumbers()) EndCall(who, ending.end);
+  out.End({ending});
 }
 
 void MultiplexSession::EndCalls(const absl::Status& status) {

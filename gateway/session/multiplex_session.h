@@ -46,7 +46,7 @@ class MultiplexSession final : public SessionCore {
   void Begin(absl::Time now) override;
   Outlook outlook() const override;
   void TickCalls(absl::Time now) override;
-  void QueueEnding(const Ending& ending) override;
+  void EncodeEnding(const Ending& ending, Outgoing& out) override;
   bool has_calls() const override { return !calls_.empty(); }
   void EndCalls(const absl::Status& status) override;
   void DropWaiting() override { incoming_.reset(); }

@@ -11,7 +11,7 @@ SessionCore::SessionCore(SessionRequest request,
                          Transport& transport)
     : Session(std::move(request), std::move(context)),
       transport_(transport),
-      responses_(context_->limits.answers) {}
+      outgoing_(context_->limits.answers) {}
 
 void SessionCore::Start(absl::Time now) {
   opened_at_ = now;
@@ -70,55 +70,41 @@ void SessionCore::OnViolation(const Ending& ending, const AnswerWait& wait) {
 
 // --- What goes to the client ---
 
-void SessionCore::Queue(WireMessage message) {
-  const std::size_t bytes = message.payload.size();
-  responses_.Push(std::move(message), bytes);
-}
-
-void SessionCore::Respond(WireMessage message) {
-  Queue(std::move(message));
-  Flush();
-}
-
 void SessionCore::FinishWrite() {
   writing_ = false;
   Flush();
 }
 
 void SessionCore::Flush() {
-  if (writing_ || state_ > State::kEnding) return;
-  if (!responses_.empty()) {
-    WireMessage message = responses_.Pop();
-    while (join_bytes_ > 0 && !responses_.empty() &&
-           message.payload.size() + responses_.Front().payload.size() <=
-               join_bytes_) {
-      message.payload += responses_.Pop().payload;
-    }
+  if (state_ > State::kEnding) return;
+  if (outgoing_.has_head()) transport_.SendHead(*outgoing_.TakeHead());
+  if (writing_) return;
+  if (outgoing_.has_messages()) {
+    WireMessage message = outgoing_.TakeMessage(join_bytes_);
     ++report_.messages_out;
     report_.bytes_out += message.payload.size();
     writing_ = true;
     transport_.Write(std::move(message));
   } else if (state_ == State::kEnding) {
     state_ = State::kClosing;
-    transport_.Close(ending_);
+    transport_.Close(*outgoing_.end());
   }
 }
 
 // --- How it ends ---
 
-void SessionCore::EndWith(Ending ending) {
-  const absl::Status call_status = ending.end.status;
-  EndWith(std::move(ending), call_status);
+void SessionCore::EndWith(const Ending& ending) {
+  EndWith(ending, ending.end.status);
 }
 
-void SessionCore::EndWith(Ending ending, const absl::Status& call_status) {
+void SessionCore::EndWith(const Ending& ending,
+                          const absl::Status& call_status) {
   if (state_ != State::kOpen) return;
   state_ = State::kEnding;
-  ending_ = std::move(ending);
-  report_.status = ending_.end.status;
-  report_.close = ending_.close;
-  transport_.OnEnding(ending_);
-  QueueEnding(ending_);
+  report_.status = ending.end.status;
+  report_.close = ending.close;
+  outgoing_.set_head_is_sent(transport_.head_is_sent());
+  EncodeEnding(ending, outgoing_);
   ReadTransport();
   Flush();
   EndCalls(call_status);
@@ -127,14 +113,14 @@ void SessionCore::EndWith(Ending ending, const absl::Status& call_status) {
 void SessionCore::EndWith(std::optional<SessionGuard::Violation> violation) {
   if (!violation || state_ != State::kOpen) return;
   report_.limit = violation->limit;
-  EndWith(std::move(violation->ending));
+  EndWith(violation->ending);
 }
 
 void SessionCore::Part(Ending ending, const AnswerWait& wait) {
   if (state_ != State::kOpen || wind_down_.fault() != nullptr) return;
   wind_down_.Part(std::move(ending), wait);
   if (auto now = wind_down_.Check(wait.now, outlook())) {
-    return EndWith(*std::move(now));
+    return EndWith(*now);
   }
   ReadTransport();  // To see the client leave.
 }
@@ -143,7 +129,7 @@ void SessionCore::Drain(const DrainOrder& order) {
   if (state_ != State::kOpen || wind_down_.fault() != nullptr) return;
   wind_down_.Drain(order);
   if (auto now = wind_down_.Check(order.now, outlook())) {
-    EndWith(*std::move(now));
+    EndWith(*now);
   }
 }
 
@@ -153,7 +139,7 @@ void SessionCore::CloseByOperator() {
 }
 
 void SessionCore::CloseForMemory() {
-  if (state_ <= State::kEnding) responses_.Clear();
+  if (state_ <= State::kEnding) outgoing_.DropMessages();
   if (state_ == State::kOpen) DropWaiting();
   EndWith(MemoryShort());
   if (state_ != State::kOpen) DropWaiting();
@@ -165,7 +151,7 @@ void SessionCore::OnTick(absl::Time now) {
   if (state_ != State::kOpen) return;
   if (wind_down_.is_active()) {
     if (auto ending = wind_down_.Check(now, outlook())) {
-      return EndWith(*std::move(ending));
+      return EndWith(*ending);
     }
   }
   TickCalls(now);
@@ -185,11 +171,11 @@ void SessionCore::OnClosed(const TransportEnd& end) {
 // --- What it holds ---
 
 Buffered SessionCore::buffered() const {
-  return {waiting_bytes(), responses_.bytes()};
+  return {waiting_bytes(), outgoing_.bytes()};
 }
 
 std::size_t SessionCore::held_bytes() const {
-  return responses_.bytes() + held_by_calls();
+  return outgoing_.bytes() + held_by_calls();
 }
 
 }  // namespace headgate

@@ -7,8 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "gateway/base/watermark_queue.h"
-#include "gateway/codec/codec.h"
+#include "gateway/codec/outgoing.h"
 #include "gateway/session/session.h"
 #include "gateway/session/transport.h"
 #include "gateway/session/wind_down.h"
@@ -66,8 +65,9 @@ class SessionCore : public Session {
   virtual Outlook outlook() const = 0;
   // In kOpen.
   virtual void TickCalls(absl::Time now) = 0;
-  // The state has become kEnding: queues the messages that tell the client.
-  virtual void QueueEnding(const Ending& ending) = 0;
+  // The state has become kEnding: queues the messages that tell the client, and
+  // the end.
+  virtual void EncodeEnding(const Ending& ending, Outgoing& out) = 0;
   // Whether a client that leaves now leaves something undone.
   virtual bool has_calls() const = 0;
   // Ends the calls that are left; `status` is how, for the statistics.
@@ -96,25 +96,25 @@ class SessionCore : public Session {
 
   // Responses may be joined up to this many bytes, see Codec::coalesce_bytes.
   void set_join_bytes(std::size_t bytes) { join_bytes_ = bytes; }
-  // Queues a message for the client, and writes it if none is being written.
-  void Respond(WireMessage message);
-  void Queue(WireMessage message);
+  // Where codecs put what the client gets; Flush sends it, one message after
+  // the other.
+  Outgoing& outgoing() { return outgoing_; }
+  void Flush();
   // No more responses should be asked for.
-  bool is_full() const { return responses_.full(); }
+  bool is_full() const { return outgoing_.is_full(); }
   // The transport has taken a message.
   void FinishWrite();
 
   WindDown& wind_down() { return wind_down_; }
   const WindDown& wind_down() const { return wind_down_; }
 
-  void EndWith(Ending ending);
+  void EndWith(const Ending& ending);
   // The same where the calls have ended another way than the session will.
-  void EndWith(Ending ending, const absl::Status& call_status);
+  void EndWith(const Ending& ending, const absl::Status& call_status);
   // Because a limit was hit, if one was.
   void EndWith(std::optional<SessionGuard::Violation> violation);
 
  private:
-  void Flush();
   // Ends it once what the client has sent before is answered.
   void Part(Ending ending, const AnswerWait& wait);
 
@@ -123,9 +123,8 @@ class SessionCore : public Session {
   bool reading_ = false;  // transport_.Read is pending.
   bool writing_ = false;  // transport_.Write is pending.
   std::size_t join_bytes_ = 0;
-  WatermarkQueue<WireMessage> responses_;
+  Outgoing outgoing_;
   WindDown wind_down_;
-  Ending ending_;
 };
 
 }  // namespace headgate

@@ -6,7 +6,7 @@
 
 #include "absl/time/time.h"
 #include "gateway/base/status.h"
-#include "gateway/codec/codec.h"
+#include "gateway/codec/outgoing.h"
 #include "gateway/upstream/upstream.h"
 
 namespace headgate {
@@ -71,23 +71,19 @@ class Transport {
  public:
   // Asks for one message. At most one Read is pending.
   virtual void Read() = 0;
+  // The head of an HTTP response; it is sent with the first message, or when
+  // the transport can send it, and no OnWritten follows. Another one takes its
+  // place as long as it has not been sent. A WebSocket, whose handshake was the
+  // head, ignores it.
+  virtual void SendHead(OutHead head) = 0;
+  virtual bool head_is_sent() const = 0;
   // Sends one message. At most one Write is pending.
   virtual void Write(WireMessage message) = 0;
   // Ends it: a WebSocket with a Close frame (the status message cut to what a
-  // frame holds), an HTTP answer with its last byte. Requires: no Write
-  // pending; nothing is called after it.
-  virtual void Close(const Ending& ending) = 0;
-
-  // What follows is for a transport that has a place for it, plain HTTP.
-  // Whether it wants OnCallHeaders and the trailers of the ending.
-  virtual MetadataDelivery metadata_delivery() const {
-    return MetadataDelivery::kDropped;
-  }
-  // The backend's initial metadata; before the first Write.
-  virtual void OnCallHeaders(const Metadata& /*headers*/) {}
-  // How it will end; what is still to be written before Close is the rest of
-  // the answers and the message that tells the failure.
-  virtual void OnEnding(const Ending& /*ending*/) {}
+  // frame holds), an HTTP response with its last byte; one without a head
+  // becomes a response that tells the status. Requires: no Write pending;
+  // nothing is called after it.
+  virtual void Close(const OutEnd& end) = 0;
 
  protected:
   ~Transport() = default;

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "gateway/codec/passthrough.h"
-
 namespace headgate {
 namespace {
 
@@ -31,8 +29,8 @@ TEST(DialectTest, EachHasItsNameAndSubprotocol) {
 
 TEST(DialectTest, OnlyJsonNeedsDescriptors) {
   for (const Dialect* dialect : Dialects()) {
-    EXPECT_EQ(dialect->needs_descriptor, dialect == &kJsonDialect)
-        << dialect->name;
+    EXPECT_EQ(dialect->needs_descriptor, dialect->name == "json")
+        << dialect->token;
   }
 }
 
@@ -45,6 +43,30 @@ TEST(DialectTest, EachMakesACodecThatWaitsForTheClient) {
     ASSERT_TRUE(codec.ok()) << dialect->name;
     EXPECT_TRUE(std::holds_alternative<NeedInput>((*codec)->Next()));
   }
+}
+
+// "json" in a configuration is that of WebSockets.
+TEST(DialectTest, NamesAndSubprotocolsAreThoseOfWebSockets) {
+  EXPECT_EQ(FindDialect("json"), &kJsonDialect);
+  EXPECT_EQ(DialectOfSubprotocol("application/json"), nullptr);
+  EXPECT_EQ(DialectOfSubprotocol("text/event-stream"), nullptr);
+}
+
+TEST(DialectTest, MetadataIsForHttpAndForClientsThatAskForTheStatus) {
+  const PacketOptions packet;
+  JsonCodecOptions json;
+  const auto wants = [&](const Dialect& dialect, bool wants_status) {
+    return dialect.wants_metadata != nullptr &&
+           dialect.wants_metadata(
+               {.packet = packet, .json = json, .wants_status = wants_status});
+  };
+  EXPECT_TRUE(wants(kHttpJsonDialect, false));
+  EXPECT_TRUE(wants(kHttpEventsDialect, false));
+  EXPECT_FALSE(wants(kPacketDialect, true));
+  EXPECT_FALSE(wants(kJsonDialect, false));
+  EXPECT_TRUE(wants(kJsonDialect, true));
+  json.envelope = JsonCodecOptions::Envelope::kStatus;
+  EXPECT_TRUE(wants(kJsonDialect, false));
 }
 
 TEST(DialectTest, NamesAreInAlphabeticalOrder) {

@@ -1,11 +1,13 @@
 #ifndef TESTS_CODEC_EVENTS_H_
 #define TESTS_CODEC_EVENTS_H_
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/codec/codec.h"
@@ -44,6 +46,23 @@ inline std::vector<std::string> Hear(Codec& codec,
   return Hear(codec, std::move(messages), [](const std::string& payload) {
     return absl::CEscape(payload);
   });
+}
+
+// A response as the one message that it becomes.
+inline absl::StatusOr<WireMessage> Encoded(Codec& codec, std::string response) {
+  Outgoing out{Watermarks()};
+  const absl::Status status = codec.EncodeMessage(std::move(response), out);
+  if (!status.ok()) return status;
+  if (!out.has_messages()) return absl::InternalError("no message");
+  return out.TakeMessage(0);
+}
+// The message that tells the end of a call; absent: none does.
+inline std::optional<WireMessage> EncodedEnd(Codec& codec,
+                                             const Ending& ending) {
+  Outgoing out{Watermarks()};
+  codec.EncodeEnd(ending, out);
+  if (!out.has_messages()) return std::nullopt;
+  return out.TakeMessage(0);
 }
 
 inline WireMessage Text(absl::string_view payload) {

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/codec/json.h"
+#include "gateway/codec/dialect.h"
 #include "google/api/annotations.pb.h"
 #include "google/api/http.pb.h"
 #include "google/api/httpbody.pb.h"
@@ -51,8 +51,8 @@ class JsonBoundTest : public ::testing::Test {
     binding_ = {std::move(variables), std::move(query), body, ""};
   }
   std::unique_ptr<Codec> MakeCodec() {
-    auto codec = MakeBoundJsonCodec(options_, wire_, schema_, *method_,
-                                    binding_, media_type_);
+    auto codec = dialect_->make(
+        {packet_, options_, schema_, method_, &binding_, media_type_});
     EXPECT_TRUE(codec.ok()) << codec.status();
     return *std::move(codec);
   }
@@ -62,18 +62,29 @@ class JsonBoundTest : public ::testing::Test {
           return *schema_->ProtoToJson(method_->input, payload, JsonOptions());
         });
   }
-  // An answer, given as JSON, as the client sees it.
-  WireMessage Answer(const std::string& json) {
+  struct Sent {
+    std::string payload;
+    std::string media_type;  // Of the response; empty over a WebSocket.
+  };
+  // A response, given as JSON, as the client sees it.
+  Sent Answer(const std::string& json) {
     JsonError error;
     const auto message =
         schema_->JsonToProto(method_->output, json, JsonOptions(), error);
     EXPECT_TRUE(message.ok()) << error.message;
-    auto answer = MakeCodec()->EncodeAnswer(*message);
-    EXPECT_TRUE(answer.ok()) << answer.status();
-    return *std::move(answer);
+    const auto codec = MakeCodec();
+    Outgoing out{Watermarks()};
+    EXPECT_EQ(codec->EncodeMessage(*message, out), absl::OkStatus());
+    codec->EncodeEnd(EndingOf(absl::OkStatus()), out);
+    Sent sent;
+    if (out.has_messages()) sent.payload = out.TakeMessage(0).payload;
+    if (const auto head = out.TakeHead()) {
+      sent.media_type = head->fields.at(0).second;
+    }
+    return sent;
   }
   std::string End(const absl::Status& status) {
-    const auto message = MakeCodec()->EncodeEnd(EndingOf(status));
+    const auto message = EncodedEnd(*MakeCodec(), EndingOf(status));
     return message ? message->payload : "-";
   }
 
@@ -81,7 +92,8 @@ class JsonBoundTest : public ::testing::Test {
   const Schema::Method* method_ = nullptr;
   RequestBinding binding_;
   JsonCodecOptions options_;
-  JsonWire wire_ = JsonWire::kHttp;
+  PacketOptions packet_;
+  const Dialect* dialect_ = &kHttpJsonDialect;
   std::string media_type_;
 };
 
@@ -185,7 +197,7 @@ TEST_F(JsonBoundTest, ANumberEndsWithTheBody) {
 TEST_F(JsonBoundTest, AParameterThatDoesNotFitIsAFaultAtOnce) {
   Bind("ListBooks", "", {}, {{"page_size", "ten"}});
   const auto codec =
-      MakeBoundJsonCodec(options_, wire_, schema_, *method_, binding_, "");
+      dialect_->make({packet_, options_, schema_, method_, &binding_});
   EXPECT_TRUE(absl::IsInvalidArgument(codec.status()));
   EXPECT_THAT(std::string(codec.status().message()), HasSubstr("page_size"));
 }
@@ -214,8 +226,7 @@ TEST_F(JsonBoundTest, AnHttpBodyHasALimit) {
 
 TEST_F(JsonBoundTest, AnHttpBodyIsAnsweredAsItIs) {
   Bind("ReadFile", "", {});
-  const WireMessage answer =
-      Answer(R"({"contentType":"image/x","data":"AAEC"})");
+  const Sent answer = Answer(R"({"contentType":"image/x","data":"AAEC"})");
   EXPECT_EQ(answer.payload, std::string("\0\1\2", 3));
   EXPECT_EQ(answer.media_type, "image/x");
   EXPECT_EQ(Answer("{}").media_type, "application/octet-stream");
@@ -223,7 +234,7 @@ TEST_F(JsonBoundTest, AnHttpBodyIsAnsweredAsItIs) {
 
 // A WebSocket has no place for a media type.
 TEST_F(JsonBoundTest, OverAWebSocketAnHttpBodyIsJson) {
-  wire_ = JsonWire::kWebSocket;
+  dialect_ = &kJsonDialect;
   Bind("ReadFile", "", {});
   EXPECT_EQ(Answer(R"({"contentType":"image/x","data":"AAEC"})").payload,
             R"({"contentType":"image/x","data":"AAEC"})");
@@ -244,7 +255,7 @@ TEST_F(JsonBoundTest, OverHttpAFailureIsAlwaysToldInBand) {
   EXPECT_EQ(End(absl::NotFoundError("no")),
             R"({"code":5,"message":"no","details":[]})");
   EXPECT_EQ(End(absl::OkStatus()), "-");
-  wire_ = JsonWire::kWebSocket;
+  dialect_ = &kJsonDialect;
   EXPECT_EQ(End(absl::NotFoundError("no")), "-");
   options_.envelope = JsonCodecOptions::Envelope::kResult;
   EXPECT_EQ(End(absl::NotFoundError("no")),
@@ -253,11 +264,12 @@ TEST_F(JsonBoundTest, OverHttpAFailureIsAlwaysToldInBand) {
 
 TEST_F(JsonBoundTest, StreamsHaveAnEnvelopeOnlyIfTheRouteSaysSo) {
   Bind("StreamBooks", "", {});
-  EXPECT_EQ(Answer(R"({"title":"a"})").payload, R"({"title":"a"})");
+  EXPECT_EQ(Answer(R"({"title":"a"})").payload, "{\"title\":\"a\"}\n");
   EXPECT_EQ(End(absl::NotFoundError("no")),
             R"({"error":{"code":5,"message":"no","details":[]}})");
   options_.envelope = JsonCodecOptions::Envelope::kResult;
-  EXPECT_EQ(Answer(R"({"title":"a"})").payload, R"({"result":{"title":"a"}})");
+  EXPECT_EQ(Answer(R"({"title":"a"})").payload,
+            "{\"result\":{\"title\":\"a\"}}\n");
 }
 
 // --- one whole text, as packets carry it ---

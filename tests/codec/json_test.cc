@@ -23,7 +23,7 @@ class JsonTest : public ::testing::Test {
     const Schema::Method* found =
         schema_->FindMethod(absl::StrCat("/test.Nodes/", method));
     EXPECT_NE(found, nullptr) << method;
-    return MakeJsonCodec(options_, schema_, *found);
+    return MakeJsonCodec(options_, options_.envelope, schema_, *found);
   }
   // What the session sees of these messages; a request as the JSON that its
   // bytes make again.
@@ -45,7 +45,7 @@ class JsonTest : public ::testing::Test {
         schema_->JsonToProto("test.Node", json, JsonOptions(), error);
     EXPECT_TRUE(bytes.ok()) << error.field << error.message;
     const absl::StatusOr<WireMessage> message =
-        MakeCodec(method)->EncodeAnswer(*bytes);
+        Encoded(*MakeCodec(method), *bytes);
     if (!message.ok()) return message.status().ToString();
     EXPECT_EQ(message->opcode, Opcode::kText);
     return message->payload;
@@ -53,7 +53,7 @@ class JsonTest : public ::testing::Test {
   // The last message before the Close frame; "-" when there is none.
   std::string End(Ending ending, absl::string_view method) {
     const std::optional<WireMessage> message =
-        MakeCodec(method)->EncodeEnd(ending);
+        EncodedEnd(*MakeCodec(method), ending);
     if (!message) return "-";
     EXPECT_EQ(message->opcode, Opcode::kText);
     return message->payload;
@@ -199,8 +199,7 @@ TEST_F(JsonTest, EnvelopeIsForStreamsOfAnswers) {
 }
 
 TEST_F(JsonTest, AnswerThatIsNoMessageIsTheBackendsFault) {
-  const absl::StatusOr<WireMessage> answer =
-      MakeCodec()->EncodeAnswer("\x0A\x05x");
+  const absl::StatusOr<WireMessage> answer = Encoded(*MakeCodec(), "\x0A\x05x");
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kInternal);
 }
 
@@ -306,6 +305,51 @@ TEST_F(JsonTest, LongTextInMessagesOfOneByteTakesLinearTime) {
 TEST_F(JsonTest, HasNothingToJoin) {
   EXPECT_EQ(MakeCodec()->coalesce_bytes(), 0u);
   EXPECT_TRUE(std::holds_alternative<NeedInput>(MakeCodec()->Next()));
+}
+
+// --- envelope: status ---
+
+class JsonStatusTest : public JsonTest {
+ protected:
+  JsonStatusTest() { options_.envelope = Envelope::kStatus; }
+
+  std::vector<std::string> Head(const Metadata& headers) {
+    Outgoing out{Watermarks()};
+    MakeCodec()->EncodeHead(headers, out);
+    std::vector<std::string> texts;
+    while (out.has_messages()) texts.push_back(out.TakeMessage(0).payload);
+    return texts;
+  }
+};
+
+TEST_F(JsonStatusTest, HeadersAreTheFirstMessage) {
+  EXPECT_THAT(Head({{"a", "1"}, {"k-bin", "\xFF"}, {"a", "\"2"}}),
+              ElementsAre(R"({"headers":{"a":["1","\"2"],"k-bin":["/w=="]}})"));
+}
+
+TEST_F(JsonStatusTest, NoHeadersAreNoMessage) {
+  EXPECT_THAT(Head({}), ElementsAre());
+}
+
+TEST_F(JsonStatusTest, OtherEnvelopesHaveNoPlaceForHeaders) {
+  options_.envelope = Envelope::kNone;
+  EXPECT_THAT(Head({{"a", "1"}}), ElementsAre());
+  options_.envelope = Envelope::kResult;
+  EXPECT_THAT(Head({{"a", "1"}}), ElementsAre());
+}
+
+TEST_F(JsonStatusTest, ResponsesAreBare) {
+  EXPECT_EQ(Answer("{\"n\":1}", "Bidi"), "{\"n\":1}");
+}
+
+TEST_F(JsonStatusTest, TheStatusIsTheLastMessageOfEveryCall) {
+  const CallEnd end{
+      absl::NotFoundError("no \"room\""), "", {{"t", "1"}, {"t", "2"}}};
+  EXPECT_EQ(End(EndingOf(end), "Bidi"),
+            R"({"status":{"code":5,"message":"no \"room\"","details":[],)"
+            R"("trailers":{"t":["1","2"]}}})");
+  EXPECT_EQ(End(EndingOf(absl::OkStatus()), "Unary"),
+            R"({"status":{"code":0,"message":"","details":[],"trailers":{}}})");
 }
 
 }  // namespace

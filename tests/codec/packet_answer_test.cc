@@ -27,7 +27,7 @@ class PacketAnswerTest : public ::testing::Test {
   }
   absl::StatusOr<std::string> AnswerBytes(absl::string_view bytes) {
     absl::StatusOr<WireMessage> message =
-        MakePacketCodec(options_)->EncodeAnswer(std::string(bytes));
+        Encoded(*MakePacketCodec(options_), std::string(bytes));
     if (!message.ok()) return message.status();
     EXPECT_EQ(message->opcode, Opcode::kBinary);
     return message->payload;
@@ -174,7 +174,7 @@ TEST_F(PacketAnswerTest, LongContentIsResourceExhausted) {
 TEST_F(PacketAnswerTest, EndPacketCarriesTheStatus) {
   const std::unique_ptr<Codec> codec = MakePacketCodec(options_);
   const std::optional<WireMessage> end =
-      codec->EncodeEnd(EndingOf(absl::NotFoundError("gone")));
+      EncodedEnd(*codec, EndingOf(absl::NotFoundError("gone")));
   ASSERT_TRUE(end.has_value());
   EXPECT_EQ(end->opcode, Opcode::kBinary);
   EXPECT_EQ(end->payload, Wire(kEndPacket, 0, "\x08\x05\x12\x04gone"));
@@ -183,7 +183,7 @@ TEST_F(PacketAnswerTest, EndPacketCarriesTheStatus) {
 // google.rpc.Status of OK has no fields.
 TEST_F(PacketAnswerTest, EndPacketOfSuccessIsEmpty) {
   const std::unique_ptr<Codec> codec = MakePacketCodec(options_);
-  EXPECT_EQ(codec->EncodeEnd(EndingOf(absl::OkStatus()))->payload,
+  EXPECT_EQ(EncodedEnd(*codec, EndingOf(absl::OkStatus()))->payload,
             Wire(kEndPacket, 0));
 }
 
@@ -191,7 +191,7 @@ TEST_F(PacketAnswerTest, EndPacketCarriesTheBackendsDetails) {
   const std::unique_ptr<Codec> codec = MakePacketCodec(options_);
   const std::string details = "\x08\x05\x12\x01x\x1A\x03\x0A\x01u";
   EXPECT_EQ(
-      codec->EncodeEnd(EndingOf(CallEnd{absl::NotFoundError("x"), details}))
+      EncodedEnd(*codec, EndingOf(CallEnd{absl::NotFoundError("x"), details}))
           ->payload,
       Wire(kEndPacket, 0, details));
 }

@@ -51,12 +51,12 @@ TEST_F(ProtobufCodecTest, NextNeedsInputUntilSomethingIsFed) {
 }
 
 TEST_F(ProtobufCodecTest, AnswersAreBinaryAndUntouched) {
-  EXPECT_EQ(Show(codec_->EncodeAnswer("\xFF\x01")), "binary \\377\\001");
-  EXPECT_EQ(Show(codec_->EncodeAnswer("")), "binary ");
+  EXPECT_EQ(Show(Encoded(*codec_, "\xFF\x01")), "binary \\377\\001");
+  EXPECT_EQ(Show(Encoded(*codec_, "")), "binary ");
 }
 
 TEST_F(ProtobufCodecTest, HasNoPlaceForTheStatus) {
-  EXPECT_EQ(codec_->EncodeEnd(EndingOf(absl::NotFoundError("x"))),
+  EXPECT_EQ(EncodedEnd(*codec_, EndingOf(absl::NotFoundError("x"))),
             std::nullopt);
   EXPECT_EQ(codec_->coalesce_bytes(), 0u);
 }
@@ -73,7 +73,7 @@ class RawCodecTest : public ::testing::Test {
   }
   // What the client sees of this answer.
   std::string Client(const v1::Message& answer) {
-    return Show(codec_->EncodeAnswer(answer.SerializeAsString()));
+    return Show(Encoded(*codec_, answer.SerializeAsString()));
   }
   std::unique_ptr<Codec> codec_ = MakeRawCodec();
 };
@@ -115,35 +115,39 @@ TEST_F(RawCodecTest, AnswersKeepTheirKind) {
 // protobuf.dev/programming-guides/proto3, "Oneof": of several members on the
 // wire the last one counts. Fields of a newer version are stepped over.
 TEST_F(RawCodecTest, AnswersMayHaveAnyValidEncoding) {
-  EXPECT_EQ(Show(codec_->EncodeAnswer("\x0A\x01"
-                                      "a\x12\x01"
-                                      "b")),
+  EXPECT_EQ(Show(Encoded(*codec_,
+                         "\x0A\x01"
+                         "a\x12\x01"
+                         "b")),
             "binary b");
-  EXPECT_EQ(Show(codec_->EncodeAnswer("\x12\x01"
-                                      "b\x0A\x01"
-                                      "a\x50\x07")),
+  EXPECT_EQ(Show(Encoded(*codec_,
+                         "\x12\x01"
+                         "b\x0A\x01"
+                         "a\x50\x07")),
             "text a");
 }
 
 TEST_F(RawCodecTest, AnswersThatAreNoMessageAreTheBackendsFault) {
-  EXPECT_EQ(Show(codec_->EncodeAnswer("")),
+  EXPECT_EQ(Show(Encoded(*codec_, "")),
             "INTERNAL: answer: neither text nor binary is set");
-  EXPECT_EQ(Show(codec_->EncodeAnswer("\x50\x07")),
+  EXPECT_EQ(Show(Encoded(*codec_, "\x50\x07")),
             "INTERNAL: answer: neither text nor binary is set");
-  EXPECT_EQ(Show(codec_->EncodeAnswer("\x12\x05"
-                                      "abc")),
+  EXPECT_EQ(Show(Encoded(*codec_,
+                         "\x12\x05"
+                         "abc")),
             "INTERNAL: answer: not a headgate.v1.Message");
 }
 
 // RFC 6455 section 8.1: the client would have to fail the connection.
 TEST_F(RawCodecTest, TextThatIsNotUtf8IsTheBackendsFault) {
-  EXPECT_EQ(Show(codec_->EncodeAnswer("\x0A\x03"
-                                      "ab\xFF")),
+  EXPECT_EQ(Show(Encoded(*codec_,
+                         "\x0A\x03"
+                         "ab\xFF")),
             "INTERNAL: answer: text: not UTF-8 at byte 2");
 }
 
 TEST_F(RawCodecTest, HasNoPlaceForTheStatus) {
-  EXPECT_EQ(codec_->EncodeEnd(EndingOf(absl::NotFoundError("x"))),
+  EXPECT_EQ(EncodedEnd(*codec_, EndingOf(absl::NotFoundError("x"))),
             std::nullopt);
   EXPECT_EQ(codec_->coalesce_bytes(), 0u);
 }

@@ -318,6 +318,55 @@ def test_invalid_json_is_told_in_the_envelope(start_demo):
     assert error["message"].startswith(reason)
 
 
+# --- envelope: status ---
+
+
+LIBRARY = "/headgate.demo.v1.LibraryService/"
+
+
+def status_of(answers):
+    return json.loads(answers[-1])["status"]
+
+
+def test_the_status_message_comes_last_where_the_route_has_it(start_demo):
+    demo = start_demo("--json-envelope", "status")
+    answers, ending = call(demo, ECHO + "Fail", FAIL)
+    assert status_of(answers) == {**FAIL, "trailers": {}}
+    assert ending == (4005, "no such thing")
+
+
+def test_a_client_asks_for_the_status_message(demo):
+    answers, ending = call(demo, BIDI + "?status=1", ANN,
+                           half_close=True)
+    assert [json.loads(answer) for answer in answers] == [
+        {"reply": "hello, ann"},
+        {"status": {"code": 0, "message": "", "details": [], "trailers": {}}}]
+    assert ending == (1000, "")
+    answers, ending = call(demo, ECHO + "Fail?status=1", FAIL)
+    assert status_of(answers)["details"] == [DETAIL]
+    assert ending == (4005, "no such thing")
+    assert call(demo, ECHO + "Fail?status=0", FAIL)[0] == []
+
+
+def test_metadata_is_around_the_answers(demo):
+    answers, ending = call(demo, LIBRARY + "GetBook?status=1",
+                           {"name": "shelves/none/books/none"},
+                           headers=[("Grpc-Metadata-X-Reader", "ann")])
+    assert json.loads(answers[0]) == {
+        "headers": {"library-branch": ["main"], "x-reader": ["ann"]}}
+    assert status_of(answers)["code"] == 5
+    assert list(status_of(answers)["trailers"]) == ["library-books"]
+    assert ending[0] == 4005
+
+
+# Also where the fault is the client's.
+def test_invalid_json_is_told_in_the_status(demo):
+    answers, (code, reason) = call(demo, BIDI + "?status=1", "oops")
+    assert code == 4003
+    assert status_of(answers)["code"] == 3
+    assert status_of(answers)["message"].startswith(reason)
+
+
 @pytest.mark.parametrize("path, messages, answers", [
     ("SayHello", [ANN], [{"reply": "hello, ann"}]),
     ("LotsOfGreetings", [ANN, BOB], [{"reply": "hello, ann and bob"}]),

@@ -12,6 +12,7 @@
 #include "headgate/demo/v1/echo.pb.h"
 #include "headgate/demo/v1/hello.pb.h"
 #include "headgate/v1/packet.pb.h"
+#include "tests/codec/events.h"
 #include "tests/fuzz/input.h"
 
 namespace headgate {
@@ -123,7 +124,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   const std::string bytes = input.Rest();
 
   const auto make = [&] {
-    return MakeJsonCodec(options, DemoSchema(), method);
+    return MakeJsonCodec(options, options.envelope, DemoSchema(), method);
   };
   const std::vector<std::string> whole = Hear(*make(), {bytes});
   const std::vector<std::string> pieces = Hear(*make(), Pieces(bytes, seed));
@@ -134,10 +135,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   }
   FUZZ_CHECK(pieces == whole);
 
-  const absl::StatusOr<WireMessage> answer = make()->EncodeAnswer(bytes);
+  const absl::StatusOr<WireMessage> answer = Encoded(*make(), bytes);
   if (answer.ok()) CheckJson(answer->payload);
   const CallEnd end{absl::NotFoundError(bytes), bytes};
-  if (const auto message = make()->EncodeEnd(EndingOf(end))) {
+  if (const auto message = EncodedEnd(*make(), EndingOf(end))) {
     CheckJson(message->payload);
   }
   return 0;

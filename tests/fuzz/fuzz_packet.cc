@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "gateway/codec/packet.h"
 #include "headgate/v1/packet.pb.h"
+#include "tests/codec/events.h"
 #include "tests/fuzz/input.h"
 
 namespace headgate {
@@ -50,7 +51,7 @@ void DecodeAndEncodeAgain(const PacketOptions& options,
     v1::Packet packet;
     FUZZ_CHECK(packet.ParseFromString(request));
     FUZZ_CHECK(packet.SerializeAsString() == request);
-    const absl::StatusOr<WireMessage> wire = codec->EncodeAnswer(request);
+    const absl::StatusOr<WireMessage> wire = Encoded(*codec, request);
     FUZZ_CHECK(wire.ok());
     again += wire->payload;
   }
@@ -59,7 +60,7 @@ void DecodeAndEncodeAgain(const PacketOptions& options,
 void EncodeAndDecodeAgain(const PacketOptions& options,
                           const std::string& answer) {
   const std::unique_ptr<Codec> codec = MakePacketCodec(options);
-  absl::StatusOr<WireMessage> wire = codec->EncodeAnswer(answer);
+  absl::StatusOr<WireMessage> wire = Encoded(*codec, answer);
   if (!wire.ok()) return;
   v1::Packet packet;
   FUZZ_CHECK(packet.ParseFromString(answer));

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "gateway/codec/passthrough.h"
+#include "tests/codec/events.h"
 #include "tests/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
@@ -22,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   }
   FUZZ_CHECK(std::get<RequestMessage>(decoded).payload == payload);
   FUZZ_CHECK(std::holds_alternative<NeedInput>(codec->Next()));
-  const absl::StatusOr<WireMessage> answer = codec->EncodeAnswer(payload);
+  const absl::StatusOr<WireMessage> answer = Encoded(*codec, payload);
   FUZZ_CHECK(answer.ok() && answer->opcode == Opcode::kBinary);
   FUZZ_CHECK(answer->payload == payload);
   return 0;

@@ -7,6 +7,7 @@
 #include "gateway/base/utf8.h"
 #include "gateway/codec/passthrough.h"
 #include "headgate/v1/message.pb.h"
+#include "tests/codec/events.h"
 #include "tests/fuzz/input.h"
 
 namespace headgate {
@@ -18,7 +19,7 @@ void ThereAndBack(Opcode opcode, const std::string& payload) {
   Decoded decoded = codec->Next();
   const std::string& request = std::get<RequestMessage>(decoded).payload;
   FUZZ_CHECK(std::holds_alternative<NeedInput>(codec->Next()));
-  const absl::StatusOr<WireMessage> answer = codec->EncodeAnswer(request);
+  const absl::StatusOr<WireMessage> answer = Encoded(*codec, request);
   if (opcode == Opcode::kText && !IsUtf8(payload)) {
     FUZZ_CHECK(absl::IsInternal(answer.status()));
     return;
@@ -31,8 +32,7 @@ void ThereAndBack(Opcode opcode, const std::string& payload) {
 }
 
 void Answer(const std::string& bytes) {
-  const absl::StatusOr<WireMessage> answer =
-      MakeRawCodec()->EncodeAnswer(bytes);
+  const absl::StatusOr<WireMessage> answer = Encoded(*MakeRawCodec(), bytes);
   if (!answer.ok()) return;
   v1::Message message;
   // Protobuf looks at every text on the wire, the codec at the one that counts.

@@ -729,7 +729,6 @@ TEST_F(BoundHandshakeTest, TemplateDecidesOnAWebSocket) {
       Bound("/api/things/a%20b?x=1&token=s3cret").session;
   EXPECT_EQ(session.method, "/p.S/Get");
   EXPECT_EQ(session.codec, &kJsonDialect);
-  EXPECT_EQ(session.wire, JsonWire::kWebSocket);
   ASSERT_TRUE(session.binding);
   EXPECT_THAT(Texts(session.binding->variables), ElementsAre("name=a b"));
   EXPECT_THAT(Texts(session.binding->query), ElementsAre("x=1"));
@@ -811,6 +810,35 @@ TEST_F(BoundHandshakeTest, PlainRequestHasOneHost) {
   EXPECT_EQ(Refused("GET /api/things/a", "Host: a\r\nHost: a\r\n").http_status,
             400);
   Admitted("Host: a\r\n", "GET /api/things/a");
+}
+
+// Of a stream the client may have events; one response is no stream.
+TEST_F(BoundHandshakeTest, AcceptChoosesTheFormOfAStream) {
+  rules_ = ApiRules();
+  const auto codec = [&](const char* path, const char* accept) {
+    return Admitted(absl::StrCat("Host: a\r\nAccept: ", accept, "\r\n"),
+                    absl::StrCat("GET /api/things/a", path))
+        .session.codec;
+  };
+  EXPECT_EQ(codec(":watch", "*/*"), &kHttpJsonDialect);
+  EXPECT_EQ(codec(":watch", "text/event-stream"), &kHttpEventsDialect);
+  EXPECT_EQ(codec(":watch", "application/json, text/event-stream;q=0.5"),
+            &kHttpJsonDialect);
+  EXPECT_EQ(codec("", "text/event-stream"), &kHttpJsonDialect);
+}
+
+TEST_F(BoundHandshakeTest, QueryAsksForTheStatusWhereItIsNotTheMessages) {
+  rules_ = ApiRules();
+  EXPECT_FALSE(Admitted(WebSocket(), "GET /api/things:talk?status=1")
+                   .session.wants_status);
+  rules_ = nullptr;
+  const auto wants = [&](const char* query) {
+    return Admitted(WebSocket(), absl::StrCat("GET /rooms/a/join", query))
+        .session.wants_status;
+  };
+  EXPECT_TRUE(wants("?status=1"));
+  EXPECT_FALSE(wants("?status=0"));
+  EXPECT_FALSE(wants(""));
 }
 
 }  // namespace

@@ -13,7 +13,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 using ::testing::Pair;
-using ::testing::SizeIs;
 
 TEST(HttpResponseTest, HeadHasOneLineForEachField) {
   EXPECT_EQ(ResponseHead(404, {{"A", "b"}, {"A", "c"}}),
@@ -40,39 +39,6 @@ TEST(HttpResponseTest, ValueCannotEndItsLine) {
   EXPECT_EQ(ResponseHead(200, {{"A", value}}),
             "HTTP/1.1 200 OK\r\nA: b??C: d??\te\r\n\r\n");
   EXPECT_EQ(LastChunk({{"A", "b\r\n\r\nHTTP"}}), "0\r\nA: b????HTTP\r\n\r\n");
-}
-
-TEST(HttpResponseTest, MetadataIsNamedAsGrpcGatewayDoes) {
-  EXPECT_THAT(
-      MetadataFields("Grpc-Metadata-", {{"x-branch", "main"},
-                                        {"x-branch", "other"},
-                                        {"a_b.c", "v"},
-                                        {"key-bin", std::string("\0\xFF", 2)},
-                                        {"bad key", "x"},
-                                        {"", "x"}}),
-      ElementsAre(Pair("Grpc-Metadata-X-Branch", "main"),
-                  Pair("Grpc-Metadata-X-Branch", "other"),
-                  Pair("Grpc-Metadata-A_b.c", "v"),
-                  Pair("Grpc-Metadata-Key-Bin", "AP8=")));
-}
-
-TEST(HttpResponseTest, MetadataIsBounded) {
-  Metadata metadata = {{"first", "v"}, {"long", std::string(9000, 'x')}};
-  EXPECT_THAT(MetadataFields("P-", metadata), SizeIs(1));
-  metadata.assign(5000, {"k", ""});
-  EXPECT_LT(MetadataFields("P-", metadata).size(), 3000u);
-}
-
-TEST(HttpResponseTest, StatusIsThatOfTheTable) {
-  EXPECT_EQ(HttpStatusOf(EndingOf(absl::OkStatus())), 200);
-  EXPECT_EQ(HttpStatusOf(EndingOf(absl::NotFoundError(""))), 404);
-  EXPECT_EQ(HttpStatusOf(EndingOf(absl::ResourceExhaustedError(""))), 429);
-  EXPECT_EQ(HttpStatusOf({CloseCode::kMessageTooBig,
-                          {absl::ResourceExhaustedError(""), ""}}),
-            413);
-  EXPECT_EQ(
-      HttpStatusOf({CloseCode::kGoingAway, {absl::UnavailableError(""), ""}}),
-      503);
 }
 
 TEST(HttpResponseTest, SomeStatusesSayMore) {

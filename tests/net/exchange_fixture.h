@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/codec/http_form.h"
 #include "tests/http/api_rules.h"
 #include "tests/net/connection_fixture.h"
 
@@ -23,13 +24,25 @@ class ScriptedSession final : public Session {
   ~ScriptedSession() override { log_.push_back("gone"); }
 
   Transport& transport() { return transport_; }
-  // What a session does when its call ends so.
-  void End(Ending ending, const std::string& last_message = "") {
-    transport_.OnEnding(ending);
-    ending_ = std::move(ending);
-    if (last_message.empty()) return transport_.Close(ending_);
-    transport_.Write({Opcode::kText, last_message});
-    closes_when_written_ = true;
+  // What a codec and its session do with the backend's metadata, with a
+  // response, and when the call ends so. `failure`: "-" where the session has
+  // no codec to tell it.
+  void Head(const Metadata& headers) {
+    form("").Head(headers, outgoing_);
+    Flush();
+  }
+  void Respond(const std::string& text, const std::string& media_type = "") {
+    form(media_type).Message(text, media_type, outgoing_);
+    Flush();
+  }
+  void End(const Ending& ending, const std::string& failure = "-") {
+    outgoing_.set_head_is_sent(transport_.head_is_sent());
+    if (failure == "-" && !ending.end.status.ok()) {
+      outgoing_.End({ending});
+    } else {
+      form("").End(ending, failure, outgoing_);
+    }
+    Flush();
   }
 
   void Start(absl::Time) override {
@@ -64,7 +77,8 @@ class ScriptedSession final : public Session {
   }
   void OnWritten() override {
     log_.push_back("written");
-    if (std::exchange(closes_when_written_, false)) transport_.Close(ending_);
+    writing_ = false;
+    Flush();
   }
   void OnClosed(const TransportEnd& end) override {
     const char* causes[] = {"by client",    "by gateway", "broken", "lost",
@@ -79,10 +93,37 @@ class ScriptedSession final : public Session {
   bool ends_at_drain_ = true;
 
  private:
+  HttpForm& form(const std::string& media_type) {
+    if (form_ != nullptr) return *form_;
+    if (request_.method != "/p.S/Watch" && request_.method != "/p.S/Talk") {
+      form_ = MakeWholeForm();
+    } else if (!media_type.empty()) {
+      form_ = MakeBytesForm();
+    } else {
+      form_ = request_.codec == &kHttpEventsDialect ? MakeEventsForm()
+                                                    : MakeLinesForm();
+    }
+    return *form_;
+  }
+  void Flush() {
+    if (closed_) return;
+    if (outgoing_.has_head()) transport_.SendHead(*outgoing_.TakeHead());
+    if (writing_) return;
+    if (outgoing_.has_messages()) {
+      writing_ = true;
+      transport_.Write(outgoing_.TakeMessage(0));
+    } else if (outgoing_.end() != nullptr) {
+      closed_ = true;
+      transport_.Close(*outgoing_.end());
+    }
+  }
+
   Transport& transport_;
   testing::Log& log_;
-  Ending ending_;
-  bool closes_when_written_ = false;
+  Outgoing outgoing_{Watermarks()};
+  std::unique_ptr<HttpForm> form_;
+  bool writing_ = false;
+  bool closed_ = false;
 };
 
 // Plain HTTP over a loopback connection, at whose other end the test is the
@@ -124,12 +165,12 @@ class ExchangeTest : public ConnectionTest {
   Transport& transport() { return session().transport(); }
   // A unary call's good end.
   void Answer(const std::string& json) {
-    transport().Write({Opcode::kText, json});
+    session().Respond(json);
     Settle();
     session().End(EndingOf(absl::OkStatus()));
   }
   void Piece(const std::string& json) {
-    transport().Write({Opcode::kText, json});
+    session().Respond(json);
     Settle();
   }
   void ExpectChunk(const std::string& content) {

@@ -24,8 +24,8 @@ class HttpAnswerTest : public ExchangeTest {
 TEST_F(HttpAnswerTest, OneAnswerHasItsLengthAndTheStatusOfTheCall) {
   Connect();
   Begin(Get("/api/things/a", "X-Request-Id: r1\r\n"));
-  transport().OnCallHeaders({{"x-branch", "main"}, {"k-bin", "\xFF"}});
-  transport().Write({Opcode::kText, R"({"name":"a"})"});
+  session().Head({{"x-branch", "main"}, {"k-bin", "\xFF"}});
+  session().Respond(R"({"name":"a"})");
   Settle();
   Receive();
   EXPECT_EQ(received_, "");  // It could still fail.
@@ -89,7 +89,7 @@ TEST_F(HttpAnswerTest, TooBigIs413) {
 TEST_F(HttpAnswerTest, BytesHaveTheirOwnMediaType) {
   Connect();
   Begin(Get("/api/things/a"));
-  transport().Write({Opcode::kBinary, "\x89PNG", "image/png"});
+  session().Respond("\x89PNG", "image/png");
   Settle();
   session().End(EndingOf(absl::OkStatus()));
   const auto [head, body] = ReceiveAnswer();
@@ -101,7 +101,7 @@ TEST_F(HttpAnswerTest, BytesHaveTheirOwnMediaType) {
 TEST_F(HttpAnswerTest, MediaTypeCannotSplitTheAnswer) {
   Connect();
   Begin(Get("/api/things/a"));
-  transport().Write({Opcode::kBinary, "x", "a\r\nSet-Cookie: b"});
+  session().Respond("x", "a\r\nSet-Cookie: b");
   Settle();
   session().End(EndingOf(absl::OkStatus()));
   EXPECT_THAT(ReceiveHead(), Not(HasSubstr("\nSet-Cookie")));
@@ -225,7 +225,7 @@ TEST_F(HttpAnswerTest, LinesOfJsonHaveNoComments) {
 TEST_F(HttpAnswerTest, HeadOfAStreamLeavesWithTheInitialMetadata) {
   Connect();
   Begin(Get("/api/things/a:watch"));
-  transport().OnCallHeaders({{"x-branch", "main"}});
+  session().Head({{"x-branch", "main"}});
   const std::string head = ReceiveHead();
   EXPECT_THAT(head, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(head, HasSubstr("\r\nGrpc-Metadata-X-Branch: main\r\n"));
@@ -242,7 +242,7 @@ TEST_F(HttpAnswerTest, HeadOfAStreamLeavesWithTheInitialMetadata) {
 TEST_F(HttpAnswerTest, FailureRightBehindTheMetadataHasTheHttpStatus) {
   Connect();
   Begin(Get("/api/things/a:watch"));
-  transport().OnCallHeaders({{"x-branch", "main"}});
+  session().Head({{"x-branch", "main"}});
   Fail(absl::NotFoundError("no"), R"({"error":{"code":5}})");
   const auto [head, body] = ReceiveAnswer();
   EXPECT_THAT(head, StartsWith("HTTP/1.1 404 Not Found\r\n"));
@@ -252,7 +252,7 @@ TEST_F(HttpAnswerTest, FailureRightBehindTheMetadataHasTheHttpStatus) {
 TEST_F(HttpAnswerTest, FailureAfterTheHeadIsALastLine) {
   Connect();
   Begin(Get("/api/things/a:watch"));
-  transport().OnCallHeaders({});
+  session().Head({});
   EXPECT_THAT(ReceiveHead(), StartsWith("HTTP/1.1 200 OK\r\n"));
   Fail(absl::NotFoundError("no"), R"({"error":{"code":5}})");
   ExpectChunk("{\"error\":{\"code\":5}}\n");
@@ -262,7 +262,7 @@ TEST_F(HttpAnswerTest, FailureAfterTheHeadIsALastLine) {
 TEST_F(HttpAnswerTest, HeadOfOneAnswerWaitsForItsStatus) {
   Connect();
   Begin(Get("/api/things/a"));
-  transport().OnCallHeaders({});
+  session().Head({});
   Settle();
   Fail(absl::NotFoundError("no"), R"({"code":5})");
   EXPECT_THAT(ReceiveAnswer().first, StartsWith("HTTP/1.1 404 Not Found\r\n"));
@@ -271,7 +271,7 @@ TEST_F(HttpAnswerTest, HeadOfOneAnswerWaitsForItsStatus) {
 TEST_F(HttpAnswerTest, HeadRequestOfAStreamEndsWithTheMetadata) {
   Connect();
   Begin("HEAD /api/things/a:watch HTTP/1.1\r\nHost: h\r\n\r\n");
-  transport().OnCallHeaders({});
+  session().Head({});
   EXPECT_THAT(ReceiveHead(), StartsWith("HTTP/1.1 200 OK\r\n"));
   ExpectReusable();
 }
@@ -284,12 +284,9 @@ TEST_F(HttpAnswerTest, FailureAmongEventsIsAnEventOfItsOwn) {
   ReceiveHead();
   ExpectChunk("retry: 3000\n\n");
   ExpectChunk("data: 1\n\n");
-  const Ending ending = EndingOf(absl::NotFoundError("no"));
-  transport().OnEnding(ending);
-  Piece("2");
-  Piece("3");
-  Piece(R"({"code":5})");
-  transport().Close(ending);
+  session().Respond("2");
+  session().Respond("3");
+  Fail(absl::NotFoundError("no"), R"({"code":5})");
   ExpectChunk("data: 2\n\n");
   ExpectChunk("data: 3\n\n");
   ExpectChunk("event: status-error\ndata: {\"code\":5}\n\n");
@@ -310,11 +307,11 @@ TEST_F(HttpAnswerTest, OneAnswerIsNoEvent) {
 TEST_F(HttpAnswerTest, StreamOfBytesGoesOutAsItIs) {
   Connect();
   Begin(Get("/api/things/a:watch", "Accept: text/event-stream\r\n"));
-  transport().Write({Opcode::kBinary, "ab", "image/png"});
+  session().Respond("ab", "image/png");
   Settle();
-  transport().Write({Opcode::kBinary, "", "image/png"});
+  session().Respond("", "image/png");
   Settle();
-  transport().Write({Opcode::kBinary, "c", "image/png"});
+  session().Respond("c", "image/png");
   Settle();
   session().End(EndingOf(absl::OkStatus()));
   EXPECT_THAT(ReceiveHead(), HasSubstr("\r\nContent-Type: image/png\r\n"));
@@ -328,7 +325,7 @@ TEST_F(HttpAnswerTest, StreamOfBytesGoesOutAsItIs) {
 TEST_F(HttpAnswerTest, StreamOfBytesThatFailsHasNoEnd) {
   Connect();
   Begin(Get("/api/things/a:watch"));
-  transport().Write({Opcode::kBinary, "ab", "image/png"});
+  session().Respond("ab", "image/png");
   Settle();
   Fail(absl::DataLossError("no"), R"({"code":15})");
   EXPECT_THAT(ReceiveHead(), StartsWith("HTTP/1.1 200 OK\r\n"));
@@ -425,7 +422,7 @@ TEST_F(HttpAnswerTest, OldClientGetsTheEndOfTheConnectionForAnEnd) {
 TEST_F(HttpAnswerTest, ScriptOfAnAllowedOriginMayReadTheAnswer) {
   Connect();
   Begin(Get("/api/things/a", "Origin: http://h\r\n"));
-  transport().OnCallHeaders({{"x-branch", "main"}});
+  session().Head({{"x-branch", "main"}});
   Answer("{}");
   const std::string head = ReceiveAnswer().first;
   EXPECT_THAT(head, HasSubstr("\r\nAccess-Control-Allow-Origin: http://h\r\n"));

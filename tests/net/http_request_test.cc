@@ -22,8 +22,7 @@ TEST_F(HttpRequestTest, RuleSaysTheCall) {
                      "Grpc-Timeout: 3S\r\nAuthorization: Bearer t\r\n\r\n{}"));
   const SessionRequest& request = session().request();
   EXPECT_EQ(request.method, "/p.S/Get");
-  EXPECT_EQ(request.codec, &kJsonDialect);
-  EXPECT_EQ(request.wire, JsonWire::kHttp);
+  EXPECT_EQ(request.codec, &kHttpJsonDialect);
   EXPECT_EQ(request.media_type, "text/json");
   EXPECT_EQ(request.timeout, absl::Seconds(3));
   EXPECT_THAT(request.metadata, Contains(Pair("authorization", "Bearer t")));

@@ -1,4 +1,5 @@
 #include "tests/session/call_fixture.h"
+#include "tests/session/toy_dialect.h"
 
 namespace headgate {
 namespace {
@@ -144,29 +145,103 @@ TEST_F(CallCodecTest, AParameterThatNoFieldHasEndsTheSession) {
   EXPECT_EQ(upstream_->call_count(), 0u);
 }
 
-TEST_F(CallCodecTest, HandsOnTheBackendsMetadataWhereItIsWanted) {
-  transport_.DeliverMetadata();
-  Start(&kProtobufDialect);
+TEST_F(CallCodecTest, GivesTheCodecTheBackendsMetadataWhereItIsWanted) {
+  route_->json.envelope = JsonCodecOptions::Envelope::kStatus;
+  StartHello("BidiHello", &kJsonDialect);
   EXPECT_EQ(upstream_->call(0).request().metadata_delivery,
             MetadataDelivery::kDelivered);
   Steps();
-  backend().OnHeaders({{"a", "b"}, {"c", "d"}});
-  EXPECT_THAT(Steps(), ElementsAre("ws headers a=b,c=d"));
+  backend().OnHeaders({{"a", "b"}});
+  EXPECT_THAT(Steps(), ElementsAre("ws text {\"headers\":{\"a\":[\"b\"]}}"));
+  session_->OnWritten();
+  backend().OnDone({absl::NotFoundError("gone"), "", {{"t", "u"}}});
+  EXPECT_THAT(
+      Steps(),
+      ElementsAre("ws text {\"status\":{\"code\":5,\"message\":\"gone\","
+                  "\"details\":[],\"trailers\":{\"t\":[\"u\"]}}}"));
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("ws close 4005 gone"));
 }
 
-TEST_F(CallCodecTest, AWebSocketHasNoPlaceForMetadata) {
+TEST_F(CallCodecTest, AClientMayAskForTheStatus) {
+  wants_status_ = true;
+  StartHello("BidiHello", &kJsonDialect);
+  Steps();
+  backend().OnDone({absl::OkStatus(), ""});
+  EXPECT_THAT(Steps(),
+              ElementsAre("ws text {\"status\":{\"code\":0,\"message\":\"\","
+                          "\"details\":[],\"trailers\":{}}}"));
+}
+
+// The codec may be chosen after the backend has spoken.
+TEST_F(CallCodecTest, KeepsEarlyMetadataUntilTheCodecIsChosen) {
+  route_->json.envelope = JsonCodecOptions::Envelope::kStatus;
+  StartHello("BidiHello", nullptr);
+  backend().OnHeaders({{"a", "b"}});
+  backend().OnMessage(Reply("hi"));
+  Steps();
+  Text("{}");
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("write ", "ws read",
+                                   "ws text {\"headers\":{\"a\":[\"b\"]}}",
+                                   "read", "ws text {\"reply\":\"hi\"}"));
+}
+
+TEST_F(CallCodecTest, ACodecWithoutAPlaceForMetadataGetsNone) {
   Start(&kProtobufDialect);
   EXPECT_EQ(upstream_->call(0).request().metadata_delivery,
             MetadataDelivery::kDropped);
 }
 
-// An HTTP answer's status line has to say it before the first byte of a body.
-TEST_F(CallCodecTest, SaysHowItWillEndBeforeTheLastMessage) {
-  transport_.DeliverMetadata();
-  Start(&kPacketDialect);
+// The status line of an HTTP response comes before the first byte of its body.
+TEST_F(CallCodecTest, AFailureOverHttpHasAHeadOfItsOwn) {
+  transport_.head_is_sent_ = false;
+  binding_ = RequestBinding{{}, {{"greeting", "ann"}}, "", ""};
+  StartHello("LotsOfReplies", &kHttpJsonDialect);
+  Steps();
+  backend().OnHeaders({{"a", "b"}});
+  EXPECT_THAT(Steps(), ElementsAre("ws head 200 Grpc-Metadata-A=b"));
+  backend().OnDone({absl::NotFoundError("gone"), ""});
+  EXPECT_THAT(Steps(),
+              ElementsAre("ws head 404 Grpc-Metadata-A=b",
+                          "ws text {\"error\":{\"code\":5,\"message\":\"gone\","
+                          "\"details\":[]}}"));
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("ws close 4005 gone"));
+}
+
+TEST_F(CallCodecTest, AFailureAfterTheHeadIsALastLine) {
+  binding_ = RequestBinding{{}, {{"greeting", "ann"}}, "", ""};
+  StartHello("LotsOfReplies", &kHttpJsonDialect);
+  backend().OnHeaders({});
   Steps();
   backend().OnDone({absl::NotFoundError("gone"), ""});
-  EXPECT_THAT(Steps(), ElementsAre("ws ending 4005", HasSubstr("gone")));
+  EXPECT_THAT(Steps(),
+              ElementsAre("ws text {\"error\":{\"code\":5,\"message\":\"gone\","
+                          "\"details\":[]}}\n"));
+}
+
+// --- A dialect that the gateway does not know
+
+TEST_F(CallCodecTest, ADialectIsAFileAndARow) {
+  const Dialect* const table[] = {&kPacketDialect, &kJsonDialect, &kToyDialect};
+  const Dialect* dialect = DialectOfSubprotocol("toy.v1", table);
+  ASSERT_EQ(dialect, &kToyDialect);
+  EXPECT_EQ(FindDialect("toy", table), dialect);
+  Start(dialect);
+  backend().OnHeaders({{"a", "b"}});
+  Steps();
+  Text("Hi");
+  EXPECT_THAT(Steps(), ElementsAre("write iH", "ws read"));
+  backend().OnMessage("abc");
+  EXPECT_THAT(Steps(), ElementsAre("read"));
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("ws text cba"));
+  backend().OnDone({absl::NotFoundError("gone"), ""});
+  session_->OnWritten();
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("ws text end 5", "ws close 4005 gone"));
+  EXPECT_EQ(session_->report().codec->name, "toy");
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ class CallFixture : public ::testing::Test {
     request.method = method;
     request.codec = codec;
     request.binding = binding_;
+    request.wants_status = wants_status_;
     session_.emplace(std::move(request),
                      std::make_shared<const SessionContext>(
                          SessionContext{limits_, upstream_, schemas_}),
@@ -79,6 +80,7 @@ class CallFixture : public ::testing::Test {
   SessionLimits limits_;
   absl::Time now_ = absl::UnixEpoch();
   std::optional<RequestBinding> binding_;
+  bool wants_status_ = false;
   std::optional<CallSession> session_;
 };
 

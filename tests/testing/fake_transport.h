@@ -23,36 +23,30 @@ class FakeTransport final : public Transport {
   explicit FakeTransport(Log& log, Describe describe = nullptr)
       : log_(log), describe_(std::move(describe)) {}
 
-  // From now on it has a place for metadata, as an HTTP answer has: "ws headers
-  // KEY=VALUE,...", "ws ending 4005".
-  void DeliverMetadata() { delivery_ = MetadataDelivery::kDelivered; }
-
   void Read() override { log_.push_back("ws read"); }
   void Write(WireMessage message) override {
     log_.push_back(absl::StrCat(
         "ws ", message.opcode == Opcode::kText ? "text " : "binary ",
         describe_ ? describe_(message.payload) : message.payload));
   }
-  void Close(const Ending& ending) override {
+  // As an HTTP response has it: "ws head 404 FIELD=VALUE,...".
+  void SendHead(OutHead head) override {
+    log_.push_back(absl::StrCat(
+        "ws head ", head.http_status, " ",
+        absl::StrJoin(head.metadata, ",", absl::PairFormatter("="))));
+  }
+  bool head_is_sent() const override { return head_is_sent_; }
+  void Close(const OutEnd& end) override {
+    const Ending& ending = end.ending;
     log_.push_back(absl::StrCat("ws close ", static_cast<int>(ending.close),
                                 " ", ending.end.status.message()));
   }
 
-  MetadataDelivery metadata_delivery() const override { return delivery_; }
-  void OnCallHeaders(const Metadata& headers) override {
-    if (delivery_ == MetadataDelivery::kDropped) return;
-    log_.push_back(absl::StrCat(
-        "ws headers ", absl::StrJoin(headers, ",", absl::PairFormatter("="))));
-  }
-  void OnEnding(const Ending& ending) override {
-    if (delivery_ == MetadataDelivery::kDropped) return;
-    log_.push_back(absl::StrCat("ws ending ", static_cast<int>(ending.close)));
-  }
+  bool head_is_sent_ = true;
 
  private:
   Log& log_;
   const Describe describe_;
-  MetadataDelivery delivery_ = MetadataDelivery::kDropped;
 };
 
 }  // namespace headgate::testing
