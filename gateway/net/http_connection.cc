@@ -27,7 +27,6 @@ HttpFields CommonFields(absl::Time now) {
   return {{"Server", "headgate"}, {"Date", HttpDate(now)}};
 }
 
-
 // What one read takes.
 constexpr std::size_t kRequestReadBytes = 4096;
 

@@ -92,7 +92,9 @@ TEST_F(ConsoleTest, PagesNameOnlyFilesThatThereAre) {
            (at = html.find(attribute, at)) != std::string::npos; ++files) {
         at += attribute.size();
         const std::string link = html.substr(at, html.find('"', at) - at);
-        if (link[0] != '#') EXPECT_EQ(Get(link).status, 200) << link;
+        if (link[0] != '#') {
+          EXPECT_EQ(Get(link).status, 200) << link;
+        }
       }
     }
     EXPECT_GE(files, 4u);
