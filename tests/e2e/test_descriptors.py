@@ -503,7 +503,7 @@ def test_gen_ts_keeps_files_of_others(tmp_path):
     output(*gen, "a")
     (tmp_path / "b.ts").unlink()
     (tmp_path / "b.ts").mkdir()
-    assert f"{tmp_path}/b.ts: Is a directory" in output(
+    assert f"{tmp_path}/b.ts was not written by this command" in output(
         *gen, "b", expected=1)[1]
     assert "--out" in output("gen", "ts", "a", expected=64)[1]
 

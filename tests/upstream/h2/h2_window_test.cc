@@ -102,11 +102,12 @@ TEST_F(H2WindowTest, OfABackendFarAwayGrowsUpToALimit) {
   EXPECT_LE(widest, kMaxWindow);
 }
 
-// Else a part of it is always missing from the way.
+// Otherwise a part of it is always missing from the path. One message is less
+// than the half after which a nearby backend gets it back.
 TEST_F(H2WindowTest, OfABackendFarAwayIsGivenBackInSmallParts) {
   WireCall& call = OpenLate();
   ASSERT_NO_FATAL_FAILURE(SendOne(call));
-  EXPECT_TRUE(RunUntil([&] { return peer().WindowGiven(1) == kMessage; }));
+  EXPECT_TRUE(RunUntil([&] { return peer().WindowGiven(1) >= kWindow / 8; }));
 }
 
 // On a busy machine the first answer may have been late for any reason.
