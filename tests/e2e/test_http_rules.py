@@ -434,7 +434,8 @@ def test_template_that_does_not_parse_is_not_left_to_others(things):
     answer = request(things, "PUT", "/v1/things/broken/x")
     assert (answer.status, answer.json()["code"]) == (501, 12)
     assert "there may be one ** only" in answer.json()["message"]
-    assert "there may be one ** only" in things.stderr()
+    eventually(lambda: "there may be one ** only" in things.stderr(),
+               "the log to name the template's fault")
 
 
 def test_service_configuration_is_checked(tmp_path):
