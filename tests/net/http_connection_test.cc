@@ -176,8 +176,7 @@ TEST_F(HttpConnectionTest, RefusalByCloseSurvivesDrainAbortAndSilence) {
     if (abort) {
       Abort();
     } else {
-      Tick(absl::ZeroDuration());
-      Tick(settings_.close_timeout);
+      TickPastCloseTimeout();
     }
     EXPECT_TRUE(host_->connections_.empty());
   }

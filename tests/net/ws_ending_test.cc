@@ -156,8 +156,7 @@ TEST_F(WsEndingTest, CloseFromAClientThatReadsNothingEndsTheCall) {
   Settle();
   Send(CloseFrame(1001));
   ASSERT_TRUE(Until([&] { return !call().alive(); }));
-  Tick(absl::ZeroDuration());
-  Tick(settings_.close_timeout);
+  TickPastCloseTimeout();
   EXPECT_TRUE(host_->connections_.empty());
 }
 
@@ -246,8 +245,7 @@ TEST_F(WsEndingTest, ViolationCancelsTheCallAtOnce) {
   ExpectClose(1002, "a reserved opcode");
   EXPECT_FALSE(call().alive());
   EXPECT_FALSE(host_->connections_.empty());  // TCP is still there.
-  Tick(absl::ZeroDuration());
-  Tick(settings_.close_timeout);
+  TickPastCloseTimeout();
   EXPECT_EQ(report().cause, Cause::kBrokenByClient);
   EXPECT_EQ(report().close, CloseCode::kProtocolError);
 }
@@ -280,9 +278,7 @@ TEST_F(WsEndingTest, FailedConnectionSurvivesWhatComesMeanwhile) {
     ExpectClose(1002, "a reserved opcode");
     event();
     Settle();
-    Tick(absl::ZeroDuration());
-    Settle();
-    Tick(settings_.close_timeout);
+    TickPastCloseTimeout();
     EXPECT_TRUE(host_->connections_.empty());
     ASSERT_TRUE(Until([&] { return io_.stopped(); }));
     ASSERT_TRUE(host_->AllGone());
@@ -319,8 +315,7 @@ TEST_F(WsEndingTest, ViolationBehindTheMessageThatEndsTheSession) {
     ASSERT_TRUE(UntilReceived(4));
     EXPECT_EQ(static_cast<unsigned char>(received_[0]), 0x88);
     Settle();
-    Tick(absl::ZeroDuration());
-    Tick(settings_.close_timeout);
+    TickPastCloseTimeout();
     EXPECT_TRUE(host_->connections_.empty());
     EXPECT_FALSE(call().alive());
     ASSERT_TRUE(Until([&] { return io_.stopped(); })) << "work is left over";
