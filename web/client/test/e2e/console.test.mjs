@@ -42,8 +42,9 @@ after(async () => {
 afterEach(() => assert.deepEqual(faults.splice(0), []));
 
 async function open(method) {
-  await page.locator(`a.method[href="#${method}"]`).click();
-  await page.locator("#method").waitFor();
+  const link = `a.method[href="#${method}"]`;
+  await page.locator(link).click();
+  await page.locator(`${link}[aria-current="page"]`).waitFor();
 }
 const field = (name) => page.locator("#editor").getByLabel(name).first();
 const ended = () => page.locator(".event.end").waitFor();
