@@ -44,7 +44,8 @@ afterEach(() => assert.deepEqual(faults.splice(0), []));
 async function open(method) {
   const link = `a.method[href="#${method}"]`;
   await page.locator(link).click();
-  await page.locator(`${link}[aria-current="page"]`).waitFor();
+  // Not "visible": a narrow window hides the list.
+  await page.locator(`${link}[aria-current="page"]`).waitFor({state: "attached"});
 }
 const field = (name) => page.locator("#editor").getByLabel(name).first();
 const ended = () => page.locator(".event.end").waitFor();
