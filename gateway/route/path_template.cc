@@ -111,7 +111,7 @@ class Parser {
     if (text == "*") {
       segment.kind = PathTemplate::Kind::kOne;
     } else if (text == "**") {
-      if (has_any_) return Fault(text_, start, "there may be one ** only");
+      if (has_any_) return Fault(text_, start, "only one ** is allowed");
       has_any_ = true;
       segment.kind = PathTemplate::Kind::kAny;
     } else if (text.find('*') != absl::string_view::npos) {

@@ -111,7 +111,7 @@ class Writer {
   }
 
  private:
-  // One occurrence of a field. There may be half as many as bytes.
+  // One occurrence of a field; a message has at most one per two bytes.
   struct Entry {
     absl::string_view payload() const { return {data, size}; }
 

@@ -20,7 +20,7 @@
 namespace headgate::ws {
 
 // The masking keys of a client's frames. RFC 6455 section 5.3 requires that
-// they cannot be predicted by whoever chooses the payload.
+// the application that chooses the payload cannot predict them.
 class MaskSource {
  public:
   virtual MaskKey NextMask() = 0;

@@ -433,8 +433,8 @@ def get_with_body(gateway, path, body):
 def test_template_that_does_not_parse_is_not_left_to_others(things):
     answer = request(things, "PUT", "/v1/things/broken/x")
     assert (answer.status, answer.json()["code"]) == (501, 12)
-    assert "there may be one ** only" in answer.json()["message"]
-    eventually(lambda: "there may be one ** only" in things.stderr(),
+    assert "only one ** is allowed" in answer.json()["message"]
+    eventually(lambda: "only one ** is allowed" in things.stderr(),
                "the log to name the template's fault")
 
 

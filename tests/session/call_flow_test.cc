@@ -111,7 +111,7 @@ TEST_F(CallFlowTest, EndsACallWhoseBackendDoesNotTakeTheOneMessage) {
 }
 
 // It counts from the last byte where the transport knows of bytes.
-TEST_F(CallFlowTest, PartOfAMessageTakenStartsTheStallAnew) {
+TEST_F(CallFlowTest, PartOfAMessageTakenRestartsTheStall) {
   limits_.stall_timeout = absl::Seconds(30);
   Start(&kProtobufDialect);
   Binary("a");
@@ -125,7 +125,7 @@ TEST_F(CallFlowTest, PartOfAMessageTakenStartsTheStallAnew) {
   EXPECT_FALSE(upstream_->call(0).alive());
 }
 
-TEST_F(CallFlowTest, AMessageTakenStartsTheStallAnew) {
+TEST_F(CallFlowTest, AMessageTakenRestartsTheStall) {
   limits_.requests = {.low_bytes = 0, .high_bytes = 1};
   limits_.stall_timeout = absl::Seconds(30);
   Start(&kProtobufDialect);

@@ -108,7 +108,7 @@ TEST_F(MultiplexFlowTest, TheOneMessageThatIsNotTakenEndsItsCall) {
   EXPECT_FALSE(upstream_->call(0).alive());
 }
 
-TEST_F(MultiplexFlowTest, AMessageTakenStartsTheStallAnew) {
+TEST_F(MultiplexFlowTest, AMessageTakenRestartsTheStall) {
   table().call_window_bytes = 1;
   limits_.stall_timeout = absl::Seconds(30);
   Start();

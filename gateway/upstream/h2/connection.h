@@ -77,8 +77,8 @@ class H2ConnectionOwner {
   // It is closed, and its streams have heard so. `served`: it had any.
   virtual void OnLost(H2Connection& connection, bool served,
                       absl::Status why) = 0;
-  // A stream has ended or something has come from the server: there may be room
-  // for streams that could not be opened before.
+  // A stream has ended or the server has sent something: streams that could not
+  // be opened before may fit now.
   virtual void OnRoom() = 0;
 
  protected:
