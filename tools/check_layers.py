@@ -12,7 +12,7 @@ import sys
 
 # In order. room -> the libraries it may include, by the prefix of the header.
 ROOMS = {
-    "base": {"absl"},
+    "base": {"absl", "zlib"},
     "tls": {"absl", "openssl"},
     "schema": {"absl", "google/api", "google/protobuf", "headgate/v1"},
     "codec": {"absl", "boost/json", "google/api", "google/protobuf", "headgate/v1"},
@@ -22,7 +22,7 @@ ROOMS = {
     "ws": {"absl", "openssl/sha", "zlib"},
     "http": {"absl", "boost/json", "boost/url"},
     "h2": {"absl", "nghttp2"},
-    "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "openssl/evp", "zlib"},
+    "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "openssl/evp"},
     "session": {"absl"},
     "net": {"absl", "boost"},
     "admin": {"absl", "boost", "prometheus"},

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/upstream/h2/gzip.h"
+#include "gateway/base/gzip.h"
 #include "gateway/upstream/h2/header_values.h"
 #include "gateway/upstream/h2/request_head.h"
 
@@ -26,6 +26,13 @@ void StartWork(boost::asio::io_context& worker) {
 }
 void FinishWork(boost::asio::io_context& worker) {
   worker.get_executor().on_work_finished();
+}
+
+// `status` of a message that cannot be read; one that is too long says enough.
+absl::Status FaultOfUpstream(const absl::Status& status) {
+  if (!absl::IsInternal(status)) return status;
+  return absl::InternalError(
+      absl::StrCat("the upstream sent a ", status.message()));
 }
 
 }  // namespace
@@ -82,7 +89,8 @@ void H2Call::Write(std::string payload, WriteHint hint) {
   }
   const std::size_t size = payload.size();
   outgoing_.push_back(
-      {MakeMessagePrefix(compressed, size), std::move(payload)});
+      {MakeMessagePrefix(compressed ? kCompressedFlag : 0, size),
+       std::move(payload)});
   outgoing_bytes_ += kMessagePrefixBytes + size;
   // With this write answered the next comes before anything is sent, and so
   // they leave together.
@@ -276,7 +284,7 @@ void H2Call::Advance() {
 std::size_t H2Call::Feed(absl::string_view bytes) {
   const absl::StatusOr<std::size_t> taken = reader_.Feed(bytes);
   if (taken.ok()) return *taken;
-  EndInstead(taken.status());
+  EndInstead(FaultOfUpstream(taken.status()));
   return 0;
 }
 
@@ -308,7 +316,10 @@ absl::StatusOr<std::string> H2Call::TakeMessage() {
         "the upstream sent a message compressed in a way that it did not name "
         "or that is not known");
   }
-  return GzipDecompress(message, host_->call_options().max_answer_bytes);
+  absl::StatusOr<std::string> plain =
+      GzipDecompress(message, host_->call_options().max_answer_bytes);
+  if (!plain.ok()) return FaultOfUpstream(plain.status());
+  return plain;
 }
 
 bool H2Call::HasEvent() const {

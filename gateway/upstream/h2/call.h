@@ -13,10 +13,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "gateway/base/message_framing.h"
 #include "gateway/base/turn.h"
 #include "gateway/upstream/h2/alarms.h"
 #include "gateway/upstream/h2/connection.h"
-#include "gateway/upstream/h2/message_framing.h"
 #include "gateway/upstream/h2/response_head.h"
 #include "gateway/upstream/upstream.h"
 

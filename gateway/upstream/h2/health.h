@@ -8,10 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "gateway/base/message_framing.h"
 #include "gateway/upstream/h2/backoff.h"
 #include "gateway/upstream/h2/call.h"
 #include "gateway/upstream/h2/connection.h"
-#include "gateway/upstream/h2/message_framing.h"
 
 namespace headgate {
 

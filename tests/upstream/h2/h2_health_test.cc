@@ -9,8 +9,8 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/base/gzip.h"
 #include "gateway/base/status.h"
-#include "gateway/upstream/h2/gzip.h"
 #include "tests/upstream/h2/wire_fixture.h"
 
 namespace headgate {

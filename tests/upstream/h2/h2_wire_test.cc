@@ -11,8 +11,8 @@
 
 #include <gmock/gmock.h>
 
+#include "gateway/base/gzip.h"
 #include "gateway/base/status.h"
-#include "gateway/upstream/h2/gzip.h"
 #include "gateway/upstream/h2_upstream.h"
 #include "tests/testing/test_folder.h"
 #include "tests/upstream/h2/wire_fixture.h"

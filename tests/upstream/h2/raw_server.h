@@ -23,7 +23,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "gateway/upstream/h2/message_framing.h"
+#include "gateway/base/message_framing.h"
 #include "gateway/upstream/h2/target.h"
 #include "tests/h2/frames.h"
 #include "tests/testing/tls_server.h"

@@ -1,4 +1,4 @@
-#include "gateway/upstream/h2/message_framing.h"
+#include "gateway/base/message_framing.h"
 
 #include <string>
 #include <vector>
@@ -32,8 +32,8 @@ std::vector<std::string> ReadAll(MessageReader& reader, absl::string_view bytes,
 
 // grpc/grpc doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message".
 TEST(MessageFramingTest, PrefixIsTheFlagAndTheLengthBigEndFirst) {
-  EXPECT_EQ(MakeMessagePrefix(false, 0), (MessagePrefix{0, 0, 0, 0, 0}));
-  EXPECT_EQ(MakeMessagePrefix(true, 0x01020304),
+  EXPECT_EQ(MakeMessagePrefix(0, 0), (MessagePrefix{0, 0, 0, 0, 0}));
+  EXPECT_EQ(MakeMessagePrefix(kCompressedFlag, 0x01020304),
             (MessagePrefix{1, 1, 2, 3, 4}));
 }
 
@@ -76,6 +76,14 @@ TEST(MessageFramingTest, MessageAboveTheLimitIsRefusedByItsLength) {
   EXPECT_EQ(taken.status(),
             absl::ResourceExhaustedError(
                 "Received message larger than max (11 vs. 10)"));
+}
+
+TEST(MessageFramingTest, FlagsAreThoseOfTheMessage) {
+  MessageReader reader(10, kCompressedFlag | kGrpcWebTrailersFlag);
+  ASSERT_TRUE(reader.Feed(std::string("\x80\0\0\0\1a", 6)).ok());
+  ASSERT_TRUE(reader.complete());
+  EXPECT_EQ(reader.flags(), kGrpcWebTrailersFlag);
+  EXPECT_FALSE(reader.compressed());
 }
 
 TEST(MessageFramingTest, UnknownFlagsAreAFault) {

@@ -1,4 +1,4 @@
-#include "gateway/upstream/h2/message_framing.h"
+#include "gateway/base/message_framing.h"
 
 #include <algorithm>
 #include <cassert>
@@ -15,10 +15,9 @@ constexpr std::size_t kReserveBytes = 64 * 1024;
 
 }  // namespace
 
-MessagePrefix MakeMessagePrefix(bool compressed, std::size_t length) {
+MessagePrefix MakeMessagePrefix(std::uint8_t flags, std::size_t length) {
   assert(length <= UINT32_MAX);
-  return {static_cast<char>(compressed ? 1 : 0),
-          static_cast<char>(length >> 24 & 0xFF),
+  return {static_cast<char>(flags), static_cast<char>(length >> 24 & 0xFF),
           static_cast<char>(length >> 16 & 0xFF),
           static_cast<char>(length >> 8 & 0xFF),
           static_cast<char>(length & 0xFF)};
@@ -50,9 +49,8 @@ std::string MessageReader::Take() {
 }
 
 absl::Status MessageReader::BeginMessage() {
-  if (prefix_[0] != 0 && prefix_[0] != 1) {
-    return absl::InternalError(
-        "the upstream sent a message with unknown flags");
+  if ((flags() & ~allowed_flags_) != 0) {
+    return absl::InternalError("message with unknown flags");
   }
   length_ = 0;
   for (std::size_t i = 1; i < kMessagePrefixBytes; ++i) {

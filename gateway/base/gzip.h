@@ -1,5 +1,5 @@
-#ifndef GATEWAY_UPSTREAM_H2_GZIP_H_
-#define GATEWAY_UPSTREAM_H2_GZIP_H_
+#ifndef GATEWAY_BASE_GZIP_H_
+#define GATEWAY_BASE_GZIP_H_
 
 #include <cstddef>
 #include <string>
@@ -20,4 +20,4 @@ absl::StatusOr<std::string> GzipDecompress(absl::string_view bytes,
 
 }  // namespace headgate
 
-#endif  // GATEWAY_UPSTREAM_H2_GZIP_H_
+#endif  // GATEWAY_BASE_GZIP_H_

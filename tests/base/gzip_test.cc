@@ -1,4 +1,4 @@
-#include "gateway/upstream/h2/gzip.h"
+#include "gateway/base/gzip.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "gateway/upstream/h2/gzip.h"
+#include "gateway/base/gzip.h"
 
 #include <zlib.h>
 
@@ -67,7 +67,7 @@ absl::StatusOr<std::string> GzipDecompress(absl::string_view bytes,
         "Received message larger than max (more than ", max_bytes, " bytes)"));
   }
   if (!whole) {
-    return absl::InternalError("the upstream sent a message that is not gzip");
+    return absl::InternalError("message that is not gzip");
   }
   plain.resize(size);
   return plain;
