@@ -11,8 +11,9 @@ constexpr int kMaxRounds = 16;
 }  // namespace
 
 Turn::~Turn() {
-  while (!soon_.alone()) soon_.next->Remove();
-  while (!at_end_.alone()) at_end_.next->Remove();
+  soon_.Clear();
+  at_end_.Clear();
+  next_.Clear();
 }
 
 void Turn::Run() {
@@ -27,22 +28,22 @@ void Turn::Run() {
     const std::vector<std::shared_ptr<void>> dead = std::exchange(dead_, {});
   }
   running_ = false;
-  if (!soon_.alone() || !at_end_.alone()) WakeUp();
+  if (!soon_.alone() || !at_end_.alone() || !next_.alone()) WakeUp();
 }
 
 void Turn::OnWoken() {
   woken_ = false;
+  at_end_.TakeAll(next_);
   Run();
 }
 
-bool Turn::RunAll(TurnTask::Link& list) {
+bool Turn::RunAll(Link<TurnTask>& list) {
   if (list.alone()) return false;
   // Those that are put off meanwhile wait for the next round.
-  TurnTask::Link now;
-  now.InsertBefore(list);
-  list.Remove();
+  Link<TurnTask> now;
+  now.TakeAll(list);
   while (!now.alone()) {
-    TurnTask& task = *now.next->task;
+    TurnTask& task = *now.next->owner;
     task.link_.Remove();
     task.OnTurn();
   }

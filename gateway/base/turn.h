@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/base/link.h"
+
 namespace headgate {
 
 class Turn;
@@ -24,35 +26,12 @@ class TurnTask {
 
  protected:
   TurnTask() = default;
-  ~TurnTask() { link_.Remove(); }
+  ~TurnTask() = default;
 
  private:
   friend class Turn;
 
-  // In a circular list, or alone.
-  struct Link {
-    Link() = default;
-    Link(const Link&) = delete;
-    Link& operator=(const Link&) = delete;
-
-    bool alone() const { return next == this; }
-    void Remove() {
-      before->next = next;
-      next->before = before;
-      before = next = this;
-    }
-    void InsertBefore(Link& other) {
-      before = other.before;
-      next = &other;
-      before->next = next->before = this;
-    }
-
-    Link* before = this;
-    Link* next = this;
-    TurnTask* task = nullptr;  // Null: the head of a list.
-  };
-
-  Link link_;
+  Link<TurnTask> link_;
 };
 
 // What is left to do before an iteration of a worker's event loop ends. It is
@@ -60,8 +39,9 @@ class TurnTask {
 // outlive a callback:
 //
 //   turn.Soon(*this);                 // Notify an observer, from the top.
-//   turn.AtEnd(*this);                // Write what the others have put
-//   together. turn.Bury(std::move(call_));      // It may be what is calling.
+//   turn.AtEnd(*this);                // Write what the others have put.
+//   turn.Next(*this);                 // Go on with what takes long.
+//   turn.Bury(std::move(call_));      // It may be what is calling.
 //
 // Handlers of the event loop end with Run. What is put off outside of Run has
 // the loop woken for it.
@@ -81,6 +61,8 @@ class Turn {
   void Soon(TurnTask& task) { Put(task, soon_); }
   // Runs it when none of those is left.
   void AtEnd(TurnTask& task) { Put(task, at_end_); }
+  // Runs it in another iteration, after the event loop has looked at sockets.
+  void Next(TurnTask& task) { Put(task, next_); }
 
   // Destroys what `owner` points to once the tasks have run; of a shared
   // object, gives up this share.
@@ -102,9 +84,9 @@ class Turn {
   void OnWoken();
 
  private:
-  void Put(TurnTask& task, TurnTask::Link& list) {
+  void Put(TurnTask& task, Link<TurnTask>& list) {
     if (!task.link_.alone()) return;
-    task.link_.task = &task;
+    task.link_.owner = &task;
     task.link_.InsertBefore(list);
     WakeUp();
   }
@@ -114,13 +96,14 @@ class Turn {
     wake_();
   }
   // Those that wait now; false when there are none.
-  static bool RunAll(TurnTask::Link& list);
+  static bool RunAll(Link<TurnTask>& list);
 
   const std::function<void()> wake_;
   bool running_ = false;
   bool woken_ = false;  // OnWoken will come.
-  TurnTask::Link soon_;
-  TurnTask::Link at_end_;
+  Link<TurnTask> soon_;
+  Link<TurnTask> at_end_;
+  Link<TurnTask> next_;
   std::vector<std::shared_ptr<void>> dead_;
 };
 

@@ -47,6 +47,9 @@ class ByteStream {
     absl::Status why;
   };
 
+  // Of a Write; what is behind them is left to the next.
+  static constexpr std::size_t kMostPieces = 64;
+
   virtual ~ByteStream() = default;
 
   // Events go to `user` from now on; what was awaited until now is forgotten.

@@ -13,9 +13,6 @@
 namespace headgate {
 namespace {
 
-// Of a Write; whatever is behind them is left to the next.
-constexpr std::size_t kMostPieces = 4;
-
 bool IsWouldBlock(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }

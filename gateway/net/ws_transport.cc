@@ -306,6 +306,19 @@ void WsTransport::Write(WireMessage message) {
   SendSoon();
 }
 
+Transport::FramesTaken WsTransport::WriteFrames(
+    absl::Span<const ws::FrameRef> frames, ws::WriteUntil until) {
+  if (state_ != State::kLive || !endpoint_->may_write()) {
+    return {frames.size(), false};
+  }
+  const std::size_t count = endpoint_->WriteFrames(frames, until);
+  if (!std::exchange(responded_, true)) host_.FirstAnswer(*session_);
+  SendNow(When::kLater);
+  // What was sent whole is not timed, so that a client at rest stays so.
+  if (endpoint_->has_output()) Wake();
+  return {count, endpoint_->is_writing() && !endpoint_->TakeWritten()};
+}
+
 void WsTransport::SendSoon() {
   if (std::exchange(writing_.turn, Writing::Turn::kPosted) ==
       Writing::Turn::kPosted) {
@@ -340,13 +353,20 @@ void WsTransport::CompleteWrites() {
   }
 }
 
-bool WsTransport::SendNow() {
+ByteStream::Result WsTransport::SendFront() {
+  if (!endpoint_->has_frames()) return stream_->Write(endpoint_->Front());
+  std::array<absl::string_view, ByteStream::kMostPieces> pieces;
+  endpoint_->Front(absl::MakeSpan(pieces));
+  return stream_->Write(pieces);
+}
+
+bool WsTransport::SendNow(When when) {
   if (state_ == State::kFinished || writing_.phase != Writing::Phase::kReady) {
     return false;
   }
   bool sent = false;
   while (endpoint_->has_output()) {
-    const ByteStream::Result written = stream_->Write(endpoint_->Front());
+    const ByteStream::Result written = SendFront();
     if (written.kind == ByteStream::Result::Kind::kWouldBlock) {
       writing_.phase = Writing::Phase::kBlocked;
       stream_->AwaitWritable();
@@ -356,9 +376,17 @@ bool WsTransport::SendNow() {
       writing_.phase = Writing::Phase::kFailed;
       endpoint_->OnSendFailed();
       // A pending read will fail with the reason.
-      if (reading_.phase != Reading::Phase::kAwaiting) {
+      if (reading_.phase == Reading::Phase::kAwaiting) return false;
+      if (when == When::kNow) {
         OnReadFailed(written.why);
+        return false;
       }
+      asio::post(stream_->executor(),
+                 [self = shared_from_this(), why = written.why] {
+                   if (self->state_ != State::kFinished) {
+                     self->OnReadFailed(why);
+                   }
+                 });
       return false;
     }
     endpoint_->OnSent(written.bytes);
@@ -404,7 +432,7 @@ void WsTransport::Finish(const TransportEnd& end) {
   if (state_ == State::kFinished) return;
   rests_ = Rests::kAwake;
   // What the kernel does not take at once is lost.
-  if (endpoint_->has_output()) stream_->Write(endpoint_->Front());
+  if (endpoint_->has_output()) SendFront();
   const bool told = state_ != State::kLive;
   state_ = State::kFinished;
   if (!told && session_ != nullptr) session_->OnClosed(end);

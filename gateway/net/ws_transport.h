@@ -55,6 +55,12 @@ class WsTransport final : public Connection,
 
   void Read() override;
   void Write(WireMessage message) override;
+  FramesTaken WriteFrames(absl::Span<const ws::FrameRef> frames,
+                          ws::WriteUntil until) override;
+  ws::FrameForm frame_form() const override { return endpoint_->frame_form(); }
+  std::size_t unsent_bytes() const override {
+    return endpoint_->output_bytes();
+  }
   void SendHead(OutHead) override {}  // The handshake was it.
   bool head_is_sent() const override { return true; }
   void Close(const OutEnd& end) override;
@@ -96,8 +102,12 @@ class WsTransport final : public Connection,
   void SendSoon();
   void OnTurn();
   void Send();
-  // Gives the stream what it takes; false if it took nothing.
-  bool SendNow();
+  // Gives the stream what it takes; false if it took nothing. A failure ends
+  // the connection, `when` it may.
+  enum class When : std::uint8_t { kNow, kLater };
+  bool SendNow(When when = When::kNow);
+  // One step of that.
+  ByteStream::Result SendFront();
   void OnWritable() override;
   void CompleteWrites();
   // Ends our direction of the connection, once all is sent.

@@ -1,13 +1,17 @@
 #ifndef GATEWAY_SESSION_TRANSPORT_H_
 #define GATEWAY_SESSION_TRANSPORT_H_
 
+#include <cassert>
 #include <cstddef>
 #include <string>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "gateway/base/status.h"
 #include "gateway/codec/outgoing.h"
 #include "gateway/upstream/upstream.h"
+#include "gateway/ws/endpoint.h"
+#include "gateway/ws/shared_frame.h"
 
 namespace headgate {
 
@@ -79,6 +83,27 @@ class Transport {
   virtual bool head_is_sent() const = 0;
   // Sends one message. At most one Write is pending.
   virtual void Write(WireMessage message) = 0;
+
+  // Frames that other sessions send, too. Requires: a WebSocket.
+  //
+  // Sends the first of `frames`, as many as leave together, at least one, at
+  // once: with one system call unless the client is slow. It is a Write, for
+  // all that were taken, and must be pending alone.
+  struct FramesTaken {
+    std::size_t count = 0;
+    // OnWritten will follow. False: it is complete, and no OnWritten follows.
+    bool is_pending = false;
+  };
+  virtual FramesTaken WriteFrames(absl::Span<const ws::FrameRef> /*frames*/,
+                                  ws::WriteUntil /*until*/) {
+    assert(false && "not a WebSocket");
+    return {};
+  }
+  // The form in which this client gets frames. Does not change.
+  virtual ws::FrameForm frame_form() const { return {}; }
+  // Bytes that were written and that the client's connection has not taken.
+  virtual std::size_t unsent_bytes() const { return 0; }
+
   // Ends it: a WebSocket with a Close frame (the status message cut to what a
   // frame holds), an HTTP response with its last byte; one without a head
   // becomes a response that tells the status. Requires: no Write pending;

@@ -47,6 +47,11 @@ class Deflater {
   // must be sent uncompressed.
   std::optional<std::string> Deflate(absl::string_view message);
 
+  int window_bits() const { return window_bits_; }
+  int level() const { return level_; }
+  // Whether no message refers to the ones before it.
+  bool no_context_takeover() const { return resets_; }
+
  private:
   struct Stream;
   std::unique_ptr<Stream> stream_;

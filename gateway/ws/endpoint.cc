@@ -167,8 +167,37 @@ void Endpoint::Write(Opcode opcode, std::string payload) {
   sending_.stalled_since.reset();
 }
 
+std::size_t Endpoint::WriteFrames(absl::Span<const FrameRef> frames,
+                                  WriteUntil until) {
+  assert(may_write() && !is_writing() && !frames.empty());
+  assert(sending_.masks == nullptr);
+  if (sending_.phase == Sending::Phase::kFailed) return frames.size();
+  std::size_t count = 0;
+  do {
+    sending_.outbox.Put(frames[count++]);
+  } while (count < frames.size() && sending_.outbox.has_room());
+  sending_.phase = until == WriteUntil::kRoom ? Sending::Phase::kWriting
+                                              : Sending::Phase::kEmptying;
+  sending_.stalled_since.reset();
+  return count;
+}
+
+// A message that is compressed with the context of those before it cannot be
+// shared. Uncompressed ones do not change that context (RFC 7692 section 7.2).
+FrameForm Endpoint::frame_form() const {
+  const Deflater* const deflater = sending_.deflater.get();
+  if (deflater == nullptr || !deflater->no_context_takeover()) return {};
+  return {deflater->window_bits(), deflater->level(),
+          sending_.min_deflate_bytes};
+}
+
 bool Endpoint::TakeWritten() {
-  if (!is_writing() || !sending_.outbox.has_room()) return false;
+  if (!is_writing()) return false;
+  if (sending_.phase == Sending::Phase::kEmptying
+          ? !sending_.outbox.empty()
+          : !sending_.outbox.has_room()) {
+    return false;
+  }
   sending_.phase = Sending::Phase::kReady;
   return true;
 }

@@ -10,12 +10,14 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "gateway/base/status.h"
 #include "gateway/codec/codec.h"
 #include "gateway/ws/deflate.h"
 #include "gateway/ws/frame.h"
 #include "gateway/ws/outbox.h"
 #include "gateway/ws/reader.h"
+#include "gateway/ws/shared_frame.h"
 
 namespace headgate::ws {
 
@@ -27,6 +29,12 @@ class MaskSource {
 
  protected:
   ~MaskSource() = default;
+};
+
+// When a write is complete.
+enum class WriteUntil : std::uint8_t {
+  kRoom,  // There is room for the next one.
+  kSent,  // All of it has been sent.
 };
 
 // How long the peer may do nothing.
@@ -159,8 +167,18 @@ class Endpoint {
   // Puts a message. Requires: may_write, and TakeWritten has returned true
   // since the last Write.
   void Write(Opcode opcode, std::string payload);
-  bool is_writing() const { return sending_.phase == Sending::Phase::kWriting; }
-  // True once for each Write, when there is room for the next one.
+  // Puts the first of `frames`, by reference, until there is no room: at least
+  // one. Returns how many. It is a Write, for all of them together. Requires:
+  // as Write; a server; `frames` is not empty.
+  std::size_t WriteFrames(absl::Span<const FrameRef> frames,
+                          WriteUntil until = WriteUntil::kRoom);
+  // The form in which WriteFrames requires them.
+  FrameForm frame_form() const;
+  bool is_writing() const {
+    return sending_.phase == Sending::Phase::kWriting ||
+           sending_.phase == Sending::Phase::kEmptying;
+  }
+  // True once for each Write and WriteFrames, when it is complete.
   bool TakeWritten();
   // Puts a Close frame; `reason` is cut to what it can hold. Requires:
   // may_write.
@@ -169,7 +187,13 @@ class Endpoint {
   // What is to be sent next, in two pieces, where they are. Requires:
   // has_output.
   std::array<absl::string_view, 2> Front() { return sending_.outbox.Front(); }
+  // The same in more pieces, for when has_frames; see Outbox.
+  void Front(absl::Span<absl::string_view> pieces) {
+    sending_.outbox.Front(pieces);
+  }
+  bool has_frames() const { return sending_.outbox.has_shared(); }
   bool has_output() const { return !sending_.outbox.empty(); }
+  std::size_t output_bytes() const { return sending_.outbox.size(); }
   void OnSent(std::size_t bytes);
   // Nothing can be sent any more.
   void OnSendFailed();
@@ -203,9 +227,10 @@ class Endpoint {
  private:
   struct Sending {
     enum class Phase : std::uint8_t {
-      kReady,    // For a Write.
-      kWriting,  // A Write has not completed.
-      kFailed,   // For good.
+      kReady,     // For a Write.
+      kWriting,   // A Write has not completed: there is no room.
+      kEmptying,  // The same: the outbox is not empty.
+      kFailed,    // For good.
     };
 
     Outbox outbox;

@@ -30,6 +30,9 @@ constexpr std::size_t kMaxControlBytes = 125;
 // "the most significant bit MUST be 0"
 constexpr std::uint64_t kMaxFrameBytes = ~std::uint64_t{0} >> 1;
 
+// Of the head of a frame without a mask.
+constexpr std::size_t kMaxServerHeadBytes = 10;
+
 // The masking key of a client's frame, in the order of the wire (section 5.3).
 using MaskKey = std::array<char, 4>;
 

@@ -60,6 +60,25 @@ TEST_F(TurnTest, TasksRunInOrderAndOnce) {
   EXPECT_EQ(log_.size(), 2u);
 }
 
+// What takes long goes on after the event loop has looked at sockets.
+TEST_F(TurnTest, WhatIsForTheNextIterationWaitsForTheLoop) {
+  Task next([&] { log_.push_back("next"); });
+  Task again([&] {
+    log_.push_back("again");
+    turn_.Next(again);
+    turn_.Next(next);
+  });
+  turn_.Next(again);
+  EXPECT_EQ(Woken(), 1);
+  turn_.Run();
+  EXPECT_THAT(log_, IsEmpty());
+  turn_.OnWoken();
+  EXPECT_THAT(log_, ElementsAre("again"));
+  EXPECT_EQ(Woken(), 1);
+  turn_.OnWoken();
+  EXPECT_THAT(log_, ElementsAre("again", "again", "next"));
+}
+
 // What is written by several leaves together.
 TEST_F(TurnTest, WhatIsForTheEndWaitsForAllOthers) {
   Task last([&] { log_.push_back("last"); });

@@ -50,6 +50,7 @@ class ScriptedSession final : public Session {
     if (reads_) transport_.Read();
   }
   void OnTick(absl::Time) override {}
+  bool is_at_rest() const override { return rests_; }
   void Drain(const DrainOrder&) override {
     log_.push_back("drain");
     if (ends_at_drain_) {
@@ -90,6 +91,7 @@ class ScriptedSession final : public Session {
   }
 
   bool reads_ = true;
+  bool rests_ = false;
   bool ends_at_drain_ = true;
 
  private:

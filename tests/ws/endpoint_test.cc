@@ -330,6 +330,142 @@ TEST_F(EndpointTest, WhatIsWrittenTogetherIsSentTogether) {
           Frame(kPong, "p", false));
 }
 
+// --- frames by reference
+
+TEST_F(EndpointTest, SharedFramesReachEveryPeer) {
+  FrameStore store;
+  std::vector<FrameRef> frames;
+  for (const std::string text : {"one", "two", "three"}) {
+    frames.push_back(SharedFrame(store, Opcode::kText, text).plain());
+  }
+  for (int peer = 0; peer < 3; ++peer) {
+    Side server = Server();
+    Side client = Client();
+    EXPECT_EQ(server.endpoint->WriteFrames(frames), 3u);
+    EXPECT_TRUE(server.endpoint->has_frames());
+    EXPECT_TRUE(server.endpoint->TakeWritten());
+    EXPECT_FALSE(server.endpoint->TakeWritten());
+    client.Receive(server.Send());
+    EXPECT_THAT(client.log, ElementsAre("text one", "text two", "text three"));
+    EXPECT_EQ(server.endpoint->held_bytes(), kNothing);
+  }
+}
+
+// Whatever else is sent comes in its turn, and frames stay whole.
+TEST_F(EndpointTest, SharedFramesStandBetweenOthers) {
+  FrameStore store;
+  const std::vector<FrameRef> frames = {
+      SharedFrame(store, Opcode::kBinary, std::string(300, 's')).plain()};
+  for (const std::size_t at_most :
+       {std::size_t{1}, std::size_t{7}, kEverything}) {
+    Side server = Server();
+    Side client = Client();
+    server.WriteWhole("a");
+    server.endpoint->WriteFrames(frames);
+    EXPECT_TRUE(server.endpoint->TakeWritten());
+    server.Receive(Frame(kPing, "p"));
+    server.WriteWhole("b");
+    server.endpoint->WriteFrames(frames);
+    EXPECT_TRUE(server.endpoint->TakeWritten());
+    server.Write(std::string(5000, 'l'));
+    server.endpoint->Close(CloseCode::kNormal, "bye");
+    while (server.endpoint->has_output()) client.Receive(server.Send(at_most));
+    EXPECT_THAT(client.log,
+                ElementsAre("text a", "binary 300 bytes of s", "text b",
+                            "binary 300 bytes of s", "text 5000 bytes of l",
+                            "close 1000 bye"));
+  }
+}
+
+TEST_F(EndpointTest, FramesAreTakenWhileThereIsRoom) {
+  FrameStore store;
+  const FrameRef frame =
+      SharedFrame(store, Opcode::kBinary, std::string(6000, 's')).plain();
+  const std::vector<FrameRef> frames(5, frame);
+  Side server = Server();
+  EXPECT_EQ(server.endpoint->WriteFrames(frames), 3u);
+  EXPECT_FALSE(server.endpoint->TakeWritten());
+  EXPECT_EQ(server.endpoint->output_bytes(), 3 * frame.size());
+  server.Send(2 * frame.size());
+  EXPECT_TRUE(server.endpoint->TakeWritten());
+}
+
+TEST_F(EndpointTest, AWriteOfFramesCanCompleteWhenAllIsSent) {
+  FrameStore store;
+  const std::vector<FrameRef> frames = {
+      SharedFrame(store, Opcode::kText, "abc").plain()};
+  Side server = Server();
+  EXPECT_EQ(server.endpoint->WriteFrames(frames, WriteUntil::kSent), 1u);
+  EXPECT_TRUE(server.endpoint->is_writing());
+  EXPECT_FALSE(server.endpoint->TakeWritten());
+  server.Send(4);
+  EXPECT_FALSE(server.endpoint->TakeWritten());
+  server.Send();
+  EXPECT_TRUE(server.endpoint->TakeWritten());
+  EXPECT_FALSE(server.endpoint->is_writing());
+}
+
+TEST_F(EndpointTest, FramesThatCannotBeSentAreDropped) {
+  FrameStore store;
+  std::vector<FrameRef> frames = {
+      SharedFrame(store, Opcode::kText, "abc").plain()};
+  Side server = Server();
+  server.endpoint->WriteFrames(frames);
+  EXPECT_TRUE(server.endpoint->TakeWritten());
+  server.endpoint->OnSendFailed();
+  EXPECT_EQ(server.endpoint->WriteFrames(frames), 1u);
+  EXPECT_FALSE(server.endpoint->is_writing());
+  EXPECT_FALSE(server.endpoint->has_output());
+  frames.clear();
+  EXPECT_EQ(store.held_bytes(), 0u);
+}
+
+// Where each message stands alone one compressed frame serves all; where it
+// may refer to the ones before it, none does.
+TEST_F(EndpointTest, CompressedFramesAreSharedWithoutContextTakeover) {
+  FrameStore store;
+  const std::string text(2000, 't');
+  SharedFrame frame(store, Opcode::kText, text);
+  for (const bool takeover : {false, true}) {
+    Endpoint::Options options = ServerOptions();
+    options.deflate = DeflateAgreement();
+    options.deflate->server.no_context_takeover = !takeover;
+    options.deflate->server.window_bits = 12;
+    options.min_deflate_bytes = 64;
+    Endpoint::Options reading = ClientOptions();
+    reading.deflate = options.deflate;
+    Side server(std::move(options));
+    Side client(std::move(reading));
+    const FrameForm form = server.endpoint->frame_form();
+    EXPECT_EQ(form.window_bits, takeover ? 0 : 12);
+    EXPECT_EQ(form.min_bytes, takeover ? 0u : 64u);
+    for (int i = 0; i < 2; ++i) {
+      server.WriteWhole(text);
+      EXPECT_EQ(server.endpoint->WriteFrames({frame.For(form)}), 1u);
+      EXPECT_TRUE(server.endpoint->TakeWritten());
+    }
+    client.Receive(server.Send());
+    EXPECT_EQ(client.log, Log(4, "text 2000 bytes of t"));
+  }
+  EXPECT_EQ(store.compressed(), 1u);
+  EXPECT_EQ(Server().endpoint->frame_form().window_bits, 0);
+}
+
+TEST_F(EndpointTest, APeerThatTakesNoFramesTimesOut) {
+  FrameStore store;
+  const std::vector<FrameRef> frames(
+      3, SharedFrame(store, Opcode::kBinary, std::string(8000, 's')).plain());
+  Timeouts timeouts;
+  timeouts.send = absl::Seconds(5);
+  Side server = Server();
+  server.endpoint->WriteFrames(frames);
+  EXPECT_FALSE(server.endpoint->is_at_rest());
+  const absl::Time start = absl::FromUnixSeconds(1);
+  EXPECT_EQ(server.endpoint->OnTick({start}, timeouts), Health::kFine);
+  EXPECT_EQ(server.endpoint->OnTick({start + absl::Seconds(5)}, timeouts),
+            Health::kSendTimeout);
+}
+
 TEST_F(EndpointTest, ALongPayloadIsSentFromWhereItIs) {
   Side server = Server();
   std::string payload(100'000, 'x');
