@@ -7,14 +7,10 @@
 
 #include <boost/asio/post.hpp>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "gateway/http/cors.h"
 #include "gateway/http/response.h"
 #include "gateway/net/arrival.h"
-#include "gateway/route/plan.h"
 
 namespace headgate {
 namespace {
@@ -22,22 +18,8 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 
-// What every answer says of the gateway.
-HttpFields CommonFields(absl::Time now) {
-  return {{"Server", "headgate"}, {"Date", HttpDate(now)}};
-}
-
 // What one read takes.
 constexpr std::size_t kRequestReadBytes = 4096;
-
-bool ExpectsContinue(const HttpRequest& request) {
-  return request.version >= 11 &&
-         request.headers.HasElement("Expect", "100-continue");
-}
-
-void Append(HttpFields more, HttpFields& fields) {
-  std::move(more.begin(), more.end(), std::back_inserter(fields));
-}
 
 }  // namespace
 
@@ -103,8 +85,75 @@ void HttpConnection::OnReadFailed() {
   Finish(TransportEnd::Cause::kLost);
 }
 
-void HttpConnection::Send(std::string head, std::string content,
-                          std::string tail) {
+void HttpConnection::Send(ResponsePart part) {
+  std::string head = part.head ? Head(part) : std::string();
+  if (head_->request().method == "HEAD") {
+    return SendBytes(std::move(head), "", "");
+  }
+  if (!chunked_) {
+    head += part.lead;
+    return SendBytes(std::move(head), std::move(part.content), "");
+  }
+  std::string tail;
+  if (!part.lead.empty()) {
+    absl::StrAppend(&head, ChunkBegin(part.lead.size()), part.lead, "\r\n");
+  }
+  if (!part.content.empty()) {  // An empty chunk would be the last one.
+    head += ChunkBegin(part.content.size());
+    tail = "\r\n";
+  }
+  if (part.is_last) tail += LastChunk(part.trailers);
+  SendBytes(std::move(head), std::move(part.content), std::move(tail));
+}
+
+std::string HttpConnection::Head(ResponsePart& part) {
+  HttpFields& fields = part.head->fields;
+  if (part.is_last) DropBody();
+  // Else what the client is still sending would have to be read first.
+  reusable_ = head_->keep_alive() && !draining_ && body_.done();
+  const bool has_length = part.head->is_whole && part.trailers.empty();
+  chunked_ = !has_length && head_->request().version >= 11;
+  if (has_length) {
+    fields.emplace_back("Content-Length", absl::StrCat(part.content.size()));
+  }
+  if (chunked_) fields.emplace_back("Transfer-Encoding", "chunked");
+  if (!part.trailers.empty() && part.head->is_whole) {
+    fields.emplace_back("Trailer",
+                        absl::StrJoin(FieldNames(part.trailers), ", "));
+  }
+  if (!reusable_) {
+    fields.emplace_back("Connection", "close");
+  }
+  return ResponseHead(part.head->status, fields);
+}
+
+absl::StatusOr<HttpLink::BodyPiece> HttpConnection::TakeBody(
+    std::size_t max_bytes) {
+  BodyPiece piece;
+  absl::string_view bytes = received_;
+  const absl::Status taken = body_.Take(bytes, max_bytes, piece.bytes);
+  piece.wire_bytes = received_.size() - bytes.size();
+  received_.erase(0, piece.wire_bytes);
+  if (!taken.ok()) return taken;
+  return piece;
+}
+
+bool HttpConnection::DropBody() {
+  absl::string_view bytes = received_;
+  std::string dropped;
+  const bool is_body = body_.Take(bytes, bytes.size(), dropped).ok();
+  received_.erase(0, received_.size() - bytes.size());
+  return is_body;
+}
+
+bool HttpConnection::Continue() {
+  if (body_.done() || !received_.empty()) return false;
+  SendBytes(std::string(kContinue), "", "");
+  return true;
+}
+
+void HttpConnection::SendBytes(std::string head, std::string content,
+                               std::string tail) {
   writing_ = true;
   send_stalled_since_.reset();
   outgoing_ = {std::move(head), std::move(content), std::move(tail)};
@@ -181,8 +230,9 @@ void HttpConnection::BeginRequest(absl::Time since) {
   settings_ = host_.SettingsOf(listener_);
   state_ = State::kHead;
   since_ = since;
-  located_.reset();
+  dispatcher_.reset();
   head_.emplace(settings_->max_header_bytes);
+  body_ = RequestBody::OfLength(0);
   if (received_.empty()) received_.shrink_to_fit();
   ReadHead();
 }
@@ -219,117 +269,34 @@ void HttpConnection::OnHead() {
   SetIdle(false);
   first_request_ = false;
   settings_ = host_.SettingsOf(listener_);
-  if (settings_->policy.console != nullptr && AnswerConsoleRequest()) return;
-  peer_.session_id = host_.NewSessionId();
-  std::variant<Refusal, Located> located =
-      LocateRequest(head_->request(), settings_->policy, peer_);
-  if (auto* refusal = std::get_if<Refusal>(&located)) {
-    if (refusal->how == Refusals::kClose) return Upgrade(*std::move(refusal));
-    return Refuse(*refusal);
-  }
-  located_ = std::get<Located>(std::move(located));
-  const Route& route = *located_->match.route;
-  peer_.client = ClientAddress(head_->request().headers, peer_.address,
-                               settings_->policy.trusted_proxies);
-  const Capacity capacity = host_.Admit(
-      route, CountedAddress(peer_.client, settings_->policy.trusted_proxies),
-      &place_);
-  if (capacity != Capacity::kFree) {
-    Refusal refusal = NoCapacity(head_->request(), *located_, capacity);
-    if (refusal.how == Refusals::kClose) return Upgrade(std::move(refusal));
-    return Refuse(refusal);
-  }
-  using MethodFrom = RoutePlan::MethodFrom;
-  if (located_->match.plan->method_from == MethodFrom::kHttpRules) {
-    return FindRules();
-  }
-  Judge(nullptr);
-}
-
-void HttpConnection::FindRules() {
+  body_ = head_->body();
   state_ = State::kFinding;
-  std::unique_ptr<SchemaSource::Ticket> ticket =
-      host_.GetSchema(located_->match.route->upstream,
-                      [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
-                        OnRules(snapshot);
-                      });
-  if (state_ != State::kFinding) return;
-  ticket_ = std::move(ticket);
-  Receive();  // To see the client leave.
-}
-
-void HttpConnection::OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot) {
-  const auto self = shared_from_this();
-  // What it owns may be what is calling.
-  const std::unique_ptr<SchemaSource::Ticket> ticket = std::move(ticket_);
-  if (!snapshot.ok()) return Refuse(Unavailable(snapshot.status()));
-  const HttpRules& rules = *snapshot->http_rules;
-  if (!located_->is_websocket && AnswerOptions(rules)) return;
-  Judge(&rules);
-}
-
-bool HttpConnection::AnswerOptions(const HttpRules& rules) {
-  const HttpRequest& request = head_->request();
-  const std::string& path = located_->match.path;
-  if (request.method != "OPTIONS") return false;
-  const bool is_preflight = IsPreflight(request);
-  if (!is_preflight && rules.Find("OPTIONS", path).ok()) return false;
-  const std::vector<std::string> verbs = AllowedVerbs(rules, *located_);
-  if (verbs.empty()) {
-    Refuse(NotFound(located_->target.path));
-  } else if (const auto refusal =
-                 CheckOrigin(request, settings_->policy, *located_)) {
-    Refuse(*refusal);
-  } else {
-    place_.reset();
-    const std::vector<std::string>& origins = settings_->policy.allowed_origins;
-    const OwnOrigin& own = located_->own_origin;
-    HttpFields fields = is_preflight
-                            ? PreflightFields(request, own, origins, verbs)
-                            : HttpFields{{"Allow", absl::StrJoin(verbs, ", ")}};
-    if (!is_preflight) Append(CorsFields(request, own, origins), fields);
-    Answer(204, std::move(fields), "", true);
-  }
-  return true;
-}
-
-void HttpConnection::Judge(const HttpRules* rules) {
-  const HttpRequest& request = head_->request();
-  std::variant<Refusal, Destination> found =
-      FindDestination(request, *located_, rules);
-  Judgement judgement;
-  if (auto* refusal = std::get_if<Refusal>(&found)) {
-    judgement = *std::move(refusal);
-  } else {
-    judgement = JudgeSession(request, settings_->policy, peer_, *located_,
-                             std::get<Destination>(found));
-  }
-  if (located_->is_websocket) return Upgrade(std::move(judgement));
-  if (auto* refusal = std::get_if<Refusal>(&judgement)) return Refuse(*refusal);
-  StartExchange(std::get<Admission>(std::move(judgement)),
-                std::get<Destination>(found));
+  HttpDispatcher::Owner& owner = *this;
+  dispatcher_.emplace(head_->request(), peer_, settings_, host_, owner);
+  dispatcher_->Start();
+  if (state_ == State::kFinding) Receive();  // To see the client leave.
 }
 
 // --- WebSockets ---
 
-void HttpConnection::Upgrade(Judgement judgement) {
-  auto* refusal = std::get_if<Refusal>(&judgement);
-  const bool is_by_http = refusal && refusal->how == Refusals::kHttp;
-  if (!refusal && !received_.empty()) {
+void HttpConnection::OnWebSocket(Judgement judgement) {
+  const auto* refusal = std::get_if<Refusal>(&judgement);
+  if (refusal == nullptr && !received_.empty()) {
     // RFC 6455 section 4.1: the client waits for the answer.
-    return Refuse(BadRequest("data before the handshake was answered"));
+    return dispatcher_->Refuse(
+        BadRequest("data before the handshake was answered"));
   }
-  if (refusal && (is_by_http || !received_.empty())) return Refuse(*refusal);
-
+  if (refusal != nullptr && !received_.empty()) {
+    return dispatcher_->Refuse(*refusal);
+  }
   state_ = State::kFinished;
-  if (refusal) {
-    place_.reset();
-    host_.HandshakeRefused(*refusal, peer_.client_or_peer());
+  if (refusal != nullptr) {
+    host_.HandshakeRefused(*refusal, dispatcher_->peer().client_or_peer());
   }
   auto transport = std::make_shared<WsTransport>(
-      std::move(stream_), std::move(place_), settings_, host_);
+      std::move(stream_), dispatcher_->TakePlace(), settings_, host_);
   host_.Add(transport, listener_);
-  if (refusal) {
+  if (refusal != nullptr) {
     transport->AcceptAndClose(head_->request(), *refusal);
   } else {
     transport->Accept(head_->request(),
@@ -341,58 +308,30 @@ void HttpConnection::Upgrade(Judgement judgement) {
 
 // --- Plain HTTP ---
 
-void HttpConnection::StartExchange(Admission admission,
-                                   const Destination& destination) {
-  const MethodKind kind = *destination.kind;
-  const HttpRequest& request = head_->request();
-  const Route& route = *admission.session.route;
-  HttpTransport::Options options;
-  options.kind = kind;
-  options.error_shape = route.json.error_shape;
-  options.max_message_bytes = route.max_message_bytes;
-  options.message_timeout = settings_->message_timeout;
-  options.is_head = request.method == "HEAD";
-  options.is_http_1_0 = request.version < 11;
-  options.keep_alive = head_->keep_alive() && !draining_;
-  options.expects_continue = ExpectsContinue(request);
-  options.wants_trailers = request.headers.HasElement("TE", "trailers");
-  options.filler_interval = settings_->keepalive.interval;
-  options.is_cross_origin = !request.headers.Value("Origin").empty();
-  options.fields = CommonFields(host_.now());
-  for (const auto& [key, value] : admission.session.metadata) {
-    if (key == "x-request-id")
-      options.fields.emplace_back("X-Request-Id", value);
-  }
-  Append(CorsFields(request, located_->own_origin,
-                    settings_->policy.allowed_origins),
-         options.fields);
-
+void HttpConnection::OnCall(Admission admission,
+                            HttpTransport::Options options) {
   ++exchanges_;
   HttpLink& link = *this;
-  exchange_ =
-      std::make_unique<HttpTransport>(std::move(options), head_->body(), link);
+  exchange_ = std::make_unique<HttpTransport>(std::move(options), link);
   std::unique_ptr<Session> session =
       host_.OpenSession(std::move(admission.session), *exchange_);
   if (session == nullptr) {
     exchange_.reset();
-    return Refuse(
+    return dispatcher_->Refuse(
         Unavailable(absl::UnavailableError("the configuration has changed")));
   }
+  place_ = dispatcher_->TakePlace();
   state_ = State::kExchange;
   exchange_->Start(std::move(session), host_.now());
 }
 
-void HttpConnection::ExchangeOver(Afterwards afterwards) {
+void HttpConnection::ExchangeOver(Outcome outcome) {
   EndExchange();
-  switch (afterwards) {
-    case Afterwards::kNextRequest:
-      return BeginRequest(host_.now());
-    case Afterwards::kClose:
-      since_ = host_.now();
-      return Linger();
-    case Afterwards::kCutOff:
-      return Finish(TransportEnd::Cause::kClosedByGateway);
+  if (outcome == Outcome::kCutOff) {
+    return Finish(TransportEnd::Cause::kClosedByGateway);
   }
+  since_ = host_.now();
+  reusable_ ? BeginRequest(since_) : Linger();
 }
 
 void HttpConnection::EndExchange() {
@@ -408,46 +347,35 @@ void HttpConnection::EndExchange() {
 // --- Answers of the gateway's own ---
 
 void HttpConnection::Refuse(const Refusal& refusal) {
-  place_.reset();
   host_.HandshakeRefused(refusal, peer_.client_or_peer());
-  HttpFields fields = refusal.headers;
-  fields.emplace_back("Content-Type", "application/json");
-  const bool is_http = located_ && !located_->is_websocket;
-  if (is_http) {
-    Append(CorsFields(head_->request(), located_->own_origin,
-                      settings_->policy.allowed_origins),
-           fields);
-  }
-  // Who hears that the gateway is shutting down should go elsewhere.
-  const bool keep_alive = is_http && refusal.reason != RefusalReason::kDraining;
-  Answer(refusal.http_status, std::move(fields), RefusalBody(refusal),
-         keep_alive);
+  OwnResponse response;
+  response.status = refusal.http_status;
+  response.fields = refusal.headers;
+  response.fields.emplace_back("Content-Type", "application/json");
+  response.body = RefusalBody(refusal);
+  OnOwnResponse(std::move(response));
 }
 
-void HttpConnection::Answer(int status, HttpFields fields, std::string body,
-                            bool keep_alive) {
+void HttpConnection::OnOwnResponse(OwnResponse response) {
   SetIdle(false);
   state_ = State::kAnswering;
   since_ = host_.now();
-  Append(CommonFields(since_), fields);
-  if (status != 204) {
-    fields.emplace_back("Content-Length", absl::StrCat(body.size()));
+  HttpFields common = CommonFields(since_);
+  std::move(common.begin(), common.end(), std::back_inserter(response.fields));
+  if (response.status != 204) {
+    response.fields.emplace_back("Content-Length",
+                                 absl::StrCat(response.body.size()));
   }
-  reusable_ = false;
-  if (keep_alive && !draining_ && head_->keep_alive()) {
-    // The body is of no interest, but the next request is behind it.
-    RequestBody rest = head_->body();
-    absl::string_view bytes = received_;
-    std::string dropped;
-    reusable_ = rest.Take(bytes, bytes.size(), dropped).ok() && rest.done();
-    received_.erase(0, received_.size() - bytes.size());
-  }
+  // The body is of no interest, but the next request is behind it.
+  reusable_ = response.keep_alive && !draining_ && head_->keep_alive() &&
+              DropBody() && body_.done();
   if (!reusable_) {
-    fields.emplace_back("Connection",
-                        status == 426 ? "close, Upgrade" : "close");
+    response.fields.emplace_back(
+        "Connection", response.status == 426 ? "close, Upgrade" : "close");
   }
-  if (head_->request().method == "HEAD") body.clear();
-  Send(ResponseHead(status, fields), std::move(body), "");
+  if (head_->request().method == "HEAD") response.body.clear();
+  SendBytes(ResponseHead(response.status, response.fields),
+            std::move(response.body), "");
 }
 
 // Closing at once would reset the connection when the client is still sending,
@@ -507,8 +435,8 @@ void HttpConnection::Drain(const DrainOrder& order) {
   if (state_ == State::kHead && received_.empty()) {
     Finish(TransportEnd::Cause::kClosedByGateway);
   } else if (state_ == State::kFinding) {
-    ticket_.reset();
-    Refuse(Unavailable(absl::UnavailableError("the gateway is shutting down")));
+    dispatcher_->Refuse(
+        Unavailable(absl::UnavailableError("the gateway is shutting down")));
   } else if (state_ == State::kExchange) {
     exchange_->Drain(order);
   }
@@ -541,12 +469,11 @@ void HttpConnection::Abort() { Finish(TransportEnd::Cause::kAborted); }
 void HttpConnection::Finish(TransportEnd::Cause cause) {
   if (state_ == State::kFinished) return;
   state_ = State::kFinished;
-  ticket_.reset();
   if (exchange_ != nullptr) {
     exchange_->OnLost({cause, CloseCode::kAbnormal, ""});
     EndExchange();
   }
-  place_.reset();
+  if (dispatcher_) dispatcher_->Cancel();
   stream_->Close();
   host_.Remove(*this);
 }

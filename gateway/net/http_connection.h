@@ -14,6 +14,7 @@
 #include "gateway/http/handshake.h"
 #include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
+#include "gateway/net/http_dispatcher.h"
 #include "gateway/net/http_transport.h"
 #include "gateway/net/request_head.h"
 #include "gateway/net/ws_transport.h"
@@ -36,6 +37,7 @@ namespace headgate {
 class HttpConnection final
     : public Connection,
       private HttpLink,
+      private HttpDispatcher::Owner,
       private ByteStream::User,
       public std::enable_shared_from_this<HttpConnection> {
  public:
@@ -57,28 +59,42 @@ class HttpConnection final
  private:
   enum class State {
     kHead,       // Waits for a request, or for the rest of its head.
-    kFinding,    // Waits for the upstream's rules.
+    kFinding,    // `dispatcher_` finds out what the request leads to.
     kExchange,   // `exchange_` is at work.
     kAnswering,  // Sends an answer of the gateway's own.
     kLingering,  // Nothing is sent any longer; what the client sends is
                  // dropped.
     kFinished,
   };
-  using Judgement = std::variant<Refusal, Admission>;
+  using Judgement = HttpDispatcher::Judgement;
 
   // HttpLink.
-  std::string& received() override { return received_; }
+  absl::StatusOr<BodyPiece> TakeBody(std::size_t max_bytes) override;
+  bool body_done() const override { return body_.done(); }
   void Receive() override;
-  void Send(std::string head, std::string content, std::string tail) override;
+  bool Continue() override;
+  void Send(ResponsePart part) override;
   void OnFirstAnswer() override;
   void Post(std::function<void()> act) override;
-  void ExchangeOver(Afterwards afterwards) override;
+  void ExchangeOver(Outcome outcome) override;
+
+  // HttpDispatcher::Owner.
+  void OnOwnResponse(OwnResponse response) override;
+  void OnWebSocket(Judgement judgement) override;
+  void OnCall(Admission admission, HttpTransport::Options options) override;
+  std::shared_ptr<void> KeepAlive() override { return shared_from_this(); }
 
   // ByteStream::User.
   void OnReadable() override;
   void OnWritable() override;
 
   void OnReadFailed();
+  // What frames the body, by `chunked_`.
+  std::string Head(ResponsePart& part);
+  void SendBytes(std::string head, std::string content, std::string tail);
+  // Takes what is there of a body that nobody reads any longer; false: that is
+  // no body.
+  bool DropBody();
   // Writes as much of outgoing_ as the stream takes.
   void WriteOn();
   void OnWritten();
@@ -89,20 +105,8 @@ class HttpConnection final
   void BeginRequest(absl::Time since);
   void ReadHead();
   void OnHead();
-  // Whether the request is for the console (http_console.cc).
-  bool AnswerConsoleRequest();
-  void OnConsoleSchema(const absl::StatusOr<SchemaSnapshot>& snapshot);
-  void FindRules();
-  void OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot);
-  // An OPTIONS that no rule is for; false when it is another request.
-  bool AnswerOptions(const HttpRules& rules);
-  void Judge(const HttpRules* rules);
-  void Upgrade(Judgement judgement);
-  void StartExchange(Admission admission, const Destination& destination);
-
+  // Refuses what is no request, or one that cannot be served here.
   void Refuse(const Refusal& refusal);
-  // Sends an answer of the gateway's own.
-  void Answer(int status, HttpFields fields, std::string body, bool keep_alive);
   void Linger();
   // Whether the client has taken anything since the last look.
   bool HasTaken();
@@ -133,10 +137,11 @@ class HttpConnection final
 
   // Of the request at hand.
   std::optional<RequestHead> head_;
-  std::optional<Located> located_;
-  std::unique_ptr<Place> place_;  // Among the sessions.
-  bool reusable_ = false;         // After kAnswering.
-  std::unique_ptr<SchemaSource::Ticket> ticket_;
+  RequestBody body_ = RequestBody::OfLength(0);
+  std::optional<HttpDispatcher> dispatcher_;
+  std::unique_ptr<Place> place_;  // Among the sessions; of `exchange_`.
+  bool chunked_ = false;          // The response is.
+  bool reusable_ = false;         // As its head has promised.
   std::unique_ptr<HttpTransport> exchange_;
   std::uint64_t exchanges_ = 0;  // Tells one from the next.
 };

@@ -5,7 +5,6 @@
 #include <iterator>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "gateway/codec/http_form.h"
@@ -20,9 +19,8 @@ constexpr std::size_t kMaxPieceBytes = 16 * 1024;
 
 }  // namespace
 
-HttpTransport::HttpTransport(Options options, RequestBody body, HttpLink& link)
+HttpTransport::HttpTransport(Options options, HttpLink& link)
     : options_(std::move(options)),
-      body_(body),
       link_(link),
       continue_due_(options_.expects_continue) {}
 
@@ -37,9 +35,8 @@ void HttpTransport::Read() {
   if (reading_ || notified_ || discarding_) return;
   reading_ = true;
   // Nothing else was sent before the first Read.
-  if (std::exchange(continue_due_, false) && !body_.done() &&
-      link_.received().empty()) {
-    Send(std::string(kContinue), "", "");
+  if (std::exchange(continue_due_, false) && link_.Continue()) {
+    sending_ = sent_any_ = true;
   }
   link_.Post([this] { DeliverBody(); });
 }
@@ -49,21 +46,16 @@ void HttpTransport::OnReceived() { DeliverBody(); }
 void HttpTransport::DeliverBody() {
   if (!reading_ || notified_) return;
   if (half_closed_) return link_.Receive();  // To see the client leave.
-  std::string piece;
-  absl::string_view bytes = link_.received();
-  const absl::Status taken = body_.Take(
-      bytes,
-      std::clamp(options_.max_message_bytes, std::size_t{1}, kMaxPieceBytes),
-      piece);
-  const std::size_t wire_bytes = link_.received().size() - bytes.size();
-  link_.received().erase(0, wire_bytes);
-  wire_bytes_ += wire_bytes;
-  if (wire_bytes > 0) session_->OnWireBytes(wire_bytes);
+  absl::StatusOr<HttpLink::BodyPiece> taken = link_.TakeBody(
+      std::clamp(options_.max_message_bytes, std::size_t{1}, kMaxPieceBytes));
   if (!taken.ok()) {
-    return FailRequest(400, Annotate(taken, "the body of the request"));
+    return FailRequest(400,
+                       Annotate(taken.status(), "the body of the request"));
   }
-  if (!piece.empty()) {
-    body_bytes_ += piece.size();
+  wire_bytes_ += taken->wire_bytes;
+  if (taken->wire_bytes > 0) session_->OnWireBytes(taken->wire_bytes);
+  if (!taken->bytes.empty()) {
+    body_bytes_ += taken->bytes.size();
     if (TakesOneRequest(options_.kind) &&
         body_bytes_ > options_.max_message_bytes) {
       discarding_ = true;
@@ -71,9 +63,9 @@ void HttpTransport::DeliverBody() {
       return session_->OnMessageTooBig({});
     }
     reading_ = false;
-    return session_->OnMessage({Opcode::kText, std::move(piece)});
+    return session_->OnMessage({Opcode::kText, std::move(taken->bytes)});
   }
-  if (!body_.done()) return link_.Receive();
+  if (!link_.body_done()) return link_.Receive();
   half_closed_ = true;
   reading_ = false;
   Flush();  // The head may have waited for this.
@@ -93,7 +85,7 @@ void HttpTransport::FailRequest(int http_status, absl::Status status) {
   held_.reset();
   head_.reset();
   NotifyClosed(end);
-  if (head_sent_) return link_.ExchangeOver(HttpLink::Afterwards::kCutOff);
+  if (head_sent_) return link_.ExchangeOver(HttpLink::Outcome::kCutOff);
   Flush();
 }
 
@@ -132,29 +124,23 @@ void HttpTransport::Flush() {
   } else if (closing_ && !end_sent_) {
     SendEnd();
   } else if (MaySendHead()) {
-    Send(StreamHead(), "", "");
+    Send(StreamHead());
   }
 }
 
 // Before the end of a request it would promise less: see Head.
 bool HttpTransport::MaySendHead() const {
   return head_due_ && !notified_ && head_ != nullptr && !head_->is_whole &&
-         (body_.done() || !TakesOneRequest(options_.kind));
+         (link_.body_done() || !TakesOneRequest(options_.kind));
 }
 
 void HttpTransport::FlushMessage(WireMessage message) {
   if (!head_sent_ && head_->is_whole) return Hold(std::move(message));
-  std::string head;
-  if (!head_sent_) head = StreamHead();
+  ResponsePart part;
+  if (!head_sent_) part = StreamHead();
   writing_ = true;
-  if (options_.is_head) return Send(std::move(head), "", "");
-  std::string after;
-  // An empty chunk would be the last one.
-  if (!message.payload.empty() && IsChunked()) {
-    head += ChunkBegin(message.payload.size());
-    after = "\r\n";
-  }
-  Send(std::move(head), std::move(message.payload), std::move(after));
+  part.content = std::move(message.payload);
+  Send(std::move(part));
 }
 
 void HttpTransport::Hold(WireMessage message) {
@@ -164,20 +150,13 @@ void HttpTransport::Hold(WireMessage message) {
   });
 }
 
-std::string HttpTransport::StreamHead() {
+ResponsePart HttpTransport::StreamHead() {
+  ResponsePart part;
   HttpFields fields = std::move(head_->fields);
-  if (IsChunked()) fields.emplace_back("Transfer-Encoding", "chunked");
-  std::string preamble = std::move(head_->preamble);
+  part.lead = std::move(head_->preamble);
   filler_ = head_->filler;
-  std::string head = Head(head_->http_status, std::move(fields));
-  if (!preamble.empty() && !options_.is_head)
-    head += Chunk(std::move(preamble));
-  return head;
-}
-
-std::string HttpTransport::Chunk(std::string text) const {
-  if (!IsChunked()) return text;
-  return absl::StrCat(ChunkBegin(text.size()), text, "\r\n");
+  part.head = MakeHead(head_->http_status, std::move(fields));
+  return part;
 }
 
 void HttpTransport::SendEnd() {
@@ -198,55 +177,37 @@ void HttpTransport::SendEnd() {
     return link_.Post([this] {
       NotifyClosed(
           {TransportEnd::Cause::kClosedByGateway, end_.ending.close, ""});
-      link_.ExchangeOver(HttpLink::Afterwards::kCutOff);
+      link_.ExchangeOver(HttpLink::Outcome::kCutOff);
     });
   }
   end_sent_ = true;
-  std::string head = head_sent_ ? "" : StreamHead();
-  std::string end;
-  if (!options_.is_head) {
-    if (!end_.coda.empty()) end = Chunk(std::string(end_.coda));
-    if (IsChunked()) end += LastChunk(Trailers());
-  }
-  Send(std::move(head), "", std::move(end));
+  ResponsePart part;
+  if (!head_sent_) part = StreamHead();
+  part.content = std::string(end_.coda);
+  part.is_last = true;
+  part.trailers = Trailers();
+  Send(std::move(part));
 }
 
 void HttpTransport::SendWhole(int status, HttpFields fields, std::string body) {
   end_sent_ = true;
-  const HttpFields trailers = Trailers();
-  const bool chunked = !trailers.empty();
-  if (chunked) {
-    fields.emplace_back("Transfer-Encoding", "chunked");
-    fields.emplace_back("Trailer", absl::StrJoin(FieldNames(trailers), ", "));
-  } else {
-    fields.emplace_back("Content-Length", absl::StrCat(body.size()));
-  }
-  std::string head = Head(status, std::move(fields));
-  if (options_.is_head) return Send(std::move(head), "", "");
-  std::string tail;
-  if (chunked) {
-    if (!body.empty()) {
-      head += ChunkBegin(body.size());
-      tail = "\r\n";
-    }
-    tail += LastChunk(trailers);
-  }
-  Send(std::move(head), std::move(body), std::move(tail));
+  ResponsePart part;
+  part.head = MakeHead(status, std::move(fields));
+  part.head->is_whole = true;
+  part.content = std::move(body);
+  part.is_last = true;
+  part.trailers = Trailers();
+  Send(std::move(part));
 }
 
-void HttpTransport::Send(std::string head, std::string content,
-                         std::string tail) {
+void HttpTransport::Send(ResponsePart part) {
   sending_ = true;
   sent_any_ = true;
-  link_.Send(std::move(head), std::move(content), std::move(tail));
+  link_.Send(std::move(part));
 }
 
-std::string HttpTransport::Head(int status, HttpFields fields) {
+ResponsePart::Head HttpTransport::MakeHead(int status, HttpFields fields) {
   head_sent_ = true;
-  if (closing_) DropBody();
-  // Else what the client is still sending would have to be read first.
-  reusable_ = options_.keep_alive && !draining_ && !options_.is_http_1_0 &&
-              !failed_request_ && body_.done();
   fields.insert(fields.end(), options_.fields.begin(), options_.fields.end());
   AddFieldsOfStatus(status, fields);
   HttpFields metadata;
@@ -259,23 +220,14 @@ std::string HttpTransport::Head(int status, HttpFields fields) {
                         absl::StrJoin(exposed, ", "));
   }
   std::move(metadata.begin(), metadata.end(), std::back_inserter(fields));
-  if (!reusable_) fields.emplace_back("Connection", "close");
-  return ResponseHead(status, fields);
-}
-
-// Takes what is there of a body that nobody reads any longer.
-void HttpTransport::DropBody() {
-  absl::string_view bytes = link_.received();
-  std::string dropped;
-  if (!body_.Take(bytes, bytes.size(), dropped).ok()) return;
-  link_.received().erase(0, link_.received().size() - bytes.size());
+  ResponsePart::Head head;
+  head.status = status;
+  head.fields = std::move(fields);
+  return head;
 }
 
 HttpFields HttpTransport::Trailers() const {
-  if (!options_.wants_trailers || options_.is_http_1_0 || options_.is_head) {
-    return {};
-  }
-  return end_.trailers;
+  return options_.has_trailers ? end_.trailers : HttpFields{};
 }
 
 void HttpTransport::OnSent() {
@@ -283,8 +235,7 @@ void HttpTransport::OnSent() {
   if (end_sent_) {
     NotifyClosed(
         {TransportEnd::Cause::kClosedByGateway, end_.ending.close, ""});
-    return link_.ExchangeOver(reusable_ ? HttpLink::Afterwards::kNextRequest
-                                        : HttpLink::Afterwards::kClose);
+    return link_.ExchangeOver(HttpLink::Outcome::kComplete);
   }
   const bool is_written = std::exchange(writing_, false);
   if (notified_) return Flush();
@@ -292,8 +243,7 @@ void HttpTransport::OnSent() {
     // The head is all there is to say; the stream need not be heard.
     NotifyClosed(
         {TransportEnd::Cause::kClosedByGateway, CloseCode::kNormal, ""});
-    return link_.ExchangeOver(reusable_ ? HttpLink::Afterwards::kNextRequest
-                                        : HttpLink::Afterwards::kClose);
+    return link_.ExchangeOver(HttpLink::Outcome::kComplete);
   }
   if (!is_written) return Flush();
   session_->OnWritten();
@@ -314,7 +264,7 @@ void HttpTransport::NotifyClosed(const TransportEnd& end) {
 }
 
 std::optional<std::uint64_t> HttpTransport::UnfinishedMessage() const {
-  if (!reading_ || body_.done() || closing_) return std::nullopt;
+  if (!reading_ || link_.body_done() || closing_) return std::nullopt;
   if (TakesOneRequest(options_.kind)) return 0;
   return session_->unfinished_message();
 }
@@ -341,12 +291,13 @@ void HttpTransport::SendFiller(absl::Time now) {
   if (std::exchange(sent_any_, false) || sending_ || !silent_since_) {
     silent_since_ = now;
   } else if (now - *silent_since_ >= options_.filler_interval) {
-    Send(Chunk(std::string(filler_)), "", "");
+    ResponsePart part;
+    part.content = std::string(filler_);
+    Send(std::move(part));
   }
 }
 
 void HttpTransport::Drain(const DrainOrder& order) {
-  draining_ = true;
   if (!notified_) session_->Drain(order);
 }
 

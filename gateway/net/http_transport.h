@@ -7,42 +7,67 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "gateway/http/handshake.h"
 #include "gateway/http/request.h"
-#include "gateway/http/request_body.h"
 #include "gateway/session/session.h"
 #include "gateway/session/transport.h"
 #include "gateway/ws/message_watch.h"
 
 namespace headgate {
 
-// What one HTTP exchange needs of its connection.
+// A part of an HTTP response. The parts of a response are, in order, its head,
+// pieces of its body and its end; one part may be several of these.
+struct ResponsePart {
+  struct Head {
+    int status = 200;
+    HttpFields fields;  // Without those that frame the body.
+    // The part is the whole response.
+    bool is_whole = false;
+  };
+  std::optional<Head> head;
+  std::string lead;     // Of the body, in front of `content`.
+  std::string content;  // Of the body.
+  bool is_last = false;
+  HttpFields trailers;  // Of the last part.
+};
+
+// What one HTTP exchange needs of its connection: the request's body, and a way
+// for the response, without what frames them in one version of HTTP.
 class HttpLink {
  public:
-  // What has arrived and was not used yet. The exchange takes the body from
-  // its front; what is behind it is the next request's.
-  virtual std::string& received() = 0;
+  // Of the request's body.
+  struct BodyPiece {
+    std::string bytes;
+    std::size_t wire_bytes = 0;  // With what frames it.
+  };
+  // Takes what has arrived of the body, up to `max_bytes`, perhaps nothing.
+  // INVALID_ARGUMENT: that is no body.
+  virtual absl::StatusOr<BodyPiece> TakeBody(std::size_t max_bytes) = 0;
+  // All of the body has been taken.
+  virtual bool body_done() const = 0;
   // Asks for more of it: OnReceived or OnLost follows, but not while there is
   // more than a connection should hold. May be asked again.
   virtual void Receive() = 0;
-  // Sends the parts one behind the other; OnSent or OnLost follows. At most
-  // one is under way.
-  virtual void Send(std::string head, std::string content,
-                    std::string tail) = 0;
+
+  // Sends 100 (Continue), before anything else; false: the body has begun to
+  // arrive. OnSent or OnLost follows.
+  virtual bool Continue() = 0;
+  // OnSent or OnLost follows, not from within. At most one is under way.
+  virtual void Send(ResponsePart part) = 0;
   // The session has written its first message.
   virtual void OnFirstAnswer() = 0;
   // Runs `act` soon, not from within, unless the exchange is over by then.
   virtual void Post(std::function<void()> act) = 0;
 
-  enum class Afterwards {
-    kNextRequest,
-    kClose,
+  enum class Outcome {
+    kComplete,
     kCutOff,  // The answer is not complete, and the client shall see that.
   };
   // The answer is out, or never will be. Ends the exchange's life; the last
   // that it calls.
-  virtual void ExchangeOver(Afterwards afterwards) = 0;
+  virtual void ExchangeOver(Outcome outcome) = 0;
 
  protected:
   ~HttpLink() = default;
@@ -50,8 +75,8 @@ class HttpLink {
 
 // One plain HTTP request and its response as the transport of a session: the
 // request's body comes piece by piece, its end is the half-close, and the head,
-// messages and end that the session's codec makes go out as they are, in chunks
-// where HTTP has them (docs/protocol.md, "HTTP and JSON").
+// messages and end that the session's codec makes go out as they are
+// (docs/protocol.md, "HTTP and JSON").
 //
 // A head whose body is whole waits for the end, when its length is known. Any
 // other leaves with the first message, or soon after it was given, unless
@@ -71,16 +96,15 @@ class HttpTransport final : public Transport {
     // See MessageWatch.
     absl::Duration message_timeout = absl::Seconds(30);
     bool is_head = false;
-    bool is_http_1_0 = false;
-    bool keep_alive = true;  // The client wants it.
     bool expects_continue = false;
-    bool wants_trailers = false;
+    bool has_trailers =
+        false;  // The client can be sent trailers, and wants them.
     // A head's filler is sent after this time without anything.
     absl::Duration filler_interval = absl::InfiniteDuration();
     bool is_cross_origin = false;  // A script reads the response.
     HttpFields fields;             // Of every response.
   };
-  HttpTransport(Options options, RequestBody body, HttpLink& link);
+  HttpTransport(Options options, HttpLink& link);
 
   // Opens for business; `session` is one on this transport.
   void Start(std::unique_ptr<Session> session, absl::Time now);
@@ -109,12 +133,9 @@ class HttpTransport final : public Transport {
   void Close(const OutEnd& end) override;
 
  private:
-  bool IsChunked() const { return !options_.is_http_1_0; }
-
   void DeliverBody();
   // The number of the message that has begun, when its rest is waited for.
   std::optional<std::uint64_t> UnfinishedMessage() const;
-  void DropBody();
   // Ends an exchange whose request cannot be read on.
   void FailRequest(int http_status, absl::Status status);
 
@@ -125,19 +146,16 @@ class HttpTransport final : public Transport {
   // Whether the head may leave without a message.
   bool MaySendHead() const;
   // The head of a body that comes in pieces, with its preamble.
-  std::string StreamHead();
-  // `text` as a chunk, where there are chunks.
-  std::string Chunk(std::string text) const;
+  ResponsePart StreamHead();
   void SendEnd();
   void SendWhole(int status, HttpFields fields, std::string body);
-  void Send(std::string head, std::string content, std::string tail);
-  std::string Head(int status, HttpFields fields);
+  void Send(ResponsePart part);
+  ResponsePart::Head MakeHead(int status, HttpFields fields);
   HttpFields Trailers() const;
   void SendFiller(absl::Time now);
   void NotifyClosed(const TransportEnd& end);
 
   const Options options_;
-  RequestBody body_;
   HttpLink& link_;
   std::unique_ptr<Session> session_;
 
@@ -158,11 +176,9 @@ class HttpTransport final : public Transport {
   bool writing_ = false;    // What is being sent answers a Write.
   bool head_due_ = false;   // It waits for no message any more.
   bool head_sent_ = false;  // Or is being sent.
-  bool reusable_ = false;   // As the head has promised.
   bool closing_ = false;    // Close was called, or the request has failed.
   int failed_request_ = 0;  // The HTTP status then.
   bool end_sent_ = false;   // Or is being sent.
-  bool draining_ = false;
   bool notified_ = false;
   bool has_written_ = false;  // The session has.
 

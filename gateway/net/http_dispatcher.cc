@@ -1,0 +1,229 @@
+#include "gateway/net/http_dispatcher.h"
+
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_join.h"
+#include "gateway/console/console.h"
+#include "gateway/http/cors.h"
+#include "gateway/http/response.h"
+#include "gateway/route/plan.h"
+
+namespace headgate {
+namespace {
+
+bool ExpectsContinue(const HttpRequest& request) {
+  return request.version >= 11 &&
+         request.headers.HasElement("Expect", "100-continue");
+}
+
+void Append(HttpFields more, HttpFields& fields) {
+  std::move(more.begin(), more.end(), std::back_inserter(fields));
+}
+
+}  // namespace
+
+HttpFields CommonFields(absl::Time now) {
+  return {{"Server", "headgate"}, {"Date", HttpDate(now)}};
+}
+
+HttpDispatcher::HttpDispatcher(
+    const HttpRequest& request, const Peer& peer,
+    std::shared_ptr<const ConnectionSettings> settings, ConnectionHost& host,
+    Owner& owner)
+    : request_(request),
+      settings_(std::move(settings)),
+      host_(host),
+      owner_(owner),
+      peer_(peer) {}
+
+void HttpDispatcher::Start() {
+  if (settings_->policy.console != nullptr && AnswerConsole()) return;
+  peer_.session_id = host_.NewSessionId();
+  std::variant<Refusal, Located> located =
+      LocateRequest(request_, settings_->policy, peer_);
+  if (auto* refusal = std::get_if<Refusal>(&located)) {
+    return EndWith(*std::move(refusal));
+  }
+  located_ = std::get<Located>(std::move(located));
+  const Route& route = *located_->match.route;
+  peer_.client = ClientAddress(request_.headers, peer_.address,
+                               settings_->policy.trusted_proxies);
+  const Capacity capacity = host_.Admit(
+      route, CountedAddress(peer_.client, settings_->policy.trusted_proxies),
+      &place_);
+  if (capacity != Capacity::kFree) {
+    return EndWith(NoCapacity(request_, *located_, capacity));
+  }
+  using MethodFrom = RoutePlan::MethodFrom;
+  if (located_->match.plan->method_from == MethodFrom::kHttpRules) {
+    return FindRules();
+  }
+  Judge(nullptr);
+}
+
+void HttpDispatcher::Cancel() {
+  ticket_.reset();
+  place_.reset();
+}
+
+// --- The console ---
+
+bool HttpDispatcher::AnswerConsole() {
+  std::optional<std::variant<Refusal, HttpTarget>> found =
+      FindConsole(request_, settings_->policy, peer_);
+  if (!found) return false;
+  if (const auto* refusal = std::get_if<Refusal>(&*found)) {
+    Refuse(*refusal);
+    return true;
+  }
+  const HttpTarget& target = std::get<HttpTarget>(*found);
+  auto answer = headgate::AnswerConsole(
+      {request_.method, target.encoded_path, target.query,
+       request_.headers.Value("Sec-Fetch-Site")},
+      *settings_->policy.console);
+  if (auto* response = std::get_if<ConsoleResponse>(&answer)) {
+    owner_.OnOwnResponse({response->status, std::move(response->fields),
+                          std::move(response->body), /*keep_alive=*/true});
+    return true;
+  }
+  std::unique_ptr<SchemaSource::Ticket> ticket =
+      host_.GetSchema(std::get<NeedsSchema>(answer).upstream,
+                      [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
+                        OnConsoleSchema(snapshot);
+                      });
+  // Without a ticket it was called already, and this may be gone.
+  if (ticket != nullptr) ticket_ = std::move(ticket);
+  return true;
+}
+
+void HttpDispatcher::OnConsoleSchema(
+    const absl::StatusOr<SchemaSnapshot>& snapshot) {
+  const std::shared_ptr<void> owner = owner_.KeepAlive();
+  // What it owns may be what is calling.
+  const std::unique_ptr<SchemaSource::Ticket> ticket = std::move(ticket_);
+  ConsoleResponse response = snapshot.ok()
+                                 ? SchemaResponse(*snapshot->schema)
+                                 : SchemaUnknownResponse(snapshot.status());
+  owner_.OnOwnResponse({response.status, std::move(response.fields),
+                        std::move(response.body), /*keep_alive=*/true});
+}
+
+// --- The upstream's rules ---
+
+void HttpDispatcher::FindRules() {
+  std::unique_ptr<SchemaSource::Ticket> ticket =
+      host_.GetSchema(located_->match.route->upstream,
+                      [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
+                        OnRules(snapshot);
+                      });
+  // Without a ticket it was called already, and this may be gone.
+  if (ticket != nullptr) ticket_ = std::move(ticket);
+}
+
+void HttpDispatcher::OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot) {
+  const std::shared_ptr<void> owner = owner_.KeepAlive();
+  // What it owns may be what is calling.
+  const std::unique_ptr<SchemaSource::Ticket> ticket = std::move(ticket_);
+  if (!snapshot.ok()) return Refuse(Unavailable(snapshot.status()));
+  const HttpRules& rules = *snapshot->http_rules;
+  if (!located_->is_websocket && AnswerOptions(rules)) return;
+  Judge(&rules);
+}
+
+bool HttpDispatcher::AnswerOptions(const HttpRules& rules) {
+  const std::string& path = located_->match.path;
+  if (request_.method != "OPTIONS") return false;
+  const bool is_preflight = IsPreflight(request_);
+  if (!is_preflight && rules.Find("OPTIONS", path).ok()) return false;
+  const std::vector<std::string> verbs = AllowedVerbs(rules, *located_);
+  if (verbs.empty()) {
+    Refuse(NotFound(located_->target.path));
+  } else if (const auto refusal =
+                 CheckOrigin(request_, settings_->policy, *located_)) {
+    Refuse(*refusal);
+  } else {
+    place_.reset();
+    HttpFields fields =
+        is_preflight ? PreflightFields(request_, located_->own_origin,
+                                       settings_->policy.allowed_origins, verbs)
+                     : HttpFields{{"Allow", absl::StrJoin(verbs, ", ")}};
+    if (!is_preflight) Append(Cors(), fields);
+    owner_.OnOwnResponse({204, std::move(fields), "", /*keep_alive=*/true});
+  }
+  return true;
+}
+
+// --- What it leads to ---
+
+void HttpDispatcher::Judge(const HttpRules* rules) {
+  std::variant<Refusal, Destination> found =
+      FindDestination(request_, *located_, rules);
+  if (auto* refusal = std::get_if<Refusal>(&found)) {
+    return EndWith(*std::move(refusal));
+  }
+  const Destination& destination = std::get<Destination>(found);
+  Judgement judgement =
+      JudgeSession(request_, settings_->policy, peer_, *located_, destination);
+  if (located_->is_websocket || std::holds_alternative<Refusal>(judgement)) {
+    return EndWith(std::move(judgement));
+  }
+  Admission& admission = std::get<Admission>(judgement);
+  HttpTransport::Options options = OptionsOf(admission, *destination.kind);
+  owner_.OnCall(std::move(admission), std::move(options));
+}
+
+void HttpDispatcher::EndWith(Judgement judgement) {
+  const auto* refusal = std::get_if<Refusal>(&judgement);
+  if (refusal != nullptr && refusal->how == Refusals::kHttp) {
+    return Refuse(*refusal);
+  }
+  if (refusal != nullptr) place_.reset();
+  owner_.OnWebSocket(std::move(judgement));
+}
+
+HttpTransport::Options HttpDispatcher::OptionsOf(const Admission& admission,
+                                                 MethodKind kind) const {
+  const Route& route = *admission.session.route;
+  HttpTransport::Options options;
+  options.kind = kind;
+  options.error_shape = route.json.error_shape;
+  options.max_message_bytes = route.max_message_bytes;
+  options.message_timeout = settings_->message_timeout;
+  options.is_head = request_.method == "HEAD";
+  options.expects_continue = ExpectsContinue(request_);
+  options.has_trailers = request_.version >= 11 && !options.is_head &&
+                         request_.headers.HasElement("TE", "trailers");
+  options.filler_interval = settings_->keepalive.interval;
+  options.is_cross_origin = !request_.headers.Value("Origin").empty();
+  options.fields = CommonFields(host_.now());
+  for (const auto& [key, value] : admission.session.metadata) {
+    if (key == "x-request-id")
+      options.fields.emplace_back("X-Request-Id", value);
+  }
+  Append(Cors(), options.fields);
+  return options;
+}
+
+void HttpDispatcher::Refuse(const Refusal& refusal) {
+  Cancel();
+  host_.HandshakeRefused(refusal, peer_.client_or_peer());
+  OwnResponse response;
+  response.status = refusal.http_status;
+  response.fields = refusal.headers;
+  response.fields.emplace_back("Content-Type", "application/json");
+  response.body = RefusalBody(refusal);
+  const bool is_http = located_ && !located_->is_websocket;
+  if (is_http) Append(Cors(), response.fields);
+  // Who hears that the gateway is shutting down should go elsewhere.
+  response.keep_alive = is_http && refusal.reason != RefusalReason::kDraining;
+  owner_.OnOwnResponse(std::move(response));
+}
+
+HttpFields HttpDispatcher::Cors() const {
+  return CorsFields(request_, located_->own_origin,
+                    settings_->policy.allowed_origins);
+}
+
+}  // namespace headgate
