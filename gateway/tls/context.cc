@@ -121,18 +121,21 @@ struct TlsContext::Callbacks {
                             unsigned char* chosen_size,
                             const unsigned char* offered, unsigned offered_size,
                             void* context) {
-    const std::string& own = static_cast<const TlsContext*>(context)->protocol_;
-    while (offered_size > 0) {
-      const unsigned size = offered[0];
-      if (size + 1 > offered_size) break;
-      if (absl::string_view(reinterpret_cast<const char*>(offered) + 1, size) ==
-          own) {
-        *chosen = offered + 1;
-        *chosen_size = static_cast<unsigned char>(size);
-        return SSL_TLSEXT_ERR_OK;
+    for (const std::string& own :
+         static_cast<const TlsContext*>(context)->protocols_) {
+      const unsigned char* next = offered;
+      unsigned left = offered_size;
+      while (left > 0 && next[0] + 1u <= left) {
+        const unsigned size = next[0];
+        if (absl::string_view(reinterpret_cast<const char*>(next) + 1, size) ==
+            own) {
+          *chosen = next + 1;
+          *chosen_size = static_cast<unsigned char>(size);
+          return SSL_TLSEXT_ERR_OK;
+        }
+        next += size + 1;
+        left -= size + 1;
       }
-      offered += size + 1;
-      offered_size -= size + 1;
     }
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   }
@@ -180,7 +183,7 @@ absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::ForServer(
     const TlsServerOptions& options, const TlsMaterial& material) {
   SSL_CTX* const handle = SSL_CTX_new(TLS_server_method());
   const std::shared_ptr<TlsContext> context(new TlsContext(handle));
-  context->protocol_ = options.protocol;
+  context->protocols_ = options.protocols;
   SetCommonOptions(handle);
   if (options.min_version == TlsServerOptions::MinVersion::k13) {
     SSL_CTX_set_min_proto_version(handle, TLS1_3_VERSION);

@@ -19,9 +19,9 @@ struct TlsServerOptions {
 
   MinVersion min_version = MinVersion::k12;
   ClientCertificates client_certificates = ClientCertificates::kNone;
-  // The application protocol. A client that offers protocols (ALPN, RFC 7301)
-  // must offer this one.
-  std::string protocol = "http/1.1";
+  // The application protocols, the preferred one first. A client that offers
+  // protocols (ALPN, RFC 7301) must offer one of these.
+  std::vector<std::string> protocols = {"http/1.1"};
 };
 
 struct TlsClientOptions {
@@ -72,7 +72,8 @@ class TlsContext {
   explicit TlsContext(ssl_ctx_st* handle) : handle_(handle) {}
 
   ssl_ctx_st* const handle_;
-  std::string protocol_;
+  std::string protocol_;                // A client's,
+  std::vector<std::string> protocols_;  // and a server's.
   bool requires_protocol_ = false;
   bool verifies_peer_ = false;
   std::vector<std::string> ticket_keys_;

@@ -184,12 +184,16 @@ absl::Status TlsEngine::VerifyFailure(long result) const {
   return Failed(what);
 }
 
-absl::Status TlsEngine::CheckProtocol() const {
-  if (!context_->requires_protocol_) return absl::OkStatus();
+absl::string_view TlsEngine::protocol() const {
   const unsigned char* name = nullptr;
   unsigned size = 0;
   SSL_get0_alpn_selected(tls_, &name, &size);
-  const absl::string_view selected(reinterpret_cast<const char*>(name), size);
+  return {reinterpret_cast<const char*>(name), size};
+}
+
+absl::Status TlsEngine::CheckProtocol() const {
+  if (!context_->requires_protocol_) return absl::OkStatus();
+  const absl::string_view selected = protocol();
   if (selected == context_->protocol_) return absl::OkStatus();
   return Failed(absl::StrCat("the server must select the protocol ",
                              context_->protocol_, " (ALPN), and has selected ",

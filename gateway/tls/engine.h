@@ -74,6 +74,9 @@ class TlsEngine {
   // The subject of the peer's certificate, as RFC 4514 writes it, in printable
   // ASCII; empty when it has shown none.
   std::string peer_subject() const;
+  // The application protocol that the server has selected (ALPN); empty: none.
+  // Valid as long as the engine.
+  absl::string_view protocol() const;
   // "TLSv1.3". Requires: established().
   absl::string_view version() const;
   // Whether the handshake has resumed an earlier session. Requires:

@@ -337,12 +337,24 @@ TEST_F(TlsEngineTest, ProtocolsMustHaveOneInCommon) {
   EXPECT_EQ(MessageOf(server_status_), "TLS: no application protocol");
   EXPECT_EQ(MessageOf(client_status_),
             "TLS: the server has refused: tlsv1 alert no application protocol");
-  server_options_.protocol = "h2";
+  server_options_.protocols = {"h2"};
   client_options_.requires_protocol = true;
   Connect();
   client_options_.protocol = "";  // A client need not offer any.
   client_options_.requires_protocol = false;
   Connect();
+  EXPECT_EQ(server_.engine->protocol(), "");
+}
+
+// RFC 7301 section 3.2: the server's order counts.
+TEST_F(TlsEngineTest, ServerSelectsWhatItPrefersOfWhatIsOffered) {
+  server_options_.protocols = {"h2", "http/1.1"};
+  client_options_.protocol = "http/1.1";
+  Connect();
+  EXPECT_EQ(server_.engine->protocol(), "http/1.1");
+  client_options_.protocol = "h2";
+  Connect();
+  EXPECT_EQ(server_.engine->protocol(), "h2");
 }
 
 // --- what only a client by OpenSSL's own hand does ---
