@@ -21,24 +21,42 @@ void FloodBudget::OnStream(std::size_t window_bytes,
                                 limits_.max_block_bytes);
 }
 
-absl::string_view FloodBudget::Exceeded(Time now) {
-  if (spare_bytes_ >= 0 && !counted_) return "";
+absl::string_view FloodName(Flood flood) {
+  switch (flood) {
+    case Flood::kNone:
+      break;
+    case Flood::kResets:
+      return "streams that end early";
+    case Flood::kPings:
+      return "PING";
+    case Flood::kSettings:
+      return "SETTINGS";
+    case Flood::kEmptyData:
+      return "empty DATA";
+    case Flood::kBytes:
+      return "what is of no use";
+  }
+  return "";
+}
+
+Flood FloodBudget::Exceeded(Time now) {
+  if (spare_bytes_ >= 0 && !counted_) return Flood::kNone;
   if (now - since_ >= kPeriod) {
     since_ = now;
     spare_bytes_ = std::max(spare_bytes_, kSpareBytes);
     counts_ = {};
     counted_ = false;
-    return "";
+    return Flood::kNone;
   }
-  if (spare_bytes_ < 0) return "what is of no use";
+  if (spare_bytes_ < 0) return Flood::kBytes;
   const std::array<int, kNuisances> most = {
       limits_.resets, limits_.pings, limits_.settings, limits_.empty_data};
-  constexpr std::array<absl::string_view, kNuisances> kNames = {
-      "streams that end early", "PING", "SETTINGS", "empty DATA"};
-  for (std::size_t i = 0; i < kNuisances; ++i) {
-    if (counts_[i] > most[i]) return kNames[i];
+  constexpr std::array<Flood, kNuisances> kFloods = {
+      Flood::kResets, Flood::kPings, Flood::kSettings, Flood::kEmptyData};
+  for (std::size_t i = 0; i < kFloods.size(); ++i) {
+    if (counts_[i] > most[i]) return kFloods[i];
   }
-  return "";
+  return Flood::kNone;
 }
 
 }  // namespace headgate::h2

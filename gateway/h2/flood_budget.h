@@ -20,6 +20,11 @@ enum class Nuisance {
 };
 inline constexpr std::size_t kNuisances = 4;
 
+// What a peer has sent too much of: a Nuisance, or bytes that serve nothing.
+enum class Flood { kNone, kResets, kPings, kSettings, kEmptyData, kBytes };
+// For the log: "PING".
+absl::string_view FloodName(Flood flood);
+
 struct FloodLimits {
   static constexpr int kUnlimited = INT32_MAX;
 
@@ -68,8 +73,8 @@ class FloodBudget {
     Earn(kForFrame + bytes / kForSentBytes);
   }
 
-  // What the peer has sent too much of; empty: nothing.
-  absl::string_view Exceeded(Time now);
+  // What the peer has sent too much of.
+  Flood Exceeded(Time now);
 
  private:
   static constexpr std::size_t kForFrame = 64;

@@ -391,10 +391,10 @@ absl::Status Session::Receive(absl::string_view bytes, Time now) {
 
 absl::Status Session::CheckFlood(Time now) {
   receiving_.reset_id = 0;
-  const absl::string_view what = budget_.Exceeded(now);
-  if (what.empty()) return absl::OkStatus();
+  flood_ = budget_.Exceeded(now);
+  if (flood_ == Flood::kNone) return absl::OkStatus();
   return Fault(absl::StrCat("the ", is_server() ? "client" : "server",
-                            " floods the connection with ", what));
+                            " floods the connection with ", FloodName(flood_)));
 }
 
 // A list that is too long ends its stream, and no other: it was read to its
@@ -456,6 +456,16 @@ void Session::Respond(Stream& stream, const std::vector<Field>& fields,
   nghttp2_submit_response(session_, stream.id_, fields.data(), fields.size(),
                           has_body ? &provider : nullptr);
   stream.has_body_ = has_body;
+}
+
+void Session::Inform(Stream& stream, const std::vector<Field>& fields) {
+  assert(is_server() && stream.session_ == this);
+  nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr,
+                         fields.data(), fields.size(), nullptr);
+}
+
+bool Session::HasSentEnd(const Stream& stream) const {
+  return nghttp2_session_get_stream_local_close(session_, stream.id_) == 1;
 }
 
 void Session::Resume(Stream& stream) {

@@ -158,10 +158,16 @@ class Session {
   void OnWireBytes(std::size_t bytes) { budget_.Spend(bytes); }
   // Whether the peer floods the connection; to be asked after each read.
   absl::Status CheckFlood(Time now);
+  // What CheckFlood has failed for last.
+  Flood flood() const { return flood_; }
 
   // Appends what there is to send to `out`, until that holds `max_bytes`.
   absl::Status Send(std::size_t max_bytes, std::string& out);
   bool wants_send() const { return nghttp2_session_want_write(session_) != 0; }
+  // Frames that wait for Send.
+  std::size_t waiting_frames() const {
+    return nghttp2_session_get_outbound_queue_size(session_);
+  }
   // Neither side has anything more to say.
   bool is_done() const {
     return nghttp2_session_want_read(session_) == 0 && !wants_send();
@@ -173,6 +179,11 @@ class Session {
   // Answers the request of a server's stream. Data and trailers follow where
   // `has_body`.
   void Respond(Stream& stream, const std::vector<Field>& fields, bool has_body);
+
+  // An informational response (RFC 9110 section 15.2), before Respond.
+  void Inform(Stream& stream, const std::vector<Field>& fields);
+  // Whether the end of our side has left.
+  bool HasSentEnd(const Stream& stream) const;
 
   // There is something to send again.
   void Resume(Stream& stream);
@@ -257,6 +268,7 @@ class Session {
   } receiving_;
   ReceiveWindows windows_;
   FloodBudget budget_;
+  Flood flood_ = Flood::kNone;
 
   std::string* sending_to_ = nullptr;  // Within Send.
   bool failed_ = false;                // nghttp2 can do nothing more.

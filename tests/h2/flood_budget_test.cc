@@ -18,7 +18,7 @@ class FloodBudgetTest : public ::testing::Test {
     limits.max_block_bytes = 1500;
     return limits;
   }
-  bool IsExceeded() { return !budget_.Exceeded(now_).empty(); }
+  bool IsExceeded() { return budget_.Exceeded(now_) != Flood::kNone; }
 
   Time now_{seconds(1000)};
   FloodBudget budget_{Limits(), now_};
@@ -74,11 +74,11 @@ TEST_F(FloodBudgetTest, NuisancesAreCountedForOnePeriod) {
   budget_.Count(Nuisance::kPing);
   budget_.Count(Nuisance::kPing);
   for (int i = 0; i < 100; ++i) budget_.Count(Nuisance::kReset);  // No limit.
-  EXPECT_EQ(budget_.Exceeded(now_), "");
+  EXPECT_EQ(budget_.Exceeded(now_), Flood::kNone);
   budget_.Count(Nuisance::kPing);
-  EXPECT_EQ(budget_.Exceeded(now_), "PING");
+  EXPECT_EQ(budget_.Exceeded(now_), Flood::kPings);
   now_ += FloodBudget::kPeriod;
-  EXPECT_EQ(budget_.Exceeded(now_), "");
+  EXPECT_EQ(budget_.Exceeded(now_), Flood::kNone);
 }
 
 }  // namespace
