@@ -31,9 +31,21 @@ bool IsWebSocket(const HttpRequest& request) {
          request.headers.HasElement("Upgrade", "websocket");
 }
 
-// RFC 9112 section 3.2; HTTP/1.0 knows no Host.
+bool IsHttp2(const HttpRequest& request) { return request.version >= 20; }
+
+// RFC 9112 section 3.2; HTTP/1.0 knows no Host. In HTTP/2 it is :authority's
+// other name, and must say the same (RFC 9113 section 8.3.1).
 std::optional<Refusal> CheckHost(const HttpRequest& request) {
-  const std::vector<absl::string_view> hosts = request.headers.Values("Host");
+  std::vector<absl::string_view> hosts = request.headers.Values("Host");
+  if (request.headers.Has(":authority")) {
+    const absl::string_view authority = HostOf(request.headers);
+    if (std::any_of(hosts.begin(), hosts.end(), [&](absl::string_view host) {
+          return !absl::EqualsIgnoreCase(host, authority);
+        })) {
+      return BadRequest("Host and :authority contradict each other");
+    }
+    hosts = {authority};
+  }
   if (hosts.empty() && request.version < 11) return std::nullopt;
   if (hosts.size() == 1 && IsHost(hosts[0])) return std::nullopt;
   return BadRequest("there must be one Host header, HOST or HOST:PORT");
@@ -46,10 +58,13 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
     return BadRequest("a WebSocket needs HTTP/1.1");
   }
   if (!IsWebSocket(request)) {
-    Refusal refusal =
-        Refuse(RefusalReason::kUpgradeRequired,
-               "this address speaks WebSocket: send Connection: Upgrade and "
-               "Upgrade: websocket with a GET");
+    Refusal refusal = Refuse(
+        RefusalReason::kUpgradeRequired,
+        IsHttp2(request)
+            ? "this address speaks WebSocket: send an extended CONNECT with "
+              ":protocol websocket, or use HTTP/1.1"
+            : "this address speaks WebSocket: send Connection: Upgrade and "
+              "Upgrade: websocket with a GET");
     refusal.headers = {{"Upgrade", "websocket"}};
     return refusal;
   }
@@ -65,8 +80,10 @@ std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
   const std::vector<absl::string_view> keys =
       request.headers.Values("Sec-WebSocket-Key");
   std::string key;
-  if (keys.size() != 1 || keys[0].size() != 24 ||
-      !absl::Base64Unescape(keys[0], &key) || key.size() != 16) {
+  // RFC 8441 section 5: HTTP/2 has no use for one.
+  if (!IsHttp2(request) &&
+      (keys.size() != 1 || keys[0].size() != 24 ||
+       !absl::Base64Unescape(keys[0], &key) || key.size() != 16)) {
     return BadRequest("Sec-WebSocket-Key must be the base64 of 16 bytes");
   }
   if (std::optional<Refusal> refusal = CheckHost(request)) return refusal;

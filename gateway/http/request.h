@@ -60,7 +60,9 @@ absl::string_view HostOf(const HeaderList& headers);
 
 // The head of a request, whatever parser has read it.
 struct HttpRequest {
-  int version = 11;          // 10 and 11 for HTTP/1.0 and HTTP/1.1.
+  // 10 and 11 for HTTP/1.0 and HTTP/1.1, 20 for HTTP/2; a WebSocket that HTTP/2
+  // asks for by an extended CONNECT has the form of HTTP/1.1's (Http2Request).
+  int version = 11;
   absl::string_view method;  // As it came: methods are case-sensitive.
   absl::string_view target;
   HeaderList headers;
