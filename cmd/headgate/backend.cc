@@ -32,13 +32,15 @@ constexpr absl::Duration kGrace = absl::Seconds(1);
 int RunBackend(const std::string& address) {
   // One clear line says what went wrong; gRPC's own say it in its terms.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
-  // Blocked before there is any other thread, so that all inherit it and the
-  // signals wait for sigwait.
+  // Held since the start of the process (held_signals.h), so all threads
+  // inherit the mask and these wait for sigwait. SIGHUP ends it.
   sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   const auto backend = Backend::Start({.address = address});
   if (!backend.ok()) {

@@ -18,6 +18,7 @@
 #include "cmd/headgate/describe.h"
 #include "cmd/headgate/dial.h"
 #include "cmd/headgate/gen.h"
+#include "cmd/headgate/held_signals.h"
 #include "cmd/headgate/help.h"
 #include "cmd/headgate/probe.h"
 #include "cmd/headgate/serve.h"
@@ -31,6 +32,11 @@ and in a second terminal
     ws://127.0.0.1:8080/headgate.demo.v1.HelloService/SayHello)";
 
 constexpr int kUsageError = 64;  // EX_USAGE of sysexits.h.
+
+// Runs before the constructors of the shared libraries, which take tens of
+// milliseconds, and during which a supervisor may already send SIGHUP.
+__attribute__((section(".preinit_array"),
+               used)) void (*const kHoldSignals)() = headgate::HoldSignals;
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -85,5 +91,9 @@ int main(int argc, char** argv) {
     // Prints the help, or what is wrong with the command line.
     return app.exit(error) == 0 ? 0 : kUsageError;
   }
+  const bool serves = app.got_subcommand("serve") ||
+                      app.got_subcommand("demo") ||
+                      app.got_subcommand("backend");
+  if (!serves) headgate::ReleaseSignals();
   return run();
 }

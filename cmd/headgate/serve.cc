@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "cmd/headgate/held_signals.h"
 #include "cmd/headgate/serve_flags.h"
 #include "gateway/base/descriptor_limit.h"
 #include "gateway/base/line_writer.h"
@@ -190,6 +191,11 @@ int RunGateway(const GatewayRun& gateway) {
   SetLogFormat(settings->log_format);
   StartLogWriter();
   RaiseDescriptorLimit();
+  if (IsStopPending()) {
+    Log(LogLevel::kInfo, "stopped by a signal before anything was served");
+    FlushLog(kFlushPatience);
+    return 0;
+  }
   boost::asio::io_context control{1};
   const TimeoutSettings timeouts = settings->timeouts;
   const absl::StatusOr<std::unique_ptr<Server>> server =
@@ -200,6 +206,7 @@ int RunGateway(const GatewayRun& gateway) {
     return 1;
   }
   SignalHandler signals(control, **server, gateway, timeouts);
+  ReleaseSignals();
   for (const std::string& address : (*server)->addresses()) {
     Announce(absl::StrCat("headgate: listening on ", address));
   }

@@ -4,15 +4,20 @@
 import asyncio
 import contextlib
 import json
+import os
+import pathlib
+import re
 import signal
 import socket
+import time
 
 import pytest
 import websockets
 
 from client import (ECHO, HELLO, JSON, PROTOBUF, Client, call, call_json,
                     connect, stats)
-from harness import TIMEOUT, Backend, Gateway, eventually, run, soon
+from harness import (HEADGATE, TIMEOUT, Backend, Gateway, Process, eventually,
+                     run, soon)
 from wire import RawClient, message
 
 BIDI = HELLO + "BidiHello"
@@ -430,3 +435,70 @@ def test_sigterm_among_many_sessions(backend):
 
     assert set(asyncio.run(asyncio.wait_for(test(), 2 * TIMEOUT))) == {1001}
     gateway.wait(expected=0)
+
+
+# --- signals while the process starts ---
+
+
+def with_pending(*signals):
+    """A preexec_fn: the process begins with these signals pending, as if they
+    had come with its first instruction."""
+
+    def prepare():
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        for number in signals:
+            os.kill(os.getpid(), number)
+
+    return prepare
+
+
+def holds(pid, number):
+    """Whether the process blocks or catches the signal."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    masks = re.findall(r"^Sig(?:Blk|Cgt):\s*(\w+)$", status, re.M)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_sighup_at_the_start_is_a_reload_and_not_the_end(command):
+    with Gateway(command, preexec_fn=with_pending(signal.SIGHUP)) as gateway:
+        eventually(lambda: "there is no configuration file to reload"
+                   in gateway.stderr(), "the reload that SIGHUP asks for")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_signal_to_stop_at_the_start_is_exit_status_0(command, number):
+    process = Process(HEADGATE, command, "--listen", "127.0.0.1:0", "--admin",
+                      "off", preexec_fn=with_pending(number))
+    process.wait()
+    assert "listening" not in process.stdout().replace("backend", "")
+    assert "stopped by a signal before anything was served" in process.stderr()
+
+
+def test_backend_that_is_stopped_at_the_start_exits_with_0():
+    Process(HEADGATE, "backend", "--listen", "127.0.0.1:0",
+            preexec_fn=with_pending(signal.SIGTERM)).wait()
+
+
+# The other commands have no use for them.
+@pytest.mark.parametrize("command", [
+    ("backend", "--listen", "127.0.0.1:0"),
+    ("dial", "ws://127.0.0.1:1/"),
+])
+def test_sighup_ends_commands_that_reload_nothing(command):
+    Process(HEADGATE, *command, preexec_fn=with_pending(signal.SIGHUP)).wait(
+        expected=-signal.SIGHUP)
+
+
+# Before the libraries of the process are initialised, let alone main.
+def test_signals_are_held_from_the_start():
+    process = Process(HEADGATE, "serve", "--listen", "127.0.0.1:0", "--admin",
+                      "127.0.0.1:0")
+    eventually(lambda: holds(process.pid, signal.SIGHUP), "SIGHUP is held")
+    assert process.stdout() == ""
+    for _ in range(50):
+        process.signal(signal.SIGHUP)
+        time.sleep(0.002)
+    process.wait_for_output("listening on")
+    process.stop()
