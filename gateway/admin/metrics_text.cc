@@ -208,6 +208,11 @@ void AddListeners(const Stats& stats, Families& families) {
   families.Counter("headgate_tls_handshakes_failed_total",
                    "Connections whose TLS handshake failed.");
   each([](const Stats::PerListener& of) { return of.tls_failed; });
+  families
+      .Counter("headgate_tls_floods_total",
+               "TLS connections that were ended because the client kept asking "
+               "for new keys or renegotiation, or took no responses.")
+      .Add(static_cast<double>(stats.tls_floods));
   families.Counter("headgate_proxy_headers_failed_total",
                    "Connections without a valid PROXY header.");
   each([](const Stats::PerListener& of) { return of.proxy_failed; });

@@ -80,6 +80,7 @@ void Stats::Merge(const Stats& other) {
   buffered_out += other.buffered_out;
   ping_rtt.Merge(other.ping_rtt);
   accept_errors += other.accept_errors;
+  tls_floods += other.tls_floods;
   Add(other.connections_refused, connections_refused);
   idle_connections_closed += other.idle_connections_closed;
   reloads_ok += other.reloads_ok;

@@ -82,6 +82,7 @@ struct Stats {
   std::uint64_t buffered_out = 0;
   Histogram ping_rtt;  // s.
   std::uint64_t accept_errors = 0;
+  std::uint64_t tls_floods = 0;  // TlsBuffers::floods
   // Connections for which there was no room, by reason.
   absl::btree_map<std::string, std::uint64_t> connections_refused;
   std::uint64_t idle_connections_closed = 0;

@@ -90,9 +90,10 @@ void TlsStream::KeepUnread() {
 }
 
 ByteStream::Result TlsStream::Read(absl::Span<char> buffer) {
-  if (unsent_.size() > kMostUnsent) {
+  if (read_failure_.ok() && unsent_.size() > kMostUnsent) {
     read_failure_ =
         absl::UnavailableError("TLS: the client takes no responses");
+    ++buffers_.floods;
   }
   if (!read_failure_.ok()) return ReadFailed();
   if (!unread_.empty() || !engine_->has_plaintext()) {
@@ -117,6 +118,7 @@ ByteStream::Result TlsStream::Read(absl::Span<char> buffer) {
   });
   KeepUnread();
   read_failure_ = status;
+  if (engine_->is_flooded()) ++buffers_.floods;
   if (bytes > 0) return {Result::Kind::kDone, bytes, {}};
   if (!read_failure_.ok()) return ReadFailed();
   return {Result::Kind::kWouldBlock, 0, {}};

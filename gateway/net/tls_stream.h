@@ -15,12 +15,15 @@
 
 namespace headgate {
 
-// Buffers that the TLS streams of a worker share: what is in them has no
-// meaning outside of a call.
+// What the TLS streams of a worker share: buffers, whose content has no meaning
+// outside of a call, and a count.
 struct TlsBuffers {
   std::vector<char> incoming = std::vector<char>(66 * 1024);
   std::string outgoing;   // Records.
   std::string plaintext;  // Pieces that go into one record.
+  // Streams that have failed because the client wanted too much of TLS itself:
+  // new keys, renegotiation, or responses that it did not take.
+  std::uint64_t floods = 0;
 };
 
 // The server's side of TLS over another stream.

@@ -498,6 +498,7 @@ void Worker::GetStats(std::function<void(Stats)> callback) {
     Stats stats = recorder_.stats();
     stats.buffered_in = sum->buffered.in;
     stats.buffered_out = sum->buffered.out;
+    stats.tls_floods = tls_buffers_.floods;
     for (std::size_t i = 0; i < sum->open.size(); ++i) {
       const std::string& address =
           configuration_->settings.listeners[i].address;

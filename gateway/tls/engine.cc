@@ -23,6 +23,10 @@ constexpr std::size_t kMaxQuotedBytes = 128;
 // section 5.2; less in practice).
 constexpr std::size_t kRecordOverheadBytes = 64;
 constexpr std::size_t kMaxRecordBytes = 16 * 1024;
+// See TlsEngine::is_flooded. No implementation changes its keys more often than
+// once for some MiB.
+constexpr std::uint64_t kFreeRequests = 64;
+constexpr std::uint64_t kBytesPerRequest = 1024;
 
 absl::Status Failed(absl::string_view what) {
   return absl::UnavailableError(absl::StrCat("TLS: ", what));
@@ -119,6 +123,30 @@ TlsEngine::TlsEngine(std::shared_ptr<const TlsContext> context, Role role)
   SSL_set_bio(tls_, bio, bio);
 }
 
+// RFC 8446 section 4.6, RFC 5246 section 7.2.2: OpenSSL responds to the wish to
+// renegotiate with a warning.
+void TlsEngine::OnProtocolMessage(int is_sent, int /*version*/, int type,
+                                  const void* bytes, std::size_t size, ssl_st*,
+                                  void* engine) noexcept {
+  TlsEngine& self = *static_cast<TlsEngine*>(engine);
+  const auto* const message = static_cast<const unsigned char*>(bytes);
+  const bool asks = is_sent == 0
+                        ? type == SSL3_RT_HANDSHAKE && size >= 1 &&
+                              (message[0] == SSL3_MT_KEY_UPDATE ||
+                               message[0] == SSL3_MT_NEWSESSION_TICKET ||
+                               message[0] == SSL3_MT_HELLO_REQUEST)
+                        : type == SSL3_RT_ALERT && size == 2 &&
+                              message[1] == SSL_AD_NO_RENEGOTIATION;
+  if (!asks) return;
+  ++self.requests_;
+  if (self.requests_ <=
+      kFreeRequests + self.plaintext_bytes_ / kBytesPerRequest) {
+    return;
+  }
+  self.is_flooded_ = true;
+  self.input_ = {};  // OpenSSL returns before the next record.
+}
+
 TlsEngine::TlsEngine(std::shared_ptr<const TlsContext> context)
     : TlsEngine(std::move(context), Role::kServer) {
   SSL_set_accept_state(tls_);
@@ -160,6 +188,8 @@ absl::Status TlsEngine::Handshake() {
   if (result == 1) {
     const absl::Status status = CheckProtocol();
     established_ = status.ok();
+    SSL_set_msg_callback(tls_, OnProtocolMessage);
+    SSL_set_msg_callback_arg(tls_, this);
     return status;
   }
   if (SSL_get_error(tls_, result) == SSL_ERROR_WANT_READ) {
@@ -223,7 +253,12 @@ absl::StatusOr<std::size_t> TlsEngine::Read(char* to, std::size_t max) {
   assert(established_);
   ERR_clear_error();
   std::size_t size = 0;
-  if (SSL_read_ex(tls_, to, max, &size) == 1) return size;
+  const bool has_read = SSL_read_ex(tls_, to, max, &size) == 1;
+  if (is_flooded_) {
+    return Failed(absl::StrCat(peer(), " asks for new keys too often"));
+  }
+  plaintext_bytes_ += size;
+  if (has_read) return size;
   switch (SSL_get_error(tls_, 0)) {
     case SSL_ERROR_WANT_READ:
       return std::size_t{0};

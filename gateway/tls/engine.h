@@ -2,6 +2,7 @@
 #define GATEWAY_TLS_ENGINE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -79,6 +80,11 @@ class TlsEngine {
   absl::string_view protocol() const;
   // "TLSv1.3". Requires: established().
   absl::string_view version() const;
+  // Whether the last error is that the peer has asked for new keys, for
+  // renegotiation or, as a server, sent tickets more often than it may: 64
+  // times and once more for each KiB of plaintext. Each costs as much as a few
+  // hundred bytes of plaintext, and two dozen bytes of the peer's.
+  bool is_flooded() const { return is_flooded_; }
   // Whether the handshake has resumed an earlier session. Requires:
   // established().
   bool is_resumed() const;
@@ -88,6 +94,11 @@ class TlsEngine {
   struct Bio;  // OpenSSL's way to input_ and output_.
 
   TlsEngine(std::shared_ptr<const TlsContext> context, Role role);
+
+  // OpenSSL's way to tell of each message of its own protocols.
+  static void OnProtocolMessage(int is_sent, int version, int type,
+                                const void* bytes, std::size_t size, ssl_st*,
+                                void* engine) noexcept;
 
   absl::Status Failure() const;
   absl::Status VerifyFailure(long result) const;
@@ -100,7 +111,10 @@ class TlsEngine {
   bool name_is_set_ = false;  // A client's server.
   bool established_ = false;
   bool peer_ended_ = false;
-  std::string server_;  // A client's.
+  bool is_flooded_ = false;
+  std::uint64_t plaintext_bytes_ = 0;  // Read.
+  std::uint64_t requests_ = 0;         // Of the peer's to TLS; see is_flooded.
+  std::string server_;                 // A client's.
   absl::string_view input_;
   std::string output_;
 };

@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import ctypes
+import ctypes.util
 import json
 import os
 import pathlib
@@ -31,6 +33,53 @@ def authority(tmp_path_factory):
 def identity(authority):
     """(certificate, key) of the gateway."""
     return authority.issue("gateway", "DNS:localhost", "IP:127.0.0.1")
+
+
+class OpenSsl:
+    """A TLS connection by OpenSSL itself, which asks for what Python's ssl
+    would not. It trusts any server."""
+
+    TLS_1_2, TLS_1_3 = 0x303, 0x304
+
+    def __init__(self, gateway, version):
+        name = ctypes.util.find_library("ssl")
+        self._library = ctypes.CDLL(name)
+        for function in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+            getattr(self._library, function).restype = ctypes.c_void_p
+        method = self._library.TLS_client_method
+        self._context = ctypes.c_void_p(
+            self._library.SSL_CTX_new(ctypes.c_void_p(method())))
+        for bound in (123, 124):  # SSL_CTRL_SET_MIN_ and _MAX_PROTO_VERSION
+            assert self._library.SSL_CTX_ctrl(self._context, bound,
+                                              ctypes.c_long(version), None) == 1
+        self._tls = ctypes.c_void_p(self._library.SSL_new(self._context))
+        self.socket = socket.create_connection(
+            (gateway.host, gateway.port), timeout=TIMEOUT)
+        self.socket.setblocking(True)
+        self._library.SSL_set_fd(self._tls, self.socket.fileno())
+        assert self._library.SSL_connect(self._tls) == 1
+
+    def write(self, data):
+        return self._library.SSL_write(self._tls, data, len(data)) == len(data)
+
+    def update_keys(self):
+        """Whether that could be sent."""
+        return (self._library.SSL_key_update(self._tls, 0) == 1
+                and self._library.SSL_do_handshake(self._tls) == 1)
+
+    def renegotiate(self):
+        """Whether the server has responded, by refusing."""
+        self._library.SSL_renegotiate(self._tls)
+        self._library.ERR_clear_error()
+        self._library.SSL_do_handshake(self._tls)
+        self._library.ERR_get_error.restype = ctypes.c_ulong
+        # SSL_R_NO_RENEGOTIATION
+        return self._library.ERR_get_error() & 0x7FFFFF == 339
+
+    def close(self):
+        self.socket.close()
+        self._library.SSL_free(self._tls)
+        self._library.SSL_CTX_free(self._context)
 
 
 def trusting(authority, **limits):
@@ -488,3 +537,32 @@ def test_reload_with_files_that_cannot_be_used_changes_nothing(
         eventually(lambda: gateway.metric(
             "headgate_config_last_reload_successful") == 1, "the reload")
         assert hello(gateway, trusting(authority))
+
+
+# --- floods ---
+
+
+def floods(gateway):
+    return gateway.metric("headgate_tls_floods_total")
+
+
+# RFC 8446 section 4.6.3.
+def test_floods_of_key_updates_end_the_connection(gateway, authority):
+    before = floods(gateway)
+    with contextlib.closing(OpenSsl(gateway, OpenSsl.TLS_1_3)) as client:
+        assert client.write(b"GET ")
+        for _ in range(60):
+            assert client.update_keys()
+        time.sleep(0.2)
+        assert floods(gateway) == before
+        eventually(lambda: not client.update_keys(), "the connection ends")
+    eventually(lambda: floods(gateway) == before + 1, "it is counted")
+    assert hello(gateway, trusting(authority)) == {"reply": "hello, ann"}
+
+
+# RFC 5746. OpenSSL's client gives up after it.
+def test_renegotiation_is_refused(gateway, authority):
+    with contextlib.closing(OpenSsl(gateway, OpenSsl.TLS_1_2)) as client:
+        assert client.write(b"GET ")
+        assert client.renegotiate()
+    assert hello(gateway, trusting(authority)) == {"reply": "hello, ann"}

@@ -374,15 +374,37 @@ TEST_F(TlsStreamTest, ClientThatAsksForResponsesAndTakesNoneIsGivenUp) {
     client.Feed(carrier_->TakeOutgoing());
   }
   carrier_->MakeRoom(0);
-  std::string read = "x";
-  for (int i = 0; i < 5000 && read == "x"; ++i) {
+  // As much as gives it the right to another one.
+  const std::string sent(1024, 'x');
+  std::string read = sent;
+  for (int i = 0; i < 5000 && read == sent; ++i) {
     SSL_key_update(client.tls(), SSL_KEY_UPDATE_REQUESTED);
-    SSL_write(client.tls(), "x", 1);
+    SSL_write(client.tls(), sent.data(), static_cast<int>(sent.size()));
     carrier_->Deliver(client.TakeOutput());
     read = Read();
     ASSERT_LT(stream_->held_bytes(), 200'000u);
   }
   EXPECT_EQ(read, "(failed: TLS: the client takes no responses)");
+  EXPECT_EQ(Read(), "(failed: TLS: the client takes no responses)");
+  EXPECT_EQ(buffers_.floods, 1u);
+}
+
+TEST_F(TlsStreamTest, FloodOfKeyUpdatesIsCounted) {
+  RawTlsClient client(TLS1_3_VERSION);
+  for (int i = 0; i < 3; ++i) {
+    client.Read();
+    carrier_->Deliver(client.TakeOutput());
+    ASSERT_TRUE(stream_->Handshake().ok());
+    client.Feed(carrier_->TakeOutgoing());
+  }
+  for (int i = 0; i < 100; ++i) {
+    SSL_key_update(client.tls(), SSL_KEY_UPDATE_NOT_REQUESTED);
+    SSL_do_handshake(client.tls());
+  }
+  carrier_->Deliver(client.TakeOutput());
+  EXPECT_EQ(Read(), "(failed: TLS: the client asks for new keys too often)");
+  EXPECT_EQ(Read(), "(failed: TLS: the client asks for new keys too often)");
+  EXPECT_EQ(buffers_.floods, 1u);
 }
 
 // --- writing ---

@@ -2,6 +2,10 @@
 
 #include "gateway/tls/engine.h"
 
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 #include <openssl/ssl.h>
 
 #include <array>
@@ -402,6 +406,127 @@ TEST_F(TlsEngineTest, RenegotiationIsRefusedAndTheConnectionGoesOn) {
   char byte = 0;
   EXPECT_LE(SSL_read(client.tls(), &byte, 1), 0);
   EXPECT_EQ(ERR_GET_REASON(ERR_get_error()), SSL_R_NO_RENEGOTIATION);
+}
+
+// 64 changes, and one for each KiB of plaintext.
+TEST_F(TlsEngineTest, KeysThatChangeTooOftenEndTheConnection) {
+  Make();
+  RawTlsClient client(TLS1_3_VERSION);
+  ASSERT_TRUE(TalkWith(client, server_).ok());
+  const std::string plaintext(10 * 1024, 'x');
+  SSL_write(client.tls(), plaintext.data(), 10 * 1024);
+  ASSERT_TRUE(TalkWith(client, server_).ok());
+  for (int i = 0; i < 64 + 10; ++i) {
+    SSL_key_update(client.tls(), SSL_KEY_UPDATE_NOT_REQUESTED);
+    SSL_do_handshake(client.tls());
+    ASSERT_TRUE(TalkWith(client, server_).ok()) << i;
+  }
+  EXPECT_FALSE(server_.engine->is_flooded());
+  SSL_key_update(client.tls(), SSL_KEY_UPDATE_NOT_REQUESTED);
+  SSL_do_handshake(client.tls());
+  EXPECT_EQ(MessageOf(TalkWith(client, server_)),
+            "TLS: the client asks for new keys too often");
+  EXPECT_TRUE(server_.engine->is_flooded());
+}
+
+// Not even the rest of what was read is looked at.
+TEST_F(TlsEngineTest, FloodOfKeyUpdatesStopsInTheMiddle) {
+  Make();
+  RawTlsClient client(TLS1_3_VERSION);
+  ASSERT_TRUE(TalkWith(client, server_).ok());
+  std::string flood;
+  for (int i = 0; i < 2000; ++i) {
+    SSL_key_update(client.tls(), SSL_KEY_UPDATE_REQUESTED);
+    SSL_do_handshake(client.tls());
+    flood += client.TakeOutput();
+  }
+  EXPECT_EQ(MessageOf(server_.Take(flood, flood.size())),
+            "TLS: the client asks for new keys too often");
+  EXPECT_LT(server_.TakeOutput().size(), 70u * 40);
+}
+
+// Encrypts records of a TLS 1.2 client whose handshake is complete, with
+// AES128-GCM-SHA256 (RFC 5246 section 6.3, RFC 5288): OpenSSL's own client
+// would not ask again after the first refusal.
+class RecordWriter {
+ public:
+  explicit RecordWriter(SSL* tls) {
+    std::array<unsigned char, 48> secret;
+    SSL_SESSION_get_master_key(SSL_get_session(tls), secret.data(),
+                               secret.size());
+    std::array<unsigned char, 64> random;
+    SSL_get_server_random(tls, random.data(), 32);
+    SSL_get_client_random(tls, random.data() + 32, 32);
+    std::string seed = "key expansion";
+    seed.append(random.begin(), random.end());
+    char digest[] = "SHA256";
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, secret.data(),
+                                          secret.size()),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, seed.data(),
+                                          seed.size()),
+        OSSL_PARAM_construct_end()};
+    EVP_KDF* const method = EVP_KDF_fetch(nullptr, "TLS1-PRF", nullptr);
+    EVP_KDF_CTX* const kdf = EVP_KDF_CTX_new(method);
+    EXPECT_EQ(EVP_KDF_derive(kdf, keys_.data(), keys_.size(), parameters), 1);
+    EVP_KDF_CTX_free(kdf);
+    EVP_KDF_free(method);
+  }
+
+  std::string Encrypt(char type, const std::string& content) {
+    const std::string sequence =
+        absl::StrCat(std::string(7, 0), std::string(1, ++sequence_));
+    const auto head = [&](std::size_t size) {
+      return absl::StrCat(std::string(1, type), "\x03\x03",
+                          std::string(1, static_cast<char>(size >> 8)),
+                          std::string(1, static_cast<char>(size)));
+    };
+    const std::string nonce = absl::StrCat(
+        std::string(keys_.begin() + 32, keys_.begin() + 36), sequence);
+    const std::string bound = sequence + head(content.size());
+    std::string sealed(content.size() + 16, '\0');
+    const auto bytes = [](const std::string& text) {
+      return reinterpret_cast<const unsigned char*>(text.data());
+    };
+    auto* const out = reinterpret_cast<unsigned char*>(sealed.data());
+    int size = 0;
+    EVP_CIPHER_CTX* const cipher = EVP_CIPHER_CTX_new();
+    EVP_EncryptInit_ex(cipher, EVP_aes_128_gcm(), nullptr, keys_.data(),
+                       bytes(nonce));
+    EVP_EncryptUpdate(cipher, nullptr, &size, bytes(bound),
+                      static_cast<int>(bound.size()));
+    EVP_EncryptUpdate(cipher, out, &size, bytes(content),
+                      static_cast<int>(content.size()));
+    EVP_EncryptFinal_ex(cipher, out + content.size(), &size);
+    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, 16, out + content.size());
+    EVP_CIPHER_CTX_free(cipher);
+    return absl::StrCat(head(8 + sealed.size()), sequence, sealed);
+  }
+
+ private:
+  // The client's key, the server's, the client's IV, the server's.
+  std::array<unsigned char, 16 + 16 + 4 + 4> keys_ = {};
+  char sequence_ = 0;  // That of Finished, which was encrypted first.
+};
+
+TEST_F(TlsEngineTest, WishesToRenegotiateThatDoNotEndEndTheConnection) {
+  Make();
+  RawTlsClient client(TLS1_2_VERSION);
+  SSL_set_cipher_list(client.tls(), "ECDHE-ECDSA-AES128-GCM-SHA256");
+  ASSERT_TRUE(TalkWith(client, server_).ok());
+  ASSERT_TRUE(server_.engine->established());
+  RecordWriter writer(client.tls());
+  // A ClientHello, whose content is not looked at.
+  const std::string hello = absl::StrCat(
+      absl::string_view("\x01\x00\x00\x20", 4), std::string(0x20, '\0'));
+  for (int i = 0; i < 64; ++i) {
+    ASSERT_TRUE(server_.Take(writer.Encrypt(22, hello), 1 << 20).ok()) << i;
+    EXPECT_NE(server_.TakeOutput(), "") << "each is refused";
+  }
+  EXPECT_EQ(MessageOf(server_.Take(writer.Encrypt(22, hello), 1 << 20)),
+            "TLS: the client asks for new keys too often");
+  EXPECT_TRUE(server_.engine->is_flooded());
 }
 
 TEST_F(TlsEngineTest, OlderVersionsAreRefused) {
