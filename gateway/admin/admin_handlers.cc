@@ -222,6 +222,10 @@ json::object RouteJson(const Route& route) {
   duration("deadline", route.deadline);
   duration("idle_timeout", route.idle_timeout);
   duration("max_age", route.max_age);
+  if (route.token.expiry == TokenRule::Expiry::kCloses) {
+    object["token"] = {{"expiry", "close"},
+                       {"leeway", absl::FormatDuration(route.token.leeway)}};
+  }
   return object;
 }
 

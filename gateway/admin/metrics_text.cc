@@ -38,7 +38,8 @@ constexpr const char* kLimits[] = {"max_message_bytes", "messages_per_second",
                                    "bytes_per_second",  "idle_timeout",
                                    "max_age",           "send_timeout",
                                    "stall_timeout",     "keepalive_timeout",
-                                   "message_timeout",   "max_memory"};
+                                   "message_timeout",   "max_memory",
+                                   "token_expiry"};
 
 class Families {
  public:

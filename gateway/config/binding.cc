@@ -254,6 +254,14 @@ absl::Span<const Binding<Route>> TableOf() {
 }
 
 template <>
+absl::Span<const Binding<TokenRule>> TableOf() {
+  static constexpr Binding<TokenRule> kTable[] = {
+      {"leeway", &TokenRule::leeway},
+  };
+  return kTable;
+}
+
+template <>
 absl::Span<const Binding<PacketOptions>> TableOf() {
   using S = PacketOptions;
   static constexpr Binding<S> kTable[] = {

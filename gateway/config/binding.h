@@ -139,6 +139,8 @@ template <>
 absl::Span<const Binding<PacketOptions>> TableOf();
 template <>
 absl::Span<const Binding<MethodTable>> TableOf();
+template <>
+absl::Span<const Binding<TokenRule>> TableOf();
 
 }  // namespace headgate
 

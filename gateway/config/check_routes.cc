@@ -263,6 +263,8 @@ class RouteCheck {
                     absl::Milliseconds(10));
     faults_.AtLeast(field_ + ".max_age", route_.max_age,
                     absl::Milliseconds(10));
+    faults_.AtLeast(field_ + ".token.leeway", route_.token.leeway,
+                    absl::ZeroDuration());
   }
 
   const std::string field_;

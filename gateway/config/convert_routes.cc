@@ -119,6 +119,17 @@ Target TargetFrom(const pb::Route& from, const Section& section) {
   return PathMethod{};
 }
 
+void TokenFrom(const pb::Token& from, const Section& section, TokenRule& to) {
+  section.Read(TableOf<TokenRule>(), to);
+  Choose(from.expiry(),
+         {{pb::Token::EXPIRY_IGNORE, TokenRule::Expiry::kIgnored},
+          {pb::Token::EXPIRY_CLOSE, TokenRule::Expiry::kCloses}},
+         to.expiry);
+  if (to.expiry == TokenRule::Expiry::kIgnored && section.Has("leeway")) {
+    section.AddFault("leeway", "means nothing without expiry: close");
+  }
+}
+
 void JsonFrom(const pb::Json& from, const Section& section,
               JsonCodecOptions& to) {
   using Options = JsonCodecOptions;
@@ -174,6 +185,7 @@ Route RouteFrom(const pb::Route& from, const Section& section,
   PacketFrom(from.packet(), section.Below("packet", from.packet()), to.packet);
   JsonFrom(from.json(), section.Below("json", from.json()), to.json);
   CodecsFrom(from, to);
+  TokenFrom(from.token(), section.Below("token", from.token()), to.token);
   for (const std::string& name : from.forward_headers()) {
     to.forward_headers.push_back(absl::AsciiStrToLower(name));
   }

@@ -17,6 +17,7 @@
 #include "gateway/config/suggestion.h"
 #include "gateway/http/credentials.h"
 #include "gateway/http/host.h"
+#include "gateway/http/token_expiry.h"
 #include "gateway/route/plan.h"
 
 namespace headgate {
@@ -458,11 +459,9 @@ std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
   return destination;
 }
 
-std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
-                                              const HandshakePolicy& policy,
-                                              const Peer& peer,
-                                              const Located& located,
-                                              const Destination& destination) {
+std::variant<Refusal, Admission> JudgeSession(
+    const HttpRequest& request, const HandshakePolicy& policy, const Peer& peer,
+    const Located& located, const Destination& destination, absl::Time now) {
   const Route& route = *located.match.route;
   const RoutePlan& plan = *located.match.plan;
   const auto refuse = [&](Refusal refusal) {
@@ -480,6 +479,14 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
   if (!authorization.ok()) {
     return refuse(
         Refuse(RefusalReason::kCredentials, authorization.status().message()));
+  }
+  const bool token_counts =
+      route.token.expiry == TokenRule::Expiry::kCloses && *authorization;
+  const absl::Time token_expiry =
+      token_counts ? TokenExpiry(**authorization) : absl::InfiniteFuture();
+  if (token_expiry + route.token.leeway <= now) {
+    return refuse(
+        Refuse(RefusalReason::kTokenExpired, "the token has expired"));
   }
   absl::StatusOr<Metadata> metadata =
       MetadataOf(request, policy, peer, located);
@@ -517,6 +524,7 @@ std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
   if (session.codec == nullptr) session.codec = plan.codec;
   if (!located.is_websocket) session.codec = &HttpDialect(request, destination);
   session.binary_codec = plan.binary_codec;
+  session.token_expiry = token_expiry;
   session.wants_status = WantsStatus(located);
   session.id = peer.session_id;
   session.peer = peer.client_or_peer();

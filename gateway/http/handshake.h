@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "gateway/config/address.h"
 #include "gateway/console/console.h"
 #include "gateway/http/header_rules.h"
@@ -86,11 +87,9 @@ std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
                                                    const HttpRules* rules);
 
 // The last step: origin, credentials, metadata, deadline and codec.
-std::variant<Refusal, Admission> JudgeSession(const HttpRequest& request,
-                                              const HandshakePolicy& policy,
-                                              const Peer& peer,
-                                              const Located& located,
-                                              const Destination& destination);
+std::variant<Refusal, Admission> JudgeSession(
+    const HttpRequest& request, const HandshakePolicy& policy, const Peer& peer,
+    const Located& located, const Destination& destination, absl::Time now);
 
 // A request for the console, on a listener that serves it; absent: it is for a
 // route. The host must be the listener's own, whatever origins are allowed.

@@ -15,6 +15,7 @@ namespace headgate {
 enum class RefusalReason {
   kBadRequest,
   kCredentials,
+  kTokenExpired,
   kOrigin,
   kHost,
   kNotFound,

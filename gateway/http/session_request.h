@@ -31,6 +31,8 @@ struct SessionRequest {
   // Where path and query take part in the request; the codec is then json.
   std::optional<RequestBinding> binding;
   std::string media_type;  // Of a plain HTTP request, its Content-Type.
+  // When its token expires, where the route makes something of that.
+  absl::Time token_expiry = absl::InfiniteFuture();
   // The client asked for a status message before the Close frame.
   bool wants_status = false;
 };

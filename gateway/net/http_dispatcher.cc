@@ -164,8 +164,8 @@ void HttpDispatcher::Judge(const HttpRules* rules) {
     return EndWith(*std::move(refusal));
   }
   const Destination& destination = std::get<Destination>(found);
-  Judgement judgement =
-      JudgeSession(request_, settings_->policy, peer_, *located_, destination);
+  Judgement judgement = JudgeSession(request_, settings_->policy, peer_,
+                                     *located_, destination, host_.now());
   if (located_->is_websocket || std::holds_alternative<Refusal>(judgement)) {
     return EndWith(std::move(judgement));
   }

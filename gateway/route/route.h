@@ -66,6 +66,17 @@ struct MethodTable {
 using Target = std::variant<PathMethod, FixedMethod, ServicePath, HttpRuleSet,
                             MethodTable>;
 
+// What the gateway makes of the expiry of a bearer token, `exp` of a JWT.
+struct TokenRule {
+  enum class Expiry {
+    kIgnored,
+    kCloses,  // A session ends with its token, and none begins after it.
+  };
+  Expiry expiry = Expiry::kIgnored;
+  // How long after it; sessions have up to a fifth more, each its own share.
+  absl::Duration leeway = absl::Seconds(25);
+};
+
 // How much a client may send at a time (a token bucket).
 struct RateLimit {
   double per_second = 0;  // 0: any amount.
@@ -107,6 +118,7 @@ struct Route {
   // Where a token may come from besides headers and subprotocols; empty: not.
   std::string token_cookie;
   std::string token_query;
+  TokenRule token;
   // Request headers, lower case, that go to the backend as metadata.
   std::vector<std::string> forward_headers;
   // The longest header list that a call may have towards the backend, as HTTP/2

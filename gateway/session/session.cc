@@ -13,7 +13,7 @@ Session::Session(SessionRequest request,
                  std::shared_ptr<const SessionContext> context)
     : request_(std::move(request)),
       context_(std::move(context)),
-      guard_(*request_.route, request_.id) {}
+      guard_(*request_.route, request_.id, request_.token_expiry) {}
 
 std::optional<SessionGuard::Violation> Session::CountWireBytes(
     std::size_t bytes) {

@@ -16,11 +16,21 @@ double BurstOf(const RateLimit& limit, double least) {
   return limit.burst > 0 ? limit.burst : std::max(limit.per_second, least);
 }
 
+// 0 to 1, by the session.
+double ShareOf(absl::string_view id) {
+  return static_cast<double>(absl::HashOf(id) % 1000) / 1000;
+}
+
 // Up to a tenth less.
 absl::Duration Shortened(absl::Duration age, absl::string_view id) {
   if (age == absl::InfiniteDuration()) return age;
-  const double share = static_cast<double>(absl::HashOf(id) % 1000) / 10000;
-  return age * (1 - share);
+  return age * (1 - ShareOf(id) / 10);
+}
+
+// When a session with a token ends that expires then.
+absl::Time TokenEnd(absl::Time expiry, absl::Duration leeway,
+                    absl::string_view id) {
+  return expiry + leeway * (1 + ShareOf(id) / 5);
 }
 
 SessionGuard::Violation TooFast(Limit limit, const RateLimit& rate) {
@@ -59,13 +69,16 @@ absl::string_view LimitName(Limit limit) {
       return "keepalive_timeout";
     case Limit::kMessageTime:
       return "message_timeout";
+    case Limit::kTokenExpiry:
+      return "token_expiry";
     case Limit::kMemory:
       break;
   }
   return "max_memory";
 }
 
-SessionGuard::SessionGuard(const Route& route, absl::string_view id)
+SessionGuard::SessionGuard(const Route& route, absl::string_view id,
+                           absl::Time token_expiry)
     : messages_limit_(route.messages),
       bytes_limit_(route.bytes),
       messages_(route.messages.per_second, BurstOf(route.messages, 1)),
@@ -75,7 +88,8 @@ SessionGuard::SessionGuard(const Route& route, absl::string_view id)
               kFramingBytes),
       idle_timeout_(route.idle_timeout),
       max_age_(route.max_age),
-      age_(Shortened(route.max_age, id)) {}
+      age_(Shortened(route.max_age, id)),
+      token_end_(TokenEnd(token_expiry, route.token.leeway, id)) {}
 
 void SessionGuard::Start(absl::Time now) {
   started_at_ = active_at_ = now;
@@ -109,6 +123,11 @@ std::optional<SessionGuard::Violation> SessionGuard::OnTick(
                     absl::UnavailableError(absl::StrCat(
                         "the session has lasted for its max_age (",
                         absl::FormatDuration(max_age_), "), connect again")));
+  }
+  if (now >= token_end_) {
+    return Violation{
+        Limit::kTokenExpiry,
+        EndingOf(absl::UnauthenticatedError("the token has expired"))};
   }
   if (now - active_at_ >= idle_timeout_) {
     return TimeIsUp(Limit::kIdle,

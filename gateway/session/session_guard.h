@@ -25,6 +25,7 @@ enum class Limit {
   kKeepalive,
   kMessageTime,
   kMemory,
+  kTokenExpiry,
 };
 // "max_message_bytes", "messages_per_second", ...
 absl::string_view LimitName(Limit limit);
@@ -40,8 +41,10 @@ class SessionGuard {
   };
 
   // `id`: the session's; it decides by how much less than max_age it lasts, so
-  // that sessions that began together do not all end together.
-  SessionGuard(const Route& route, absl::string_view id);
+  // that sessions that began together do not all end together; the same after
+  // `token_expiry`.
+  SessionGuard(const Route& route, absl::string_view id,
+               absl::Time token_expiry);
 
   void Start(absl::Time now);
 
@@ -68,6 +71,7 @@ class SessionGuard {
   const absl::Duration idle_timeout_;
   const absl::Duration max_age_;  // As the route has it,
   const absl::Duration age_;      // and as this session does.
+  const absl::Time token_end_;
   absl::Time started_at_;
   absl::Time active_at_;
   std::uint64_t activity_ = 0;

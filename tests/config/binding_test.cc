@@ -112,6 +112,7 @@ TEST(BindingTest, DefaultsAreThoseOfTheDocuments) {
   ExpectDocumented("routes[]", TableOf<Route>());
   ExpectDocumented("routes[].packet", TableOf<PacketOptions>());
   ExpectDocumented("routes[].packet", TableOf<MethodTable>());
+  ExpectDocumented("routes[].token", TableOf<TokenRule>());
   ExpectDocumented("admin[]", TableOf<AdminSettings>());
 }
 
@@ -182,6 +183,8 @@ TEST(BindingTest, EveryKeyIsBound) {
               IsEmpty());
   EXPECT_THAT(Unbound(*pb::Packet::descriptor(),
                       KeysOf<PacketOptions, MethodTable>({"coalesce"})),
+              IsEmpty());
+  EXPECT_THAT(Unbound(*pb::Token::descriptor(), KeysOf<TokenRule>()),
               IsEmpty());
   EXPECT_THAT(Unbound(*pb::Admin::descriptor(), KeysOf<AdminSettings>()),
               IsEmpty());

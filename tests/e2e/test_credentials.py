@@ -2,12 +2,15 @@
 to know of a client (docs/protocol.md, "Credentials and metadata")."""
 
 import base64
+import contextlib
+import json
 import re
+import time
 
 import pytest
 
 from client import ECHO, HELLO, JSON, Client, call_json, refusal
-from harness import Gateway, eventually
+from harness import Gateway, eventually, run
 from wire import RawClient
 
 METADATA = ECHO + "Metadata"
@@ -396,3 +399,89 @@ def test_query_token_does_not_reach_the_backend_by_another_name(all_sources):
     metadata = metadata_of(all_sources, path=METADATA + "?access_token=s3cr3t",
                            headers=[("Authorization", "Bearer other")])
     assert "s3cr3t" not in str(metadata)
+
+
+# --- the expiry of a token (RFC 7519) ---
+
+EXPIRING = """
+routes:
+  - path: /expiring
+    upstream: main
+    method: headgate.demo.v1.HelloService/BidiHello
+    token_query: access_token
+    token: {expiry: close, leeway: 1s}
+  - path: /lasting
+    upstream: main
+    method: headgate.demo.v1.HelloService/BidiHello
+"""
+
+
+def jwt(**claims):
+    def part(value):
+        text = json.dumps(value).encode()
+        return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+    return f"{part({'alg': 'HS256'})}.{part(claims)}.c2lnbmF0dXJl"
+
+
+@pytest.fixture
+def expiring(configured, backend):
+    return configured(
+        f"upstreams: [{{name: main, target: '{backend.target}'}}]" + EXPIRING)
+
+
+def test_session_ends_when_its_token_has_expired(expiring):
+    token = jwt(sub="ann", exp=int(time.time()) + 2)
+    others = [jwt(exp=int(time.time()) + 3600), jwt(sub="bob"), "opaque",
+              jwt(exp="never")]
+    with contextlib.ExitStack() as stack:
+        lasting = [stack.enter_context(
+            Client(expiring, "/expiring", JSON, "Bearer", other))
+            for other in others]
+        lasting.append(stack.enter_context(
+            Client(expiring, "/lasting", JSON, "Bearer", token)))
+        ending = [
+            stack.enter_context(Client(
+                expiring, "/expiring", JSON,
+                headers=[("Authorization", "Bearer " + token)])),
+            stack.enter_context(Client(expiring, "/expiring", JSON, k8s(token))),
+            stack.enter_context(Client(
+                expiring, "/expiring?access_token=" + token, JSON))]
+        for client in lasting + ending:
+            client.send({"greeting": "ann"})
+            assert client.receive_json() == {"reply": "hello, ann"}
+        for client in ending:
+            assert client.receive_close() == (4016, "the token has expired")
+            # A second of leeway, and a fifth.
+            assert time.time() > json.loads(base64.urlsafe_b64decode(
+                token.split(".")[1] + "=="))["exp"] + 1
+        for client in lasting:
+            client.send({"greeting": "ann"})
+            assert client.receive_json() == {"reply": "hello, ann"}
+    assert expiring.metric("headgate_limits_hit_total",
+                           limit="token_expiry") == len(ending)
+    assert expiring.stderr().count("limit=token_expiry") == len(ending)
+    assert token not in expiring.stderr()
+
+
+def test_expired_token_is_401(expiring):
+    expired = jwt(exp=int(time.time()) - 60)
+    assert refusal(expiring, "/expiring", JSON, "Bearer", expired) == 401
+    assert refusal(expiring, "/expiring?access_token=" + expired) == 401
+    assert 'reason="the token has expired"' in expiring.stderr()
+    assert expiring.metric("headgate_handshakes_refused_total",
+                           reason="token_expired") == 2
+    with Client(expiring, "/lasting", JSON, "Bearer", expired) as client:
+        client.send({"greeting": "ann"})
+        assert client.receive_json() == {"reply": "hello, ann"}
+
+
+def test_leeway_without_expiry_is_a_fault(tmp_path):
+    file = tmp_path / "headgate.yaml"
+    file.write_text(EXPIRING.replace("expiry: close, ", "").replace(
+        "upstream: main", "upstream: default") +
+        "upstreams: [{target: 'localhost:1'}]")
+    result = run("check", file)
+    assert result.returncode == 1
+    assert (b"token.leeway: means nothing without expiry: close"
+            in result.stdout + result.stderr)

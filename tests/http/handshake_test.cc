@@ -59,7 +59,7 @@ class HandshakeTest : public ::testing::Test {
     auto found = FindDestination(request, where, rules_.get());
     if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
     return JudgeSession(request, policy_, peer_, where,
-                        std::get<Destination>(found));
+                        std::get<Destination>(found), now_);
   }
   Refusal Refused(const std::string& line, const std::string& headers) {
     auto result = Judge(line, headers);
@@ -89,6 +89,7 @@ class HandshakeTest : public ::testing::Test {
              .client = "",
              .session_id = "0123456789abcdef0123456789abcdef"};
   Capacity capacity_ = Capacity::kFree;
+  absl::Time now_ = absl::FromUnixSeconds(1'000'000);
 };
 
 TEST_F(HandshakeTest, AdmissionSaysAllOfTheSession) {
@@ -105,6 +106,39 @@ TEST_F(HandshakeTest, AdmissionSaysAllOfTheSession) {
   EXPECT_THAT(session.metadata, Contains(Pair("authorization", "Bearer t")));
   EXPECT_THAT(session.metadata, Contains(Pair("a", "b")));
   EXPECT_EQ(session.timeout, absl::Seconds(5));
+}
+
+// {"exp":1000000} and {"exp":2000000}; it is 1000000.
+constexpr char kExpired[] =
+    "Authorization: Bearer e30.eyJleHAiOjEwMDAwMDB9.s\r\n";
+constexpr char kValid[] =
+    "Authorization: Bearer e30.eyJleHAiOjIwMDAwMDB9.s\r\n";
+
+TEST_F(HandshakeTest, TokenThatHasExpiredIs401WhereTheRouteSaysSo) {
+  Route room;
+  room.path = "/room";
+  room.target = FixedMethod{"/p.S/M"};
+  room.token.expiry = TokenRule::Expiry::kCloses;
+  room.token.leeway = absl::Seconds(10);
+  Route other = room;
+  other.path = "/other";
+  other.token.expiry = TokenRule::Expiry::kIgnored;
+  Use({room, other});
+  EXPECT_EQ(Admitted(WebSocket(kValid)).session.token_expiry,
+            absl::FromUnixSeconds(2'000'000));
+  EXPECT_EQ(Admitted(WebSocket()).session.token_expiry, absl::InfiniteFuture());
+  EXPECT_EQ(Admitted(WebSocket(kExpired), "GET /other").session.token_expiry,
+            absl::InfiniteFuture());
+
+  now_ += absl::Seconds(9);
+  Admitted(WebSocket(kExpired));
+  now_ += absl::Seconds(1);
+  const Refusal refusal = Refused("GET /room", WebSocket(kExpired));
+  EXPECT_EQ(refusal.reason, RefusalReason::kTokenExpired);
+  EXPECT_EQ(refusal.http_status, 401);
+  EXPECT_EQ(refusal.status,
+            absl::UnauthenticatedError("the token has expired"));
+  Admitted(WebSocket(kExpired), "GET /other");
 }
 
 // The route's deadline is a cap, and holds without a wish of the client's.

@@ -12,7 +12,7 @@ namespace {
 class SessionGuardTest : public ::testing::Test {
  protected:
   void Start() {
-    guard_.emplace(route_, "id");
+    guard_.emplace(route_, "id", token_expiry_);
     guard_->Start(now_);
   }
   std::optional<SessionGuard::Violation> After(absl::Duration passed) {
@@ -24,6 +24,7 @@ class SessionGuardTest : public ::testing::Test {
   std::optional<SessionGuard> guard_;
   absl::Time now_ = absl::UnixEpoch();
   std::uint64_t activity_ = 0;
+  absl::Time token_expiry_ = absl::InfiniteFuture();
 };
 
 TEST_F(SessionGuardTest, WithoutLimitsNothingIsAViolation) {
@@ -83,19 +84,48 @@ TEST_F(SessionGuardTest, AnAgeIsShortenedByUpToATenth) {
   route_.max_age = absl::Seconds(1000);
   bool differ = false;
   for (int i = 0; i < 20; ++i) {
-    SessionGuard guard(route_, absl::StrCat("id", i));
+    SessionGuard guard(route_, absl::StrCat("id", i), token_expiry_);
     guard.Start(now_);
     EXPECT_FALSE(guard.OnTick(now_ + absl::Seconds(899), 0));
     const auto violation = guard.OnTick(now_ + absl::Seconds(1000), 0);
     ASSERT_TRUE(violation);
     EXPECT_EQ(violation->limit, Limit::kMaxAge);
     EXPECT_EQ(violation->ending.close, CloseCode::kGoingAway);
-    SessionGuard other(route_, absl::StrCat("id", i));
+    SessionGuard other(route_, absl::StrCat("id", i), token_expiry_);
     other.Start(now_);
     differ |=
         other.OnTick(now_ + absl::Seconds(950), 0).has_value() != (i % 2 == 0);
   }
   EXPECT_TRUE(differ) << "not all at the same time";
+}
+
+// docs/protocol.md: UNAUTHENTICATED, like a call with such a token.
+TEST_F(SessionGuardTest, SessionEndsAfterItsTokenAndTheLeeway) {
+  token_expiry_ = now_ + absl::Seconds(100);
+  route_.token.leeway = absl::Seconds(20);
+  bool differ = false;
+  for (int i = 0; i < 20; ++i) {
+    SessionGuard guard(route_, absl::StrCat("id", i), token_expiry_);
+    guard.Start(now_);
+    EXPECT_FALSE(guard.OnTick(now_ + absl::Seconds(119.9), 0));
+    differ |=
+        guard.OnTick(now_ + absl::Seconds(122), 0).has_value() != (i % 2 == 0);
+    const auto violation = guard.OnTick(now_ + absl::Seconds(124), 0);
+    ASSERT_TRUE(violation);
+    EXPECT_EQ(violation->limit, Limit::kTokenExpiry);
+    EXPECT_EQ(static_cast<int>(violation->ending.close), 4016);
+    EXPECT_EQ(violation->ending.end.status,
+              absl::UnauthenticatedError("the token has expired"));
+  }
+  EXPECT_TRUE(differ) << "not all at the same time";
+}
+
+TEST_F(SessionGuardTest, WithoutLeewayItEndsWithItsToken) {
+  token_expiry_ = now_ + absl::Seconds(100);
+  route_.token.leeway = absl::ZeroDuration();
+  Start();
+  EXPECT_FALSE(After(absl::Seconds(99)));
+  EXPECT_TRUE(After(absl::Seconds(1)));
 }
 
 TEST(LimitTest, NamesAreThoseOfTheSettings) {
