@@ -2,12 +2,26 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+
 namespace headgate {
 namespace {
 
 constexpr const Dialect* kDialects[] = {
-    &kPacketDialect, &kJsonDialect,     &kProtobufDialect,
-    &kRawDialect,    &kHttpJsonDialect, &kHttpEventsDialect,
+    &kPacketDialect,
+    &kJsonDialect,
+    &kProtobufDialect,
+    &kRawDialect,
+    &kHttpJsonDialect,
+    &kHttpEventsDialect,
+    &kGrpcWebDialect,
+    &kGrpcWebJsonDialect,
+    &kGrpcWebTextDialect,
+    &kConnectJsonDialect,
+    &kConnectProtoDialect,
+    &kConnectStreamJsonDialect,
+    &kConnectStreamProtoDialect,
 };
 
 const Dialect* Find(absl::Span<const Dialect* const> table,
@@ -42,6 +56,19 @@ const Dialect* FindDialect(absl::string_view name,
 const Dialect* DialectOfSubprotocol(absl::string_view token,
                                     absl::Span<const Dialect* const> table) {
   return Find(table, &Dialect::token, token);
+}
+
+// RFC 9110 section 8.3.1: media types are case-insensitive.
+const Dialect* DialectOfMediaType(absl::string_view content_type,
+                                  absl::Span<const Dialect* const> table) {
+  const absl::string_view media_type = absl::StripAsciiWhitespace(
+      content_type.substr(0, content_type.find(';')));
+  for (const Dialect* dialect : table) {
+    for (const absl::string_view type : dialect->media_types) {
+      if (absl::EqualsIgnoreCase(type, media_type)) return dialect;
+    }
+  }
+  return nullptr;
 }
 
 std::vector<std::string> DialectNames() {

@@ -8,7 +8,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "gateway/codec/body_format.h"
 #include "gateway/codec/codec.h"
+#include "gateway/codec/connect.h"
+#include "gateway/codec/grpc_web.h"
 #include "gateway/codec/http_json.h"
 #include "gateway/codec/json.h"
 #include "gateway/codec/packet.h"
@@ -16,6 +19,8 @@
 #include "gateway/schema/schema.h"
 
 namespace headgate {
+
+inline const BodyFormat kNoBodyFormat;
 
 // What a codec may need of its session. The options and the binding must
 // outlive the codec.
@@ -27,8 +32,9 @@ struct CodecInputs {
   const Schema::Method* method = nullptr;
   // Null where path and query take no part in the request.
   const RequestBinding* binding = nullptr;
-  absl::string_view media_type = {};  // The request's Content-Type.
-  bool wants_status = false;          // The client asked for "?status=1".
+  absl::string_view media_type = {};       // The request's Content-Type.
+  bool wants_status = false;               // The client asked for "?status=1".
+  const BodyFormat& body = kNoBodyFormat;  // Of a dialect with media_types.
 };
 
 // A form of messages on the wire, as a row of the table of dialects. Rows are
@@ -47,11 +53,23 @@ struct Dialect {
   bool (*wants_metadata)(const CodecInputs&) = nullptr;
   // Fails where the request itself is at fault, with INVALID_ARGUMENT.
   absl::StatusOr<std::unique_ptr<Codec>> (*make)(const CodecInputs&) = nullptr;
+
+  // --- Of a dialect that a request's Content-Type asks for, on any route that
+  // leads to methods; the others have none of these. ---
+  absl::Span<const absl::string_view> media_types = {};
+  bool needs_http2 = false;
+  // The headers of the request that say how its messages are compressed, and
+  // what the responses' may be.
+  absl::string_view encoding_header = {};
+  absl::string_view accept_encoding_header = {};
+  // The response that tells a failure where there is no codec (yet): a request
+  // that is refused, a method whose descriptor cannot be had.
+  WholeResponse (*failure)(const CallEnd&) = nullptr;
 };
 
 // Every dialect that the gateway speaks, in the order in which messages name
 // them. Each is defined next to its codec: json.h, packet.h, passthrough.h,
-// http_json.h.
+// http_json.h, grpc_web.h, connect.h.
 absl::Span<const Dialect* const> Dialects();
 
 // The rows of `table` for WebSockets, by name and by token; null: there is
@@ -60,6 +78,12 @@ const Dialect* FindDialect(absl::string_view name,
                            absl::Span<const Dialect* const> table = Dialects());
 const Dialect* DialectOfSubprotocol(
     absl::string_view token,
+    absl::Span<const Dialect* const> table = Dialects());
+
+// The row that a request with this Content-Type asks for, its parameters aside;
+// null: there is none.
+const Dialect* DialectOfMediaType(
+    absl::string_view content_type,
     absl::Span<const Dialect* const> table = Dialects());
 
 // The names of those for WebSockets, in alphabetical order, and their

@@ -1,13 +1,41 @@
 #include "gateway/codec/grpc_fields.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/utf8.h"
 
 namespace headgate {
 namespace {
+
+constexpr std::size_t kMostHeadBytes = 8 * 1024;
+
+constexpr absl::string_view kOwnFields[] = {"connection",
+                                            "date",
+                                            "grpc-accept-encoding",
+                                            "grpc-encoding",
+                                            "keep-alive",
+                                            "server",
+                                            "te",
+                                            "trailer",
+                                            "trailers",
+                                            "upgrade",
+                                            "transfer-encoding"};
+constexpr absl::string_view kOwnPrefixes[] = {"access-control-", "connect-",
+                                              "content-", "proxy-"};
+
+bool IsOwnField(absl::string_view name) {
+  return std::find(std::begin(kOwnFields), std::end(kOwnFields), name) !=
+             std::end(kOwnFields) ||
+         std::any_of(std::begin(kOwnPrefixes), std::end(kOwnPrefixes),
+                     [&](absl::string_view prefix) {
+                       return absl::StartsWith(name, prefix);
+                     });
+}
 
 std::string WithoutPadding(std::string base64) {
   base64.resize(base64.find_last_not_of('=') + 1);
@@ -43,6 +71,18 @@ FieldList FieldsOf(const Metadata& metadata) {
     }
   }
   return fields;
+}
+
+FieldList ForResponseHead(FieldList fields) {
+  FieldList fit;
+  std::size_t bytes = 0;
+  for (auto& field : fields) {
+    if (IsOwnField(field.first)) continue;
+    bytes += field.first.size() + field.second.size();
+    if (bytes > kMostHeadBytes) break;
+    fit.push_back(std::move(field));
+  }
+  return fit;
 }
 
 FieldList StatusFields(const CallEnd& end) {

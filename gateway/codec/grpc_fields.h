@@ -22,6 +22,10 @@ std::string EncodeStatusMessage(absl::string_view message);
 // value that is not printable ASCII, which some clients throw on, is left out.
 FieldList FieldsOf(const Metadata& metadata);
 
+// The fields among these that can stand in the head of an HTTP response: not
+// those that frame it or that only the gateway sets, and no more than 8 KiB.
+FieldList ForResponseHead(FieldList fields);
+
 // What tells how a call ended: "grpc-status", "grpc-message" and
 // "grpc-status-details-bin" as far as there are any, then the trailing
 // metadata.

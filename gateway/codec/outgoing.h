@@ -33,6 +33,12 @@ struct OutHead {
   absl::string_view filler = {};
 };
 
+// A whole HTTP response. The head's is_whole is set.
+struct WholeResponse {
+  OutHead head;
+  std::string body;
+};
+
 // The end of everything: a Close frame, or the last byte of an HTTP response.
 struct OutEnd {
   Ending ending;

@@ -310,6 +310,11 @@ absl::StatusOr<Metadata> MetadataOf(const HttpRequest& request,
                                     const HandshakePolicy& policy,
                                     const Peer& peer, const Located& located) {
   const Route& route = *located.match.route;
+  if (located.dialect != nullptr) {
+    return MetadataFromHeaders(request.headers, route, peer,
+                               policy.trusted_proxies,
+                               MetadataRule::kEveryHeader);
+  }
   if (policy.console == nullptr ||
       !OriginAllowed(request.headers.Value("Origin"), located.own_origin, {})) {
     return MetadataFromHeaders(request.headers, route, peer,
@@ -352,6 +357,98 @@ const Dialect& HttpDialect(const HttpRequest& request,
                                                           : kHttpJsonDialect;
 }
 
+// A unary call of Connect as a GET: the query has the message.
+bool IsConnectGet(const HttpRequest& request, const HttpTarget& target) {
+  return request.method == "GET" && QueryValue(target, "connect") == "v1";
+}
+
+// Whether a plain HTTP request on a route with dialects is one for them, or
+// about them: others are told to upgrade.
+bool IsForDialects(const HttpRequest& request, const HttpTarget& target,
+                   const RoutePlan& plan) {
+  return !plan.http_dialects.empty() && !request.headers.Has("Upgrade") &&
+         (request.method == "POST" || request.method == "OPTIONS" ||
+          IsConnectGet(request, target));
+}
+
+Refusal MediaTypeUnknown(const RoutePlan& plan, absl::string_view type) {
+  std::vector<absl::string_view> types;
+  for (const Dialect* dialect : plan.http_dialects) {
+    if (dialect->needs_http2) continue;
+    types.insert(types.end(), dialect->media_types.begin(),
+                 dialect->media_types.end());
+  }
+  Refusal refusal = Refuse(
+      RefusalReason::kMediaType,
+      type.empty()
+          ? "the request has no Content-Type"
+          : absl::StrCat("content type ", ToUtf8(type), " is not served here"));
+  refusal.headers.emplace_back("Accept-Post", absl::StrJoin(types, ", "));
+  return refusal;
+}
+
+// The dialect of a plain HTTP request, by its Content-Type or, of a GET, its
+// query.
+std::optional<Refusal> ChooseHttpDialect(const HttpRequest& request,
+                                         const HttpTarget& target,
+                                         const RoutePlan& plan,
+                                         const Dialect*& dialect) {
+  if (!IsForDialects(request, target, plan) || request.method == "OPTIONS") {
+    return std::nullopt;
+  }
+  const bool is_get = request.method == "GET";
+  const std::string type =
+      is_get ? absl::StrCat("application/",
+                            QueryValue(target, "encoding").value_or(""))
+             : std::string(request.headers.Value("Content-Type"));
+  dialect = DialectOfMediaType(type, plan.http_dialects);
+  if (is_get && dialect != &kConnectJsonDialect &&
+      dialect != &kConnectProtoDialect) {
+    dialect = nullptr;
+  }
+  if (dialect != nullptr && (!dialect->needs_http2 || request.version >= 20)) {
+    return std::nullopt;
+  }
+  dialect = nullptr;
+  return MediaTypeUnknown(plan, type);
+}
+
+// What the head of a request in `dialect` says of the bodies.
+// INVALID_ARGUMENT: a GET whose message cannot be decoded.
+absl::StatusOr<BodyFormat> BodyFormatOf(const HttpRequest& request,
+                                        const HttpTarget& target,
+                                        const Dialect& dialect) {
+  BodyFormat body;
+  body.encoding = std::string(request.headers.Value(dialect.encoding_header));
+  body.accepts_gzip =
+      request.headers.HasElement(dialect.accept_encoding_header, "gzip");
+  body.accept = absl::StrJoin(request.headers.Values("Accept"), ",");
+  if (request.method != "GET") return body;
+  body.encoding = QueryValue(target, "compression").value_or("");
+  body.message = QueryValue(target, "message");
+  if (!body.message) {
+    return absl::InvalidArgumentError("query parameter message is missing");
+  }
+  const std::string base64 = QueryValue(target, "base64").value_or("0");
+  if (base64 == "1") {
+    const std::string text = *body.message;
+    if (!absl::WebSafeBase64Unescape(text, &*body.message)) {
+      return absl::InvalidArgumentError(
+          "query parameter message: not base64url");
+    }
+  }
+  return body;
+}
+
+// Connect's version, where the client names it.
+absl::Status CheckConnectVersion(const HttpRequest& request) {
+  const absl::string_view version =
+      request.headers.Value("Connect-Protocol-Version");
+  if (version.empty() || version == "1") return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "header Connect-Protocol-Version: must be 1");
+}
+
 // "?status=1" on a WebSocket; with http_rules the query belongs to the message.
 bool WantsStatus(const Located& located) {
   return located.is_websocket &&
@@ -371,13 +468,20 @@ std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
   const Refusals how = match ? match->route->refusals : policy.refusals;
   if (!match) return Told(NotFound(target->path), request, how);
 
-  const bool is_websocket = IsWebSocket(request) || !match->plan->serves_http;
+  const Dialect* dialect = nullptr;
+  if (std::optional<Refusal> refusal =
+          ChooseHttpDialect(request, *target, *match->plan, dialect)) {
+    return *std::move(refusal);
+  }
+  const bool is_http = match->plan->serves_http || dialect != nullptr ||
+                       IsForDialects(request, *target, *match->plan);
+  const bool is_websocket = IsWebSocket(request) || !is_http;
   std::optional<Refusal> malformed =
       is_websocket ? CheckUpgrade(request) : CheckHost(request);
   if (malformed) return *std::move(malformed);
   OwnOrigin own = {SchemeOf(request, policy, peer), target->host};
   Located located{is_websocket, *std::move(target), std::move(own),
-                  *std::move(match)};
+                  *std::move(match), dialect};
   if (std::optional<Refusal> refusal =
           CheckHostIsKnown(request, policy, peer, located)) {
     return Told(*std::move(refusal), request, how);
@@ -522,7 +626,17 @@ std::variant<Refusal, Admission> JudgeSession(
     session.media_type = std::string(request.headers.Value("Content-Type"));
   }
   if (session.codec == nullptr) session.codec = plan.codec;
-  if (!located.is_websocket) session.codec = &HttpDialect(request, destination);
+  if (located.dialect != nullptr) {
+    session.codec = located.dialect;
+    absl::StatusOr<BodyFormat> body =
+        BodyFormatOf(request, located.target, *located.dialect);
+    if (!body.ok()) return BadRequest(body.status().message());
+    session.body = *std::move(body);
+    const absl::Status version = CheckConnectVersion(request);
+    if (!version.ok()) return BadRequest(version.message());
+  } else if (!located.is_websocket) {
+    session.codec = &HttpDialect(request, destination);
+  }
   session.binary_codec = plan.binary_codec;
   session.token_expiry = token_expiry;
   session.wants_status = WantsStatus(located);
@@ -577,6 +691,21 @@ std::optional<Refusal> CheckOrigin(const HttpRequest& request,
   Refusal refusal = Refuse(RefusalReason::kOrigin, message);
   refusal.setting = setting;
   return refusal;
+}
+
+std::vector<std::string> DialectVerbs(const Located& located) {
+  if (located.match.plan->http_dialects.empty()) return {};
+  return {"GET", "POST", "OPTIONS"};
+}
+
+const Dialect* DialectOfRefusal(const HttpRequest& request,
+                                const Located* located) {
+  if (located != nullptr) return located->dialect;
+  if (request.method != "POST") return nullptr;
+  const Dialect* dialect =
+      DialectOfMediaType(request.headers.Value("Content-Type"));
+  // Where there is no route, a POST of JSON may be anybody's.
+  return dialect == &kConnectJsonDialect ? nullptr : dialect;
 }
 
 Refusal NotFound(absl::string_view path) {

@@ -68,6 +68,8 @@ struct Located {
   HttpTarget target;
   OwnOrigin own_origin;
   Router::Match match;
+  // What a plain HTTP request has chosen by its Content-Type; null: nothing.
+  const Dialect* dialect = nullptr;
 };
 std::variant<Refusal, Located> LocateRequest(const HttpRequest& request,
                                              const HandshakePolicy& policy,
@@ -112,6 +114,14 @@ Refusal HandshakeTooSlow(absl::Duration timeout);
 std::optional<Refusal> CheckOrigin(const HttpRequest& request,
                                    const HandshakePolicy& policy,
                                    const Located& located);
+// The verbs of the route's dialects over plain HTTP; empty: it has none.
+std::vector<std::string> DialectVerbs(const Located& located);
+
+// The dialect in whose form the client expects to hear of a refusal; null: the
+// gateway's own. `located`: null where no route was found.
+const Dialect* DialectOfRefusal(const HttpRequest& request,
+                                const Located* located);
+
 // Nothing is served at `path`.
 Refusal NotFound(absl::string_view path);
 

@@ -320,9 +320,28 @@ std::string CountedAddress(const std::string& client,
   return AddressNetwork(client);
 }
 
+namespace {
+
+// One to ten digits (connectrpc.com/docs/protocol, "Timeout-Milliseconds").
+absl::StatusOr<absl::Duration> ConnectTimeout(absl::string_view value) {
+  std::int64_t milliseconds = 0;
+  if (value.size() <= 10 &&
+      std::all_of(value.begin(), value.end(), absl::ascii_isdigit) &&
+      absl::SimpleAtoi(value, &milliseconds)) {
+    return absl::Milliseconds(milliseconds);
+  }
+  return BadHeader("Connect-Timeout-Ms", "must be 1 to 10 digits");
+}
+
+}  // namespace
+
 absl::StatusOr<absl::Duration> TimeoutFromHeaders(const HeaderList& headers) {
   const absl::string_view value = headers.Value("Grpc-Timeout");
-  if (value.empty()) return absl::InfiniteDuration();
+  if (value.empty()) {
+    const absl::string_view connect = headers.Value("Connect-Timeout-Ms");
+    if (!connect.empty()) return ConnectTimeout(connect);
+    return absl::InfiniteDuration();
+  }
   const absl::string_view digits = value.substr(0, value.size() - 1);
   std::int64_t amount = 0;
   const bool valid =

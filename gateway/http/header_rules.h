@@ -80,7 +80,7 @@ absl::StatusOr<Metadata> MetadataFromHeaders(
 std::string TraceIdOf(const Metadata& metadata);
 
 // Header Grpc-Timeout: one to eight digits and a unit, H M S m u n (grpc/grpc
-// doc/PROTOCOL-HTTP2.md). Infinite when absent.
+// doc/PROTOCOL-HTTP2.md); else Connect-Timeout-Ms. Infinite when absent.
 absl::StatusOr<absl::Duration> TimeoutFromHeaders(const HeaderList& headers);
 
 }  // namespace headgate

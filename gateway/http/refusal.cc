@@ -47,6 +47,10 @@ constexpr RefusalKind kKinds[] = {
      Code::kResourceExhausted,
      "`Content-Length` is more than `--max-message-bytes`, and the call takes "
      "one message"},
+    {Reason::kMediaType, "media_type", Metric::kHandshakes, 415,
+     Code::kInvalidArgument,
+     "a `POST` whose `Content-Type` is that of none of the route's dialects, "
+     "which `Accept-Post` names"},
     {Reason::kUpgradeRequired, "upgrade_required", Metric::kHandshakes, 426,
      Code::kFailedPrecondition,
      "not a WebSocket upgrade; or a `Sec-WebSocket-Version` other than 13 (the "

@@ -22,6 +22,7 @@ enum class RefusalReason {
   kMethodNotAllowed,
   kTooSlow,
   kTooLarge,
+  kMediaType,
   kUpgradeRequired,
   kHeadersTooLarge,
   kMetadataTooLarge,

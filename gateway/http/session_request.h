@@ -35,6 +35,7 @@ struct SessionRequest {
   absl::Time token_expiry = absl::InfiniteFuture();
   // The client asked for a status message before the Close frame.
   bool wants_status = false;
+  BodyFormat body;  // Of a dialect with media_types.
 };
 
 }  // namespace headgate

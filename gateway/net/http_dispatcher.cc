@@ -47,6 +47,9 @@ void HttpDispatcher::Start() {
     return EndWith(*std::move(refusal));
   }
   located_ = std::get<Located>(std::move(located));
+  if (!located_->is_websocket && AnswerOptions(DialectVerbs(*located_))) {
+    return;
+  }
   const Route& route = *located_->match.route;
   peer_.client = ClientAddress(request_.headers, peer_.address,
                                settings_->policy.trusted_proxies);
@@ -128,30 +131,37 @@ void HttpDispatcher::OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot) {
   const std::unique_ptr<SchemaSource::Ticket> ticket = std::move(ticket_);
   if (!snapshot.ok()) return Refuse(Unavailable(snapshot.status()));
   const HttpRules& rules = *snapshot->http_rules;
-  if (!located_->is_websocket && AnswerOptions(rules)) return;
+  if (!located_->is_websocket && AnswerOptionsOf(rules)) return;
   Judge(&rules);
 }
 
-bool HttpDispatcher::AnswerOptions(const HttpRules& rules) {
-  const std::string& path = located_->match.path;
+bool HttpDispatcher::AnswerOptionsOf(const HttpRules& rules) {
   if (request_.method != "OPTIONS") return false;
-  const bool is_preflight = IsPreflight(request_);
-  if (!is_preflight && rules.Find("OPTIONS", path).ok()) return false;
-  const std::vector<std::string> verbs = AllowedVerbs(rules, *located_);
-  if (verbs.empty()) {
-    Refuse(NotFound(located_->target.path));
-  } else if (const auto refusal =
-                 CheckOrigin(request_, settings_->policy, *located_)) {
-    Refuse(*refusal);
-  } else {
-    place_.reset();
-    HttpFields fields =
-        is_preflight ? PreflightFields(request_, located_->own_origin,
-                                       settings_->policy.allowed_origins, verbs)
-                     : HttpFields{{"Allow", absl::StrJoin(verbs, ", ")}};
-    if (!is_preflight) Append(Cors(), fields);
-    owner_.OnOwnResponse({204, std::move(fields), "", /*keep_alive=*/true});
+  if (!IsPreflight(request_) &&
+      rules.Find("OPTIONS", located_->match.path).ok()) {
+    return false;
   }
+  if (!AnswerOptions(AllowedVerbs(rules, *located_))) {
+    Refuse(NotFound(located_->target.path));
+  }
+  return true;
+}
+
+bool HttpDispatcher::AnswerOptions(const std::vector<std::string>& verbs) {
+  if (request_.method != "OPTIONS" || verbs.empty()) return false;
+  if (const auto refusal =
+          CheckOrigin(request_, settings_->policy, *located_)) {
+    Refuse(*refusal);
+    return true;
+  }
+  place_.reset();
+  const bool is_preflight = IsPreflight(request_);
+  HttpFields fields =
+      is_preflight ? PreflightFields(request_, located_->own_origin,
+                                     settings_->policy.allowed_origins, verbs)
+                   : HttpFields{{"Allow", absl::StrJoin(verbs, ", ")}};
+  if (!is_preflight) Append(Cors(), fields);
+  owner_.OnOwnResponse({204, std::move(fields), "", /*keep_alive=*/true});
   return true;
 }
 
@@ -170,7 +180,9 @@ void HttpDispatcher::Judge(const HttpRules* rules) {
     return EndWith(std::move(judgement));
   }
   Admission& admission = std::get<Admission>(judgement);
-  HttpTransport::Options options = OptionsOf(admission, *destination.kind);
+  // Dialects know the kind of call by the method's descriptor, if at all.
+  HttpTransport::Options options = OptionsOf(
+      admission, destination.kind.value_or(MethodKind::kBidiStreaming));
   owner_.OnCall(std::move(admission), std::move(options));
 }
 
@@ -196,6 +208,7 @@ HttpTransport::Options HttpDispatcher::OptionsOf(const Admission& admission,
   options.has_trailers = request_.version >= 11 && !options.is_head &&
                          request_.headers.HasElement("TE", "trailers");
   options.filler_interval = settings_->keepalive.interval;
+  options.failure = admission.session.codec->failure;
   options.is_cross_origin = !request_.headers.Value("Origin").empty();
   options.fields = CommonFields(host_.now());
   for (const auto& [key, value] : admission.session.metadata) {
@@ -209,16 +222,41 @@ HttpTransport::Options HttpDispatcher::OptionsOf(const Admission& admission,
 void HttpDispatcher::Refuse(const Refusal& refusal) {
   Cancel();
   host_.HandshakeRefused(refusal, peer_.client_or_peer());
-  OwnResponse response;
-  response.status = refusal.http_status;
-  response.fields = refusal.headers;
-  response.fields.emplace_back("Content-Type", "application/json");
-  response.body = RefusalBody(refusal);
+  OwnResponse response = ResponseOf(refusal);
   const bool is_http = located_ && !located_->is_websocket;
   if (is_http) Append(Cors(), response.fields);
   // Who hears that the gateway is shutting down should go elsewhere.
   response.keep_alive = is_http && refusal.reason != RefusalReason::kDraining;
   owner_.OnOwnResponse(std::move(response));
+}
+
+OwnResponse HttpDispatcher::ResponseOf(const Refusal& refusal) const {
+  OwnResponse response;
+  response.status = refusal.http_status;
+  response.fields = refusal.headers;
+  const Dialect* dialect =
+      DialectOfRefusal(request_, located_ ? &*located_ : nullptr);
+  if (dialect == nullptr) {
+    response.fields.emplace_back("Content-Type", "application/json");
+    response.body = RefusalBody(refusal);
+    return response;
+  }
+  // Clients of gRPC know an unknown path as an unknown method.
+  absl::Status status = refusal.status;
+  if (absl::IsNotFound(status)) {
+    status = absl::UnimplementedError(status.message());
+  }
+  WholeResponse failure = dialect->failure(CallEnd{std::move(status), ""});
+  if (failure.head.http_status == 200) response.status = 200;
+  Append(std::move(failure.head.fields), response.fields);
+  if (request_.headers.Has("Origin")) {
+    response.fields.emplace_back(
+        "Access-Control-Expose-Headers",
+        absl::StrJoin(FieldNames(failure.head.metadata), ", "));
+  }
+  Append(std::move(failure.head.metadata), response.fields);
+  response.body = std::move(failure.body);
+  return response;
 }
 
 HttpFields HttpDispatcher::Cors() const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "gateway/http/handshake.h"
@@ -78,11 +79,16 @@ class HttpDispatcher {
   void FindRules();
   void OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot);
   // An OPTIONS that no rule is for; false when it is another request.
-  bool AnswerOptions(const HttpRules& rules);
+  bool AnswerOptionsOf(const HttpRules& rules);
+  // Answers an OPTIONS where `verbs` are served; false when it is another
+  // request, or none are.
+  bool AnswerOptions(const std::vector<std::string>& verbs);
   void Judge(const HttpRules* rules);
   void EndWith(Judgement judgement);
   HttpTransport::Options OptionsOf(const Admission& admission,
                                    MethodKind kind) const;
+  // In the form of the request's dialect.
+  OwnResponse ResponseOf(const Refusal& refusal) const;
   HttpFields Cors() const;
 
   const HttpRequest& request_;

@@ -162,6 +162,13 @@ ResponsePart HttpTransport::StreamHead() {
 void HttpTransport::SendEnd() {
   if (!head_sent_ && head_ == nullptr) {
     // There is no codec to tell it.
+    if (options_.failure != nullptr) {
+      WholeResponse failure = options_.failure(end_.ending.end);
+      const int status = failure.head.http_status;
+      HttpFields fields = std::move(failure.head.fields);
+      head_ = std::make_unique<OutHead>(std::move(failure.head));
+      return SendWhole(status, std::move(fields), std::move(failure.body));
+    }
     return SendWhole(
         failed_request_ ? failed_request_ : HttpStatusOf(end_.ending),
         {{"Content-Type", "application/json"}},

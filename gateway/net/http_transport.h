@@ -102,7 +102,9 @@ class HttpTransport final : public Transport {
     // A head's filler is sent after this time without anything.
     absl::Duration filler_interval = absl::InfiniteDuration();
     bool is_cross_origin = false;  // A script reads the response.
-    HttpFields fields;             // Of every response.
+    // Of the session's dialect; null: failures are told as JSON.
+    WholeResponse (*failure)(const CallEnd&) = nullptr;
+    HttpFields fields;  // Of every response.
   };
   HttpTransport(Options options, HttpLink& link);
 

@@ -47,6 +47,12 @@ void PlanTarget(const MethodTable& table, RoutePlan& plan) {
   }
 }
 
+void PlanHttpDialects(RoutePlan& plan) {
+  for (const Dialect* dialect : Dialects()) {
+    if (!dialect->media_types.empty()) plan.http_dialects.push_back(dialect);
+  }
+}
+
 // What clients of `method` speak where the route says nothing.
 void PlanCodecsOf(absl::string_view method, RoutePlan& plan) {
   plan.allowed_codecs = {&kJsonDialect, &kProtobufDialect};
@@ -75,6 +81,7 @@ RoutePlan PlanRoute(const Route& route, absl::string_view method) {
     plan.codec = plan.binary_codec = plan.allowed_codecs[0];
     return plan;
   }
+  PlanHttpDialects(plan);
   const auto* fixed = std::get_if<FixedMethod>(&route.target);
   if (fixed != nullptr) {
     PlanCodecsOf(fixed->method, plan);

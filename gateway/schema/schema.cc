@@ -214,10 +214,13 @@ std::shared_ptr<const Schema> Schema::Build(
         const pb::MethodDescriptor& method = *service.method(m);
         std::string path =
             absl::StrCat("/", service.full_name(), "/", method.name());
-        Method value{path, KindOf(method),
+        Method value{path,
+                     KindOf(method),
                      std::string(method.input_type()->full_name()),
                      std::string(method.output_type()->full_name()),
-                     HttpRulesOf(method, rules)};
+                     HttpRulesOf(method, rules),
+                     method.options().idempotency_level() ==
+                         pb::MethodOptions::NO_SIDE_EFFECTS};
         descriptors->methods.emplace(std::move(path), std::move(value));
       }
     }

@@ -103,6 +103,8 @@ class Schema {
     std::string output;  // Full name of the answer's.
     // Its google.api.http bindings.
     std::vector<HttpRule> http_rules = {};
+    // Its idempotency_level is NO_SIDE_EFFECTS.
+    bool has_no_side_effects = false;
   };
 
   // Builds what can be built of `files`, in any order; those that cannot

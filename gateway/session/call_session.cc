@@ -57,7 +57,8 @@ CodecInputs CallSession::codec_inputs() const {
           resolved_.method,
           request_.binding ? &*request_.binding : nullptr,
           request_.media_type,
-          request_.wants_status};
+          request_.wants_status,
+          request_.body};
 }
 
 MetadataDelivery CallSession::metadata_delivery() const {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
+
 namespace headgate {
 namespace {
 
@@ -29,7 +31,8 @@ TEST(DialectTest, EachHasItsNameAndSubprotocol) {
 
 TEST(DialectTest, OnlyJsonNeedsDescriptors) {
   for (const Dialect* dialect : Dialects()) {
-    EXPECT_EQ(dialect->needs_descriptor, dialect->name == "json")
+    EXPECT_EQ(dialect->needs_descriptor,
+              dialect->name == "json" || absl::EndsWith(dialect->token, "json"))
         << dialect->token;
   }
 }
@@ -50,6 +53,27 @@ TEST(DialectTest, NamesAndSubprotocolsAreThoseOfWebSockets) {
   EXPECT_EQ(FindDialect("json"), &kJsonDialect);
   EXPECT_EQ(DialectOfSubprotocol("application/json"), nullptr);
   EXPECT_EQ(DialectOfSubprotocol("text/event-stream"), nullptr);
+}
+
+TEST(DialectTest, AContentTypeNamesADialect) {
+  EXPECT_EQ(DialectOfMediaType("application/grpc-web"), &kGrpcWebDialect);
+  EXPECT_EQ(DialectOfMediaType("Application/gRPC-Web+proto; charset=utf-8"),
+            &kGrpcWebDialect);
+  EXPECT_EQ(DialectOfMediaType("application/grpc-web-text"),
+            &kGrpcWebTextDialect);
+  EXPECT_EQ(DialectOfMediaType("application/grpc-web+json"),
+            &kGrpcWebJsonDialect);
+  for (const char* type : {"", "application/grpc-webx", "text/event-stream",
+                           "application/x-www-form-urlencoded"}) {
+    EXPECT_EQ(DialectOfMediaType(type), nullptr) << type;
+  }
+}
+
+TEST(DialectTest, WhatAContentTypeNamesTellsItsFailures) {
+  for (const Dialect* dialect : Dialects()) {
+    EXPECT_EQ(dialect->failure != nullptr, !dialect->media_types.empty())
+        << dialect->token;
+  }
 }
 
 TEST(DialectTest, MetadataIsForHttpAndForClientsThatAskForTheStatus) {

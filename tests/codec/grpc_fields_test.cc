@@ -34,6 +34,18 @@ TEST(GrpcFieldsTest, MetadataThatIsNoFieldIsLeftOut) {
               IsEmpty());
 }
 
+TEST(GrpcFieldsTest, TheHeadOfAResponseFramesItself) {
+  EXPECT_THAT(ForResponseHead({{"content-length", "3"},
+                               {"connection", "close"},
+                               {"access-control-allow-origin", "*"},
+                               {"grpc-encoding", "br"},
+                               {"grpc-status", "5"},
+                               {"x", "y"}}),
+              ElementsAre(Pair("grpc-status", "5"), Pair("x", "y")));
+  EXPECT_THAT(ForResponseHead({{"a", "b"}, {"long", std::string(9000, 'x')}}),
+              ElementsAre(Pair("a", "b")));
+}
+
 TEST(GrpcFieldsTest, AStatusComesBeforeTheTrailers) {
   EXPECT_THAT(StatusFields({absl::OkStatus(), "", {{"t", "1"}}}),
               ElementsAre(Pair("grpc-status", "0"), Pair("t", "1")));

@@ -464,10 +464,10 @@ def test_unknown_verb_says_which_there_are(library):
         verb.strip() for verb in answer.headers["Allow"].split(","))
 
 
-# Where no rules are served a plain request is still told to upgrade.
+# Where no rules are served a plain GET is still told to upgrade.
 def test_other_routes_want_a_websocket(library):
-    answer = request(library, "POST",
-                     "/headgate.demo.v1.HelloService/SayHello", {})
+    answer = request(library, "GET",
+                     "/headgate.demo.v1.HelloService/SayHello")
     assert answer.status == 426
 
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "tests/http/api_rules.h"
 #include "tests/http/http_request.h"
 
@@ -873,6 +874,91 @@ TEST_F(BoundHandshakeTest, QueryAsksForTheStatusWhereItIsNotTheMessages) {
   EXPECT_TRUE(wants("?status=1"));
   EXPECT_FALSE(wants("?status=0"));
   EXPECT_FALSE(wants(""));
+}
+
+// --- Dialects over plain HTTP ---
+
+constexpr char kGrpcWeb[] =
+    "Host: example.com\r\nContent-Type: application/grpc-web+proto\r\n";
+
+// SPEC: "The path is /package.Service/Method ... a route with a fixed `method:`
+// serves that method in every dialect too."
+TEST_F(HandshakeTest, AContentTypeChoosesADialect) {
+  Route service;
+  service.prefix = "/hello";
+  service.target = ServicePath{"/p.Hello"};
+  Route below;
+  below.prefix = "/api";
+  below.strip_prefix = true;
+  Use({service, below, Route{}});
+  for (const auto& [path, method] :
+       {std::pair("/p.S/M", "/p.S/M"), std::pair("/hello/Say", "/p.Hello/Say"),
+        std::pair("/api/p.S/M", "/p.S/M")}) {
+    const Admission admission = Admitted(kGrpcWeb, absl::StrCat("POST ", path));
+    EXPECT_EQ(admission.session.method, method);
+    EXPECT_EQ(admission.session.codec, &kGrpcWebDialect);
+  }
+}
+
+TEST_F(HandshakeTest, AFixedMethodIsServedInEveryDialect) {
+  EXPECT_EQ(Admitted(kGrpcWeb, "POST /room").session.method, "/p.S/M");
+}
+
+TEST_F(HandshakeTest, HeadersOfADialectAreMetadata) {
+  const SessionRequest session =
+      Admitted(absl::StrCat(kGrpcWeb,
+                            "X-Tenant: a\r\nX-Key-Bin: AQ, Ag\r\n"
+                            "Sec-Fetch-Mode: cors\r\nAccept: */*\r\n"
+                            "Grpc-Accept-Encoding: identity, gzip\r\n"
+                            "Grpc-Encoding: gzip\r\nGrpc-Timeout: 1S\r\n"
+                            "Authorization: Bearer t\r\nCookie: a=b\r\n"),
+               "POST /room")
+          .session;
+  EXPECT_THAT(session.metadata, Contains(Pair("x-tenant", "a")));
+  EXPECT_THAT(session.metadata, Contains(Pair("x-key-bin", "\1")));
+  EXPECT_THAT(session.metadata, Contains(Pair("x-key-bin", "\2")));
+  EXPECT_THAT(session.metadata, Contains(Pair("authorization", "Bearer t")));
+  for (const auto& [key, value] : session.metadata) {
+    EXPECT_FALSE(key == "accept" || key == "cookie" || key == "host" ||
+                 key == "content-type" || absl::StartsWith(key, "grpc-") ||
+                 absl::StartsWith(key, "sec-"))
+        << key;
+  }
+  EXPECT_EQ(session.body.encoding, "gzip");
+  EXPECT_TRUE(session.body.accepts_gzip);
+  EXPECT_EQ(session.timeout, absl::Seconds(1));
+}
+
+TEST_F(HandshakeTest, AContentTypeThatIsNoDialectsIsRefusedWith415) {
+  for (const char* type : {"", "Content-Type: text/plain\r\n",
+                           "Content-Type: application/grpc\r\n"}) {
+    const Refusal refusal =
+        Refused("POST /room", absl::StrCat("Host: h\r\n", type));
+    EXPECT_EQ(refusal.http_status, 415) << type;
+    EXPECT_THAT(
+        refusal.headers,
+        Contains(Pair("Accept-Post", HasSubstr("application/grpc-web-text"))));
+  }
+}
+
+// Their parameters are part of the request, which only JSON can be.
+TEST_F(HandshakeTest, RoutesThatBindVariablesServeNoDialects) {
+  Route bound;
+  bound.path_template = "/rooms/{room}";
+  bound.target = FixedMethod{"/p.S/M"};
+  Use({bound});
+  EXPECT_EQ(Refused("POST /rooms/a", kGrpcWeb).http_status, 426);
+}
+
+TEST_F(HandshakeTest, ARefusalHasTheFormOfTheDialect) {
+  const HttpRequest request =
+      ParseRequest(absl::StrCat("POST /x HTTP/1.1\r\n", kGrpcWeb, "\r\n"));
+  EXPECT_EQ(DialectOfRefusal(request, nullptr), &kGrpcWebDialect);
+  EXPECT_EQ(DialectOfRefusal(RequestWith(kGrpcWeb), nullptr), nullptr);
+  Located located;
+  EXPECT_EQ(DialectOfRefusal(request, &located), nullptr);
+  located.dialect = &kGrpcWebTextDialect;
+  EXPECT_EQ(DialectOfRefusal(request, &located), &kGrpcWebTextDialect);
 }
 
 }  // namespace
