@@ -288,6 +288,12 @@ std::string CodecsOf(const RoutePlan& plan) {
   return absl::StrJoin(names, ", ");
 }
 
+// Empty where the configuration says nothing of them.
+std::string DialectsOf(const Route& route) {
+  if (route.dialects.empty()) return "";
+  return absl::StrCat("dialects ", absl::StrJoin(route.dialects, ", "));
+}
+
 void PrintRoutes(const Settings& settings) {
   std::cout << "routes\n";
   Table table;
@@ -295,7 +301,7 @@ void PrintRoutes(const Settings& settings) {
     table.Add({RequestsOf(route), absl::StrCat("-> ", route.upstream),
                std::visit([](const auto& call) { return CallOf(call); },
                           route.target),
-               CodecsOf(PlanRoute(route))});
+               CodecsOf(PlanRoute(route)), DialectsOf(route)});
     for (const auto& [type, method] : MethodsOf(route)) {
       table.Add({"", "", absl::StrCat("  ", type, ": ", method.substr(1))});
     }

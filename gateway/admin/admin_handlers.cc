@@ -207,6 +207,10 @@ json::object RouteJson(const Route& route) {
     allowed.push_back(json::string(std::string(kind->name)));
   }
   object["allowed_codecs"] = std::move(allowed);
+  if (!route.dialects.empty()) {
+    object["dialects"] =
+        json::array(route.dialects.begin(), route.dialects.end());
+  }
   object["max_message_bytes"] = route.max_message_bytes;
   const auto limit = [&](const char* key, double value) {
     if (value > 0) object[key] = Number(value);

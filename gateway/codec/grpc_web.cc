@@ -263,7 +263,7 @@ constinit const Dialect kGrpcWebJsonDialect = {
 };
 
 constinit const Dialect kGrpcWebTextDialect = {
-    .name = "grpc-web-text",
+    .name = "grpc-web",
     .token = kWebTextTypes[1],
     .on = Dialect::On::kHttp,
     .wants_metadata = TakesMetadata,

@@ -183,6 +183,11 @@ class RouteCheck {
       Add(".codec",
           absl::StrCat("must be ", only->name, " with ", plan.only_because));
     }
+    for (const std::string& dialect : route_.dialects) {
+      if (dialect == kOwnCodecs) continue;
+      Add(".dialects",
+          absl::StrCat(dialect, " is not served with ", plan.only_because));
+    }
     if (!route_.allowed_codecs.empty() &&
         route_.allowed_codecs != plan.allowed_codecs) {
       Add(".allowed_codecs", absl::StrCat("must be ", only->name,

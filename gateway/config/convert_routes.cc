@@ -3,6 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "gateway/config/convert.h"
 
@@ -33,6 +34,16 @@ void CodecsFrom(const pb::Route& from, Route& to) {
   for (const int codec : from.allowed_codecs()) {
     const Dialect* dialect = DialectFrom(static_cast<pb::Codec>(codec));
     to.allowed_codecs.push_back(dialect != nullptr ? dialect : &kJsonDialect);
+  }
+}
+
+void DialectsFrom(const pb::Route& from, Route& to) {
+  for (const int dialect : from.dialects()) {
+    const std::string& name =
+        pb::Dialect_Name(static_cast<pb::Dialect>(dialect));
+    to.dialects.push_back(absl::StrReplaceAll(
+        absl::AsciiStrToLower(absl::StripPrefix(name, "DIALECT_")),
+        {{"_", "-"}}));
   }
 }
 
@@ -182,6 +193,7 @@ Route RouteFrom(const pb::Route& from, const Section& section,
     to.hosts.push_back(absl::AsciiStrToLower(host));
   }
   to.target = TargetFrom(from, section);
+  DialectsFrom(from, to);
   PacketFrom(from.packet(), section.Below("packet", from.packet()), to.packet);
   JsonFrom(from.json(), section.Below("json", from.json()), to.json);
   CodecsFrom(from, to);

@@ -413,6 +413,27 @@ std::optional<Refusal> ChooseHttpDialect(const HttpRequest& request,
   return MediaTypeUnknown(plan, type);
 }
 
+// Whether a header such as Accept-Encoding (RFC 9110 section 12.5.3) names
+// gzip, and not to forbid it.
+bool AcceptsGzip(const HeaderList& headers, absl::string_view name) {
+  for (const absl::string_view element : headers.Elements(name)) {
+    const std::vector<absl::string_view> parts = absl::StrSplit(element, ';');
+    if (!absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(parts[0]), "gzip")) {
+      continue;
+    }
+    double weight = 1;
+    for (const absl::string_view part : parts) {
+      const absl::string_view parameter = absl::StripAsciiWhitespace(part);
+      if (absl::StartsWithIgnoreCase(parameter, "q=") &&
+          !absl::SimpleAtod(parameter.substr(2), &weight)) {
+        weight = 0;
+      }
+    }
+    return weight > 0;
+  }
+  return false;
+}
+
 // What the head of a request in `dialect` says of the bodies.
 // INVALID_ARGUMENT: a GET whose message cannot be decoded.
 absl::StatusOr<BodyFormat> BodyFormatOf(const HttpRequest& request,
@@ -421,7 +442,7 @@ absl::StatusOr<BodyFormat> BodyFormatOf(const HttpRequest& request,
   BodyFormat body;
   body.encoding = std::string(request.headers.Value(dialect.encoding_header));
   body.accepts_gzip =
-      request.headers.HasElement(dialect.accept_encoding_header, "gzip");
+      AcceptsGzip(request.headers, dialect.accept_encoding_header);
   body.accept = absl::StrJoin(request.headers.Values("Accept"), ",");
   if (request.method != "GET") return body;
   body.encoding = QueryValue(target, "compression").value_or("");
@@ -608,6 +629,11 @@ std::variant<Refusal, Admission> JudgeSession(
 
   Admission admission;
   SessionRequest& session = admission.session;
+  if (located.is_websocket && !plan.serves_own_codecs) {
+    return refuse(BadRequest(absl::StrCat(
+        "WebSockets are not served here; the route's dialects are ",
+        absl::StrJoin(route.dialects, ", "))));
+  }
   if (located.is_websocket) {
     admission.subprotocol =
         EchoedSubprotocol(subprotocols, &plan.allowed_codecs, session.codec);

@@ -248,8 +248,9 @@ absl::StatusOr<Metadata> ClientMetadata(const HeaderList& headers,
     absl::string_view key = lower;
     if (absl::ConsumePrefix(&key, kMetadataPrefix)) {
       if (IsReserved(key)) continue;
-    } else if (rule == MetadataRule::kEveryHeader) {
-      if (IsReserved(key) || IsOfHttp(key)) continue;
+    } else if (rule == MetadataRule::kEveryHeader && !IsReserved(key) &&
+               !IsOfHttp(key)) {
+      // It is taken as it is.
     } else if (std::find(route.forward_headers.begin(),
                          route.forward_headers.end(),
                          lower) != route.forward_headers.end()) {

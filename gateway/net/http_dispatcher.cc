@@ -234,8 +234,11 @@ OwnResponse HttpDispatcher::ResponseOf(const Refusal& refusal) const {
   OwnResponse response;
   response.status = refusal.http_status;
   response.fields = refusal.headers;
+  // 415 says that nobody here speaks that dialect.
   const Dialect* dialect =
-      DialectOfRefusal(request_, located_ ? &*located_ : nullptr);
+      refusal.reason == RefusalReason::kMediaType
+          ? nullptr
+          : DialectOfRefusal(request_, located_ ? &*located_ : nullptr);
   if (dialect == nullptr) {
     response.fields.emplace_back("Content-Type", "application/json");
     response.body = RefusalBody(refusal);

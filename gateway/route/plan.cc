@@ -47,9 +47,16 @@ void PlanTarget(const MethodTable& table, RoutePlan& plan) {
   }
 }
 
-void PlanHttpDialects(RoutePlan& plan) {
+bool Allows(const Route& route, absl::string_view dialect) {
+  return route.dialects.empty() ||
+         absl::c_linear_search(route.dialects, dialect);
+}
+
+void PlanHttpDialects(const Route& route, RoutePlan& plan) {
   for (const Dialect* dialect : Dialects()) {
-    if (!dialect->media_types.empty()) plan.http_dialects.push_back(dialect);
+    if (!dialect->media_types.empty() && Allows(route, dialect->name)) {
+      plan.http_dialects.push_back(dialect);
+    }
   }
 }
 
@@ -81,7 +88,8 @@ RoutePlan PlanRoute(const Route& route, absl::string_view method) {
     plan.codec = plan.binary_codec = plan.allowed_codecs[0];
     return plan;
   }
-  PlanHttpDialects(plan);
+  plan.serves_own_codecs = Allows(route, kOwnCodecs);
+  PlanHttpDialects(route, plan);
   const auto* fixed = std::get_if<FixedMethod>(&route.target);
   if (fixed != nullptr) {
     PlanCodecsOf(fixed->method, plan);

@@ -39,6 +39,8 @@ struct RoutePlan {
   const Dialect* binary_codec = &kProtobufDialect;
   // What a subprotocol may choose, in the order in which errors name them.
   std::vector<const Dialect*> allowed_codecs;
+  // Whether WebSockets may speak one of these.
+  bool serves_own_codecs = true;
   // What the Content-Type of a plain HTTP request may choose.
   std::vector<const Dialect*> http_dialects;
   // Set where only allowed_codecs[0] can carry the calls: the field of the

@@ -86,6 +86,9 @@ struct RateLimit {
   bool limited() const { return per_second > 0; }
 };
 
+// The gateway's own codecs on WebSockets, as the name of a dialect.
+inline constexpr absl::string_view kOwnCodecs = "headgate";
+
 // What a request leads to. Plain data, shared by the sessions that came in on
 // it.
 struct Route {
@@ -110,6 +113,9 @@ struct Route {
   const Dialect* codec = nullptr;
   const Dialect* binary_codec = nullptr;
   std::vector<const Dialect*> allowed_codecs;
+  // The names of the dialects that clients may speak, kOwnCodecs among them;
+  // empty: all.
+  std::vector<std::string> dialects;
   PacketOptions packet;
   JsonCodecOptions json;
   // The longest WebSocket message from a client.

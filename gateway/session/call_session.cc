@@ -129,6 +129,10 @@ void CallSession::PumpRequests() {
     if (std::holds_alternative<NeedInput>(decoded)) {
       return ReadTransport();
     } else if (auto* message = std::get_if<RequestMessage>(&decoded)) {
+      if (!report_.codec->media_types.empty()) {
+        EndWith(guard_.OnReceived(/*messages=*/1, /*bytes=*/0));
+        if (!is_open()) return;
+      }
       ++requests_;
       response_is_due_ = true;
       fault = call_->Send(std::move(message->payload));

@@ -186,6 +186,10 @@ TEST_F(RoutesTest, HttpRulesAreJson) {
   route_.allowed_codecs = {&kJsonDialect, &kProtobufDialect};
   EXPECT_EQ(Faults(),
             "routes[0].allowed_codecs: must be json alone with http_rules");
+  route_.allowed_codecs.clear();
+  route_.dialects = {"headgate", "grpc-web"};
+  EXPECT_EQ(Faults(),
+            "routes[0].dialects: grpc-web is not served with http_rules");
 }
 
 // --- Several calls on one socket

@@ -368,3 +368,44 @@ def test_a_drain_ends_streams_with_unavailable(start_demo):
         receive_until(client, b"hello, ann")
         gateway.signal(signal.SIGTERM)
         assert b"unavailable" in receive_until(client, b"\r\n0\r\n\r\n")
+    gateway.wait()
+
+
+def test_a_route_may_narrow_its_dialects(configured, backend):
+    gateway = configured(f"""
+upstreams: [{{name: one, target: "{backend.target}"}}]
+routes:
+  - {{path: /hello, upstream: one, dialects: [connect],
+      method: headgate.demo.v1.HelloService/SayHello}}
+  - {{prefix: /grpc, strip_prefix: true, upstream: one, dialects: [grpc-web]}}
+""")
+    assert post(gateway, "/hello", {"greeting": "ann"}).json() == {
+        "reply": "hello, ann"}
+    for path, media_type in (("/hello", "application/grpc-web"),
+                             ("/grpc" + HELLO + "SayHello", JSON)):
+        assert post(gateway, path, b"", media_type).status == 415
+    assert post(gateway, "/grpc" + HELLO + "SayHello", envelope(b""),
+                "application/grpc-web").headers["Content-Type"] == (
+                    "application/grpc-web+proto")
+    with RawClient(gateway) as client:
+        assert client.request("/hello").status == 400
+
+
+def test_messages_of_a_stream_count_for_the_rate(configured, backend):
+    gateway = configured(f"""
+upstreams: [{{name: one, target: "{backend.target}"}}]
+limits: {{messages_per_second: 1, message_burst: 5}}
+routes: [{{upstream: one}}]
+""")
+    _, end = stream(gateway, HELLO + "BidiHello", *[{"greeting": "a"}] * 4)
+    assert "error" not in end
+    _, end = stream(gateway, HELLO + "BidiHello", *[{"greeting": "a"}] * 20)
+    assert end["error"]["code"] == "resource_exhausted"
+
+
+def test_the_log_and_the_metrics_name_the_dialect(start_demo):
+    gateway = start_demo()
+    post(gateway, HELLO + "SayHello", {})
+    eventually(lambda: "codec=connect" in gateway.stderr(), "a line")
+    assert gateway.metrics()[
+        'headgate_messages_total{codec="connect",direction="in"}'] >= 1

@@ -941,6 +941,89 @@ TEST_F(HandshakeTest, AContentTypeThatIsNoDialectsIsRefusedWith415) {
   }
 }
 
+TEST_F(HandshakeTest, GzipMayBeForbidden) {
+  for (const auto& [value, accepted] :
+       {std::pair("gzip", true), std::pair("br, gzip;q=0.5", true),
+        std::pair("gzip;q=0", false), std::pair("gzip; q=x", false),
+        std::pair("br", false)}) {
+    EXPECT_EQ(Admitted(absl::StrCat(kGrpcWeb, "Grpc-Accept-Encoding: ", value,
+                                    "\r\n"),
+                       "POST /room")
+                  .session.body.accepts_gzip,
+              accepted)
+        << value;
+  }
+}
+
+TEST_F(HandshakeTest, ARouteForwardsCookiesToDialectsAsWell) {
+  Route cookies;
+  cookies.forward_headers = {"cookie", "accept-language", "host"};
+  Use({cookies});
+  const Metadata metadata =
+      Admitted(absl::StrCat(kGrpcWeb,
+                            "Cookie: a=b\r\nAccept-Language: de\r\n"
+                            "Accept: x/y\r\n"),
+               "POST /p.S/M")
+          .session.metadata;
+  EXPECT_THAT(metadata, Contains(Pair("cookie", "a=b")));
+  EXPECT_THAT(metadata, Contains(Pair("accept-language", "de")));
+  EXPECT_THAT(metadata, Not(Contains(Pair("host", "example.com"))));
+  EXPECT_THAT(metadata, Not(Contains(Pair("accept", "x/y"))));
+}
+
+TEST_F(HandshakeTest, ARouteMayNarrowItsDialects) {
+  Route narrow;
+  narrow.dialects = {"connect"};
+  Use({narrow});
+  EXPECT_EQ(Refused("POST /p.S/M", kGrpcWeb).http_status, 415);
+  const Refusal refusal = Refused("GET /p.S/M", WebSocket());
+  EXPECT_EQ(refusal.http_status, 400);
+  EXPECT_EQ(refusal.status.message(),
+            "WebSockets are not served here; the route's dialects are connect");
+  narrow.dialects = {"headgate"};
+  Use({narrow});
+  EXPECT_EQ(Refused("POST /p.S/M", kGrpcWeb).http_status, 426);
+}
+
+TEST_F(HandshakeTest, AConnectGetHasItsMessageInTheQuery) {
+  const SessionRequest session =
+      Admitted("Host: h\r\n",
+               "GET /p.S/M?connect=v1&encoding=json&message=eyJhIjoxfQ"
+               "&base64=1&compression=gzip")
+          .session;
+  EXPECT_EQ(session.codec, &kConnectJsonDialect);
+  EXPECT_EQ(session.body.message, "{\"a\":1}");
+  EXPECT_EQ(session.body.encoding, "gzip");
+  for (const auto& [query, status] :
+       {std::pair("encoding=json", 400),
+        std::pair("encoding=json&message=*&base64=1", 400),
+        std::pair("encoding=connect%2Bjson&message=", 415),
+        std::pair("message=", 415)}) {
+    EXPECT_EQ(
+        Refused(absl::StrCat("GET /p.S/M?connect=v1&", query), "Host: h\r\n")
+            .http_status,
+        status)
+        << query;
+  }
+  EXPECT_EQ(
+      Refused("GET /p.S/M?encoding=json&message=", "Host: h\r\n").http_status,
+      426);
+}
+
+TEST_F(HandshakeTest, ConnectHasAVersionAndATimeout) {
+  const std::string json = "Host: h\r\nContent-Type: application/json\r\n";
+  EXPECT_EQ(Admitted(json + "Connect-Timeout-Ms: 1500\r\n"
+                            "Connect-Protocol-Version: 1\r\n",
+                     "POST /room")
+                .session.timeout,
+            absl::Milliseconds(1500));
+  for (const char* header :
+       {"Connect-Timeout-Ms: 12345678901\r\n", "Connect-Timeout-Ms: -1\r\n",
+        "Connect-Protocol-Version: 2\r\n"}) {
+    EXPECT_EQ(Refused("POST /room", json + header).http_status, 400) << header;
+  }
+}
+
 // Their parameters are part of the request, which only JSON can be.
 TEST_F(HandshakeTest, RoutesThatBindVariablesServeNoDialects) {
   Route bound;

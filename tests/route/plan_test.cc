@@ -110,5 +110,37 @@ TEST(RoutePlanTest, WhatARouteAllowsIsNotWidenedByARequest) {
   }
 }
 
+std::vector<absl::string_view> NamesOf(const RoutePlan& plan) {
+  std::vector<absl::string_view> names;
+  for (const Dialect* dialect : plan.http_dialects) {
+    if (names.empty() || names.back() != dialect->name) {
+      names.push_back(dialect->name);
+    }
+  }
+  return names;
+}
+
+TEST(RoutePlanTest, RoutesThatLeadToMethodsServeEveryDialect) {
+  for (const Target& target :
+       {Target(PathMethod{}), Target(ServicePath{"/a.S"}),
+        Target(FixedMethod{"/a.S/M"})}) {
+    EXPECT_THAT(NamesOf(PlanRoute(Calling(target))),
+                testing::IsSupersetOf({"grpc-web", "connect"}));
+  }
+  for (const Target& target : {Target(HttpRuleSet{}), Target(MethodTable{})}) {
+    EXPECT_THAT(NamesOf(PlanRoute(Calling(target))), testing::IsEmpty());
+  }
+}
+
+TEST(RoutePlanTest, ARouteMayNarrowItsDialects) {
+  Route route = Calling(PathMethod{});
+  route.dialects = {"connect"};
+  EXPECT_THAT(NamesOf(PlanRoute(route)), ElementsAre("connect"));
+  EXPECT_FALSE(PlanRoute(route).serves_own_codecs);
+  route.dialects = {"headgate"};
+  EXPECT_THAT(NamesOf(PlanRoute(route)), testing::IsEmpty());
+  EXPECT_TRUE(PlanRoute(route).serves_own_codecs);
+}
+
 }  // namespace
 }  // namespace headgate
