@@ -133,10 +133,12 @@ def test_cancel(demo, seen, client):
 
 @every_client
 def test_a_drain_ends_calls_with_unavailable(client):
-    with Gateway.demo() as gateway:
+    # The client takes its time for what was sent before.
+    with Gateway.demo("--drain", "20s", "--close-timeout", "20s") as gateway:
         with Process(*command(gateway, client, "held"),
                      env={**os.environ, "NODE_NO_WARNINGS": "1"}) as process:
             eventually(lambda: "held" in process.stderr(), "a call")
             gateway.signal(signal.SIGTERM)
             process.wait_for_output(rf'"code":{UNAVAILABLE}\b')
             process.wait()
+            gateway.wait()

@@ -9,24 +9,26 @@ import nice from 'nice-grpc-web';
 
 import {connectClient, improbableClient, niceClient, protobufTsClient}
   from './adapters.mjs';
+import {options} from './scenarios.mjs';
 
 // Its transport for browsers looks for that name.
 globalThis.self = globalThis;
 
 const {grpc} = improbable;
 const node = {httpVersion: '1.1'};
+const json = {useBinaryFormat: false, jsonOptions: options};
 const clients = {
   'connect-node-proto': (url) => connectClient(
     connectNode.createConnectTransport({...node, baseUrl: url,
       useBinaryFormat: true})),
   'connect-node-json': (url) => connectClient(
-    connectNode.createConnectTransport({...node, baseUrl: url})),
+    connectNode.createConnectTransport({...node, ...json, baseUrl: url})),
   'connect-node-get': (url) => connectClient(
     connectNode.createConnectTransport({...node, baseUrl: url,
       useHttpGet: true, useBinaryFormat: true,
       sendCompression: connectNode.compressionGzip})),
   'connect-node-gzip': (url) => connectClient(
-    connectNode.createConnectTransport({...node, baseUrl: url,
+    connectNode.createConnectTransport({...node, ...json, baseUrl: url,
       sendCompression: connectNode.compressionGzip})),
   'connect-node-grpc-web': (url) => connectClient(
     connectNode.createGrpcWebTransport({...node, baseUrl: url})),
@@ -34,7 +36,7 @@ const clients = {
     connectNode.createGrpcWebTransport({...node, baseUrl: url,
       sendCompression: connectNode.compressionGzip})),
   'connect-web': (url) => connectClient(
-    connectWeb.createConnectTransport({baseUrl: url})),
+    connectWeb.createConnectTransport({...json, baseUrl: url})),
   'connect-web-grpc-web': (url) => connectClient(
     connectWeb.createGrpcWebTransport({baseUrl: url})),
   'improbable-fetch': (url) => improbableClient(

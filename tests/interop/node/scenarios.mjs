@@ -4,8 +4,8 @@ import {createRegistry, fromBinary, fromJson, toBinary, toJson}
 import {StringValueSchema} from '@bufbuild/protobuf/wkt';
 
 const demo = 'headgate.demo.v1';
-// Of what an Any may hold.
-const options = {registry: createRegistry(StringValueSchema)};
+// Of what an Any may hold, in JSON.
+export const options = {registry: createRegistry(StringValueSchema)};
 const longText = 'x'.repeat(20000);
 
 // {scenario: () => ...} for a client. `registry`: the demo services. `onHeld`
@@ -69,7 +69,8 @@ export function scenariosOf(client, registry, onHeld) {
 // One of them as JSON can tell it.
 export async function play(scenario, name) {
   try {
-    const result = await scenario();
+    const result = await Promise.race([scenario(), new Promise(
+      (resolve, reject) => setTimeout(reject, 20000, Error('it hangs')))]);
     const {messages, count, headers, trailers, code, text} = result;
     // Of a google.rpc.Status: what the StringValue among its details says.
     const details = (result.details ?? []).map(

@@ -1,0 +1,98 @@
+"""Clients of gRPC-Web and Connect in a page of another origin, in headless
+Chromium."""
+
+import pytest
+
+from client import stats
+from harness import Gateway, eventually
+from pages import PageServer
+
+CLIENTS = [
+    "grpc-web-text", "grpc-web-binary", "connect-web", "connect-web-get",
+    "connect-web-grpc-web", "protobuf-ts-text", "protobuf-ts-binary",
+    "improbable-fetch", "improbable-xhr"]
+SCENARIOS = ["unary", "metadata", "both_metadata", "failure", "unknown",
+             "replies", "long", "deadline", "cancel"]
+
+
+@pytest.fixture(scope="module")
+def pages():
+    with PageServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gateway(pages):
+    with Gateway.demo("--allow-origin", pages.origin) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def seen(pages, gateway):
+    return pages.run(gateway, *SCENARIOS)
+
+
+every_client = pytest.mark.parametrize("client", CLIENTS)
+
+
+@every_client
+def test_unary(seen, client):
+    unary = seen[client]["unary"]
+    assert (unary["code"], unary["messages"]) == (
+        0, [{"reply": "hello, ann"}]), unary
+
+
+@every_client
+def test_server_streaming(seen, client):
+    if client == "grpc-web-binary":
+        pytest.skip("it has server streaming in text only")
+    replies = seen[client]["replies"]
+    assert replies["code"] == 0, replies
+    assert [message["reply"] for message in replies["messages"]] == [
+        f"hello, ann ({i})" for i in range(1, 11)]
+
+
+@every_client
+def test_metadata_both_ways(seen, client):
+    message, = seen[client]["metadata"]["messages"]
+    metadata = {key: value["values"]
+                for key, value in message["metadata"].items()}
+    assert metadata["x-tenant"] == ["a, b"]
+    assert metadata["x-key-bin"] == ["AQID"]
+    assert metadata["authorization"] == ["Bearer t0ken"]
+    book = seen[client]["both_metadata"]
+    assert book["messages"][0]["title"] == "Dune", book
+    assert book["headers"]["library-branch"] == "main"
+    assert int(book["trailers"]["library-books"]) > 0
+
+
+@every_client
+def test_errors_with_details(seen, client):
+    failure = seen[client]["failure"]
+    assert failure["code"] == 5, failure
+    assert failure["details"] == ["why"], failure
+    assert seen[client]["unknown"]["code"] == 12
+
+
+@every_client
+def test_long_messages(seen, client):
+    if client == "connect-web-get":
+        pytest.skip("an address of that length is refused")
+    message, = seen[client]["long"]["messages"]
+    assert message["reply"] == "hello, " + "x" * 20000
+
+
+@every_client
+def test_deadline_and_cancel(gateway, seen, client):
+    if client == "grpc-web-binary":
+        pytest.skip("it has server streaming in text only")
+    assert seen[client]["deadline"]["code"] == 4, seen[client]["deadline"]
+    assert seen[client]["cancel"]["code"] == 1
+    eventually(lambda: stats(gateway)[0] == 0, "the end of the calls")
+
+
+def test_an_origin_that_is_not_allowed_sees_nothing(pages):
+    with Gateway.demo() as gateway:
+        seen = pages.run(gateway, "unary")
+        for client in CLIENTS:
+            assert seen[client]["unary"].get("code") != 0, client
