@@ -16,11 +16,15 @@ namespace headgate {
 
 // What came out of the client's messages.
 struct NeedInput {};  // Nothing more until the next Feed.
+struct InBandHead {
+  FieldList fields;  // As they came.
+};
 struct RequestMessage {
   std::string payload;  // Serialized, as the call takes it.
 };
 struct HalfClose {};  // The client has ended its side.
-using Decoded = std::variant<NeedInput, RequestMessage, HalfClose, Ending>;
+using Decoded =
+    std::variant<NeedInput, InBandHead, RequestMessage, HalfClose, Ending>;
 
 // What a text message means to a codec, named `codec`, whose messages are
 // binary: the empty one is a half-close, any other an Ending with 1003.
@@ -45,9 +49,10 @@ class Codec {
   virtual void Feed(WireMessage message) = 0;
 
   // The next thing the client said. An Ending is a fault of the client's: the
-  // codec must not be used for decoding after it. A codec passes a second
-  // HalfClose, and a RequestMessage after a HalfClose, on: judging them is the
-  // session's work.
+  // codec must not be used for decoding after it. A InBandHead comes once and
+  // first, and only from a dialect whose head is its first message
+  // (Dialect::head). A codec passes a second HalfClose, and a RequestMessage
+  // after a HalfClose, on: judging them is the session's work.
   virtual Decoded Next() = 0;
 
   // Whether what was fed ends inside a message, whose rest the next Feed may

@@ -13,6 +13,7 @@ constexpr const Dialect* kDialects[] = {
     &kJsonDialect,
     &kProtobufDialect,
     &kRawDialect,
+    &kGrpcWebSocketsDialect,
     &kHttpJsonDialect,
     &kHttpEventsDialect,
     &kGrpcWebDialect,
@@ -24,12 +25,15 @@ constexpr const Dialect* kDialects[] = {
     &kConnectStreamProtoDialect,
 };
 
-const Dialect* Find(absl::Span<const Dialect* const> table,
-                    absl::string_view Dialect::*key, absl::string_view value) {
-  if (value.empty()) return nullptr;
+bool IsOwn(const Dialect& dialect) {
+  return absl::StartsWith(dialect.token, "headgate.");
+}
+
+template <typename Matches>
+const Dialect* Find(absl::Span<const Dialect* const> table, Matches matches) {
   const auto row =
       std::find_if(table.begin(), table.end(), [&](const Dialect* dialect) {
-        return dialect->on == Dialect::On::kWebSocket && dialect->*key == value;
+        return dialect->on == Dialect::On::kWebSocket && matches(*dialect);
       });
   return row == table.end() ? nullptr : *row;
 }
@@ -37,7 +41,7 @@ const Dialect* Find(absl::Span<const Dialect* const> table,
 std::vector<std::string> All(absl::string_view Dialect::*key) {
   std::vector<std::string> all;
   for (const Dialect* dialect : kDialects) {
-    if (dialect->on != Dialect::On::kWebSocket) continue;
+    if (dialect->on != Dialect::On::kWebSocket || !IsOwn(*dialect)) continue;
     all.emplace_back(dialect->*key);
   }
   return all;
@@ -45,17 +49,34 @@ std::vector<std::string> All(absl::string_view Dialect::*key) {
 
 }  // namespace
 
+std::vector<WireMessage> MessagesOfEnding(const Dialect& dialect,
+                                          const Ending& ending) {
+  std::vector<WireMessage> messages;
+  if (dialect.head != Dialect::Head::kFirstMessage) return messages;
+  const PacketOptions packet;
+  const JsonCodecOptions json;
+  const auto codec = dialect.make({packet, json});
+  if (!codec.ok()) return messages;
+  Outgoing out{Watermarks()};
+  (*codec)->EncodeEnd(ending, out);
+  while (out.has_messages()) messages.push_back(out.TakeMessage(0));
+  return messages;
+}
+
 absl::Span<const Dialect* const> Dialects() { return kDialects; }
 
 const Dialect* FindDialect(absl::string_view name,
                            absl::Span<const Dialect* const> table) {
-  return Find(table, &Dialect::name, name);
+  return Find(table,
+              [&](const Dialect& dialect) { return dialect.name == name; });
 }
 
-// RFC 6455 section 11.5 leaves subprotocols to be compared exactly.
 const Dialect* DialectOfSubprotocol(absl::string_view token,
                                     absl::Span<const Dialect* const> table) {
-  return Find(table, &Dialect::token, token);
+  return Find(table, [&](const Dialect& dialect) {
+    return IsOwn(dialect) ? dialect.token == token
+                          : absl::EqualsIgnoreCase(dialect.token, token);
+  });
 }
 
 // RFC 9110 section 8.3.1: media types are case-insensitive.

@@ -1,6 +1,7 @@
 #ifndef GATEWAY_CODEC_DIALECT_H_
 #define GATEWAY_CODEC_DIALECT_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "gateway/codec/codec.h"
 #include "gateway/codec/connect.h"
 #include "gateway/codec/grpc_web.h"
+#include "gateway/codec/grpc_websockets.h"
 #include "gateway/codec/http_json.h"
 #include "gateway/codec/json.h"
 #include "gateway/codec/packet.h"
@@ -35,18 +37,26 @@ struct CodecInputs {
   absl::string_view media_type = {};       // The request's Content-Type.
   bool wants_status = false;               // The client asked for "?status=1".
   const BodyFormat& body = kNoBodyFormat;  // Of a dialect with media_types.
+  // The longest request, decompressed, where the frames of a dialect are not
+  // the messages of the wire; and the longest head in-band.
+  std::size_t max_message_bytes = 1024 * 1024;
+  std::size_t max_head_bytes = 8 * 1024;
 };
 
 // A form of messages on the wire, as a row of the table of dialects. Rows are
 // compared by address.
 struct Dialect {
   enum class On { kWebSocket, kHttp };
+  // When the call may start: with the headers of the handshake, or of the HTTP
+  // request, or once the codec has decoded a InBandHead.
+  enum class Head { kHandshake, kFirstMessage };
 
   absl::string_view name;  // In configuration, flags, metrics and logs.
   // The WebSocket subprotocol that asks for it, or the media type of an HTTP
   // response's body.
   absl::string_view token;
   On on = On::kWebSocket;
+  Head head = Head::kHandshake;
   // Its messages cannot be converted without the method's descriptor.
   bool needs_descriptor = false;
   // Whether it has a place for the backend's metadata; null: never.
@@ -67,13 +77,19 @@ struct Dialect {
   WholeResponse (*failure)(const CallEnd&) = nullptr;
 };
 
+// The messages that tell an ending where there is no call and no session; empty
+// where the dialect has no place for it.
+std::vector<WireMessage> MessagesOfEnding(const Dialect& dialect,
+                                          const Ending& ending);
+
 // Every dialect that the gateway speaks, in the order in which messages name
 // them. Each is defined next to its codec: json.h, packet.h, passthrough.h,
-// http_json.h, grpc_web.h, connect.h.
+// grpc_websockets.h, http_json.h, grpc_web.h, connect.h.
 absl::Span<const Dialect* const> Dialects();
 
 // The rows of `table` for WebSockets, by name and by token; null: there is
-// none.
+// none. Headgate's own tokens are compared exactly (RFC 6455 section 11.5),
+// those of other gateways in any case, as these do.
 const Dialect* FindDialect(absl::string_view name,
                            absl::Span<const Dialect* const> table = Dialects());
 const Dialect* DialectOfSubprotocol(
@@ -86,7 +102,7 @@ const Dialect* DialectOfMediaType(
     absl::string_view content_type,
     absl::Span<const Dialect* const> table = Dialects());
 
-// The names of those for WebSockets, in alphabetical order, and their
+// The names of Headgate's own for WebSockets, in alphabetical order, and their
 // subprotocols, in that of the table.
 std::vector<std::string> DialectNames();
 std::vector<std::string> SubprotocolNames();

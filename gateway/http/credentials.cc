@@ -95,8 +95,8 @@ Subprotocols ParseSubprotocols(const HeaderList& headers) {
       found.bearer_offered = true;
     } else if (absl::ConsumePrefix(&entry, kKubernetesPrefix)) {
       found.kubernetes_tokens.push_back(entry);
-    } else if (const Dialect* codec = DialectOfSubprotocol(entry)) {
-      found.codecs.push_back(codec);
+    } else if (const Dialect* dialect = DialectOfSubprotocol(entry)) {
+      found.dialects.push_back({dialect, entry});
     } else if (absl::StartsWith(entry, "headgate.") && !found.unknown) {
       found.unknown = entry;
     }
@@ -104,23 +104,27 @@ Subprotocols ParseSubprotocols(const HeaderList& headers) {
   return found;
 }
 
-Authorization FindAuthorization(const HeaderList& headers,
-                                const Subprotocols& subprotocols,
-                                const Route& route,
-                                const std::optional<std::string>& query_token) {
+Authorization AuthorizationHeader(const HeaderList& headers) {
   const std::vector<absl::string_view> values = headers.Values("Authorization");
   if (values.size() > 1) {
     return absl::UnauthenticatedError(
         "header Authorization occurs more than once");
   }
-  if (values.size() == 1) {
-    if (values[0].empty() || !IsMetadataValue(values[0])) {
-      return absl::UnauthenticatedError(
-          "header Authorization is empty or has characters other than "
-          "printable ASCII");
-    }
-    return std::string(values[0]);
+  if (values.empty()) return std::nullopt;
+  if (values[0].empty() || !IsMetadataValue(values[0])) {
+    return absl::UnauthenticatedError(
+        "header Authorization is empty or has characters other than "
+        "printable ASCII");
   }
+  return std::string(values[0]);
+}
+
+Authorization FindAuthorization(const HeaderList& headers,
+                                const Subprotocols& subprotocols,
+                                const Route& route,
+                                const std::optional<std::string>& query_token) {
+  Authorization header = AuthorizationHeader(headers);
+  if (!header.ok() || *header) return header;
   if (!subprotocols.kubernetes_tokens.empty()) {
     return FromKubernetes(subprotocols.kubernetes_tokens);
   }

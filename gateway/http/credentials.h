@@ -17,8 +17,12 @@ namespace headgate {
 // The entries of Sec-WebSocket-Protocol: names of codecs, and credentials in
 // two forms that scripts in a browser can send.
 struct Subprotocols {
-  // Headgate's own names among the entries, in the client's order.
-  std::vector<const Dialect*> codecs;
+  // Names of dialects among the entries, in the client's order.
+  struct Offer {
+    const Dialect* dialect;
+    absl::string_view entry;  // As the client spells it.
+  };
+  std::vector<Offer> dialects;
   // The first that begins with "headgate." and is not one of the gateway's.
   std::optional<absl::string_view> unknown;
   bool bearer_offered = false;
@@ -31,6 +35,11 @@ struct Subprotocols {
 // Views into what `headers` view. An entry that is a token is never taken for a
 // codec.
 Subprotocols ParseSubprotocols(const HeaderList& headers);
+
+// The one Authorization header; absent: there is none. UNAUTHENTICATED when it
+// is malformed.
+absl::StatusOr<std::optional<std::string>> AuthorizationHeader(
+    const HeaderList& headers);
 
 // The value of the session's `authorization` metadata: the first source of
 // docs/protocol.md ("Credentials") that `headers` uses; absent when it uses

@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "gateway/base/utf8.h"
 #include "gateway/config/suggestion.h"
+#include "gateway/http/call_head.h"
 #include "gateway/http/credentials.h"
 #include "gateway/http/host.h"
 #include "gateway/http/token_expiry.h"
@@ -22,8 +23,6 @@
 
 namespace headgate {
 namespace {
-
-using Codecs = std::vector<const Dialect*>;
 
 // Connection may come in several lines (RFC 9110 section 5.3).
 bool IsWebSocket(const HttpRequest& request) {
@@ -161,15 +160,14 @@ std::optional<Refusal> CheckHostIsKnown(const HttpRequest& request,
   return HostNotAllowed(host);
 }
 
-// The entry of Sec-WebSocket-Protocol that the answer echoes: the codec's, else
-// "Bearer", never a token. `allowed`: null for any.
+// The entry of Sec-WebSocket-Protocol that the answer echoes, as the client
+// spells it: the dialect's, else "Bearer", never a token. `plan`: null for any.
 std::string EchoedSubprotocol(const Subprotocols& offered,
-                              const Codecs* allowed, const Dialect*& codec) {
-  for (const Dialect* kind : offered.codecs) {
-    if (allowed == nullptr ||
-        std::find(allowed->begin(), allowed->end(), kind) != allowed->end()) {
-      codec = kind;
-      return std::string(kind->token);
+                              const RoutePlan* plan, const Dialect*& codec) {
+  for (const auto& [dialect, entry] : offered.dialects) {
+    if (plan == nullptr || plan->MaySpeak(dialect)) {
+      codec = dialect;
+      return std::string(entry);
     }
   }
   return offered.bearer_offered ? "Bearer" : "";
@@ -187,14 +185,26 @@ Refusal SubprotocolUnknown(absl::string_view name) {
           : suggestion));
 }
 
-Refusal CodecNotAllowed(const Subprotocols& offered, const Codecs& allowed) {
-  const auto name = [](std::string* out, const Dialect* kind) {
-    absl::StrAppend(out, kind->name);
+Refusal CodecNotAllowed(const Subprotocols& offered, const RoutePlan& plan) {
+  const auto append = [](std::string* out, const Dialect* dialect) {
+    absl::StrAppend(out, dialect->name);
   };
-  return BadRequest(absl::StrCat("codec ",
-                                 absl::StrJoin(offered.codecs, ", ", name),
-                                 " is not served here; it is one of ",
-                                 absl::StrJoin(allowed, ", ", name)));
+  const auto append_offer = [&](std::string* out,
+                                const Subprotocols::Offer& offer) {
+    append(out, offer.dialect);
+  };
+  std::string served =
+      plan.serves_own_codecs
+          ? absl::StrCat("it is one of ",
+                         absl::StrJoin(plan.allowed_codecs, ", ", append))
+          : absl::StrCat("offer the subprotocol ",
+                         absl::StrJoin(plan.websocket_dialects, ", ", append));
+  if (offered.dialects.empty()) {
+    return BadRequest(absl::StrCat("a WebSocket here needs a dialect: ", served));
+  }
+  return BadRequest(absl::StrCat(
+      "codec ", absl::StrJoin(offered.dialects, ", ", append_offer),
+      " is not served here; ", served));
 }
 
 // `refusal` for what may be a WebSocket client: over HTTP, or as `how` says.
@@ -203,9 +213,16 @@ Refusal Told(Refusal refusal, const HttpRequest& request, Refusals how) {
   refusal.how = how;
   // Also a codec that the route does not allow: a browser that offers names
   // and gets none back fails the connection, and its script sees no reason.
-  const Dialect* codec = nullptr;
-  refusal.subprotocol =
-      EchoedSubprotocol(ParseSubprotocols(request.headers), nullptr, codec);
+  refusal.subprotocol = EchoedSubprotocol(ParseSubprotocols(request.headers),
+                                          nullptr, refusal.dialect);
+  // gRPC's clients know a method that is not there by its status alone, and
+  // these see a refused handshake as UNKNOWN.
+  const bool is_of_grpc = refusal.dialect != nullptr &&
+                          refusal.dialect->head == Dialect::Head::kFirstMessage;
+  if (is_of_grpc && refusal.reason == RefusalReason::kNotFound) {
+    refusal.how = Refusals::kClose;
+    refusal.status = absl::UnimplementedError(refusal.status.message());
+  }
   return refusal;
 }
 
@@ -270,26 +287,6 @@ Refusal RuleNotFound(const absl::Status& status, const Located& located,
       RefusalReason::kMethodNotAllowed,
       absl::StrCat("the path takes ", absl::StrJoin(verbs, ", "), " only"));
   refusal.headers.emplace_back("Allow", absl::StrJoin(verbs, ", "));
-  return refusal;
-}
-
-// Refuses a request whose calls would have a longer header list than every
-// upstream accepts: a server may close the connection over one, which ends all
-// calls on it.
-std::optional<Refusal> CheckMetadataSize(const Metadata& metadata,
-                                         const Route& route,
-                                         const RoutePlan& plan,
-                                         const Destination& destination) {
-  const std::size_t path =
-      std::max(destination.method.size(), plan.longest_method_bytes);
-  const std::size_t bytes =
-      route.own_metadata_bytes + path + HeaderListBytes(metadata);
-  if (bytes <= route.max_metadata_bytes) return std::nullopt;
-  Refusal refusal =
-      Refuse(RefusalReason::kMetadataTooLarge,
-             absl::StrCat("the call's metadata would make ", bytes,
-                          " bytes of headers, max_metadata_bytes is ",
-                          route.max_metadata_bytes));
   return refusal;
 }
 
@@ -619,9 +616,11 @@ std::variant<Refusal, Admission> JudgeSession(
   if (*authorization) {
     metadata->emplace_back("authorization", **std::move(authorization));
   }
-  if (std::optional<Refusal> refusal =
-          CheckMetadataSize(*metadata, route, plan, destination)) {
-    return refuse(*std::move(refusal));
+  const absl::Status size = CheckMetadataSize(
+      *metadata, route,
+      std::max(destination.method.size(), plan.longest_method_bytes));
+  if (!size.ok()) {
+    return refuse(Refuse(RefusalReason::kMetadataTooLarge, size.message()));
   }
   const absl::StatusOr<absl::Duration> timeout =
       TimeoutFromHeaders(request.headers);
@@ -629,19 +628,21 @@ std::variant<Refusal, Admission> JudgeSession(
 
   Admission admission;
   SessionRequest& session = admission.session;
-  if (located.is_websocket && !plan.serves_own_codecs) {
+  if (located.is_websocket && !plan.serves_own_codecs &&
+      plan.websocket_dialects.empty()) {
     return refuse(BadRequest(absl::StrCat(
         "WebSockets are not served here; the route's dialects are ",
         absl::StrJoin(route.dialects, ", "))));
   }
   if (located.is_websocket) {
     admission.subprotocol =
-        EchoedSubprotocol(subprotocols, &plan.allowed_codecs, session.codec);
-    if (subprotocols.codecs.empty() && subprotocols.unknown) {
+        EchoedSubprotocol(subprotocols, &plan, session.codec);
+    if (subprotocols.dialects.empty() && subprotocols.unknown) {
       return refuse(SubprotocolUnknown(*subprotocols.unknown));
     }
-    if (!subprotocols.codecs.empty() && !session.codec) {
-      return refuse(CodecNotAllowed(subprotocols, plan.allowed_codecs));
+    if (!session.codec &&
+        (!subprotocols.dialects.empty() || !plan.serves_own_codecs)) {
+      return refuse(CodecNotAllowed(subprotocols, plan));
     }
   } else {
     if (IsTooLong(request, route, destination)) {
@@ -671,6 +672,7 @@ std::variant<Refusal, Admission> JudgeSession(
   session.method = destination.method;
   session.binding = destination.binding;
   session.metadata = *std::move(metadata);
+  session.has_authorization_header = request.headers.Has("Authorization");
   session.trace_id = TraceIdOf(session.metadata);
   session.timeout = std::min(*timeout, route.deadline);
   session.route = located.match.route;

@@ -1,7 +1,9 @@
 #include "gateway/http/header_rules.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -288,6 +290,29 @@ absl::StatusOr<Metadata> MetadataFromHeaders(
     metadata.emplace_back("x-headgate-client-subject", peer.client_subject);
   }
   return client;
+}
+
+absl::StatusOr<Metadata> MetadataFromCallHeaders(const HeaderList& headers,
+                                                 const Route& route,
+                                                 Metadata request) {
+  absl::StatusOr<Metadata> own =
+      ClientMetadata(headers, route, MetadataRule::kEveryHeader);
+  if (!own.ok()) return own;
+  const auto is_trace = [](const auto& entry) {
+    return entry.first == "traceparent" || entry.first == "tracestate";
+  };
+  const std::vector<absl::string_view> parents = headers.Values("Traceparent");
+  Metadata& less =
+      parents.size() == 1 && IsTraceparent(parents[0]) ? request : *own;
+  less.erase(std::remove_if(less.begin(), less.end(), is_trace), less.end());
+  const absl::string_view request_id = headers.Value("X-Request-Id");
+  if (!request_id.empty() && request_id.size() <= kMaxRequestIdBytes) {
+    for (auto& [key, value] : request) {
+      if (key == "x-request-id") value = Printable(request_id);
+    }
+  }
+  std::move(own->begin(), own->end(), std::back_inserter(request));
+  return request;
 }
 
 std::string TraceIdOf(const Metadata& metadata) {

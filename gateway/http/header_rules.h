@@ -76,6 +76,13 @@ absl::StatusOr<Metadata> MetadataFromHeaders(
     const std::vector<Network>& trusted_proxies,
     MetadataRule rule = MetadataRule::kForwarded);
 
+// The metadata of a call whose headers come in-band: what `request`, the
+// metadata of the session's request, has, and what the call's own headers are.
+// Of tracing and of the request's ID the call's own count, where it has them.
+absl::StatusOr<Metadata> MetadataFromCallHeaders(const HeaderList& headers,
+                                                 const Route& route,
+                                                 Metadata request);
+
 // The trace of MetadataFromHeaders' `traceparent`, 32 hexadecimal digits.
 std::string TraceIdOf(const Metadata& metadata);
 

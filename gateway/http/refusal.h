@@ -70,6 +70,8 @@ struct Refusal {
   // closed again.
   Refusals how = Refusals::kHttp;
   std::string subprotocol;  // For kClose; empty: none.
+  // What the client would speak, and is told in; null: it has not said.
+  const Dialect* dialect = nullptr;
 };
 
 // With the status, the code and the headers of the reason.

@@ -23,6 +23,9 @@ struct SessionRequest {
   const Dialect* codec = nullptr;
   const Dialect* binary_codec = &kProtobufDialect;
   Metadata metadata;
+  // The request's own Authorization header is among the metadata, and none that
+  // comes in-band takes its place: a proxy may have put it there.
+  bool has_authorization_header = false;
   std::string trace_id;  // Of `traceparent` in the metadata, for the log.
   // Of each call; the shorter of the client's wish and the deadlines of route
   // and upstream.

@@ -99,7 +99,14 @@ void WsTransport::AcceptAndClose(const HttpRequest& request,
                                  const Refusal& refusal) {
   Respond(request, refusal.subprotocol, 0);
   state_ = State::kLive;
-  Close({EndingOf(refusal.status)});
+  const Ending ending = EndingOf(refusal.status);
+  if (refusal.dialect != nullptr) {
+    for (WireMessage& message : MessagesOfEnding(*refusal.dialect, ending)) {
+      endpoint_->Write(message.opcode, std::move(message.payload));
+      if (!endpoint_->TakeWritten()) break;
+    }
+  }
+  Close({ending});
 }
 
 // --- Reading ---
@@ -349,7 +356,7 @@ void WsTransport::Send() {
 
 void WsTransport::CompleteWrites() {
   while (state_ != State::kFinished && endpoint_->TakeWritten()) {
-    if (state_ == State::kLive) session_->OnWritten();
+    if (state_ == State::kLive && session_ != nullptr) session_->OnWritten();
   }
 }
 

@@ -41,7 +41,8 @@ class WsTransport final : public Connection,
   // One of these is called first, and once.
   // Responds with 101 and opens the session.
   void Accept(const HttpRequest& request, Admission admission);
-  // Responds with 101, then closes with the refusal's code and reason.
+  // Responds with 101, tells the refusal in the client's dialect where that has
+  // a place for it, and closes with its code and reason.
   void AcceptAndClose(const HttpRequest& request, const Refusal& refusal);
 
   void OnTick(absl::Time now) override;

@@ -60,6 +60,17 @@ void PlanHttpDialects(const Route& route, RoutePlan& plan) {
   }
 }
 
+// Those that name a method and say nothing of the route's own codecs.
+void PlanWebSocketDialects(const Route& route, RoutePlan& plan) {
+  for (const Dialect* dialect : Dialects()) {
+    if (dialect->on == Dialect::On::kWebSocket &&
+        dialect->head == Dialect::Head::kFirstMessage &&
+        Allows(route, dialect->name)) {
+      plan.websocket_dialects.push_back(dialect);
+    }
+  }
+}
+
 // What clients of `method` speak where the route says nothing.
 void PlanCodecsOf(absl::string_view method, RoutePlan& plan) {
   plan.allowed_codecs = {&kJsonDialect, &kProtobufDialect};
@@ -74,6 +85,12 @@ void PlanCodecsOf(absl::string_view method, RoutePlan& plan) {
 }
 
 }  // namespace
+
+bool RoutePlan::MaySpeak(const Dialect* dialect) const {
+  return (serves_own_codecs &&
+          absl::c_linear_search(allowed_codecs, dialect)) ||
+         absl::c_linear_search(websocket_dialects, dialect);
+}
 
 RoutePlan PlanRoute(const Route& route, absl::string_view method) {
   RoutePlan plan;
@@ -90,6 +107,7 @@ RoutePlan PlanRoute(const Route& route, absl::string_view method) {
   }
   plan.serves_own_codecs = Allows(route, kOwnCodecs);
   PlanHttpDialects(route, plan);
+  PlanWebSocketDialects(route, plan);
   const auto* fixed = std::get_if<FixedMethod>(&route.target);
   if (fixed != nullptr) {
     PlanCodecsOf(fixed->method, plan);

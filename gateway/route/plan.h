@@ -43,12 +43,17 @@ struct RoutePlan {
   bool serves_own_codecs = true;
   // What the Content-Type of a plain HTTP request may choose.
   std::vector<const Dialect*> http_dialects;
+  // Of other gateways, what a subprotocol may choose besides.
+  std::vector<const Dialect*> websocket_dialects;
   // Set where only allowed_codecs[0] can carry the calls: the field of the
   // configuration that is the reason.
   absl::string_view only_because;
 
   // The longest path of a method that the route itself names.
   std::size_t longest_method_bytes = 0;
+
+  // Whether a subprotocol may choose `dialect`.
+  bool MaySpeak(const Dialect* dialect) const;
 };
 
 // `method`: what a request's path names; empty for a plan that is not of one

@@ -4,6 +4,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/http/call_head.h"
+#include "gateway/http/header_rules.h"
 
 namespace headgate {
 
@@ -16,6 +18,12 @@ CallSession::~CallSession() = default;
 
 void CallSession::Begin(absl::Time now) {
   began_ = Clock();
+  // Such a dialect tells any end in-band, also one before the method is known.
+  const Dialect* dialect = request_.codec;
+  if (dialect != nullptr && dialect->head == Dialect::Head::kFirstMessage &&
+      !ChooseCodec(*dialect)) {
+    return;
+  }
   ticket_ = context_->schemas->Resolve(
       request_.method, now,
       [this](const ResolvedMethod& resolved) { OnResolved(resolved); });
@@ -30,23 +38,41 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
     return EndWith(EndingOf(resolved_.why_unknown));
   }
   const Dialect* dialect = request_.codec;
-  if (dialect != nullptr && !ChooseCodec(*dialect)) return;
-
-  const MethodKind method_kind = resolved_.method != nullptr
-                                     ? resolved_.method->kind
-                                     : MethodKind::kBidiStreaming;
-  CallObserver& observer = *this;
-  call_ = std::make_unique<Call>(
-      method_kind,
-      CallRequest{request_.method, std::move(request_.metadata),
-                  request_.timeout, metadata_delivery()},
-      context_->limits.requests, *context_->upstream, observer);
-  call_->Read();
+  if (codec_ != nullptr) {
+    stage_ = Stage::kAwaitingHead;
+  } else {
+    if (dialect != nullptr && !ChooseCodec(*dialect)) return;
+    StartCall(std::move(request_.metadata), request_.timeout);
+  }
   if (early_message_) {
     Decode(*std::exchange(early_message_, std::nullopt));
   } else if (codec_ != nullptr) {
     PumpRequests();  // Path and query may be all there is of the request.
   }
+}
+
+void CallSession::OnHead(const InBandHead& head) {
+  HeaderList headers;
+  for (const auto& [name, value] : head.fields) headers.Add(name, value);
+  absl::StatusOr<CallHead> judged =
+      JudgeCallHead(headers, request_, request_.method);
+  if (!judged.ok()) return EndWith(EndingOf(judged.status()));
+  request_.trace_id = TraceIdOf(judged->metadata);
+  StartCall(std::move(judged->metadata), judged->timeout);
+}
+
+void CallSession::StartCall(Metadata metadata, absl::Duration timeout) {
+  stage_ = Stage::kCalling;
+  const MethodKind kind = resolved_.method != nullptr
+                              ? resolved_.method->kind
+                              : MethodKind::kBidiStreaming;
+  CallObserver& observer = *this;
+  call_ = std::make_unique<Call>(
+      kind,
+      CallRequest{request_.method, std::move(metadata), timeout,
+                  metadata_delivery()},
+      context_->limits.requests, *context_->upstream, observer);
+  call_->Read();
 }
 
 CodecInputs CallSession::codec_inputs() const {
@@ -58,7 +84,9 @@ CodecInputs CallSession::codec_inputs() const {
           request_.binding ? &*request_.binding : nullptr,
           request_.media_type,
           request_.wants_status,
-          request_.body};
+          request_.body,
+          route.max_message_bytes,
+          route.max_metadata_bytes};
 }
 
 MetadataDelivery CallSession::metadata_delivery() const {
@@ -98,7 +126,7 @@ void CallSession::OnMessage(WireMessage message) {
       request_.codec != nullptr && request_.codec->on == Dialect::On::kHttp;
   const std::size_t messages = is_http ? 0 : 1;
   if (!Admit(message, messages)) return;
-  if (call_ == nullptr) {
+  if (stage_ == Stage::kResolving) {
     early_message_ = std::move(message);
     return;
   }
@@ -122,12 +150,15 @@ void CallSession::Decode(WireMessage message) {
 }
 
 void CallSession::PumpRequests() {
-  while (is_open() && !call_->backlogged()) {
+  while (is_open() && (call_ == nullptr || !call_->backlogged())) {
     if (wind_down().is_draining()) return ReadTransport();
     Decoded decoded = codec_->Next();
     std::optional<Ending> fault;
     if (std::holds_alternative<NeedInput>(decoded)) {
       return ReadTransport();
+    } else if (const auto* head = std::get_if<InBandHead>(&decoded)) {
+      ++requests_;
+      OnHead(*head);
     } else if (auto* message = std::get_if<RequestMessage>(&decoded)) {
       if (!report_.codec->media_types.empty()) {
         EndWith(guard_.OnReceived(/*messages=*/1, /*bytes=*/0));
@@ -150,7 +181,8 @@ void CallSession::OnCallWritable() { PumpRequests(); }
 
 std::optional<std::uint64_t> CallSession::unfinished_message() const {
   const bool waits = is_open() && wind_down().fault() == nullptr &&
-                     is_reading() && call_ != nullptr && codec_ != nullptr;
+                     is_reading() && stage_ != Stage::kResolving &&
+                     codec_ != nullptr;
   if (!waits || !codec_->inside_message()) return std::nullopt;
   return requests_;
 }

@@ -17,8 +17,8 @@
 namespace headgate {
 
 // A session with one call, which begins once the method's descriptor is known,
-// or is known not to exist. Until then `call_` is null and the client's first
-// message waits.
+// or is known not to exist, and the client has sent the headers that its
+// dialect has in-band. Until the former the client's first message waits.
 //
 // Flow control: the session asks the transport for a message only when the
 // call is not backlogged, and the call for one only when the responses waiting
@@ -48,14 +48,23 @@ class CallSession final : public SessionCore, private CallObserver {
   std::size_t waiting_bytes() const override;
   std::size_t held_by_calls() const override;
 
+  enum class Stage {
+    kResolving,     // The method is being looked up.
+    kAwaitingHead,  // The dialect has the call's headers in its first message.
+    kCalling,       // The call has been started.
+  };
+
   void OnResolved(const ResolvedMethod& resolved);
+  // The headers that came in-band: starts the call, or ends the session.
+  void OnHead(const InBandHead& head);
+  void StartCall(Metadata metadata, absl::Duration timeout);
   CodecInputs codec_inputs() const;
   // Whether the codec, chosen or not, may have a place for the backend's
   // metadata.
   MetadataDelivery metadata_delivery() const;
   // Sets the codec; false when the session has to end instead.
   bool ChooseCodec(const Dialect& dialect);
-  // Decodes a message. Requires: the call has begun.
+  // Decodes a message. Requires: not kResolving.
   void Decode(WireMessage message);
   void PumpRequests();
   void Deliver(std::string response);
@@ -71,9 +80,10 @@ class CallSession final : public SessionCore, private CallObserver {
   std::unique_ptr<SchemaSource::Ticket> ticket_;
   ResolvedMethod resolved_;
   std::unique_ptr<Codec> codec_;
-  std::unique_ptr<Call> call_;
+  std::unique_ptr<Call> call_;  // From kCalling on.
+  Stage stage_ = Stage::kResolving;
 
-  // The client's first message, until the call begins.
+  // The client's first message, until the method is known.
   std::optional<WireMessage> early_message_;
   // The backend's metadata and first response, until the client has chosen a
   // codec.

@@ -20,6 +20,7 @@ TEST(DialectTest, EachHasItsNameAndSubprotocol) {
       {kJsonDialect, "json", "headgate.json.v1"},
       {kProtobufDialect, "protobuf", "headgate.protobuf.v1"},
       {kRawDialect, "raw", "headgate.raw.v1"},
+      {kGrpcWebSocketsDialect, "grpc-websockets", "grpc-websockets"},
   };
   for (const auto& row : table) {
     EXPECT_EQ(row.dialect.name, row.name);
@@ -101,6 +102,12 @@ TEST(DialectTest, OtherNamesAreNoDialect) {
   for (const char* name : {"", "Packet", "auto", "headgate.packet.v1"}) {
     EXPECT_EQ(FindDialect(name), nullptr) << name;
   }
+}
+
+// websocket_wrapper.go compares in lower case.
+TEST(DialectTest, SubprotocolsOfOtherGatewaysAreTakenInAnyCase) {
+  EXPECT_EQ(DialectOfSubprotocol("Grpc-WebSockets"), &kGrpcWebSocketsDialect);
+  EXPECT_EQ(DialectOfSubprotocol("grpc-websockets "), nullptr);
 }
 
 // RFC 6455 section 11.5 leaves subprotocols to be compared exactly.

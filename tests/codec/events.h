@@ -28,6 +28,11 @@ std::vector<std::string> Hear(Codec& codec, std::vector<WireMessage> messages,
       if (std::holds_alternative<NeedInput>(decoded)) break;
       if (std::holds_alternative<HalfClose>(decoded)) {
         log.push_back("half-close");
+      } else if (auto* head = std::get_if<InBandHead>(&decoded)) {
+        std::string& line = log.emplace_back("head");
+        for (const auto& [name, value] : head->fields) {
+          absl::StrAppend(&line, " ", name, "=", value);
+        }
       } else if (auto* request = std::get_if<RequestMessage>(&decoded)) {
         log.push_back(absl::StrCat("request ", show(request->payload)));
       } else {

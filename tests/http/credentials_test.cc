@@ -8,6 +8,7 @@ namespace headgate {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::FieldsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -178,8 +179,9 @@ TEST(CredentialsTest, CodecsAreFoundAmongTheEntriesInOrder) {
   const HttpRequest request = RequestWith(
       "Sec-WebSocket-Protocol: x,headgate.raw.v1 ,\r\n"
       "Sec-WebSocket-Protocol: headgate.packet.v1, HEADGATE.JSON.V1\r\n");
-  EXPECT_THAT(ParseSubprotocols(request.headers).codecs,
-              ElementsAre(&kRawDialect, &kPacketDialect));
+  EXPECT_THAT(ParseSubprotocols(request.headers).dialects,
+              ElementsAre(FieldsAre(&kRawDialect, "headgate.raw.v1"),
+                          FieldsAre(&kPacketDialect, "headgate.packet.v1")));
 }
 
 // The token may look like anything.
@@ -187,7 +189,7 @@ TEST(CredentialsTest, TokenIsNeverTakenForACodec) {
   const HttpRequest request =
       RequestWith("Sec-WebSocket-Protocol: Bearer, headgate.raw.v1\r\n");
   const Subprotocols found = ParseSubprotocols(request.headers);
-  EXPECT_THAT(found.codecs, IsEmpty());
+  EXPECT_THAT(found.dialects, IsEmpty());
   EXPECT_EQ(found.bearer_token, "headgate.raw.v1");
 }
 

@@ -661,6 +661,41 @@ TEST_F(HandshakeTest, RefusalsHaveAnOrder) {
   EXPECT_EQ(Refused("GET /room", WebSocket(metadata)).http_status, 400);
 }
 
+// --- Dialects of other gateways
+
+constexpr char kGrpcWebSockets[] =
+    "Sec-WebSocket-Protocol: Grpc-WebSockets\r\n";
+
+// A browser compares the response with what it has offered.
+TEST_F(HandshakeTest, AForeignSubprotocolIsEchoedAsItWasSpelled) {
+  for (const char* line : {"GET /room", "GET /p.S/M"}) {
+    const Admission admission = Admitted(WebSocket(kGrpcWebSockets), line);
+    EXPECT_EQ(admission.subprotocol, "Grpc-WebSockets");
+    EXPECT_EQ(admission.session.codec, &kGrpcWebSocketsDialect);
+  }
+}
+
+// gRPC's clients know such a method by UNIMPLEMENTED, and these read no HTTP
+// status.
+TEST_F(HandshakeTest, APathThatIsNotServedIsToldInTheDialectAsUnimplemented) {
+  const Refusal refusal = Refused("GET /x", WebSocket(kGrpcWebSockets));
+  EXPECT_EQ(refusal.reason, RefusalReason::kNotFound);
+  EXPECT_EQ(refusal.how, Refusals::kClose);
+  EXPECT_EQ(refusal.dialect, &kGrpcWebSocketsDialect);
+  EXPECT_EQ(refusal.subprotocol, "Grpc-WebSockets");
+  EXPECT_TRUE(absl::IsUnimplemented(refusal.status));
+  // What is not a WebSocket's request in form is an HTTP client's.
+  EXPECT_EQ(Refused("GET /x", absl::StrCat("Host: h\r\n", kGrpcWebSockets)).how,
+            Refusals::kHttp);
+}
+
+TEST_F(HandshakeTest, OnlyTheHandshakesOwnHeaderKeepsOutCredentialsInBand) {
+  EXPECT_TRUE(Admitted(WebSocket("Authorization: Bearer t\r\n"))
+                  .session.has_authorization_header);
+  EXPECT_FALSE(Admitted(WebSocket("Cookie: token=t\r\n"))
+                   .session.has_authorization_header);
+}
+
 // `refusals: close` is for what is a WebSocket's request in form.
 TEST_F(HandshakeTest, RefusalByCloseIsOnlyForAWebSocket) {
   const std::string evil = "Origin: http://evil.com\r\n";

@@ -1,0 +1,39 @@
+#ifndef GATEWAY_HTTP_CALL_HEAD_H_
+#define GATEWAY_HTTP_CALL_HEAD_H_
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gateway/base/metadata.h"
+#include "gateway/http/request.h"
+#include "gateway/http/session_request.h"
+#include "gateway/route/route.h"
+
+namespace headgate {
+
+// What a call is started with.
+struct CallHead {
+  Metadata metadata;
+  absl::Duration timeout;
+};
+
+// The head of a call whose headers come in-band, by the rules for those of a
+// request: they are added to what the handshake has determined, and the
+// credentials among them to those of docs/protocol.md, "Credentials", behind
+// the handshake's own Authorization header. `method`:
+// "/package.Service/Method". INVALID_ARGUMENT and UNAUTHENTICATED name the
+// header that is at fault, RESOURCE_EXHAUSTED the limit.
+absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
+                                       const SessionRequest& session,
+                                       absl::string_view method);
+
+// RESOURCE_EXHAUSTED for a call whose header list would be longer than every
+// upstream accepts: a server may close the connection over one, which ends all
+// calls on it. `path_bytes`: the length of the method's path.
+absl::Status CheckMetadataSize(const Metadata& metadata, const Route& route,
+                               std::size_t path_bytes);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HTTP_CALL_HEAD_H_
