@@ -200,7 +200,8 @@ Refusal CodecNotAllowed(const Subprotocols& offered, const RoutePlan& plan) {
           : absl::StrCat("offer the subprotocol ",
                          absl::StrJoin(plan.websocket_dialects, ", ", append));
   if (offered.dialects.empty()) {
-    return BadRequest(absl::StrCat("a WebSocket here needs a dialect: ", served));
+    return BadRequest(
+        absl::StrCat("a WebSocket here needs a dialect: ", served));
   }
   return BadRequest(absl::StrCat(
       "codec ", absl::StrJoin(offered.dialects, ", ", append_offer),
