@@ -270,6 +270,9 @@ std::string CallOf(const ServicePath& path) {
 }
 std::string CallOf(const HttpRuleSet&) { return "HTTP rules"; }
 std::string CallOf(const MethodTable&) { return "by packet type"; }
+std::string CallOf(const HubTarget& hub) {
+  return absl::StrCat("hub ", hub.method.substr(1));
+}
 
 // The methods of a table, by packet type.
 std::map<std::uint32_t, std::string> MethodsOf(const Route& route) {

@@ -189,6 +189,8 @@ json::object RouteJson(const Route& route) {
   add("upstream", route.upstream);
   if (const auto* fixed = std::get_if<FixedMethod>(&route.target)) {
     object["method"] = fixed->method;
+  } else if (const auto* hub = std::get_if<HubTarget>(&route.target)) {
+    object["hub"] = hub->method;
   } else if (const auto* path = std::get_if<ServicePath>(&route.target)) {
     object["service"] = path->service;
   } else if (std::holds_alternative<HttpRuleSet>(route.target)) {

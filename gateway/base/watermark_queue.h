@@ -57,6 +57,7 @@ class WatermarkQueue {
     while (!empty()) Pop();
   }
 
+  std::size_t size() const { return entries_.size() - first_; }
   bool empty() const { return first_ == entries_.size(); }
   bool full() const { return full_; }
   std::size_t bytes() const { return bytes_; }

@@ -86,6 +86,7 @@ class Outgoing {
   bool is_full() const { return messages_.full(); }
   bool has_messages() const { return !messages_.empty(); }
   std::size_t bytes() const { return messages_.bytes(); }
+  std::size_t message_count() const { return messages_.size(); }
   void DropMessages() { messages_.Clear(); }
   // The next message, with those behind it as long as all together have at most
   // `join_bytes`; 0: alone. Requires: has_messages().

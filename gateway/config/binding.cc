@@ -281,4 +281,27 @@ absl::Span<const Binding<MethodTable>> TableOf() {
   return kTable;
 }
 
+template <>
+absl::Span<const Binding<HubTarget>> TableOf() {
+  using S = HubTarget;
+  static constexpr Binding<S> kTable[] = {
+      {"admission_timeout", &S::admission_timeout},
+      {"message", &S::message},
+      {"max_groups", &S::max_groups},
+      {"hold", &S::hold},
+  };
+  return kTable;
+}
+
+template <>
+absl::Span<const Binding<SlowClientSettings>> TableOf() {
+  using S = SlowClientSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"max_bytes", &S::max_bytes},
+      {"max_messages", &S::max_messages},
+      {"warn_bytes", &S::warn_bytes},
+  };
+  return kTable;
+}
+
 }  // namespace headgate

@@ -141,6 +141,10 @@ template <>
 absl::Span<const Binding<MethodTable>> TableOf();
 template <>
 absl::Span<const Binding<TokenRule>> TableOf();
+template <>
+absl::Span<const Binding<HubTarget>> TableOf();
+template <>
+absl::Span<const Binding<SlowClientSettings>> TableOf();
 
 }  // namespace headgate
 

@@ -53,6 +53,9 @@ class RouteCheck {
     CheckCodecs();
     CheckPackets();
     CheckRequests();
+    if (const auto* hub = std::get_if<HubTarget>(&route_.target)) {
+      CheckHub(*hub);
+    }
   }
 
  private:
@@ -227,6 +230,66 @@ class RouteCheck {
                   1000 * 1000);
     faults_.Range<std::size_t>(field_ + ".packet.call_window",
                                table.call_window_bytes, 1, 1024 * 1024 * 1024);
+  }
+
+  // The names of the variables of the route's template.
+  std::vector<std::string> VariableNames() const {
+    std::vector<std::string> names;
+    const auto parsed = PathTemplate::Parse(route_.path_template);
+    if (route_.path_template.empty() || !parsed.ok()) return names;
+    for (const PathTemplate::Variable& variable : parsed->variables) {
+      names.push_back(variable.field);
+    }
+    return names;
+  }
+
+  void CheckHubGroup(absl::string_view member, absl::string_view group) {
+    if (group.empty()) return Add(member, "must not be empty");
+    const std::vector<std::string> names = VariableNames();
+    for (std::size_t open = group.find('{'); open != group.npos;
+         open = group.find('{', open + 1)) {
+      const std::size_t close = group.find('}', open);
+      if (close == group.npos) return Add(member, "has a { without }");
+      const absl::string_view name = group.substr(open + 1, close - open - 1);
+      if (!absl::c_linear_search(names, name)) {
+        Add(member, absl::StrCat("{", name,
+                                 "} is not a variable of the route's template",
+                                 DidYouMean(std::string(name), names)));
+      }
+    }
+  }
+
+  void CheckHub(const HubTarget& hub) {
+    CheckMethod(".hub.method", hub.method);
+    for (std::size_t i = 0; i < hub.groups.size(); ++i) {
+      CheckHubGroup(absl::StrCat(".hub.groups[", i, "]"), hub.groups[i]);
+    }
+    if (!hub.message.empty() &&
+        !IsMethodPath(absl::StrCat("/", hub.message, "/M"))) {
+      Add(".hub.message",
+          absl::StrCat("must be package.Message, is \"", hub.message, "\""));
+    }
+    faults_.AtLeast(field_ + ".hub.admission_timeout", hub.admission_timeout,
+                    absl::Milliseconds(10));
+    faults_.AtLeast(field_ + ".hub.hold", hub.hold, absl::ZeroDuration());
+    constexpr std::size_t kLeast = 1024;
+    constexpr std::size_t kMost = 1024 * 1024 * 1024;
+    const auto range = [&](absl::string_view member, std::size_t value) {
+      faults_.Range<std::size_t>(absl::StrCat(field_, ".hub.", member), value,
+                                 kLeast, kMost);
+    };
+    range("buffers.events", hub.events_bytes);
+    range("buffers.session_events", hub.session_events_bytes);
+    range("slow.max_bytes", hub.slow.max_bytes);
+    faults_.Range(field_ + ".hub.slow.max_messages", hub.slow.max_messages, 1,
+                  1000 * 1000);
+    faults_.Range(field_ + ".hub.max_groups", hub.max_groups,
+                  std::max(1, static_cast<int>(hub.groups.size())), 100 * 1000);
+    if (hub.slow.warn_bytes >= hub.slow.max_bytes) {
+      Add(".hub.slow.warn_bytes",
+          absl::StrCat("must be less than max_bytes (", hub.slow.max_bytes,
+                       "), is ", hub.slow.warn_bytes));
+    }
   }
 
   void CheckRequests() {

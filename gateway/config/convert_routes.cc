@@ -92,6 +92,35 @@ MethodTable MethodTableFrom(const pb::Packet& from, const Section& section) {
   return to;
 }
 
+HubTarget HubFrom(const pb::Hub& from, const Section& section) {
+  HubTarget to;
+  section.Read(TableOf<HubTarget>(), to);
+  if (from.has_method()) to.method = WithSlash(from.method());
+  if (from.has_packet_type()) to.packet_type = from.packet_type();
+  to.groups.assign(from.groups().begin(), from.groups().end());
+  Choose(from.admission(),
+         {{pb::Hub::ADMISSION_ASK, HubTarget::Admission::kAsk},
+          {pb::Hub::ADMISSION_OPEN, HubTarget::Admission::kOpen}},
+         to.admission);
+  Choose(from.on_backend_loss(),
+         {{pb::Hub::ON_BACKEND_LOSS_HOLD, HubTarget::OnBackendLoss::kHold},
+          {pb::Hub::ON_BACKEND_LOSS_CLOSE, HubTarget::OnBackendLoss::kClose}},
+         to.on_backend_loss);
+  static constexpr Binding<HubTarget> kBuffers[] = {
+      {"events", &HubTarget::events_bytes},
+      {"session_events", &HubTarget::session_events_bytes}};
+  section.Below("buffers", from.buffers()).Read<HubTarget>(kBuffers, to);
+  section.Below("slow", from.slow())
+      .Read(TableOf<SlowClientSettings>(), to.slow);
+  using Policy = SlowClientSettings::Policy;
+  Choose(from.slow().policy(),
+         {{pb::SlowClients::POLICY_DISCONNECT, Policy::kDisconnect},
+          {pb::SlowClients::POLICY_DROP_OLDEST, Policy::kDropOldest},
+          {pb::SlowClients::POLICY_KEEP_LATEST, Policy::kKeepLatest}},
+         to.slow.policy);
+  return to;
+}
+
 // What is called. Of several the first one counts, besides the fault.
 Target TargetFrom(const pb::Route& from, const Section& section) {
   std::vector<absl::string_view> set;
@@ -99,6 +128,7 @@ Target TargetFrom(const pb::Route& from, const Section& section) {
   if (from.has_service()) set.push_back("service");
   if (from.http_rules()) set.push_back("http_rules");
   if (!from.packet().methods().empty()) set.push_back("packet.methods");
+  if (from.has_hub()) set.push_back("hub");
   if (set.size() > 1) {
     section.AddFault("", absl::StrCat("has ", absl::StrJoin(set, " and "),
                                       "; it may have one of them"));
@@ -126,6 +156,9 @@ Target TargetFrom(const pb::Route& from, const Section& section) {
   if (!from.packet().methods().empty()) {
     return MethodTableFrom(from.packet(),
                            section.Below("packet", from.packet()));
+  }
+  if (from.has_hub()) {
+    return HubFrom(from.hub(), section.Below("hub", from.hub()));
   }
   return PathMethod{};
 }

@@ -672,6 +672,7 @@ std::variant<Refusal, Admission> JudgeSession(
   session.peer = peer.client_or_peer();
   session.method = destination.method;
   session.binding = destination.binding;
+  session.variables = located.match.variables;
   session.metadata = *std::move(metadata);
   session.has_authorization_header = request.headers.Has("Authorization");
   session.trace_id = TraceIdOf(session.metadata);

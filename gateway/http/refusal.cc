@@ -75,7 +75,8 @@ constexpr RefusalKind kKinds[] = {
     {Reason::kUnavailable, "unavailable", Metric::kHandshakes, 503,
      Code::kUnavailable,
      "the upstream's HTTP rules cannot be fetched, or the rule cannot be used "
-     "(501, code 12); status and code are those of the cause"},
+     "(501, code 12); the backend of a hub rejects the session, or cannot be "
+     "asked; status and code are those of the cause"},
     {Reason::kMaxConnections, "max_connections", Metric::kConnections, 503,
      Code::kUnavailable, "`--max-connections` are open, and none is idle"},
     {Reason::kMaxConnectionsPerAddress, "max_connections_per_address",

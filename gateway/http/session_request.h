@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "gateway/base/metadata.h"
@@ -33,6 +34,7 @@ struct SessionRequest {
 
   // Where path and query take part in the request; the codec is then json.
   std::optional<RequestBinding> binding;
+  std::vector<Parameter> variables;  // Of the route's template.
   std::string media_type;  // Of a plain HTTP request, its Content-Type.
   // When its token expires, where the route makes something of that.
   absl::Time token_expiry = absl::InfiniteFuture();

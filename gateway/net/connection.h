@@ -2,6 +2,7 @@
 #define GATEWAY_NET_CONNECTION_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -118,6 +119,17 @@ class ConnectionHost {
   // What is known of an upstream; see SchemaSource::Get.
   virtual std::unique_ptr<SchemaSource::Ticket> GetSchema(
       const std::string& upstream, SchemaSource::SnapshotCallback callback) = 0;
+  // Asks the backend of the session's hub whether it is admitted. `verdict`
+  // hears OK, after which OpenSession must follow at once, or why not; never
+  // before this returns. Destroying the ticket withdraws the question. Null:
+  // the route admits everybody.
+  class AdmissionTicket {
+   public:
+    virtual ~AdmissionTicket() = default;
+  };
+  virtual std::unique_ptr<AdmissionTicket> AskAdmission(
+      const SessionRequest& request,
+      std::function<void(const absl::Status&)> verdict) = 0;
   // Null when a reload has taken the route's upstream away meanwhile.
   virtual std::unique_ptr<Session> OpenSession(SessionRequest request,
                                                Transport& transport) = 0;

@@ -68,6 +68,7 @@ void HttpDispatcher::Start() {
 
 void HttpDispatcher::Cancel() {
   ticket_.reset();
+  admission_ticket_.reset();
   place_.reset();
 }
 
@@ -176,14 +177,38 @@ void HttpDispatcher::Judge(const HttpRules* rules) {
   const Destination& destination = std::get<Destination>(found);
   Judgement judgement = JudgeSession(request_, settings_->policy, peer_,
                                      *located_, destination, host_.now());
-  if (located_->is_websocket || std::holds_alternative<Refusal>(judgement)) {
+  if (std::holds_alternative<Refusal>(judgement)) {
     return EndWith(std::move(judgement));
+  }
+  if (located_->is_websocket) {
+    return AskAdmission(std::get<Admission>(std::move(judgement)));
   }
   Admission& admission = std::get<Admission>(judgement);
   // Dialects know the kind of call by the method's descriptor, if at all.
   HttpTransport::Options options = OptionsOf(
       admission, destination.kind.value_or(MethodKind::kBidiStreaming));
   owner_.OnCall(std::move(admission), std::move(options));
+}
+
+void HttpDispatcher::AskAdmission(Admission admission) {
+  const auto asked = std::make_shared<Admission>(std::move(admission));
+  admission_ticket_ = host_.AskAdmission(
+      asked->session, [this, asked](const absl::Status& verdict) {
+        OnVerdict(std::move(*asked), verdict);
+      });
+  if (admission_ticket_ == nullptr) EndWith(std::move(*asked));
+}
+
+void HttpDispatcher::OnVerdict(Admission admission,
+                               const absl::Status& verdict) {
+  const std::shared_ptr<void> owner = owner_.KeepAlive();
+  // What it owns is what is calling; and the session takes its member from it.
+  const auto ticket = std::move(admission_ticket_);
+  if (verdict.ok()) return EndWith(std::move(admission));
+  Refusal refusal = Unavailable(verdict);
+  refusal.how = admission.session.route->refusals;
+  refusal.subprotocol = admission.subprotocol;
+  EndWith(std::move(refusal));
 }
 
 void HttpDispatcher::EndWith(Judgement judgement) {

@@ -84,6 +84,9 @@ class HttpDispatcher {
   // request, or none are.
   bool AnswerOptions(const std::vector<std::string>& verbs);
   void Judge(const HttpRules* rules);
+  // Asks the backend, where the route is a hub that does.
+  void AskAdmission(Admission admission);
+  void OnVerdict(Admission admission, const absl::Status& verdict);
   void EndWith(Judgement judgement);
   HttpTransport::Options OptionsOf(const Admission& admission,
                                    MethodKind kind) const;
@@ -99,6 +102,7 @@ class HttpDispatcher {
   std::optional<Located> located_;
   std::unique_ptr<Place> place_;  // Among the sessions.
   std::unique_ptr<SchemaSource::Ticket> ticket_;
+  std::unique_ptr<ConnectionHost::AdmissionTicket> admission_ticket_;
 };
 
 }  // namespace headgate

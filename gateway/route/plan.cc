@@ -47,6 +47,12 @@ void PlanTarget(const MethodTable& table, RoutePlan& plan) {
   }
 }
 
+void PlanTarget(const HubTarget& hub, RoutePlan& plan) {
+  plan.method_from = RoutePlan::MethodFrom::kRoute;
+  plan.longest_method_bytes = hub.method.size();
+  plan.is_hub = true;
+}
+
 bool Allows(const Route& route, absl::string_view dialect) {
   return route.dialects.empty() ||
          absl::c_linear_search(route.dialects, dialect);
@@ -97,6 +103,14 @@ RoutePlan PlanRoute(const Route& route, absl::string_view method) {
   plan.binds_variables = HasVariables(route);
   std::visit([&](const auto& target) { PlanTarget(target, plan); },
              route.target);
+  if (plan.is_hub) {
+    // Each message is passed on as one, so variables go to the backend beside
+    // them; and a session gets messages before its client has sent any.
+    plan.binds_variables = false;
+    plan.codec = plan.binary_codec = &kRawDialect;
+    plan.allowed_codecs = {&kRawDialect, &kPacketDialect, &kJsonDialect,
+                           &kProtobufDialect};
+  }
   if (plan.binds_variables && plan.only_because.empty()) {
     plan.only_because = "a template with variables";
     plan.allowed_codecs = {&kJsonDialect};
@@ -105,11 +119,15 @@ RoutePlan PlanRoute(const Route& route, absl::string_view method) {
     plan.codec = plan.binary_codec = plan.allowed_codecs[0];
     return plan;
   }
-  plan.serves_own_codecs = Allows(route, kOwnCodecs);
-  PlanHttpDialects(route, plan);
-  PlanWebSocketDialects(route, plan);
+  if (!plan.is_hub) {
+    plan.serves_own_codecs = Allows(route, kOwnCodecs);
+    PlanHttpDialects(route, plan);
+    PlanWebSocketDialects(route, plan);
+  }
   const auto* fixed = std::get_if<FixedMethod>(&route.target);
-  if (fixed != nullptr) {
+  if (plan.is_hub) {
+    // Planned above.
+  } else if (fixed != nullptr) {
     PlanCodecsOf(fixed->method, plan);
   } else if (!route.path.empty()) {
     PlanCodecsOf(route.path, plan);

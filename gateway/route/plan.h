@@ -30,6 +30,8 @@ struct RoutePlan {
   MethodFrom method_from = MethodFrom::kPath;
   // Variables of the route's template set fields of the first message.
   bool binds_variables = false;
+  // Its sessions share the stream of a hub (HubTarget).
+  bool is_hub = false;
   // Plain HTTP requests make calls, besides WebSockets.
   bool serves_http = false;
 

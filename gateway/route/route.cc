@@ -197,6 +197,10 @@ class Router::Tree {
       match.method = fixed->method;
       return match;
     }
+    if (const auto* hub = std::get_if<HubTarget>(&route.target)) {
+      match.method = hub->method;
+      return match;
+    }
     if (std::holds_alternative<PathMethod>(route.target)) {
       match.method = match.path;
     } else if (const auto* path = std::get_if<ServicePath>(&route.target)) {

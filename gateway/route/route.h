@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/codec/dialect.h"
+#include "gateway/route/hub_target.h"
 #include "gateway/schema/schema.h"
 
 namespace headgate {
@@ -64,7 +65,7 @@ struct MethodTable {
 };
 
 using Target = std::variant<PathMethod, FixedMethod, ServicePath, HttpRuleSet,
-                            MethodTable>;
+                            MethodTable, HubTarget>;
 
 // What the gateway makes of the expiry of a bearer token, `exp` of a JWT.
 struct TokenRule {
@@ -107,6 +108,8 @@ struct Route {
   std::string upstream = "default";
 
   Target target;
+  // Identifies the hub of a HubTarget within the server; 0: not assigned.
+  std::uint64_t hub_id = 0;
 
   // What the configuration says of codecs; RoutePlan has what follows from it.
   // Null or empty: nothing.

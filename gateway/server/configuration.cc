@@ -145,6 +145,23 @@ std::vector<std::shared_ptr<SharedUpstream>> UpstreamsOf(
   return upstreams;
 }
 
+absl::flat_hash_map<std::uint64_t, HubSpec> HubsOf(
+    const Settings& settings,
+    const std::vector<std::shared_ptr<SharedUpstream>>& upstreams) {
+  absl::flat_hash_map<std::uint64_t, HubSpec> hubs;
+  for (const Route& route : settings.routes) {
+    if (!std::holds_alternative<HubTarget>(route.target)) continue;
+    HubSpec spec = HubSpecOf(settings, route);
+    for (std::size_t i = 0; i < settings.upstreams.size(); ++i) {
+      if (settings.upstreams[i].name == route.upstream) {
+        spec.shared = upstreams[i];
+      }
+    }
+    hubs.emplace(route.hub_id, std::move(spec));
+  }
+  return hubs;
+}
+
 }  // namespace
 
 Configuration::Configuration(Settings from, const Tls& tls,
@@ -158,6 +175,21 @@ Configuration::Configuration(Settings from, const Tls& tls,
       tick(TickFor(settings)),
       rest(RestFor(settings)),
       listeners(ListenersOf(settings, tls, reaches)),
-      upstreams(UpstreamsOf(settings, before, std::move(builder))) {}
+      upstreams(UpstreamsOf(settings, before, std::move(builder))),
+      hubs(HubsOf(settings, upstreams)) {}
+
+HubSpec HubSpecOf(const Settings& settings, const Route& route) {
+  HubSpec spec;
+  spec.route = RouteName(route);
+  spec.target = std::get<HubTarget>(route.target);
+  spec.form = {route.packet, route.json.json, route.max_message_bytes,
+               spec.target.packet_type, spec.target.message};
+  for (const UpstreamSettings& upstream : settings.upstreams) {
+    if (upstream.name == route.upstream) spec.upstream = upstream;
+  }
+  spec.max_answer_bytes = settings.limits.max_answer_bytes;
+  spec.read_ahead_bytes = settings.limits.max_buffered_bytes;
+  return spec;
+}
 
 }  // namespace headgate

@@ -1,13 +1,16 @@
 #ifndef GATEWAY_SERVER_CONFIGURATION_H_
 #define GATEWAY_SERVER_CONFIGURATION_H_
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "gateway/config/settings.h"
 #include "gateway/net/connection.h"
 #include "gateway/net/listening_socket.h"
 #include "gateway/server/connection_limit.h"
+#include "gateway/server/hub_thread.h"
 #include "gateway/server/shared_upstream.h"
 #include "gateway/session/session.h"
 #include "gateway/tls/context.h"
@@ -23,6 +26,7 @@ struct Configuration {
   using Reaches = std::vector<SocketReach>;
   // Upstreams that are the same in `before` are shared with it; null: none are.
   // `builder` runs what would hold up a worker; null: it is done at once.
+  // Routes that are hubs have their `hub_id`.
   Configuration(Settings settings, const Tls& tls, const Reaches& reaches,
                 const ConnectionLimit& connections = {},
                 const Configuration* before = nullptr,
@@ -39,7 +43,12 @@ struct Configuration {
   const std::vector<std::shared_ptr<const ConnectionSettings>> listeners;
   // One for each of settings.upstreams.
   const std::vector<std::shared_ptr<SharedUpstream>> upstreams;
+  // By Route::hub_id.
+  const absl::flat_hash_map<std::uint64_t, HubSpec> hubs;
 };
+
+// What the hub of `route` is made of. Requires: the route is a hub's.
+HubSpec HubSpecOf(const Settings& settings, const Route& route);
 
 }  // namespace headgate
 

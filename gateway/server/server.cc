@@ -162,12 +162,44 @@ void Server::Configure(Settings settings) {
       ConnectionLimitFor(settings, descriptors_, WorkerCount(settings));
   const std::uint64_t available = AvailableMemory();
   memory_limit_ = settings.limits.max_memory.value_or(available / 5 * 4);
+  NumberHubs(settings);
+  const std::shared_ptr<const Configuration> before = configuration_;
   configuration_ = std::make_shared<const Configuration>(
       std::move(settings), contexts, reaches_, limit, configuration_.get(),
       [builder = builder_](std::function<void()> task) {
         builder->Post(std::move(task));
       });
+  RunHubs(before.get());
   for (const auto& worker : workers_) worker->Reload(configuration_);
+}
+
+void Server::NumberHubs(Settings& settings) {
+  for (Route& route : settings.routes) {
+    if (!std::holds_alternative<HubTarget>(route.target)) continue;
+    const HubSpec spec = HubSpecOf(settings, route);
+    route.hub_id = 0;
+    if (configuration_ != nullptr) {
+      for (const auto& [id, hub] : configuration_->hubs) {
+        if (hub.IsSameHub(spec)) route.hub_id = id;
+      }
+    }
+    if (route.hub_id == 0) route.hub_id = next_hub_++;
+  }
+}
+
+void Server::RunHubs(const Configuration* before) {
+  for (const auto& [id, spec] : configuration_->hubs) {
+    if (before != nullptr && before->hubs.contains(id)) continue;
+    if (hubs_ == nullptr) {
+      hubs_ = std::make_unique<HubThread>(WorkerCount(settings()));
+      state_.hubs = hubs_.get();
+    }
+    hubs_->Add(id, spec);
+  }
+  if (before == nullptr) return;
+  for (const auto& [id, spec] : before->hubs) {
+    if (!configuration_->hubs.contains(id)) hubs_->Retire(id);
+  }
 }
 
 void Server::WarnOfDescriptors() const {
@@ -510,6 +542,7 @@ void Server::Stop() {
   memory_timer_.cancel();
   CloseListeners();
   for (const auto& worker : workers_) worker->Stop();
+  if (hubs_ != nullptr) hubs_->Stop();
   builder_->Stop();  // Its tasks post to the workers, which are still there.
   FlushSuppressed(absl::Now());
   if (on_stopped_ != nullptr) std::exchange(on_stopped_, nullptr)();

@@ -104,6 +104,12 @@ class Server final : private Gateway {
   // Reads certificates that have changed.
   void RefreshTls();
   void Configure(Settings settings);
+  // Gives each route that is a hub its id: the one it had, where it is the
+  // same.
+  void NumberHubs(Settings& settings);
+  // Starts the hubs that `before`, which may be null, does not have, and
+  // retires those that are no more.
+  void RunHubs(const Configuration* before);
   // Says so in the log where they allow for fewer connections than configured.
   void WarnOfDescriptors() const;
   void BeginDrain(absl::Duration timeout);
@@ -144,6 +150,9 @@ class Server final : private Gateway {
   std::list<Listener> listeners_;
   std::vector<std::string> addresses_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  // Posts to the workers; null until there is a hub.
+  std::unique_ptr<HubThread> hubs_;
+  std::uint64_t next_hub_ = 1;
   std::size_t next_worker_ = 0;
   bool accept_failing_ = false;
   DescriptorUse descriptors_;

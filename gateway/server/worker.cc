@@ -14,6 +14,7 @@
 #include "gateway/base/log.h"
 #include "gateway/http/header_rules.h"
 #include "gateway/net/peer_address.h"
+#include "gateway/session/hub_session.h"
 
 namespace headgate {
 namespace {
@@ -217,6 +218,9 @@ void Worker::Reload(std::shared_ptr<const Configuration> configuration) {
                       if (stopping_) return;
                       configuration_ = std::move(configuration);
                       MakeUpstreams();
+                      absl::erase_if(hubs_, [this](const auto& hub) {
+                        return !configuration_->hubs.contains(hub.first);
+                      });
                     });
 }
 
@@ -357,6 +361,65 @@ std::string Worker::NewSessionId() {
                          absl::Uniform<std::uint64_t>(random_));
 }
 
+// --- Hubs ---
+
+// A session that asks its backend, before it is one.
+class Worker::AskingMember final : public AdmissionTicket {
+ public:
+  AskingMember(std::string session, std::unique_ptr<HubMember> member,
+               Worker& worker)
+      : session_(std::move(session)),
+        member_(std::move(member)),
+        worker_(worker) {
+    worker_.asking_.emplace(session_, this);
+  }
+  ~AskingMember() override { worker_.asking_.erase(session_); }
+
+  std::unique_ptr<HubMember> Take() { return std::move(member_); }
+
+ private:
+  const std::string session_;
+  std::unique_ptr<HubMember> member_;
+  Worker& worker_;
+};
+
+std::unique_ptr<HubMember> Worker::JoinHub(const SessionRequest& request,
+                                           HubMember::Verdict verdict) {
+  const std::uint64_t id = request.route->hub_id;
+  std::shared_ptr<WorkerHub>& hub = hubs_[id];
+  if (hub == nullptr) {
+    const auto spec = configuration_->hubs.find(id);
+    if (spec == configuration_->hubs.end()) {
+      hubs_.erase(id);
+      return nullptr;
+    }
+    hub = std::make_shared<WorkerHub>(id, spec->second, index_,
+                                      state_.workers.size(), *state_.hubs,
+                                      io_context_, turn_);
+  }
+  HubArrival arrival;
+  arrival.session = request.id;
+  arrival.peer = request.peer;
+  arrival.codec = HubCodecOf(*request.codec);
+  arrival.opened_at = now();
+  arrival.metadata = request.metadata;
+  arrival.variables = request.variables;
+  arrival.asks = verdict != nullptr;
+  return hub->Join(std::move(arrival), std::move(verdict));
+}
+
+std::unique_ptr<ConnectionHost::AdmissionTicket> Worker::AskAdmission(
+    const SessionRequest& request,
+    std::function<void(const absl::Status&)> verdict) {
+  const auto* target = std::get_if<HubTarget>(&request.route->target);
+  if (target == nullptr || target->admission == HubTarget::Admission::kOpen) {
+    return nullptr;
+  }
+  std::unique_ptr<HubMember> member = JoinHub(request, std::move(verdict));
+  if (member == nullptr) return nullptr;  // OpenSession will say so.
+  return std::make_unique<AskingMember>(request.id, std::move(member), *this);
+}
+
 std::unique_ptr<Session> Worker::OpenSession(SessionRequest request,
                                              Transport& transport) {
   const auto found = upstreams_.find(request.route->upstream);
@@ -370,8 +433,18 @@ std::unique_ptr<Session> Worker::OpenSession(SessionRequest request,
   const UpstreamEntry& entry = found->second;
   request.timeout =
       std::min(request.timeout, entry.upstream->settings().deadline);
-  std::unique_ptr<Session> session =
-      MakeSession(std::move(request), entry.context, transport);
+  std::unique_ptr<Session> session;
+  if (std::holds_alternative<HubTarget>(request.route->target)) {
+    const auto asked = asking_.find(request.id);
+    std::unique_ptr<HubMember> member = asked != asking_.end()
+                                            ? asked->second->Take()
+                                            : JoinHub(request, nullptr);
+    if (member == nullptr) return nullptr;
+    session = std::make_unique<HubSession>(std::move(request), entry.context,
+                                           std::move(member), transport);
+  } else {
+    session = MakeSession(std::move(request), entry.context, transport);
+  }
   recorder_.OnOpened(*session);
   return session;
 }

@@ -24,6 +24,7 @@
 #include "gateway/server/configuration.h"
 #include "gateway/server/connection_census.h"
 #include "gateway/server/connections.h"
+#include "gateway/server/hub_thread.h"
 #include "gateway/server/session_census.h"
 #include "gateway/server/stats_recorder.h"
 #include "gateway/server/worker_upstream.h"
@@ -41,6 +42,8 @@ struct ServerState {
   ConnectionCensus connections;
   // All of them; complete before the first one starts.
   std::vector<Worker*> workers;
+  // Null where there is no hub.
+  HubThread* hubs = nullptr;
   std::atomic<bool> draining = false;
   std::atomic<bool> overloaded = false;  // By memory.
   // Whether any upstream is, as the worker that speaks has found.
@@ -139,6 +142,9 @@ class Worker final : private ConnectionHost {
   std::unique_ptr<SchemaSource::Ticket> GetSchema(
       const std::string& upstream,
       SchemaSource::SnapshotCallback callback) override;
+  std::unique_ptr<AdmissionTicket> AskAdmission(
+      const SessionRequest& request,
+      std::function<void(const absl::Status&)> verdict) override;
   std::unique_ptr<Session> OpenSession(SessionRequest request,
                                        Transport& transport) override;
   void SessionEnded(const Session& session) override;
@@ -188,6 +194,11 @@ class Worker final : private ConnectionHost {
   // What there is to tell about a listener or upstream, by its name.
   Stats::PerListener& StatsOf(std::size_t listener);
 
+  // A session joins the hub of its route; null: the hub is gone or full.
+  std::unique_ptr<HubMember> JoinHub(const SessionRequest& request,
+                                     HubMember::Verdict verdict);
+  class AskingMember;
+
   // An upstream, and what sessions get of it.
   struct UpstreamEntry {
     std::shared_ptr<WorkerUpstream> upstream;
@@ -208,6 +219,9 @@ class Worker final : private ConnectionHost {
   absl::BitGen random_;
 
   absl::flat_hash_map<std::string, UpstreamEntry> upstreams_;  // By name.
+  absl::flat_hash_map<std::uint64_t, std::shared_ptr<WorkerHub>> hubs_;
+  // Admitted members, by session, until their sessions are opened.
+  absl::flat_hash_map<std::string, AskingMember*> asking_;
   Connections connections_;
   // Until there is room for them, or none is found.
   struct WaitingForRoom {

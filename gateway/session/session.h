@@ -164,6 +164,7 @@ class Session : public TransportObserver {
 };
 
 // The session that the route asks for. `transport` must outlive it.
+// Requires: the route is not a hub's.
 std::unique_ptr<Session> MakeSession(
     SessionRequest request, std::shared_ptr<const SessionContext> context,
     Transport& transport);

@@ -166,6 +166,7 @@ void SessionCore::OnClosed(const TransportEnd& end) {
   NoteEnd(end);
   state_ = State::kClosed;
   if (was_open) EndCalls(report_.status);
+  OnGone(end);
 }
 
 // --- What it holds ---

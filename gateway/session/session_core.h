@@ -70,6 +70,8 @@ class SessionCore : public Session {
   virtual void EncodeEnding(const Ending& ending, Outgoing& out) = 0;
   // Whether a client that leaves now leaves something undone.
   virtual bool has_calls() const = 0;
+  // The transport is gone; the last event of a session.
+  virtual void OnGone(const TransportEnd& /*end*/) {}
   // Ends the calls that are left; `status` is how, for the statistics.
   virtual void EndCalls(const absl::Status& status) = 0;
   // Frees what waits in the session besides the responses; the session is

@@ -113,6 +113,8 @@ TEST(BindingTest, DefaultsAreThoseOfTheDocuments) {
   ExpectDocumented("routes[].packet", TableOf<PacketOptions>());
   ExpectDocumented("routes[].packet", TableOf<MethodTable>());
   ExpectDocumented("routes[].token", TableOf<TokenRule>());
+  ExpectDocumented("routes[].hub", TableOf<HubTarget>());
+  ExpectDocumented("routes[].hub.slow", TableOf<SlowClientSettings>());
   ExpectDocumented("admin[]", TableOf<AdminSettings>());
 }
 
@@ -186,6 +188,12 @@ TEST(BindingTest, EveryKeyIsBound) {
               IsEmpty());
   EXPECT_THAT(Unbound(*pb::Token::descriptor(), KeysOf<TokenRule>()),
               IsEmpty());
+  EXPECT_THAT(Unbound(*pb::Hub::descriptor(),
+                      KeysOf<HubTarget>({"method", "packet_type"})),
+              IsEmpty());
+  EXPECT_THAT(
+      Unbound(*pb::SlowClients::descriptor(), KeysOf<SlowClientSettings>()),
+      IsEmpty());
   EXPECT_THAT(Unbound(*pb::Admin::descriptor(), KeysOf<AdminSettings>()),
               IsEmpty());
 }

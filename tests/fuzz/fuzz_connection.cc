@@ -338,6 +338,11 @@ class Host final : public ConnectionHost {
       const std::string&, SchemaSource::SnapshotCallback callback) override {
     return context_->schemas->Get(now_, std::move(callback));
   }
+  std::unique_ptr<AdmissionTicket> AskAdmission(
+      const SessionRequest&,
+      std::function<void(const absl::Status&)>) override {
+    return nullptr;
+  }
   std::unique_ptr<Session> OpenSession(SessionRequest request,
                                        Transport& transport) override {
     ++opened_;

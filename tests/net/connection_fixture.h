@@ -116,6 +116,21 @@ class FakeHost final : public ConnectionHost {
     return capacity_;
   }
   std::string NewSessionId() override { return kSessionId; }
+  std::unique_ptr<AdmissionTicket> AskAdmission(
+      const SessionRequest&,
+      std::function<void(const absl::Status&)> verdict) override {
+    if (!asks_) return nullptr;
+    class Ticket final : public AdmissionTicket {
+     public:
+      explicit Ticket(FakeHost& host) : host_(host) {}
+      ~Ticket() override { host_.verdict_ = nullptr; }
+
+     private:
+      FakeHost& host_;
+    };
+    verdict_ = std::move(verdict);
+    return std::make_unique<Ticket>(*this);
+  }
   std::unique_ptr<Session> OpenSession(SessionRequest request,
                                        Transport& transport) override {
     requests_.push_back(request);
@@ -212,6 +227,9 @@ class FakeHost final : public ConnectionHost {
   absl::StatusOr<std::shared_ptr<const HttpRules>> rules_ =
       absl::UnavailableError("not known yet");
   SchemaSource::SnapshotCallback asked_;
+  // Whether sessions are asked for, and what the last question waits for.
+  bool asks_ = false;
+  std::function<void(const absl::Status&)> verdict_;
   Capacity capacity_ = Capacity::kFree;
   int admitted_ = 0;
   std::vector<std::string> admitted_as_;

@@ -1,0 +1,182 @@
+#include "gateway/hub/audience.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace headgate {
+namespace {
+
+constexpr int kMostFilterValues = 16;
+constexpr int kMostFilters = 16;
+
+absl::Status CheckFilter(const v1::DataFilter& filter) {
+  using Op = v1::DataFilter;
+  if (filter.values_size() > kMostFilterValues) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("filters: more than ", kMostFilterValues, " values"));
+  }
+  const bool is_comparison =
+      filter.op() == Op::LESS || filter.op() == Op::GREATER;
+  double number = 0;
+  if (is_comparison && (filter.values_size() != 1 ||
+                        !absl::SimpleAtod(filter.values(0), &number))) {
+    return absl::InvalidArgumentError(
+        "filters: LESS and GREATER take one decimal number");
+  }
+  if (filter.op() == Op::OP_UNSPECIFIED ||
+      !v1::DataFilter::Op_IsValid(filter.op())) {
+    return absl::InvalidArgumentError("filters: op is missing");
+  }
+  return absl::OkStatus();
+}
+
+bool Compares(const v1::DataFilter& filter, const std::string& value) {
+  double actual = 0;
+  double bound = 0;
+  if (!absl::SimpleAtod(value, &actual) ||
+      !absl::SimpleAtod(filter.values(0), &bound)) {
+    return false;
+  }
+  return filter.op() == v1::DataFilter::LESS ? actual < bound : actual > bound;
+}
+
+bool Fits(const v1::DataFilter& filter, const HubRecord& record) {
+  using Op = v1::DataFilter;
+  const auto found = record.data.find(filter.key());
+  const bool is_there = found != record.data.end();
+  switch (filter.op()) {
+    case Op::PRESENT:
+      return is_there;
+    case Op::ABSENT:
+      return !is_there;
+    case Op::EQUAL:
+      return is_there && absl::c_linear_search(filter.values(), found->second);
+    case Op::NOT_EQUAL:
+      return !is_there ||
+             !absl::c_linear_search(filter.values(), found->second);
+    case Op::PREFIX:
+      return is_there &&
+             absl::c_any_of(filter.values(), [&](const std::string& prefix) {
+               return absl::StartsWith(found->second, prefix);
+             });
+    case Op::LESS:
+    case Op::GREATER:
+      return is_there && Compares(filter, found->second);
+    default:
+      return false;
+  }
+}
+
+// An audience, prepared for asking each session.
+class Conditions {
+ public:
+  Conditions(const v1::Audience& audience, HubRoster& roster)
+      : audience_(audience), roster_(roster) {
+    for (const std::uint32_t who : audience.whos()) Take(whos_, who);
+    for (const std::string& id : audience.sessions()) {
+      if (HubRecord* record = roster.FindSession(id)) Insert(sessions_, record);
+    }
+    for (const std::string& name : audience.groups()) {
+      if (HubGroup* group = roster.FindGroup(name)) groups_.push_back(group);
+    }
+    for (const std::uint32_t who : audience.except_whos()) Take(except_, who);
+    for (const std::string& id : audience.except_sessions()) {
+      if (HubRecord* record = roster.FindSession(id)) Insert(except_, record);
+    }
+  }
+
+  std::vector<HubRecord*> Find() {
+    if (!audience_.whos().empty()) return Among(whos_);
+    if (!audience_.sessions().empty()) return Among(sessions_);
+    if (!audience_.users().empty()) {
+      for (const std::string& user : audience_.users()) {
+        if (const auto* records = roster_.OfUser(user)) AddAll(*records);
+      }
+    } else if (!audience_.groups().empty()) {
+      for (const HubGroup* group : groups_) AddAll(group->members);
+    } else {
+      for (const auto& [who, record] : roster_.records()) Add(record.get());
+    }
+    return std::move(found_);
+  }
+
+ private:
+  using Set = absl::flat_hash_set<HubRecord*>;
+
+  static void Insert(Set& set, HubRecord* record) { set.insert(record); }
+  void Take(Set& set, Who who) {
+    if (HubRecord* record = roster_.Find(who)) set.insert(record);
+  }
+
+  std::vector<HubRecord*> Among(const Set& records) {
+    AddAll(records);
+    return std::move(found_);
+  }
+
+  void AddAll(const Set& records) {
+    for (HubRecord* record : records) Add(record);
+  }
+
+  void Add(HubRecord* record) {
+    if (record->phase != HubRecord::Phase::kIn || !IsMeant(record)) return;
+    // Only what several groups or users name can come twice.
+    const bool may_repeat =
+        audience_.groups_size() > 1 || audience_.users_size() > 1;
+    if (may_repeat && !seen_.insert(record).second) return;
+    found_.push_back(record);
+  }
+
+  bool IsMeant(HubRecord* record) const {
+    if (!except_.empty() && except_.contains(record)) return false;
+    if (!audience_.whos().empty() && !whos_.contains(record)) return false;
+    if (!audience_.sessions().empty() && !sessions_.contains(record)) {
+      return false;
+    }
+    if (!audience_.groups().empty() &&
+        absl::c_none_of(groups_, [record](const HubGroup* group) {
+          return group->members.contains(record);
+        })) {
+      return false;
+    }
+    if (!audience_.users().empty() &&
+        !absl::c_linear_search(audience_.users(), record->user)) {
+      return false;
+    }
+    return absl::c_all_of(audience_.filters(),
+                          [record](const v1::DataFilter& filter) {
+                            return Fits(filter, *record);
+                          });
+  }
+
+  const v1::Audience& audience_;
+  HubRoster& roster_;
+  Set whos_;
+  Set sessions_;
+  Set except_;
+  std::vector<HubGroup*> groups_;
+  Set seen_;
+  std::vector<HubRecord*> found_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<HubRecord*>> FindAudience(
+    const v1::Audience& audience, HubRoster& roster) {
+  if (audience.filters_size() > kMostFilters) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("more than ", kMostFilters, " filters"));
+  }
+  for (const v1::DataFilter& filter : audience.filters()) {
+    const absl::Status status = CheckFilter(filter);
+    if (!status.ok()) return status;
+  }
+  return Conditions(audience, roster).Find();
+}
+
+}  // namespace headgate

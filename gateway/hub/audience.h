@@ -1,0 +1,20 @@
+#ifndef GATEWAY_HUB_AUDIENCE_H_
+#define GATEWAY_HUB_AUDIENCE_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gateway/hub/roster.h"
+#include "headgate/v1/hub.pb.h"
+
+namespace headgate {
+
+// The sessions that `audience` is for, each once, of those that are kIn.
+// INVALID_ARGUMENT for a filter that is not one. The cost is that of the
+// smallest list the audience names: its sessions, the members of its groups.
+absl::StatusOr<std::vector<HubRecord*>> FindAudience(
+    const v1::Audience& audience, HubRoster& roster);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HUB_AUDIENCE_H_

@@ -1,0 +1,135 @@
+#ifndef GATEWAY_HUB_BATCH_H_
+#define GATEWAY_HUB_BATCH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "gateway/base/metadata.h"
+#include "gateway/base/status.h"
+#include "gateway/codec/dialect.h"
+#include "gateway/codec/wire_message.h"
+#include "gateway/schema/schema.h"
+
+namespace headgate {
+
+// What workers and the hub hand over to each other, once per event loop
+// iteration. Plain data.
+
+// A session's number: n * workers + worker + 1, so that it names the worker.
+using Who = std::uint32_t;
+
+// How a client's messages look on the wire.
+enum class HubCodec : std::uint8_t { kPacket, kJson, kProtobuf, kRaw };
+inline constexpr std::size_t kHubCodecs = 4;
+
+// That of a dialect for WebSockets.
+HubCodec HubCodecOf(const Dialect& dialect);
+
+// One message as clients of one codec get it, shared by all of them.
+using HubFrame = std::shared_ptr<const WireMessage>;
+
+// --- From a worker ---
+
+// A session joins.
+struct HubArrival {
+  std::string session;  // Its id.
+  std::string peer;
+  HubCodec codec = HubCodec::kRaw;
+  absl::Time opened_at;
+  Metadata metadata = {};
+  std::vector<Parameter> variables = {};  // Of the route's template.
+  bool asks = false;                      // It waits for admission.
+};
+
+// An event of a session, the serialized `kind` of a headgate.v1.Event.
+struct HubEventBody {
+  std::string bytes;
+};
+
+// Its last event.
+struct HubDeparture {
+  enum class Cause : std::uint8_t {  // As in headgate.v1.SessionEnd.
+    kUnknown = 0,
+    kClient = 1,
+    kLost = 2,
+    kTimeout = 3,
+    kCommand = 4,
+    kViolation = 5,
+    kSlow = 6,
+    kGateway = 9,
+  };
+  CloseCode code = CloseCode::kAbnormal;
+  std::string reason = {};
+  Cause cause = Cause::kLost;
+  std::uint64_t messages_unsent = 0;
+  absl::Duration lasted;
+};
+
+struct HubEvent {
+  Who who;
+  std::variant<std::unique_ptr<HubArrival>, HubEventBody, HubDeparture> what;
+};
+
+struct HubEvents {
+  std::vector<HubEvent> events;
+  // Of HubCommands::cost, what the worker is done with.
+  std::size_t cost_done = 0;
+
+  bool empty() const { return events.empty() && cost_done == 0; }
+};
+
+// --- To a worker ---
+
+struct HubAdmit {
+  Who who;
+  HubFrame greeting;  // Null: none.
+};
+
+struct HubRefuse {
+  Who who;
+  absl::Status status;
+  HubDeparture::Cause cause = HubDeparture::Cause::kGateway;
+};
+
+struct HubDeliver {
+  std::vector<Who> whos;
+  HubFrame frame;
+  std::string key;  // See SlowClientSettings::Policy::kKeepLatest.
+};
+
+struct HubClose {
+  std::vector<Who> whos;
+  Ending ending;
+  HubDeparture::Cause cause = HubDeparture::Cause::kCommand;
+  HubFrame farewell;  // Null: none.
+  // Without what waits for the client.
+  bool now = false;
+};
+
+// The stream has taken so many bytes of a session's events.
+struct HubCredit {
+  Who who;
+  std::size_t bytes;
+};
+
+struct HubCommands {
+  std::vector<std::variant<HubAdmit, HubRefuse, HubDeliver, HubClose>> commands;
+  std::vector<HubCredit> credit;
+  // What the commands hold, bytes; comes back as HubEvents::cost_done.
+  std::size_t cost = 0;
+
+  bool empty() const { return commands.empty() && credit.empty(); }
+};
+
+// What an event counts besides its bytes.
+inline constexpr std::size_t kHubEventCost = 64;
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HUB_BATCH_H_

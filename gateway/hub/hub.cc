@@ -1,0 +1,522 @@
+#include "gateway/hub/hub.h"
+
+#include <algorithm>
+#include <cassert>
+#include <variant>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "gateway/base/utf8.h"
+#include "gateway/base/varint.h"
+#include "gateway/hub/decoder.h"
+
+namespace headgate {
+namespace {
+
+// Events that leave in one message of the stream, unless one is longer.
+constexpr std::size_t kBatchBytes = 64 * 1024;
+
+// Until the stream is opened again: doubled each time.
+constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
+constexpr absl::Duration kLongestBackoff = absl::Seconds(5);
+// A backend that does not implement the method is not asked again for so long.
+constexpr absl::Duration kUnimplementedPause = absl::Seconds(30);
+// A stream that has lived for so long works, though the backend says nothing.
+constexpr absl::Duration kProof = absl::Seconds(1);
+// Sessions that have lost their backend are closed over this time.
+constexpr absl::Duration kCloseSpread = absl::Seconds(5);
+
+constexpr absl::string_view CodecName(HubCodec codec) {
+  switch (codec) {
+    case HubCodec::kPacket:
+      return "packet";
+    case HubCodec::kJson:
+      return "json";
+    case HubCodec::kProtobuf:
+      return "protobuf";
+    case HubCodec::kRaw:
+      return "raw";
+  }
+  return "";
+}
+
+void SetTimestamp(absl::Time time, google::protobuf::Timestamp& to) {
+  const std::int64_t nanos = absl::ToUnixNanos(time);
+  to.set_seconds(nanos / 1'000'000'000);
+  to.set_nanos(static_cast<std::int32_t>(nanos % 1'000'000'000));
+}
+
+void SetDuration(absl::Duration duration, google::protobuf::Duration& to) {
+  const std::int64_t nanos = absl::ToInt64Nanoseconds(duration);
+  to.set_seconds(nanos / 1'000'000'000);
+  to.set_nanos(static_cast<std::int32_t>(nanos % 1'000'000'000));
+}
+
+}  // namespace
+
+Hub::Hub(Options options, Upstream& upstream, HubHost& host)
+    : options_(std::move(options)),
+      upstream_(upstream),
+      host_(host),
+      backoff_(kFirstBackoff),
+      outbox_(options_.workers),
+      outstanding_(options_.workers) {}
+
+Hub::~Hub() = default;
+
+// --- What workers report ---
+
+void Hub::OnEvents(std::size_t worker, HubEvents events) {
+  outstanding_[worker] -= std::min(outstanding_[worker], events.cost_done);
+  for (HubEvent& event : events.events) {
+    if (auto* arrival = std::get_if<std::unique_ptr<HubArrival>>(&event.what)) {
+      Take(event.who, **arrival);
+    } else if (auto* body = std::get_if<HubEventBody>(&event.what)) {
+      Take(event.who, std::move(*body));
+    } else {
+      Take(event.who, std::get<HubDeparture>(event.what));
+    }
+  }
+  host_.FlushSoon();
+}
+
+void Hub::Take(Who who, HubArrival& arrival) {
+  const absl::Time now = host_.now();
+  if (now < refuse_until_) return TurnAway(who, arrival.asks, refusal_);
+  if (is_overloaded()) {
+    return TurnAway(who, arrival.asks,
+                    absl::UnavailableError("the backend does not keep up"));
+  }
+  HubRecord record;
+  record.who = who;
+  record.codec = arrival.codec;
+  record.session = std::move(arrival.session);
+  record.peer = std::move(arrival.peer);
+  record.opened_at = arrival.opened_at;
+  record.variables = std::move(arrival.variables);
+  const absl::StatusOr<std::vector<std::string>> groups = RouteGroups(record);
+  if (!groups.ok()) return TurnAway(who, arrival.asks, groups.status());
+  if (arrival.asks) {
+    record.phase = HubRecord::Phase::kAsking;
+    record.deadline = now + options_.target.admission_timeout;
+    asking_.emplace_back(record.deadline, who);
+  }
+  HubRecord& added = roster_.Add(std::move(record));
+  if (!arrival.asks) {
+    for (const std::string& group : *groups) {
+      // The configuration has fewer groups than one session may have.
+      roster_.Join(added, group, groups->size()).IgnoreError();
+    }
+  }
+  v1::Event event = JoinedEvent(added);
+  v1::Joined& joined = *event.mutable_joined();
+  joined.set_asks(arrival.asks);
+  for (const auto& [key, value] : arrival.metadata) {
+    std::string& text = (*joined.mutable_metadata())[key];
+    if (!text.empty()) text += ',';
+    text += IsBinaryKey(key) ? absl::Base64Escape(value) : value;
+  }
+  ++counts_.joined;
+  Enqueue({who, Queued::Kind::kJoined, event.SerializeAsString()});
+}
+
+absl::StatusOr<std::vector<std::string>> Hub::RouteGroups(
+    const HubRecord& record) const {
+  std::vector<std::pair<std::string, std::string>> variables;
+  for (const Parameter& variable : record.variables) {
+    // It becomes a string of protobuf, which the backend could not parse.
+    if (ValidUtf8Prefix(variable.value) != variable.value.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(variable.field, " in the path is not UTF-8"));
+    }
+    variables.emplace_back(absl::StrCat("{", variable.field, "}"),
+                           variable.value);
+  }
+  std::vector<std::string> groups;
+  for (const std::string& pattern : options_.target.groups) {
+    groups.push_back(absl::StrReplaceAll(pattern, variables));
+    const absl::Status status = CheckGroupName(groups.back());
+    if (!status.ok()) return status;
+  }
+  return groups;
+}
+
+v1::Event Hub::JoinedEvent(const HubRecord& record) const {
+  v1::Event event;
+  v1::Joined& joined = *event.mutable_joined();
+  v1::SessionInfo& session = *joined.mutable_session();
+  session.set_session(record.session);
+  session.set_gateway(options_.gateway);
+  session.set_route(options_.route);
+  session.set_user(record.user);
+  session.set_peer(record.peer);
+  session.set_codec(std::string(CodecName(record.codec)));
+  for (const auto& [key, value] : record.data) {
+    (*session.mutable_data())[key] = value;
+  }
+  for (const HubGroup* group : record.groups) session.add_groups(group->name);
+  SetTimestamp(record.opened_at, *session.mutable_opened_at());
+  for (const Parameter& variable : record.variables) {
+    (*joined.mutable_path_variables())[variable.field] = variable.value;
+  }
+  return event;
+}
+
+bool Hub::is_overloaded() const {
+  constexpr std::size_t kLeast = 1024 * 1024;
+  return queue_bytes_ > 4 * std::max(options_.target.events_bytes, kLeast);
+}
+
+void Hub::TurnAway(Who who, bool asks, const absl::Status& status) {
+  if (asks)
+    return Tell(WorkerOf(who),
+                HubRefuse{who, status, HubDeparture::Cause::kGateway}, 0);
+  TellClose({who}, EndingOf(status), HubDeparture::Cause::kGateway);
+}
+
+void Hub::TellClose(const std::vector<Who>& whos, const Ending& ending,
+                    HubDeparture::Cause cause) {
+  std::vector<std::vector<Who>> by_worker(options_.workers);
+  for (const Who who : whos) by_worker[WorkerOf(who)].push_back(who);
+  for (std::size_t worker = 0; worker < by_worker.size(); ++worker) {
+    if (by_worker[worker].empty()) continue;
+    const std::size_t cost = by_worker[worker].size() * sizeof(Who);
+    Tell(worker,
+         HubClose{std::move(by_worker[worker]), ending, cause, nullptr, false},
+         cost);
+  }
+}
+
+void Hub::Take(Who who, HubEventBody event) {
+  const std::size_t credit = event.bytes.size() + kHubEventCost;
+  const HubRecord* record = roster_.Find(who);
+  if (record == nullptr || record->phase == HubRecord::Phase::kGone) {
+    return ReturnCredit(who, credit);
+  }
+  ++counts_.messages;
+  Enqueue({who, Queued::Kind::kOther, std::move(event.bytes), credit});
+}
+
+void Hub::Take(Who who, const HubDeparture& departure) {
+  HubRecord* record = roster_.Find(who);
+  if (record == nullptr || record->phase == HubRecord::Phase::kGone) return;
+  record->phase = HubRecord::Phase::kGone;
+  roster_.LeaveAll(*record);
+  v1::Event event;
+  v1::Left& left = *event.mutable_left();
+  v1::SessionEnd& end = *left.mutable_end();
+  end.set_code(static_cast<std::uint32_t>(departure.code));
+  end.set_reason(ToUtf8(departure.reason));
+  end.set_cause(static_cast<v1::SessionEnd::Cause>(departure.cause));
+  end.set_messages_unsent(departure.messages_unsent);
+  SetDuration(departure.lasted, *left.mutable_lasted());
+  left.set_state(record->state);
+  ++counts_.left;
+  Enqueue({who, Queued::Kind::kLeft, event.SerializeAsString()});
+}
+
+void Hub::Enqueue(Queued event) {
+  queue_bytes_ += event.body.size() + kHubEventCost;
+  queue_.push_back(std::move(event));
+  host_.FlushSoon();
+}
+
+void Hub::ReturnCredit(Who who, std::size_t bytes) {
+  if (bytes == 0) return;
+  std::vector<HubCredit>& credit = outbox_[WorkerOf(who)].credit;
+  if (!credit.empty() && credit.back().who == who) {
+    credit.back().bytes += bytes;
+  } else {
+    credit.push_back({who, bytes});
+  }
+  host_.FlushSoon();
+}
+
+void Hub::Flush() {
+  PumpCommands();
+  PumpStream();
+  for (std::size_t worker = 0; worker < outbox_.size(); ++worker) {
+    if (outbox_[worker].empty()) continue;
+    outstanding_[worker] += outbox_[worker].cost;
+    host_.HandOver(worker, std::exchange(outbox_[worker], {}));
+  }
+}
+
+// --- The stream ---
+
+void Hub::OpenStream() {
+  assert(call_ == nullptr);
+  state_ = StreamState::kGreeting;
+  opened_at_ = host_.now();
+  ++counts_.streams_opened;
+  UpstreamCallObserver& observer = *this;
+  call_ =
+      upstream_.StartCall(CallRequest{options_.target.method, {}}, observer);
+  writing_ = reading_ = true;
+  call_->Read();
+  call_->Write(HelloBatch(), WriteHint::kLast);
+}
+
+std::string Hub::HelloBatch() {
+  v1::Event event;
+  v1::Hello& hello = *event.mutable_hello();
+  hello.set_gateway(options_.gateway);
+  hello.set_incarnation(absl::StrCat(options_.incarnation, "-", incarnation_));
+  hello.set_route(options_.route);
+  hello.set_resumes(resumes_);
+  hello.set_protocol(1);
+  std::string batch;
+  AppendEvent(0, event.SerializeAsString(), batch);
+  return batch;
+}
+
+void Hub::AppendEvent(Who who, absl::string_view body, std::string& batch) {
+  // The fields of headgate.v1.Event and FromGateway.
+  constexpr std::uint32_t kSeq = WireTag(1, WireType::kVarint);
+  constexpr std::uint32_t kWho = WireTag(2, WireType::kVarint);
+  constexpr std::uint32_t kEvents = WireTag(1, WireType::kBytes);
+  const std::uint64_t seq = ++seq_;
+  const std::size_t bytes =
+      1 + VarintSize(seq) + (who == 0 ? 0 : 1 + VarintSize(who)) + body.size();
+  AppendVarint(kEvents, batch);
+  AppendVarint(bytes, batch);
+  AppendVarint(kSeq, batch);
+  AppendVarint(seq, batch);
+  if (who != 0) {
+    AppendVarint(kWho, batch);
+    AppendVarint(who, batch);
+  }
+  batch.append(body.data(), body.size());
+}
+
+void Hub::OnWritten() {
+  writing_ = false;
+  ReturnCreditInFlight();
+  if (state_ == StreamState::kGreeting) {
+    host_.OnStreamUp(resumes_, roster_.records().size());
+    state_ = resumes_ ? StreamState::kReplaying : StreamState::kLive;
+    replay_.clear();
+    replayed_ = 0;
+    if (resumes_) {
+      for (const auto& [who, record] : roster_.records()) {
+        if (record->is_told) replay_.push_back(who);
+      }
+      std::sort(replay_.rbegin(), replay_.rend());
+    }
+    resumes_ = true;
+  }
+  host_.FlushSoon();
+}
+
+void Hub::ReturnCreditInFlight() {
+  for (const auto& [who, bytes] : in_flight_) ReturnCredit(who, bytes);
+  in_flight_.clear();
+}
+
+void Hub::PumpStream() {
+  if (state_ == StreamState::kNone && needs_stream()) {
+    state_ = StreamState::kLost;
+  }
+  if (state_ == StreamState::kLost) {
+    if (!needs_stream()) {
+      state_ = StreamState::kNone;
+      lost_since_.reset();
+    } else if (host_.now() >= retry_at_) {
+      OpenStream();
+    }
+    return;
+  }
+  if (call_ == nullptr || writing_) return;
+  std::string batch;
+  if (state_ == StreamState::kReplaying) {
+    batch = ReplayBatch();
+  } else if (state_ == StreamState::kLive) {
+    batch = EventBatch();
+  }
+  if (batch.empty()) return;
+  writing_ = true;
+  call_->Write(std::move(batch),
+               queue_.empty() ? WriteHint::kLast : WriteHint::kMoreFollows);
+}
+
+std::string Hub::ReplayBatch() {
+  std::string batch;
+  while (!replay_.empty() && batch.size() < kBatchBytes) {
+    const Who who = replay_.back();
+    replay_.pop_back();
+    // Its Left, which would have removed it, is behind the replay.
+    const HubRecord& record = *roster_.Find(who);
+    v1::Event event = JoinedEvent(record);
+    event.mutable_joined()->set_resumed(true);
+    event.mutable_joined()->set_asks(record.phase == HubRecord::Phase::kAsking);
+    event.mutable_joined()->set_state(record.state);
+    AppendEvent(who, event.SerializeAsString(), batch);
+    ++replayed_;
+  }
+  if (replay_.empty()) {
+    v1::Event event;
+    event.mutable_replayed()->set_sessions(replayed_);
+    AppendEvent(0, event.SerializeAsString(), batch);
+    state_ = StreamState::kLive;
+  }
+  return batch;
+}
+
+std::string Hub::EventBatch() {
+  std::string batch;
+  while (!queue_.empty() && batch.size() < kBatchBytes) {
+    const Queued event = std::move(queue_.front());
+    queue_.pop_front();
+    const std::size_t bytes = event.body.size() + kHubEventCost;
+    queue_bytes_ -= bytes;
+    AppendEvent(event.who, event.body, batch);
+    if (event.credit > 0) {
+      in_flight_.emplace_back(event.who, event.credit);
+    } else if (event.who == 0) {
+      failure_bytes_ -= bytes;
+    }
+    if (event.kind == Queued::Kind::kJoined) {
+      roster_.Find(event.who)->is_told = true;
+    } else if (event.kind == Queued::Kind::kLeft) {
+      roster_.Remove(event.who);
+    }
+  }
+  return batch;
+}
+
+void Hub::OnDone(CallEnd end) {
+  if (end.status.ok()) {
+    end.status = absl::UnavailableError("the backend has ended the stream");
+  }
+  OnLost(end.status);
+}
+
+void Hub::OnLost(const absl::Status& status) {
+  const absl::Time now = host_.now();
+  ProveStream();
+  call_.reset();
+  writing_ = reading_ = false;
+  commands_.reset();
+  received_.clear();
+  ReturnCreditInFlight();
+  const bool was_up = state_ != StreamState::kGreeting;
+  state_ = StreamState::kLost;
+  ++counts_.streams_lost;
+  host_.OnStreamDown(status, roster_.records().size());
+  if (!lost_since_) lost_since_ = now;
+  retry_at_ = now + backoff_;
+  backoff_ = std::min(2 * backoff_, kLongestBackoff);
+  if (absl::IsUnimplemented(status)) {
+    refusal_ = absl::UnimplementedError(absl::StrCat(
+        "the backend does not implement ", options_.target.method.substr(1)));
+    refuse_until_ = retry_at_ = now + kUnimplementedPause;
+    Abandon(refusal_, absl::ZeroDuration());
+  } else if (options_.target.on_backend_loss ==
+                 HubTarget::OnBackendLoss::kClose &&
+             was_up) {
+    Abandon(absl::UnavailableError("the backend is lost"), kCloseSpread);
+  }
+  host_.FlushSoon();
+}
+
+// A stream that works ends the time that sessions wait for one.
+void Hub::ProveStream() {
+  const bool is_up =
+      state_ == StreamState::kReplaying || state_ == StreamState::kLive;
+  if (!is_up || host_.now() - opened_at_ < kProof) return;
+  lost_since_.reset();
+  backoff_ = kFirstBackoff;
+}
+
+// --- Time ---
+
+void Hub::OnTick() {
+  const absl::Time now = host_.now();
+  ProveStream();
+  RefuseLate(now);
+  if (closing_) CloseSome(now);
+  const bool has_waited = lost_since_ && !roster_.records().empty() &&
+                          state_ != StreamState::kReplaying &&
+                          state_ != StreamState::kLive &&
+                          now - *lost_since_ >= options_.target.hold;
+  if (has_waited) {
+    Abandon(absl::UnavailableError("the backend is lost"), kCloseSpread);
+  }
+  if (state_ == StreamState::kLost && now >= retry_at_) host_.FlushSoon();
+}
+
+void Hub::RefuseLate(absl::Time now) {
+  while (!asking_.empty() && asking_.front().first <= now) {
+    const Who who = asking_.front().second;
+    asking_.pop_front();
+    HubRecord* record = roster_.Find(who);
+    if (record == nullptr || record->phase != HubRecord::Phase::kAsking) {
+      continue;
+    }
+    record->phase = HubRecord::Phase::kClosing;
+    Tell(WorkerOf(who),
+         HubRefuse{
+             who,
+             absl::UnavailableError(absl::StrCat(
+                 "the backend has not decided within "
+                 "admission_timeout (",
+                 absl::FormatDuration(options_.target.admission_timeout), ")")),
+             HubDeparture::Cause::kGateway},
+         0);
+  }
+}
+
+void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
+  const absl::Time now = host_.now();
+  ++incarnation_;
+  seq_ = 0;
+  resumes_ = false;
+  for (const Queued& event : queue_) ReturnCredit(event.who, event.credit);
+  queue_.clear();
+  queue_bytes_ = failure_bytes_ = 0;
+  asking_.clear();
+  // What is being closed already goes on with the new spread.
+  if (!closing_) closing_.emplace(Closing{{}, 0, now, status});
+  closing_->began = now;
+  closing_->status = status;
+  closing_spread_ = spread;
+  std::vector<Who> all;
+  for (const auto& [who, record] : roster_.records()) all.push_back(who);
+  for (const Who who : all) {
+    if (roster_.Find(who)->phase == HubRecord::Phase::kAsking) {
+      Tell(WorkerOf(who), HubRefuse{who, status, HubDeparture::Cause::kGateway},
+           0);
+    } else {
+      closing_->whos.push_back(who);
+    }
+    roster_.Remove(who);
+  }
+  closing_->in_all = closing_->whos.size();
+  counts_.abandoned += all.size();
+  if (!all.empty()) host_.OnAbandoned(status, all.size());
+  lost_since_.reset();
+  CloseSome(now);
+}
+
+void Hub::CloseSome(absl::Time now) {
+  const double share =
+      closing_spread_ == absl::ZeroDuration()
+          ? 1
+          : std::min(1.0, absl::FDivDuration(now - closing_->began,
+                                             closing_spread_));
+  // Of n sessions the first is closed at once, the last when the time is up.
+  const std::size_t n = closing_->in_all;
+  const std::size_t due =
+      n == 0 ? 0
+             : 1 + static_cast<std::size_t>(share * static_cast<double>(n - 1));
+  std::vector<Who> whos;
+  while (!closing_->whos.empty() && closing_->whos.size() > n - due) {
+    whos.push_back(closing_->whos.back());
+    closing_->whos.pop_back();
+  }
+  TellClose(whos, EndingOf(closing_->status), HubDeparture::Cause::kGateway);
+  if (closing_->whos.empty()) closing_.reset();
+}
+
+}  // namespace headgate

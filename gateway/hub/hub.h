@@ -1,0 +1,234 @@
+#ifndef GATEWAY_HUB_HUB_H_
+#define GATEWAY_HUB_HUB_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gateway/codec/protobuf_wire.h"
+#include "gateway/hub/batch.h"
+#include "gateway/hub/encoder.h"
+#include "gateway/hub/roster.h"
+#include "gateway/route/hub_target.h"
+#include "gateway/upstream/upstream.h"
+#include "headgate/v1/hub_backend.pb.h"
+
+namespace headgate {
+
+// What a hub needs of its surroundings.
+class HubHost {
+ public:
+  virtual absl::Time now() = 0;
+  // Has Hub::Flush called at the end of this event loop iteration.
+  virtual void FlushSoon() = 0;
+  virtual void HandOver(std::size_t worker, HubCommands commands) = 0;
+  // Of the type HubForm::message; null: unknown so far.
+  virtual const Schema* schema() = 0;
+
+  // For the log. `sessions`: that it has.
+  virtual void OnStreamUp(bool resumes, std::size_t sessions) = 0;
+  virtual void OnStreamDown(const absl::Status& status,
+                            std::size_t sessions) = 0;
+  // They waited for a stream in vain and are closed.
+  virtual void OnAbandoned(const absl::Status& status,
+                           std::size_t sessions) = 0;
+
+ protected:
+  ~HubHost() = default;
+};
+
+// What happened in a hub, for the metrics.
+struct HubCounts {
+  std::uint64_t joined = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t left = 0;
+  std::uint64_t commands = 0;
+  std::uint64_t commands_failed = 0;
+  std::uint64_t deliveries = 0;
+  std::uint64_t encodings = 0;
+  std::uint64_t streams_opened = 0;
+  std::uint64_t streams_lost = 0;
+  std::uint64_t abandoned = 0;  // Sessions.
+};
+
+// A hub: the sessions of a route on all workers, and the one stream to the
+// backend that serves them. docs/hub.md is the contract.
+//
+//   kNone --(first session)--> kGreeting --> [kReplaying] --> kLive
+//                                  |              |             |
+//                                  +------- the stream ends ----+
+//                                  v
+//   kNone <--(no sessions)---- kLost --(backoff)--> kGreeting
+//
+// Flow control: sessions stop reading their clients when the stream does not
+// take their events (HubPort); the stream is not read while a worker has not
+// taken kWorkerCost of commands, or the hub's own events are not taken.
+//
+// Pure. Thread: the hub thread. Lifetime: `upstream` and `host` must outlive
+// it.
+class Hub final : private UpstreamCallObserver {
+ public:
+  struct Options {
+    HubTarget target;
+    HubForm form;
+    std::string route;        // Its name.
+    std::string gateway;      // This process, for SessionInfo.
+    std::string incarnation;  // Unique; followed by a number.
+    std::size_t workers = 1;
+  };
+
+  Hub(Options options, Upstream& upstream, HubHost& host);
+  ~Hub();
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  void OnEvents(std::size_t worker, HubEvents events);
+  // To be called some twenty times in a second.
+  void OnTick();
+  void Flush();
+
+  enum class StreamState { kNone, kGreeting, kReplaying, kLive, kLost };
+  StreamState stream_state() const { return state_; }
+  const HubRoster& roster() const { return roster_; }
+  std::size_t sessions() const { return roster_.records().size(); }
+  std::size_t queued_bytes() const { return queue_bytes_; }
+  const HubCounts& counts() const { return counts_; }
+  const Options& options() const { return options_; }
+
+  // What a worker may have of commands that it is not done with, bytes.
+  static constexpr std::size_t kWorkerCost = 1024 * 1024;
+
+ private:
+  // An event that waits for the stream.
+  struct Queued {
+    enum class Kind { kOther, kJoined, kLeft };
+    Who who = 0;
+    Kind kind = Kind::kOther;
+    std::string body;        // Serialized, without seq and who.
+    std::size_t credit = 0;  // Of a worker's event.
+  };
+  // Sessions that are closed one after the other.
+  struct Closing {
+    std::vector<Who> whos;  // The last is the next.
+    std::size_t in_all;
+    absl::Time began;
+    absl::Status status;
+  };
+
+  // What workers report.
+  void Take(Who who, HubArrival& arrival);
+  void Take(Who who, HubEventBody event);
+  void Take(Who who, const HubDeparture& departure);
+  // The route's groups with the session's variables.
+  absl::StatusOr<std::vector<std::string>> RouteGroups(
+      const HubRecord& record) const;
+  void TurnAway(Who who, bool asks, const absl::Status& status);
+  v1::Event JoinedEvent(const HubRecord& record) const;
+  // Whether so much waits for the stream that no session may begin.
+  bool is_overloaded() const;
+
+  // The stream.
+  void OpenStream();
+  void OnMessage(std::string payload) override;
+  void OnWritten() override;
+  void OnDone(CallEnd end) override;
+  void OnLost(const absl::Status& status);
+  void PumpStream();
+  std::string HelloBatch();
+  std::string ReplayBatch();
+  std::string EventBatch();
+  void AppendEvent(Who who, absl::string_view body, std::string& batch);
+  void Enqueue(Queued event);
+  void ReturnCredit(Who who, std::size_t bytes);
+  void ReturnCreditInFlight();
+  bool needs_stream() const {
+    return !roster_.records().empty() || !queue_.empty();
+  }
+  void ProveStream();
+
+  // Commands.
+  void PumpCommands();
+  bool may_execute() const;
+  void ExecuteOne(absl::string_view serialized);
+  absl::Status Execute(const v1::Accept& accept);
+  absl::Status Execute(const v1::Reject& reject);
+  absl::Status Execute(const v1::Send& send);
+  absl::Status Execute(const v1::Broadcast& broadcast);
+  absl::Status Execute(const v1::Close& close);
+  absl::Status Execute(const v1::SetData& set);
+  absl::Status Execute(const v1::Join& join);
+  absl::Status Execute(const v1::Leave& leave);
+  absl::StatusOr<HubRecord*> FindIn(Who who);
+  void ReportFailure(std::uint64_t command, const absl::Status& status);
+
+  // Ends all sessions, which the backend will not hear of again.
+  void Abandon(const absl::Status& status, absl::Duration spread);
+  void CloseSome(absl::Time now);
+  void RefuseLate(absl::Time now);
+
+  std::size_t WorkerOf(Who who) const { return (who - 1) % options_.workers; }
+  template <typename Command>
+  void Tell(std::size_t worker, Command command, std::size_t cost) {
+    HubCommands& outbox = outbox_[worker];
+    outbox.commands.push_back(std::move(command));
+    outbox.cost += cost + kHubEventCost;
+    host_.FlushSoon();
+  }
+  void TellClose(const std::vector<Who>& whos, const Ending& ending,
+                 HubDeparture::Cause cause);
+
+  const Options options_;
+  Upstream& upstream_;
+  HubHost& host_;
+
+  HubRoster roster_;
+  std::uint64_t incarnation_ = 1;
+  std::uint64_t seq_ = 0;
+  // Those that ask, in the order of their deadlines; may be gone.
+  std::deque<std::pair<absl::Time, Who>> asking_;
+
+  StreamState state_ = StreamState::kNone;
+  std::unique_ptr<UpstreamCall> call_;
+  bool writing_ = false;
+  bool reading_ = false;
+  // Whether the next stream continues one of this incarnation.
+  bool resumes_ = false;
+  std::vector<Who> replay_;  // The last is the next.
+  std::uint64_t replayed_ = 0;
+  absl::Time opened_at_;
+  // Since when there is no stream that works.
+  std::optional<absl::Time> lost_since_;
+  absl::Time retry_at_ = absl::InfinitePast();
+  absl::Duration backoff_;
+  // The backend does not implement the method.
+  absl::Time refuse_until_ = absl::InfinitePast();
+  absl::Status refusal_;
+
+  std::deque<Queued> queue_;
+  std::size_t queue_bytes_ = 0;
+  std::size_t failure_bytes_ = 0;  // Of CommandFailed among them.
+  std::vector<std::pair<Who, std::size_t>> in_flight_;  // Credit.
+
+  // The backend's message, and what of it is left to do.
+  std::string received_;
+  std::optional<WireReader> commands_;
+
+  std::vector<HubCommands> outbox_;       // By worker.
+  std::vector<std::size_t> outstanding_;  // Cost, by worker.
+  std::optional<Closing> closing_;
+  absl::Duration closing_spread_;
+  HubCounts counts_;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HUB_HUB_H_

@@ -1,0 +1,394 @@
+// What a backend's commands do.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/hub/audience.h"
+#include "gateway/hub/hub.h"
+
+namespace headgate {
+namespace {
+
+// Events of the hub's own that may wait for the stream before it is read no
+// longer, bytes.
+constexpr std::size_t kMostFailureBytes = 256 * 1024;
+// Memberships that one command may begin or end.
+constexpr std::size_t kMostMemberships = 64 * 1024;
+
+absl::Status NotFound(Who who) {
+  return absl::NotFoundError(absl::StrCat("there is no session ", who));
+}
+
+absl::Status CheckData(const std::map<std::string, std::string>& data) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : data) bytes += key.size() + value.size();
+  if (data.size() > kMaxDataKeys || bytes > kMaxDataBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "data: ", data.size(), " keys and ", bytes, " bytes, at most ",
+        kMaxDataKeys, " and ", kMaxDataBytes, " are kept"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckUserAndState(const std::string& user,
+                               const std::string& state) {
+  if (user.size() > kMaxUserBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("user: is longer than ", kMaxUserBytes, " bytes"));
+  }
+  if (state.size() > kMaxStateBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("state: is longer than ", kMaxStateBytes, " bytes"));
+  }
+  return absl::OkStatus();
+}
+
+template <typename Names>
+absl::Status CheckGroupNames(const Names& names) {
+  for (const std::string& name : names) {
+    const absl::Status status = CheckGroupName(name);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Ending> EndingFor(const v1::Close& close) {
+  const std::uint32_t code = close.code() == 0 ? 1000 : close.code();
+  if (code != 1000 && (code < 3000 || code > 4999)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("code: must be 1000 or 3000 to 4999, is ", code));
+  }
+  Ending ending;
+  ending.close = static_cast<CloseCode>(code);
+  if (code == 1000 && close.reason().empty()) return ending;
+  // The codes that stand for a gRPC status.
+  const bool is_status = code > 4000 && code <= 4016;
+  ending.end.status =
+      absl::Status(is_status ? StatusCodeFromWire(static_cast<int>(code - 4000))
+                             : absl::StatusCode::kCancelled,
+                   close.reason());
+  return ending;
+}
+
+}  // namespace
+
+void Hub::OnMessage(std::string payload) {
+  reading_ = false;
+  received_ = std::move(payload);
+  commands_.emplace(received_);
+  host_.FlushSoon();
+}
+
+bool Hub::may_execute() const {
+  if (failure_bytes_ > kMostFailureBytes) return false;
+  for (std::size_t worker = 0; worker < outbox_.size(); ++worker) {
+    if (outstanding_[worker] + outbox_[worker].cost > kWorkerCost) return false;
+  }
+  return true;
+}
+
+void Hub::PumpCommands() {
+  constexpr std::uint32_t kCommands = WireTag(1, WireType::kBytes);
+  while (call_ != nullptr && commands_ && may_execute()) {
+    WireField field;
+    if (commands_->Next(field)) {
+      if (field.tag == kCommands) ExecuteOne(field.bytes);
+      continue;
+    }
+    if (!commands_->ok()) {
+      return OnLost(absl::InternalError(
+          "the backend's message is not a headgate.v1.ToGateway"));
+    }
+    commands_.reset();
+    received_.clear();
+  }
+  if (call_ != nullptr && !commands_ && !reading_ && may_execute()) {
+    reading_ = true;
+    call_->Read();
+  }
+}
+
+void Hub::ExecuteOne(absl::string_view serialized) {
+  v1::Command command;
+  if (!command.ParseFromArray(serialized.data(),
+                              static_cast<int>(serialized.size()))) {
+    return OnLost(absl::InternalError(
+        "the backend's message has what is not a headgate.v1.Command"));
+  }
+  ++counts_.commands;
+  absl::Status status;
+  switch (command.kind_case()) {
+    case v1::Command::kAccept:
+      status = Execute(command.accept());
+      break;
+    case v1::Command::kReject:
+      status = Execute(command.reject());
+      break;
+    case v1::Command::kSend:
+      status = Execute(command.send());
+      break;
+    case v1::Command::kBroadcast:
+      status = Execute(command.broadcast());
+      break;
+    case v1::Command::kClose:
+      status = Execute(command.close());
+      break;
+    case v1::Command::kSetData:
+      status = Execute(command.set_data());
+      break;
+    case v1::Command::kJoin:
+      status = Execute(command.join());
+      break;
+    case v1::Command::kLeave:
+      status = Execute(command.leave());
+      break;
+    case v1::Command::KIND_NOT_SET:
+      status = absl::UnimplementedError("the command is not known");
+      break;
+  }
+  if (!status.ok()) ReportFailure(command.id(), status);
+}
+
+void Hub::ReportFailure(std::uint64_t command, const absl::Status& status) {
+  ++counts_.commands_failed;
+  if (command == 0) return;
+  v1::Event event;
+  v1::CommandFailed& failed = *event.mutable_failed();
+  failed.set_command(command);
+  failed.mutable_status()->set_code(static_cast<int>(status.code()));
+  failed.mutable_status()->set_message(std::string(status.message()));
+  Queued queued{0, Queued::Kind::kOther, event.SerializeAsString()};
+  failure_bytes_ += queued.body.size() + kHubEventCost;
+  Enqueue(std::move(queued));
+}
+
+absl::StatusOr<HubRecord*> Hub::FindIn(Who who) {
+  HubRecord* record = roster_.Find(who);
+  if (record == nullptr || record->phase == HubRecord::Phase::kGone ||
+      record->phase == HubRecord::Phase::kClosing) {
+    return NotFound(who);
+  }
+  if (record->phase == HubRecord::Phase::kAsking) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("session ", who, " was not accepted"));
+  }
+  return record;
+}
+
+// --- Admission ---
+
+absl::Status Hub::Execute(const v1::Accept& accept) {
+  HubRecord* record = roster_.Find(accept.who());
+  if (record == nullptr || record->phase == HubRecord::Phase::kGone) {
+    return NotFound(accept.who());
+  }
+  if (record->phase != HubRecord::Phase::kAsking) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("session ", accept.who(), " does not ask"));
+  }
+  std::map<std::string, std::string> data(accept.data().begin(),
+                                          accept.data().end());
+  absl::Status status = CheckData(data);
+  if (status.ok()) status = CheckUserAndState(accept.user(), accept.state());
+  if (status.ok()) status = CheckGroupNames(accept.groups());
+  if (!status.ok()) return status;
+  std::vector<std::string> groups = *RouteGroups(*record);
+  groups.insert(groups.end(), accept.groups().begin(), accept.groups().end());
+  const auto max_groups = static_cast<std::size_t>(options_.target.max_groups);
+  if (groups.size() > max_groups) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("groups: more than max_groups (", max_groups, ")"));
+  }
+  HubFrame greeting;
+  if (accept.has_greeting()) {
+    const absl::StatusOr<HubFrame> frame = EncodePayload(
+        accept.greeting(), record->codec, options_.form, host_.schema());
+    if (!frame.ok()) return frame.status();
+    ++counts_.encodings;
+    greeting = *frame;
+  }
+  record->phase = HubRecord::Phase::kIn;
+  record->data = std::move(data);
+  record->state = accept.state();
+  roster_.SetUser(*record, accept.user());
+  for (const std::string& group : groups) {
+    roster_.Join(*record, group, max_groups).IgnoreError();
+  }
+  const std::size_t cost = greeting == nullptr ? 0 : greeting->payload.size();
+  Tell(WorkerOf(record->who), HubAdmit{record->who, std::move(greeting)}, cost);
+  return absl::OkStatus();
+}
+
+absl::Status Hub::Execute(const v1::Reject& reject) {
+  HubRecord* record = roster_.Find(reject.who());
+  if (record == nullptr || record->phase == HubRecord::Phase::kGone) {
+    return NotFound(reject.who());
+  }
+  if (record->phase != HubRecord::Phase::kAsking) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("session ", reject.who(), " does not ask"));
+  }
+  absl::StatusCode code = StatusCodeFromWire(reject.status().code());
+  if (code == absl::StatusCode::kOk) code = absl::StatusCode::kPermissionDenied;
+  record->phase = HubRecord::Phase::kClosing;
+  Tell(WorkerOf(record->who),
+       HubRefuse{record->who, absl::Status(code, reject.status().message()),
+                 HubDeparture::Cause::kCommand},
+       reject.status().message().size());
+  return absl::OkStatus();
+}
+
+// --- Messages ---
+
+absl::Status Hub::Execute(const v1::Send& send) {
+  const absl::StatusOr<HubRecord*> record = FindIn(send.who());
+  if (!record.ok()) return record.status();
+  absl::StatusOr<HubFrame> frame = EncodePayload(
+      send.payload(), (*record)->codec, options_.form, host_.schema());
+  if (!frame.ok()) return frame.status();
+  ++counts_.encodings;
+  ++counts_.deliveries;
+  const std::size_t cost = (*frame)->payload.size() + send.key().size();
+  Tell(WorkerOf(send.who()),
+       HubDeliver{{send.who()}, *std::move(frame), send.key()}, cost);
+  return absl::OkStatus();
+}
+
+absl::Status Hub::Execute(const v1::Broadcast& broadcast) {
+  const absl::StatusOr<std::vector<HubRecord*>> found =
+      FindAudience(broadcast.to(), roster_);
+  if (!found.ok()) return found.status();
+  PayloadFrames frames(broadcast.payload(), options_.form, host_.schema());
+  std::vector<std::array<std::vector<Who>, kHubCodecs>> receivers(
+      options_.workers);
+  absl::Status status;
+  for (const HubRecord* record : *found) {
+    const absl::StatusOr<HubFrame>& frame = frames.For(record->codec);
+    if (!frame.ok()) {
+      status = frame.status();
+      continue;
+    }
+    receivers[WorkerOf(record->who)][static_cast<std::size_t>(record->codec)]
+        .push_back(record->who);
+    ++counts_.deliveries;
+  }
+  for (std::size_t worker = 0; worker < receivers.size(); ++worker) {
+    for (std::size_t codec = 0; codec < kHubCodecs; ++codec) {
+      std::vector<Who>& whos = receivers[worker][codec];
+      if (whos.empty()) continue;
+      const HubFrame& frame = *frames.For(static_cast<HubCodec>(codec));
+      const std::size_t cost = frame->payload.size() + broadcast.key().size() +
+                               whos.size() * sizeof(Who);
+      Tell(worker, HubDeliver{std::move(whos), frame, broadcast.key()}, cost);
+    }
+  }
+  counts_.encodings += frames.encoded();
+  return status;
+}
+
+absl::Status Hub::Execute(const v1::Close& close) {
+  const absl::StatusOr<Ending> ending = EndingFor(close);
+  if (!ending.ok()) return ending.status();
+  const absl::StatusOr<std::vector<HubRecord*>> found =
+      FindAudience(close.to(), roster_);
+  if (!found.ok()) return found.status();
+  PayloadFrames frames(close.farewell(), options_.form, host_.schema());
+  std::vector<std::array<std::vector<Who>, kHubCodecs>> receivers(
+      options_.workers);
+  absl::Status status;
+  for (HubRecord* record : *found) {
+    if (close.has_farewell() && !frames.For(record->codec).ok()) {
+      status = frames.For(record->codec).status();
+      continue;
+    }
+    record->phase = HubRecord::Phase::kClosing;
+    receivers[WorkerOf(record->who)][static_cast<std::size_t>(record->codec)]
+        .push_back(record->who);
+  }
+  for (std::size_t worker = 0; worker < receivers.size(); ++worker) {
+    for (std::size_t codec = 0; codec < kHubCodecs; ++codec) {
+      std::vector<Who>& whos = receivers[worker][codec];
+      if (whos.empty()) continue;
+      HubFrame farewell;
+      if (close.has_farewell()) {
+        farewell = *frames.For(static_cast<HubCodec>(codec));
+      }
+      const std::size_t cost =
+          close.reason().size() + whos.size() * sizeof(Who) +
+          (farewell == nullptr ? 0 : farewell->payload.size());
+      Tell(worker,
+           HubClose{std::move(whos), *ending, HubDeparture::Cause::kCommand,
+                    std::move(farewell), close.now()},
+           cost);
+    }
+  }
+  return status;
+}
+
+// --- What a session is ---
+
+absl::Status Hub::Execute(const v1::SetData& set) {
+  HubRecord* record = roster_.Find(set.who());
+  if (record == nullptr || record->phase == HubRecord::Phase::kGone) {
+    return NotFound(set.who());
+  }
+  std::map<std::string, std::string> data = record->data;
+  for (const std::string& key : set.unset()) data.erase(key);
+  for (const auto& [key, value] : set.set()) data[key] = value;
+  absl::Status status = CheckData(data);
+  if (status.ok()) status = CheckUserAndState(set.user(), set.state());
+  if (!status.ok()) return status;
+  record->data = std::move(data);
+  if (set.has_user()) roster_.SetUser(*record, set.user());
+  if (set.has_state()) record->state = set.state();
+  return absl::OkStatus();
+}
+
+absl::Status Hub::Execute(const v1::Join& join) {
+  const auto memberships = static_cast<std::size_t>(join.whos_size()) *
+                           static_cast<std::size_t>(join.groups_size());
+  if (memberships > kMostMemberships) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "more than ", kMostMemberships, " memberships in one command"));
+  }
+  absl::Status status = CheckGroupNames(join.groups());
+  if (!status.ok()) return status;
+  for (const Who who : join.whos()) {
+    const absl::StatusOr<HubRecord*> record = FindIn(who);
+    if (!record.ok()) {
+      status.Update(record.status());
+      continue;
+    }
+    for (const std::string& group : join.groups()) {
+      status.Update(
+          roster_.Join(**record, group,
+                       static_cast<std::size_t>(options_.target.max_groups)));
+    }
+  }
+  return status;
+}
+
+absl::Status Hub::Execute(const v1::Leave& leave) {
+  const auto memberships = static_cast<std::size_t>(leave.whos_size()) *
+                           static_cast<std::size_t>(leave.groups_size());
+  if (memberships > kMostMemberships) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "more than ", kMostMemberships, " memberships in one command"));
+  }
+  absl::Status status;
+  for (const Who who : leave.whos()) {
+    const absl::StatusOr<HubRecord*> record = FindIn(who);
+    if (!record.ok()) {
+      status.Update(record.status());
+      continue;
+    }
+    if (leave.groups().empty()) roster_.LeaveAll(**record);
+    for (const std::string& group : leave.groups()) {
+      roster_.Leave(**record, group);
+    }
+  }
+  return status;
+}
+
+}  // namespace headgate

@@ -1,0 +1,142 @@
+#ifndef GATEWAY_HUB_PORT_H_
+#define GATEWAY_HUB_PORT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "gateway/hub/batch.h"
+#include "gateway/hub/encoder.h"
+#include "gateway/route/hub_target.h"
+
+namespace headgate {
+
+class HubPort;
+
+// Hears what the hub has for one session.
+//
+// Thread: the worker's; never from within a method of HubMember.
+class HubMemberObserver {
+ public:
+  // `key`: see SlowClientSettings::Policy::kKeepLatest.
+  virtual void OnHubFrame(const HubFrame& frame, const std::string& key,
+                          bool is_greeting) = 0;
+  virtual void OnHubClose(const HubClose& close) = 0;
+  // The hub has room for events of the session again.
+  virtual void OnHubWritable() = 0;
+
+ protected:
+  ~HubMemberObserver() = default;
+};
+
+// A session's membership in a hub. Begins with its arrival; destroying it is
+// the departure.
+//
+// Thread: the worker's.
+class HubMember {
+ public:
+  // The backend's answer to one that asks; OK admits it.
+  using Verdict = std::function<void(const absl::Status&)>;
+
+  ~HubMember();
+  HubMember(const HubMember&) = delete;
+  HubMember& operator=(const HubMember&) = delete;
+
+  Who who() const { return who_; }
+  HubCodec codec() const { return codec_; }
+  const HubTarget& target() const;
+  const HubForm& form() const;
+
+  // `observer` must outlive it.
+  void SetObserver(HubMemberObserver* observer) { observer_ = observer; }
+
+  // Whether the hub takes events; if not, OnHubWritable follows. The limit is
+  // soft: one event more is taken.
+  bool MaySay();
+  void Say(HubEventBody event);
+  // Says how it ended. Nothing is said afterwards.
+  void Depart(HubDeparture departure);
+
+ private:
+  friend class HubPort;
+  HubMember(std::shared_ptr<HubPort> port, Who who, HubCodec codec,
+            Verdict verdict)
+      : port_(std::move(port)),
+        who_(who),
+        codec_(codec),
+        verdict_(std::move(verdict)) {}
+
+  const std::shared_ptr<HubPort> port_;
+  const Who who_;
+  const HubCodec codec_;
+  Verdict verdict_;
+  HubMemberObserver* observer_ = nullptr;
+  std::size_t unsent_bytes_ = 0;  // Of its events, in the hub.
+  bool waits_ = false;            // OnHubWritable is due.
+  bool departed_ = false;
+};
+
+// A hub as one worker sees it: its members there, what they have said, and how
+// much more they may. Pure.
+//
+// Thread: the worker's. Lifetime: shared by its members.
+class HubPort {
+ public:
+  // `wake`: there is something for TakeEvents; called once, until it was.
+  HubPort(HubTarget target, HubForm form, std::size_t worker,
+          std::size_t workers, std::function<void()> wake);
+
+  // A session joins `port`. `verdict`: of one that asks. Null when there is no
+  // number left.
+  static std::unique_ptr<HubMember> Join(std::shared_ptr<HubPort> port,
+                                         HubArrival arrival,
+                                         HubMember::Verdict verdict);
+
+  HubEvents TakeEvents();
+  // The port must stay meanwhile; what a command reaches may destroy members.
+  void Apply(HubCommands commands);
+
+  const HubTarget& target() const { return target_; }
+  const HubForm& form() const { return form_; }
+  std::size_t members() const { return members_.size(); }
+
+ private:
+  friend class HubMember;
+
+  HubMember* Find(Who who) const;
+  void Add(HubEvent event);
+  void Wake();
+
+  void Run(const HubAdmit& admit);
+  void Run(const HubRefuse& refuse);
+  void Run(const HubDeliver& deliver);
+  void Run(const HubClose& close);
+  void Return(const HubCredit& credit);
+  // Lets members go on, in the order in which they came to a halt.
+  void Resume();
+  bool has_room() const { return unsent_bytes_ < max_unsent_bytes_; }
+
+  const HubTarget target_;
+  const HubForm form_;
+  const std::size_t worker_;
+  const std::size_t workers_;
+  const std::function<void()> wake_;
+  const std::size_t max_unsent_bytes_;  // Of this worker's members together.
+
+  std::uint64_t next_ = 0;  // Counts members.
+  absl::flat_hash_map<Who, HubMember*> members_;
+  std::deque<Who> waiting_;
+  std::size_t unsent_bytes_ = 0;
+  HubEvents events_;
+  bool woken_ = false;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HUB_PORT_H_

@@ -1,0 +1,107 @@
+#include "gateway/hub/roster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace headgate {
+
+HubRecord& HubRoster::Add(HubRecord record) {
+  const Who who = record.who;
+  auto owned = std::make_unique<HubRecord>(std::move(record));
+  HubRecord& added = *owned;
+  by_session_.emplace(added.session, &added);
+  records_.emplace(who, std::move(owned));
+  return added;
+}
+
+HubRecord* HubRoster::Find(Who who) {
+  const auto found = records_.find(who);
+  return found == records_.end() ? nullptr : found->second.get();
+}
+
+HubRecord* HubRoster::FindSession(absl::string_view session) {
+  const auto found = by_session_.find(session);
+  return found == by_session_.end() ? nullptr : found->second;
+}
+
+void HubRoster::LeaveAll(HubRecord& record) {
+  while (!record.groups.empty()) Leave(record, *record.groups.back());
+}
+
+void HubRoster::Remove(Who who) {
+  const auto found = records_.find(who);
+  if (found == records_.end()) return;
+  HubRecord& record = *found->second;
+  LeaveAll(record);
+  SetUser(record, "");
+  by_session_.erase(record.session);
+  records_.erase(found);
+}
+
+void HubRoster::SetUser(HubRecord& record, const std::string& user) {
+  if (record.user == user) return;
+  if (const auto old = by_user_.find(record.user); old != by_user_.end()) {
+    old->second.erase(&record);
+    if (old->second.empty()) by_user_.erase(old);
+  }
+  record.user = user;
+  if (!user.empty()) by_user_[user].insert(&record);
+}
+
+const absl::flat_hash_set<HubRecord*>* HubRoster::OfUser(
+    absl::string_view user) const {
+  const auto found = by_user_.find(user);
+  return found == by_user_.end() ? nullptr : &found->second;
+}
+
+HubGroup* HubRoster::FindGroup(absl::string_view name) {
+  const auto found = groups_.find(name);
+  return found == groups_.end() ? nullptr : found->second.get();
+}
+
+absl::Status HubRoster::Join(HubRecord& record, absl::string_view name,
+                             std::size_t max_groups) {
+  HubGroup* group = FindGroup(name);
+  if (group != nullptr && group->members.contains(&record)) {
+    return absl::OkStatus();
+  }
+  if (record.groups.size() >= max_groups) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "session ", record.who, " is in max_groups (", max_groups, ") groups"));
+  }
+  if (group == nullptr) {
+    auto& made = groups_[std::string(name)];
+    made = std::make_unique<HubGroup>();
+    made->name = std::string(name);
+    group = made.get();
+  }
+  group->members.insert(&record);
+  record.groups.push_back(group);
+  return absl::OkStatus();
+}
+
+void HubRoster::Leave(HubRecord& record, absl::string_view name) {
+  HubGroup* group = FindGroup(name);
+  if (group != nullptr) Leave(record, *group);
+}
+
+void HubRoster::Leave(HubRecord& record, HubGroup& group) {
+  if (group.members.erase(&record) == 0) return;
+  record.groups.erase(
+      std::find(record.groups.begin(), record.groups.end(), &group));
+  // After the erasure `group.name` must not be a part of what is destroyed.
+  if (group.members.empty()) groups_.erase(std::string(group.name));
+}
+
+absl::Status CheckGroupName(absl::string_view name) {
+  if (!name.empty() && name.size() <= kMaxGroupNameBytes) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("a group's name must have 1 to ", kMaxGroupNameBytes,
+                   " bytes, this one has ", name.size()));
+}
+
+}  // namespace headgate

@@ -1,0 +1,108 @@
+#ifndef GATEWAY_HUB_ROSTER_H_
+#define GATEWAY_HUB_ROSTER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gateway/hub/batch.h"
+
+namespace headgate {
+
+inline constexpr std::size_t kMaxGroupNameBytes = 128;
+inline constexpr std::size_t kMaxDataKeys = 32;
+inline constexpr std::size_t kMaxDataBytes = 4096;  // Keys and values.
+inline constexpr std::size_t kMaxStateBytes = 4096;
+inline constexpr std::size_t kMaxUserBytes = 256;
+
+struct HubGroup;
+
+// What the hub knows of a session.
+struct HubRecord {
+  enum class Phase {
+    kAsking,  // Not admitted: gets nothing but a verdict.
+    kIn,
+    kClosing,  // It was told to end: gets nothing more.
+    kGone,     // The client has left; its Left waits for the stream.
+  };
+
+  Who who = 0;
+  HubCodec codec = HubCodec::kRaw;
+  Phase phase = Phase::kIn;
+  // Its Joined was given to a stream.
+  bool is_told = false;
+
+  std::string session;
+  std::string peer;
+  absl::Time opened_at;
+  std::vector<Parameter> variables;
+  absl::Time deadline = absl::InfiniteFuture();  // Of admission.
+
+  // Set by the backend.
+  std::string user;
+  std::map<std::string, std::string> data;
+  std::string state;
+  std::vector<HubGroup*> groups;
+};
+
+struct HubGroup {
+  std::string name;
+  absl::flat_hash_set<HubRecord*> members;
+};
+
+// Sessions by number, id and user, and the groups they are members of.
+//
+// Not thread-safe. Records and groups keep their addresses.
+class HubRoster {
+ public:
+  HubRoster() = default;
+  HubRoster(const HubRoster&) = delete;
+  HubRoster& operator=(const HubRoster&) = delete;
+
+  // Requires: `record.who` is not there.
+  HubRecord& Add(HubRecord record);
+  HubRecord* Find(Who who);
+  HubRecord* FindSession(absl::string_view session);
+  // Its memberships end.
+  void LeaveAll(HubRecord& record);
+  void Remove(Who who);
+
+  void SetUser(HubRecord& record, const std::string& user);
+  // Sessions of the user; null: none.
+  const absl::flat_hash_set<HubRecord*>* OfUser(absl::string_view user) const;
+
+  // Null: it has no members.
+  HubGroup* FindGroup(absl::string_view name);
+  // Does nothing if it is a member. RESOURCE_EXHAUSTED above `max_groups` of
+  // one session. Requires: CheckGroupName is OK.
+  absl::Status Join(HubRecord& record, absl::string_view group,
+                    std::size_t max_groups);
+  void Leave(HubRecord& record, absl::string_view group);
+
+  using Records = absl::flat_hash_map<Who, std::unique_ptr<HubRecord>>;
+  const Records& records() const { return records_; }
+  std::size_t groups() const { return groups_.size(); }
+
+ private:
+  void Leave(HubRecord& record, HubGroup& group);
+
+  Records records_;
+  absl::flat_hash_map<std::string, HubRecord*> by_session_;
+  absl::flat_hash_map<std::string, absl::flat_hash_set<HubRecord*>> by_user_;
+  absl::flat_hash_map<std::string, std::unique_ptr<HubGroup>> groups_;
+};
+
+// INVALID_ARGUMENT unless it has 1 to kMaxGroupNameBytes bytes.
+absl::Status CheckGroupName(absl::string_view name);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HUB_ROSTER_H_

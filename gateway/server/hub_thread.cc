@@ -1,0 +1,270 @@
+#include "gateway/server/hub_thread.h"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "gateway/base/log.h"
+#include "gateway/upstream/pooled_upstream.h"
+#include "gateway/upstream/schema_source.h"
+
+namespace headgate {
+namespace {
+
+constexpr auto kHubTick = std::chrono::milliseconds(50);
+// A hub that has lost its route takes what workers that have not heard of that
+// still send.
+constexpr absl::Duration kRetirement = absl::Seconds(10);
+
+std::string RandomName() {
+  absl::BitGen random;
+  return absl::StrFormat("%016x", absl::Uniform<std::uint64_t>(random));
+}
+
+std::string FormKey(const HubForm& form) {
+  const PacketOptions& packet = form.packet;
+  const JsonOptions& json = form.json;
+  std::string key = absl::StrCat(
+      static_cast<int>(packet.order), ",", static_cast<int>(packet.endian), ",",
+      static_cast<int>(packet.length_counts), ",", packet.max_packet_bytes, ",",
+      packet.max_depth, ",", static_cast<int>(json.field_names), ",",
+      static_cast<int>(json.unpopulated), ",", static_cast<int>(json.enums),
+      ",", static_cast<int>(json.unknown_fields), ",", json.max_depth, ",",
+      form.max_message_bytes);
+  for (const std::uint32_t type : packet.container_types) {
+    absl::StrAppend(&key, ",", type);
+  }
+  return key;
+}
+
+}  // namespace
+
+bool HubSpec::IsSameHub(const HubSpec& other) const {
+  return route == other.route && target == other.target &&
+         FormKey(form) == FormKey(other.form) && upstream == other.upstream &&
+         max_answer_bytes == other.max_answer_bytes &&
+         read_ahead_bytes == other.read_ahead_bytes;
+}
+
+// --- A worker's end ---
+
+WorkerHub::WorkerHub(std::uint64_t id, const HubSpec& spec, std::size_t worker,
+                     std::size_t workers, HubThread& hubs,
+                     boost::asio::io_context& io_context, Turn& turn)
+    : id_(id),
+      worker_(worker),
+      hubs_(hubs),
+      io_context_(io_context),
+      turn_(turn),
+      port_(spec.target, spec.form, worker, workers,
+            [this] { turn_.AtEnd(*this); }) {}
+
+std::unique_ptr<HubMember> WorkerHub::Join(HubArrival arrival,
+                                           HubMember::Verdict verdict) {
+  return HubPort::Join(std::shared_ptr<HubPort>(shared_from_this(), &port_),
+                       std::move(arrival), std::move(verdict));
+}
+
+void WorkerHub::OnTurn() {
+  hubs_.Deliver(id_, shared_from_this(), port_.TakeEvents());
+}
+
+void WorkerHub::Post(HubCommands commands) {
+  boost::asio::post(io_context_, [self = shared_from_this(),
+                                  commands = std::move(commands)]() mutable {
+    self->port_.Apply(std::move(commands));
+    self->turn_.Run();
+  });
+}
+
+// --- The hub's end ---
+
+class HubThread::HostedHub final : private HubHost, private TurnTask {
+ public:
+  HostedHub(HubSpec spec, HubThread& thread)
+      : spec_(std::move(spec)),
+        thread_(thread),
+        workers_(thread.workers_),
+        upstream_(MakePooledUpstream(
+            UpstreamOptions{spec_.upstream, spec_.max_answer_bytes,
+                            spec_.read_ahead_bytes},
+            thread.io_context_, thread.turn_)),
+        hub_(Hub::Options{spec_.target, spec_.form, spec_.route, thread.name_,
+                          thread.name_, thread.workers_},
+             *upstream_, Host()) {
+    if (spec_.target.message.empty()) return;
+    schemas_ = MakeSchemaSource(
+        *upstream_, spec_.shared->schemas(),
+        [&io_context = thread.io_context_](std::function<void()> task) {
+          boost::asio::post(io_context, std::move(task));
+        },
+        [](const absl::Status&, const Schema*,
+           const std::vector<std::string>&) {});
+    FindSchema();
+  }
+
+  void OnEvents(std::shared_ptr<WorkerHub> worker, HubEvents events) {
+    const std::size_t index = worker->worker();
+    workers_[index] = std::move(worker);
+    hub_.OnEvents(index, std::move(events));
+  }
+
+  void OnTick(absl::Time now) {
+    upstream_->OnTick(now);
+    hub_.OnTick();
+    if (schemas_ != nullptr) FindSchema();
+  }
+
+  void Retire() {
+    if (!retired_at_) retired_at_ = absl::Now();
+  }
+  bool is_over(absl::Time now) const {
+    return retired_at_ && now - *retired_at_ > kRetirement &&
+           hub_.sessions() == 0;
+  }
+
+ private:
+  HubHost& Host() { return *this; }
+
+  absl::Time now() override { return absl::Now(); }
+  void FlushSoon() override { thread_.turn_.AtEnd(*this); }
+  void OnTurn() override { hub_.Flush(); }
+  void HandOver(std::size_t worker, HubCommands commands) override {
+    if (workers_[worker] != nullptr)
+      workers_[worker]->Post(std::move(commands));
+  }
+  const Schema* schema() override { return schema_.get(); }
+
+  // Asks for the descriptors as they are now; they are cached.
+  void FindSchema() {
+    if (ticket_ != nullptr) return;
+    auto ticket = schemas_->Get(
+        absl::Now(), [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
+          if (snapshot.ok()) schema_ = snapshot->schema;
+          thread_.turn_.Bury(std::move(ticket_));
+        });
+    ticket_ = std::move(ticket);
+  }
+
+  void OnStreamUp(bool resumes, std::size_t sessions) override {
+    Log(LogLevel::kInfo, resumes ? "hub stream resumed" : "hub stream opened",
+        {{"route", spec_.route},
+         {"upstream", spec_.upstream.name},
+         {"sessions", absl::StrCat(sessions)}});
+  }
+  void OnStreamDown(const absl::Status& status, std::size_t sessions) override {
+    LogRepeated(LogLevel::kWarning, "hub stream lost",
+                {{"route", spec_.route},
+                 {"upstream", spec_.upstream.name},
+                 {"sessions", absl::StrCat(sessions)},
+                 {"reason", MessageForLog(status)}});
+  }
+  void OnAbandoned(const absl::Status& status, std::size_t sessions) override {
+    Log(LogLevel::kWarning, "hub sessions are closed, the backend is lost",
+        {{"route", spec_.route},
+         {"upstream", spec_.upstream.name},
+         {"sessions", absl::StrCat(sessions)},
+         {"reason", MessageForLog(status)}});
+  }
+
+  const HubSpec spec_;
+  HubThread& thread_;
+  std::vector<std::shared_ptr<WorkerHub>> workers_;  // Null: not heard of.
+  std::unique_ptr<PooledUpstream> upstream_;
+  std::unique_ptr<SchemaSource> schemas_;
+  std::unique_ptr<SchemaSource::Ticket> ticket_;
+  std::shared_ptr<const Schema> schema_;
+  Hub hub_;
+  std::optional<absl::Time> retired_at_;
+};
+
+HubThread::HubThread(std::size_t workers)
+    : workers_(workers),
+      name_(RandomName()),
+      work_(io_context_.get_executor()),
+      timer_(io_context_) {}
+
+HubThread::~HubThread() { Stop(); }
+
+void HubThread::Post(std::function<void()> task) {
+  boost::asio::post(io_context_, [this, task = std::move(task)] {
+    if (!stopping_) task();
+    turn_.Run();
+  });
+}
+
+void HubThread::Add(std::uint64_t id, HubSpec spec) {
+  if (!thread_.joinable()) {
+    boost::asio::post(io_context_, [this] { StartTicking(); });
+    thread_ = std::thread([this] {
+      pthread_setname_np(pthread_self(), "hub");
+      io_context_.run();
+    });
+  }
+  Post([this, id, spec = std::move(spec)] {
+    hubs_.emplace(id, std::make_unique<HostedHub>(spec, *this));
+  });
+}
+
+void HubThread::Retire(std::uint64_t id) {
+  Post([this, id] {
+    const auto found = hubs_.find(id);
+    if (found != hubs_.end()) found->second->Retire();
+  });
+}
+
+void HubThread::Deliver(std::uint64_t id, std::shared_ptr<WorkerHub> worker,
+                        HubEvents events) {
+  boost::asio::post(io_context_, [this, id, worker = std::move(worker),
+                                  events = std::move(events)]() mutable {
+    const auto found = hubs_.find(id);
+    if (found != hubs_.end()) {
+      found->second->OnEvents(std::move(worker), std::move(events));
+    }
+    turn_.Run();
+  });
+}
+
+void HubThread::Stop() {
+  if (!thread_.joinable()) return;
+  boost::asio::post(io_context_, [this] {
+    stopping_ = true;
+    timer_.cancel();
+    hubs_.clear();  // Cancels their streams.
+    work_.reset();  // run() returns when every call has been released.
+    turn_.Run();
+  });
+  thread_.join();
+}
+
+void HubThread::StartTicking() {
+  timer_.expires_after(kHubTick);
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (error || stopping_) return;
+    OnTick();
+    StartTicking();
+    turn_.Run();
+  });
+}
+
+void HubThread::OnTick() {
+  const absl::Time now = absl::Now();
+  for (auto hub = hubs_.begin(); hub != hubs_.end();) {
+    hub->second->OnTick(now);
+    if (hub->second->is_over(now)) {
+      hubs_.erase(hub++);
+    } else {
+      ++hub;
+    }
+  }
+}
+
+}  // namespace headgate

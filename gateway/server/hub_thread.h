@@ -1,0 +1,115 @@
+#ifndef GATEWAY_SERVER_HUB_THREAD_H_
+#define GATEWAY_SERVER_HUB_THREAD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "absl/container/flat_hash_map.h"
+#include "gateway/base/turn.h"
+#include "gateway/config/settings.h"
+#include "gateway/hub/hub.h"
+#include "gateway/hub/port.h"
+#include "gateway/server/shared_upstream.h"
+#include "gateway/upstream/loop_turn.h"
+
+namespace headgate {
+
+class HubThread;
+
+// What a hub is made of; of routes that are the same in it, a reload keeps the
+// hub.
+struct HubSpec {
+  std::string route;  // Its name.
+  HubTarget target;
+  HubForm form;
+  UpstreamSettings upstream;
+  // Of the process.
+  std::size_t max_answer_bytes = 0;
+  std::size_t read_ahead_bytes = 0;
+  // The upstream's descriptors, for `target.message`.
+  std::shared_ptr<SharedUpstream> shared;
+
+  bool IsSameHub(const HubSpec& other) const;
+};
+
+// A hub as one worker has it: the port, and the way to the hub's thread.
+//
+// Thread: its worker's. Lifetime: shared by the worker, its members, the hub
+// and the batches that are under way to it.
+class WorkerHub final : public TurnTask,
+                        public std::enable_shared_from_this<WorkerHub> {
+ public:
+  // `hubs`, `io_context` and `turn` must outlive it.
+  WorkerHub(std::uint64_t id, const HubSpec& spec, std::size_t worker,
+            std::size_t workers, HubThread& hubs,
+            boost::asio::io_context& io_context, Turn& turn);
+
+  std::unique_ptr<HubMember> Join(HubArrival arrival,
+                                  HubMember::Verdict verdict);
+  std::size_t worker() const { return worker_; }
+
+  // Safe for any thread: a batch of the hub's.
+  void Post(HubCommands commands);
+
+ private:
+  void OnTurn() override;
+
+  const std::uint64_t id_;
+  const std::size_t worker_;
+  HubThread& hubs_;
+  boost::asio::io_context& io_context_;
+  Turn& turn_;
+  HubPort port_;
+};
+
+// The thread that runs all hubs of a server, each with connections of its own
+// to its upstream.
+//
+// Thread: the public functions may be called from any, Start and Stop from the
+// server's. Lifetime: longer than the workers' use of it; Stop comes before the
+// workers' event loops are destroyed.
+class HubThread {
+ public:
+  explicit HubThread(std::size_t workers);
+  ~HubThread();
+
+  // The thread starts with the first hub.
+  void Add(std::uint64_t id, HubSpec spec);
+  // No session will join it any more; it ends when the last has gone.
+  void Retire(std::uint64_t id);
+  void Deliver(std::uint64_t id, std::shared_ptr<WorkerHub> worker,
+               HubEvents events);
+  void Stop();
+
+ private:
+  class HostedHub;
+
+  void StartTicking();
+  void OnTick();
+  void Post(std::function<void()> task);
+
+  const std::size_t workers_;
+  // What backends know the process by, and its hubs' incarnations.
+  const std::string name_;
+  boost::asio::io_context io_context_{1};
+  LoopTurn turn_{io_context_};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
+      work_;
+  boost::asio::steady_timer timer_;
+  absl::flat_hash_map<std::uint64_t, std::unique_ptr<HostedHub>> hubs_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_SERVER_HUB_THREAD_H_

@@ -1,0 +1,239 @@
+#include "gateway/session/hub_session.h"
+
+#include <utility>
+#include <variant>
+
+#include "gateway/base/varint.h"
+#include "gateway/codec/protobuf_wire.h"
+
+namespace headgate {
+namespace {
+
+constexpr std::uint32_t kBacklogOfEvent = 9;  // Field of headgate.v1.Event.
+
+// A serialized headgate.v1.Event with a Backlog.
+HubEventBody BacklogEvent(std::uint64_t queued, bool over,
+                          std::uint64_t dropped) {
+  std::string backlog;
+  const auto append = [&backlog](std::uint32_t number, std::uint64_t value) {
+    if (value == 0) return;
+    AppendVarint(WireTag(number, WireType::kVarint), backlog);
+    AppendVarint(value, backlog);
+  };
+  append(1, queued);
+  append(2, over ? 1 : 0);
+  append(3, dropped);
+  HubEventBody event;
+  AppendBytesField(kBacklogOfEvent, backlog, event.bytes);
+  return event;
+}
+
+}  // namespace
+
+HubSession::HubSession(SessionRequest request,
+                       std::shared_ptr<const SessionContext> context,
+                       std::unique_ptr<HubMember> member, Transport& transport)
+    : SessionCore(std::move(request), std::move(context), transport),
+      member_(std::move(member)),
+      queue_(member_->target().slow) {
+  report_.codec = request_.codec;
+  member_->SetObserver(this);
+}
+
+HubSession::~HubSession() = default;
+
+void HubSession::Begin(absl::Time now) {
+  now_ = now;
+  const bool needs_schema =
+      member_->codec() == HubCodec::kJson && !member_->form().message.empty();
+  if (!needs_schema) {
+    decoder_ = MakeHubDecoder(member_->codec(), member_->form());
+    return;
+  }
+  auto ticket = context_->schemas->Get(
+      now, [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
+        if (!snapshot.ok()) return EndWith(EndingOf(snapshot.status()));
+        decoder_ =
+            MakeHubDecoder(member_->codec(), member_->form(), snapshot->schema);
+        if (early_message_) {
+          decoder_->Feed(*std::exchange(early_message_, std::nullopt));
+          PumpEvents();
+        }
+      });
+  if (is_open()) ticket_ = std::move(ticket);
+}
+
+// --- What the client sends ---
+
+void HubSession::OnMessage(WireMessage message) {
+  if (!Admit(message)) return;
+  if (decoder_ == nullptr) {
+    early_message_ = std::move(message);
+    return;
+  }
+  decoder_->Feed(std::move(message));
+  PumpEvents();
+}
+
+void HubSession::PumpEvents() {
+  while (is_open() && !is_reading() && decoder_ != nullptr &&
+         member_->MaySay()) {
+    if (wind_down().is_active()) return ReadTransport();
+    HubDecoder::Event event = decoder_->Next();
+    if (std::holds_alternative<NeedInput>(event)) return ReadTransport();
+    if (auto* fault = std::get_if<Ending>(&event)) {
+      cause_ = HubDeparture::Cause::kViolation;
+      return EndWith(*fault);
+    }
+    member_->Say(std::get<HubEventBody>(std::move(event)));
+  }
+}
+
+std::optional<std::uint64_t> HubSession::unfinished_message() const {
+  const bool waits = is_open() && is_reading() && decoder_ != nullptr;
+  if (!waits || !decoder_->inside_message()) return std::nullopt;
+  return report_.messages_in;
+}
+
+// --- What goes to the client ---
+
+void HubSession::OnHubFrame(const HubFrame& frame, const std::string& key,
+                            bool is_greeting) {
+  if (!is_open()) return;
+  const auto loss =
+      is_greeting ? MemberQueue::Loss::kForbidden : MemberQueue::Loss::kAllowed;
+  const MemberQueue::Result result = queue_.Push(frame, key, loss);
+  if (result == MemberQueue::Result::kTooSlow) {
+    cause_ = HubDeparture::Cause::kSlow;
+    EndWith(EndingOf(absl::ResourceExhaustedError("too slow")));
+    // It may take the rest, and the Close frame, much later or never.
+    return Depart({TransportEnd::Cause::kClosedByGateway, report_.close, ""});
+  }
+  PumpQueue();
+  ReportBacklog();
+}
+
+// Messages wait in queue_, where the policy can still drop them.
+void HubSession::PumpQueue() {
+  while (is_open() && !outgoing().has_messages() && !queue_.empty()) {
+    outgoing().Data(*queue_.Pop());
+    Flush();
+  }
+}
+
+void HubSession::OnWritten() {
+  FinishWrite();
+  PumpQueue();
+  if (is_open()) ReportBacklog();
+}
+
+void HubSession::ReportBacklog() {
+  if (!queue_.TakeCrossing()) return;
+  const std::uint64_t dropped =
+      queue_.dropped() - std::exchange(dropped_told_, queue_.dropped());
+  member_->Say(BacklogEvent(queue_.bytes(), queue_.is_over(), dropped));
+}
+
+// --- How it ends ---
+
+void HubSession::OnHubClose(const HubClose& close) {
+  if (!is_open()) return;
+  cause_ = close.cause;
+  farewell_ = close.farewell;
+  if (close.now) {
+    DropQueue();
+    outgoing().DropMessages();
+  }
+  EndWith(close.ending);
+  // A close code of the application's has no status of its own.
+  if (close.ending.close == CloseCode::kNormal) {
+    report_.status = absl::OkStatus();
+  }
+}
+
+void HubSession::EncodeEnding(const Ending& ending, Outgoing& out) {
+  // A client that is too slow would take it even later.
+  if (cause_ == HubDeparture::Cause::kSlow) DropQueue();
+  while (!queue_.empty()) out.Data(*queue_.Pop());
+  if (farewell_ != nullptr) out.Data(*farewell_);
+  out.End({ending});
+}
+
+void HubSession::EndCalls(const absl::Status& /*status*/) {
+  if (state() != State::kClosed && !cause_) cause_ = CauseOfEnding();
+  ticket_.reset();
+  early_message_.reset();
+}
+
+HubDeparture::Cause HubSession::CauseOfEnding() const {
+  if (report_.limit && *report_.limit != Limit::kMaxAge &&
+      *report_.limit != Limit::kIdle && *report_.limit != Limit::kMemory) {
+    return HubDeparture::Cause::kViolation;
+  }
+  if (wind_down().fault() != nullptr) return HubDeparture::Cause::kViolation;
+  return HubDeparture::Cause::kGateway;
+}
+
+void HubSession::OnGone(const TransportEnd& end) { Depart(end); }
+
+void HubSession::Depart(const TransportEnd& end) {
+  using Cause = TransportEnd::Cause;
+  HubDeparture departure;
+  departure.code = report_.close;
+  departure.reason = end.reason;
+  departure.messages_unsent =
+      unsent_ + queue_.messages() + outgoing().message_count();
+  departure.lasted = Clock() - opened_at();
+  switch (end.cause) {
+    case Cause::kClosedByClient:
+      departure.cause = HubDeparture::Cause::kClient;
+      break;
+    case Cause::kLost:
+      departure.cause = HubDeparture::Cause::kLost;
+      break;
+    case Cause::kSendTimeout:
+    case Cause::kKeepaliveTimeout:
+      departure.cause = HubDeparture::Cause::kTimeout;
+      break;
+    case Cause::kBrokenByClient:
+      departure.cause = HubDeparture::Cause::kViolation;
+      break;
+    case Cause::kClosedByGateway:
+    case Cause::kAborted:
+      departure.cause = HubDeparture::Cause::kGateway;
+      break;
+  }
+  if (cause_) {
+    departure.cause = *cause_;
+    departure.reason = std::string(report_.status.message());
+  }
+  member_->Depart(std::move(departure));
+}
+
+void HubSession::DropQueue() {
+  unsent_ += queue_.messages();
+  queue_.Clear();
+}
+
+void HubSession::DropWaiting() {
+  DropQueue();
+  early_message_.reset();
+  if (!is_open()) decoder_.reset();
+}
+
+Outlook HubSession::outlook() const {
+  Outlook outlook;
+  outlook.has_ended = true;
+  return outlook;
+}
+
+bool HubSession::is_at_rest() const {
+  return is_open() && !wind_down().is_active() && queue_.empty();
+}
+
+std::size_t HubSession::held_by_calls() const {
+  return queue_.bytes() + (decoder_ == nullptr ? 0 : decoder_->held_bytes()) +
+         (early_message_ ? early_message_->payload.size() : 0);
+}
+
+}  // namespace headgate

@@ -1,0 +1,81 @@
+#ifndef GATEWAY_SESSION_HUB_SESSION_H_
+#define GATEWAY_SESSION_HUB_SESSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "gateway/hub/decoder.h"
+#include "gateway/hub/member_queue.h"
+#include "gateway/hub/port.h"
+#include "gateway/session/session_core.h"
+#include "gateway/upstream/schema_source.h"
+
+namespace headgate {
+
+// A session of a hub: it has no call of its own. What its client sends becomes
+// events of the hub's stream, and what the backend sends to it, or to a group
+// that it is in, waits in a queue of its own.
+//
+// Flow control: the client is read while the hub has room for its events; the
+// queue towards the client is bounded by the route's slow-client policy, and
+// never holds up the hub.
+class HubSession final : public SessionCore, private HubMemberObserver {
+ public:
+  // `transport` must outlive the session.
+  HubSession(SessionRequest request,
+             std::shared_ptr<const SessionContext> context,
+             std::unique_ptr<HubMember> member, Transport& transport);
+  ~HubSession() override;
+
+  bool is_at_rest() const override;
+  std::optional<std::uint64_t> unfinished_message() const override;
+
+  void OnMessage(WireMessage message) override;
+  void OnWritten() override;
+
+ private:
+  void Begin(absl::Time now) override;
+  Outlook outlook() const override;
+  void TickCalls(absl::Time now) override { now_ = now; }
+  void EncodeEnding(const Ending& ending, Outgoing& out) override;
+  bool has_calls() const override { return false; }
+  void EndCalls(const absl::Status& status) override;
+  void OnGone(const TransportEnd& end) override;
+  void DropWaiting() override;
+  std::size_t waiting_bytes() const override { return 0; }
+  std::size_t held_by_calls() const override;
+
+  void OnHubFrame(const HubFrame& frame, const std::string& key,
+                  bool is_greeting) override;
+  void OnHubClose(const HubClose& close) override;
+  void OnHubWritable() override { PumpEvents(); }
+
+  // Takes events out of the client's message while the hub has room for them.
+  void PumpEvents();
+  // Puts what waits where the transport takes it from.
+  void PumpQueue();
+  // Tells the backend of a queue that has become long, or short again.
+  void ReportBacklog();
+  HubDeparture::Cause CauseOfEnding() const;
+  void DropQueue();
+  // Tells the backend, once.
+  void Depart(const TransportEnd& end);
+
+  const std::unique_ptr<HubMember> member_;
+  std::unique_ptr<HubDecoder> decoder_;  // Null until the schema is known.
+  std::unique_ptr<SchemaSource::Ticket> ticket_;
+  std::optional<WireMessage> early_message_;  // Until there is a decoder.
+  MemberQueue queue_;
+  std::uint64_t unsent_ = 0;        // Messages that were dropped at the end.
+  std::uint64_t dropped_told_ = 0;  // Of queue_.dropped().
+  HubFrame farewell_;
+  // Set when it is not the client or its connection that ends it.
+  std::optional<HubDeparture::Cause> cause_;
+  absl::Time now_;  // Of the last tick.
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_SESSION_HUB_SESSION_H_

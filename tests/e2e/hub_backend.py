@@ -1,0 +1,154 @@
+"""A HubBackend in the test's own process, on python3-grpcio: it notes every
+event, and sends what the test tells it to."""
+
+import concurrent.futures
+import functools
+import pathlib
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+
+import grpc
+
+from harness import ROOT, TIMEOUT, eventually
+
+METHOD = "/headgate.v1.HubBackend/Attach"
+
+
+@functools.cache
+def _generated():
+    """The folder with the messages of proto/headgate/v1 for Python."""
+    folder = tempfile.mkdtemp(prefix="headgate-e2e-proto-")
+    protos = ROOT / "proto"
+    subprocess.run(
+        ["protoc", f"-I{protos}", f"--python_out={folder}",
+         "google/rpc/status.proto", "headgate/v1/packet.proto",
+         "headgate/v1/hub.proto", "headgate/v1/hub_backend.proto"],
+        cwd=protos, check=True)
+    return folder
+
+
+def _import():
+    # `google` is the package of the library; the generated google/rpc joins it.
+    import google
+    folder = _generated()
+    google.__path__.append(str(pathlib.Path(folder, "google")))
+    sys.path.append(folder)
+    from headgate.v1 import hub_backend_pb2, hub_pb2, packet_pb2
+    return hub_backend_pb2, hub_pb2, packet_pb2
+
+
+pb, hub_pb, packet_pb = _import()
+Command = pb.Command
+Payload = hub_pb.Payload
+
+
+def text(content):
+    return Payload(text=content)
+
+
+def accept(joined):
+    """Lets everybody in."""
+    return Command(accept=pb.Accept(who=joined.who))
+
+
+class HubBackend:
+    """`policy`: from the Joined event of a session that asks to the command
+    that answers it, or None."""
+
+    def __init__(self, policy=accept, port=0):
+        self.policy = policy
+        self.events = []   # Of all streams.
+        self.streams = []  # The events of each.
+        self.reading = threading.Event()  # Cleared: nothing is read.
+        self.reading.set()
+        self._commands = None
+        self._lock = threading.Lock()
+        self._start(port)
+
+    def _start(self, port):
+        self._server = grpc.server(
+            concurrent.futures.ThreadPoolExecutor(16),
+            options=[("grpc.so_reuseport", 0)])
+        handler = grpc.stream_stream_rpc_method_handler(
+            self._attach, request_deserializer=pb.FromGateway.FromString,
+            response_serializer=pb.ToGateway.SerializeToString)
+        service, method = METHOD[1:].split("/")
+        self._server.add_generic_rpc_handlers((
+            grpc.method_handlers_generic_handler(service, {method: handler}),))
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        assert self.port
+        self.target = f"127.0.0.1:{self.port}"
+        self._server.start()
+
+    def _attach(self, requests, context):
+        commands = queue.Queue()
+        with self._lock:
+            stream = []
+            self.streams.append(stream)
+            self._commands = commands
+
+        def read():
+            try:
+                for batch in requests:
+                    for event in batch.events:
+                        self._note(stream, event, commands)
+                    self.reading.wait()
+            except Exception:  # The stream has ended.
+                pass
+            commands.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        context.add_callback(lambda: commands.put(None))
+        while (batch := commands.get()) is not None:
+            if batch == "end":
+                return
+            yield batch
+
+    def _note(self, stream, event, commands):
+        with self._lock:
+            stream.append(event)
+            self.events.append(event)
+        if event.joined.asks and self.policy is not None:
+            command = self.policy(event)
+            if command is not None:
+                commands.put(pb.ToGateway(commands=[command]))
+
+    # --- for tests ---
+
+    def send(self, *commands):
+        """In one message."""
+        self._commands.put(pb.ToGateway(commands=commands))
+
+    def end_stream(self):
+        """With OK."""
+        self._commands.put("end")
+
+    def of_kind(self, kind):
+        with self._lock:
+            return [event for event in self.events
+                    if event.WhichOneof("kind") == kind]
+
+    def wait(self, kind, count=1, timeout=TIMEOUT):
+        """The first `count` events of that kind; with 1 the event itself."""
+        found = eventually(
+            lambda: len(self.of_kind(kind)) >= count and self.of_kind(kind),
+            f"{count} of {kind}", timeout)
+        return found[0] if count == 1 else found[:count]
+
+    def stop(self, grace=None):
+        self._server.stop(grace).wait()
+
+    def restart(self):
+        """As another process would be at the same address."""
+        self._start(self.port)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self._commands is not None:
+            self._commands.put(None)
+        self.stop()

@@ -1,0 +1,534 @@
+#include "gateway/hub/hub.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <google/protobuf/text_format.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "tests/testing/fake_upstream.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+using StreamState = Hub::StreamState;
+
+// One hub of two workers. The backend is the test; what the hub hands to the
+// workers is in `told_`.
+class HubTest : public ::testing::Test, private HubHost {
+ protected:
+  Hub& Make() {
+    Hub::Options options;
+    options.target = target_;
+    options.route = "/r";
+    options.gateway = "g";
+    options.incarnation = "i";
+    options.workers = 2;
+    HubHost& host = *this;
+    hub_ = std::make_unique<Hub>(std::move(options), upstream_, host);
+    return *hub_;
+  }
+
+  // --- What workers do ---
+
+  void Report(Who who, decltype(HubEvent::what) what) {
+    HubEvents events;
+    events.events.push_back({who, std::move(what)});
+    hub_->OnEvents((who - 1) % 2, std::move(events));
+    Turn();
+  }
+  void Join(Who who, bool asks = false) {
+    auto arrival = std::make_unique<HubArrival>();
+    arrival->session = absl::StrCat("s", who);
+    arrival->opened_at = now_;
+    arrival->asks = asks;
+    arrival->metadata = {{"k", "v"}};
+    arrival->variables = {{"room", "5"}};
+    Report(who, std::move(arrival));
+  }
+  // An event with a body that only the test understands.
+  void Say(Who who) { Report(who, HubEventBody{"\x4a\x02\x08\x07"}); }
+  void Leave(Who who) { Report(who, HubDeparture{}); }
+
+  // --- What the backend does ---
+
+  testing::FakeUpstream::Call& call() {
+    return upstream_.call(upstream_.call_count() - 1);
+  }
+  void Written() {
+    call().observer().OnWritten();
+    Turn();
+  }
+  // Takes everything that the hub has to send.
+  void WriteAll() {
+    while (call().writing()) Written();
+  }
+  void Command(const std::string& commands) {
+    v1::ToGateway message;
+    ASSERT_TRUE(
+        google::protobuf::TextFormat::ParseFromString(commands, &message));
+    call().observer().OnMessage(message.SerializeAsString());
+    Turn();
+  }
+  void End(absl::Status status) {
+    call().observer().OnDone({std::move(status), ""});
+    Turn();
+  }
+
+  void Turn() {
+    while (std::exchange(flush_, false)) hub_->Flush();
+  }
+  void Pass(absl::Duration time) {
+    now_ += time;
+    hub_->OnTick();
+    Turn();
+  }
+
+  // The events that the current stream has carried, short.
+  std::vector<std::string> Events() {
+    std::vector<std::string> events;
+    for (const std::string& written : call().written()) {
+      v1::FromGateway batch;
+      EXPECT_TRUE(batch.ParseFromString(written));
+      for (const v1::Event& event : batch.events()) {
+        events.push_back(Describe(event));
+      }
+    }
+    return events;
+  }
+
+  static std::string Describe(const v1::Event& event) {
+    const std::string number = absl::StrCat(event.seq(), ":");
+    switch (event.kind_case()) {
+      case v1::Event::kHello:
+        return absl::StrCat(number, "hello ", event.hello().incarnation(),
+                            event.hello().resumes() ? " resumes" : "");
+      case v1::Event::kJoined:
+        return absl::StrCat(number, "joined ", event.who(),
+                            event.joined().asks() ? " asks" : "",
+                            event.joined().resumed() ? " resumed" : "");
+      case v1::Event::kLeft:
+        return absl::StrCat(number, "left ", event.who());
+      case v1::Event::kReplayed:
+        return absl::StrCat(number, "replayed ", event.replayed().sessions());
+      case v1::Event::kFailed:
+        return absl::StrCat("failed ", event.failed().command(), " ",
+                            event.failed().status().code());
+      default:
+        return absl::StrCat(number, "event ", event.who());
+    }
+  }
+
+  // --- HubHost ---
+
+  absl::Time now() override { return now_; }
+  void FlushSoon() override { flush_ = true; }
+  const Schema* schema() override { return nullptr; }
+  void OnStreamUp(bool, std::size_t) override {}
+  void OnStreamDown(const absl::Status&, std::size_t) override {}
+  void OnAbandoned(const absl::Status&, std::size_t) override {}
+  void HandOver(std::size_t worker, HubCommands commands) override {
+    for (const HubCredit& credit : commands.credit) credited_ += credit.bytes;
+    for (const auto& command : commands.commands) {
+      told_.push_back(absl::StrCat(
+          "w", worker, " ",
+          std::visit([](const auto& kind) { return Show(kind); }, command)));
+    }
+    if (takes_) {
+      HubEvents done;
+      done.cost_done = commands.cost;
+      hub_->OnEvents(worker, std::move(done));
+    } else {
+      held_ += commands.cost;
+    }
+  }
+  static std::string Show(const HubAdmit& admit) {
+    return absl::StrCat("admit ", admit.who);
+  }
+  static std::string Show(const HubRefuse& refuse) {
+    return absl::StrCat("refuse ", refuse.who, " ",
+                        absl::StatusCodeToString(refuse.status.code()));
+  }
+  static std::string Show(const HubDeliver& deliver) {
+    return absl::StrCat("deliver ", absl::StrJoin(deliver.whos, "+"), " ",
+                        deliver.frame->payload);
+  }
+  static std::string Show(const HubClose& close) {
+    return absl::StrCat("close ", absl::StrJoin(close.whos, "+"), " ",
+                        static_cast<int>(close.ending.close));
+  }
+
+  testing::Log log_;
+  testing::FakeUpstream upstream_{log_};
+  HubTarget target_;
+  absl::Time now_ = absl::UnixEpoch();
+  bool flush_ = false;
+  bool takes_ = true;  // Workers are done with commands at once.
+  std::size_t held_ = 0;
+  std::size_t credited_ = 0;
+  std::vector<std::string> told_;
+  std::unique_ptr<Hub> hub_;
+};
+
+TEST_F(HubTest, OpensTheStreamWithTheFirstSession) {
+  Make();
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(upstream_.call_count(), 0u);
+  Join(1);
+  EXPECT_EQ(call().method(), "/headgate.v1.HubBackend/Attach");
+  Join(2);
+  EXPECT_THAT(Events(), ElementsAre("1:hello i-1"));
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre("1:hello i-1", "2:joined 1", "3:joined 2"));
+}
+
+TEST_F(HubTest, EventsWaitForTheStreamAndLeaveTogether) {
+  Make();
+  Join(1);
+  WriteAll();
+  Say(1);
+  Say(1);
+  Say(1);
+  EXPECT_EQ(call().written().size(), 3u);  // hello; joined; the first.
+  WriteAll();
+  EXPECT_EQ(call().written().size(), 4u);
+  EXPECT_EQ(Events().size(), 5u);
+}
+
+TEST_F(HubTest, CreditReturnsWhenTheStreamHasTakenTheEvent) {
+  Make();
+  Join(1);
+  WriteAll();
+  Say(1);
+  EXPECT_EQ(credited_, 0u);
+  Written();
+  EXPECT_EQ(credited_, 4 + kHubEventCost);
+}
+
+TEST_F(HubTest, CreditReturnsForEventsOfSessionsThatAreGone) {
+  Make();
+  Say(7);
+  EXPECT_EQ(credited_, 4 + kHubEventCost);
+}
+
+TEST_F(HubTest, AcceptAdmitsAndPutsIntoTheGroups) {
+  target_.groups = {"room:{room}"};
+  Make();
+  Join(1, true);
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("2:joined 1 asks"));
+  EXPECT_EQ(hub_->roster().groups(), 0u);
+  Command(
+      "commands { id: 1 send { who: 1 payload { text: 'early' } } }"
+      "commands { accept { who: 1 groups: 'vip' } }"
+      "commands { broadcast { to { groups: 'room:5' } payload { text: 'a' "
+      "} } } commands { broadcast { to { groups: 'vip' } payload { text: "
+      "'b' } } }");
+  EXPECT_THAT(told_,
+              ElementsAre("w0 admit 1", "w0 deliver 1 a", "w0 deliver 1 b"));
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("failed 1 9"));
+}
+
+TEST_F(HubTest, ARejectedSessionIsRefusedAndLeaves) {
+  Make();
+  Join(1, true);
+  WriteAll();
+  Command(
+      "commands { reject { who: 1 status { code: 7 } } }"
+      "commands { id: 1 accept { who: 1 } }");
+  EXPECT_THAT(told_, ElementsAre("w0 refuse 1 PERMISSION_DENIED"));
+  Leave(1);
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre("1:hello i-1", "2:joined 1 asks",
+                                    "failed 1 9", "4:left 1"));
+  EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+TEST_F(HubTest, TheBackendMustDecideInTime) {
+  Make();
+  Join(1, true);
+  WriteAll();
+  Pass(absl::Seconds(4));
+  EXPECT_THAT(told_, IsEmpty());
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(told_, ElementsAre("w0 refuse 1 UNAVAILABLE"));
+  Command("commands { id: 2 accept { who: 1 } }");
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("failed 2 9"));
+}
+
+TEST_F(HubTest, ABroadcastIsOneBatchForEachWorkerAndCodec) {
+  Make();
+  for (const Who who : {1, 2, 3}) Join(who);
+  WriteAll();
+  Command(
+      "commands { broadcast { to { whos: 1 whos: 2 } payload { text: 'x' } "
+      "} }");
+  EXPECT_THAT(told_, ElementsAre("w0 deliver 1 x", "w1 deliver 2 x"));
+  EXPECT_EQ(hub_->counts().encodings, 1u);
+  EXPECT_EQ(hub_->counts().deliveries, 2u);
+}
+
+TEST_F(HubTest, ACloseIsTheLastThatASessionGets) {
+  Make();
+  Join(1);
+  WriteAll();
+  Command(
+      "commands { close { to { whos: 1 } code: 4100 } }"
+      "commands { id: 1 send { who: 1 payload { text: 'x' } } }"
+      "commands { broadcast { payload { text: 'x' } } }");
+  EXPECT_THAT(told_, ElementsAre("w0 close 1 4100"));
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("failed 1 5"));
+}
+
+TEST_F(HubTest, CommandsForWhoLeftReachNobody) {
+  Make();
+  Join(1);
+  WriteAll();
+  Leave(1);
+  Command(
+      "commands { id: 1 send { who: 1 payload { text: 'x' } } }"
+      "commands { id: 2 join { whos: 1 groups: 'g' } }"
+      "commands { id: 3 set_data { who: 1 } }");
+  EXPECT_THAT(told_, IsEmpty());
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre("1:hello i-1", "2:joined 1", "3:left 1",
+                                    "failed 1 5", "failed 2 5", "failed 3 5"));
+}
+
+// --- Flow control ---
+
+TEST_F(HubTest, TheStreamIsReadWhileWorkersTakeCommands) {
+  Make();
+  Join(1);
+  WriteAll();
+  takes_ = false;
+  const std::string big(300 * 1024, 'x');
+  v1::ToGateway message;
+  for (int i = 0; i < 10; ++i) {
+    v1::Send& send = *message.add_commands()->mutable_send();
+    send.set_who(1);
+    send.mutable_payload()->set_text(big);
+  }
+  call().observer().OnMessage(message.SerializeAsString());
+  Turn();
+  // The limit, and the command that went over it.
+  EXPECT_EQ(told_.size(), 4u);
+  EXPECT_FALSE(call().reading());
+  HubEvents done;
+  done.cost_done = held_;
+  takes_ = true;
+  hub_->OnEvents(0, std::move(done));
+  Turn();
+  EXPECT_EQ(told_.size(), 10u);
+  EXPECT_TRUE(call().reading());
+}
+
+TEST_F(HubTest, TheStreamIsNotReadWhileFailuresAreNotTaken) {
+  Make();
+  Join(1);
+  WriteAll();
+  Say(1);  // The stream takes nothing more.
+  v1::ToGateway message;
+  for (int i = 1; i <= 100'000; ++i) {
+    v1::Command& command = *message.add_commands();
+    command.set_id(static_cast<std::uint64_t>(i));
+    command.mutable_send()->set_who(99);
+  }
+  call().observer().OnMessage(message.SerializeAsString());
+  Turn();
+  EXPECT_LT(hub_->queued_bytes(), 512u * 1024);
+  EXPECT_FALSE(call().reading());
+  WriteAll();
+  EXPECT_EQ(hub_->counts().commands_failed, 100'000u);
+  EXPECT_TRUE(call().reading());
+  EXPECT_EQ(hub_->queued_bytes(), 0u);
+}
+
+TEST_F(HubTest, NoSessionBeginsWhileTooMuchWaits) {
+  Make();
+  for (Who who = 1; hub_->queued_bytes() <= 4 * 1024 * 1024; ++who) {
+    Join(who);
+  }
+  Join(1'000'001, true);
+  EXPECT_THAT(told_, ElementsAre("w0 refuse 1000001 UNAVAILABLE"));
+}
+
+// --- The stream fails ---
+
+TEST_F(HubTest, AStreamThatIsLostIsOpenedAgainAndResumes) {
+  Make();
+  Join(1);
+  Join(2, true);
+  WriteAll();
+  Command("commands { set_data { who: 1 state: 'mine' user: 'u' } }");
+  End(absl::UnavailableError("gone"));
+  Say(1);
+  Join(3);
+  Leave(2);
+  EXPECT_EQ(upstream_.call_count(), 1u);
+  Pass(absl::Milliseconds(100));
+  EXPECT_EQ(upstream_.call_count(), 2u);
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre("4:hello i-1 resumes", "5:joined 1 resumed",
+                                    "6:joined 2 resumed", "7:replayed 2",
+                                    "8:event 1", "9:joined 3", "10:left 2"));
+}
+
+TEST_F(HubTest, AReplayThatIsInterruptedBeginsAgain) {
+  Make();
+  for (Who who = 1; who <= 3000; ++who) Join(who);
+  WriteAll();
+  for (int round = 0; round < 2; ++round) {
+    End(absl::UnavailableError("gone"));
+    Pass(absl::Seconds(1));
+    Written();  // Of the hello.
+    EXPECT_EQ(hub_->stream_state(), StreamState::kReplaying);
+  }
+  WriteAll();
+  EXPECT_EQ(hub_->stream_state(), StreamState::kLive);
+  EXPECT_THAT(Events().back(), HasSubstr("replayed 3000"));
+}
+
+TEST_F(HubTest, NothingIsLostByAStreamThatDoesNotOpen) {
+  Make();
+  Join(1);
+  End(absl::UnavailableError("refused"));
+  Say(1);
+  Pass(absl::Milliseconds(100));
+  End(absl::UnavailableError("refused"));
+  Pass(absl::Milliseconds(199));
+  EXPECT_EQ(upstream_.call_count(), 2u);
+  Pass(absl::Milliseconds(1));
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre("3:hello i-1", "4:joined 1", "5:event 1"));
+}
+
+TEST_F(HubTest, SessionsThatHaveWaitedInVainAreClosedOverATime) {
+  Make();
+  for (const Who who : {1, 3, 5}) Join(who);
+  Join(7, true);
+  WriteAll();
+  Pass(absl::Seconds(2));  // The stream has worked.
+  End(absl::UnavailableError("gone"));
+  Pass(absl::Seconds(14));
+  End(absl::UnavailableError("gone"));
+  EXPECT_THAT(told_, ElementsAre("w0 refuse 7 UNAVAILABLE"));
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(told_.back(), HasSubstr(" 4014"));
+  Pass(absl::Seconds(5));
+  int closed = 0;
+  for (const std::string& told : told_) {
+    if (told.find("close") != std::string::npos) ++closed;
+  }
+  EXPECT_EQ(closed, 2);  // The first at once, the others together.
+  EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+TEST_F(HubTest, AfterwardsItIsAnotherIncarnation) {
+  target_.hold = absl::ZeroDuration();
+  Make();
+  Join(1);
+  WriteAll();
+  End(absl::UnavailableError("gone"));
+  Pass(absl::Milliseconds(100));
+  EXPECT_THAT(told_, ElementsAre("w0 close 1 4014"));
+  Say(1);
+  Leave(1);
+  Join(3);
+  Pass(absl::Seconds(1));
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre("1:hello i-2", "2:joined 3"));
+}
+
+TEST_F(HubTest, CloseDoesNotWaitForTheBackend) {
+  target_.on_backend_loss = HubTarget::OnBackendLoss::kClose;
+  Make();
+  Join(1);
+  WriteAll();
+  End(absl::UnavailableError("gone"));
+  EXPECT_THAT(told_, ElementsAre("w0 close 1 4014"));
+}
+
+TEST_F(HubTest, ABackendThatDoesNotImplementItIsNotAskedAgainForAWhile) {
+  Make();
+  Join(1);
+  Join(2, true);
+  End(absl::UnimplementedError(""));
+  EXPECT_THAT(told_, ::testing::UnorderedElementsAre(
+                         "w0 close 1 4012", "w1 refuse 2 UNIMPLEMENTED"));
+  told_.clear();
+  Pass(absl::Seconds(29));
+  Join(3);
+  Join(4, true);
+  EXPECT_THAT(told_,
+              ElementsAre("w0 close 3 4012", "w1 refuse 4 UNIMPLEMENTED"));
+  EXPECT_EQ(upstream_.call_count(), 1u);
+  Pass(absl::Seconds(1));
+  Join(5);
+  EXPECT_EQ(upstream_.call_count(), 2u);
+}
+
+TEST_F(HubTest, AMessageThatIsNoneEndsTheStream) {
+  Make();
+  Join(1);
+  WriteAll();
+  call().observer().OnMessage("\xff\xff");
+  Turn();
+  EXPECT_EQ(hub_->stream_state(), StreamState::kLost);
+  EXPECT_FALSE(call().alive());
+}
+
+TEST_F(HubTest, WithoutSessionsALostStreamIsNotOpenedAgain) {
+  Make();
+  Join(1);
+  WriteAll();
+  Leave(1);
+  WriteAll();
+  End(absl::OkStatus());
+  Pass(absl::Seconds(10));
+  EXPECT_EQ(hub_->stream_state(), StreamState::kNone);
+  EXPECT_EQ(upstream_.call_count(), 1u);
+}
+
+TEST_F(HubTest, AGroupNameThatIsTooLongRefusesTheSession) {
+  target_.groups = {std::string(130, 'g')};
+  Make();
+  Join(1, true);
+  EXPECT_THAT(told_, ElementsAre("w0 refuse 1 INVALID_ARGUMENT"));
+}
+
+TEST_F(HubTest, BoundsWhatOneCommandMayDo) {
+  Make();
+  Join(1);
+  WriteAll();
+  v1::ToGateway message;
+  v1::Command& command = *message.add_commands();
+  command.set_id(1);
+  for (int i = 0; i < 1000; ++i) {
+    command.mutable_join()->add_whos(1);
+    command.mutable_join()->add_groups(absl::StrCat(i));
+  }
+  call().observer().OnMessage(message.SerializeAsString());
+  Turn();
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("failed 1 3"));
+  EXPECT_EQ(hub_->roster().groups(), 0u);
+}
+
+}  // namespace
+}  // namespace headgate

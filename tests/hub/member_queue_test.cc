@@ -1,0 +1,115 @@
+#include "gateway/hub/member_queue.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace headgate {
+namespace {
+
+using ::testing::ElementsAre;
+using Policy = SlowClientSettings::Policy;
+using Result = MemberQueue::Result;
+
+class MemberQueueTest : public ::testing::Test {
+ protected:
+  MemberQueue& Make(Policy policy, int max_messages) {
+    settings_.policy = policy;
+    settings_.max_messages = max_messages;
+    return queue_.emplace(settings_);
+  }
+  Result Push(const std::string& text, const std::string& key = "",
+              MemberQueue::Loss loss = MemberQueue::Loss::kAllowed) {
+    return queue_->Push(
+        std::make_shared<const WireMessage>(WireMessage{Opcode::kText, text}),
+        key, loss);
+  }
+  std::vector<std::string> Drain() {
+    std::vector<std::string> texts;
+    while (!queue_->empty()) texts.push_back(queue_->Pop()->payload);
+    return texts;
+  }
+
+  SlowClientSettings settings_;
+  std::optional<MemberQueue> queue_;
+};
+
+TEST_F(MemberQueueTest, DisconnectsAboveTheNumberOfMessages) {
+  Make(Policy::kDisconnect, 2);
+  EXPECT_EQ(Push("a"), Result::kQueued);
+  EXPECT_EQ(Push("b"), Result::kQueued);
+  EXPECT_EQ(Push("c"), Result::kTooSlow);
+}
+
+TEST_F(MemberQueueTest, DisconnectsAboveTheBytes) {
+  settings_.max_bytes = 1000;
+  Make(Policy::kDisconnect, 100);
+  EXPECT_EQ(Push(std::string(500, 'x')), Result::kQueued);
+  EXPECT_EQ(Push(std::string(500, 'x')), Result::kTooSlow);
+}
+
+TEST_F(MemberQueueTest, DropsTheOldestAndCountsThem) {
+  MemberQueue& queue = Make(Policy::kDropOldest, 2);
+  for (const char* text : {"a", "b", "c", "d"}) {
+    EXPECT_EQ(Push(text), Result::kQueued);
+  }
+  EXPECT_EQ(queue.dropped(), 2u);
+  EXPECT_THAT(Drain(), ElementsAre("c", "d"));
+  EXPECT_EQ(queue.bytes(), 0u);
+}
+
+TEST_F(MemberQueueTest, NeverDropsWhatMustNotBeLost) {
+  Make(Policy::kDropOldest, 2);
+  Push("greeting", "", MemberQueue::Loss::kForbidden);
+  Push("a");
+  Push("b");
+  EXPECT_THAT(Drain(), ElementsAre("greeting", "b"));
+}
+
+TEST_F(MemberQueueTest, TakesOneMessageLongerThanTheLimit) {
+  settings_.max_bytes = 100;
+  Make(Policy::kDropOldest, 10);
+  Push("a");
+  EXPECT_EQ(Push(std::string(500, 'x')), Result::kQueued);
+  EXPECT_THAT(Drain(), ElementsAre(std::string(500, 'x')));
+}
+
+TEST_F(MemberQueueTest, KeepsTheLatestOfAKey) {
+  MemberQueue& queue = Make(Policy::kKeepLatest, 10);
+  Push("a1", "a");
+  Push("b1", "b");
+  Push("a2", "a");
+  Push("no key");
+  Push("no key either");
+  EXPECT_EQ(queue.dropped(), 1u);
+  EXPECT_THAT(Drain(), ElementsAre("b1", "a2", "no key", "no key either"));
+}
+
+TEST_F(MemberQueueTest, KeysMeanNothingToOtherPolicies) {
+  Make(Policy::kDropOldest, 10);
+  Push("a1", "a");
+  Push("a2", "a");
+  EXPECT_THAT(Drain(), ElementsAre("a1", "a2"));
+}
+
+TEST_F(MemberQueueTest, ReportsEachCrossingOfTheMarkOnce) {
+  settings_.warn_bytes = 400;
+  MemberQueue& queue = Make(Policy::kDisconnect, 10);
+  Push("a");
+  EXPECT_FALSE(queue.TakeCrossing());
+  Push(std::string(400, 'x'));
+  EXPECT_TRUE(queue.TakeCrossing());
+  EXPECT_TRUE(queue.is_over());
+  EXPECT_FALSE(queue.TakeCrossing());
+  queue.Pop();
+  EXPECT_FALSE(queue.TakeCrossing());
+  queue.Pop();
+  EXPECT_TRUE(queue.TakeCrossing());
+  EXPECT_FALSE(queue.is_over());
+}
+
+}  // namespace
+}  // namespace headgate
