@@ -12,6 +12,8 @@ namespace {
 
 // Below this, gzip saves less than it costs.
 constexpr std::size_t kLeastCompressedBytes = 1024;
+// Some 5 ms of the worker, in which others wait.
+constexpr std::size_t kMostCompressedBytes = 256 * 1024;
 
 }  // namespace
 
@@ -86,7 +88,10 @@ Decoded MessageFrames::Message(bool compressed, std::string payload) const {
 }
 
 bool CompressIfItPays(std::string& message) {
-  if (message.size() < kLeastCompressedBytes) return false;
+  if (message.size() < kLeastCompressedBytes ||
+      message.size() > kMostCompressedBytes) {
+    return false;
+  }
   std::string compressed = GzipCompress(message);
   if (compressed.empty() || compressed.size() >= message.size()) return false;
   message = std::move(compressed);

@@ -58,7 +58,7 @@ class MessageFrames {
 };
 
 // Replaces a message by its gzip; false where that would save nothing, or less
-// than it costs.
+// than it costs, or take too long.
 bool CompressIfItPays(std::string& message);
 
 // A message of the backend's with its prefix; compressed where that was agreed

@@ -58,7 +58,13 @@ bool Allows(const Route& route, absl::string_view dialect) {
          absl::c_linear_search(route.dialects, dialect);
 }
 
+// Where one method is called, which the route or the path names.
 void PlanHttpDialects(const Route& route, RoutePlan& plan) {
+  using MethodFrom = RoutePlan::MethodFrom;
+  if (plan.method_from != MethodFrom::kRoute &&
+      plan.method_from != MethodFrom::kPath) {
+    return;
+  }
   for (const Dialect* dialect : Dialects()) {
     if (!dialect->media_types.empty() && Allows(route, dialect->name)) {
       plan.http_dialects.push_back(dialect);

@@ -290,6 +290,8 @@ TEST_F(GrpcWebTest, LongResponsesAreCompressedForClientsThatTakeIt) {
   const auto codec = Make(kGrpcWebDialect);
   EXPECT_TRUE(codec->EncodeMessage(std::string(5000, 'x'), out_).ok());
   EXPECT_TRUE(codec->EncodeMessage("short", out_).ok());
+  const std::string huge(300 * 1024, 'x');
+  EXPECT_TRUE(codec->EncodeMessage(huge, out_).ok());
   EXPECT_EQ(
       absl::StrJoin(out_.TakeHead()->fields, " ", absl::PairFormatter("=")),
       "Content-Type=application/grpc-web+proto Grpc-Encoding=gzip");
@@ -298,6 +300,7 @@ TEST_F(GrpcWebTest, LongResponsesAreCompressedForClientsThatTakeIt) {
   EXPECT_EQ(GzipDecompress(frame.substr(5), 5000).value(),
             std::string(5000, 'x'));
   EXPECT_EQ(out_.TakeMessage(0).payload, Frame("short"));
+  EXPECT_EQ(out_.TakeMessage(0).payload, Frame(huge));
 }
 
 TEST_F(GrpcWebTest, AFailureWithoutACodecHasTheSameForm) {

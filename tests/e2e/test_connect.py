@@ -409,3 +409,92 @@ def test_the_log_and_the_metrics_name_the_dialect(start_demo):
     eventually(lambda: "codec=connect" in gateway.stderr(), "a line")
     assert gateway.metrics()[
         'headgate_messages_total{codec="connect",direction="in"}'] >= 1
+
+
+@pytest.mark.parametrize("method,media_type,begin,told", [
+    ("SayHello", JSON, b'{"gre', b'HTTP/1.1 504 '),
+    ("BidiHello", STREAM_JSON, b"\0\0\0", b'"code":"deadline_exceeded"'),
+    ("SayHello", "application/grpc-web", b"\0\0\0", b"grpc-status: 4\r\n")])
+def test_a_body_that_does_not_go_on_ends_the_call(start_demo, method,
+                                                  media_type, begin, told):
+    gateway = start_demo("--message-timeout", "500ms")
+    with RawClient(gateway) as client:
+        client.send((f"POST {HELLO}{method} HTTP/1.1\r\nHost: localhost\r\n"
+                     f"Content-Type: {media_type}\r\n"
+                     "Content-Length: 100\r\n\r\n").encode() + begin)
+        receive_until(client, told)
+
+
+@pytest.mark.parametrize("media_type,told", [
+    (JSON, b'"code":"invalid_argument"'),
+    (STREAM_PROTO, b'"code":"invalid_argument"'),
+    ("application/grpc-web", b"grpc-status: 3\r\n")])
+def test_chunks_that_are_none_get_an_error(demo, media_type, told):
+    with RawClient(demo) as client:
+        client.send((f"POST {HELLO}BidiHello HTTP/1.1\r\nHost: localhost\r\n"
+                     f"Content-Type: {media_type}\r\n"
+                     "Transfer-Encoding: chunked\r\n\r\nx\r\n").encode())
+        receive_until(client, told)
+
+
+def test_expect_100_continue(demo):
+    body = json.dumps({"greeting": "x" * 10000}).encode()
+    with RawClient(demo) as client:
+        client.send((f"POST {HELLO}SayHello HTTP/1.1\r\nHost: localhost\r\n"
+                     f"Content-Type: {JSON}\r\nExpect: 100-continue\r\n"
+                     f"Content-Length: {len(body)}\r\n\r\n").encode())
+        receive_until(client, b"100 Continue\r\n\r\n")
+        client.send(body)
+        receive_until(client, b'"reply":"hello, xxx')
+
+
+def test_requests_share_a_connection(demo):
+    connection = http.client.HTTPConnection(demo.host, demo.port,
+                                            timeout=TIMEOUT)
+    with contextlib.closing(connection):
+        sockets = set()
+        for method, body in (("SayHello", "{}"), ("SayHello", "{"),
+                             ("Nothing", "{}"), ("SayHello", "{}")):
+            connection.request("POST", HELLO + method, body,
+                               {"Content-Type": JSON})
+            sockets.add(connection.sock)
+            connection.getresponse().read()
+        assert len(sockets) == 1
+
+
+def test_the_upstream_is_away(configured):
+    gateway = configured("""
+upstreams: [{name: one, target: "127.0.0.1:1"}]
+routes: [{upstream: one}]
+""")
+    answer = post(gateway, HELLO + "SayHello", {})
+    assert (answer.status, answer.json()["code"]) == (503, "unavailable")
+    _, end = stream(gateway, HELLO + "BidiHello", {})
+    assert end["error"]["code"] == "unavailable"
+    answer = post(gateway, HELLO + "SayHello", envelope(b""),
+                  "application/grpc-web")
+    assert answer.headers["grpc-status"] == "14"
+
+
+def test_protobuf_needs_no_descriptors(configured, backend):
+    gateway = configured(f"""
+upstreams:
+  - {{name: one, target: "{backend.target}", descriptors: {{reflection: false}}}}
+routes: [{{upstream: one}}]
+""")
+    answer = post(gateway, HELLO + "SayHello", b"\x0a\x03ann", PROTO)
+    assert (answer.status, answer.body) == (200, b"\x0a\x0ahello, ann")
+    messages, _ = stream(gateway, HELLO + "LotsOfReplies", b"\x0a\x03ann",
+                         media_type=STREAM_PROTO)
+    assert len(messages) == 10
+    answer = post(gateway, HELLO + "SayHello", envelope(b"\x0a\x03ann"),
+                  "application/grpc-web")
+    assert b"hello, ann" in answer.body and b"grpc-status: 0" in answer.body
+    # JSON does, and a GET wants to know that there are no side effects.
+    answer = post(gateway, HELLO + "SayHello", {})
+    assert (answer.status, answer.json()["code"]) == (501, "unimplemented")
+    assert get(gateway, HELLO + "SayHello", encoding="proto",
+               message="").status == 405
+    # A second response has no place in a unary call.
+    answer = post(gateway, HELLO + "LotsOfReplies", b"\x0a\x03ann", PROTO)
+    assert (answer.status, answer.json()["code"]) == (500, "internal")
