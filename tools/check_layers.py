@@ -27,6 +27,7 @@ ROOMS = {
     "session": {"absl"},
     "net": {"absl", "boost"},
     "admin": {"absl", "boost", "prometheus"},
+    "api": {"absl", "grpc", "grpcpp", "headgate/v1"},
     "server": {"absl", "boost/asio", "boost/system"},
 }
 # Of client/.

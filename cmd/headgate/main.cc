@@ -21,7 +21,9 @@
 #include "cmd/headgate/held_signals.h"
 #include "cmd/headgate/help.h"
 #include "cmd/headgate/probe.h"
+#include "cmd/headgate/publish.h"
 #include "cmd/headgate/serve.h"
+#include "cmd/headgate/sessions.h"
 
 namespace {
 constexpr char kMainFooter[] =
@@ -73,6 +75,8 @@ int main(int argc, char** argv) {
   headgate::AddBench(app, run);
   headgate::AddCheck(app, run);
   headgate::AddProbe(app, run);
+  headgate::AddPublish(app, run);
+  headgate::AddSessions(app, run);
   headgate::AddList(app, run);
   headgate::AddDescribe(app, run);
   headgate::AddGen(app, run);

@@ -215,6 +215,9 @@ int RunGateway(const GatewayRun& gateway) {
                           absl::StartsWith(admin, "unix:") ? "" : "http://",
                           admin));
   }
+  if (const std::string api = (*server)->hub_api_address(); !api.empty()) {
+    Announce(absl::StrCat("headgate: hub API on ", api));
+  }
   for (const std::string& line : gateway.announcements) Announce(line);
   control.run();
   Log(LogLevel::kInfo, "stopped");

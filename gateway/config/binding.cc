@@ -199,6 +199,36 @@ absl::Span<const Binding<AdminSettings>> TableOf() {
 }
 
 template <>
+absl::Span<const Binding<HubApiSettings>> TableOf() {
+  using S = HubApiSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"address", &S::address},
+  };
+  return kTable;
+}
+
+template <>
+absl::Span<const Binding<HubApiTlsSettings>> TableOf() {
+  using S = HubApiTlsSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"certificate", &S::certificate, ReadAs::kFile},
+      {"key", &S::key, ReadAs::kFile},
+      {"client_ca", &S::client_ca, ReadAs::kFile},
+  };
+  return kTable;
+}
+
+template <>
+absl::Span<const Binding<HubGrantSettings>> TableOf() {
+  using S = HubGrantSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"subject", &S::subject},
+      {"token_file", &S::token_file, ReadAs::kFile},
+  };
+  return kTable;
+}
+
+template <>
 absl::Span<const Binding<DescriptorSettings>> TableOf() {
   using S = DescriptorSettings;
   static constexpr Binding<S> kTable[] = {

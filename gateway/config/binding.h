@@ -128,6 +128,12 @@ absl::Span<const Binding<ListenerTlsSettings>> TableOf();
 template <>
 absl::Span<const Binding<AdminSettings>> TableOf();
 template <>
+absl::Span<const Binding<HubApiSettings>> TableOf();
+template <>
+absl::Span<const Binding<HubApiTlsSettings>> TableOf();
+template <>
+absl::Span<const Binding<HubGrantSettings>> TableOf();
+template <>
 absl::Span<const Binding<DescriptorSettings>> TableOf();
 template <>
 absl::Span<const Binding<UpstreamTlsSettings>> TableOf();

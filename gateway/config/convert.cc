@@ -76,6 +76,24 @@ AdminSettings AdminFrom(const pb::Admin& from, const Section& section) {
   return to;
 }
 
+HubApiSettings HubApiFrom(const pb::HubApi& from, const Section& section) {
+  HubApiSettings to;
+  section.Read(TableOf<HubApiSettings>(), to);
+  if (from.has_tls()) {
+    section.Below("tls", from.tls())
+        .Read(TableOf<HubApiTlsSettings>(), to.tls.emplace());
+  }
+  for (const pb::HubGrant& grant : from.grants()) {
+    HubGrantSettings granted;
+    section.Below(absl::StrCat("grants[", to.grants.size(), "]"), grant)
+        .Read(TableOf<HubGrantSettings>(), granted);
+    granted.methods.assign(grant.methods().begin(), grant.methods().end());
+    granted.groups.assign(grant.groups().begin(), grant.groups().end());
+    to.grants.push_back(std::move(granted));
+  }
+  return to;
+}
+
 UpstreamSettings UpstreamFrom(const pb::Upstream& from,
                               const Section& section) {
   using Settings = UpstreamSettings;
@@ -210,6 +228,11 @@ Settings ConvertConfig(const pb::Config& config, const std::string& directory,
                                  ? "admin"
                                  : absl::StrCat("admin[", to.admin.size(), "]"),
                              admin)));
+  }
+  if (config.hub().has_api()) {
+    to.hub_api = HubApiFrom(
+        config.hub().api(),
+        section.Below("hub", config.hub()).Below("api", config.hub().api()));
   }
   static constexpr Binding<Settings> kTable[] = {
       {"threads", &Settings::threads},

@@ -60,6 +60,7 @@ int LimitSettings::connections_per_address() const {
 void CheckSettings(const Settings& settings, Faults& faults) {
   CheckListeners(settings, faults);
   CheckAdmin(settings, faults);
+  CheckHubApi(settings, faults);
   CheckUpstreams(settings, faults);
   CheckRoutes(settings, faults);
   CheckReach(settings, faults);

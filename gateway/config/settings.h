@@ -212,6 +212,34 @@ struct AdminSettings {
 // not name the file.
 absl::StatusOr<std::string> ReadAdminToken(const std::string& path);
 
+// What a client of the hub API may do, known by one of the first two.
+struct HubGrantSettings {
+  std::string subject;               // Of its certificate.
+  std::string token_file;            // With its token.
+  std::vector<std::string> methods;  // Empty: all.
+  // Names, or prefixes with "*" behind them; empty: any receivers.
+  std::vector<std::string> groups;
+
+  bool operator==(const HubGrantSettings&) const = default;
+};
+
+struct HubApiTlsSettings {
+  std::string certificate;
+  std::string key;
+  std::string client_ca;  // Empty: clients show no certificate.
+
+  bool operator==(const HubApiTlsSettings&) const = default;
+};
+
+// headgate.v1.HubService, over gRPC.
+struct HubApiSettings {
+  std::string address = "127.0.0.1:9902";  // Or "unix:/path".
+  std::optional<HubApiTlsSettings> tls;    // Absent: plain.
+  std::vector<HubGrantSettings> grants;
+
+  bool operator==(const HubApiSettings&) const = default;
+};
+
 struct TimeoutSettings {
   // From accept to the end of the request's headers.
   absl::Duration handshake = absl::Seconds(5);
@@ -243,6 +271,7 @@ struct Settings {
   KeepaliveSettings keepalive;
   TimeoutSettings timeouts;
   std::vector<AdminSettings> admin = {AdminSettings{}};
+  std::optional<HubApiSettings> hub_api;  // Absent: it is not served.
   int threads = 0;  // 0: as many as the machine has cores.
   // The process's, not the server's: who starts it sets them.
   LogLevel log_level = LogLevel::kInfo;

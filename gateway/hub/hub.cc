@@ -145,7 +145,15 @@ absl::StatusOr<std::vector<std::string>> Hub::RouteGroups(
 v1::Event Hub::JoinedEvent(const HubRecord& record) const {
   v1::Event event;
   v1::Joined& joined = *event.mutable_joined();
-  v1::SessionInfo& session = *joined.mutable_session();
+  *joined.mutable_session() = InfoOf(record);
+  for (const Parameter& variable : record.variables) {
+    (*joined.mutable_path_variables())[variable.field] = variable.value;
+  }
+  return event;
+}
+
+v1::SessionInfo Hub::InfoOf(const HubRecord& record) const {
+  v1::SessionInfo session;
   session.set_session(record.session);
   session.set_gateway(options_.gateway);
   session.set_route(options_.route);
@@ -157,10 +165,7 @@ v1::Event Hub::JoinedEvent(const HubRecord& record) const {
   }
   for (const HubGroup* group : record.groups) session.add_groups(group->name);
   SetTimestamp(record.opened_at, *session.mutable_opened_at());
-  for (const Parameter& variable : record.variables) {
-    (*joined.mutable_path_variables())[variable.field] = variable.value;
-  }
-  return event;
+  return session;
 }
 
 bool Hub::is_overloaded() const {

@@ -46,6 +46,12 @@ class HubHost {
   ~HubHost() = default;
 };
 
+// What a command to many sessions has come to.
+struct HubOutcome {
+  absl::Status status;       // Why it was not done for some of them, or at all.
+  std::size_t sessions = 0;  // That it was done for.
+};
+
 // What happened in a hub, for the metrics.
 struct HubCounts {
   std::uint64_t joined = 0;
@@ -95,6 +101,22 @@ class Hub final : private UpstreamCallObserver {
   // To be called some twenty times in a second.
   void OnTick();
   void Flush();
+
+  // --- Commands that do not come on the stream (HubService) ---
+
+  HubOutcome Publish(const v1::Audience& to, const v1::Payload& payload,
+                     const std::string& key);
+  HubOutcome Close(const v1::Close& close);
+  // `change.who` does not count.
+  HubOutcome Update(const v1::Audience& to, const v1::SetData& change);
+  HubOutcome Join(const v1::Audience& to,
+                  const std::vector<std::string>& groups);
+  HubOutcome Leave(const v1::Audience& to,
+                   const std::vector<std::string>& groups);
+  absl::StatusOr<std::vector<HubRecord*>> Find(const v1::Audience& audience);
+  v1::SessionInfo InfoOf(const HubRecord& record) const;
+  // Whether the workers take more commands.
+  bool has_room() const;
 
   enum class StreamState { kNone, kGreeting, kReplaying, kLive, kLost };
   StreamState stream_state() const { return state_; }
@@ -165,6 +187,7 @@ class Hub final : private UpstreamCallObserver {
   absl::Status Execute(const v1::Broadcast& broadcast);
   absl::Status Execute(const v1::Close& close);
   absl::Status Execute(const v1::SetData& set);
+  absl::Status Change(HubRecord& record, const v1::SetData& set);
   absl::Status Execute(const v1::Join& join);
   absl::Status Execute(const v1::Leave& leave);
   absl::StatusOr<HubRecord*> FindIn(Who who);

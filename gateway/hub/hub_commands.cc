@@ -81,7 +81,10 @@ void Hub::OnMessage(std::string payload) {
 }
 
 bool Hub::may_execute() const {
-  if (failure_bytes_ > kMostFailureBytes) return false;
+  return failure_bytes_ <= kMostFailureBytes && has_room();
+}
+
+bool Hub::has_room() const {
   for (std::size_t worker = 0; worker < outbox_.size(); ++worker) {
     if (outstanding_[worker] + outbox_[worker].cost > kWorkerCost) return false;
   }
@@ -256,19 +259,29 @@ absl::Status Hub::Execute(const v1::Send& send) {
 }
 
 absl::Status Hub::Execute(const v1::Broadcast& broadcast) {
-  const absl::StatusOr<std::vector<HubRecord*>> found =
-      FindAudience(broadcast.to(), roster_);
-  if (!found.ok()) return found.status();
-  PayloadFrames frames(broadcast.payload(), options_.form, host_.schema());
+  return Publish(broadcast.to(), broadcast.payload(), broadcast.key()).status;
+}
+
+absl::StatusOr<std::vector<HubRecord*>> Hub::Find(
+    const v1::Audience& audience) {
+  return FindAudience(audience, roster_);
+}
+
+HubOutcome Hub::Publish(const v1::Audience& to, const v1::Payload& payload,
+                        const std::string& key) {
+  const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
+  if (!found.ok()) return {found.status()};
+  PayloadFrames frames(payload, options_.form, host_.schema());
   std::vector<std::array<std::vector<Who>, kHubCodecs>> receivers(
       options_.workers);
-  absl::Status status;
+  HubOutcome outcome;
   for (const HubRecord* record : *found) {
     const absl::StatusOr<HubFrame>& frame = frames.For(record->codec);
     if (!frame.ok()) {
-      status = frame.status();
+      outcome.status = frame.status();
       continue;
     }
+    ++outcome.sessions;
     receivers[WorkerOf(record->who)][static_cast<std::size_t>(record->codec)]
         .push_back(record->who);
     ++counts_.deliveries;
@@ -278,30 +291,34 @@ absl::Status Hub::Execute(const v1::Broadcast& broadcast) {
       std::vector<Who>& whos = receivers[worker][codec];
       if (whos.empty()) continue;
       const HubFrame& frame = *frames.For(static_cast<HubCodec>(codec));
-      const std::size_t cost = frame->payload.size() + broadcast.key().size() +
-                               whos.size() * sizeof(Who);
-      Tell(worker, HubDeliver{std::move(whos), frame, broadcast.key()}, cost);
+      const std::size_t cost =
+          frame->payload.size() + key.size() + whos.size() * sizeof(Who);
+      Tell(worker, HubDeliver{std::move(whos), frame, key}, cost);
     }
   }
   counts_.encodings += frames.encoded();
-  return status;
+  return outcome;
 }
 
 absl::Status Hub::Execute(const v1::Close& close) {
+  return Close(close).status;
+}
+
+HubOutcome Hub::Close(const v1::Close& close) {
   const absl::StatusOr<Ending> ending = EndingFor(close);
-  if (!ending.ok()) return ending.status();
-  const absl::StatusOr<std::vector<HubRecord*>> found =
-      FindAudience(close.to(), roster_);
-  if (!found.ok()) return found.status();
+  if (!ending.ok()) return {ending.status()};
+  const absl::StatusOr<std::vector<HubRecord*>> found = Find(close.to());
+  if (!found.ok()) return {found.status()};
   PayloadFrames frames(close.farewell(), options_.form, host_.schema());
   std::vector<std::array<std::vector<Who>, kHubCodecs>> receivers(
       options_.workers);
-  absl::Status status;
+  HubOutcome outcome;
   for (HubRecord* record : *found) {
     if (close.has_farewell() && !frames.For(record->codec).ok()) {
-      status = frames.For(record->codec).status();
+      outcome.status = frames.For(record->codec).status();
       continue;
     }
+    ++outcome.sessions;
     record->phase = HubRecord::Phase::kClosing;
     receivers[WorkerOf(record->who)][static_cast<std::size_t>(record->codec)]
         .push_back(record->who);
@@ -323,25 +340,72 @@ absl::Status Hub::Execute(const v1::Close& close) {
            cost);
     }
   }
-  return status;
+  return outcome;
 }
 
 // --- What a session is ---
+
+HubOutcome Hub::Update(const v1::Audience& to, const v1::SetData& change) {
+  const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
+  if (!found.ok()) return {found.status()};
+  HubOutcome outcome;
+  for (HubRecord* record : *found) {
+    const absl::Status status = Change(*record, change);
+    outcome.status.Update(status);
+    if (status.ok()) ++outcome.sessions;
+  }
+  return outcome;
+}
+
+HubOutcome Hub::Join(const v1::Audience& to,
+                     const std::vector<std::string>& groups) {
+  const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
+  if (!found.ok()) return {found.status()};
+  if (absl::Status status = CheckGroupNames(groups); !status.ok()) {
+    return {status};
+  }
+  HubOutcome outcome;
+  for (HubRecord* record : *found) {
+    absl::Status status;
+    for (const std::string& group : groups) {
+      status.Update(
+          roster_.Join(*record, group,
+                       static_cast<std::size_t>(options_.target.max_groups)));
+    }
+    outcome.status.Update(status);
+    if (status.ok()) ++outcome.sessions;
+  }
+  return outcome;
+}
+
+HubOutcome Hub::Leave(const v1::Audience& to,
+                      const std::vector<std::string>& groups) {
+  const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
+  if (!found.ok()) return {found.status()};
+  for (HubRecord* record : *found) {
+    for (const std::string& group : groups) roster_.Leave(*record, group);
+  }
+  return {absl::OkStatus(), found->size()};
+}
 
 absl::Status Hub::Execute(const v1::SetData& set) {
   HubRecord* record = roster_.Find(set.who());
   if (record == nullptr || record->phase == HubRecord::Phase::kGone) {
     return NotFound(set.who());
   }
-  std::map<std::string, std::string> data = record->data;
+  return Change(*record, set);
+}
+
+absl::Status Hub::Change(HubRecord& record, const v1::SetData& set) {
+  std::map<std::string, std::string> data = record.data;
   for (const std::string& key : set.unset()) data.erase(key);
   for (const auto& [key, value] : set.set()) data[key] = value;
   absl::Status status = CheckData(data);
   if (status.ok()) status = CheckUserAndState(set.user(), set.state());
   if (!status.ok()) return status;
-  record->data = std::move(data);
-  if (set.has_user()) roster_.SetUser(*record, set.user());
-  if (set.has_state()) record->state = set.state();
+  record.data = std::move(data);
+  if (set.has_user()) roster_.SetUser(record, set.user());
+  if (set.has_state()) record.state = set.state();
   return absl::OkStatus();
 }
 

@@ -8,6 +8,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "absl/algorithm/container.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -23,6 +24,9 @@ constexpr auto kHubTick = std::chrono::milliseconds(50);
 // A hub that has lost its route takes what workers that have not heard of that
 // still send.
 constexpr absl::Duration kRetirement = absl::Seconds(10);
+// Of requests of the API that wait, and what each counts besides its bytes.
+constexpr std::size_t kMostRequestBytes = 4 * 1024 * 1024;
+constexpr std::size_t kRequestCost = 512;
 
 std::string RandomName() {
   absl::BitGen random;
@@ -123,6 +127,8 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
     if (schemas_ != nullptr) FindSchema();
   }
 
+  Hub& hub() { return hub_; }
+
   void Retire() {
     if (!retired_at_) retired_at_ = absl::Now();
   }
@@ -201,14 +207,17 @@ void HubThread::Post(std::function<void()> task) {
   });
 }
 
+void HubThread::Start() {
+  if (thread_.joinable()) return;
+  boost::asio::post(io_context_, [this] { StartTicking(); });
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "hub");
+    io_context_.run();
+  });
+}
+
 void HubThread::Add(std::uint64_t id, HubSpec spec) {
-  if (!thread_.joinable()) {
-    boost::asio::post(io_context_, [this] { StartTicking(); });
-    thread_ = std::thread([this] {
-      pthread_setname_np(pthread_self(), "hub");
-      io_context_.run();
-    });
-  }
+  Start();
   Post([this, id, spec = std::move(spec)] {
     hubs_.emplace(id, std::make_unique<HostedHub>(spec, *this));
   });
@@ -229,8 +238,49 @@ void HubThread::Deliver(std::uint64_t id, std::shared_ptr<WorkerHub> worker,
     if (found != hubs_.end()) {
       found->second->OnEvents(std::move(worker), std::move(events));
     }
+    RunRequests();
     turn_.Run();
   });
+}
+
+// --- Requests of the API ---
+
+void HubThread::RunOnHubs(std::size_t bytes, Work work) {
+  bytes += kRequestCost;
+  if (request_bytes_.fetch_add(bytes) > kMostRequestBytes) {
+    request_bytes_.fetch_sub(bytes);
+    return work(absl::ResourceExhaustedError(
+        "too many requests wait for the gateway's hubs"));
+  }
+  Post([this, request = Request{bytes, std::move(work)}]() mutable {
+    requests_.push_back(std::move(request));
+    RunRequests();
+  });
+}
+
+void HubThread::RunRequests() {
+  if (requests_.empty()) return;
+  std::vector<Hub*> hubs;
+  for (const auto& [id, hub] : hubs_) hubs.push_back(&hub->hub());
+  const auto has_room = [](const Hub* hub) { return hub->has_room(); };
+  HubRequests service(hubs);
+  while (!requests_.empty() && absl::c_all_of(hubs, has_room)) {
+    const Request request = std::move(requests_.front());
+    requests_.pop_front();
+    request_bytes_.fetch_sub(request.bytes);
+    request.work(&service);
+  }
+}
+
+void HubThread::OnApiRequest(absl::string_view method,
+                             const absl::Status& status) {
+  const std::lock_guard<std::mutex> lock(counts_mutex_);
+  ++api_counts_[{method, status.code()}];
+}
+
+HubThread::ApiCounts HubThread::api_counts() const {
+  const std::lock_guard<std::mutex> lock(counts_mutex_);
+  return api_counts_;
 }
 
 void HubThread::Stop() {

@@ -1,12 +1,17 @@
 #ifndef GATEWAY_SERVER_HUB_THREAD_H_
 #define GATEWAY_SERVER_HUB_THREAD_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -14,6 +19,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "absl/container/flat_hash_map.h"
+#include "gateway/api/hub_api.h"
 #include "gateway/base/turn.h"
 #include "gateway/config/settings.h"
 #include "gateway/hub/hub.h"
@@ -77,10 +83,12 @@ class WorkerHub final : public TurnTask,
 // Thread: the public functions may be called from any, Start and Stop from the
 // server's. Lifetime: longer than the workers' use of it; Stop comes before the
 // workers' event loops are destroyed.
-class HubThread {
+class HubThread final : public HubApiHost {
  public:
   explicit HubThread(std::size_t workers);
   ~HubThread();
+  // Starts the thread unless it runs.
+  void Start();
 
   // The thread starts with the first hub.
   void Add(std::uint64_t id, HubSpec spec);
@@ -90,12 +98,29 @@ class HubThread {
                HubEvents events);
   void Stop();
 
+  // Requests of the API, by method and code.
+  using ApiCounts =
+      std::map<std::pair<absl::string_view, absl::StatusCode>, std::uint64_t>;
+  ApiCounts api_counts() const;
+
+  void RunOnHubs(std::size_t bytes, Work work) override;
+  void OnApiRequest(absl::string_view method,
+                    const absl::Status& status) override;
+
  private:
   class HostedHub;
 
   void StartTicking();
   void OnTick();
   void Post(std::function<void()> task);
+
+  // Runs the requests that wait, while the hubs have room.
+  void RunRequests();
+
+  struct Request {
+    std::size_t bytes;
+    Work work;
+  };
 
   const std::size_t workers_;
   // What backends know the process by, and its hubs' incarnations.
@@ -106,7 +131,14 @@ class HubThread {
       work_;
   boost::asio::steady_timer timer_;
   absl::flat_hash_map<std::uint64_t, std::unique_ptr<HostedHub>> hubs_;
+  std::deque<Request> requests_;
+  // Of those that wait here or on the way here.
+  std::atomic<std::size_t> request_bytes_ = 0;
   bool stopping_ = false;
+  // The standard's, for ThreadSanitizer sees its locks and not those in the
+  // distribution's abseil.
+  mutable std::mutex counts_mutex_;
+  ApiCounts api_counts_;  // Under counts_mutex_.
   std::thread thread_;
 };
 

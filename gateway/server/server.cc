@@ -122,6 +122,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     }
     server->admin_.push_back(*std::move(started));
   }
+  if (absl::Status status = server->StartHubApi(); !status.ok()) return status;
   server->descriptors_ = {
       DescriptorLimit(),
       CountOpenDescriptors() +
@@ -187,14 +188,31 @@ void Server::NumberHubs(Settings& settings) {
   }
 }
 
+HubThread& Server::Hubs() {
+  if (hubs_ == nullptr) {
+    hubs_ = std::make_unique<HubThread>(WorkerCount(settings()));
+    state_.hubs = hubs_.get();
+  }
+  return *hubs_;
+}
+
+absl::Status Server::StartHubApi() {
+  if (!settings().hub_api) return absl::OkStatus();
+  Hubs().Start();
+  auto api = HubApi::Start(*settings().hub_api, Hubs());
+  if (!api.ok()) return api.status();
+  hub_api_ = *std::move(api);
+  return absl::OkStatus();
+}
+
+std::string Server::hub_api_address() const {
+  return hub_api_ == nullptr ? "" : hub_api_->address();
+}
+
 void Server::RunHubs(const Configuration* before) {
   for (const auto& [id, spec] : configuration_->hubs) {
     if (before != nullptr && before->hubs.contains(id)) continue;
-    if (hubs_ == nullptr) {
-      hubs_ = std::make_unique<HubThread>(WorkerCount(settings()));
-      state_.hubs = hubs_.get();
-    }
-    hubs_->Add(id, spec);
+    Hubs().Add(id, spec);
   }
   if (before == nullptr) return;
   for (const auto& [id, spec] : before->hubs) {
@@ -453,6 +471,10 @@ absl::Status Server::Reload(Settings settings,
     needs_restart->push_back("admin");
     settings.admin = before.admin;
   }
+  if (settings.hub_api != before.hub_api) {
+    needs_restart->push_back("hub.api");
+    settings.hub_api = before.hub_api;
+  }
   // The sockets stay; what is said of an address applies to the listener that
   // is there.
   std::vector<ListenerSettings> listeners = before.listeners;
@@ -542,6 +564,7 @@ void Server::Stop() {
   memory_timer_.cancel();
   CloseListeners();
   for (const auto& worker : workers_) worker->Stop();
+  hub_api_.reset();  // Waits for what it has given to the hubs.
   if (hubs_ != nullptr) hubs_->Stop();
   builder_->Stop();  // Its tasks post to the workers, which are still there.
   FlushSuppressed(absl::Now());

@@ -50,6 +50,8 @@ class Server final : private Gateway {
   const std::vector<std::string>& addresses() const { return addresses_; }
   // Those of the admin listeners, "127.0.0.1:9901".
   std::vector<std::string> admin_addresses() const;
+  // Of the hub API; "": it is not served.
+  std::string hub_api_address() const;
 
   // Takes routes, upstreams, limits, timeouts and TLS over from `settings`, for
   // all that comes in from now on; open sessions keep what they were opened
@@ -104,6 +106,8 @@ class Server final : private Gateway {
   // Reads certificates that have changed.
   void RefreshTls();
   void Configure(Settings settings);
+  HubThread& Hubs();  // Makes them if there are none.
+  absl::Status StartHubApi();
   // Gives each route that is a hub its id: the one it had, where it is the
   // same.
   void NumberHubs(Settings& settings);
@@ -153,6 +157,7 @@ class Server final : private Gateway {
   // Posts to the workers; null until there is a hub.
   std::unique_ptr<HubThread> hubs_;
   std::uint64_t next_hub_ = 1;
+  std::unique_ptr<HubApi> hub_api_;  // Null: it is not served.
   std::size_t next_worker_ = 0;
   bool accept_failing_ = false;
   DescriptorUse descriptors_;

@@ -116,6 +116,9 @@ TEST(BindingTest, DefaultsAreThoseOfTheDocuments) {
   ExpectDocumented("routes[].hub", TableOf<HubTarget>());
   ExpectDocumented("routes[].hub.slow", TableOf<SlowClientSettings>());
   ExpectDocumented("admin[]", TableOf<AdminSettings>());
+  ExpectDocumented("hub.api", TableOf<HubApiSettings>());
+  ExpectDocumented("hub.api.tls", TableOf<HubApiTlsSettings>());
+  ExpectDocumented("hub.api.grants[]", TableOf<HubGrantSettings>());
 }
 
 // The keys of a section that take one value and that no table of `keys` has.
@@ -195,6 +198,13 @@ TEST(BindingTest, EveryKeyIsBound) {
       Unbound(*pb::SlowClients::descriptor(), KeysOf<SlowClientSettings>()),
       IsEmpty());
   EXPECT_THAT(Unbound(*pb::Admin::descriptor(), KeysOf<AdminSettings>()),
+              IsEmpty());
+  EXPECT_THAT(Unbound(*pb::HubApi::descriptor(), KeysOf<HubApiSettings>()),
+              IsEmpty());
+  EXPECT_THAT(
+      Unbound(*pb::HubApiTls::descriptor(), KeysOf<HubApiTlsSettings>()),
+      IsEmpty());
+  EXPECT_THAT(Unbound(*pb::HubGrant::descriptor(), KeysOf<HubGrantSettings>()),
               IsEmpty());
 }
 

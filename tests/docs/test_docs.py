@@ -19,7 +19,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md",
              ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md",
              *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check", "probe",
-            "list", "describe", "gen ts")
+            "publish", "sessions", "list", "describe", "gen ts")
 TIMEOUT = 60.0
 
 # Other programs' flags have underscores, ours none.

@@ -1,0 +1,306 @@
+#include "gateway/api/hub_api.h"
+
+#include <chrono>
+
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/security/auth_context.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <grpcpp/support/server_callback.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/api/grants.h"
+#include "headgate/v1/hub_service.grpc.pb.h"
+
+namespace headgate {
+namespace {
+
+// Of the files of TLS.
+constexpr unsigned kRefreshSeconds = 1;
+// For calls that are under way when the API stops.
+constexpr std::chrono::milliseconds kStopPatience(500);
+constexpr int kMaxConcurrentCalls = 1000;  // Of one connection.
+constexpr int kMinPingIntervalMs = 5000;
+
+grpc::Status GrpcStatusOf(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  return {static_cast<grpc::StatusCode>(status.code()),
+          std::string(status.message())};
+}
+
+HubApiCaller CallerOf(const grpc::CallbackServerContext& context) {
+  HubApiCaller caller;
+  if (const auto auth = context.auth_context();
+      auth != nullptr && auth->IsPeerAuthenticated()) {
+    const auto subjects =
+        auth->FindPropertyValues(GRPC_X509_SUBJECT_PROPERTY_NAME);
+    if (!subjects.empty()) {
+      caller.subject.assign(subjects[0].data(), subjects[0].size());
+    }
+  }
+  const auto& metadata = context.client_metadata();
+  if (const auto it = metadata.find("authorization"); it != metadata.end()) {
+    caller.authorization.assign(it->second.data(), it->second.size());
+  }
+  return caller;
+}
+
+template <typename Names>
+void Add(const Names& names, std::vector<absl::string_view>& to) {
+  to.insert(to.end(), names.begin(), names.end());
+}
+
+HubApiScope ScopeOf(const v1::PublishRequest& request) {
+  HubApiScope scope;
+  Add(request.groups(), scope.groups);
+  if (!request.group().empty()) scope.groups.push_back(request.group());
+  return scope;
+}
+HubApiScope ScopeOf(const v1::CloseRequest& request) {
+  HubApiScope scope;
+  if (!request.all()) Add(request.to().groups(), scope.groups);
+  return scope;
+}
+HubApiScope ScopeOf(const v1::UpdateRequest& request) {
+  HubApiScope scope;
+  Add(request.to().groups(), scope.groups);
+  return scope;
+}
+HubApiScope ScopeOf(const v1::MembershipRequest& request) {
+  HubApiScope scope;
+  Add(request.to().groups(), scope.groups);
+  Add(request.groups(), scope.memberships);
+  return scope;
+}
+HubApiScope ScopeOf(const v1::ListSessionsRequest& request) {
+  HubApiScope scope;
+  Add(request.of().groups(), scope.groups);
+  return scope;
+}
+HubApiScope ScopeOf(const v1::CountSessionsRequest& request) {
+  HubApiScope scope;
+  Add(request.of().groups(), scope.groups);
+  return scope;
+}
+HubApiScope ScopeOf(const v1::SendRequest&) { return {}; }
+HubApiScope ScopeOf(const v1::GetSessionRequest&) { return {}; }
+
+// What the calls work with.
+struct ApiContext {
+  HubGrants grants;
+  HubApiHost& host;
+
+  template <typename Request>
+  absl::Status Check(const grpc::CallbackServerContext& call,
+                     absl::string_view method, const Request& request) {
+    return grants.Check(CallerOf(call), method, ScopeOf(request), absl::Now());
+  }
+};
+
+// A PublishStream: one request after the other.
+//
+// Lifetime: its own, until OnDone.
+class PublishCall final
+    : public grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse> {
+ public:
+  PublishCall(ApiContext& api, grpc::CallbackServerContext& call)
+      : api_(api), call_(call) {
+    StartRead(&request_);
+  }
+
+ private:
+  void OnReadDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::OK);
+    const absl::Status allowed = api_.Check(call_, "Publish", request_);
+    if (!allowed.ok()) return Respond(allowed);
+    api_.host.RunOnHubs(request_.ByteSizeLong(),
+                        [this](absl::StatusOr<HubRequests*> hubs) {
+                          if (!hubs.ok()) return Respond(hubs.status());
+                          Respond((*hubs)->Publish(request_));
+                        });
+  }
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::CANCELLED);
+    StartRead(&request_);
+  }
+  void OnDone() override { delete this; }
+
+  void Respond(const absl::StatusOr<v1::PublishResponse>& response) {
+    response_.Clear();
+    if (response.ok()) {
+      response_ = *response;
+    } else {
+      response_.mutable_status()->set_code(
+          static_cast<int>(response.status().code()));
+      response_.mutable_status()->set_message(
+          std::string(response.status().message()));
+    }
+    api_.host.OnApiRequest("Publish", response.status());
+    StartWrite(&response_);
+  }
+
+  ApiContext& api_;
+  grpc::CallbackServerContext& call_;
+  v1::PublishRequest request_;
+  v1::PublishResponse response_;
+};
+
+class ApiService final : public v1::HubService::CallbackService {
+ public:
+  explicit ApiService(ApiContext& api) : api_(api) {}
+
+ private:
+  using Context = grpc::CallbackServerContext;
+  using Reactor = grpc::ServerUnaryReactor;
+
+  Reactor* Publish(Context* call, const v1::PublishRequest* request,
+                   v1::PublishResponse* response) override {
+    return Serve<&HubRequests::Publish>(call, "Publish", request, response);
+  }
+  grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse>*
+  PublishStream(Context* call) override {
+    return new PublishCall(api_, *call);
+  }
+  Reactor* Send(Context* call, const v1::SendRequest* request,
+                v1::SendResponse* response) override {
+    return Serve<&HubRequests::Send>(call, "Send", request, response);
+  }
+  Reactor* Close(Context* call, const v1::CloseRequest* request,
+                 v1::CloseResponse* response) override {
+    return Serve<&HubRequests::Close>(call, "Close", request, response);
+  }
+  Reactor* Update(Context* call, const v1::UpdateRequest* request,
+                  v1::UpdateResponse* response) override {
+    return Serve<&HubRequests::Update>(call, "Update", request, response);
+  }
+  Reactor* Join(Context* call, const v1::MembershipRequest* request,
+                v1::MembershipResponse* response) override {
+    return Serve<&HubRequests::Join>(call, "Join", request, response);
+  }
+  Reactor* Leave(Context* call, const v1::MembershipRequest* request,
+                 v1::MembershipResponse* response) override {
+    return Serve<&HubRequests::Leave>(call, "Leave", request, response);
+  }
+  Reactor* GetSession(Context* call, const v1::GetSessionRequest* request,
+                      v1::SessionInfo* response) override {
+    return Serve<&HubRequests::GetSession>(call, "GetSession", request,
+                                           response);
+  }
+  Reactor* ListSessions(Context* call, const v1::ListSessionsRequest* request,
+                        v1::ListSessionsResponse* response) override {
+    return Serve<&HubRequests::ListSessions>(call, "ListSessions", request,
+                                             response);
+  }
+  Reactor* CountSessions(Context* call, const v1::CountSessionsRequest* request,
+                         v1::CountSessionsResponse* response) override {
+    return Serve<&HubRequests::CountSessions>(call, "CountSessions", request,
+                                              response);
+  }
+
+  // Has `kAct` run on the hub thread; request and response live until Finish.
+  template <auto kAct, typename Request, typename Response>
+  Reactor* Serve(Context* call, absl::string_view method,
+                 const Request* request, Response* response) {
+    Reactor* const reactor = call->DefaultReactor();
+    const auto finish = [this, method, reactor](const absl::Status& status) {
+      api_.host.OnApiRequest(method, status);
+      reactor->Finish(GrpcStatusOf(status));
+    };
+    const absl::Status allowed = api_.Check(*call, method, *request);
+    if (!allowed.ok()) {
+      finish(allowed);
+      return reactor;
+    }
+    api_.host.RunOnHubs(
+        request->ByteSizeLong(),
+        [finish, request, response](absl::StatusOr<HubRequests*> hubs) {
+          if (!hubs.ok()) return finish(hubs.status());
+          absl::StatusOr<Response> result = ((*hubs)->*kAct)(*request);
+          if (result.ok()) *response = *std::move(result);
+          finish(result.status());
+        });
+    return reactor;
+  }
+
+  ApiContext& api_;
+};
+
+std::shared_ptr<grpc::ServerCredentials> CredentialsOf(
+    const HubApiSettings& settings) {
+  namespace tls = grpc::experimental;
+  if (!settings.tls) return grpc::InsecureServerCredentials();
+  tls::TlsServerCredentialsOptions options(
+      std::make_shared<tls::FileWatcherCertificateProvider>(
+          settings.tls->key, settings.tls->certificate, settings.tls->client_ca,
+          kRefreshSeconds));
+  options.watch_identity_key_cert_pairs();
+  if (!settings.tls->client_ca.empty()) {
+    options.watch_root_certs();
+    options.set_cert_request_type(
+        GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  }
+  return tls::TlsServerCredentials(options);
+}
+
+class GrpcHubApi final : public HubApi {
+ public:
+  GrpcHubApi(const HubApiSettings& settings, HubApiHost& host)
+      : context_{HubGrants(settings.grants), host}, service_(context_) {}
+  ~GrpcHubApi() override {
+    if (server_ == nullptr) return;
+    server_->Shutdown(std::chrono::system_clock::now() + kStopPatience);
+    server_->Wait();
+  }
+
+  absl::Status Listen(const HubApiSettings& settings) {
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort(settings.address, CredentialsOf(settings), &port);
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                               kMaxConcurrentCalls);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    builder.AddChannelArgument(
+        GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+        kMinPingIntervalMs);
+    builder.RegisterService(&service_);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port == 0) {
+      return absl::UnavailableError(absl::StrCat(
+          "cannot listen on ", settings.address,
+          ": the port is in use, or the address is not one of this machine "
+          "(hub.api.address)"));
+    }
+    address_ = settings.address;
+    if (!absl::StartsWith(address_, "unix:")) {
+      address_ =
+          absl::StrCat(address_.substr(0, address_.rfind(':') + 1), port);
+    }
+    return absl::OkStatus();
+  }
+
+  const std::string& address() const override { return address_; }
+
+ private:
+  ApiContext context_;
+  ApiService service_;
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HubApi>> HubApi::Start(
+    const HubApiSettings& settings, HubApiHost& host) {
+  auto api = std::make_unique<GrpcHubApi>(settings, host);
+  if (absl::Status status = api->Listen(settings); !status.ok()) return status;
+  return api;
+}
+
+}  // namespace headgate

@@ -1,0 +1,53 @@
+#ifndef GATEWAY_HUB_REQUESTS_H_
+#define GATEWAY_HUB_REQUESTS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "gateway/hub/hub.h"
+#include "headgate/v1/hub_service.pb.h"
+
+namespace headgate {
+
+// The requests of headgate.v1.HubService, carried out on the hubs of this
+// process; hub_service.proto says what each does.
+//
+// A request that names no route is for all hubs, and fails where it fails in
+// one of them, after the others have done it.
+//
+// Pure. Thread: the hub thread.
+class HubRequests {
+ public:
+  explicit HubRequests(absl::Span<Hub* const> hubs) : hubs_(hubs) {}
+
+  absl::StatusOr<v1::PublishResponse> Publish(
+      const v1::PublishRequest& request);
+  absl::StatusOr<v1::SendResponse> Send(const v1::SendRequest& request);
+  absl::StatusOr<v1::CloseResponse> Close(const v1::CloseRequest& request);
+  absl::StatusOr<v1::UpdateResponse> Update(const v1::UpdateRequest& request);
+  absl::StatusOr<v1::MembershipResponse> Join(
+      const v1::MembershipRequest& request);
+  absl::StatusOr<v1::MembershipResponse> Leave(
+      const v1::MembershipRequest& request);
+  absl::StatusOr<v1::SessionInfo> GetSession(
+      const v1::GetSessionRequest& request);
+  absl::StatusOr<v1::ListSessionsResponse> ListSessions(
+      const v1::ListSessionsRequest& request);
+  absl::StatusOr<v1::CountSessionsResponse> CountSessions(
+      const v1::CountSessionsRequest& request);
+
+ private:
+  // The hubs of the route; NOT_FOUND: it has none. "": all.
+  absl::StatusOr<std::vector<Hub*>> HubsOf(const std::string& route) const;
+  // Calls `act` for each of them, and adds up the sessions.
+  template <typename Act>
+  absl::StatusOr<std::size_t> ForEach(const std::string& route, Act act) const;
+
+  const absl::Span<Hub* const> hubs_;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HUB_REQUESTS_H_
