@@ -111,7 +111,7 @@ MessageFormat FormatOf(const CodecInputs& inputs, bool is_json) {
 class ConnectUnaryCodec final : public Codec {
  public:
   ConnectUnaryCodec(const CodecInputs& inputs, bool is_json)
-      : inputs_options_(inputs.json),
+      : options_(inputs.json),
         format_(FormatOf(inputs, is_json)),
         schema_(inputs.schema),
         encoding_(inputs.body.encoding),
@@ -135,8 +135,8 @@ class ConnectUnaryCodec final : public Codec {
         if (CompressionOf(encoding_) == Compression::kUnknown) {
           return Fault(UnknownCompression(encoding_));
         }
-        if (body_.size() > inputs_options_.max_message_bytes) {
-          return Fault(MessageTooBig(inputs_options_.max_message_bytes));
+        if (body_.size() > options_.max_message_bytes) {
+          return Fault(MessageTooBig(options_.max_message_bytes));
         }
         return NeedInput{};
       case State::kComplete:
@@ -173,10 +173,9 @@ class ConnectUnaryCodec final : public Codec {
 
   void EncodeEnd(const Ending& ending, Outgoing& out) override {
     WholeResponse response =
-        ending.end.status.ok()
-            ? Success(ending.end)
-            : UnaryFailure(std::move(metadata_), ending.end, schema_.get(),
-                           inputs_options_.json);
+        ending.end.status.ok() ? Success(ending.end)
+                               : UnaryFailure(std::move(metadata_), ending.end,
+                                              schema_.get(), options_.json);
     if (misuse_) {
       response.head.http_status = misuse_->http_status;
       response.head.fields.push_back(misuse_->field);
@@ -207,7 +206,7 @@ class ConnectUnaryCodec final : public Codec {
     if (CompressionOf(encoding_) == Compression::kNone) {
       return format_.Request(std::exchange(body_, ""));
     }
-    const std::size_t max_bytes = inputs_options_.max_message_bytes;
+    const std::size_t max_bytes = options_.max_message_bytes;
     absl::StatusOr<std::string> plain =
         GzipDecompress(std::exchange(body_, ""), max_bytes);
     if (plain.ok()) return format_.Request(*std::move(plain));
@@ -232,7 +231,7 @@ class ConnectUnaryCodec final : public Codec {
     return response;
   }
 
-  const JsonCodecOptions& inputs_options_;
+  const JsonCodecOptions& options_;
   const MessageFormat format_;
   const std::shared_ptr<const Schema> schema_;
   const std::string encoding_;
