@@ -217,6 +217,23 @@ void AddListeners(const Stats& stats, Families& families) {
   families.Counter("headgate_proxy_headers_failed_total",
                    "Connections without a valid PROXY header.");
   each([](const Stats::PerListener& of) { return of.proxy_failed; });
+  families.Counter("headgate_http2_connections_total",
+                   "Connections whose client spoke HTTP/2.");
+  each([](const Stats::PerListener& of) { return of.http2; });
+  families.Counter("headgate_http2_connections_failed_total",
+                   "HTTP/2 connections that ended because the client broke the "
+                   "protocol (`protocol`) or sent too much that serves no "
+                   "stream.");
+  for (const auto& [address, listener] : stats.listeners) {
+    for (const absl::string_view reason :
+         {"protocol", "resets", "pings", "settings", "empty_data", "bytes"}) {
+      const auto count = listener.http2_failed.find(reason);
+      families.Add(count == listener.http2_failed.end()
+                       ? 0
+                       : static_cast<double>(count->second),
+                   {{"listener", address}, {"reason", std::string(reason)}});
+    }
+  }
   families
       .Gauge("headgate_connections_limit",
              "Maximum number of connections: max_connections, or fewer where "

@@ -50,6 +50,10 @@ void Stats::Merge(const Stats& other) {
       to.tls_13[i] += from.tls_13[i];
     }
     to.proxy_failed += from.proxy_failed;
+    to.http2 += from.http2;
+    for (const auto& [reason, count] : from.http2_failed) {
+      to.http2_failed[reason] += count;
+    }
     to.certificate_expiry =
         std::max(to.certificate_expiry, from.certificate_expiry);
   }

@@ -36,6 +36,9 @@ struct Stats {
     std::array<std::uint64_t, 2> tls_12 = {};
     std::array<std::uint64_t, 2> tls_13 = {};
     std::uint64_t proxy_failed = 0;  // PROXY headers that were none.
+    std::uint64_t http2 = 0;         // Connections that spoke HTTP/2.
+    // Those that ended because the client broke HTTP/2, by reason.
+    absl::btree_map<std::string, std::uint64_t> http2_failed;
     // The end of the certificate in use, Unix seconds; 0: no TLS.
     std::int64_t certificate_expiry = 0;
   };

@@ -161,6 +161,8 @@ absl::Span<const Binding<ListenerSettings>> TableOf() {
       {"proxy_protocol", &S::proxy_protocol},
       {"reuse_port", &S::reuse_port},
       {"console", &S::console},
+      {"http2", &S::http2},
+      {"http2_max_streams", &S::http2_max_streams},
   };
   return kTable;
 }

@@ -135,6 +135,8 @@ void CheckListener(const std::string& field, const ListenerSettings& listener,
   CheckSocketFile(field, listener, faults);
   if (listener.tls) CheckTls(field + ".tls", *listener.tls, faults);
   CheckCompression(field + ".compression", listener.compression, faults);
+  faults.Range(field + ".http2_max_streams", listener.http2_max_streams, 1,
+               10'000);
   for (std::size_t i = 0; i < listener.allowed_origins.size(); ++i) {
     CheckOrigin(absl::StrCat(field, ".allowed_origins[", i, "]"),
                 listener.allowed_origins[i], faults);

@@ -46,6 +46,7 @@ ListenerSettings ListenerFrom(const pb::Listener& from,
       .Read(TableOf<CompressionSettings>(), to.compression);
   if (from.has_tls()) {
     to.tls = TlsFrom(from.tls(), section.Below("tls", from.tls()));
+    to.tls->http2 = to.http2;
   }
   to.allowed_origins.assign(from.allowed_origins().begin(),
                             from.allowed_origins().end());

@@ -31,6 +31,7 @@ struct ListenerTlsSettings {
   ClientCertificates client_certificates = ClientCertificates::kNone;
   MinVersion min_version = MinVersion::k12;
   std::vector<std::string> session_ticket_keys;  // Files.
+  bool http2 = true;  // As the listener has it: whether ALPN offers it.
 
   bool operator==(const ListenerTlsSettings&) const = default;
 };
@@ -88,6 +89,9 @@ struct ListenerSettings {
   Refusals refusals = Refusals::kHttp;
   // Serves the console; see gateway/console.
   bool console = false;
+  // Clients may speak HTTP/2, with so many streams at a time.
+  bool http2 = true;
+  int http2_max_streams = 128;
 };
 
 // Where the descriptors of an upstream come from.

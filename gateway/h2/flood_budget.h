@@ -68,9 +68,12 @@ class FloodBudget {
   void OnWindowGrowth(std::size_t bytes) { Earn(bytes); }
   // Data for a stream, with its frame.
   void OnData(std::size_t bytes) { Earn(bytes + kForFrame); }
-  // DATA of ours, for WINDOW_UPDATE.
+  // DATA of ours, for WINDOW_UPDATE, and for a PING that measures how fast it
+  // comes: grpc-go's clients send one each round trip.
   void OnDataSent(std::size_t bytes) {
     Earn(kForFrame + bytes / kForSentBytes);
+    int& pings = counts_[static_cast<std::size_t>(Nuisance::kPing)];
+    if (pings > 0) --pings;
   }
 
   // What the peer has sent too much of.

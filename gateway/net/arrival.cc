@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "gateway/http/header_rules.h"
+#include "gateway/net/http2_connection.h"
 #include "gateway/net/http_connection.h"
 #include "gateway/net/proxy_header.h"
 #include "gateway/net/refused_connection.h"
@@ -91,11 +92,19 @@ void Arrival::ContinueTls() {
   host_.TlsEstablished(listener_, tls_->engine());
   peer_.is_tls = true;
   peer_.client_subject = tls_->engine().peer_subject();
+  is_http2_ = tls_->engine().protocol() == "h2";
   Serve(std::move(tls_));
 }
 
 void Arrival::Serve(std::shared_ptr<ByteStream> stream) {
   state_ = State::kFinished;
+  if (is_http2_) {
+    auto connection = std::make_shared<Http2Connection>(
+        std::move(stream), std::move(peer_), listener_, since_, host_);
+    host_.Add(connection, listener_);
+    connection->Start("");
+    return host_.Remove(*this);
+  }
   auto connection = std::make_shared<HttpConnection>(
       std::move(stream), std::move(peer_), listener_, since_, host_);
   host_.Add(connection, listener_);

@@ -63,6 +63,7 @@ class Arrival final : public Connection,
   const absl::Time since_;
   State state_ = State::kProxyHeader;
   std::string header_;
+  bool is_http2_ = false;  // As ALPN has selected.
 };
 
 }  // namespace headgate

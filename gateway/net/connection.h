@@ -2,6 +2,7 @@
 #define GATEWAY_NET_CONNECTION_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "absl/types/span.h"
 #include "gateway/base/turn.h"
 #include "gateway/config/settings.h"
+#include "gateway/h2/flood_budget.h"
 #include "gateway/http/handshake.h"
 #include "gateway/net/place.h"
 #include "gateway/net/stream_socket.h"
@@ -23,7 +25,9 @@ namespace headgate {
 
 // One accepted connection, in one of its phases: what comes before HTTP, where
 // the listener has a PROXY header or TLS (Arrival), the HTTP requests
-// (HttpConnection), the WebSocket (WsTransport).
+// (HttpConnection), the WebSocket (WsTransport). Of HTTP/2 the connection
+// (Http2Connection), which has no session, and each of its streams
+// (Http2Exchange, WsTransport).
 //
 // Thread:   its worker's.
 // Lifetime: shared by its host, until ConnectionHost::Remove, and by the
@@ -32,6 +36,9 @@ class Connection {
  public:
   virtual ~Connection() = default;
 
+  // Whether it is a stream of an HTTP/2 connection, which is a Connection of
+  // its own.
+  virtual bool is_stream() const { return false; }
   // Its sense of time; see Session::OnTick.
   virtual void OnTick(absl::Time now) = 0;
   // Asked after OnTick: whether nothing is under way that is timed more closely
@@ -79,6 +86,10 @@ struct ConnectionSettings {
   CompressionSettings compression;
   bool proxy_protocol = false;
   std::shared_ptr<const TlsContext> tls;  // Null: plain.
+  struct Http2 {
+    bool enabled = false;
+    std::uint32_t max_streams = 128;
+  } http2;
 };
 
 // What comes before HTTP, and may fail.
@@ -143,6 +154,12 @@ class ConnectionHost {
   // The TLS handshake of a connection of the listener is complete.
   virtual void TlsEstablished(std::size_t listener,
                               const TlsEngine& engine) = 0;
+  // A client has begun to speak HTTP/2 on a connection of the listener.
+  virtual void Http2Begun(std::size_t listener) = 0;
+  // Such a connection ends because the client breaks HTTP/2 (kNone) or floods
+  // it.
+  virtual void Http2Failed(std::size_t listener, h2::Flood flood,
+                           const std::string& peer, const std::string& why) = 0;
   // The first answer of a session is on its way.
   virtual void FirstAnswer(const Session& session) = 0;
   // A client has answered a ping.

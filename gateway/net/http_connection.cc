@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "gateway/http/response.h"
 #include "gateway/net/arrival.h"
+#include "gateway/net/http2_connection.h"
 
 namespace headgate {
 namespace {
@@ -250,6 +251,11 @@ void HttpConnection::ReadHead() {
     SetIdle(true);
     return Receive();
   }
+  if (MayBeHttp2()) {
+    if (received_.size() >= kHttp2Preface.size()) return ServeHttp2();
+    SetIdle(true);
+    return Receive();
+  }
   switch (head_->Parse(received_)) {
     case RequestHead::Result::kNeedMore:
       SetIdle(true);
@@ -263,6 +269,24 @@ void HttpConnection::ReadHead() {
       received_.erase(0, head_->bytes());
       return OnHead();
   }
+}
+
+bool HttpConnection::MayBeHttp2() const {
+  return first_request_ && settings_->http2.enabled && !peer_.is_tls &&
+         head_->bytes() == 0 &&
+         absl::string_view(received_).substr(0, kHttp2Preface.size()) ==
+             kHttp2Preface.substr(0, received_.size());
+}
+
+void HttpConnection::ServeHttp2() {
+  SetIdle(false);
+  state_ = State::kFinished;
+  auto connection = std::make_shared<Http2Connection>(
+      std::move(stream_), std::move(peer_), listener_, since_, host_);
+  host_.Add(connection, listener_);
+  connection->Start(received_);
+  if (draining_) connection->Drain(*draining_);
+  host_.Remove(*this);
 }
 
 void HttpConnection::OnHead() {

@@ -104,6 +104,11 @@ class HttpConnection final
 
   void BeginRequest(absl::Time since);
   void ReadHead();
+  // Whether what has come is the preface of HTTP/2, or the beginning of it: the
+  // client has prior knowledge (RFC 9113 section 3.3).
+  bool MayBeHttp2() const;
+  // An Http2Connection takes the stream over.
+  void ServeHttp2();
   void OnHead();
   // Refuses what is no request, or one that cannot be served here.
   void Refuse(const Refusal& refusal);

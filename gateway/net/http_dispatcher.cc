@@ -231,7 +231,8 @@ HttpTransport::Options HttpDispatcher::OptionsOf(const Admission& admission,
   options.is_head = request_.method == "HEAD";
   options.expects_continue = ExpectsContinue(request_);
   options.has_trailers = request_.version >= 11 && !options.is_head &&
-                         request_.headers.HasElement("TE", "trailers");
+                         (admission.session.codec->needs_http2 ||
+                          request_.headers.HasElement("TE", "trailers"));
   options.filler_interval = settings_->keepalive.interval;
   options.failure = admission.session.codec->failure;
   options.is_cross_origin = !request_.headers.Value("Origin").empty();

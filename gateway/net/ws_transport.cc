@@ -55,14 +55,17 @@ WsTransport::WsTransport(std::shared_ptr<ByteStream> stream,
 
 void WsTransport::Respond(const HttpRequest& request,
                           const std::string& subprotocol,
-                          std::size_t max_message_bytes) {
+                          std::size_t max_message_bytes, HeadSink* http2) {
   assert(state_ == State::kHandshake);
-  HttpFields fields = {
-      {"Upgrade", "websocket"},
-      {"Connection", "Upgrade"},
-      {"Sec-WebSocket-Accept",
-       ws::AcceptFor(request.headers.Value("Sec-WebSocket-Key"))},
-      {"Server", "headgate"}};
+  is_stream_ = http2 != nullptr;
+  HttpFields fields;
+  if (http2 == nullptr) {
+    fields = {{"Upgrade", "websocket"},
+              {"Connection", "Upgrade"},
+              {"Sec-WebSocket-Accept",
+               ws::AcceptFor(request.headers.Value("Sec-WebSocket-Key"))}};
+  }
+  fields.emplace_back("Server", "headgate");
   if (!subprotocol.empty()) {
     fields.emplace_back("Sec-WebSocket-Protocol", subprotocol);
   }
@@ -79,13 +82,15 @@ void WsTransport::Respond(const HttpRequest& request,
     }
   }
   endpoint_.emplace(options);
+  if (http2 != nullptr) return http2->RespondToConnect(fields);
   endpoint_->PutHandshake(ResponseHead(101, fields));
   SendSoon();
 }
 
-void WsTransport::Accept(const HttpRequest& request, Admission admission) {
+void WsTransport::Accept(const HttpRequest& request, Admission admission,
+                         HeadSink* http2) {
   Respond(request, admission.subprotocol,
-          admission.session.route->max_message_bytes);
+          admission.session.route->max_message_bytes, http2);
   state_ = State::kLive;
   session_ = host_.OpenSession(std::move(admission.session), *this);
   if (session_ == nullptr) {
@@ -96,8 +101,8 @@ void WsTransport::Accept(const HttpRequest& request, Admission admission) {
 }
 
 void WsTransport::AcceptAndClose(const HttpRequest& request,
-                                 const Refusal& refusal) {
-  Respond(request, refusal.subprotocol, 0);
+                                 const Refusal& refusal, HeadSink* http2) {
+  Respond(request, refusal.subprotocol, 0, http2);
   state_ = State::kLive;
   const Ending ending = EndingOf(refusal.status);
   if (refusal.dialect != nullptr) {

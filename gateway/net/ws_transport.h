@@ -38,12 +38,27 @@ class WsTransport final : public Connection,
               std::shared_ptr<const ConnectionSettings> settings,
               ConnectionHost& host);
 
-  // One of these is called first, and once.
-  // Responds with 101 and opens the session.
-  void Accept(const HttpRequest& request, Admission admission);
-  // Responds with 101, tells the refusal in the client's dialect where that has
-  // a place for it, and closes with its code and reason.
-  void AcceptAndClose(const HttpRequest& request, const Refusal& refusal);
+  // Takes the head of the response to an extended CONNECT (RFC 8441), whose
+  // stream is the WebSocket's. Without one the stream begins with the 101 of
+  // HTTP/1.1.
+  class HeadSink {
+   public:
+    virtual void RespondToConnect(const HttpFields& fields) = 0;
+
+   protected:
+    ~HeadSink() = default;
+  };
+
+  // One of these is called first, and once. `http2`: null for HTTP/1.1.
+  // Responds and opens the session.
+  void Accept(const HttpRequest& request, Admission admission,
+              HeadSink* http2 = nullptr);
+  // Responds, tells the refusal in the client's dialect where that has a place
+  // for it, and closes with its code and reason.
+  void AcceptAndClose(const HttpRequest& request, const Refusal& refusal,
+                      HeadSink* http2 = nullptr);
+
+  bool is_stream() const override { return is_stream_; }
 
   void OnTick(absl::Time now) override;
   bool Rest() override;
@@ -75,9 +90,9 @@ class WsTransport final : public Connection,
   };
   enum class Rests : std::uint8_t { kAwake, kResting };  // As the host knows.
 
-  // Agrees on the extension and responds with 101.
+  // Agrees on the extension and responds.
   void Respond(const HttpRequest& request, const std::string& subprotocol,
-               std::size_t max_message_bytes);
+               std::size_t max_message_bytes, HeadSink* http2);
 
   // Reading.
   bool WantsBytes() const;
@@ -170,6 +185,7 @@ class WsTransport final : public Connection,
   std::optional<absl::Time> cut_off_at_;  // After CloseForMemory.
   State state_ = State::kHandshake;
   Rests rests_ = Rests::kAwake;
+  bool is_stream_ = false;
   bool responded_ = false;  // The session has written its first response.
 };
 

@@ -76,6 +76,9 @@ ConnectionSettings ConnectionSettingsFor(
   connection.compression = listener.compression;
   connection.proxy_protocol = listener.proxy_protocol;
   connection.tls = tls;
+  connection.http2.enabled = listener.http2;
+  connection.http2.max_streams =
+      static_cast<std::uint32_t>(listener.http2_max_streams);
   return connection;
 }
 

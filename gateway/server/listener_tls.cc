@@ -9,6 +9,7 @@ TlsServerOptions OptionsFrom(const ListenerTlsSettings& settings) {
   using From = ListenerTlsSettings::ClientCertificates;
   using To = TlsServerOptions::ClientCertificates;
   TlsServerOptions options;
+  if (settings.http2) options.protocols = {"h2", "http/1.1"};
   if (settings.min_version == ListenerTlsSettings::MinVersion::k13) {
     options.min_version = TlsServerOptions::MinVersion::k13;
   }

@@ -28,6 +28,25 @@ constexpr std::size_t kLeastHeldBytes = 16 * 1024;
 // At a time, of one worker.
 constexpr std::ptrdiff_t kMostHolders = 10'000;
 
+// The label of headgate_http2_connections_failed_total.
+absl::string_view ReasonOf(h2::Flood flood) {
+  switch (flood) {
+    case h2::Flood::kNone:
+      break;
+    case h2::Flood::kResets:
+      return "resets";
+    case h2::Flood::kPings:
+      return "pings";
+    case h2::Flood::kSettings:
+      return "settings";
+    case h2::Flood::kEmptyData:
+      return "empty_data";
+    case h2::Flood::kBytes:
+      return "bytes";
+  }
+  return "protocol";
+}
+
 class RefusingPlace final : public Place {
  public:
   explicit RefusingPlace(int& count) : count_(count) { ++count_; }
@@ -534,6 +553,18 @@ void Worker::TlsEstablished(std::size_t listener, const TlsEngine& engine) {
                                    : stats.tls_12)[engine.is_resumed() ? 1 : 0];
 }
 
+void Worker::Http2Begun(std::size_t listener) { ++StatsOf(listener).http2; }
+
+void Worker::Http2Failed(std::size_t listener, h2::Flood flood,
+                         const std::string& peer, const std::string& why) {
+  ++StatsOf(listener).http2_failed[std::string(ReasonOf(flood))];
+  LogRepeated(
+      LogLevel::kInfo, "HTTP/2 connection failed",
+      {{"peer", peer},
+       {"listener", configuration_->settings.listeners[listener].address},
+       {"reason", why}});
+}
+
 void Worker::FirstAnswer(const Session& session) {
   recorder_.OnFirstAnswer(session, now());
 }
@@ -558,7 +589,7 @@ void Worker::GetStats(std::function<void(Stats)> callback) {
   scan->visit = [this, sum](const Connections::Entry& entry) {
     if (sum->open.size() <= entry.listener)
       sum->open.resize(entry.listener + 1);
-    ++sum->open[entry.listener];
+    if (!entry.connection->is_stream()) ++sum->open[entry.listener];
     if (const Session* session = entry.connection->session()) {
       recorder_.OnVisited(*session);
       const Buffered buffered = session->buffered();

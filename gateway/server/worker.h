@@ -153,6 +153,9 @@ class Worker final : private ConnectionHost {
   void ArrivalFailed(std::size_t listener, ArrivalStep step,
                      const std::string& peer, const std::string& why) override;
   void TlsEstablished(std::size_t listener, const TlsEngine& engine) override;
+  void Http2Begun(std::size_t listener) override;
+  void Http2Failed(std::size_t listener, h2::Flood flood,
+                   const std::string& peer, const std::string& why) override;
   void FirstAnswer(const Session& session) override;
   void PingAnswered(absl::Duration round_trip) override;
   absl::Time now() const override { return absl::Now(); }

@@ -169,18 +169,36 @@ def test_min_version_refuses_tls_1_2(identity, authority, tmp_path):
             hello(gateway, old)
 
 
-# RFC 7301 section 3.2: no protocol in common is a fatal alert. A client that
-# speaks HTTP/2 only must not be left to wonder.
-def test_alpn_is_http_1_1(gateway, authority):
-    def negotiated(protocols):
-        context = trusting(authority)
-        context.set_alpn_protocols(protocols)
-        with RawClient(gateway, tls=context) as client:
-            return client._socket.selected_alpn_protocol()
+def negotiated(gateway, authority, protocols):
+    context = trusting(authority)
+    context.set_alpn_protocols(protocols)
+    with RawClient(gateway, tls=context) as client:
+        return client._socket.selected_alpn_protocol()
 
-    assert negotiated(["h2", "http/1.1"]) == "http/1.1"
+
+# RFC 7301 section 3.2: no protocol in common is a fatal alert.
+def test_alpn_prefers_http_2(gateway, authority):
+    assert negotiated(gateway, authority, ["http/1.1", "h2"]) == "h2"
+    assert negotiated(gateway, authority, ["http/1.1"]) == "http/1.1"
     with pytest.raises(ssl.SSLError, match="no application protocol"):
-        negotiated(["h2"])
+        negotiated(gateway, authority, ["h3"])
+
+
+# A client that speaks HTTP/2 only must not be left to wonder.
+def test_alpn_is_http_1_1_where_http_2_is_off(identity, authority, tmp_path,
+                                              backend):
+    file = tmp_path / "headgate.yaml"
+    file.write_text(f"""
+listeners:
+- address: 127.0.0.1:0
+  http2: false
+  tls: {{certificate: {identity[0]}, key: {identity[1]}}}
+upstreams: [{{name: demo, target: "{backend.target}"}}]
+""")
+    with Gateway.configured(file) as gateway:
+        assert negotiated(gateway, authority, ["h2", "http/1.1"]) == "http/1.1"
+        with pytest.raises(ssl.SSLError, match="no application protocol"):
+            negotiated(gateway, authority, ["h2"])
 
 
 def test_https_serves_http_rules(gateway, authority):

@@ -5,6 +5,9 @@
 // of it, and each session has ended once.
 //
 // Input: three bytes that say what happens (Plan), then what the client sends.
+//
+// With HEADGATE_FUZZ_HTTP2, fuzz_http2_connection, the client speaks HTTP/2:
+// Http2Connection, its streams and exchanges.
 
 #include <sys/socket.h>
 
@@ -29,6 +32,7 @@
 #include "google/api/httpbody.pb.h"
 #include "headgate/demo/v1/library.pb.h"
 #include "tests/fuzz/client_frame.h"
+#include "tests/fuzz/http2_client_frames.h"
 #include "tests/fuzz/input.h"
 
 namespace headgate {
@@ -285,6 +289,8 @@ class Host final : public ConnectionHost {
     settings->compression.enabled = plan.compression;
     settings->compression.min_bytes = 8;
     settings->proxy_protocol = plan.proxy_header;
+    settings->http2.enabled = true;
+    settings->http2.max_streams = 8;
     settings_ = std::move(settings);
     SessionLimits limits;
     limits.answers = {1000, 4000};
@@ -353,6 +359,9 @@ class Host final : public ConnectionHost {
   void ArrivalFailed(std::size_t, ArrivalStep, const std::string&,
                      const std::string&) override {}
   void TlsEstablished(std::size_t, const TlsEngine&) override {}
+  void Http2Begun(std::size_t) override {}
+  void Http2Failed(std::size_t, h2::Flood, const std::string&,
+                   const std::string&) override {}
   void FirstAnswer(const Session&) override {}
   void PingAnswered(absl::Duration) override {}
   absl::Time now() const override { return now_; }
@@ -534,16 +543,43 @@ class Stage {
   std::uint32_t seed_ = 1;
 };
 
+std::string ProxyHeader(const Plan& plan) {
+  return plan.proxy_header ? "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" : "";
+}
+
+#ifdef HEADGATE_FUZZ_HTTP2
+
+std::string Handshake(const Plan& plan) {
+  return absl::StrCat(ProxyHeader(plan), Http2ClientFrames::kPreface,
+                      Http2ClientFrames::Frame(/*SETTINGS*/ 4, 0, 0, ""));
+}
+
+std::string NextFrames(FuzzInput& input) {
+  std::string sent;
+  Http2ClientFrames frames;
+  while (!input.empty()) absl::StrAppend(&sent, frames.Next(input));
+  return sent;
+}
+
+#else
+
+std::string NextFrames(FuzzInput& input) {
+  std::string sent;
+  while (!input.empty()) absl::StrAppend(&sent, NextClientFrame(input));
+  return sent;
+}
+
 std::string Handshake(const Plan& plan) {
   return absl::StrCat(
-      plan.proxy_header ? "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" : "", "GET ",
-      kPaths[plan.path],
+      ProxyHeader(plan), "GET ", kPaths[plan.path],
       " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
       "Sec-WebSocket-Version: 13\r\n"
       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
       plan.compression ? "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
                        : "\r\n");
 }
+
+#endif
 
 }  // namespace
 }  // namespace headgate
@@ -553,12 +589,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   using namespace headgate;
   FuzzInput input(data, size);
   const Plan plan(input);
-  std::string sent;
-  if (plan.frames) {
-    while (!input.empty()) absl::StrAppend(&sent, NextClientFrame(input));
-  } else {
-    sent = input.Rest();
-  }
+  const std::string sent = plan.frames ? NextFrames(input) : input.Rest();
   Stage stage(plan);
   if (plan.shakes_hands) stage.Send(Handshake(plan));
   const std::size_t half = plan.drains ? sent.size() / 2 : sent.size();

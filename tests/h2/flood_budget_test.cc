@@ -81,5 +81,18 @@ TEST_F(FloodBudgetTest, NuisancesAreCountedForOnePeriod) {
   EXPECT_EQ(budget_.Exceeded(now_), Flood::kNone);
 }
 
+// Clients of gRPC measure the round trip as long as data comes.
+TEST_F(FloodBudgetTest, DataOfOursAllowsPings) {
+  for (int i = 0; i < 100; ++i) {
+    budget_.OnDataSent(10);
+    budget_.Count(Nuisance::kPing);
+    EXPECT_FALSE(IsExceeded());
+  }
+  budget_.Count(Nuisance::kPing);
+  EXPECT_FALSE(IsExceeded());
+  budget_.Count(Nuisance::kPing);
+  EXPECT_TRUE(IsExceeded());
+}
+
 }  // namespace
 }  // namespace headgate::h2

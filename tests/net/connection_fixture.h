@@ -174,6 +174,12 @@ class FakeHost final : public ConnectionHost {
   void TlsEstablished(std::size_t listener, const TlsEngine&) override {
     EXPECT_EQ(listener, 7u);
   }
+  void Http2Begun(std::size_t listener) override { EXPECT_EQ(listener, 7u); }
+  void Http2Failed(std::size_t listener, h2::Flood, const std::string& peer,
+                   const std::string& why) override {
+    EXPECT_EQ(listener, 7u);
+    http2_failed_.push_back(absl::StrCat(peer, " ", why));
+  }
   void FirstAnswer(const Session& session) override {
     first_answers_.push_back(session.request().id);
   }
@@ -242,6 +248,7 @@ class FakeHost final : public ConnectionHost {
   int refusing_ = 0;
   std::string peer_ = "127.0.0.1";
   std::vector<std::string> arrivals_failed_;
+  std::vector<std::string> http2_failed_;
   std::vector<std::string> first_answers_;
   std::vector<absl::Duration> round_trips_;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);

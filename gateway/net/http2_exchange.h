@@ -1,0 +1,115 @@
+#ifndef GATEWAY_NET_HTTP2_EXCHANGE_H_
+#define GATEWAY_NET_HTTP2_EXCHANGE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "gateway/http/http2_request.h"
+#include "gateway/net/byte_stream.h"
+#include "gateway/net/connection.h"
+#include "gateway/net/http2_stream.h"
+#include "gateway/net/http_dispatcher.h"
+#include "gateway/net/http_transport.h"
+#include "gateway/net/ws_transport.h"
+
+namespace headgate {
+
+// One request of an HTTP/2 connection, and its response; a WebSocket's stream
+// is taken over by a WsTransport.
+//
+//   kFinding --> kExchange --> kFinished     a call over plain HTTP
+//      |\------> kAnswering --> kFinished    a response of the gateway's own
+//      \-------> (WsTransport)
+//
+// Thread: the worker's. Lifetime: a Connection.
+class Http2Exchange final : public Connection,
+                            private HttpLink,
+                            private HttpDispatcher::Owner,
+                            private WsTransport::HeadSink,
+                            private ByteStream::User,
+                            public std::enable_shared_from_this<Http2Exchange> {
+ public:
+  // `stream`: one with the whole head of its request.
+  Http2Exchange(std::shared_ptr<Http2Stream> stream, const Peer& peer,
+                std::size_t listener,
+                std::shared_ptr<const ConnectionSettings> settings,
+                ConnectionHost& host);
+
+  // Adds it to its host.
+  void Start();
+
+  bool is_stream() const override { return true; }
+  void OnTick(absl::Time now) override;
+  void Drain(const DrainOrder& order) override;
+  void Abort() override;
+  void CloseSession() override;
+  const Session* session() const override;
+  std::size_t held_bytes() const override;
+  void CloseForMemory(absl::Time now, absl::Duration patience) override;
+
+ private:
+  enum class State { kFinding, kExchange, kAnswering, kFinished };
+
+  // HttpLink.
+  absl::StatusOr<BodyPiece> TakeBody(std::size_t max_bytes) override;
+  bool body_done() const override { return stream_->at_end(); }
+  void Receive() override { stream_->AwaitReadable(); }
+  bool Continue() override;
+  void Send(ResponsePart part) override;
+  void OnFirstAnswer() override;
+  void Post(std::function<void()> act) override;
+  void ExchangeOver(Outcome outcome) override;
+
+  // HttpDispatcher::Owner.
+  void OnOwnResponse(OwnResponse response) override;
+  void OnWebSocket(HttpDispatcher::Judgement judgement) override;
+  void OnCall(Admission admission, HttpTransport::Options options) override;
+  std::shared_ptr<void> KeepAlive() override { return shared_from_this(); }
+
+  // WsTransport::HeadSink.
+  void RespondToConnect(const HttpFields& fields) override;
+
+  // ByteStream::User.
+  void OnReadable() override;
+  void OnWritable() override;
+
+  void WriteOn();
+  void OnWritten();
+  void EndExchange();
+  void Finish(TransportEnd::Cause cause);
+
+  const std::shared_ptr<Http2Stream> stream_;
+  const std::unique_ptr<Http2Request> head_;
+  const Peer peer_;
+  const std::size_t listener_;
+  const std::shared_ptr<const ConnectionSettings> settings_;
+  ConnectionHost& host_;
+  State state_ = State::kFinding;
+  std::optional<DrainOrder> draining_;
+  std::optional<absl::Time> cut_off_at_;  // After CloseForMemory.
+
+  std::optional<HttpDispatcher> dispatcher_;
+  std::unique_ptr<Place> place_;  // Among the sessions; of `exchange_`.
+  std::unique_ptr<HttpTransport> exchange_;
+
+  struct Writing {
+    bool pending = false;
+    bool failed = false;
+    std::array<std::string, 2> pieces;
+    std::size_t sent = 0;  // Bytes of both.
+    bool is_last = false;
+    HttpFields trailers;
+    std::optional<absl::Time> stalled_since;
+    std::uint64_t taken = 0;  // By the client, at the last look.
+  } writing_;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_NET_HTTP2_EXCHANGE_H_
