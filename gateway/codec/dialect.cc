@@ -16,6 +16,7 @@ constexpr const Dialect* kDialects[] = {
     &kGrpcWebSocketsDialect,
     &kHttpJsonDialect,
     &kHttpEventsDialect,
+    &kGrpcDialect,
     &kGrpcWebDialect,
     &kGrpcWebJsonDialect,
     &kGrpcWebTextDialect,

@@ -12,6 +12,7 @@
 #include "gateway/codec/body_format.h"
 #include "gateway/codec/codec.h"
 #include "gateway/codec/connect.h"
+#include "gateway/codec/grpc.h"
 #include "gateway/codec/grpc_web.h"
 #include "gateway/codec/grpc_websockets.h"
 #include "gateway/codec/http_json.h"
@@ -84,7 +85,7 @@ std::vector<WireMessage> MessagesOfEnding(const Dialect& dialect,
 
 // Every dialect that the gateway speaks, in the order in which messages name
 // them. Each is defined next to its codec: json.h, packet.h, passthrough.h,
-// grpc_websockets.h, http_json.h, grpc_web.h, connect.h.
+// grpc_websockets.h, http_json.h, grpc.h, grpc_web.h, connect.h.
 absl::Span<const Dialect* const> Dialects();
 
 // The rows of `table` for WebSockets, by name and by token; null: there is

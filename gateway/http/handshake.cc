@@ -376,11 +376,14 @@ Refusal MediaTypeUnknown(const RoutePlan& plan, absl::string_view type) {
     types.insert(types.end(), dialect->media_types.begin(),
                  dialect->media_types.end());
   }
+  const Dialect* dialect = DialectOfMediaType(type, plan.http_dialects);
   Refusal refusal = Refuse(
       RefusalReason::kMediaType,
-      type.empty()
-          ? "the request has no Content-Type"
-          : absl::StrCat("content type ", ToUtf8(type), " is not served here"));
+      type.empty() ? "the request has no Content-Type"
+                   : absl::StrCat("content type ", ToUtf8(type),
+                                  dialect != nullptr && dialect->needs_http2
+                                      ? " needs HTTP/2"
+                                      : " is not served here"));
   refusal.headers.emplace_back("Accept-Post", absl::StrJoin(types, ", "));
   return refusal;
 }
@@ -735,7 +738,8 @@ const Dialect* DialectOfRefusal(const HttpRequest& request,
   const Dialect* dialect =
       DialectOfMediaType(request.headers.Value("Content-Type"));
   // Where there is no route, a POST of JSON may be anybody's.
-  return dialect == &kConnectJsonDialect ? nullptr : dialect;
+  if (dialect == nullptr || dialect == &kConnectJsonDialect) return nullptr;
+  return dialect->needs_http2 && !IsHttp2(request) ? nullptr : dialect;
 }
 
 Refusal NotFound(absl::string_view path) {
