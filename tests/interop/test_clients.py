@@ -1,4 +1,4 @@
-"""Clients of gRPC-Web and Connect from npm, each with what it can."""
+"""Clients of gRPC-Web, Connect and gRPC from npm, each with what it can."""
 
 import os
 import signal
@@ -17,7 +17,10 @@ GRPC_WEB = [
 CONNECT = [
     "connect-node-proto", "connect-node-json", "connect-node-gzip",
     "connect-node-get", "connect-web"]
-STREAMS_REQUESTS = [
+HTTP2 = [
+    "grpc-js", "connect-node-grpc", "connect-node-grpc-gzip",
+    "connect-node-proto-http2", "connect-node-grpc-web-http2"]
+STREAMS_REQUESTS = HTTP2 + [
     "connect-node-proto", "connect-node-json", "connect-node-gzip",
     "connect-node-grpc-web", "nice-grpc-web"]
 
@@ -49,7 +52,7 @@ def seen(demo):
     return look
 
 
-every_client = pytest.mark.parametrize("client", GRPC_WEB + CONNECT)
+every_client = pytest.mark.parametrize("client", GRPC_WEB + CONNECT + HTTP2)
 
 
 @every_client

@@ -150,6 +150,66 @@ export function improbableClient(grpc, url, transport) {
   }};
 }
 
+// --- grpc-js ---
+
+export function grpcJsClient(grpcJs, url) {
+  const client = new grpcJs.Client(
+    new URL(url).host, grpcJs.credentials.createInsecure());
+  return {async call(method, requests, options = {}) {
+    const seen = new Seen(options);
+    const kind = method.desc.methodKind;
+    const streamsRequests = /client|bidi/.test(kind);
+    const streamsResponses = /server|bidi/.test(kind);
+    const metadata = new grpcJs.Metadata();
+    for (const [key, value] of Object.entries(options.headers ?? {})) {
+      metadata.set(key, key.endsWith('-bin') ? Buffer.from(value, 'base64') :
+        value);
+    }
+    const keep = (into, found) => {
+      for (const key of Object.keys(found?.getMap() ?? {})) {
+        into[key] = found.get(key).map((value) => typeof value === 'string' ?
+          value : value.toString('base64')).join(', ');
+      }
+    };
+    const callOptions = options.timeout ?
+      {deadline: Date.now() + options.timeout} : {};
+    await new Promise((resolve) => {
+      const encode = (json) => Buffer.from(method.encode(json));
+      const onEnd = (error, response) => {
+        if (response !== undefined) seen.add(response);
+        if (error) {
+          seen.code = error.code;
+          seen.text = error.details;
+          keep(seen.trailers, error.metadata);
+        }
+      };
+      const name = streamsRequests ?
+        (streamsResponses ? 'makeBidiStreamRequest' : 'makeClientStreamRequest') :
+        (streamsResponses ? 'makeServerStreamRequest' : 'makeUnaryRequest');
+      const call = client[name](
+        method.path, encode, (bytes) => method.decode(bytes),
+        ...(streamsRequests ? [] : [requests[0]]), metadata, callOptions,
+        ...(streamsResponses ? [] : [onEnd]));
+      call.on('metadata', (found) => keep(seen.headers, found));
+      call.on('status', (status) => {
+        keep(seen.trailers, status.metadata);
+        setImmediate(resolve);
+      });
+      if (streamsResponses) {
+        call.on('data', (message) => {
+          if (seen.add(message)) call.cancel();
+        });
+        call.on('error', onEnd);
+      }
+      if (!streamsRequests) return;
+      for (const json of requests) call.write(json);
+      call.end();
+    });
+    seen.details = detailsOf(seen.trailers['grpc-status-details-bin']);
+    return seen;
+  }};
+}
+
 // --- nice-grpc-web ---
 
 export function niceClient(nice, niceCommon, url, transport) {

@@ -1,14 +1,15 @@
 // The clients that run in Node.js, by name.
 import * as connectNode from '@connectrpc/connect-node';
 import * as connectWeb from '@connectrpc/connect-web';
+import grpcJs from '@grpc/grpc-js';
 import improbable from '@improbable-eng/grpc-web';
 import {NodeHttpTransport} from '@improbable-eng/grpc-web-node-http-transport';
 import {GrpcWebFetchTransport} from '@protobuf-ts/grpcweb-transport';
 import niceCommon from 'nice-grpc-common';
 import nice from 'nice-grpc-web';
 
-import {connectClient, improbableClient, niceClient, protobufTsClient}
-  from './adapters.mjs';
+import {connectClient, grpcJsClient, improbableClient, niceClient,
+  protobufTsClient} from './adapters.mjs';
 import {options} from './scenarios.mjs';
 
 // Its transport for browsers looks for that name.
@@ -17,7 +18,19 @@ globalThis.self = globalThis;
 const {grpc} = improbable;
 const node = {httpVersion: '1.1'};
 const json = {useBinaryFormat: false, jsonOptions: options};
+const http2 = {httpVersion: '2'};
 const clients = {
+  'connect-node-grpc': (url) => connectClient(
+    connectNode.createGrpcTransport({...http2, baseUrl: url})),
+  'connect-node-grpc-gzip': (url) => connectClient(
+    connectNode.createGrpcTransport({...http2, baseUrl: url,
+      sendCompression: connectNode.compressionGzip})),
+  'connect-node-proto-http2': (url) => connectClient(
+    connectNode.createConnectTransport({...http2, baseUrl: url,
+      useBinaryFormat: true})),
+  'connect-node-grpc-web-http2': (url) => connectClient(
+    connectNode.createGrpcWebTransport({...http2, baseUrl: url})),
+  'grpc-js': (url) => grpcJsClient(grpcJs, url),
   'connect-node-proto': (url) => connectClient(
     connectNode.createConnectTransport({...node, baseUrl: url,
       useBinaryFormat: true})),

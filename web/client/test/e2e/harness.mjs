@@ -23,7 +23,8 @@ export class Gateway {
   }
 
   async start() {
-    const flags = ["--listen", `127.0.0.1:${this.port}`, "--admin", "off", "--drain", "1s", ...this.flags];
+    const admin = this.flags.includes("--admin") ? [] : ["--admin", "off"];
+    const flags = ["--listen", `127.0.0.1:${this.port}`, ...admin, "--drain", "1s", ...this.flags];
     this.process = spawn(HEADGATE, ["demo", ...flags], {stdio: ["ignore", "pipe", "ignore"]});
     const kill = () => this.process.kill("SIGKILL");
     process.once("exit", kill);
@@ -31,11 +32,12 @@ export class Gateway {
     let output = "";
     for await (const chunk of this.process.stdout) {
       output += chunk;
-      const listening = /ws:\/\/127\.0\.0\.1:(\d+)\s/.exec(output);
+      const listening = /wss?:\/\/127\.0\.0\.1:(\d+)\s/.exec(output);
       const backend = /demo backend on ([^\s;]+)[;\n]/.exec(output);
       if (!listening || !backend) continue;
       this.port = Number(listening[1]);
       this.backend = backend[1];
+      this.admin = /admin on (http:\S+)\n/.exec(output)?.[1];
       return this;
     }
     throw new Error(`headgate demo does not listen: ${output}`);
