@@ -11,8 +11,9 @@ import time
 import grpc
 import pytest
 
+from certificates import Authority
 from client import HELLO
-from harness import TIMEOUT, eventually, soon
+from harness import TIMEOUT, Gateway, eventually, soon
 from http2_wire import (END_STREAM, HEADERS, H2Client, request_fields)
 from wire import RawClient, fields, message
 
@@ -256,3 +257,16 @@ def test_grpc_go(demo, go_caller):
         "deadline: DeadlineExceeded",
         "a thousand: done"], result.stderr
     assert demo.metric("headgate_http2_connections_total") == before + 1
+
+
+def test_over_tls(tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("gateway", "DNS:localhost")
+    with Gateway.demo("--tls-cert", certificate, "--tls-key",
+                      key) as gateway:
+        credentials = grpc.ssl_channel_credentials(authority.ca.read_bytes())
+        with grpc.secure_channel(f"localhost:{gateway.port}",
+                                 credentials) as channel:
+            call = method(channel, "unary_unary", HELLO + "SayHello")
+            assert reply(call(greeting("ann"))) == "hello, ann"
+        assert gateway.metric("headgate_tls_handshakes_total") == 1

@@ -186,6 +186,13 @@ def test_a_websocket_whose_client_gives_no_window_waits(demo):
         assert client.await_h2(DATA, stream).payload == b"23456789"
 
 
+def test_a_refusal_may_be_told_by_a_close_frame(start_demo):
+    gateway = start_demo("--refusals", "close")
+    with H2Client(gateway) as client:
+        stream = open_websocket(client, "/nothing/here/at/all")
+        assert read_close(client, stream) == 4005
+
+
 def test_a_connection_that_breaks_ends_all_its_sessions(demo):
     client = H2Client(demo)
     for _ in range(5):
