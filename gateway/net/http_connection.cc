@@ -21,6 +21,9 @@ namespace beast = boost::beast;
 
 // What one read takes.
 constexpr std::size_t kRequestReadBytes = 4096;
+// Of what a client goes on sending once it has its response: enough for one
+// that sends a body of a usual length and reads the response after it.
+constexpr std::size_t kMostDropped = 4 << 20;
 
 }  // namespace
 
@@ -72,6 +75,10 @@ void HttpConnection::OnReadable() {
       absl::StrAppend(&received_, bytes);
       return Receive();
     case State::kLingering:
+      dropped_ += bytes.size();
+      if (dropped_ > kMostDropped) {
+        return Finish(TransportEnd::Cause::kClosedByGateway);
+      }
       return Receive();
     case State::kFinished:
       return;

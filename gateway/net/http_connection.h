@@ -137,6 +137,7 @@ class HttpConnection final
   bool writing_ = false;
   bool write_failed_ = false;
   std::optional<absl::Time> send_stalled_since_;
+  std::size_t dropped_ = 0;               // In kLingering, bytes.
   std::optional<absl::Time> cut_off_at_;  // After CloseForMemory.
   std::uint64_t taken_ = 0;  // By the client, bytes, at the last look.
 

@@ -442,3 +442,22 @@ def test_calls_that_are_ended_at_once_hold_up_nobody(start_demo):
         assert gateway.cpu_seconds() - cpu < soon(1)
     assert peak(gateway) - memory < allowed(48 * MIB)
     expect_service(gateway)
+
+
+# A client that has its response and goes on sending: neither for ever, nor as
+# fast as it likes.
+@pytest.mark.parametrize("framing, piece", [
+    ("Transfer-Encoding: chunked", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+    ("Content-Length: 99999999999", b"x" * 65536)])
+def test_bodies_without_end_of_refused_requests_are_not_read(
+        demo, framing, piece):
+    with RawClient(demo) as client:
+        client.send(f"POST /nothing HTTP/1.1\r\nHost: localhost\r\n"
+                    f"{framing}\r\n\r\n".encode())
+        sent, began = 0, time.monotonic()
+        with pytest.raises(ConnectionError):
+            while time.monotonic() - began < 60:
+                client.send(piece)
+                sent += len(piece)
+        # What is dropped, and what the sockets hold.
+        assert sent < 4 * 1024 * 1024 + 16 * 1024 * 1024
