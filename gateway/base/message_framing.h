@@ -45,6 +45,7 @@ class MessageReader {
   // Requires: !complete().
   absl::StatusOr<std::size_t> Feed(absl::string_view bytes);
 
+  std::size_t max_message_bytes() const { return max_message_bytes_; }
   // A whole message is there, to be taken.
   bool complete() const { return complete_; }
   // A message has begun and is not complete.

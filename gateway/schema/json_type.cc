@@ -130,11 +130,25 @@ JsonType::JsonType(const pb::Descriptor& descriptor)
             [](const JsonField& a, const JsonField& b) {
               return a.number < b.number;
             });
+  // Of several fields with one JSON name (protoc refuses that, a server's
+  // reflection need not) the one with the lowest number has it.
+  std::vector<std::size_t> nameless;
+  for (std::size_t i = 0; i < fields_.size(); ++i) {
+    if (!by_name_.emplace(fields_[i].descriptor->json_name(), i).second) {
+      nameless.push_back(i);
+    }
+  }
+  // The others have their name in the .proto file, unless that is another
+  // field's JSON name; then also their number.
+  for (const std::size_t i : nameless) {
+    std::string name(fields_[i].descriptor->name());
+    while (!by_name_.emplace(name, i).second) {
+      absl::StrAppend(&name, "_", fields_[i].number);
+    }
+    fields_[i].json_key = KeyOf(name);
+  }
   // A JSON name that is also another field's name in the .proto file is the
   // JSON name.
-  for (std::size_t i = 0; i < fields_.size(); ++i) {
-    by_name_.emplace(fields_[i].descriptor->json_name(), i);
-  }
   for (std::size_t i = 0; i < fields_.size(); ++i) {
     by_name_.emplace(fields_[i].descriptor->name(), i);
   }

@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "gateway/schema/editions.h"
+#include "gateway/schema/repair.h"
 
 namespace headgate {
 namespace {
@@ -60,6 +61,7 @@ void LearnedTypes::Learn(std::vector<pb::FileDescriptorProto> files) {
   for (const pb::FileDescriptorProto& file : files)
     bytes += file.ByteSizeLong();
   if (learned_.size() >= kMaxPools || bytes_ + bytes > kMaxBytes) return;
+  DropWideFiles(files, nullptr);
   TranslateEditions(files);
 
   std::deque<pb::FileDescriptorProto> waiting;

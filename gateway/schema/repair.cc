@@ -243,7 +243,34 @@ class Importer {
   absl::flat_hash_set<std::string> present_;
 };
 
+// The first of them and those nested in them; null if there is none.
+const pb::DescriptorProto* FindWideMessage(
+    const pb::RepeatedPtrField<pb::DescriptorProto>& messages) {
+  for (const pb::DescriptorProto& message : messages) {
+    if (message.field_size() > kMostFields) return &message;
+    if (const auto* nested = FindWideMessage(message.nested_type())) {
+      return nested;
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+void DropWideFiles(std::vector<pb::FileDescriptorProto>& files,
+                   std::vector<std::string>* warnings) {
+  const auto is_wide = [warnings](const pb::FileDescriptorProto& file) {
+    const pb::DescriptorProto* const wide =
+        FindWideMessage(file.message_type());
+    if (wide != nullptr && warnings != nullptr) {
+      warnings->push_back(absl::StrCat(file.name(), ": message ", wide->name(),
+                                       " has ", wide->field_size(),
+                                       " fields, may have ", kMostFields));
+    }
+    return wide != nullptr;
+  };
+  files.erase(std::remove_if(files.begin(), files.end(), is_wide), files.end());
+}
 
 void RepairFiles(const std::vector<const pb::FileDescriptor*>& well_known,
                  const std::vector<const pb::FileDescriptor*>& library,

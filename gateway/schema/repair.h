@@ -9,6 +9,16 @@
 
 namespace headgate {
 
+// The most fields that a message may have: a conversion begins with a table of
+// them, on the worker, at about a microsecond each. There is no message like
+// that but a hostile one.
+constexpr int kMostFields = 10'000;
+
+// Takes those out of `files` that have a message with more fields, each with a
+// line in `warnings` (which may be null).
+void DropWideFiles(std::vector<google::protobuf::FileDescriptorProto>& files,
+                   std::vector<std::string>* warnings);
+
 // Makes of `files` what protobuf's pool takes, where a server's reflection got
 // them wrong. @grpc/reflection makes files up from what protobufjs has parsed:
 // one for each package, its own of google.protobuf too, without imports, and

@@ -187,6 +187,7 @@ std::shared_ptr<const Schema> Schema::Build(
     }
   };
   for (const auto* file : WellKnownFiles()) add(ProtoOf(*file));
+  DropWideFiles(files, warnings);
   RepairFiles(WellKnownFiles(), LibraryFiles(), files, warnings);
   TranslateEditions(files);
   for (auto& file : files) add(std::move(file));

@@ -196,7 +196,10 @@ class Conversation final : public ReflectionConversation,
   void StartCall(absl::Duration timeout) {
     answered_ = false;
     writing_ = false;
-    call_ = upstream_.StartCall({method_, {}, timeout}, *this);
+    CallRequest request{method_, {}, timeout};
+    // A server may send all of its files in one response.
+    request.max_answer_bytes = kMaxDescriptorBytes;
+    call_ = upstream_.StartCall(std::move(request), *this);
     Write();
     call_->Read();
   }

@@ -72,6 +72,9 @@ struct CallRequest {
   // backend is silent.
   absl::Duration timeout = absl::InfiniteDuration();
   MetadataDelivery metadata_delivery = MetadataDelivery::kDropped;
+  // A longer answer ends the call with RESOURCE_EXHAUSTED, where the transport
+  // can tell calls apart (not gRPC C++); 0: that of UpstreamOptions.
+  std::size_t max_answer_bytes = 0;
 };
 
 // One gRPC target, for the calls of one worker.

@@ -68,6 +68,72 @@ def test_unknown_methods_do_not_keep_reflection_busy(configured):
         assert 1 <= server.calls.count(V1) - before <= 4
 
 
+# As servers send them all at once: more than gRPC's limit of a message, 4 MiB.
+def test_descriptors_may_be_longer_than_other_answers(configured):
+    class AllAtOnce(Reflection):
+        def by_symbol(self, name, context):
+            return self.found(self.files.values())
+
+    files = [big_file(i, ["Get"]) for i in range(60)]
+    assert sum(file.ByteSize() for file in files) > 5_000_000
+    with ReflectingServer(AllAtOnce(*files)) as server:
+        gateway = configured(upstream(server.target, "transport: h2") +
+                             "timeouts: {reflection: 30s}\n")
+        assert call_json(gateway, "/big59.Big/Get", {}) == [{}]
+        # Other answers have their limit.
+        long = message_of_length(5_000_000)
+        answers, (code, _) = call(gateway, "/big59.Big/Get", long)
+        assert code in (1009, 4008), answers
+
+
+def message_of_length(size):
+    return {"unknown": "x" * size}
+
+
+# The table that its conversion begins with would hold up the worker.
+def test_message_with_hundreds_of_thousands_of_fields_is_not_served(
+        configured, tmp_path):
+    wide = descriptor_pb2.FileDescriptorProto(
+        name="wide.proto", package="wide", syntax="proto3")
+    message = wide.message_type.add(name="Wide")
+    for i in range(100_000):
+        message.field.add(name=f"f{i}", number=i + 1 + 1000 * (i >= 18_999),
+                          label=1, type=9)
+    service = wide.service.add(name="Service")
+    service.method.add(name="Get", input_type=".wide.Wide",
+                       output_type=".wide.Wide")
+    path = tmp_path / "wide.pb"
+    path.write_bytes(descriptor_pb2.FileDescriptorSet(
+        file=[wide, service_file()]).SerializeToString())
+    with ReflectingServer() as server:
+        gateway = configured(upstream(
+            server.target,
+            f"descriptors: {{reflection: false, files: [{path}]}}"))
+        assert call_json(gateway, "/a.A/Get", {"text": "x"}) == [{"text": "x"}]
+        assert ("wide.proto: message Wide has 100000 fields, may have 10000"
+                in gateway.stderr())
+        assert call(gateway, "/wide.Service/Get", {})[1][0] == 4012
+
+
+# protoc refuses them, what a server's reflection tells need not be protoc's.
+def test_no_answer_has_the_same_key_twice(configured):
+    file = file_of("""
+        name: "twice.proto" package: "twice" syntax: "proto2"
+        message_type {
+          name: "Message"
+          field { name: "one" number: 1 label: LABEL_OPTIONAL
+                  type: TYPE_STRING json_name: "same" }
+          field { name: "two" number: 2 label: LABEL_OPTIONAL
+                  type: TYPE_STRING json_name: "same" }
+        }
+        service { name: "S" method { name: "Get" input_type: ".twice.Message"
+                                     output_type: ".twice.Message" } }""")
+    with ReflectingServer(Reflection(file)) as server:
+        gateway = configured(upstream(server.target))
+        sent = {"same": "a", "two": "b"}
+        assert call_json(gateway, "/twice.S/Get", sent) == [sent]
+
+
 def big_file(index, methods):
     """Some 90 kB."""
     file = descriptor_pb2.FileDescriptorProto(

@@ -682,5 +682,65 @@ TEST_F(SchemaTest, GarbageForAStatusHasNoDetails) {
   }
 }
 
+// protoc refuses them, what a server's reflection tells need not be protoc's.
+TEST(SchemaJsonNamesTest, FieldsWithOneJsonNameHaveDifferentKeys) {
+  FileDescriptorProto file = File("twice.proto");
+  file.set_syntax("proto2");
+  auto* const message = file.add_message_type();
+  message->set_name("Twice");
+  const auto add = [&](int number, const char* name, const char* json_name) {
+    auto* const field = message->add_field();
+    field->set_name(name);
+    field->set_number(number);
+    field->set_json_name(json_name);
+    field->set_label(google::protobuf::FieldDescriptorProto::LABEL_OPTIONAL);
+    field->set_type(google::protobuf::FieldDescriptorProto::TYPE_STRING);
+  };
+  add(1, "one", "same");
+  add(2, "two", "same");
+  add(3, "three", "two");
+  add(4, "four", "same");
+  std::vector<std::string> warnings;
+  const auto schema = Schema::Build({file}, &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
+  const std::string bytes =
+      Field(1, "a") + Field(2, "b") + Field(3, "c") + Field(4, "d");
+  const auto json = schema->ProtoToJson("Twice", bytes, {});
+  ASSERT_TRUE(json.ok()) << json.status();
+  EXPECT_EQ(*json, R"({"same":"a","two_2":"b","two":"c","four":"d"})");
+  JsonError error;
+  const auto back = schema->JsonToProto("Twice", *json, {}, error);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(*back, bytes);
+}
+
+TEST(SchemaFieldsTest, FileOfAMessageWithTooManyFieldsIsLeftOut) {
+  FileDescriptorProto wide = File("wide.proto");
+  auto* const message = wide.add_message_type();
+  message->set_name("Outer");
+  auto* const nested = message->add_nested_type();
+  nested->set_name("Wide");
+  for (int i = 0; i < 10'001; ++i) {
+    auto* const field = nested->add_field();
+    field->set_name(absl::StrCat("f", i));
+    field->set_number(i + 1);
+    field->set_label(google::protobuf::FieldDescriptorProto::LABEL_OPTIONAL);
+    field->set_type(google::protobuf::FieldDescriptorProto::TYPE_BOOL);
+  }
+  std::vector<std::string> warnings;
+  auto schema = Schema::Build({wide, NodeFile()}, &warnings);
+  EXPECT_THAT(warnings,
+              ElementsAre("wide.proto: message Wide has 10001 fields, may have "
+                          "10000"));
+  EXPECT_TRUE(schema->HasField(kNode, "n"));
+  EXPECT_FALSE(schema->HasField("Outer.Wide", "f0"));
+
+  nested->mutable_field()->RemoveLast();
+  warnings.clear();
+  schema = Schema::Build({wide}, &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
+  EXPECT_TRUE(schema->HasField("Outer.Wide", "f0"));
+}
+
 }  // namespace
 }  // namespace headgate

@@ -43,7 +43,9 @@ H2Call::H2Call(std::shared_ptr<H2CallHost> host, CallRequest request,
       observer_(observer),
       delivery_(request.metadata_delivery),
       request_(std::make_unique<CallRequest>(std::move(request))),
-      reader_(host_->call_options().max_answer_bytes) {
+      reader_(request_->max_answer_bytes != 0
+                  ? request_->max_answer_bytes
+                  : host_->call_options().max_answer_bytes) {
   StartWork(host_->worker());
 }
 
@@ -317,7 +319,7 @@ absl::StatusOr<std::string> H2Call::TakeMessage() {
         "or that is not known");
   }
   absl::StatusOr<std::string> plain =
-      GzipDecompress(message, host_->call_options().max_answer_bytes);
+      GzipDecompress(message, reader_.max_message_bytes());
   if (!plain.ok()) return FaultOfUpstream(plain.status());
   return plain;
 }
