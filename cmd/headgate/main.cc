@@ -2,7 +2,9 @@
 #include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <new>
 #include <string>
+#include <system_error>
 
 #include <google/protobuf/stubs/common.h>
 #include <CLI/CLI.hpp>
@@ -99,5 +101,17 @@ int main(int argc, char** argv) {
                       app.got_subcommand("demo") ||
                       app.got_subcommand("backend");
   if (!serves) headgate::ReleaseSignals();
-  return run();
+  // A command begins with what only the system can refuse it.
+  try {
+    return run();
+  } catch (const std::system_error& error) {
+    std::cerr << "headgate: the system does not give what is needed: "
+              << error.what()
+              << " (limits of the process: ulimit -a, LimitNOFILE=, "
+                 "TasksMax=)\n";
+  } catch (const std::bad_alloc&) {
+    std::cerr << "headgate: there is too little memory (ulimit -v, "
+                 "MemoryMax=)\n";
+  }
+  return 1;
 }

@@ -21,6 +21,19 @@ std::size_t AdminConnectionsFor(std::uint64_t descriptor_limit,
   return std::max<std::size_t>(2, all / std::max<std::size_t>(1, listeners));
 }
 
+std::uint64_t LeastDescriptorsFor(const Settings& settings,
+                                  std::uint64_t workers) {
+  // The control thread's event loop (3) and signals (2), the figures of the
+  // process, a file that is read, and 4 clients.
+  constexpr std::uint64_t kForAll = 3 + 2 + 1 + 1 + 4;
+  constexpr std::uint64_t kPerWorker = 3;  // Its event loop.
+  constexpr std::uint64_t kPerAdmin = 3;
+  std::uint64_t admins = 0;
+  for (const AdminSettings& admin : settings.admin) admins += admin.enabled;
+  return kForAll + settings.listeners.size() + kPerAdmin * admins +
+         workers * (kPerWorker + settings.upstreams.size());
+}
+
 ConnectionLimit ConnectionLimitFor(const Settings& settings,
                                    const DescriptorUse& descriptors,
                                    std::uint64_t workers) {

@@ -31,6 +31,12 @@ struct ConnectionLimit {
 std::size_t AdminConnectionsFor(std::uint64_t descriptor_limit,
                                 std::size_t listeners);
 
+// How many descriptors more than it has open the process needs to serve at all:
+// what runs it, the listeners, the admin listeners with two connections each, a
+// connection to each upstream of each of the `workers`, and a few clients.
+std::uint64_t LeastDescriptorsFor(const Settings& settings,
+                                  std::uint64_t workers);
+
 // Of limits.max_connections and the descriptors that are left when enough are
 // kept for the admin listeners, the connections to the upstreams, files that
 // are read again, and `overflow`; where there are few, half of them are kept.

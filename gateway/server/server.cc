@@ -66,6 +66,20 @@ std::size_t WorkerCount(const Settings& settings) {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
+// What the process needs is not refused in the middle.
+absl::Status CheckDescriptors(const Settings& settings) {
+  const std::uint64_t limit = DescriptorLimit();
+  const std::uint64_t open = CountOpenDescriptors();
+  const std::uint64_t least =
+      open + LeastDescriptorsFor(settings, WorkerCount(settings));
+  if (limit >= least) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the process may have ", limit,
+                   " file descriptors, and needs at least ", least,
+                   " to serve this configuration: raise the limit (ulimit -n, "
+                   "LimitNOFILE=)"));
+}
+
 // Of a listener with several sockets the widest.
 SocketReach ReachOf(const std::vector<ListeningSocket>& sockets) {
   const SocketReach first = sockets.front().reach();
@@ -95,6 +109,9 @@ Server::Listener::Listener(asio::io_context& control, std::size_t index,
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     Settings settings, asio::io_context& control) {
   if (absl::Status valid = Validate(settings); !valid.ok()) return valid;
+  if (absl::Status enough = CheckDescriptors(settings); !enough.ok()) {
+    return enough;
+  }
   auto server = std::unique_ptr<Server>(new Server(control));
   auto tls = MakeTls(settings, server->tls_);
   if (!tls.ok()) return tls.status();

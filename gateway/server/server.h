@@ -36,9 +36,9 @@ namespace headgate {
 class Server final : private Gateway {
  public:
   // Listens and starts the workers. Fails, before anything is served, with
-  // INVALID_ARGUMENT for settings that Validate refuses or TLS files that
-  // cannot be used, and with UNAVAILABLE for an address that cannot be listened
-  // on. `control` must outlive the server.
+  // INVALID_ARGUMENT for settings that Validate refuses, TLS files that cannot
+  // be used or too few file descriptors, and with UNAVAILABLE for an address
+  // that cannot be listened on. `control` must outlive the server.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       Settings settings, boost::asio::io_context& control);
 

@@ -7,8 +7,10 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -17,7 +19,7 @@ import websockets
 from client import (ECHO, HELLO, JSON, PROTOBUF, Client, call, call_json,
                     connect, stats)
 from harness import (HEADGATE, TIMEOUT, Backend, Gateway, Process, eventually,
-                     run, soon)
+                     run, sanitized, soon)
 from wire import RawClient, message
 
 BIDI = HELLO + "BidiHello"
@@ -502,3 +504,44 @@ def test_signals_are_held_from_the_start():
         time.sleep(0.002)
     process.wait_for_output("listening on")
     process.stop()
+
+
+# --- limits of the process ---
+
+
+def limited(*flags):
+    """Runs the gateway in a shell with such a `ulimit`, to its end."""
+    return subprocess.run(
+        ["bash", "-c", f"ulimit {' '.join(flags)} && exec {HEADGATE} serve "
+         "--listen 127.0.0.1:0 --admin 127.0.0.1:0"],
+        capture_output=True, timeout=TIMEOUT, text=True)
+
+
+@pytest.mark.parametrize("descriptors", [8, 12, 16])
+def test_too_few_file_descriptors_are_one_clear_line(descriptors):
+    result = limited("-n", str(descriptors))
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert re.match(
+        rf"headgate: the process may have {descriptors} file descriptors, and "
+        r"needs at least \d+ to serve this configuration: raise the limit",
+        result.stderr)
+    assert result.stdout == ""
+
+
+# What is asked for is enough to serve.
+def test_the_least_number_of_file_descriptors_is_enough():
+    least = re.search(r"at least (\d+)", limited("-n", "8").stderr)[1]
+    with Gateway.serve("127.0.0.1:1", preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (int(least), int(least)))) as gateway:
+        assert gateway.admin("/healthz")[0] == 200
+        with Client(gateway, BIDI) as client:
+            assert client.receive_close()[0] == 4014
+
+
+@pytest.mark.skipif(sanitized(), reason="it needs terabytes of addresses")
+def test_too_little_memory_for_a_thread_is_one_clear_line():
+    result = limited("-v", "50000")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith("headgate: "), result.stderr

@@ -32,6 +32,17 @@ TEST(ConnectionLimitTest, DescriptorsAreKeptForAllElse) {
   EXPECT_EQ(limit.most, 1000 - 64 - 32 - 32 - 8);
 }
 
+// Its event loops, signals and files; then for each listener, admin listener,
+// worker, and upstream of a worker.
+TEST(LeastDescriptorsTest, GrowWithWhatIsServed) {
+  Settings settings;
+  EXPECT_EQ(LeastDescriptorsFor(settings, 2), 11u + 1 + 3 + 2 * 3 + 2);
+  settings.admin[0].enabled = false;
+  settings.listeners.resize(3);
+  settings.upstreams.resize(2);
+  EXPECT_EQ(LeastDescriptorsFor(settings, 4), 11u + 3 + 4 * 3 + 4 * 2);
+}
+
 TEST(AdminConnectionsTest, AreSharedByTheAdminListeners) {
   EXPECT_EQ(AdminConnectionsFor(1 << 20, 1), 64u);
   EXPECT_EQ(AdminConnectionsFor(1 << 20, 4), 16u);
