@@ -185,6 +185,19 @@ absl::Span<const Binding<ListenerTlsSettings>> TableOf() {
       {"certificate", &S::certificate, ReadAs::kFile},
       {"key", &S::key, ReadAs::kFile},
       {"client_ca", &S::client_ca, ReadAs::kFile},
+      {"ocsp_file", &S::ocsp_file, ReadAs::kFile},
+      {"handshakes_per_second", &S::handshakes_per_second},
+  };
+  return kTable;
+}
+
+template <>
+absl::Span<const Binding<TlsCertificateSettings>> TableOf() {
+  using S = TlsCertificateSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"certificate", &S::certificate, ReadAs::kFile},
+      {"key", &S::key, ReadAs::kFile},
+      {"ocsp_file", &S::ocsp_file, ReadAs::kFile},
   };
   return kTable;
 }

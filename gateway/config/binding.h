@@ -126,6 +126,8 @@ absl::Span<const Binding<SocketFileSettings>> TableOf();
 template <>
 absl::Span<const Binding<ListenerTlsSettings>> TableOf();
 template <>
+absl::Span<const Binding<TlsCertificateSettings>> TableOf();
+template <>
 absl::Span<const Binding<AdminSettings>> TableOf();
 template <>
 absl::Span<const Binding<HubApiSettings>> TableOf();

@@ -90,6 +90,7 @@ void CheckAddress(const std::string& field, const ListenerSettings& listener,
 
 // The one in use, the one before and the next, several times over.
 constexpr std::size_t kMaxTicketKeys = 16;
+constexpr int kMostHandshakesPerSecond = 1'000'000;
 
 void CheckTls(const std::string& field, const ListenerTlsSettings& tls,
               Faults& faults) {
@@ -99,6 +100,18 @@ void CheckTls(const std::string& field, const ListenerTlsSettings& tls,
   CheckPem(field + ".client_ca", tls.client_ca, faults);
   if (tls.certificate.empty()) faults.Add(field + ".certificate", "is missing");
   if (tls.key.empty()) faults.Add(field + ".key", "is missing");
+  for (std::size_t i = 0; i < tls.certificates.size(); ++i) {
+    const TlsCertificateSettings& more = tls.certificates[i];
+    const std::string name = absl::StrCat(field, ".certificates[", i, "]");
+    CheckPem(name + ".certificate", more.certificate, faults);
+    CheckPem(name + ".key", more.key, faults);
+    if (more.certificate.empty()) {
+      faults.Add(name + ".certificate", "is missing");
+    }
+    if (more.key.empty()) faults.Add(name + ".key", "is missing");
+  }
+  faults.Range(field + ".handshakes_per_second", tls.handshakes_per_second, 0,
+               kMostHandshakesPerSecond);
   const std::string keys = field + ".session_ticket_keys";
   if (tls.session_ticket_keys.size() > kMaxTicketKeys) {
     faults.Add(keys, absl::StrCat("has more than ", kMaxTicketKeys));

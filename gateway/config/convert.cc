@@ -17,6 +17,13 @@ ListenerTlsSettings TlsFrom(const pb::ListenerTls& from,
   for (const std::string& path : from.session_ticket_keys()) {
     to.session_ticket_keys.push_back(section.Resolve(path));
   }
+  for (const pb::TlsCertificate& certificate : from.certificates()) {
+    const std::string key =
+        absl::StrCat("certificates[", to.certificates.size(), "]");
+    section.Below(key, certificate)
+        .Read(TableOf<TlsCertificateSettings>(),
+              to.certificates.emplace_back());
+  }
   if (from.has_client_ca()) {
     to.client_certificates = Settings::ClientCertificates::kRequired;
   }

@@ -20,6 +20,15 @@ namespace headgate {
 // All that can be set of a gateway, with its defaults. Sizes in bytes. The
 // member names are the names that errors use and that users type.
 
+// One of a listener's further certificates.
+struct TlsCertificateSettings {
+  std::string certificate;  // With its chain.
+  std::string key;
+  std::string ocsp_file;  // An OCSP response for it, DER; empty: none.
+
+  bool operator==(const TlsCertificateSettings&) const = default;
+};
+
 // TLS on a listener. Files are PEM, read anew when they change.
 struct ListenerTlsSettings {
   enum class ClientCertificates { kNone, kOptional, kRequired };
@@ -27,6 +36,11 @@ struct ListenerTlsSettings {
 
   std::string certificate;  // With its chain.
   std::string key;
+  std::string ocsp_file;  // An OCSP response for it, DER; empty: none.
+  // More of them, chosen by the names that they are for.
+  std::vector<TlsCertificateSettings> certificates;
+  // Handshakes that may begin in a second; 0: any number.
+  int handshakes_per_second = 0;
   std::string client_ca;  // Authorities of the clients' certificates.
   ClientCertificates client_certificates = ClientCertificates::kNone;
   MinVersion min_version = MinVersion::k12;

@@ -27,12 +27,20 @@ TlsServerOptions OptionsFrom(const ListenerTlsSettings& settings) {
   return options;
 }
 
+TlsFileNames FilesFrom(const ListenerTlsSettings& settings) {
+  TlsFileNames names{settings.client_ca, settings.certificate, settings.key,
+                     settings.session_ticket_keys, settings.ocsp_file};
+  for (const TlsCertificateSettings& more : settings.certificates) {
+    names.more.push_back({more.certificate, more.key, more.ocsp_file});
+  }
+  return names;
+}
+
 }  // namespace
 
 ListenerTls::ListenerTls(const ListenerTlsSettings& settings)
     : settings_(settings),
-      files_({settings.client_ca, settings.certificate, settings.key,
-              settings.session_ticket_keys}),
+      files_(FilesFrom(settings)),
       status_(files_.status()) {
   if (files_.material()) UseFiles();
 }

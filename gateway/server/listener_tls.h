@@ -2,6 +2,8 @@
 #define GATEWAY_SERVER_LISTENER_TLS_H_
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "gateway/config/settings.h"
@@ -26,6 +28,10 @@ class ListenerTls {
 
   const std::shared_ptr<const TlsContext>& context() const { return context_; }
   const absl::Status& status() const { return status_; }
+  // OCSP responses that are not used, each with the reason.
+  const std::vector<std::string>& warnings() const {
+    return files_.material()->warnings;
+  }
   const ListenerTlsSettings& settings() const { return settings_; }
 
  private:

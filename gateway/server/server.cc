@@ -31,6 +31,14 @@ constexpr auto kMemoryInterval = std::chrono::milliseconds(100);
 // For a worker's answer to the admin listener, give or take a kHousekeeping.
 constexpr absl::Duration kAnswerPatience = absl::Seconds(1);
 
+// Logs what of the files is not used.
+void WarnOf(const ListenerTls& tls, const std::string& listener) {
+  for (const std::string& warning : tls.warnings()) {
+    Log(LogLevel::kWarning, "an OCSP response is not used",
+        {{"listener", listener}, {"reason", warning}});
+  }
+}
+
 // Reads the TLS files of the listeners; what was made of the same settings in
 // `before` stays.
 absl::StatusOr<std::vector<std::unique_ptr<ListenerTls>>> MakeTls(
@@ -51,6 +59,7 @@ absl::StatusOr<std::vector<std::unique_ptr<ListenerTls>>> MakeTls(
           absl::StrCat("listeners[", i, "].tls: ", tls.status().message()));
     }
     made[i] = *std::move(tls);
+    WarnOf(*made[i], settings.listeners[i].address);
   }
   // From here on nothing fails.
   for (std::size_t i = 0; i < made.size(); ++i) {
@@ -460,6 +469,7 @@ void Server::RefreshTls() {
     if (tls_[i]->Refresh()) {
       changed = true;
       Log(LogLevel::kInfo, "certificate reloaded", {{"listener", address}});
+      WarnOf(*tls_[i], address);
     } else if (!tls_[i]->status().ok() && tls_[i]->status() != before) {
       Log(LogLevel::kError,
           "the listener's TLS files cannot be used, the last good ones stay",

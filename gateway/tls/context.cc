@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <cstring>
 #include <ctime>
 #include <utility>
@@ -109,6 +110,46 @@ std::string ProtocolList(const std::string& protocol) {
                       protocol);
 }
 
+std::int64_t EndOf(const X509* certificate) {
+  std::tm end = {};
+  if (certificate == nullptr ||
+      ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1) {
+    return 0;
+  }
+  return timegm(&end);
+}
+
+// Requires: each fits together; see ReadTlsMaterial.
+absl::StatusOr<TlsIdentity> IdentityOf(const std::string& certificate,
+                                       const std::string& key,
+                                       const std::string& ocsp) {
+  TlsIdentity identity{ParseCertificates(certificate), ParseKey(key), {}};
+  if (identity.chain.empty()) return UnusablePart("the certificate");
+  if (identity.key == nullptr) return UnusablePart("the key");
+  if (!ocsp.empty()) {
+    absl::StatusOr<OcspStaple> staple =
+        ParseOcsp(ocsp, identity.chain[0].get(), std::time(nullptr));
+    if (staple.ok()) identity.ocsp = *std::move(staple);
+  }
+  return identity;
+}
+
+absl::StatusOr<std::unique_ptr<const TlsIdentities>> IdentitiesOf(
+    const TlsMaterial& material) {
+  std::vector<TlsIdentity> identities;
+  absl::StatusOr<TlsIdentity> first =
+      IdentityOf(material.certificate, material.key, material.ocsp);
+  if (!first.ok()) return first.status();
+  identities.push_back(*std::move(first));
+  for (const TlsIdentityMaterial& more : material.more) {
+    absl::StatusOr<TlsIdentity> next =
+        IdentityOf(more.certificate, more.key, more.ocsp);
+    if (!next.ok()) return next.status();
+    identities.push_back(*std::move(next));
+  }
+  return std::make_unique<const TlsIdentities>(std::move(identities));
+}
+
 const unsigned char* Bytes(const std::string& text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
@@ -138,6 +179,47 @@ struct TlsContext::Callbacks {
       }
     }
     return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+
+  // See SSL_CTX_set_cert_cb(3): 1 for success. Not for a resumed session.
+  static int ChooseCertificate(SSL* tls, void* context) {
+    const TlsIdentities& identities =
+        *static_cast<const TlsContext*>(context)->identities_;
+    const char* const name = SSL_get_servername(tls, TLSEXT_NAMETYPE_host_name);
+    SSL_certs_clear(tls);
+    bool is_set = false;
+    for (const TlsIdentity* identity :
+         identities.For(name == nullptr ? "" : name)) {
+      STACK_OF(X509)* const chain = sk_X509_new_null();
+      for (std::size_t i = 1; i < identity->chain.size(); ++i) {
+        sk_X509_push(chain, identity->chain[i].get());
+      }
+      is_set |= SSL_use_cert_and_key(tls, identity->chain[0].get(),
+                                     identity->key.get(), chain,
+                                     /*override=*/0) == 1;
+      sk_X509_free(chain);
+    }
+    ERR_clear_error();  // Of a second one of the same kind, which is left out.
+    return is_set ? 1 : 0;
+  }
+
+  // See SSL_CTX_set_tlsext_status_cb(3).
+  static int Staple(SSL* tls, void* context) {
+    const TlsIdentity* const identity =
+        static_cast<const TlsContext*>(context)->identities_->Of(
+            SSL_get_certificate(tls));
+    if (identity == nullptr || identity->ocsp.bytes.empty()) {
+      return SSL_TLSEXT_ERR_NOACK;
+    }
+    const OcspStaple& ocsp = identity->ocsp;
+    if (ocsp.end != 0 && ocsp.end <= std::time(nullptr)) {
+      return SSL_TLSEXT_ERR_NOACK;
+    }
+    void* const copy = OPENSSL_memdup(ocsp.bytes.data(), ocsp.bytes.size());
+    if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;
+    SSL_set_tlsext_status_ocsp_resp(tls, static_cast<unsigned char*>(copy),
+                                    static_cast<long>(ocsp.bytes.size()));
+    return SSL_TLSEXT_ERR_OK;
   }
 
   // Sets up the encryption of a ticket, or the decryption of one whose key
@@ -213,6 +295,14 @@ absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::ForServer(
   if (absl::Status status = UseCertificate(material, handle); !status.ok()) {
     return status;
   }
+  if (!material.more.empty() || !material.ocsp.empty()) {
+    auto identities = IdentitiesOf(material);
+    if (!identities.ok()) return identities.status();
+    context->identities_ = *std::move(identities);
+    SSL_CTX_set_cert_cb(handle, Callbacks::ChooseCertificate, context.get());
+    SSL_CTX_set_tlsext_status_cb(handle, Callbacks::Staple);
+    SSL_CTX_set_tlsext_status_arg(handle, context.get());
+  }
   if (options.client_certificates !=
       TlsServerOptions::ClientCertificates::kNone) {
     absl::Status status = Trust(material.ca, "client_ca", handle);
@@ -252,13 +342,12 @@ absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::ForClient(
 TlsContext::~TlsContext() { SSL_CTX_free(handle_); }
 
 std::int64_t TlsContext::certificate_expiry() const {
-  const X509* const certificate = SSL_CTX_get0_certificate(handle_);
-  std::tm end = {};
-  if (certificate == nullptr ||
-      ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1) {
-    return 0;
+  std::int64_t first = EndOf(SSL_CTX_get0_certificate(handle_));
+  if (identities_ == nullptr) return first;
+  for (const TlsIdentity& identity : identities_->all()) {
+    first = std::min(first, EndOf(identity.chain[0].get()));
   }
-  return timegm(&end);
+  return first;
 }
 
 }  // namespace headgate

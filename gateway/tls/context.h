@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "gateway/tls/files.h"
+#include "gateway/tls/identity.h"
 
 struct ssl_ctx_st;  // OpenSSL's SSL_CTX.
 
@@ -51,6 +52,10 @@ class TlsContext {
   // `material.ticket_keys`: sessions are resumed (RFC 5077, RFC 8446 section
   // 2.2) by tickets that the first key encrypts and any of them decrypts; where
   // there is none, by tickets of a key that this context alone has.
+  //
+  // Of several certificates one for the name that the client tells is shown
+  // (see TlsIdentities), of a kind of key that it takes; with the OCSP
+  // response, until that is too old, if the client asks for one.
   static absl::StatusOr<std::shared_ptr<const TlsContext>> ForServer(
       const TlsServerOptions& options, const TlsMaterial& material);
   // The same. Each certificate in `material.ca` is trusted, be it an
@@ -62,7 +67,8 @@ class TlsContext {
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
 
-  // When the own certificate's validity ends, Unix seconds; 0 without one.
+  // When the own certificate's validity ends, of several the first to end, Unix
+  // seconds; 0 without one.
   std::int64_t certificate_expiry() const;
 
  private:
@@ -77,6 +83,8 @@ class TlsContext {
   bool requires_protocol_ = false;
   bool verifies_peer_ = false;
   std::vector<std::string> ticket_keys_;
+  // Null for a server with one certificate and no OCSP response.
+  std::unique_ptr<const TlsIdentities> identities_;
 };
 
 }  // namespace headgate

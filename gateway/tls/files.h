@@ -12,6 +12,14 @@
 
 namespace headgate {
 
+// One's own certificate and its key, and an OCSP response for it; each may be
+// empty.
+struct TlsIdentityFiles {
+  std::string certificate;
+  std::string key;
+  std::string ocsp = {};
+};
+
 // The names of the files that TLS is made of: the authorities that the other
 // side's certificate may come from, the own certificate and its key; each may
 // be empty.
@@ -20,6 +28,17 @@ struct TlsFileNames {
   std::string certificate;
   std::string key;
   std::vector<std::string> ticket_keys = {};
+  std::string ocsp = {};
+  std::vector<TlsIdentityFiles> more = {};  // A server's other certificates.
+};
+
+// What is in them: PEM; DER, and made for that certificate.
+struct TlsIdentityMaterial {
+  std::string certificate;
+  std::string key;
+  std::string ocsp = {};
+
+  bool operator==(const TlsIdentityMaterial&) const = default;
 };
 
 // What is in them, as PEM. Towards an upstream an empty `ca` stands for the
@@ -30,6 +49,10 @@ struct TlsMaterial {
   std::string key;
   // Keys of session tickets, kTicketKeyBytes each; see TlsContext::ForServer.
   std::vector<std::string> ticket_keys = {};
+  std::string ocsp = {};
+  std::vector<TlsIdentityMaterial> more = {};
+  // OCSP responses that are left out, each with the reason.
+  std::vector<std::string> warnings = {};
 
   bool operator==(const TlsMaterial&) const = default;
 };
@@ -40,7 +63,9 @@ inline constexpr std::size_t kTicketKeyBytes = 80;
 
 // Reads the files. Each error names the file: one that cannot be read, holds
 // what is no certificate or no key, or a key that is not the certificate's (in
-// the middle of a change the two files do not fit together).
+// the middle of a change the two files do not fit together). An OCSP response
+// that cannot be used is left out, with a warning: without it a server is
+// slower to trust, with a wrong one it is not trusted.
 absl::StatusOr<TlsMaterial> ReadTlsMaterial(const TlsFileNames& names);
 
 // The files of one upstream or listener, read when made and again when they

@@ -105,6 +105,8 @@ TEST(BindingTest, DefaultsAreThoseOfTheDocuments) {
   ExpectDocumented("listeners[]", TableOf<ListenerSettings>());
   ExpectDocumented("listeners[]", TableOf<SocketFileSettings>());
   ExpectDocumented("listeners[].tls", TableOf<ListenerTlsSettings>());
+  ExpectDocumented("listeners[].tls.certificates[]",
+                   TableOf<TlsCertificateSettings>());
   ExpectDocumented("listeners[].compression", TableOf<CompressionSettings>());
   ExpectDocumented("upstreams[]", TableOf<UpstreamSettings>());
   ExpectDocumented("upstreams[].descriptors", TableOf<DescriptorSettings>());
@@ -167,6 +169,9 @@ TEST(BindingTest, EveryKeyIsBound) {
               IsEmpty());
   EXPECT_THAT(Unbound(*pb::ListenerTls::descriptor(),
                       KeysOf<ListenerTlsSettings>({"min_version"})),
+              IsEmpty());
+  EXPECT_THAT(Unbound(*pb::TlsCertificate::descriptor(),
+                      KeysOf<TlsCertificateSettings>()),
               IsEmpty());
   EXPECT_THAT(Unbound(*pb::ListenerCompression::descriptor(),
                       KeysOf<CompressionSettings>()),

@@ -1,6 +1,7 @@
 """TLS on listeners (docs/configuration.md, "ListenerTls")."""
 
 import base64
+import concurrent.futures
 import contextlib
 import ctypes
 import ctypes.util
@@ -12,6 +13,7 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
 import time
 
 import pytest
@@ -555,6 +557,144 @@ def test_reload_with_files_that_cannot_be_used_changes_nothing(
         eventually(lambda: gateway.metric(
             "headgate_config_last_reload_successful") == 1, "the reload")
         assert hello(gateway, trusting(authority))
+
+
+# --- several certificates ---
+
+
+def with_tls(tmp_path, identity, certificates=(), **tls):
+    """A gateway with one worker, whose further certificates are so."""
+    file = tmp_path / "headgate.yaml"
+    file.write_text(json.dumps({"threads": 1, "listeners": [{
+        "address": "127.0.0.1:0",
+        "tls": {"certificate": str(identity[0]), "key": str(identity[1]),
+                "certificates": [
+                    {"certificate": str(certificate), "key": str(key)}
+                    for certificate, key in certificates], **tls}}]}))
+    return Gateway.configured(file, command="demo")
+
+
+def certificate_for(gateway, context, name):
+    """The common name of what a client gets that wants to speak to `name`."""
+    context.check_hostname = False
+    with socket.create_connection((gateway.host, gateway.port),
+                                  timeout=TIMEOUT) as plain:
+        with context.wrap_socket(plain, server_hostname=name) as tls:
+            return dict(pair for part in tls.getpeercert()["subject"]
+                        for pair in part)["commonName"]
+
+
+def test_certificate_is_chosen_by_the_name_that_the_client_wants(
+        authority, identity, tmp_path):
+    chat = authority.issue("chat", "DNS:chat.example.org", "DNS:talk.example")
+    wild = authority.issue("wild", "DNS:*.example.org")
+    with with_tls(tmp_path, identity, [chat, wild]) as gateway:
+        context = trusting(authority)
+        for name, wanted in (("chat.example.org", "chat"),
+                             ("CHAT.example.org", "chat"),
+                             ("talk.example", "chat"),
+                             ("other.example.org", "wild"),
+                             ("a.b.example.org", "gateway"),
+                             ("localhost", "gateway"),
+                             ("unknown.example", "gateway"),
+                             (None, "gateway")):
+            assert certificate_for(gateway, context, name) == wanted, name
+        assert hello(gateway, trusting(authority)) == {"reply": "hello, ann"}
+        # Each is read again.
+        authority.issue("later", "DNS:chat.example.org", into=chat)
+        eventually(lambda: certificate_for(
+            gateway, context, "chat.example.org") == "later", "it is read again")
+
+
+def test_ecdsa_and_rsa_for_one_name(authority, identity, tmp_path):
+    rsa = authority.issue("rsa", "DNS:localhost", rsa=True)
+    with with_tls(tmp_path, identity, [rsa]) as gateway:
+        context = trusting(authority,
+                           maximum_version=ssl.TLSVersion.TLSv1_2)
+        assert certificate_for(gateway, context, "localhost") == "gateway"
+        context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
+        assert certificate_for(gateway, context, "localhost") == "rsa"
+
+
+def test_certificates_must_be_complete(identity, tmp_path):
+    file = tmp_path / "headgate.yaml"
+    file.write_text(json.dumps({"listeners": [{
+        "address": "127.0.0.1:0",
+        "tls": {"certificate": str(identity[0]), "key": str(identity[1]),
+                "certificates": [{"certificate": str(identity[0])}]}}]}))
+    result = run("check", file)
+    assert result.returncode == 1
+    assert (b"listeners[0].tls.certificates[0].key: is missing"
+            in result.stdout + result.stderr)
+
+
+# --- OCSP stapling ---
+
+
+def staple(gateway, name="localhost"):
+    """What openssl says of the OCSP response that comes with a certificate."""
+    return subprocess.run(
+        ["openssl", "s_client", "-connect", f"{gateway.host}:{gateway.port}",
+         "-servername", name, "-status"], input=b"", capture_output=True,
+        timeout=TIMEOUT).stdout.decode(errors="replace")
+
+
+GOOD = "OCSP Response Status: successful"
+NONE = "OCSP response: no response sent"
+
+
+# RFC 6066 section 8.
+def test_ocsp_response_is_stapled_and_read_again(authority, identity, tmp_path):
+    response = tmp_path / "ocsp.der"
+    other = authority.issue("other", "DNS:other.example")
+    authority.respond(identity[0], response)
+    with with_tls(tmp_path, identity, [other],
+                  ocsp_file=str(response)) as gateway:
+        assert GOOD in staple(gateway)
+        assert NONE in staple(gateway, "other.example")
+        assert hello(gateway, trusting(authority)) == {"reply": "hello, ann"}
+        # One for another certificate would make clients refuse.
+        authority.respond(other[0], response)
+        eventually(lambda: NONE in staple(gateway), "it is not used")
+        assert "an OCSP response is not used" in gateway.stderr()
+        assert "is for another certificate" in gateway.stderr()
+        response.write_bytes(b"no response")
+        eventually(lambda: "is no successful OCSP response" in gateway.stderr(),
+                   "the log says so")
+        authority.respond(identity[0], response)
+        eventually(lambda: GOOD in staple(gateway), "it is used")
+
+
+def test_missing_ocsp_response_does_not_stop_the_start(
+        authority, identity, tmp_path):
+    with with_tls(tmp_path, identity,
+                  ocsp_file=str(tmp_path / "later.der")) as gateway:
+        assert NONE in staple(gateway)
+        assert "later.der" in gateway.stderr()
+        authority.respond(identity[0], tmp_path / "later.der")
+        eventually(lambda: GOOD in staple(gateway), "it is used")
+
+
+# --- the rate of handshakes ---
+
+
+def test_handshakes_above_the_rate_wait(authority, identity, tmp_path):
+    with with_tls(tmp_path, identity, handshakes_per_second=4) as gateway:
+        context = trusting(authority)
+        began = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            assert set(pool.map(
+                lambda _: certificate_for(gateway, trusting(authority),
+                                          "localhost"), range(12))) == {
+                                              "gateway"}
+        # Four at once, and eight at four in a second.
+        assert time.monotonic() - began > 1.5
+        delayed = gateway.metric("headgate_tls_handshakes_delayed_total")
+        assert 6 <= delayed <= 8
+        assert gateway.metric("headgate_tls_handshake_seconds_count") == 12
+        assert gateway.metric("headgate_tls_handshake_seconds_sum") > 4
+        time.sleep(1)
+        assert hello(gateway, context) == {"reply": "hello, ann"}
 
 
 # --- floods ---
