@@ -206,6 +206,16 @@ void AddListeners(const Stats& stats, Families& families) {
       }
     }
   }
+  families.Begin(MetricType::Histogram, "headgate_tls_handshake_seconds",
+                 "From a client's first byte to the end of its TLS handshake.");
+  for (const auto& [address, listener] : stats.listeners) {
+    if (listener.certificate_expiry == 0) continue;
+    families.Add(listener.tls_duration, {{"listener", address}});
+  }
+  families.Counter("headgate_tls_handshakes_delayed_total",
+                   "TLS handshakes that had to wait, because of "
+                   "handshakes_per_second.");
+  each([](const Stats::PerListener& of) { return of.tls_delayed; });
   families.Counter("headgate_tls_handshakes_failed_total",
                    "Connections whose TLS handshake failed.");
   each([](const Stats::PerListener& of) { return of.tls_failed; });

@@ -11,6 +11,8 @@ constexpr double kDurationBounds[] = {0.1, 1,    10,   60,    300,
                                       900, 3600, 7200, 21600, 86400};
 constexpr double kCallBounds[] = {0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
                                   0.5,   1,     2.5,  5,     10,   60,  300};
+constexpr double kTlsBounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                 0.1,   0.25,   0.5,   1,    2.5,   5};
 constexpr double kLagBounds[] = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5};
 constexpr double kPingBounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                   0.25,  0.5,    1,     2.5,  5,     10};
@@ -25,6 +27,8 @@ void Add(const absl::btree_map<Key, std::uint64_t>& from,
 
 Stats::PerRoute::PerRoute()
     : first_message(kFirstMessageBounds), duration(kDurationBounds) {}
+
+Stats::PerListener::PerListener() : tls_duration(kTlsBounds) {}
 
 Stats::PerWorker::PerWorker() : lag(kLagBounds) {}
 
@@ -49,6 +53,8 @@ void Stats::Merge(const Stats& other) {
       to.tls_12[i] += from.tls_12[i];
       to.tls_13[i] += from.tls_13[i];
     }
+    to.tls_delayed += from.tls_delayed;
+    to.tls_duration.Merge(from.tls_duration);
     to.proxy_failed += from.proxy_failed;
     to.http2 += from.http2;
     for (const auto& [reason, count] : from.http2_failed) {

@@ -29,12 +29,15 @@ struct Stats {
     Histogram duration;  // Of sessions that have ended, s.
   };
   struct PerListener {
+    PerListener();
     std::uint64_t open = 0;  // Connections, now.
     std::uint64_t accepted = 0;
     std::uint64_t tls_failed = 0;
     // TLS handshakes that succeeded: full ones, and resumed sessions.
     std::array<std::uint64_t, 2> tls_12 = {};
     std::array<std::uint64_t, 2> tls_13 = {};
+    std::uint64_t tls_delayed = 0;   // TLS handshakes that had to wait.
+    Histogram tls_duration;          // From the client's first byte, s.
     std::uint64_t proxy_failed = 0;  // PROXY headers that were none.
     std::uint64_t http2 = 0;         // Connections that spoke HTTP/2.
     // Those that ended because the client broke HTTP/2, by reason.

@@ -36,7 +36,8 @@ void Arrival::Start() {
 void Arrival::OnReadable() {
   const auto self = shared_from_this();
   assert(state_ != State::kFinished);
-  state_ == State::kProxyHeader ? ReadProxyHeader() : ContinueTls();
+  if (state_ == State::kProxyHeader) return ReadProxyHeader();
+  state_ == State::kHello ? BeginTls() : ContinueTls();
 }
 
 // Reads no byte of what is behind the header: that is TLS's, or HTTP's.
@@ -76,11 +77,25 @@ bool Arrival::Admit() {
 
 void Arrival::Secure() {
   if (settings_->tls == nullptr) return Serve(socket_);
-  state_ = State::kTls;
+  state_ = State::kHello;
   tls_ =
       std::make_shared<TlsStream>(socket_, settings_->tls, host_.tls_buffers());
   tls_->SetUser(this);
   tls_->AwaitReadable();
+}
+
+void Arrival::BeginTls() {
+  assert(state_ == State::kHello);
+  tls_began_ = host_.now();
+  state_ = State::kQueued;
+  if (host_.AdmitHandshake(listener_, weak_from_this())) OnHandshakeAllowed();
+}
+
+void Arrival::OnHandshakeAllowed() {
+  const auto self = shared_from_this();
+  if (state_ != State::kQueued) return;
+  state_ = State::kTls;
+  ContinueTls();
 }
 
 void Arrival::ContinueTls() {
@@ -89,7 +104,7 @@ void Arrival::ContinueTls() {
     return Fail(absl::StripPrefix(complete.status().message(), "TLS: "));
   }
   if (!*complete) return tls_->AwaitReadable();
-  host_.TlsEstablished(listener_, tls_->engine());
+  host_.TlsEstablished(listener_, tls_->engine(), host_.now() - tls_began_);
   peer_.is_tls = true;
   peer_.client_subject = tls_->engine().peer_subject();
   is_http2_ = tls_->engine().protocol() == "h2";
@@ -113,10 +128,10 @@ void Arrival::Serve(std::shared_ptr<ByteStream> stream) {
 }
 
 void Arrival::Fail(absl::string_view why) {
-  host_.ArrivalFailed(
-      listener_,
-      state_ == State::kTls ? ArrivalStep::kTls : ArrivalStep::kProxyHeader,
-      peer_.address, std::string(why));
+  host_.ArrivalFailed(listener_,
+                      state_ == State::kProxyHeader ? ArrivalStep::kProxyHeader
+                                                    : ArrivalStep::kTls,
+                      peer_.address, std::string(why));
   Finish();
 }
 

@@ -22,6 +22,7 @@ namespace headgate {
 // Thread: the worker's. Lifetime: a Connection.
 class Arrival final : public Connection,
                       private ByteStream::User,
+                      public HandshakeWaiter,
                       public std::enable_shared_from_this<Arrival> {
  public:
   // `host` must outlive it. `peer`: the connection's address.
@@ -40,15 +41,23 @@ class Arrival final : public Connection,
   const Session* session() const override { return nullptr; }
 
  private:
-  enum class State { kProxyHeader, kTls, kFinished };
+  enum class State {
+    kProxyHeader,
+    kHello,   // The client has not begun its TLS handshake.
+    kQueued,  // It has, and has to wait until handshakes are fewer.
+    kTls,     // The handshake is under way.
+    kFinished,
+  };
 
   void OnReadable() override;
   void OnWritable() override {}
+  void OnHandshakeAllowed() override;
 
   void ReadProxyHeader();
   // Counts it by the address that the PROXY header told; false: it was refused.
   bool Admit();
   void Secure();
+  void BeginTls();
   void ContinueTls();
   void Serve(std::shared_ptr<ByteStream> stream);
   void Fail(absl::string_view why);
@@ -61,6 +70,7 @@ class Arrival final : public Connection,
   const std::shared_ptr<const ConnectionSettings> settings_;
   ConnectionHost& host_;
   const absl::Time since_;
+  absl::Time tls_began_;
   State state_ = State::kProxyHeader;
   std::string header_;
   bool is_http2_ = false;  // As ALPN has selected.

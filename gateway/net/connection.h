@@ -66,6 +66,9 @@ class Connection {
   }
 };
 
+// A session that holds less than that is not closed for lack of memory, and is
+// read on: it would free nothing worth the loss.
+inline constexpr std::size_t kLeastHeldBytes = 16 * 1024;
 inline constexpr absl::Duration kMemoryPatience = absl::Seconds(1);
 
 // A client that has just connected, or has begun to send a request's head, has
@@ -94,6 +97,15 @@ struct ConnectionSettings {
 
 // What comes before HTTP, and may fail.
 enum class ArrivalStep { kProxyHeader, kTls };
+
+// A connection that may have to wait before its TLS handshake begins.
+class HandshakeWaiter {
+ public:
+  virtual void OnHandshakeAllowed() = 0;
+
+ protected:
+  ~HandshakeWaiter() = default;
+};
 
 // Where connections live: a worker.
 class ConnectionHost {
@@ -151,9 +163,13 @@ class ConnectionHost {
   virtual void ArrivalFailed(std::size_t listener, ArrivalStep step,
                              const std::string& peer,
                              const std::string& why) = 0;
-  // The TLS handshake of a connection of the listener is complete.
-  virtual void TlsEstablished(std::size_t listener,
-                              const TlsEngine& engine) = 0;
+  // Whether the TLS handshake of a connection of the listener may begin; if not
+  // `waiter` is notified when it may.
+  virtual bool AdmitHandshake(std::size_t listener,
+                              std::weak_ptr<HandshakeWaiter> waiter) = 0;
+  // It is complete, that long after the client's first byte.
+  virtual void TlsEstablished(std::size_t listener, const TlsEngine& engine,
+                              absl::Duration took) = 0;
   // A client has begun to speak HTTP/2 on a connection of the listener.
   virtual void Http2Begun(std::size_t listener) = 0;
   // Such a connection ends because the client breaks HTTP/2 (kNone) or floods
@@ -165,6 +181,9 @@ class ConnectionHost {
   // A client has answered a ping.
   virtual void PingAnswered(absl::Duration round_trip) = 0;
   virtual absl::Time now() const = 0;
+  // The process is so short of memory that connections which hold much of it
+  // must not be read until it is not.
+  virtual bool is_short_of_memory() const = 0;
   // What is left to do before the worker's event loop iteration ends.
   virtual Turn& turn() = 0;
   // Room for what is read at one time, some 64 KiB, shared by the worker's

@@ -159,6 +159,9 @@ void WsTransport::OnReadable() {
   assert(reading_.phase == Reading::Phase::kAwaiting);
   reading_.phase = Reading::Phase::kPaused;
   if (!WantsBytes()) return;
+  if (host_.is_short_of_memory() && held_bytes() >= kLeastHeldBytes) {
+    return Wake();  // For OnTick, which goes on.
+  }
   const absl::Span<char> buffer = host_.ReadBuffer();
   const std::size_t room = std::min<std::uint64_t>(
       buffer.size(),
@@ -503,6 +506,8 @@ void WsTransport::OnTick(absl::Time now) {
     session_->OnMessageStuck(settings_->message_timeout);
   }
   if (is_open()) session_->OnTick(now);
+  // It may have been held back for lack of memory.
+  if (reading_.phase == Reading::Phase::kPaused) Await();
 }
 
 bool WsTransport::Rest() {

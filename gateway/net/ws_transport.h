@@ -147,7 +147,7 @@ class WsTransport final : public Connection,
 
   struct Reading {
     enum class Phase : std::uint8_t {
-      kPaused,
+      kPaused,    // Nothing is wanted, or OnTick will see if it may be read.
       kAwaiting,  // The stream is to become readable.
       kTaking,    // The endpoint is being given bytes.
     };

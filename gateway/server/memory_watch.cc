@@ -33,6 +33,11 @@ void MemoryWatch::OnTrimmed(std::uint64_t used_before, std::uint64_t used) {
                         : std::min(2 * spare_interval_, kMostSpareInterval);
 }
 
+absl::Duration MemoryWatch::Interval(std::uint64_t used, std::uint64_t limit) {
+  return limit != 0 && used >= Percent(limit, 60) ? kIntervalWhenShort
+                                                  : kInterval;
+}
+
 MemoryWatch::Verdict MemoryWatch::Judge(absl::Time now, std::uint64_t used,
                                         std::uint64_t limit) {
   if (limit == 0) return {};
@@ -41,19 +46,23 @@ MemoryWatch::Verdict MemoryWatch::Judge(absl::Time now, std::uint64_t used,
   } else if (used < Percent(limit, 75)) {
     refuses_ = false;
   }
-  freed_.erase(
-      std::remove_if(freed_.begin(), freed_.end(),
-                     [&](const auto& freed) { return now >= freed.first; }),
-      freed_.end());
-  std::uint64_t freed = 0;
-  for (const auto& [until, bytes] : freed_) freed += bytes;
-  const std::uint64_t left = used - std::min(used, freed);
-  if (left < Percent(limit, 95)) return {refuses_, 0, false};
-  return {refuses_, left - Percent(limit, 85), used >= limit};
+  closing_.erase(
+      std::remove_if(closing_.begin(), closing_.end(),
+                     [&](const auto& closing) { return now >= closing.first; }),
+      closing_.end());
+  const bool hold_back = used >= Percent(limit, 95);
+  if (now < next_free_) return {refuses_, hold_back, 0, false};
+  if (used >= limit)
+    return {refuses_, hold_back, used - Percent(limit, 85), true};
+  std::uint64_t closing = 0;
+  for (const auto& [until, bytes] : closing_) closing += bytes;
+  const std::uint64_t left = used - std::min(used, closing);
+  if (left < Percent(limit, 95)) return {refuses_, hold_back, 0, false};
+  return {refuses_, hold_back, left - Percent(limit, 85), false};
 }
 
-void MemoryWatch::OnFreed(absl::Time now, std::uint64_t bytes, bool urgent) {
-  freed_.emplace_back(now + (urgent ? kUrgentPatience : kPatience), bytes);
+void MemoryWatch::OnClosing(absl::Time now, std::uint64_t bytes) {
+  closing_.emplace_back(now + kPatience, bytes);
   freed_since_trim_ = true;
 }
 

@@ -12,15 +12,16 @@ namespace headgate {
 // Decides what is done about the process's memory, given its limit:
 //
 //   from 80 %, until it is below 75 %:  new sessions are refused
-//   from 95 %:                          sessions that hold much are closed, as
-//                                       many as bring it down to 85 %
+//   from 95 %:                          sessions that hold much are not read,
+//                                       and as many of them closed as bring it
+//                                       down to 85 %
 //   from 100 %:                         these are cut off at once
 //
 // Memory that a session frees does not leave the process at once: the allocator
 // keeps it until it is trimmed, and a client gets a moment to receive its Close
-// frame. So what was freed is taken off for kPatience (kUrgentPatience if it
-// was cut off), and only what is above 95 % then closes further sessions; and
-// memory is trimmed before it is counted.
+// frame. So what such sessions held is taken off for kPatience, and only what
+// is above 95 % then closes further ones. What was cut off is trimmed before it
+// is counted again; so nothing is taken off from 100 % on.
 //
 // Below 80 % the allocator is trimmed now and then, so that what a burst of
 // large messages has used is given back to the system.
@@ -33,8 +34,10 @@ class MemoryWatch {
   // when sessions were closed since the last time.
   static constexpr absl::Duration kTrimInterval = absl::Seconds(1);
   static constexpr absl::Duration kTrimAfterFreeing = absl::Milliseconds(250);
-  // What was cut off is free at once, and gone with the next trimming.
-  static constexpr absl::Duration kUrgentPatience = absl::Milliseconds(500);
+  // Between two looks at the memory: a client may fill some MiB in a
+  // millisecond.
+  static constexpr absl::Duration kInterval = absl::Milliseconds(100);
+  static constexpr absl::Duration kIntervalWhenShort = absl::Milliseconds(10);
   // Below 80 %: from this size on, twice as rarely after each time that gained
   // less than an eighth.
   static constexpr std::uint64_t kLeastWorthTrimming = 64 << 20;
@@ -46,23 +49,30 @@ class MemoryWatch {
   bool WantsTrim(absl::Time now, std::uint64_t used, std::uint64_t limit);
   void OnTrimmed(std::uint64_t used_before, std::uint64_t used);
 
+  // From now until it should be looked at again: soon from 60 % on.
+  static absl::Duration Interval(std::uint64_t used, std::uint64_t limit);
+
   struct Verdict {
     bool refuse = false;     // New sessions.
+    bool hold_back = false;  // Sessions that hold much are not read.
     std::uint64_t free = 0;  // So many bytes are to be freed; 0: none.
     bool urgent = false;     // Now, without a word to clients.
   };
   // `limit`: 0: none.
   Verdict Judge(absl::Time now, std::uint64_t used, std::uint64_t limit);
-  // Sessions that hold so many bytes are being closed, or were cut off.
-  void OnFreed(absl::Time now, std::uint64_t bytes, bool urgent);
+  // No session holds anything worth mentioning: none is asked for soon.
+  void OnNothingToFree(absl::Time now) { next_free_ = now + kInterval; }
+  // Sessions that hold so many bytes are being closed.
+  void OnClosing(absl::Time now, std::uint64_t bytes);
 
  private:
   bool refuses_ = false;
   absl::Time trimmed_at_ = absl::InfinitePast();
   bool freed_since_trim_ = false;
+  absl::Time next_free_ = absl::InfinitePast();
   absl::Duration spare_interval_ = kLeastSpareInterval;
   // Until when it is taken off, and what the sessions held.
-  std::vector<std::pair<absl::Time, std::uint64_t>> freed_;
+  std::vector<std::pair<absl::Time, std::uint64_t>> closing_;
 };
 
 }  // namespace headgate

@@ -27,7 +27,6 @@ constexpr auto kOverflowRetry = std::chrono::milliseconds(10);
 // What each worker's io_context has: epoll, its timer, and what interrupts it.
 constexpr std::uint64_t kWorkerDescriptors = 3;
 constexpr auto kHousekeeping = std::chrono::seconds(1);
-constexpr auto kMemoryInterval = std::chrono::milliseconds(100);
 // For a worker's answer to the admin listener, give or take a kHousekeeping.
 constexpr absl::Duration kAnswerPatience = absl::Seconds(1);
 
@@ -385,7 +384,8 @@ void Server::Watch() {
 
 void Server::WatchMemory() {
   LookAtMemory();
-  memory_timer_.expires_after(kMemoryInterval);
+  memory_timer_.expires_after(absl::ToChronoNanoseconds(
+      MemoryWatch::Interval(memory_used_, memory_limit_)));
   memory_timer_.async_wait([this](Error cancelled) {
     if (!cancelled && !stopped_) WatchMemory();
   });
@@ -401,6 +401,7 @@ void Server::LookAtMemory() {
   }
   const MemoryWatch::Verdict verdict =
       memory_watch_.Judge(now, memory_used_, memory_limit_);
+  state_.short_of_memory = verdict.hold_back;
   if (verdict.refuse != state_.overloaded) {
     state_.overloaded = verdict.refuse;
     Log(LogLevel::kWarning,
@@ -416,47 +417,64 @@ void Server::LookAtMemory() {
 
 void Server::FreeMemory(std::uint64_t bytes, bool urgent, std::uint64_t used) {
   freeing_ = true;
-  using Holders = std::vector<Worker::Holder>;
-  AskWorkers<Holders>(
-      [](Worker& worker, std::function<void(Holders)> answer) {
+  AskWorkers<std::vector<Worker::Holder>>(
+      [](Worker& worker,
+         std::function<void(std::vector<Worker::Holder>)> answer) {
         worker.FindHolders(std::move(answer));
       },
-      [this, bytes, urgent, used](Answers<Holders> answers) {
-        freeing_ = false;
-        std::vector<std::pair<Worker*, Worker::Holder>> all;
+      [this, bytes, urgent,
+       used](Answers<std::vector<Worker::Holder>> answers) {
+        Holders all;
         for (std::size_t i = 0; i < answers.size(); ++i) {
           if (!answers[i]) continue;
           for (Worker::Holder& holder : *answers[i]) {
             all.emplace_back(workers_[i].get(), std::move(holder));
           }
         }
-        std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-          return a.second.bytes > b.second.bytes;
-        });
-        absl::flat_hash_map<Worker*, std::vector<std::weak_ptr<Connection>>>
-            chosen;
-        std::uint64_t held = 0;
-        std::size_t count = 0;
-        for (auto& [worker, holder] : all) {
-          if (held >= bytes) break;
-          held += holder.bytes;
-          ++count;
-          chosen[worker].push_back(std::move(holder.connection));
-        }
-        LogRepeated(LogLevel::kWarning,
-                    count > 0 ? "memory is short, sessions that hold most are "
-                                "closed"
-                              : "memory is short, and no session holds much",
-                    {{"sessions", absl::StrCat(count)},
-                     {"held", absl::StrCat(held)},
-                     {"used", absl::StrCat(used)},
-                     {"max_memory", absl::StrCat(memory_limit_)}});
-        if (held > 0) memory_watch_.OnFreed(absl::Now(), held, urgent);
-        for (auto& [worker, connections] : chosen) {
-          worker->CloseForMemory(
-              std::move(connections),
-              urgent ? absl::ZeroDuration() : kMemoryPatience);
-        }
+        CloseHolders(std::move(all), bytes, urgent, used);
+      });
+}
+
+void Server::CloseHolders(Holders holders, std::uint64_t bytes, bool urgent,
+                          std::uint64_t used) {
+  std::sort(holders.begin(), holders.end(), [](const auto& a, const auto& b) {
+    return a.second.bytes > b.second.bytes;
+  });
+  using Chosen =
+      absl::flat_hash_map<Worker*, std::vector<std::weak_ptr<Connection>>>;
+  const auto chosen = std::make_shared<Chosen>();
+  std::uint64_t held = 0;
+  std::size_t count = 0;
+  for (auto& [worker, holder] : holders) {
+    if (held >= bytes) break;
+    held += holder.bytes;
+    ++count;
+    (*chosen)[worker].push_back(std::move(holder.connection));
+  }
+  LogRepeated(LogLevel::kWarning,
+              count > 0 ? "memory is short, sessions that hold most are closed"
+                        : "memory is short, and no session holds much",
+              {{"sessions", absl::StrCat(count)},
+               {"held", absl::StrCat(held)},
+               {"used", absl::StrCat(used)},
+               {"max_memory", absl::StrCat(memory_limit_)}});
+  if (count == 0) {
+    memory_watch_.OnNothingToFree(absl::Now());
+    freeing_ = false;
+    return;
+  }
+  if (!urgent) memory_watch_.OnClosing(absl::Now(), held);
+  const absl::Duration patience =
+      urgent ? absl::ZeroDuration() : kMemoryPatience;
+  AskWorkers<bool>(
+      [chosen, patience](Worker& worker, std::function<void(bool)> done) {
+        worker.CloseForMemory(std::move((*chosen)[&worker]), patience,
+                              std::move(done));
+      },
+      [this](const Answers<bool>&) {
+        freeing_ = false;
+        TrimMemory();
+        LookAtMemory();
       });
 }
 

@@ -98,11 +98,15 @@ class Server final : private Gateway {
   void Housekeep();
   // Looks at the workers' event loops, and logs those that have stalled.
   void Watch();
-  // Ten times in a second.
+  // As often as MemoryWatch wants.
   void WatchMemory();
   void LookAtMemory();
-  // Closes sessions that hold so many bytes, those that hold most first.
+  // Closes sessions that hold so many bytes, those that hold most first, and
+  // gives back to the system what they held.
   void FreeMemory(std::uint64_t bytes, bool urgent, std::uint64_t used);
+  using Holders = std::vector<std::pair<Worker*, Worker::Holder>>;
+  void CloseHolders(Holders holders, std::uint64_t bytes, bool urgent,
+                    std::uint64_t used);
   // Reads certificates that have changed.
   void RefreshTls();
   void Configure(Settings settings);
@@ -172,7 +176,7 @@ class Server final : private Gateway {
   MemoryWatch memory_watch_;
   std::uint64_t memory_limit_ = 0;  // 0: none.
   std::uint64_t memory_used_ = 0;
-  bool freeing_ = false;  // The workers are asked who holds it.
+  bool freeing_ = false;  // FreeMemory is under way.
 
   bool drain_requested_ = false;
   boost::asio::steady_timer drain_timer_;

@@ -22,9 +22,6 @@ namespace {
 // Connections of one worker that may wait for their refusal to be read.
 constexpr int kMostRefusing = 16;
 
-// To close a session that holds less frees nothing worth the loss, and would
-// close them all where what is short is not theirs.
-constexpr std::size_t kLeastHeldBytes = 16 * 1024;
 // At a time, of one worker.
 constexpr std::ptrdiff_t kMostHolders = 10'000;
 
@@ -547,8 +544,24 @@ void Worker::ArrivalFailed(std::size_t listener, ArrivalStep step,
        {"reason", why}});
 }
 
-void Worker::TlsEstablished(std::size_t listener, const TlsEngine& engine) {
+bool Worker::AdmitHandshake(std::size_t listener,
+                            std::weak_ptr<HandshakeWaiter> waiter) {
+  const std::optional<ListenerTlsSettings>& tls =
+      configuration_->settings.listeners[listener].tls;
+  const double rate = tls ? static_cast<double>(tls->handshakes_per_second) /
+                                static_cast<double>(state_.workers.size())
+                          : 0;
+  HandshakeGate& gate = handshake_gates_[listener];
+  gate.SetRate(rate);
+  if (gate.Admit(now(), std::move(waiter))) return true;
+  ++StatsOf(listener).tls_delayed;
+  return false;
+}
+
+void Worker::TlsEstablished(std::size_t listener, const TlsEngine& engine,
+                            absl::Duration took) {
   Stats::PerListener& stats = StatsOf(listener);
+  stats.tls_duration.Observe(absl::ToDoubleSeconds(took));
   ++(engine.version() == "TLSv1.3" ? stats.tls_13
                                    : stats.tls_12)[engine.is_resumed() ? 1 : 0];
 }
@@ -697,16 +710,19 @@ void Worker::FindHolders(std::function<void(std::vector<Holder>)> callback) {
 }
 
 void Worker::CloseForMemory(std::vector<std::weak_ptr<Connection>> connections,
-                            absl::Duration patience) {
-  boost::asio::post(
-      io_context_, [this, connections = std::move(connections), patience] {
-        if (stopping_) return;
-        for (const std::weak_ptr<Connection>& weak : connections) {
-          const std::shared_ptr<Connection> connection = weak.lock();
-          if (connection != nullptr)
-            connection->CloseForMemory(now(), patience);
-        }
-      });
+                            absl::Duration patience,
+                            std::function<void(bool)> done) {
+  boost::asio::post(io_context_, [this, connections = std::move(connections),
+                                  patience, done = std::move(done)]() mutable {
+    if (stopping_) return;
+    for (const std::weak_ptr<Connection>& weak : connections) {
+      const std::shared_ptr<Connection> connection = weak.lock();
+      if (connection != nullptr) connection->CloseForMemory(now(), patience);
+    }
+    turn_.Run();
+    // Behind the handlers of their cancelled operations, which keep them.
+    boost::asio::post(io_context_, [done = std::move(done)] { done(true); });
+  });
 }
 
 absl::Duration Worker::tick() const {
@@ -731,6 +747,7 @@ void Worker::OnTick() {
   const absl::Time time = now();
   LookAtUpstreams(time);
   if (draining_) DrainSome(time);
+  for (auto& [listener, gate] : handshake_gates_) gate.OnTick(time);
   const double ticks = absl::FDivDuration(configuration_->rest, tick());
   connections_.OnTick(time, static_cast<std::size_t>(std::max(1.0, ticks)));
 }

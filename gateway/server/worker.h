@@ -24,6 +24,7 @@
 #include "gateway/server/configuration.h"
 #include "gateway/server/connection_census.h"
 #include "gateway/server/connections.h"
+#include "gateway/server/handshake_gate.h"
 #include "gateway/server/hub_thread.h"
 #include "gateway/server/session_census.h"
 #include "gateway/server/stats_recorder.h"
@@ -46,6 +47,7 @@ struct ServerState {
   HubThread* hubs = nullptr;
   std::atomic<bool> draining = false;
   std::atomic<bool> overloaded = false;  // By memory.
+  std::atomic<bool> short_of_memory = false;
   // Whether any upstream is, as the worker that speaks has found.
   std::atomic<bool> upstream_reachable = false;
   // The number of the connection that comes next.
@@ -117,8 +119,9 @@ class Worker final : private ConnectionHost {
   };
   void FindHolders(std::function<void(std::vector<Holder>)> callback);
   // Closes those of this worker because memory is short; see Connection.
+  // `done`: what they held is free, as far as it is not part of their endings.
   void CloseForMemory(std::vector<std::weak_ptr<Connection>> connections,
-                      absl::Duration patience);
+                      absl::Duration patience, std::function<void(bool)> done);
 
   // Cuts off what is left, waits for the thread.
   void Stop();
@@ -152,13 +155,19 @@ class Worker final : private ConnectionHost {
                         const std::string& peer) override;
   void ArrivalFailed(std::size_t listener, ArrivalStep step,
                      const std::string& peer, const std::string& why) override;
-  void TlsEstablished(std::size_t listener, const TlsEngine& engine) override;
+  bool AdmitHandshake(std::size_t listener,
+                      std::weak_ptr<HandshakeWaiter> waiter) override;
+  void TlsEstablished(std::size_t listener, const TlsEngine& engine,
+                      absl::Duration took) override;
   void Http2Begun(std::size_t listener) override;
   void Http2Failed(std::size_t listener, h2::Flood flood,
                    const std::string& peer, const std::string& why) override;
   void FirstAnswer(const Session& session) override;
   void PingAnswered(absl::Duration round_trip) override;
   absl::Time now() const override { return absl::Now(); }
+  bool is_short_of_memory() const override {
+    return state_.short_of_memory.load(std::memory_order_relaxed);
+  }
   Turn& turn() override { return turn_; }
   absl::Span<char> ReadBuffer() override {
     return absl::MakeSpan(read_buffer_);
@@ -242,6 +251,8 @@ class Worker final : private ConnectionHost {
   StatsRecorder recorder_;
   std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
   TlsBuffers tls_buffers_;
+  // By listener; those of listeners that limit handshakes.
+  absl::flat_hash_map<std::size_t, HandshakeGate> handshake_gates_;
 
   // While draining.
   struct Draining {

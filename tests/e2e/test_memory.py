@@ -3,6 +3,7 @@ clients do together."""
 
 import contextlib
 import json
+import threading
 import time
 
 import pytest
@@ -114,6 +115,50 @@ def test_sessions_that_hold_most_are_closed_with_1013(stack):
         assert client.receive_json() == {"reply": "hello, bob"}
     assert "sessions that hold most are closed" in gateway.stderr()
     assert "limit=max_memory" in gateway.stderr()
+
+
+# One of these is a client that fills several hundred sockets as fast as the
+# network takes it, all at once: between two looks at the memory comes a lot.
+def test_flood_of_many_sockets_at_once_stays_near_the_limit(stack):
+    gateway, limit = with_room(stack, 128 * MIB, "--max-sessions-per-address",
+                               "0", "--max-connections-per-address", "0")
+    honest = stack.enter_context(Client(gateway, BIDI, JSON))
+    clients = [stack.enter_context(RawClient(gateway)) for _ in range(400)]
+    for client in clients:
+        client.upgrade(BIDI)
+    half = frame(TEXT, b'{"greeting":"' + b"x" * MIB, length=MIB - 100)[:900_000]
+    highest, done = [0], threading.Event()
+
+    def watch():
+        while not done.is_set():
+            highest[0] = max(highest[0], gateway.rss())
+            time.sleep(0.001)
+
+    def fill(some):
+        for client in some:
+            with contextlib.suppress(OSError):
+                client.send(half)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    filling = [threading.Thread(target=fill, args=(clients[i::8],))
+               for i in range(8)]
+    for thread in filling:
+        thread.start()
+    for thread in filling:
+        thread.join()
+    eventually(lambda: closed_for_memory(gateway), "some are closed")
+    eventually(lambda: used(gateway) < limit * 0.95, "enough are closed")
+    time.sleep(1)
+    done.set()
+    watching.join()
+    closed = closed_for_memory(gateway)
+    print(f"limit {limit / MIB:.0f} MiB, highest resident {highest[0] / MIB:.0f}"
+          f" MiB, {closed:.0f} sessions closed")
+    assert highest[0] < 1.35 * limit + 32 * MIB, (highest, limit)
+    assert 0 < closed < len(clients)
+    honest.send({"greeting": "ann"})
+    assert honest.receive_json() == {"reply": "hello, ann"}
 
 
 # What a client does not take is dropped, and it is cut off.

@@ -358,13 +358,17 @@ class Host final : public ConnectionHost {
   void HandshakeRefused(const Refusal&, const std::string&) override {}
   void ArrivalFailed(std::size_t, ArrivalStep, const std::string&,
                      const std::string&) override {}
-  void TlsEstablished(std::size_t, const TlsEngine&) override {}
+  bool AdmitHandshake(std::size_t, std::weak_ptr<HandshakeWaiter>) override {
+    return true;
+  }
+  void TlsEstablished(std::size_t, const TlsEngine&, absl::Duration) override {}
   void Http2Begun(std::size_t) override {}
   void Http2Failed(std::size_t, h2::Flood, const std::string&,
                    const std::string&) override {}
   void FirstAnswer(const Session&) override {}
   void PingAnswered(absl::Duration) override {}
   absl::Time now() const override { return now_; }
+  bool is_short_of_memory() const override { return false; }
   Turn& turn() override { return turn_; }
   absl::Span<char> ReadBuffer() override {
     return absl::MakeSpan(read_buffer_);

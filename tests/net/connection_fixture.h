@@ -171,7 +171,17 @@ class FakeHost final : public ConnectionHost {
     arrivals_failed_.push_back(absl::StrCat(
         step == ArrivalStep::kTls ? "tls " : "proxy ", peer, " ", why));
   }
-  void TlsEstablished(std::size_t listener, const TlsEngine&) override {
+  bool AdmitHandshake(std::size_t,
+                      std::weak_ptr<HandshakeWaiter> waiter) override {
+    if (admits_handshakes_) return true;
+    waiting_handshakes_.push_back(std::move(waiter));
+    return false;
+  }
+  bool admits_handshakes_ = true;
+  bool short_of_memory_ = false;
+  std::vector<std::weak_ptr<HandshakeWaiter>> waiting_handshakes_;
+  void TlsEstablished(std::size_t listener, const TlsEngine&,
+                      absl::Duration) override {
     EXPECT_EQ(listener, 7u);
   }
   void Http2Begun(std::size_t listener) override { EXPECT_EQ(listener, 7u); }
@@ -187,6 +197,7 @@ class FakeHost final : public ConnectionHost {
     round_trips_.push_back(round_trip);
   }
   absl::Time now() const override { return now_; }
+  bool is_short_of_memory() const override { return short_of_memory_; }
   Turn& turn() override { return turn_; }
   absl::Span<char> ReadBuffer() override {
     return absl::MakeSpan(read_buffer_);

@@ -344,6 +344,26 @@ TEST_F(WsTransportTest, EmptyFragmentsCountForTheRateOfBytes) {
 
 // --- lack of memory
 
+TEST_F(WsTransportTest, ForLackOfMemoryWhatHoldsMuchIsNotRead) {
+  Open("/raw");
+  Send(Frame(0x02, std::string(60'000, 'x')));
+  Settle();
+  Connection& connection = *host_->connections_.begin()->second;
+  const std::size_t held = connection.held_bytes();
+  EXPECT_GE(held, 60'000u);
+  host_->short_of_memory_ = true;
+  Send(Frame(0x80, std::string(40'000, 'x')));
+  for (int i = 0; i < 3; ++i) {
+    Settle();
+    Tick(absl::Milliseconds(100));
+  }
+  EXPECT_EQ(connection.held_bytes(), held);
+  host_->short_of_memory_ = false;
+  Tick(absl::Milliseconds(100));
+  EXPECT_THAT(Backend(1),
+              ElementsAre(BinaryMessage(std::string(100'000, 'x'))));
+}
+
 TEST_F(WsTransportTest, ForLackOfMemoryAMessageThatHasBegunIsDropped) {
   Open("/raw");
   Send(Frame(0x02, std::string(50'000, 'x')));

@@ -36,21 +36,21 @@ TEST_F(MemoryWatchTest, FreesDownToEightyFivePercentFromNinetyFive) {
 // reason to close everybody.
 TEST_F(MemoryWatchTest, WhatIsBeingFreedIsNotFreedTwice) {
   EXPECT_EQ(JudgeAfter(kTick, 970).free, 120u);
-  watch_.OnFreed(now_, 120, false);
+  watch_.OnClosing(now_, 120);
   EXPECT_EQ(JudgeAfter(kTick, 970).free, 0u);
-  EXPECT_EQ(JudgeAfter(kTick, 1060).free, 0u);
+  EXPECT_EQ(JudgeAfter(kTick, 999).free, 0u);
   EXPECT_TRUE(JudgeAfter(kTick, 970).refuse);
 }
 
 TEST_F(MemoryWatchTest, WhatGrowsMeanwhileIsFreedBesides) {
-  EXPECT_EQ(JudgeAfter(kTick, 970).free, 120u);
-  watch_.OnFreed(now_, 120, false);
-  EXPECT_EQ(JudgeAfter(kTick, 1080).free, 110u);
+  EXPECT_EQ(JudgeAfter(kTick, 950).free, 100u);
+  watch_.OnClosing(now_, 20);
+  EXPECT_EQ(JudgeAfter(kTick, 990).free, 120u);
 }
 
 TEST_F(MemoryWatchTest, WhatHasNotLeftTheProcessInTimeCountsAgain) {
   EXPECT_EQ(JudgeAfter(kTick, 970).free, 120u);
-  watch_.OnFreed(now_, 120, false);
+  watch_.OnClosing(now_, 120);
   EXPECT_EQ(
       JudgeAfter(MemoryWatch::kPatience - absl::Milliseconds(1), 970).free, 0u);
   EXPECT_EQ(JudgeAfter(absl::Milliseconds(1), 970).free, 120u);
@@ -61,16 +61,38 @@ TEST_F(MemoryWatchTest, AboveTheLimitSessionsAreCutOff) {
   EXPECT_TRUE(JudgeAfter(kTick, 1000).urgent);
 }
 
-// What was cut off is gone with the next trimming, so that what has come
-// instead is not covered by it for long.
-TEST_F(MemoryWatchTest, WhatWasCutOffIsTakenOffForAShorterTime) {
-  EXPECT_EQ(JudgeAfter(kTick, 1100).free, 250u);
-  watch_.OnFreed(now_, 250, true);
-  EXPECT_EQ(
-      JudgeAfter(MemoryWatch::kUrgentPatience - absl::Milliseconds(1), 1100)
-          .free,
-      0u);
-  EXPECT_EQ(JudgeAfter(absl::Milliseconds(1), 1100).free, 250u);
+// A flood may fill again what is being closed, within the time that clients
+// have for their Close frames.
+TEST_F(MemoryWatchTest, AboveTheLimitNothingIsTakenOff) {
+  EXPECT_EQ(JudgeAfter(kTick, 990).free, 140u);
+  watch_.OnClosing(now_, 140);
+  const MemoryWatch::Verdict verdict = JudgeAfter(kTick, 1000);
+  EXPECT_EQ(verdict.free, 150u);
+  EXPECT_TRUE(verdict.urgent);
+}
+
+// To look for sessions that hold much takes time for each that there is.
+TEST_F(MemoryWatchTest, WhereNobodyHoldsMuchItIsNotTriedAllTheTime) {
+  EXPECT_GT(JudgeAfter(kTick, 1100).free, 0u);
+  watch_.OnNothingToFree(now_);
+  EXPECT_EQ(JudgeAfter(absl::Milliseconds(99), 1100).free, 0u);
+  EXPECT_GT(JudgeAfter(absl::Milliseconds(1), 1100).free, 0u);
+}
+
+// However much is being closed.
+TEST_F(MemoryWatchTest, ThoseThatHoldMuchAreHeldBackFromNinetyFivePercent) {
+  EXPECT_FALSE(JudgeAfter(kTick, 949).hold_back);
+  EXPECT_TRUE(JudgeAfter(kTick, 950).hold_back);
+  watch_.OnClosing(now_, 500);
+  EXPECT_TRUE(JudgeAfter(kTick, 950).hold_back);
+  EXPECT_TRUE(JudgeAfter(kTick, 1100).hold_back);
+  EXPECT_FALSE(JudgeAfter(kTick, 949).hold_back);
+}
+
+TEST_F(MemoryWatchTest, MemoryThatGetsShortIsLookedAtMoreOften) {
+  EXPECT_EQ(MemoryWatch::Interval(599, 1000), absl::Milliseconds(100));
+  EXPECT_EQ(MemoryWatch::Interval(600, 1000), absl::Milliseconds(10));
+  EXPECT_EQ(MemoryWatch::Interval(1 << 30, 0), absl::Milliseconds(100));
 }
 
 TEST_F(MemoryWatchTest, TheAllocatorIsTrimmedFirstAndNotAllTheTime) {
@@ -82,7 +104,7 @@ TEST_F(MemoryWatchTest, TheAllocatorIsTrimmedFirstAndNotAllTheTime) {
 
 TEST_F(MemoryWatchTest, WhatWasFreedIsTrimmedSooner) {
   EXPECT_TRUE(watch_.WantsTrim(now_, 960, 1000));
-  watch_.OnFreed(now_, 110, false);
+  watch_.OnClosing(now_, 110);
   EXPECT_FALSE(watch_.WantsTrim(now_ + absl::Milliseconds(249), 960, 1000));
   EXPECT_TRUE(watch_.WantsTrim(now_ + absl::Milliseconds(250), 960, 1000));
   EXPECT_FALSE(watch_.WantsTrim(now_ + absl::Milliseconds(999), 960, 1000));
