@@ -1,6 +1,7 @@
 #ifndef GATEWAY_CONSOLE_SCHEMA_CACHE_H_
 #define GATEWAY_CONSOLE_SCHEMA_CACHE_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ class ConsoleSchemaCache {
  public:
   // SchemaResponse(*schema).
   ConsoleResponse Respond(const std::shared_ptr<const Schema>& schema);
+
+  std::size_t size() const { return entries_.size(); }
 
  private:
   struct Entry {

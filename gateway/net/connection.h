@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "gateway/base/turn.h"
 #include "gateway/config/settings.h"
+#include "gateway/console/schema_cache.h"
 #include "gateway/h2/flood_budget.h"
 #include "gateway/http/handshake.h"
 #include "gateway/net/place.h"
@@ -190,6 +191,10 @@ class ConnectionHost {
   // connections: what is there is of no meaning once a handler has returned.
   virtual absl::Span<char> ReadBuffer() = 0;
   virtual TlsBuffers& tls_buffers() = 0;
+  // For the console's data, which may be megabytes: a place among the worker's
+  // responses with it; null: there is none left.
+  virtual std::unique_ptr<Place> TakeConsolePlace() = 0;
+  virtual ConsoleSchemaCache& console_cache() = 0;
 
  protected:
   ~ConnectionHost() = default;

@@ -137,6 +137,7 @@ void Http2Exchange::OnWritten() {
 
 void Http2Exchange::OnOwnResponse(OwnResponse response) {
   state_ = State::kAnswering;
+  place_ = std::move(response.place);
   ResponsePart::Head head;
   head.status = response.status;
   head.fields = std::move(response.fields);

@@ -95,7 +95,8 @@ class Http2Exchange final : public Connection,
   std::optional<absl::Time> cut_off_at_;  // After CloseForMemory.
 
   std::optional<HttpDispatcher> dispatcher_;
-  std::unique_ptr<Place> place_;  // Among the sessions; of `exchange_`.
+  // Among the sessions, of `exchange_`; or that of an OwnResponse.
+  std::unique_ptr<Place> place_;
   std::unique_ptr<HttpTransport> exchange_;
 
   struct Writing {

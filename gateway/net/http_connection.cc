@@ -211,6 +211,7 @@ void HttpConnection::OnWritten() {
   if (write_failed_) return Finish(TransportEnd::Cause::kLost);
   if (state_ == State::kExchange) return exchange_->OnSent();
   if (state_ != State::kAnswering) return;
+  own_place_.reset();
   if (!reusable_) return Linger();
   BeginRequest(host_.now());
 }
@@ -405,6 +406,7 @@ void HttpConnection::OnOwnResponse(OwnResponse response) {
         "Connection", response.status == 426 ? "close, Upgrade" : "close");
   }
   if (head_->request().method == "HEAD") response.body.clear();
+  own_place_ = std::move(response.place);
   SendBytes(ResponseHead(response.status, response.fields),
             std::move(response.body), "");
 }

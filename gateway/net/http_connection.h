@@ -145,9 +145,10 @@ class HttpConnection final
   std::optional<RequestHead> head_;
   RequestBody body_ = RequestBody::OfLength(0);
   std::optional<HttpDispatcher> dispatcher_;
-  std::unique_ptr<Place> place_;  // Among the sessions; of `exchange_`.
-  bool chunked_ = false;          // The response is.
-  bool reusable_ = false;         // As its head has promised.
+  std::unique_ptr<Place> place_;      // Among the sessions; of `exchange_`.
+  std::unique_ptr<Place> own_place_;  // Of an OwnResponse; until it is sent.
+  bool chunked_ = false;              // The response is.
+  bool reusable_ = false;             // As its head has promised.
   std::unique_ptr<HttpTransport> exchange_;
   std::uint64_t exchanges_ = 0;  // Tells one from the next.
 };

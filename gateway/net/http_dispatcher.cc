@@ -107,11 +107,19 @@ void HttpDispatcher::OnConsoleSchema(
   const std::shared_ptr<void> owner = owner_.KeepAlive();
   // What it owns may be what is calling.
   const std::unique_ptr<SchemaSource::Ticket> ticket = std::move(ticket_);
-  ConsoleResponse response = snapshot.ok()
-                                 ? SchemaResponse(*snapshot->schema)
-                                 : SchemaUnknownResponse(snapshot.status());
+  std::unique_ptr<Place> place = host_.TakeConsolePlace();
+  ConsoleResponse response;
+  if (!snapshot.ok()) {
+    response = SchemaUnknownResponse(snapshot.status());
+  } else if (place == nullptr) {
+    response = SchemaUnknownResponse(absl::UnavailableError(
+        "too many clients are reading schemas, try again"));
+  } else {
+    response = host_.console_cache().Respond(snapshot->schema);
+  }
   owner_.OnOwnResponse({response.status, std::move(response.fields),
-                        std::move(response.body), /*keep_alive=*/true});
+                        std::move(response.body), /*keep_alive=*/true,
+                        std::move(place)});
 }
 
 // --- The upstream's rules ---

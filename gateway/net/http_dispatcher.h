@@ -21,6 +21,8 @@ struct OwnResponse {
   std::string body;
   // The connection may serve another request.
   bool keep_alive = false;
+  // To be kept until it has been sent; may be null.
+  std::unique_ptr<Place> place = nullptr;
 };
 
 // What every response says of the gateway.

@@ -44,10 +44,14 @@ absl::string_view ReasonOf(h2::Flood flood) {
   return "protocol";
 }
 
-class RefusingPlace final : public Place {
+// Responses with a schema, some MiB each, that one worker sends at a time: a
+// slow client keeps its copy for as long as it likes.
+constexpr int kMostConsoleResponses = 4;
+
+class CountedPlace final : public Place {
  public:
-  explicit RefusingPlace(int& count) : count_(count) { ++count_; }
-  ~RefusingPlace() override { --count_; }
+  explicit CountedPlace(int& count) : count_(count) { ++count_; }
+  ~CountedPlace() override { --count_; }
 
  private:
   int& count_;
@@ -225,7 +229,7 @@ std::unique_ptr<Place> Worker::ConnectionRefused(std::size_t listener,
   const bool is_short =
       state_.connections.open() > limit.most + limit.overflow / 2;
   if (is_short || refusing_ >= kMostRefusing) return nullptr;
-  return std::make_unique<RefusingPlace>(refusing_);
+  return std::make_unique<CountedPlace>(refusing_);
 }
 
 void Worker::Reload(std::shared_ptr<const Configuration> configuration) {
@@ -542,6 +546,11 @@ void Worker::ArrivalFailed(std::size_t listener, ArrivalStep step,
       {{"peer", peer},
        {"listener", configuration_->settings.listeners[listener].address},
        {"reason", why}});
+}
+
+std::unique_ptr<Place> Worker::TakeConsolePlace() {
+  if (console_responses_ >= kMostConsoleResponses) return nullptr;
+  return std::make_unique<CountedPlace>(console_responses_);
 }
 
 bool Worker::AdmitHandshake(std::size_t listener,

@@ -173,6 +173,8 @@ class Worker final : private ConnectionHost {
     return absl::MakeSpan(read_buffer_);
   }
   TlsBuffers& tls_buffers() override { return tls_buffers_; }
+  std::unique_ptr<Place> TakeConsolePlace() override;
+  ConsoleSchemaCache& console_cache() override { return console_cache_; }
 
   void TakeOn(AcceptedConnection accepted);
   // Has the worker whose idle connection has waited longest, if need be the
@@ -247,6 +249,8 @@ class Worker final : private ConnectionHost {
   static constexpr std::int64_t kNoneIdle =
       std::numeric_limits<std::int64_t>::max();
   std::atomic<std::int64_t> idle_since_ = kNoneIdle;
+  ConsoleSchemaCache console_cache_;
+  int console_responses_ = 0;  // Those that are being sent.
   int refusing_ = 0;  // Connections that wait for their refusal to be read.
   StatsRecorder recorder_;
   std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);

@@ -9,6 +9,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "gateway/console/schema_cache.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "headgate/demo/v1/hello.pb.h"
 #include "schema_test.pb.h"
@@ -250,6 +251,23 @@ TEST(SchemaJsonTest, IsBounded) {
     EXPECT_LT(text.size(), most + 4000);
     EXPECT_EQ(At(boost::json::parse(text), "/truncated"), "true");
   }
+}
+
+// To write it takes a worker tens of milliseconds where a schema is large.
+TEST(ConsoleSchemaCacheTest, EachSchemaIsWrittenOnce) {
+  std::vector<std::string> warnings;
+  ConsoleSchemaCache cache;
+  std::shared_ptr<const Schema> schema = Schema::BuiltIn();
+  const ConsoleResponse first = cache.Respond(schema);
+  EXPECT_EQ(first.body, SchemaResponse(*schema).body);
+  EXPECT_EQ(cache.Respond(schema).body, first.body);
+  EXPECT_EQ(cache.size(), 1u);
+  const std::shared_ptr<const Schema> other = Schema::Build({}, &warnings);
+  EXPECT_NE(cache.Respond(other).body, first.body);
+  EXPECT_EQ(cache.size(), 2u);
+  schema.reset();
+  cache.Respond(other);
+  EXPECT_EQ(cache.size(), 1u) << "of one that is gone nothing is kept";
 }
 
 }  // namespace

@@ -5,7 +5,10 @@ import contextlib
 import json
 import re
 import resource
+import socket
 import time
+
+import pytest
 
 from certificates import Authority
 from client import HELLO, JSON, Client, call_json
@@ -251,3 +254,22 @@ def test_a_limit_that_the_descriptors_do_not_allow_is_said(stack):
     assert re.search(r"limits.max_connections is more than the file descriptors "
                      r"allow for.*configured=5000.*descriptors=256",
                      gateway.stderr())
+
+
+# Neither clients nor slow connections to the admin listener itself.
+@pytest.mark.parametrize("descriptors", [48, 128])
+def test_readyz_is_answered_whoever_holds_the_file_descriptors(
+        stack, descriptors):
+    gateway = stack.enter_context(Gateway.demo(
+        preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (descriptors, descriptors))))
+    eventually(lambda: gateway.admin("/readyz")[0] == 200, "it is ready")
+    for address in ((gateway.host, gateway.port), gateway.admin_address):
+        for _ in range(150):
+            client = stack.enter_context(socket.socket())
+            client.settimeout(1)
+            with contextlib.suppress(OSError):
+                client.connect(address)
+                client.send(b"GET /read")
+    for _ in range(5):
+        assert gateway.admin("/readyz")[0] == 200

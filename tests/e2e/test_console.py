@@ -5,8 +5,9 @@ import contextlib
 import http.client
 import json
 
-from harness import TIMEOUT, Backend, Gateway
+from harness import TIMEOUT, Backend, Gateway, eventually
 from reflecting import ReflectingServer, Reflection, file_of
+from wire import RawClient
 
 
 def get(gateway, path, method="GET", **headers):
@@ -139,3 +140,46 @@ def test_descriptors_are_data_whatever_they_say():
             assert b"<" not in body
             field, = json.loads(body)["messages"]["a.M"]["fields"]
             assert field["name"] == "</script><img src=x onerror=alert(1)>"
+
+
+def wide_file(index):
+    """A file whose schema is some 300 kB of JSON."""
+    fields = " ".join(
+        f'field {{ name: "field_number_{k}" number: {k + 1} '
+        f"label: LABEL_OPTIONAL type: TYPE_STRING }}" for k in range(4000))
+    return file_of(f"""
+        name: "wide{index}.proto" package: "wide{index}" syntax: "proto3"
+        message_type {{ name: "Message" {fields} }}
+        service {{ name: "Wide" method {{
+          name: "Get" input_type: ".wide{index}.Message"
+          output_type: ".wide{index}.Message" }} }}""")
+
+
+# Each of them holds a copy of some MiB for as long as its client likes.
+def test_clients_that_do_not_read_schemas_are_few(tmp_path):
+    path = "/_headgate/api/schema?upstream=one"
+    request = (f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").encode()
+    with ReflectingServer(Reflection(
+            *[wide_file(i) for i in range(12)])) as server:
+        file = tmp_path / "headgate.yaml"
+        file.write_text(f"""
+threads: 1
+listeners: [{{address: "127.0.0.1:0", console: true}}]
+upstreams: [{{name: one, target: "{server.target}"}}]
+""")
+        with Gateway.configured(file) as gateway, contextlib.ExitStack() as slow:
+            response, body = get(gateway, path)
+            assert response.status == 200 and len(body) > 2_500_000
+            before = gateway.rss()
+            for _ in range(20):
+                client = slow.enter_context(
+                    RawClient(gateway, receive_buffer=4096))
+                client.send(request)
+            eventually(lambda: get(gateway, path)[0].status == 503,
+                       "there is no place left")
+            assert gateway.rss() - before < 64 * 1024 * 1024
+            # Everything else is served.
+            assert get(gateway, "/_headgate/api/index")[0].status == 200
+            slow.close()
+            eventually(lambda: get(gateway, path)[0].status == 200,
+                       "there are places again")

@@ -374,6 +374,8 @@ class Host final : public ConnectionHost {
     return absl::MakeSpan(read_buffer_);
   }
   TlsBuffers& tls_buffers() override { return tls_buffers_; }
+  std::unique_ptr<Place> TakeConsolePlace() override { return nullptr; }
+  ConsoleSchemaCache& console_cache() override { return console_cache_; }
 
   Backend& backend() { return *backend_; }
 
@@ -425,6 +427,7 @@ class Host final : public ConnectionHost {
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
   std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
   TlsBuffers tls_buffers_;
+  ConsoleSchemaCache console_cache_;
   bool is_draining_ = false;
   int places_ = 0;
   int connection_places_ = 0;

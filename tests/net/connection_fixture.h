@@ -203,6 +203,8 @@ class FakeHost final : public ConnectionHost {
     return absl::MakeSpan(read_buffer_);
   }
   TlsBuffers& tls_buffers() override { return tls_buffers_; }
+  std::unique_ptr<Place> TakeConsolePlace() override { return nullptr; }
+  ConsoleSchemaCache& console_cache() override { return console_cache_; }
   DrainOrder drain_order() const {
     return {now_, now_ + absl::Seconds(10), "the gateway is shutting down"};
   }
@@ -265,6 +267,7 @@ class FakeHost final : public ConnectionHost {
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
   std::vector<char> read_buffer_ = std::vector<char>(64 * 1024);
   TlsBuffers tls_buffers_;
+  ConsoleSchemaCache console_cache_;
   std::vector<SessionReport> ended_;
   std::vector<int> refused_;
   std::map<Connection*, std::shared_ptr<Connection>> connections_;

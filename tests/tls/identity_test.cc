@@ -66,9 +66,8 @@ TEST(NamesOfCertificateTest, AreDnsNamesInLowerCase) {
                       .chain[0]
                       .get()),
               ElementsAre("a.example", "*.b.example"));
-  EXPECT_THAT(
-      NamesOfCertificate(Make("cn", "IP:127.0.0.1").chain[0].get()),
-      IsEmpty());
+  EXPECT_THAT(NamesOfCertificate(Make("cn", "IP:127.0.0.1").chain[0].get()),
+              IsEmpty());
 }
 
 // RFC 6066 section 3, RFC 6125 section 6.4.3.
