@@ -20,6 +20,7 @@
 #include "backend/lobby_service.h"
 #include "backend/message_service.h"
 #include "backend/packet_service.h"
+#include "backend/rooms_service.h"
 
 namespace headgate {
 namespace {
@@ -28,8 +29,8 @@ namespace {
 constexpr const char* kServiceNames[] = {
     "headgate.demo.v1.ChatService",  "headgate.demo.v1.EchoService",
     "headgate.demo.v1.HelloService", "headgate.demo.v1.LibraryService",
-    "headgate.demo.v1.LobbyService", "headgate.v1.MessageService",
-    "headgate.v1.PacketService",
+    "headgate.demo.v1.LobbyService", "headgate.v1.HubBackend",
+    "headgate.v1.MessageService",    "headgate.v1.PacketService",
 };
 
 // Clients may ping this often; gRPC's default of five minutes would turn away
@@ -80,6 +81,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(
   backend->services_.push_back(MakeLobbyService());
   backend->services_.push_back(MakeMessageService());
   backend->services_.push_back(MakePacketService());
+  backend->services_.push_back(MakeRoomsService());
 
   grpc::ServerBuilder builder;
   int port = 0;

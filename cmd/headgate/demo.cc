@@ -27,6 +27,8 @@ constexpr char kDemoFooter[] = R"(Paths:
   /game                                  several calls on one socket: type 1 is
                                          LobbyService/Join, 2 Chat, 3 Score,
                                          4 Replay
+  /rooms/ROOM                            a hub: all sockets on one stream, each
+                                         message to everyone in the room
   /v1/...                                google.api.http rules of LibraryService,
                                          also over plain HTTP
 
@@ -63,11 +65,17 @@ std::vector<Route> MoreDemoRoutes(const Route& base) {
         absl::StrCat("/headgate.demo.v1.LobbyService/", method);
   }
   game.target = std::move(table);
+  Route rooms = base;
+  rooms.path_template = "/rooms/{room}";
+  rooms.codec = nullptr;
+  HubTarget hub;
+  hub.groups = {"room:{room}"};
+  rooms.target = std::move(hub);
   Route library = base;
   library.prefix = "/v1";
   library.target = HttpRuleSet{};
   library.codec = nullptr;  // As for JSON.
-  return {game, library};
+  return {game, rooms, library};
 }
 
 // The settings, with the demo backend in place of every upstream.
@@ -106,7 +114,7 @@ int RunDemo(const ServeFlags& flags, const std::string& backend_address) {
   std::string line = absl::StrCat("headgate: demo backend on ", address);
   if (flags.config.empty()) {
     absl::StrAppend(&line,
-                    "; routes /packets, /echo, /chat, /game, /v1 and "
+                    "; routes /packets, /echo, /chat, /game, /rooms, /v1 and "
                     "/headgate.demo.v1.HelloService/SayHello, ...");
   }
   return RunGateway(

@@ -99,6 +99,58 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
+// Only where there are hubs.
+void AddHubs(const Stats& stats, Families& families) {
+  if (stats.hubs.empty()) return;
+  using Hub = Stats::PerHub;
+  const auto add = [&](std::uint64_t Hub::*member, Labels labels = {}) {
+    for (const auto& [route, hub] : stats.hubs) {
+      Labels all = {{"route", route}};
+      all.insert(all.end(), labels.begin(), labels.end());
+      families.Add(static_cast<double>(hub.*member), std::move(all));
+    }
+  };
+  families.Gauge("headgate_hub_sessions", "Sessions of hubs.");
+  add(&Hub::sessions);
+  families.Gauge("headgate_hub_groups", "Groups with members.");
+  add(&Hub::groups);
+  families.Gauge("headgate_hub_stream_up",
+                 "Whether the hub's stream to its backend is open.");
+  for (const auto& [route, hub] : stats.hubs) {
+    families.Add(hub.is_up ? 1 : 0, {{"route", route}});
+  }
+  families.Gauge("headgate_hub_event_queue_bytes",
+                 "Events that wait for the stream.");
+  add(&Hub::queued_bytes);
+  families.Counter("headgate_hub_streams_opened_total",
+                   "Streams that were opened.");
+  add(&Hub::streams_opened);
+  families.Counter("headgate_hub_streams_lost_total",
+                   "Streams that have ended, or could not be opened.");
+  add(&Hub::streams_lost);
+  families.Counter("headgate_hub_events_total",
+                   "Events for the backend, by kind.");
+  add(&Hub::joined, {{"kind", "joined"}});
+  add(&Hub::messages, {{"kind", "message"}});
+  add(&Hub::left, {{"kind", "left"}});
+  families.Counter("headgate_hub_commands_total",
+                   "Commands of the backend, failed ones included.");
+  add(&Hub::commands);
+  families.Counter("headgate_hub_commands_failed_total",
+                   "Commands that could not be carried out.");
+  add(&Hub::commands_failed);
+  families.Counter("headgate_hub_deliveries_total",
+                   "Messages of the backend, once for each receiver.");
+  add(&Hub::deliveries);
+  families.Counter("headgate_hub_encodings_total",
+                   "Messages of the backend, once for each codec among their "
+                   "receivers.");
+  add(&Hub::encodings);
+  families.Counter("headgate_hub_sessions_abandoned_total",
+                   "Sessions that were closed because the backend was lost.");
+  add(&Hub::abandoned);
+}
+
 void AddSessions(const Stats& stats, Families& families) {
   families.Gauge("headgate_sessions", "Sessions that are open.");
   for (const auto& [route, of] : stats.routes) {
@@ -349,6 +401,7 @@ void AddProcess(const MetricsSource& source, Families& families) {
 std::string MetricsText(const MetricsSource& source) {
   Families families;
   AddSessions(source.stats, families);
+  AddHubs(source.stats, families);
   AddTraffic(source.stats, families);
   AddListeners(source.stats, families);
   AddUpstreams(source.stats, families);

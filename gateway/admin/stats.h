@@ -50,6 +50,22 @@ struct Stats {
     bool reachable = false;
     std::uint64_t connections = 0;  // Channels, now.
   };
+  struct PerHub {
+    std::uint64_t sessions = 0;  // Now, and so the three below.
+    std::uint64_t groups = 0;
+    bool is_up = false;  // Its stream is.
+    std::uint64_t queued_bytes = 0;
+    std::uint64_t streams_opened = 0;
+    std::uint64_t streams_lost = 0;
+    std::uint64_t joined = 0;  // Events.
+    std::uint64_t messages = 0;
+    std::uint64_t left = 0;
+    std::uint64_t commands = 0;  // Those that failed among them.
+    std::uint64_t commands_failed = 0;
+    std::uint64_t deliveries = 0;  // Messages that were queued for a session.
+    std::uint64_t encodings = 0;
+    std::uint64_t abandoned = 0;  // Sessions.
+  };
   struct PerWorker {
     PerWorker();
     Histogram lag;  // How late its event loop ran timers, s.
@@ -72,6 +88,8 @@ struct Stats {
   absl::btree_map<std::string, PerRoute> routes;        // By Route's name.
   absl::btree_map<std::string, PerListener> listeners;  // By address.
   absl::btree_map<std::string, PerUpstream> upstreams;  // By name.
+  // By Route's name; set once, not merged.
+  absl::btree_map<std::string, PerHub> hubs;
   // (upstream, method, gRPC code's name): calls that have ended.
   absl::btree_map<CallKey, std::uint64_t> calls;
   // The same keys, a limited number of them (CallSeries).

@@ -62,6 +62,7 @@ struct HubDeparture {
     kCommand = 4,
     kViolation = 5,
     kSlow = 6,
+    kToken = 7,
     kGateway = 9,
   };
   CloseCode code = CloseCode::kAbnormal;

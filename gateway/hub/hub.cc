@@ -248,6 +248,11 @@ void Hub::Flush() {
   }
 }
 
+void Hub::Finish() {
+  finishing_ = true;
+  host_.FlushSoon();
+}
+
 // --- The stream ---
 
 void Hub::OpenStream() {
@@ -320,6 +325,7 @@ void Hub::ReturnCreditInFlight() {
 }
 
 void Hub::PumpStream() {
+  if (finishing_ && call_ == nullptr) return;
   if (state_ == StreamState::kNone && needs_stream()) {
     state_ = StreamState::kLost;
   }
@@ -332,14 +338,18 @@ void Hub::PumpStream() {
     }
     return;
   }
-  if (call_ == nullptr || writing_) return;
+  if (call_ == nullptr || writing_ || half_closed_) return;
   std::string batch;
   if (state_ == StreamState::kReplaying) {
     batch = ReplayBatch();
   } else if (state_ == StreamState::kLive) {
     batch = EventBatch();
   }
-  if (batch.empty()) return;
+  if (batch.empty()) {
+    const bool is_done = finishing_ && state_ == StreamState::kLive;
+    if (is_done && !std::exchange(half_closed_, true)) call_->WritesDone();
+    return;
+  }
   writing_ = true;
   call_->Write(std::move(batch),
                queue_.empty() ? WriteHint::kLast : WriteHint::kMoreFollows);
@@ -405,6 +415,7 @@ void Hub::OnLost(const absl::Status& status) {
   commands_.reset();
   received_.clear();
   ReturnCreditInFlight();
+  DropFailures();
   const bool was_up = state_ != StreamState::kGreeting;
   state_ = StreamState::kLost;
   ++counts_.streams_lost;
@@ -423,6 +434,17 @@ void Hub::OnLost(const absl::Status& status) {
     Abandon(absl::UnavailableError("the backend is lost"), kCloseSpread);
   }
   host_.FlushSoon();
+}
+
+// Numbers of commands mean nothing to the next stream.
+void Hub::DropFailures() {
+  if (failure_bytes_ == 0) return;
+  std::deque<Queued> kept;
+  for (Queued& event : queue_) {
+    if (event.who != 0) kept.push_back(std::move(event));
+  }
+  queue_ = std::move(kept);
+  queue_bytes_ -= std::exchange(failure_bytes_, 0);
 }
 
 // A stream that works ends the time that sessions wait for one.

@@ -102,6 +102,12 @@ class Hub final : private UpstreamCallObserver {
   void OnTick();
   void Flush();
 
+  // The gateway stops: half-closes the stream behind the last event. No session
+  // joins any more.
+  void Finish();
+  // Whether the backend has ended the stream, or there is none.
+  bool is_finished() const { return finishing_ && call_ == nullptr; }
+
   // --- Commands that do not come on the stream (HubService) ---
 
   HubOutcome Publish(const v1::Audience& to, const v1::Payload& payload,
@@ -172,6 +178,7 @@ class Hub final : private UpstreamCallObserver {
   void Enqueue(Queued event);
   void ReturnCredit(Who who, std::size_t bytes);
   void ReturnCreditInFlight();
+  void DropFailures();
   bool needs_stream() const {
     return !roster_.records().empty() || !queue_.empty();
   }
@@ -223,6 +230,8 @@ class Hub final : private UpstreamCallObserver {
   std::unique_ptr<UpstreamCall> call_;
   bool writing_ = false;
   bool reading_ = false;
+  bool finishing_ = false;
+  bool half_closed_ = false;
   // Whether the next stream continues one of this incarnation.
   bool resumes_ = false;
   std::vector<Who> replay_;  // The last is the next.

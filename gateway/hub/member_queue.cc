@@ -14,13 +14,21 @@ MemberQueue::Result MemberQueue::Push(HubFrame frame, const std::string& key,
   if (settings_.policy == Policy::kKeepLatest && !key.empty()) DropOlder(key);
   entries_.push_back({std::move(frame), key, loss});
   bytes_ += BytesOf(entries_.back());
-  if (settings_.policy == Policy::kDisconnect) {
-    return is_full() ? Result::kTooSlow : Result::kQueued;
+  const bool is_searched = settings_.policy == Policy::kKeepLatest;
+  return Hold(kBurstBytes, is_searched ? 0 : kBurstMessages);
+}
+
+MemberQueue::Result MemberQueue::Hold(std::size_t bytes, std::size_t messages) {
+  const auto max_messages = static_cast<std::size_t>(settings_.max_messages);
+  const auto is_full = [&] {
+    return bytes_ > settings_.max_bytes + bytes ||
+           entries_.size() > max_messages + messages;
+  };
+  if (settings_.policy != Policy::kDisconnect) {
+    while (is_full() && DropOldest()) {
+    }
   }
-  while (is_full() && DropOldest()) {
-  }
-  // One message may be longer than the limit; what must not be dropped may not
-  // add up to more.
+  // One message may be longer than the limit.
   return is_full() && entries_.size() > 1 ? Result::kTooSlow : Result::kQueued;
 }
 

@@ -12,8 +12,12 @@
 namespace headgate {
 
 // What waits for one client of a hub. Frames are shared; each is counted as if
-// the queue owned it. Above the limits of `settings` the policy decides, so
-// that the queue holds at most the limits and one message.
+// the queue owned it. Above the limits of `settings` the policy decides.
+//
+// A client is not slow because several messages for it come at once: Push lets
+// a burst go over the limits, Enforce holds them. The queue never holds more
+// than the limits, a burst and one message. The number of messages is strict
+// with kKeepLatest, which searches the queue.
 //
 // Not thread-safe.
 class MemberQueue {
@@ -29,6 +33,12 @@ class MemberQueue {
   enum class Loss { kAllowed, kForbidden };
   // `key`: of kKeepLatest; "" is no key.
   Result Push(HubFrame frame, const std::string& key, Loss loss);
+  // To be called when the transport has had the time to send what it can.
+  Result Enforce() { return Hold(0, 0); }
+
+  // What a worker gets of the hub at once, in bytes and in short messages.
+  static constexpr std::size_t kBurstBytes = 1024 * 1024;
+  static constexpr std::size_t kBurstMessages = 16 * 1024;
 
   // Requires: !empty().
   HubFrame Pop();
@@ -57,10 +67,8 @@ class MemberQueue {
     return entry.frame->payload.size() + kEntryBytes;
   }
 
-  bool is_full() const {
-    return bytes_ > settings_.max_bytes ||
-           entries_.size() > static_cast<std::size_t>(settings_.max_messages);
-  }
+  // Applies the policy above the limits and these.
+  Result Hold(std::size_t bytes, std::size_t messages);
   void Drop(std::deque<Entry>::iterator entry);
   void DropOlder(const std::string& key);
   // Drops the oldest that may be; false if there is none but the newest.

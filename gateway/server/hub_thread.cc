@@ -21,6 +21,9 @@ namespace headgate {
 namespace {
 
 constexpr auto kHubTick = std::chrono::milliseconds(50);
+// The gateway waits for backends to take the last events, and looks so often.
+constexpr absl::Duration kFinishPatience = absl::Milliseconds(500);
+constexpr auto kFinishTick = std::chrono::milliseconds(5);
 // A hub that has lost its route takes what workers that have not heard of that
 // still send.
 constexpr absl::Duration kRetirement = absl::Seconds(10);
@@ -131,6 +134,29 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
 
   void Retire() {
     if (!retired_at_) retired_at_ = absl::Now();
+  }
+  bool is_retired() const { return retired_at_.has_value(); }
+  void Finish() { hub_.Finish(); }
+  bool is_finished() const { return hub_.is_finished(); }
+  const std::string& route() const { return spec_.route; }
+  Stats::PerHub GetStats() const {
+    const HubCounts& counts = hub_.counts();
+    Stats::PerHub stats;
+    stats.sessions = hub_.sessions();
+    stats.groups = hub_.roster().groups();
+    stats.is_up = hub_.stream_state() == Hub::StreamState::kLive;
+    stats.queued_bytes = hub_.queued_bytes();
+    stats.streams_opened = counts.streams_opened;
+    stats.streams_lost = counts.streams_lost;
+    stats.joined = counts.joined;
+    stats.messages = counts.messages;
+    stats.left = counts.left;
+    stats.commands = counts.commands;
+    stats.commands_failed = counts.commands_failed;
+    stats.deliveries = counts.deliveries;
+    stats.encodings = counts.encodings;
+    stats.abandoned = counts.abandoned;
+    return stats;
   }
   bool is_over(absl::Time now) const {
     return retired_at_ && now - *retired_at_ > kRetirement &&
@@ -287,12 +313,34 @@ void HubThread::Stop() {
   if (!thread_.joinable()) return;
   boost::asio::post(io_context_, [this] {
     stopping_ = true;
-    timer_.cancel();
-    hubs_.clear();  // Cancels their streams.
-    work_.reset();  // run() returns when every call has been released.
+    for (const auto& [id, hub] : hubs_) hub->Finish();
     turn_.Run();
+    Finish(absl::Now() + kFinishPatience);
   });
   thread_.join();
+}
+
+void HubThread::Finish(absl::Time deadline) {
+  const bool is_finished = absl::c_all_of(
+      hubs_, [](const auto& hub) { return hub.second->is_finished(); });
+  if (is_finished || absl::Now() >= deadline) return End();
+  timer_.expires_after(kFinishTick);
+  timer_.async_wait([this, deadline](boost::system::error_code) {
+    Finish(deadline);
+    turn_.Run();
+  });
+}
+
+void HubThread::End() {
+  timer_.cancel();
+  hubs_.clear();  // Cancels their streams.
+  work_.reset();  // run() returns when every call has been released.
+  turn_.Run();
+}
+
+absl::btree_map<std::string, Stats::PerHub> HubThread::GetStats() const {
+  const std::lock_guard<std::mutex> lock(counts_mutex_);
+  return stats_;
 }
 
 void HubThread::StartTicking() {
@@ -307,6 +355,14 @@ void HubThread::StartTicking() {
 
 void HubThread::OnTick() {
   const absl::Time now = absl::Now();
+  absl::btree_map<std::string, Stats::PerHub> stats;
+  for (const auto& [id, hub] : hubs_) {
+    if (!hub->is_retired()) stats.emplace(hub->route(), hub->GetStats());
+  }
+  {
+    const std::lock_guard<std::mutex> lock(counts_mutex_);
+    stats_ = std::move(stats);
+  }
   for (auto hub = hubs_.begin(); hub != hubs_.end();) {
     hub->second->OnTick(now);
     if (hub->second->is_over(now)) {

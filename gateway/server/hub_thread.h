@@ -18,7 +18,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "gateway/admin/stats.h"
 #include "gateway/api/hub_api.h"
 #include "gateway/base/turn.h"
 #include "gateway/config/settings.h"
@@ -96,6 +98,7 @@ class HubThread final : public HubApiHost {
   void Retire(std::uint64_t id);
   void Deliver(std::uint64_t id, std::shared_ptr<WorkerHub> worker,
                HubEvents events);
+  // Has the last events leave first, for a moment.
   void Stop();
 
   // Requests of the API, by method and code.
@@ -107,8 +110,14 @@ class HubThread final : public HubApiHost {
   void OnApiRequest(absl::string_view method,
                     const absl::Status& status) override;
 
+  // By the route's name. Safe for any thread.
+  absl::btree_map<std::string, Stats::PerHub> GetStats() const;
+
  private:
   class HostedHub;
+
+  void Finish(absl::Time deadline);
+  void End();
 
   void StartTicking();
   void OnTick();
@@ -138,7 +147,8 @@ class HubThread final : public HubApiHost {
   // The standard's, for ThreadSanitizer sees its locks and not those in the
   // distribution's abseil.
   mutable std::mutex counts_mutex_;
-  ApiCounts api_counts_;  // Under counts_mutex_.
+  ApiCounts api_counts_;                               // Under counts_mutex_.
+  absl::btree_map<std::string, Stats::PerHub> stats_;  // Under counts_mutex_.
   std::thread thread_;
 };
 

@@ -679,6 +679,7 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
         Stats all = stats_;
         all.connection_limit =
             static_cast<std::uint64_t>(configuration_->connections.most);
+        if (hubs_ != nullptr) all.hubs = hubs_->GetStats();
         all.memory_used = memory_used_;
         all.memory_limit = memory_limit_;
         const std::vector<WorkerHealth> health = GetHealth();

@@ -43,7 +43,6 @@ HubSession::HubSession(SessionRequest request,
 HubSession::~HubSession() = default;
 
 void HubSession::Begin(absl::Time now) {
-  now_ = now;
   const bool needs_schema =
       member_->codec() == HubCodec::kJson && !member_->form().message.empty();
   if (!needs_schema) {
@@ -103,14 +102,21 @@ void HubSession::OnHubFrame(const HubFrame& frame, const std::string& key,
   const auto loss =
       is_greeting ? MemberQueue::Loss::kForbidden : MemberQueue::Loss::kAllowed;
   const MemberQueue::Result result = queue_.Push(frame, key, loss);
-  if (result == MemberQueue::Result::kTooSlow) {
-    cause_ = HubDeparture::Cause::kSlow;
-    EndWith(EndingOf(absl::ResourceExhaustedError("too slow")));
-    // It may take the rest, and the Close frame, much later or never.
-    return Depart({TransportEnd::Cause::kClosedByGateway, report_.close, ""});
-  }
+  if (result == MemberQueue::Result::kTooSlow) return EndSlow();
   PumpQueue();
   ReportBacklog();
+}
+
+void HubSession::TickCalls(absl::Time /*now*/) {
+  if (queue_.Enforce() == MemberQueue::Result::kTooSlow) return EndSlow();
+  ReportBacklog();
+}
+
+void HubSession::EndSlow() {
+  cause_ = HubDeparture::Cause::kSlow;
+  EndWith(EndingOf(absl::ResourceExhaustedError("too slow")));
+  // It may take the rest, and the Close frame, much later or never.
+  Depart({TransportEnd::Cause::kClosedByGateway, report_.close, ""});
 }
 
 // Messages wait in queue_, where the policy can still drop them.
@@ -166,6 +172,7 @@ void HubSession::EndCalls(const absl::Status& /*status*/) {
 }
 
 HubDeparture::Cause HubSession::CauseOfEnding() const {
+  if (report_.limit == Limit::kTokenExpiry) return HubDeparture::Cause::kToken;
   if (report_.limit && *report_.limit != Limit::kMaxAge &&
       *report_.limit != Limit::kIdle && *report_.limit != Limit::kMemory) {
     return HubDeparture::Cause::kViolation;

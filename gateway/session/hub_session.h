@@ -38,7 +38,7 @@ class HubSession final : public SessionCore, private HubMemberObserver {
  private:
   void Begin(absl::Time now) override;
   Outlook outlook() const override;
-  void TickCalls(absl::Time now) override { now_ = now; }
+  void TickCalls(absl::Time now) override;
   void EncodeEnding(const Ending& ending, Outgoing& out) override;
   bool has_calls() const override { return false; }
   void EndCalls(const absl::Status& status) override;
@@ -60,6 +60,7 @@ class HubSession final : public SessionCore, private HubMemberObserver {
   void ReportBacklog();
   HubDeparture::Cause CauseOfEnding() const;
   void DropQueue();
+  void EndSlow();
   // Tells the backend, once.
   void Depart(const TransportEnd& end);
 
@@ -73,7 +74,6 @@ class HubSession final : public SessionCore, private HubMemberObserver {
   HubFrame farewell_;
   // Set when it is not the client or its connection that ends it.
   std::optional<HubDeparture::Cause> cause_;
-  absl::Time now_;  // Of the last tick.
 };
 
 }  // namespace headgate

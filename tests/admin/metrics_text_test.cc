@@ -79,6 +79,18 @@ TEST(MetricsTextTest, SamplesHaveTheirLabels) {
 }
 
 // A reason that has no place in the lists is still counted.
+TEST(MetricsTextTest, HubsAreThereWhereTheyAre) {
+  EXPECT_THAT(MetricsText({}), Not(HasSubstr("headgate_hub_")));
+  MetricsSource source;
+  source.stats.hubs["/r"].sessions = 2;
+  source.stats.hubs["/r"].messages = 3;
+  const std::string text = MetricsText(source);
+  EXPECT_THAT(text, HasLine("headgate_hub_sessions{route=\"/r\"} 2"));
+  EXPECT_THAT(
+      text,
+      HasLine("headgate_hub_events_total{route=\"/r\",kind=\"message\"} 3"));
+}
+
 TEST(MetricsTextTest, NoCountIsLost) {
   MetricsSource source;
   source.stats.refused["new_reason"] = 1;

@@ -134,10 +134,11 @@ TEST_F(BackendTest, AnswersReflection) {
   }
   EXPECT_THAT(
       names,
-      IsSupersetOf(
-          {"headgate.demo.v1.ChatService", "headgate.demo.v1.EchoService",
-           "headgate.demo.v1.HelloService", "headgate.v1.MessageService",
-           "headgate.v1.PacketService", "grpc.health.v1.Health"}));
+      IsSupersetOf({"headgate.demo.v1.ChatService",
+                    "headgate.demo.v1.EchoService",
+                    "headgate.demo.v1.HelloService",
+                    "headgate.v1.MessageService", "headgate.v1.HubBackend",
+                    "headgate.v1.PacketService", "grpc.health.v1.Health"}));
 
   reflection::ServerReflectionRequest symbol;
   symbol.set_file_containing_symbol("headgate.demo.v1.EchoService.Flood");

@@ -339,6 +339,44 @@ TEST(LoadTest, MethodOverrideIsOfHttpRules) {
 // --- Values
 
 // An empty text would mean the same as none, and a variable may well be empty.
+TEST(LoadTest, Hubs) {
+  const auto settings = Parse(R"(
+routes:
+  - path: /plain
+    hub: {}
+  - template: /rooms/{room}
+    hub:
+      method: game.v1.Rooms/Attach
+      admission: open
+      admission_timeout: 2s
+      message: game.v1.Frame
+      packet_type: 7
+      groups: ["room:{room}"]
+      max_groups: 9
+      on_backend_loss: close
+      hold: 3s
+      buffers: {events: 2MiB, session_events: 3KiB}
+      slow: {policy: keep-latest, max_bytes: 100KiB, max_messages: 5,
+             warn_bytes: 1KiB}
+)");
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(std::get<HubTarget>(settings->routes[0].target), HubTarget{});
+  HubTarget hub;
+  hub.method = "/game.v1.Rooms/Attach";
+  hub.admission = HubTarget::Admission::kOpen;
+  hub.admission_timeout = absl::Seconds(2);
+  hub.message = "game.v1.Frame";
+  hub.packet_type = 7;
+  hub.groups = {"room:{room}"};
+  hub.max_groups = 9;
+  hub.on_backend_loss = HubTarget::OnBackendLoss::kClose;
+  hub.hold = absl::Seconds(3);
+  hub.events_bytes = 2 << 20;
+  hub.session_events_bytes = 3 << 10;
+  hub.slow = {SlowClientSettings::Policy::kKeepLatest, 100 << 10, 5, 1 << 10};
+  EXPECT_EQ(std::get<HubTarget>(settings->routes[1].target), hub);
+}
+
 TEST(LoadTest, TextsAreNotEmpty) {
   for (const char* text :
        {"routes: [{path: \"\"}]", "routes: [{path: \"${EMPTY}\"}]",

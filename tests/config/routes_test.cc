@@ -233,5 +233,53 @@ TEST_F(MultiplexRoutesTest, HaveLimits) {
             "routes[0].packet.call_window: must be at least 1, is 0");
 }
 
+// --- Hubs
+
+class HubRoutesTest : public RoutesTest {
+ protected:
+  HubRoutesTest() {
+    route_.path_template = "/rooms/{room}";
+    route_.target = HubTarget{};
+  }
+  HubTarget& hub() { return std::get<HubTarget>(route_.target); }
+};
+
+TEST_F(HubRoutesTest, TakeEveryCodecAndVariables) {
+  EXPECT_EQ(Faults(), "");
+  route_.codec = &kJsonDialect;
+  hub().groups = {"all", "room:{room}"};
+  hub().message = "game.v1.Frame";
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(HubRoutesTest, GroupsNameVariablesOfTheTemplate) {
+  hub().groups = {"", "{rom}", "{room"};
+  EXPECT_EQ(Faults(),
+            "routes[0].hub.groups[0]: must not be empty\n"
+            "routes[0].hub.groups[1]: {rom} is not a variable of the route's "
+            "template; did you mean 'room'?\n"
+            "routes[0].hub.groups[2]: has a { without }");
+}
+
+TEST_F(HubRoutesTest, HaveLimits) {
+  hub().method = "/Attach";
+  hub().message = "Frame?";
+  hub().max_groups = 0;
+  hub().admission_timeout = absl::ZeroDuration();
+  hub().events_bytes = 1;
+  hub().slow.max_messages = 0;
+  hub().slow.warn_bytes = hub().slow.max_bytes;
+  EXPECT_EQ(Faults(),
+            "routes[0].hub.method: must be package.Service/Method, is "
+            "\"Attach\"\n"
+            "routes[0].hub.message: must be package.Message, is \"Frame?\"\n"
+            "routes[0].hub.admission_timeout: must be at least 10ms, is 0\n"
+            "routes[0].hub.buffers.events: must be at least 1024, is 1\n"
+            "routes[0].hub.slow.max_messages: must be at least 1, is 0\n"
+            "routes[0].hub.max_groups: must be at least 1, is 0\n"
+            "routes[0].hub.slow.warn_bytes: must be less than max_bytes "
+            "(262144), is 262144");
+}
+
 }  // namespace
 }  // namespace headgate

@@ -18,7 +18,7 @@ METHOD = "/headgate.v1.HubBackend/Attach"
 
 
 @functools.cache
-def _generated():
+def generated():
     """The folder with the messages of proto/headgate/v1 for Python."""
     folder = tempfile.mkdtemp(prefix="headgate-e2e-proto-")
     protos = ROOT / "proto"
@@ -35,7 +35,7 @@ def _generated():
 def _import():
     # `google` is the package of the library; the generated google/rpc joins it.
     import google
-    folder = _generated()
+    folder = generated()
     google.__path__.append(str(pathlib.Path(folder, "google")))
     sys.path.append(folder)
     from headgate.v1 import (hub_backend_pb2, hub_pb2, hub_service_pb2,
@@ -77,7 +77,7 @@ class HubBackend:
             options=[("grpc.so_reuseport", 0)])
         handler = grpc.stream_stream_rpc_method_handler(
             self._attach, request_deserializer=pb.FromGateway.FromString,
-            response_serializer=pb.ToGateway.SerializeToString)
+            response_serializer=lambda message: message.SerializeToString())
         service, method = METHOD[1:].split("/")
         self._server.add_generic_rpc_handlers((
             grpc.method_handlers_generic_handler(service, {method: handler}),))

@@ -2,14 +2,17 @@
 
 import base64
 import contextlib
+import os
+import re
 import struct
 import time
 
 import pytest
 
 from client import JSON, PACKET, PROTOBUF, RAW, Client, refusal
-from hub_backend import (Command, HubBackend, Payload, hub_pb, packet_pb, pb,
-                         text)
+from harness import LISTENING, ROOT, Gateway, Process, eventually
+from hub_backend import (Command, HubBackend, Payload, generated, hub_pb,
+                         packet_pb, pb, text)
 from wire import RawClient
 
 CONFIG = """
@@ -440,3 +443,79 @@ def test_a_slow_client_is_disconnected_and_others_are_not(
     assert (left.end.code, left.end.cause) == (4008, hub_pb.SessionEnd.SLOW)
     assert left.end.messages_unsent > 0
     assert any(event.backlog.over for event in hub.of_kind("backlog"))
+
+
+# --- The page of docs/hub.md ---
+
+
+class Script(Process):
+    """A backend in Python, which prints where it listens."""
+
+    def __init__(self, file):
+        super().__init__("/usr/bin/python3", file, env={
+            **os.environ, "PYTHONPATH": generated()})
+        self.port = int(self.wait_for_output(LISTENING)[2])
+
+    def __exit__(self, *error):
+        self.kill()
+
+
+def test_the_page_of_the_documentation_works(stack, tmp_path):
+    page = (ROOT / "docs/hub.md").read_text()
+    config, = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    program, = re.findall(r"```python\n(.*?)```", page, re.S)
+    program = program.replace(":50051", ":0").replace(
+        "server.add_insecure_port", "port = server.add_insecure_port").replace(
+        "server.start()", "server.start(); print('listening on x://a:%d'"
+        " % port, flush=True)")
+    (tmp_path / "rooms.py").write_text(program)
+    backend = stack.enter_context(Script(tmp_path / "rooms.py"))
+    file = tmp_path / "hub.yaml"
+    file.write_text(config.replace(":50051", f":{backend.port}"))
+    gateway = stack.enter_context(Gateway.configured(
+        file, "--listen", "127.0.0.1:0"))
+    a, b, other = (stack.enter_context(Client(gateway, path)) for path in
+                   ("/rooms/1", "/rooms/1", "/rooms/2"))
+    a.send("hello")
+    assert b.receive() == "hello"
+    b.send("hi")
+    assert a.receive() == "hi"
+    other.close()
+
+
+# --- The demo ---
+
+
+def test_the_rooms_of_the_demo(demo, stack):
+    a, b, json_, other = (
+        stack.enter_context(Client(demo, path, *subprotocols))
+        for path, *subprotocols in (("/rooms/1",), ("/rooms/1",),
+                                    ("/rooms/1", JSON), ("/rooms/2",)))
+    assert [client.receive() for client in (a, b, json_, other)] == [
+        '{"members":1}', '{"members":2}', '{"members":3}', '{"members":1}']
+    a.send('"hello"')
+    assert [client.receive() for client in (a, b, json_)] == ['"hello"'] * 3
+    other.send("alone")
+    assert other.receive() == "alone"
+
+
+def test_metrics_of_hubs(start, hub, stack):
+    gateway = start()
+    clients = [stack.enter_context(Client(gateway, "/rooms/1"))
+               for _ in range(3)]
+    hub.send(broadcast("x"))
+    assert [client.receive() for client in clients] == ["x"] * 3
+
+    def sample(name, **labels):
+        labels = "".join(f',{key}="{value}"' for key, value in labels.items())
+        line = f'headgate_hub_{name}{{route="/rooms/{{room}}"{labels}}} '
+        text = gateway.admin("/metrics")[1]
+        found = [row for row in text.splitlines() if row.startswith(line)]
+        return found and float(found[0].split()[-1])
+
+    eventually(lambda: sample("deliveries_total") == 3, "deliveries")
+    assert sample("encodings_total") == 1
+    assert sample("sessions") == 3
+    assert sample("groups") == 1
+    assert sample("stream_up") == 1
+    assert sample("events_total", kind="joined") == 3

@@ -389,6 +389,20 @@ TEST_F(HubTest, AStreamThatIsLostIsOpenedAgainAndResumes) {
                                     "8:event 1", "9:joined 3", "10:left 2"));
 }
 
+TEST_F(HubTest, FailuresAreOfTheStreamOfTheirCommands) {
+  Make();
+  Join(1);
+  WriteAll();
+  Say(1);
+  Command("commands { id: 1 send { who: 9 payload { text: 'x' } } }");
+  End(absl::UnavailableError("gone"));
+  Pass(absl::Seconds(1));
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre("4:hello i-1 resumes", "5:joined 1 resumed",
+                                    "6:replayed 1"));
+  EXPECT_EQ(hub_->queued_bytes(), 0u);
+}
+
 TEST_F(HubTest, AReplayThatIsInterruptedBeginsAgain) {
   Make();
   for (Who who = 1; who <= 3000; ++who) Join(who);
@@ -502,6 +516,23 @@ TEST_F(HubTest, WithoutSessionsALostStreamIsNotOpenedAgain) {
   End(absl::OkStatus());
   Pass(absl::Seconds(10));
   EXPECT_EQ(hub_->stream_state(), StreamState::kNone);
+  EXPECT_EQ(upstream_.call_count(), 1u);
+}
+
+TEST_F(HubTest, FinishesBehindTheLastEvent) {
+  Make();
+  Join(1);
+  WriteAll();
+  Leave(1);
+  hub_->Finish();
+  Turn();
+  EXPECT_FALSE(call().writes_done());
+  WriteAll();
+  EXPECT_TRUE(call().writes_done());
+  EXPECT_FALSE(hub_->is_finished());
+  End(absl::OkStatus());
+  EXPECT_TRUE(hub_->is_finished());
+  Pass(absl::Seconds(10));
   EXPECT_EQ(upstream_.call_count(), 1u);
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,9 +24,10 @@ class MemberQueueTest : public ::testing::Test {
   }
   Result Push(const std::string& text, const std::string& key = "",
               MemberQueue::Loss loss = MemberQueue::Loss::kAllowed) {
-    return queue_->Push(
+    const Result pushed = queue_->Push(
         std::make_shared<const WireMessage>(WireMessage{Opcode::kText, text}),
         key, loss);
+    return pushed == Result::kQueued && enforces_ ? queue_->Enforce() : pushed;
   }
   std::vector<std::string> Drain() {
     std::vector<std::string> texts;
@@ -33,6 +35,7 @@ class MemberQueueTest : public ::testing::Test {
     return texts;
   }
 
+  bool enforces_ = true;  // After each Push.
   SlowClientSettings settings_;
   std::optional<MemberQueue> queue_;
 };
@@ -49,6 +52,23 @@ TEST_F(MemberQueueTest, DisconnectsAboveTheBytes) {
   Make(Policy::kDisconnect, 100);
   EXPECT_EQ(Push(std::string(500, 'x')), Result::kQueued);
   EXPECT_EQ(Push(std::string(500, 'x')), Result::kTooSlow);
+}
+
+TEST_F(MemberQueueTest, ABurstIsTakenAndDecidedLater) {
+  enforces_ = false;
+  settings_.max_bytes = 1000;
+  Make(Policy::kDisconnect, 2);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(Push(std::string(500, 'x')), Result::kQueued);
+  }
+  EXPECT_EQ(queue_->Enforce(), Result::kTooSlow);
+  while (queue_->messages() > 1) queue_->Pop();
+  EXPECT_EQ(queue_->Enforce(), Result::kQueued);
+  Result result = Result::kQueued;
+  for (int i = 0; result == Result::kQueued; ++i) {
+    ASSERT_LT(i, 20);
+    result = Push(std::string(100 * 1024, 'x'));
+  }
 }
 
 TEST_F(MemberQueueTest, DropsTheOldestAndCountsThem) {
