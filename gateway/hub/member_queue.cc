@@ -9,10 +9,11 @@ namespace headgate {
 
 using Policy = SlowClientSettings::Policy;
 
-MemberQueue::Result MemberQueue::Push(HubFrame frame, const std::string& key,
-                                      Loss loss) {
+MemberQueue::Result MemberQueue::Push(ws::FrameRef frame,
+                                      std::size_t payload_bytes,
+                                      const std::string& key, Loss loss) {
   if (settings_.policy == Policy::kKeepLatest && !key.empty()) DropOlder(key);
-  entries_.push_back({std::move(frame), key, loss});
+  entries_.push_back({std::move(frame), payload_bytes, key, loss});
   bytes_ += BytesOf(entries_.back());
   const bool is_searched = settings_.policy == Policy::kKeepLatest;
   return Hold(kBurstBytes, is_searched ? 0 : kBurstMessages);
@@ -22,29 +23,55 @@ MemberQueue::Result MemberQueue::Hold(std::size_t bytes, std::size_t messages) {
   const auto max_messages = static_cast<std::size_t>(settings_.max_messages);
   const auto is_full = [&] {
     return bytes_ > settings_.max_bytes + bytes ||
-           entries_.size() > max_messages + messages;
+           this->messages() > max_messages + messages;
   };
   if (settings_.policy != Policy::kDisconnect) {
     while (is_full() && DropOldest()) {
     }
   }
   // One message may be longer than the limit.
-  return is_full() && entries_.size() > 1 ? Result::kTooSlow : Result::kQueued;
+  return is_full() && this->messages() > 1 ? Result::kTooSlow : Result::kQueued;
 }
 
-HubFrame MemberQueue::Pop() {
-  assert(!empty());
-  bytes_ -= BytesOf(entries_.front());
-  HubFrame frame = std::move(entries_.front().frame);
-  entries_.pop_front();
-  // An empty deque of the library's keeps half a KiB; most sessions are idle.
-  if (entries_.empty()) entries_.shrink_to_fit();
-  return frame;
+MemberQueue::Frames MemberQueue::Front(std::size_t most) const {
+  Frames frames;
+  const std::size_t count = std::min(most, messages());
+  for (std::size_t i = 0; i < count; ++i) {
+    frames.push_back(entries_[first_ + i].frame);
+  }
+  return frames;
+}
+
+std::size_t MemberQueue::Pop(std::size_t count) {
+  assert(count <= messages());
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Entry entry = std::move(*begin());
+    bytes += entry.payload_bytes;
+    bytes_ -= BytesOf(entry);
+    RemoveFirst();
+  }
+  return bytes;
+}
+
+void MemberQueue::RemoveFirst() {
+  // Most sessions are idle.
+  constexpr std::size_t kKeptEntries = 2;
+  constexpr std::size_t kMostEmpty = 64;
+  ++first_;
+  if (empty()) {
+    entries_.clear();
+    first_ = 0;
+    if (entries_.capacity() > kKeptEntries) Entries().swap(entries_);
+  } else if (first_ >= kMostEmpty && 2 * first_ >= entries_.size()) {
+    entries_.erase(entries_.begin(), begin());
+    first_ = 0;
+  }
 }
 
 void MemberQueue::Clear() {
-  entries_.clear();
-  entries_.shrink_to_fit();
+  Entries().swap(entries_);
+  first_ = 0;
   bytes_ = 0;
 }
 
@@ -56,15 +83,17 @@ bool MemberQueue::TakeCrossing() {
   return crossed;
 }
 
-void MemberQueue::Drop(std::deque<Entry>::iterator entry) {
+void MemberQueue::Drop(Entries::iterator entry) {
   bytes_ -= BytesOf(*entry);
-  entries_.erase(entry);
+  std::move_backward(begin(), entry, entry + 1);
+  *begin() = Entry();
+  RemoveFirst();
   ++dropped_;
 }
 
 void MemberQueue::DropOlder(const std::string& key) {
   const auto older =
-      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+      std::find_if(begin(), entries_.end(), [&](const Entry& entry) {
         return entry.loss == Loss::kAllowed && entry.key == key;
       });
   if (older != entries_.end()) Drop(older);
@@ -72,9 +101,9 @@ void MemberQueue::DropOlder(const std::string& key) {
 
 bool MemberQueue::DropOldest() {
   const auto newest = std::prev(entries_.end());
-  const auto oldest = std::find_if(
-      entries_.begin(), newest,
-      [](const Entry& entry) { return entry.loss == Loss::kAllowed; });
+  const auto oldest = std::find_if(begin(), newest, [](const Entry& entry) {
+    return entry.loss == Loss::kAllowed;
+  });
   if (oldest == newest) return false;
   Drop(oldest);
   return true;

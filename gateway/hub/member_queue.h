@@ -3,11 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <string>
+#include <vector>
 
-#include "gateway/hub/batch.h"
+#include "absl/container/inlined_vector.h"
 #include "gateway/route/hub_target.h"
+#include "gateway/ws/shared_frame.h"
 
 namespace headgate {
 
@@ -31,8 +32,10 @@ class MemberQueue {
   };
   // Whether the policy may drop a message.
   enum class Loss { kAllowed, kForbidden };
-  // `key`: of kKeepLatest; "" is no key.
-  Result Push(HubFrame frame, const std::string& key, Loss loss);
+  // `key`: of kKeepLatest; "" is no key. `payload_bytes`: that the frame
+  // carries.
+  Result Push(ws::FrameRef frame, std::size_t payload_bytes,
+              const std::string& key, Loss loss);
   // To be called when the transport has had the time to send what it can.
   Result Enforce() { return Hold(0, 0); }
 
@@ -40,13 +43,24 @@ class MemberQueue {
   static constexpr std::size_t kBurstBytes = 1024 * 1024;
   static constexpr std::size_t kBurstMessages = 16 * 1024;
 
-  // Requires: !empty().
-  HubFrame Pop();
+  // As many as leave in one send.
+  static constexpr std::size_t kMostFrames = 64;
+  using Frames = absl::InlinedVector<ws::FrameRef, kMostFrames>;
+  // The first ones, at most kMostFrames.
+  Frames Front() const { return Front(kMostFrames); }
+  Frames Front(std::size_t most) const;
+  // Removes the first `count`, and returns the bytes of their payload.
+  std::size_t Pop(std::size_t count);
   void Clear();
 
-  bool empty() const { return entries_.empty(); }
-  std::size_t messages() const { return entries_.size(); }
+  bool empty() const { return messages() == 0; }
+  std::size_t messages() const { return entries_.size() - first_; }
   std::size_t bytes() const { return bytes_; }
+  // Whether so much waits that it should be sent now rather than with what
+  // else comes in this iteration of the event loop.
+  bool is_crowded() const {
+    return bytes_ >= kCrowdBytes || messages() >= kCrowdMessages;
+  }
   // Messages that the policy has dropped, in all.
   std::uint64_t dropped() const { return dropped_; }
 
@@ -57,25 +71,36 @@ class MemberQueue {
 
  private:
   struct Entry {
-    HubFrame frame;
+    ws::FrameRef frame;
+    std::size_t payload_bytes = 0;
     std::string key;
-    Loss loss;
+    Loss loss = Loss::kAllowed;
   };
   // What a message counts besides its payload.
   static constexpr std::size_t kEntryBytes = sizeof(Entry);
   static std::size_t BytesOf(const Entry& entry) {
-    return entry.frame->payload.size() + kEntryBytes;
+    return entry.payload_bytes + kEntryBytes;
   }
+  static constexpr std::size_t kCrowdBytes = 16 * 1024;
+  static constexpr std::size_t kCrowdMessages = 256;
 
   // Applies the policy above the limits and these.
   Result Hold(std::size_t bytes, std::size_t messages);
-  void Drop(std::deque<Entry>::iterator entry);
+  using Entries = std::vector<Entry>;
+  Entries::iterator begin() {
+    return entries_.begin() + static_cast<std::ptrdiff_t>(first_);
+  }
+  // In a time that depends on what is before it only.
+  void Drop(Entries::iterator entry);
+  // The first entry has been moved from: it is not in the queue any more.
+  void RemoveFirst();
   void DropOlder(const std::string& key);
   // Drops the oldest that may be; false if there is none but the newest.
   bool DropOldest();
 
   const SlowClientSettings& settings_;
-  std::deque<Entry> entries_;
+  Entries entries_;  // Those before first_ are empty.
+  std::size_t first_ = 0;
   std::size_t bytes_ = 0;
   std::uint64_t dropped_ = 0;
   bool is_over_ = false;

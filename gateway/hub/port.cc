@@ -22,6 +22,8 @@ HubMember::~HubMember() {
 
 const HubTarget& HubMember::target() const { return port_->target_; }
 const HubForm& HubMember::form() const { return port_->form_; }
+ws::FrameStore& HubMember::frames() { return port_->frames_; }
+SlicedQueue* HubMember::slices() { return port_->slices_; }
 
 bool HubMember::MaySay() {
   const bool may =
@@ -49,12 +51,14 @@ void HubMember::Depart(HubDeparture departure) {
 // --- The port ---
 
 HubPort::HubPort(HubTarget target, HubForm form, std::size_t worker,
-                 std::size_t workers, std::function<void()> wake)
+                 std::size_t workers, std::function<void()> wake,
+                 SlicedQueue* slices)
     : target_(std::move(target)),
       form_(std::move(form)),
       worker_(worker),
       workers_(workers),
       wake_(std::move(wake)),
+      slices_(slices),
       max_unsent_bytes_(target_.events_bytes / workers) {}
 
 std::unique_ptr<HubMember> HubPort::Join(std::shared_ptr<HubPort> port,
@@ -109,7 +113,9 @@ void HubPort::Run(const HubAdmit& admit) {
   if (admit.greeting == nullptr) return;
   member = Find(admit.who);
   if (member == nullptr || member->observer_ == nullptr) return;
-  member->observer_->OnHubFrame(admit.greeting, "", true);
+  ws::SharedFrame frame(frames_, admit.greeting->opcode,
+                        admit.greeting->payload);
+  member->observer_->OnHubFrame(frame, "", true);
 }
 
 void HubPort::Run(const HubRefuse& refuse) {
@@ -123,10 +129,11 @@ void HubPort::Run(const HubRefuse& refuse) {
 }
 
 void HubPort::Run(const HubDeliver& deliver) {
+  ws::SharedFrame frame(frames_, deliver.frame->opcode, deliver.frame->payload);
   for (const Who who : deliver.whos) {
     HubMember* member = Find(who);
     if (member == nullptr || member->observer_ == nullptr) continue;
-    member->observer_->OnHubFrame(deliver.frame, deliver.key, false);
+    member->observer_->OnHubFrame(frame, deliver.key, false);
   }
 }
 

@@ -11,9 +11,11 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "gateway/base/sliced_queue.h"
 #include "gateway/hub/batch.h"
 #include "gateway/hub/encoder.h"
 #include "gateway/route/hub_target.h"
+#include "gateway/ws/shared_frame.h"
 
 namespace headgate {
 
@@ -25,7 +27,7 @@ class HubPort;
 class HubMemberObserver {
  public:
   // `key`: see SlowClientSettings::Policy::kKeepLatest.
-  virtual void OnHubFrame(const HubFrame& frame, const std::string& key,
+  virtual void OnHubFrame(ws::SharedFrame& frame, const std::string& key,
                           bool is_greeting) = 0;
   virtual void OnHubClose(const HubClose& close) = 0;
   // The hub has room for events of the session again.
@@ -52,6 +54,10 @@ class HubMember {
   HubCodec codec() const { return codec_; }
   const HubTarget& target() const;
   const HubForm& form() const;
+  // Of the worker's members.
+  ws::FrameStore& frames();
+  // Where a member sends what has come for it; null: at once.
+  SlicedQueue* slices();
 
   // `observer` must outlive it.
   void SetObserver(HubMemberObserver* observer) { observer_ = observer; }
@@ -89,8 +95,10 @@ class HubMember {
 class HubPort {
  public:
   // `wake`: there is something for TakeEvents; called once, until it was.
+  // `slices`: see HubMember; it must outlive the port.
   HubPort(HubTarget target, HubForm form, std::size_t worker,
-          std::size_t workers, std::function<void()> wake);
+          std::size_t workers, std::function<void()> wake,
+          SlicedQueue* slices = nullptr);
 
   // A session joins `port`. `verdict`: of one that asks. Null when there is no
   // number left.
@@ -127,6 +135,8 @@ class HubPort {
   const std::size_t worker_;
   const std::size_t workers_;
   const std::function<void()> wake_;
+  SlicedQueue* const slices_;
+  ws::FrameStore frames_;
   const std::size_t max_unsent_bytes_;  // Of this worker's members together.
 
   std::uint64_t next_ = 0;  // Counts members.

@@ -54,8 +54,8 @@ WsTransport::WsTransport(std::shared_ptr<ByteStream> stream,
 // --- The handshake ---
 
 void WsTransport::Respond(const HttpRequest& request,
-                          const std::string& subprotocol,
-                          std::size_t max_message_bytes, HeadSink* http2) {
+                          const std::string& subprotocol, const Route* route,
+                          HeadSink* http2) {
   assert(state_ == State::kHandshake);
   is_stream_ = http2 != nullptr;
   HttpFields fields;
@@ -70,11 +70,15 @@ void WsTransport::Respond(const HttpRequest& request,
     fields.emplace_back("Sec-WebSocket-Protocol", subprotocol);
   }
   ws::Endpoint::Options options;
-  options.max_message_bytes = max_message_bytes;
+  options.max_message_bytes = route == nullptr ? 0 : route->max_message_bytes;
   if (settings_->compression.enabled) {
-    options.deflate =
-        ws::AgreeOnDeflate(request.headers.Values("Sec-WebSocket-Extensions"),
-                           settings_->compression);
+    CompressionSettings compression = settings_->compression;
+    // So that clients can share compressed frames.
+    if (route != nullptr && std::holds_alternative<HubTarget>(route->target)) {
+      compression.server_no_context_takeover = true;
+    }
+    options.deflate = ws::AgreeOnDeflate(
+        request.headers.Values("Sec-WebSocket-Extensions"), compression);
     options.deflate_level = settings_->compression.level;
     options.min_deflate_bytes = settings_->compression.min_bytes;
     if (options.deflate) {
@@ -89,8 +93,7 @@ void WsTransport::Respond(const HttpRequest& request,
 
 void WsTransport::Accept(const HttpRequest& request, Admission admission,
                          HeadSink* http2) {
-  Respond(request, admission.subprotocol,
-          admission.session.route->max_message_bytes, http2);
+  Respond(request, admission.subprotocol, admission.session.route.get(), http2);
   state_ = State::kLive;
   session_ = host_.OpenSession(std::move(admission.session), *this);
   if (session_ == nullptr) {
@@ -102,7 +105,7 @@ void WsTransport::Accept(const HttpRequest& request, Admission admission,
 
 void WsTransport::AcceptAndClose(const HttpRequest& request,
                                  const Refusal& refusal, HeadSink* http2) {
-  Respond(request, refusal.subprotocol, 0, http2);
+  Respond(request, refusal.subprotocol, nullptr, http2);
   state_ = State::kLive;
   const Ending ending = EndingOf(refusal.status);
   if (refusal.dialect != nullptr) {
@@ -332,6 +335,13 @@ Transport::FramesTaken WsTransport::WriteFrames(
   // What was sent whole is not timed, so that a client at rest stays so.
   if (endpoint_->has_output()) Wake();
   return {count, endpoint_->is_writing() && !endpoint_->TakeWritten()};
+}
+
+void WsTransport::WriteLastFrames(absl::Span<const ws::FrameRef> frames) {
+  if (state_ != State::kLive || !endpoint_->may_write()) return;
+  Wake();
+  endpoint_->PutFrames(frames);
+  SendSoon();
 }
 
 void WsTransport::SendSoon() {

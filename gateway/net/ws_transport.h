@@ -73,6 +73,7 @@ class WsTransport final : public Connection,
   void Write(WireMessage message) override;
   FramesTaken WriteFrames(absl::Span<const ws::FrameRef> frames,
                           ws::WriteUntil until) override;
+  void WriteLastFrames(absl::Span<const ws::FrameRef> frames) override;
   ws::FrameForm frame_form() const override { return endpoint_->frame_form(); }
   std::size_t unsent_bytes() const override {
     return endpoint_->output_bytes();
@@ -90,9 +91,10 @@ class WsTransport final : public Connection,
   };
   enum class Rests : std::uint8_t { kAwake, kResting };  // As the host knows.
 
-  // Agrees on the extension and responds.
+  // Agrees on the extension and responds. `route`: of the session; null: there
+  // is none.
   void Respond(const HttpRequest& request, const std::string& subprotocol,
-               std::size_t max_message_bytes, HeadSink* http2);
+               const Route* route, HeadSink* http2);
 
   // Reading.
   bool WantsBytes() const;

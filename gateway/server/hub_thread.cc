@@ -71,8 +71,10 @@ WorkerHub::WorkerHub(std::uint64_t id, const HubSpec& spec, std::size_t worker,
       hubs_(hubs),
       io_context_(io_context),
       turn_(turn),
-      port_(spec.target, spec.form, worker, workers,
-            [this] { turn_.AtEnd(*this); }) {}
+      slices_(turn, [] { return absl::Now(); }),
+      port_(
+          spec.target, spec.form, worker, workers,
+          [this] { turn_.AtEnd(*this); }, &slices_) {}
 
 std::unique_ptr<HubMember> WorkerHub::Join(HubArrival arrival,
                                            HubMember::Verdict verdict) {

@@ -76,6 +76,7 @@ class WorkerHub final : public TurnTask,
   HubThread& hubs_;
   boost::asio::io_context& io_context_;
   Turn& turn_;
+  SlicedQueue slices_;
   HubPort port_;
 };
 

@@ -34,7 +34,9 @@ HubSession::HubSession(SessionRequest request,
                        std::shared_ptr<const SessionContext> context,
                        std::unique_ptr<HubMember> member, Transport& transport)
     : SessionCore(std::move(request), std::move(context), transport),
+      transport_(transport),
       member_(std::move(member)),
+      form_(transport.frame_form()),
       queue_(member_->target().slow) {
   report_.codec = request_.codec;
   member_->SetObserver(this);
@@ -96,15 +98,26 @@ std::optional<std::uint64_t> HubSession::unfinished_message() const {
 
 // --- What goes to the client ---
 
-void HubSession::OnHubFrame(const HubFrame& frame, const std::string& key,
+void HubSession::OnHubFrame(ws::SharedFrame& frame, const std::string& key,
                             bool is_greeting) {
   if (!is_open()) return;
+  if (queue_.is_crowded()) PumpQueue();
   const auto loss =
       is_greeting ? MemberQueue::Loss::kForbidden : MemberQueue::Loss::kAllowed;
-  const MemberQueue::Result result = queue_.Push(frame, key, loss);
+  const MemberQueue::Result result =
+      queue_.Push(frame.For(form_), frame.payload().size(), key, loss);
   if (result == MemberQueue::Result::kTooSlow) return EndSlow();
-  PumpQueue();
+  if (member_->slices() == nullptr) {
+    PumpQueue();
+  } else if (!writing_) {
+    member_->slices()->Add(*this);
+  }
   ReportBacklog();
+}
+
+void HubSession::OnSlice() {
+  PumpQueue();
+  if (is_open()) ReportBacklog();
 }
 
 void HubSession::TickCalls(absl::Time /*now*/) {
@@ -121,14 +134,17 @@ void HubSession::EndSlow() {
 
 // Messages wait in queue_, where the policy can still drop them.
 void HubSession::PumpQueue() {
-  while (is_open() && !outgoing().has_messages() && !queue_.empty()) {
-    outgoing().Data(*queue_.Pop());
-    Flush();
+  while (is_open() && !writing_ && !queue_.empty()) {
+    const Transport::FramesTaken taken =
+        transport_.WriteFrames(queue_.Front(), ws::WriteUntil::kRoom);
+    report_.messages_out += taken.count;
+    report_.bytes_out += queue_.Pop(taken.count);
+    writing_ = taken.is_pending;
   }
 }
 
 void HubSession::OnWritten() {
-  FinishWrite();
+  writing_ = false;
   PumpQueue();
   if (is_open()) ReportBacklog();
 }
@@ -145,11 +161,12 @@ void HubSession::ReportBacklog() {
 void HubSession::OnHubClose(const HubClose& close) {
   if (!is_open()) return;
   cause_ = close.cause;
-  farewell_ = close.farewell;
-  if (close.now) {
-    DropQueue();
-    outgoing().DropMessages();
+  if (close.farewell != nullptr) {
+    ws::SharedFrame farewell(member_->frames(), close.farewell->opcode,
+                             close.farewell->payload);
+    farewell_ = farewell.For(form_);
   }
+  if (close.now) DropQueue();
   EndWith(close.ending);
   // A close code of the application's has no status of its own.
   if (close.ending.close == CloseCode::kNormal) {
@@ -160,8 +177,11 @@ void HubSession::OnHubClose(const HubClose& close) {
 void HubSession::EncodeEnding(const Ending& ending, Outgoing& out) {
   // A client that is too slow would take it even later.
   if (cause_ == HubDeparture::Cause::kSlow) DropQueue();
-  while (!queue_.empty()) out.Data(*queue_.Pop());
-  if (farewell_ != nullptr) out.Data(*farewell_);
+  MemberQueue::Frames last = queue_.Front(queue_.messages());
+  report_.messages_out += last.size();
+  report_.bytes_out += queue_.Pop(last.size());
+  if (farewell_) last.push_back(std::move(farewell_));
+  if (!last.empty()) transport_.WriteLastFrames(last);
   out.End({ending});
 }
 
@@ -188,8 +208,7 @@ void HubSession::Depart(const TransportEnd& end) {
   HubDeparture departure;
   departure.code = report_.close;
   departure.reason = end.reason;
-  departure.messages_unsent =
-      unsent_ + queue_.messages() + outgoing().message_count();
+  departure.messages_unsent = unsent_ + queue_.messages();
   departure.lasted = Clock() - opened_at();
   switch (end.cause) {
     case Cause::kClosedByClient:

@@ -20,8 +20,11 @@ namespace headgate {
 //
 // Flow control: the client is read while the hub has room for its events; the
 // queue towards the client is bounded by the route's slow-client policy, and
-// never holds up the hub.
-class HubSession final : public SessionCore, private HubMemberObserver {
+// never holds up the hub. The queue holds references to frames that other
+// sessions send as well, and what waits in it leaves in slices.
+class HubSession final : public SessionCore,
+                         private HubMemberObserver,
+                         private SlicedTask {
  public:
   // `transport` must outlive the session.
   HubSession(SessionRequest request,
@@ -47,14 +50,15 @@ class HubSession final : public SessionCore, private HubMemberObserver {
   std::size_t waiting_bytes() const override { return 0; }
   std::size_t held_by_calls() const override;
 
-  void OnHubFrame(const HubFrame& frame, const std::string& key,
+  void OnHubFrame(ws::SharedFrame& frame, const std::string& key,
                   bool is_greeting) override;
   void OnHubClose(const HubClose& close) override;
   void OnHubWritable() override { PumpEvents(); }
+  void OnSlice() override;
 
   // Takes events out of the client's message while the hub has room for them.
   void PumpEvents();
-  // Puts what waits where the transport takes it from.
+  // Sends what waits, as far as the client takes it.
   void PumpQueue();
   // Tells the backend of a queue that has become long, or short again.
   void ReportBacklog();
@@ -64,16 +68,19 @@ class HubSession final : public SessionCore, private HubMemberObserver {
   // Tells the backend, once.
   void Depart(const TransportEnd& end);
 
+  Transport& transport_;
   const std::unique_ptr<HubMember> member_;
+  const ws::FrameForm form_;             // Of frames for this client.
   std::unique_ptr<HubDecoder> decoder_;  // Null until the schema is known.
   std::unique_ptr<SchemaSource::Ticket> ticket_;
   std::optional<WireMessage> early_message_;  // Until there is a decoder.
   MemberQueue queue_;
   std::uint64_t unsent_ = 0;        // Messages that were dropped at the end.
   std::uint64_t dropped_told_ = 0;  // Of queue_.dropped().
-  HubFrame farewell_;
+  ws::FrameRef farewell_;
   // Set when it is not the client or its connection that ends it.
   std::optional<HubDeparture::Cause> cause_;
+  bool writing_ = false;  // transport_.WriteFrames is pending.
 };
 
 }  // namespace headgate

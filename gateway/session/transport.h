@@ -99,6 +99,11 @@ class Transport {
     assert(false && "not a WebSocket");
     return {};
   }
+  // Sends all of `frames` in front of the Close that comes next, behind a write
+  // that may be pending.
+  virtual void WriteLastFrames(absl::Span<const ws::FrameRef> /*frames*/) {
+    assert(false && "not a WebSocket");
+  }
   // The form in which this client gets frames. Does not change.
   virtual ws::FrameForm frame_form() const { return {}; }
   // Bytes that were written and that the client's connection has not taken.
@@ -106,8 +111,8 @@ class Transport {
 
   // Ends it: a WebSocket with a Close frame (the status message cut to what a
   // frame holds), an HTTP response with its last byte; one without a head
-  // becomes a response that tells the status. Requires: no Write pending;
-  // nothing is called after it.
+  // becomes a response that tells the status. Requires: no Write pending,
+  // but a WriteFrames may be; nothing is called after it.
   virtual void Close(const OutEnd& end) = 0;
 
  protected:

@@ -182,6 +182,12 @@ std::size_t Endpoint::WriteFrames(absl::Span<const FrameRef> frames,
   return count;
 }
 
+void Endpoint::PutFrames(absl::Span<const FrameRef> frames) {
+  assert(may_write() && sending_.masks == nullptr);
+  if (sending_.phase == Sending::Phase::kFailed) return;
+  for (const FrameRef& frame : frames) sending_.outbox.Put(frame);
+}
+
 // A message that is compressed with the context of those before it cannot be
 // shared. Uncompressed ones do not change that context (RFC 7692 section 7.2).
 FrameForm Endpoint::frame_form() const {

@@ -172,7 +172,10 @@ class Endpoint {
   // as Write; a server; `frames` is not empty.
   std::size_t WriteFrames(absl::Span<const FrameRef> frames,
                           WriteUntil until = WriteUntil::kRoom);
-  // The form in which WriteFrames requires them.
+  // Puts all of `frames`, whether or not there is room; a pending Write stays
+  // so. For the last ones before Close. Requires: may_write; a server.
+  void PutFrames(absl::Span<const FrameRef> frames);
+  // The form in which these require them.
   FrameForm frame_form() const;
   bool is_writing() const {
     return sending_.phase == Sending::Phase::kWriting ||

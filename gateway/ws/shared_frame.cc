@@ -42,7 +42,7 @@ SharedFrame::SharedFrame(FrameStore& store, Opcode opcode,
                   bytes);
   head_bytes_ = bytes.size();
   bytes.append(payload.data(), payload.size());
-  plain_ = FrameRef(std::move(bytes), &store_.held_bytes_);
+  plain_ = FrameRef(std::move(bytes), store_.held_bytes_);
 }
 
 FrameRef SharedFrame::Compress(const FrameForm& form) {
@@ -54,7 +54,7 @@ FrameRef SharedFrame::Compress(const FrameForm& form) {
   AppendFrameHead(OpcodeOfFrame(opcode_), compressed->size(), true, nullptr,
                   bytes);
   bytes += *compressed;
-  return FrameRef(std::move(bytes), &store_.held_bytes_);
+  return FrameRef(std::move(bytes), store_.held_bytes_);
 }
 
 }  // namespace headgate::ws

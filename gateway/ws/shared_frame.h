@@ -24,11 +24,11 @@ namespace headgate::ws {
 class FrameRef {
  public:
   FrameRef() = default;
-  // `total`, if not null, counts the bytes as long as they exist; it must
-  // outlive them.
-  explicit FrameRef(std::string bytes, std::size_t* total = nullptr)
-      : block_(new Block{1, total, std::move(bytes)}) {
-    if (total != nullptr) *total += block_->bytes.size();
+  // `total`, if not null, counts the bytes as long as they exist.
+  explicit FrameRef(std::string bytes,
+                    std::shared_ptr<std::size_t> total = nullptr)
+      : block_(new Block{1, std::move(total), std::move(bytes)}) {
+    if (block_->total != nullptr) *block_->total += block_->bytes.size();
   }
   FrameRef(const FrameRef& other) : block_(other.block_) {
     if (block_ != nullptr) ++block_->references;
@@ -54,7 +54,7 @@ class FrameRef {
  private:
   struct Block {
     std::size_t references;
-    std::size_t* const total;
+    const std::shared_ptr<std::size_t> total;
     const std::string bytes;
   };
   static void Free(Block* block);
@@ -73,7 +73,8 @@ struct FrameForm {
 // What the shared frames of one worker have in common: the compressors, one for
 // each window size, and how many bytes the frames take.
 //
-// Thread: not thread-safe. Lifetime: outlives its frames.
+// Thread: not thread-safe. Lifetime: outlives its SharedFrames; frames may
+// outlive it.
 class FrameStore {
  public:
   FrameStore() = default;
@@ -81,7 +82,7 @@ class FrameStore {
   FrameStore& operator=(const FrameStore&) = delete;
 
   // Of all frames that exist, each counted once.
-  std::size_t held_bytes() const { return held_bytes_; }
+  std::size_t held_bytes() const { return *held_bytes_; }
   // Messages that were encoded, and those that were compressed, in total.
   std::uint64_t encoded() const { return encoded_; }
   std::uint64_t compressed() const { return compressed_; }
@@ -94,7 +95,8 @@ class FrameStore {
 
   // By window size. Each takes 50 to 190 KiB once it has been used.
   std::array<std::unique_ptr<Deflater>, 16> deflaters_;
-  std::size_t held_bytes_ = 0;
+  const std::shared_ptr<std::size_t> held_bytes_ =
+      std::make_shared<std::size_t>(0);
   std::uint64_t encoded_ = 0;
   std::uint64_t compressed_ = 0;
 };

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,14 +23,21 @@ class MemberQueueTest : public ::testing::Test {
   }
   Result Push(const std::string& text, const std::string& key = "",
               MemberQueue::Loss loss = MemberQueue::Loss::kAllowed) {
-    const Result pushed = queue_->Push(
-        std::make_shared<const WireMessage>(WireMessage{Opcode::kText, text}),
-        key, loss);
+    const Result pushed =
+        queue_->Push(ws::FrameRef(text), text.size(), key, loss);
     return pushed == Result::kQueued && enforces_ ? queue_->Enforce() : pushed;
   }
   std::vector<std::string> Drain() {
     std::vector<std::string> texts;
-    while (!queue_->empty()) texts.push_back(queue_->Pop()->payload);
+    while (!queue_->empty()) {
+      const MemberQueue::Frames frames = queue_->Front(2);
+      std::size_t bytes = 0;
+      for (const ws::FrameRef& frame : frames) {
+        texts.emplace_back(frame.bytes());
+        bytes += frame.size();
+      }
+      EXPECT_EQ(queue_->Pop(frames.size()), bytes);
+    }
     return texts;
   }
 
@@ -62,7 +68,7 @@ TEST_F(MemberQueueTest, ABurstIsTakenAndDecidedLater) {
     EXPECT_EQ(Push(std::string(500, 'x')), Result::kQueued);
   }
   EXPECT_EQ(queue_->Enforce(), Result::kTooSlow);
-  while (queue_->messages() > 1) queue_->Pop();
+  while (queue_->messages() > 1) queue_->Pop(1);
   EXPECT_EQ(queue_->Enforce(), Result::kQueued);
   Result result = Result::kQueued;
   for (int i = 0; result == Result::kQueued; ++i) {
@@ -78,6 +84,22 @@ TEST_F(MemberQueueTest, DropsTheOldestAndCountsThem) {
   }
   EXPECT_EQ(queue.dropped(), 2u);
   EXPECT_THAT(Drain(), ElementsAre("c", "d"));
+  EXPECT_EQ(queue.bytes(), 0u);
+}
+
+// A burst that is dropped costs no more than it did to come.
+TEST_F(MemberQueueTest, ALongQueueIsDroppedAndPopped) {
+  enforces_ = false;
+  MemberQueue& queue = Make(Policy::kDropOldest, 10);
+  Push("greeting", "", MemberQueue::Loss::kForbidden);
+  for (int i = 0; i < 10'000; ++i) Push(std::to_string(i));
+  EXPECT_EQ(queue.Enforce(), Result::kQueued);
+  EXPECT_EQ(queue.dropped(), 9991u);
+  EXPECT_THAT(Drain(), ElementsAre("greeting", "9991", "9992", "9993", "9994",
+                                   "9995", "9996", "9997", "9998", "9999"));
+  for (int i = 0; i < 300; ++i) Push("x");
+  for (int i = 0; i < 299; ++i) queue.Pop(1);
+  EXPECT_THAT(Drain(), ElementsAre("x"));
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
@@ -115,6 +137,18 @@ TEST_F(MemberQueueTest, KeysMeanNothingToOtherPolicies) {
   EXPECT_THAT(Drain(), ElementsAre("a1", "a2"));
 }
 
+TEST_F(MemberQueueTest, IsCrowdedBeforeItIsFull) {
+  settings_.max_bytes = 100'000;
+  MemberQueue& queue = Make(Policy::kDisconnect, 1000);
+  Push(std::string(16'000, 'x'));
+  EXPECT_FALSE(queue.is_crowded());
+  Push(std::string(1'000, 'x'));
+  EXPECT_TRUE(queue.is_crowded());
+  queue.Clear();
+  for (int i = 0; i < 256; ++i) Push("");
+  EXPECT_TRUE(queue.is_crowded());
+}
+
 TEST_F(MemberQueueTest, ReportsEachCrossingOfTheMarkOnce) {
   settings_.warn_bytes = 400;
   MemberQueue& queue = Make(Policy::kDisconnect, 10);
@@ -124,9 +158,9 @@ TEST_F(MemberQueueTest, ReportsEachCrossingOfTheMarkOnce) {
   EXPECT_TRUE(queue.TakeCrossing());
   EXPECT_TRUE(queue.is_over());
   EXPECT_FALSE(queue.TakeCrossing());
-  queue.Pop();
+  queue.Pop(1);
   EXPECT_FALSE(queue.TakeCrossing());
-  queue.Pop();
+  queue.Pop(1);
   EXPECT_TRUE(queue.TakeCrossing());
   EXPECT_FALSE(queue.is_over());
 }

@@ -17,9 +17,10 @@ using ::testing::IsEmpty;
 class Session final : public HubMemberObserver {
  public:
   explicit Session(std::vector<std::string>& log) : log_(log) {}
-  void OnHubFrame(const HubFrame& frame, const std::string& /*key*/,
+  void OnHubFrame(ws::SharedFrame& frame, const std::string& /*key*/,
                   bool is_greeting) override {
-    log_.push_back((is_greeting ? "greeting " : "frame ") + frame->payload);
+    log_.push_back((is_greeting ? "greeting " : "frame ") +
+                   std::string(frame.payload()));
   }
   void OnHubClose(const HubClose& close) override {
     log_.push_back("close " +

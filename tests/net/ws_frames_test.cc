@@ -184,6 +184,24 @@ TEST_F(WsFramesTest, AreDroppedOnceTheClientHasClosed) {
   ExpectClose(1000, "");
 }
 
+TEST_F(WsFramesTest, TheLastOnesStandBeforeTheCloseFrame) {
+  OpenScripted("", true, 4096);
+  const std::vector<ws::FrameRef> frames(100, Text(std::string(10'000, 's')));
+  absl::Span<const ws::FrameRef> left = frames;
+  EXPECT_FALSE(Write(left));
+  transport().WriteLastFrames(left);
+  transport().WriteLastFrames({Text("bye")});
+  transport().Close({EndingOf(absl::OkStatus())});
+  std::string expected;
+  for (int i = 0; i < 100; ++i) expected += Wire(std::string(10'000, 's'));
+  ASSERT_TRUE(UntilReceived(expected.size()));
+  EXPECT_TRUE(received_.substr(0, expected.size()) == expected);
+  received_.erase(0, expected.size());
+  Expect(Wire("bye"));
+  ExpectClose(1000, "");
+  Send(CloseFrame(1000));
+}
+
 // A fan-out to 10,000 idle clients leaves them at rest.
 TEST_F(WsFramesTest, AClientThatTakesThemAtOnceStaysAtRest) {
   OpenScripted();

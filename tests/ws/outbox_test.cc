@@ -1,5 +1,6 @@
 #include "gateway/ws/outbox.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -96,17 +97,17 @@ TEST_F(OutboxTest, CountsWhatItHolds) {
 // --- frames by reference
 
 TEST_F(OutboxTest, AFrameIsSentFromWhereItIs) {
-  std::size_t total = 0;
-  FrameRef frame("shared", &total);
+  const auto total = std::make_shared<std::size_t>(0);
+  FrameRef frame("shared", total);
   const void* const place = frame.bytes().data();
   outbox_.Put(frame);
   EXPECT_EQ(outbox_.Front()[0].data(), place);
   frame = {};
-  EXPECT_EQ(total, 6u);
+  EXPECT_EQ(*total, 6u);
   EXPECT_EQ(TakePieces(5), "share");
-  EXPECT_EQ(total, 6u);
+  EXPECT_EQ(*total, 6u);
   EXPECT_EQ(TakePieces(), "d");
-  EXPECT_EQ(total, 0u);
+  EXPECT_EQ(*total, 0u);
   EXPECT_FALSE(outbox_.has_shared());
 }
 
@@ -175,15 +176,15 @@ TEST_F(OutboxTest, TheFrontStaysWhileFramesAndPiecesArePut) {
 
 // A queue that never becomes empty does not keep what was sent.
 TEST_F(OutboxTest, FramesThatWereSentAreFreed) {
-  std::size_t total = 0;
-  outbox_.Put(FrameRef("first", &total));
+  const auto total = std::make_shared<std::size_t>(0);
+  outbox_.Put(FrameRef("first", total));
   for (int i = 0; i < 1000; ++i) {
-    outbox_.Put(FrameRef("frame", &total));
-    EXPECT_EQ(total, 10u);
+    outbox_.Put(FrameRef("frame", total));
+    EXPECT_EQ(*total, 10u);
     EXPECT_EQ(TakePieces(5).size(), 5u);
   }
   outbox_.Clear();
-  EXPECT_EQ(total, 0u);
+  EXPECT_EQ(*total, 0u);
   EXPECT_TRUE(outbox_.empty());
 }
 

@@ -3,6 +3,7 @@
 
 #include "gateway/ws/shared_frame.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,9 +39,9 @@ std::string Inflated(const FrameRef& frame, int window_bits) {
 }
 
 TEST(FrameRef, TheLastReferenceFreesTheBytes) {
-  std::size_t total = 0;
-  FrameRef a(std::string(100, 'x'), &total);
-  EXPECT_EQ(total, 100u);
+  const auto total = std::make_shared<std::size_t>(0);
+  FrameRef a(std::string(100, 'x'), total);
+  EXPECT_EQ(*total, 100u);
   {
     const FrameRef b = a;
     FrameRef c = b;
@@ -48,16 +49,16 @@ TEST(FrameRef, TheLastReferenceFreesTheBytes) {
     EXPECT_EQ(c.bytes().data(), a.bytes().data());
     a = FrameRef();
     EXPECT_FALSE(a);
-    EXPECT_EQ(total, 100u);
+    EXPECT_EQ(*total, 100u);
     a = std::move(c);
     EXPECT_FALSE(c);
   }
-  EXPECT_EQ(total, 100u);
+  EXPECT_EQ(*total, 100u);
   FrameRef& same = a;
   a = same;
   EXPECT_EQ(a.size(), 100u);
-  a = FrameRef("yy", &total);
-  EXPECT_EQ(total, 2u);
+  a = FrameRef("yy", total);
+  EXPECT_EQ(*total, 2u);
 }
 
 TEST(SharedFrame, IsAServersFrame) {
