@@ -474,6 +474,6 @@ def test_metrics_are_documented(gateway):
     served = set(re.findall(r"^# TYPE (\S+) ", gateway.admin("/metrics")[1],
                             re.M))
     documented = set(re.findall(
-        r"^\| `((?:headgate|process)_[a-z_]+)` \|",
+        r"^\| `((?:headgate|process)_[a-z0-9_]+)` \|",
         (ROOT / "docs/operations.md").read_text(), re.M))
     assert served == documented
