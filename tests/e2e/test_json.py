@@ -1,5 +1,5 @@
 """The JSON codec: a stream of proto3 JSON objects, an answer a line
-(docs/protocol.md, "json")."""
+(docs/protocol/json.md)."""
 
 import base64
 import json

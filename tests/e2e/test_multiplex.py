@@ -1,5 +1,5 @@
 """Several calls on one socket: the type of a packet chooses the method, its
-`who` is the call's number (docs/protocol.md, "Several calls on one socket")."""
+`who` is the call's number (docs/protocol/packet.md, "Several calls on one socket")."""
 
 import json
 import struct

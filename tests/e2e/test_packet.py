@@ -1,5 +1,5 @@
 """The packet codec: a 12-byte header (type, length, who) and its content
-(docs/protocol.md, "packet")."""
+(docs/protocol/packet.md)."""
 
 import itertools
 import json

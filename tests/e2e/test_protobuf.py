@@ -1,5 +1,5 @@
 """The protobuf codec: one binary message is one serialized message, and its
-bytes are not looked into (docs/protocol.md, "protobuf")."""
+bytes are not looked into (docs/protocol/protobuf.md)."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 """The raw codec: the backend sees WebSocket messages as they are
-(docs/protocol.md, "raw")."""
+(docs/protocol/protobuf.md, "raw")."""
 
 import time
 
