@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/http/credentials.h"
 #include "gateway/http/header_rules.h"
+#include "gateway/http/token_expiry.h"
 
 namespace headgate {
 namespace {
@@ -34,7 +35,12 @@ absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
   absl::StatusOr<std::optional<std::string>> authorization =
       AuthorizationHeader(headers);
   if (!authorization.ok()) return authorization.status();
+  absl::Time token_expiry = session.token_expiry;
   if (*authorization && !session.has_authorization_header) {
+    const TokenRule::Expiry rule = session.route->token.expiry;
+    if (rule == TokenRule::Expiry::kCloses) {
+      token_expiry = TokenExpiry(**authorization);
+    }
     SetAuthorization(**std::move(authorization), *metadata);
   }
   const absl::Status size =
@@ -42,7 +48,8 @@ absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
   if (!size.ok()) return size;
   const absl::StatusOr<absl::Duration> timeout = TimeoutFromHeaders(headers);
   if (!timeout.ok()) return timeout.status();
-  return CallHead{*std::move(metadata), std::min(*timeout, session.timeout)};
+  return CallHead{*std::move(metadata), std::min(*timeout, session.timeout),
+                  token_expiry};
 }
 
 absl::Status CheckMetadataSize(const Metadata& metadata, const Route& route,

@@ -16,6 +16,8 @@ namespace headgate {
 struct CallHead {
   Metadata metadata;
   absl::Duration timeout;
+  // As SessionRequest::token_expiry, of the credentials that count.
+  absl::Time token_expiry;
 };
 
 // The head of a call whose headers come in-band, by the rules for those of a

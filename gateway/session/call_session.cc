@@ -58,6 +58,7 @@ void CallSession::OnHead(const InBandHead& head) {
       JudgeCallHead(headers, request_, request_.method);
   if (!judged.ok()) return EndWith(EndingOf(judged.status()));
   request_.trace_id = TraceIdOf(judged->metadata);
+  guard_.SetTokenExpiry(*request_.route, request_.id, judged->token_expiry);
   StartCall(std::move(judged->metadata), judged->timeout);
 }
 

@@ -91,6 +91,11 @@ SessionGuard::SessionGuard(const Route& route, absl::string_view id,
       age_(Shortened(route.max_age, id)),
       token_end_(TokenEnd(token_expiry, route.token.leeway, id)) {}
 
+void SessionGuard::SetTokenExpiry(const Route& route, absl::string_view id,
+                                  absl::Time token_expiry) {
+  token_end_ = TokenEnd(token_expiry, route.token.leeway, id);
+}
+
 void SessionGuard::Start(absl::Time now) {
   started_at_ = active_at_ = now;
   Refill(now);

@@ -46,6 +46,10 @@ class SessionGuard {
   SessionGuard(const Route& route, absl::string_view id,
                absl::Time token_expiry);
 
+  // The credentials have come in-band.
+  void SetTokenExpiry(const Route& route, absl::string_view id,
+                      absl::Time token_expiry);
+
   void Start(absl::Time now);
 
   // The client has sent so many messages, pings among them, and bytes. Bytes
@@ -71,7 +75,7 @@ class SessionGuard {
   const absl::Duration idle_timeout_;
   const absl::Duration max_age_;  // As the route has it,
   const absl::Duration age_;      // and as this session does.
-  const absl::Time token_end_;
+  absl::Time token_end_;
   absl::Time started_at_;
   absl::Time active_at_;
   std::uint64_t activity_ = 0;

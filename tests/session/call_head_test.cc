@@ -140,6 +140,20 @@ TEST_F(CallInBandHeadTest, TheWaitForThemIsThatForTheRestOfAMessage) {
   EXPECT_NE(session_->unfinished_message(), head);
 }
 
+// {"exp":100}
+TEST_F(CallInBandHeadTest, ATokenAmongThemMayExpire) {
+  route_->token = {TokenRule::Expiry::kCloses, absl::Seconds(10)};
+  Start();
+  Binary("authorization: Bearer e30.eyJleHAiOjEwMH0.x\r\n");
+  Steps();
+  now_ += absl::Seconds(109);
+  session_->OnTick(now_);
+  EXPECT_THAT(Steps(), ElementsAre());
+  now_ += absl::Seconds(5);
+  session_->OnTick(now_);
+  EXPECT_THAT(Shown(), Contains("ws close 4016 the token has expired"));
+}
+
 TEST_F(CallInBandHeadTest, DataAfterTheEndIsAViolation) {
   Start();
   Binary("");
