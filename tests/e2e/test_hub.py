@@ -6,7 +6,9 @@ import os
 import re
 import struct
 import time
+from concurrent import futures
 
+import grpc
 import pytest
 
 from client import JSON, PACKET, PROTOBUF, RAW, Client, refusal
@@ -415,14 +417,19 @@ def test_sessions_end_when_the_backend_stays_away(start, hub, stack):
     assert "backend" in reason
 
 
-def test_a_backend_without_the_service_ends_them_with_4012(
-        configured, backend):
-    gateway = configured(CONFIG.format(target=backend.target,
-                                       hub="admission: open"))
-    with Client(gateway, "/rooms/1") as client:
-        assert client.receive_close()[0] == 4012
-    gateway = configured(CONFIG.format(target=backend.target, hub=""))
-    assert refusal(gateway, "/rooms/1") == 501
+def test_a_backend_without_the_service_ends_them_with_4012(configured):
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
+    target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        gateway = configured(CONFIG.format(target=target,
+                                           hub="admission: open"))
+        with Client(gateway, "/rooms/1") as client:
+            assert client.receive_close()[0] == 4012
+        gateway = configured(CONFIG.format(target=target, hub=""))
+        assert refusal(gateway, "/rooms/1") == 501
+    finally:
+        server.stop(None)
 
 
 # --- Clients that are slow ---
