@@ -130,13 +130,11 @@ void TlsEngine::OnProtocolMessage(int is_sent, int /*version*/, int type,
                                   void* engine) noexcept {
   TlsEngine& self = *static_cast<TlsEngine*>(engine);
   const auto* const message = static_cast<const unsigned char*>(bytes);
-  const bool asks = is_sent == 0
-                        ? type == SSL3_RT_HANDSHAKE && size >= 1 &&
-                              (message[0] == SSL3_MT_KEY_UPDATE ||
-                               message[0] == SSL3_MT_NEWSESSION_TICKET ||
-                               message[0] == SSL3_MT_HELLO_REQUEST)
-                        : type == SSL3_RT_ALERT && size == 2 &&
-                              message[1] == SSL_AD_NO_RENEGOTIATION;
+  const bool asks = is_sent == 0 ? type == SSL3_RT_HANDSHAKE && size >= 1 &&
+                                       (message[0] == SSL3_MT_KEY_UPDATE ||
+                                        message[0] == SSL3_MT_NEWSESSION_TICKET)
+                                 : type == SSL3_RT_ALERT && size == 2 &&
+                                       message[1] == SSL_AD_NO_RENEGOTIATION;
   if (!asks) return;
   ++self.requests_;
   if (self.requests_ <=
