@@ -8,9 +8,9 @@ namespace headgate {
 
 // When the token of an `authorization` value expires: `exp` of "Bearer JWT"
 // (RFC 7519 section 4.1.4). InfiniteFuture where there is no such token, or
-// none that says a finite number. The signature is not verified: that is for
-// the backend, and whoever forges `exp` only shortens or prolongs a session
-// that the backend would accept anyway.
+// none that says a finite number. The signature is not verified: the backend
+// does that, and a forged `exp` only shortens or prolongs a session that the
+// backend would accept anyway.
 absl::Time TokenExpiry(absl::string_view authorization);
 
 }  // namespace headgate

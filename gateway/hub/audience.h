@@ -10,8 +10,9 @@
 namespace headgate {
 
 // The sessions that `audience` is for, each once, of those that are kIn.
-// INVALID_ARGUMENT for a filter that is not one. The cost is that of the
-// smallest list the audience names: its sessions, the members of its groups.
+// INVALID_ARGUMENT for a filter that is not one. The cost is
+// proportional to the smallest list that the audience names, such as the
+// sessions or the members of the groups.
 absl::StatusOr<std::vector<HubRecord*>> FindAudience(
     const v1::Audience& audience, HubRoster& roster);
 

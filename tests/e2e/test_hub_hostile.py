@@ -145,7 +145,7 @@ def test_the_backend_dies_in_the_midst_of_a_flood_and_of_the_replay(
     eventually(lambda: len(hub.of_kind("left")) == SOCKETS, "all have left")
     lives = check_lives(hub)
     assert len(lives) == SOCKETS
-    # What came of each client came in order, none of it twice.
+    # Messages of each client arrived in order, and none twice.
     for events in lives.values():
         said = [event.message.payload.text.split() for event in events
                 if event.WhichOneof("kind") == "message"]
