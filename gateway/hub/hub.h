@@ -209,7 +209,8 @@ class Hub final : private UpstreamCallObserver {
   template <typename Command>
   void Tell(std::size_t worker, Command command, std::size_t cost) {
     HubCommands& outbox = outbox_[worker];
-    outbox.commands.push_back(std::move(command));
+    outbox.commands.emplace_back(std::in_place_type<Command>,
+                                 std::move(command));
     outbox.cost += cost + kHubEventCost;
     host_.FlushSoon();
   }
