@@ -246,8 +246,14 @@ void HubThread::Start() {
 
 void HubThread::Add(std::uint64_t id, HubSpec spec) {
   Start();
+  {
+    // Metrics show the hub from now on.
+    const std::lock_guard<std::mutex> lock(counts_mutex_);
+    stats_.try_emplace(spec.route);
+  }
   Post([this, id, spec = std::move(spec)] {
     hubs_.emplace(id, std::make_unique<HostedHub>(spec, *this));
+    PublishStats();
   });
 }
 
@@ -355,16 +361,18 @@ void HubThread::StartTicking() {
   });
 }
 
-void HubThread::OnTick() {
-  const absl::Time now = absl::Now();
+void HubThread::PublishStats() {
   absl::btree_map<std::string, Stats::PerHub> stats;
   for (const auto& [id, hub] : hubs_) {
     if (!hub->is_retired()) stats.emplace(hub->route(), hub->GetStats());
   }
-  {
-    const std::lock_guard<std::mutex> lock(counts_mutex_);
-    stats_ = std::move(stats);
-  }
+  const std::lock_guard<std::mutex> lock(counts_mutex_);
+  stats_ = std::move(stats);
+}
+
+void HubThread::OnTick() {
+  const absl::Time now = absl::Now();
+  PublishStats();
   for (auto hub = hubs_.begin(); hub != hubs_.end();) {
     hub->second->OnTick(now);
     if (hub->second->is_over(now)) {

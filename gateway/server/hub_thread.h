@@ -122,6 +122,7 @@ class HubThread final : public HubApiHost {
 
   void StartTicking();
   void OnTick();
+  void PublishStats();
   void Post(std::function<void()> task);
 
   // Runs the requests that wait, while the hubs have room.
