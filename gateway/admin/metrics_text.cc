@@ -210,16 +210,18 @@ void AddTraffic(const Stats& stats, Families& families) {
   families.Counter("headgate_messages_total",
                    "Messages of clients (in) and to them (out).");
   for (const auto& [key, traffic] : stats.traffic) {
-    const auto& [codec, direction] = key;
-    families.Add(static_cast<double>(traffic.messages),
-                 {{"codec", codec}, {"direction", direction}});
+    const auto& [dialect, direction] = key;
+    families.Add(
+        static_cast<double>(traffic.messages),
+        {{"codec", dialect}, {"dialect", dialect}, {"direction", direction}});
   }
   families.Counter("headgate_message_bytes_total",
                    "Their payload, decompressed.");
   for (const auto& [key, traffic] : stats.traffic) {
-    const auto& [codec, direction] = key;
-    families.Add(static_cast<double>(traffic.bytes),
-                 {{"codec", codec}, {"direction", direction}});
+    const auto& [dialect, direction] = key;
+    families.Add(
+        static_cast<double>(traffic.bytes),
+        {{"codec", dialect}, {"dialect", dialect}, {"direction", direction}});
   }
   families
       .Gauge("headgate_buffered_bytes",
