@@ -296,6 +296,12 @@ void AddLoadFlags(CLI::App& bench, BenchFlags& flags) {
       ->capture_default_str();
 }
 
+std::vector<std::string> BenchCodecs() {
+  std::vector<std::string> names = DialectNames();
+  names.emplace_back(kGrpcWebSocketsDialect.name);
+  return names;
+}
+
 }  // namespace
 
 void AddBench(CLI::App& app, std::function<int()>& run) {
@@ -311,8 +317,9 @@ void AddBench(CLI::App& app, std::function<int()>& run) {
       ->required();
   bench
       ->add_option("--codec", flags->codec,
-                   "What messages are, and the subprotocol headgate.CODEC.v1")
-      ->check(CLI::IsMember(DialectNames()))
+                   "What messages are, and the subprotocol headgate.CODEC.v1, "
+                   "or grpc-websockets")
+      ->check(CLI::IsMember(BenchCodecs()))
       ->capture_default_str();
   bench->add_flag("--no-subprotocol", flags->no_subprotocol,
                   "Offer no subprotocol, for gateways that know none");

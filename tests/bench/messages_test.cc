@@ -42,6 +42,28 @@ std::string Packet(std::uint32_t type, const std::string& content) {
 
 // ---- Messages
 
+TEST(BenchMessageTest, GrpcWebSocketsIsTheSamePacketInAFrameBehindHeaders) {
+  const WireMessage message = MakeBenchMessage(&kGrpcWebSocketsDialect, 64);
+  EXPECT_EQ(message.payload.substr(6),
+            MakeBenchMessage(&kProtobufDialect, 64).payload);
+  EXPECT_EQ(message.payload.substr(0, 5), std::string(5, '\0'));
+  EXPECT_EQ(static_cast<std::size_t>(message.payload[5]),
+            message.payload.size() - 6);
+  EXPECT_TRUE(MakeBenchHead(&kGrpcWebSocketsDialect).has_value());
+  EXPECT_FALSE(MakeBenchHead(&kProtobufDialect).has_value());
+}
+
+TEST(AnswerCounterTest, BlocksOfGrpcWebSocketsAreNoAnswers) {
+  for (const std::size_t bytes : {1, 2, 100}) {
+    AnswerCounter counter(&kGrpcWebSocketsDialect);
+    const std::string answer("\0\0\0\0\1a", 6);
+    const std::string block("\x80\0\0\0\1a", 6);
+    EXPECT_THAT(Count(counter, block, bytes), Optional(0u));
+    EXPECT_THAT(Count(counter, answer, bytes), Optional(1u));
+    EXPECT_THAT(Count(counter, block, bytes), Optional(0u));
+  }
+}
+
 TEST(BenchMessageTest, ProtobufIsAPacketWithSoMuchContent) {
   const WireMessage message = MakeBenchMessage(&kProtobufDialect, 64);
   EXPECT_EQ(message.opcode, Opcode::kBinary);

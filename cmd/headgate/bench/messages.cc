@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/base/message_framing.h"
 #include "gateway/codec/packet.h"
 #include "headgate/v1/packet.pb.h"
 
@@ -35,6 +36,15 @@ WireMessage PacketMessage(absl::string_view content) {
   return message;
 }
 
+// A message of the call in one of the socket.
+WireMessage GrpcWebMessage(absl::string_view content) {
+  const MessagePrefix prefix = MakeMessagePrefix(0, content.size());
+  return {
+      Opcode::kBinary,
+      absl::StrCat(absl::string_view("\0", 1),
+                   absl::string_view(prefix.data(), prefix.size()), content)};
+}
+
 }  // namespace
 
 WireMessage MakeBenchMessage(const Dialect* codec, std::size_t size) {
@@ -44,12 +54,14 @@ WireMessage MakeBenchMessage(const Dialect* codec, std::size_t size) {
     return {Opcode::kText, absl::StrCat("{\"type\":", kType, ",\"content\":\"",
                                         absl::Base64Escape(content), "\"}\n")};
   }
-  if (codec == &kProtobufDialect) {
+  if (codec == &kProtobufDialect || codec == &kGrpcWebSocketsDialect) {
     v1::Packet packet;
     packet.set_type(kType);
     packet.set_who(kWho);
     packet.set_content(std::move(content));
-    return {Opcode::kBinary, packet.SerializeAsString()};
+    return codec == &kProtobufDialect
+               ? WireMessage{Opcode::kBinary, packet.SerializeAsString()}
+               : GrpcWebMessage(packet.SerializeAsString());
   }
   return {Opcode::kBinary, std::move(content)};
 }
@@ -61,14 +73,33 @@ WireMessage MakeOwnMessage(const Dialect* codec, absl::string_view content) {
                                ? std::string(content)
                                : absl::StrCat(content, "\n")};
   }
+  if (codec == &kGrpcWebSocketsDialect) return GrpcWebMessage(content);
   return {Opcode::kBinary, std::string(content)};
+}
+
+std::optional<WireMessage> MakeBenchHead(const Dialect* codec) {
+  if (codec != &kGrpcWebSocketsDialect) return std::nullopt;
+  return WireMessage{Opcode::kBinary,
+                     "content-type: application/grpc-web+proto\r\n"};
 }
 
 std::optional<std::size_t> AnswerCounter::Take(absl::string_view piece,
                                                bool end) {
   if (codec_ == &kPacketDialect) return TakePackets(piece, end);
   if (codec_ == &kJsonDialect) return TakeLines(piece, end);
+  if (codec_ == &kGrpcWebSocketsDialect) return TakeGrpcWeb(piece, end);
   return end ? 1 : 0;
+}
+
+std::size_t AnswerCounter::TakeGrpcWeb(absl::string_view piece, bool end) {
+  if (!in_message_ && !piece.empty()) {
+    in_message_ = true;
+    in_block_ =
+        (static_cast<unsigned char>(piece[0]) & kGrpcWebTrailersFlag) != 0;
+  }
+  if (!end) return 0;
+  in_message_ = false;
+  return in_block_ ? 0 : 1;
 }
 
 std::optional<std::size_t> AnswerCounter::TakePackets(absl::string_view piece,

@@ -20,8 +20,11 @@ WireMessage MakeBenchMessage(const Dialect* codec, std::size_t size);
 // of a packet, with json a line, whose end is added.
 WireMessage MakeOwnMessage(const Dialect* codec, absl::string_view content);
 
-// Counts the answers in what a peer sends: packets, lines of JSON, or whole
-// WebSocket messages.
+// What a connection sends before its messages; absent: the dialect has nothing.
+std::optional<WireMessage> MakeBenchHead(const Dialect* codec);
+
+// Counts the answers in what a peer sends: packets, lines of JSON, messages of
+// grpc-websockets, or whole WebSocket messages.
 //
 // Thread: one at a time.
 class AnswerCounter {
@@ -38,9 +41,12 @@ class AnswerCounter {
 
   std::optional<std::size_t> TakePackets(absl::string_view piece, bool end);
   std::size_t TakeLines(absl::string_view piece, bool end);
+  std::size_t TakeGrpcWeb(absl::string_view piece, bool end);
 
   const Dialect* codec_;
   bool in_line_ = false;
+  bool in_block_ = false;    // Of headers or trailers,
+  bool in_message_ = false;  // or of anything, of grpc-websockets.
   std::array<char, kHeadBytes> head_ = {};
   std::uint8_t head_size_ = 0;
   std::uint32_t content_left_ = 0;

@@ -470,6 +470,9 @@ class WsLoad final : public Load {
     if (arrivals.opened) {
       counts_.codec_declined =
           counts_.codec_declined || arrivals.codec_declined;
+      if (head_) {
+        connection.web_socket->endpoint().Write(head_->opcode, head_->payload);
+      }
       OnUpgraded(connection);
     } else if (connection.role == Role::kActive) {
       ledger_.OnBytesReceived(bytes.size(), now);
@@ -595,6 +598,7 @@ class WsLoad final : public Load {
   }
 
   const WsLoadOptions& options_;
+  const std::optional<WireMessage> head_ = MakeBenchHead(options_.codec);
   const Share share_;
   const StopFlag& stop_;
   OneMask mask_;
