@@ -14,6 +14,7 @@ constexpr const Dialect* kDialects[] = {
     &kProtobufDialect,
     &kRawDialect,
     &kGrpcWebSocketsDialect,
+    &kGrpcWebSocketsMultiplexDialect,
     &kHttpJsonDialect,
     &kHttpEventsDialect,
     &kGrpcDialect,
@@ -53,7 +54,10 @@ std::vector<std::string> All(absl::string_view Dialect::*key) {
 std::vector<WireMessage> MessagesOfEnding(const Dialect& dialect,
                                           const Ending& ending) {
   std::vector<WireMessage> messages;
-  if (dialect.head != Dialect::Head::kFirstMessage) return messages;
+  if (dialect.head != Dialect::Head::kFirstMessage ||
+      dialect.calls != Dialect::Calls::kOne) {
+    return messages;
+  }
   const PacketOptions packet;
   const JsonCodecOptions json;
   const auto codec = dialect.make({packet, json});

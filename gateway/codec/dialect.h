@@ -51,6 +51,8 @@ struct Dialect {
   // When the call may start: with the headers of the handshake, or of the HTTP
   // request, or once the codec has decoded a InBandHead.
   enum class Head { kHandshake, kFirstMessage };
+  // How many calls one socket has.
+  enum class Calls { kOne, kMany };
 
   absl::string_view name;  // In configuration, flags, metrics and logs.
   // The WebSocket subprotocol that asks for it, or the media type of an HTTP
@@ -58,6 +60,7 @@ struct Dialect {
   absl::string_view token;
   On on = On::kWebSocket;
   Head head = Head::kHandshake;
+  Calls calls = Calls::kOne;  // kMany: `make` gives the codec of each.
   // Its messages cannot be converted without the method's descriptor.
   bool needs_descriptor = false;
   // Whether it has a place for the backend's metadata; null: never.
@@ -79,7 +82,7 @@ struct Dialect {
 };
 
 // The messages that tell an ending where there is no call and no session; empty
-// where the dialect has no place for it.
+// where the dialect has no place for it, or would need the number of a call.
 std::vector<WireMessage> MessagesOfEnding(const Dialect& dialect,
                                           const Ending& ending);
 

@@ -298,16 +298,30 @@ std::unique_ptr<Codec> MakeGrpcWebSocketsCodec(
   return std::make_unique<GrpcWebSocketsCodec>(limits);
 }
 
+namespace {
+
+absl::StatusOr<std::unique_ptr<Codec>> MakeFrom(const CodecInputs& inputs) {
+  return MakeGrpcWebSocketsCodec(
+      {inputs.max_head_bytes, inputs.max_message_bytes});
+}
+
+}  // namespace
+
 constinit const Dialect kGrpcWebSocketsDialect = {
     .name = "grpc-websockets",
     .token = "grpc-websockets",
     .head = Dialect::Head::kFirstMessage,
     .wants_metadata = [](const CodecInputs&) { return true; },
-    .make = [](const CodecInputs& inputs)
-        -> absl::StatusOr<std::unique_ptr<Codec>> {
-      return MakeGrpcWebSocketsCodec(
-          {inputs.max_head_bytes, inputs.max_message_bytes});
-    },
+    .make = MakeFrom,
+};
+
+constinit const Dialect kGrpcWebSocketsMultiplexDialect = {
+    .name = "grpc-websockets-multiplex",
+    .token = "grpc-websockets-multiplex",
+    .head = Dialect::Head::kFirstMessage,
+    .calls = Dialect::Calls::kMany,
+    .wants_metadata = [](const CodecInputs&) { return true; },
+    .make = MakeFrom,
 };
 
 }  // namespace headgate

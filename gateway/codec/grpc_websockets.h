@@ -26,6 +26,12 @@ struct Dialect;
 // with the flag 0x80; clients ignore what follows it in a WebSocket message.
 extern const Dialect kGrpcWebSocketsDialect;
 
+// The same with several calls on one socket: four bytes with the number of the
+// call (big-endian) before each message, the top bit set on the last one of
+// either side. deephaven-core's grpc-java servlet and its JS client are the
+// reference.
+extern const Dialect kGrpcWebSocketsMultiplexDialect;
+
 struct GrpcWebSocketsLimits {
   std::size_t max_head_bytes;
   std::size_t max_message_bytes;  // Decompressed.

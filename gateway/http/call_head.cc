@@ -13,10 +13,14 @@
 namespace headgate {
 namespace {
 
+Metadata::iterator FindAuthorizationEntry(Metadata& metadata) {
+  return std::find_if(metadata.begin(), metadata.end(), [](const auto& entry) {
+    return entry.first == "authorization";
+  });
+}
+
 void SetAuthorization(std::string value, Metadata& metadata) {
-  const auto entry = std::find_if(
-      metadata.begin(), metadata.end(),
-      [](const auto& entry) { return entry.first == "authorization"; });
+  const auto entry = FindAuthorizationEntry(metadata);
   if (entry == metadata.end()) {
     metadata.emplace_back("authorization", std::move(value));
   } else {
@@ -24,31 +28,36 @@ void SetAuthorization(std::string value, Metadata& metadata) {
   }
 }
 
+absl::Time ExpiryOfToken(Metadata& metadata, const Route& route) {
+  const auto entry = FindAuthorizationEntry(metadata);
+  return route.token.expiry == TokenRule::Expiry::kCloses &&
+                 entry != metadata.end()
+             ? TokenExpiry(entry->second)
+             : absl::InfiniteFuture();
+}
+
 }  // namespace
 
 absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
                                        const SessionRequest& session,
+                                       const Route& route,
                                        absl::string_view method) {
   absl::StatusOr<Metadata> metadata =
-      MetadataFromCallHeaders(headers, *session.route, session.metadata);
+      MetadataFromCallHeaders(headers, route, session.metadata);
   if (!metadata.ok()) return metadata.status();
   absl::StatusOr<std::optional<std::string>> authorization =
       AuthorizationHeader(headers);
   if (!authorization.ok()) return authorization.status();
-  absl::Time token_expiry = session.token_expiry;
   if (*authorization && !session.has_authorization_header) {
-    const TokenRule::Expiry rule = session.route->token.expiry;
-    if (rule == TokenRule::Expiry::kCloses) {
-      token_expiry = TokenExpiry(**authorization);
-    }
     SetAuthorization(**std::move(authorization), *metadata);
   }
-  const absl::Status size =
-      CheckMetadataSize(*metadata, *session.route, method.size());
+  const absl::Status size = CheckMetadataSize(*metadata, route, method.size());
   if (!size.ok()) return size;
   const absl::StatusOr<absl::Duration> timeout = TimeoutFromHeaders(headers);
   if (!timeout.ok()) return timeout.status();
-  return CallHead{*std::move(metadata), std::min(*timeout, session.timeout),
+  const absl::Time token_expiry = ExpiryOfToken(*metadata, route);
+  return CallHead{*std::move(metadata),
+                  std::min({*timeout, session.timeout, route.deadline}),
                   token_expiry};
 }
 

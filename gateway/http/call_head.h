@@ -23,11 +23,13 @@ struct CallHead {
 // The head of a call whose headers come in-band, by the rules for those of a
 // request: they are added to what the handshake has determined, and the
 // credentials among them to those of docs/protocol.md, "Credentials", behind
-// the handshake's own Authorization header. `method`:
-// "/package.Service/Method". INVALID_ARGUMENT and UNAUTHENTICATED name the
-// header that is at fault, RESOURCE_EXHAUSTED the limit.
+// the handshake's own Authorization header. `route` and `method`, as
+// "/package.Service/Method", are the call's. INVALID_ARGUMENT and
+// UNAUTHENTICATED name the header that is at fault, RESOURCE_EXHAUSTED the
+// limit.
 absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
                                        const SessionRequest& session,
+                                       const Route& route,
                                        absl::string_view method);
 
 // RESOURCE_EXHAUSTED for a call whose header list would be longer than every

@@ -214,8 +214,16 @@ Refusal Told(Refusal refusal, const HttpRequest& request, Refusals how) {
   refusal.how = how;
   // Also a codec that the route does not allow: a browser that offers names
   // and gets none back fails the connection, and its script sees no reason.
-  refusal.subprotocol = EchoedSubprotocol(ParseSubprotocols(request.headers),
-                                          nullptr, refusal.dialect);
+  Subprotocols offered = ParseSubprotocols(request.headers);
+  // Nothing can be told for a number that the client has not said. Such clients
+  // offer grpc-websockets as well.
+  offered.dialects.erase(
+      std::remove_if(offered.dialects.begin(), offered.dialects.end(),
+                     [](const Subprotocols::Offer& offer) {
+                       return offer.dialect->calls == Dialect::Calls::kMany;
+                     }),
+      offered.dialects.end());
+  refusal.subprotocol = EchoedSubprotocol(offered, nullptr, refusal.dialect);
   // gRPC's clients know a method that is not there by its status alone, and
   // these see a refused handshake as UNKNOWN.
   const bool is_of_grpc = refusal.dialect != nullptr &&
@@ -678,6 +686,11 @@ std::variant<Refusal, Admission> JudgeSession(
   session.variables = located.match.variables;
   session.metadata = *std::move(metadata);
   session.has_authorization_header = request.headers.Has("Authorization");
+  if (session.codec != nullptr &&
+      session.codec->calls == Dialect::Calls::kMany) {
+    session.router = policy.router;
+    session.host = located.target.host;
+  }
   session.trace_id = TraceIdOf(session.metadata);
   session.timeout = std::min(*timeout, route.deadline);
   session.route = located.match.route;

@@ -27,6 +27,10 @@ struct SessionRequest {
   // The request's own Authorization header is among the metadata, and none that
   // comes in-band takes its place: a proxy may have put it there.
   bool has_authorization_header = false;
+  // Of a dialect with many calls on a socket, whose paths come in-band: where
+  // they lead. Else null and empty.
+  std::shared_ptr<const Router> router;
+  std::string host;
   std::string trace_id;  // Of `traceparent` in the metadata, for the log.
   // Of each call; the shorter of the client's wish and the deadlines of route
   // and upstream.

@@ -5,7 +5,6 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/codec/json.h"
 
 namespace headgate {
 namespace {
@@ -17,13 +16,12 @@ CallEnd FailedCall(absl::Status status) {
 }  // namespace
 
 MultiplexSession::NumberedCall::NumberedCall(MultiplexSession& session,
-                                             std::uint32_t type,
-                                             std::uint32_t who,
-                                             const std::string& method)
+                                             std::uint32_t number,
+                                             Options options)
     : session_(session),
-      type_(type),
-      who_(who),
-      method_(method),
+      number_(number),
+      method_(options.request.method),
+      options_(std::move(options)),
       began_(session.Clock()) {}
 
 void MultiplexSession::NumberedCall::Start() {
@@ -38,16 +36,16 @@ void MultiplexSession::NumberedCall::Start() {
   if (ticket != nullptr) ticket_ = std::move(ticket);
 }
 
-void MultiplexSession::NumberedCall::Send(absl::string_view content) {
+void MultiplexSession::NumberedCall::Send(std::string content) {
   answer_is_due_ = true;
   if (client_ended_) {
     return End(FailedCall(absl::InvalidArgumentError("data after half-close")));
   }
-  if (call_ != nullptr) return Forward(content);
+  if (call_ != nullptr) return Forward(std::move(content));
   // As the call's own queue counts.
-  if (early_bytes_ > window()) return Overrun();
+  if (is_full()) return Overrun();
   early_bytes_ += content.size() + sizeof(std::string);
-  early_.emplace_back(content);
+  early_.push_back(std::move(content));
 }
 
 void MultiplexSession::NumberedCall::HalfClose() {
@@ -81,13 +79,6 @@ bool MultiplexSession::NumberedCall::answer_is_due() const {
          (answer_is_due_ && call_->may_answer());
 }
 
-absl::StatusOr<std::string> MultiplexSession::NumberedCall::Encode(
-    std::string message) const {
-  if (multiplex().content == PacketContent::kProtobuf) return message;
-  return resolved_.schema->ProtoToJson(resolved_.method->output, message,
-                                       session_.request_.route->json.json);
-}
-
 void MultiplexSession::NumberedCall::OnTick(absl::Time now) {
   const absl::Duration timeout = session_.context_->limits.stall_timeout;
   if (call_ != nullptr && stall_.OnTick(*call_, now, timeout)) {
@@ -100,61 +91,55 @@ void MultiplexSession::NumberedCall::OnResolved(
   resolved_ = resolved;
   if (resolved_.method == nullptr &&
       (resolved_.why_unknown.code() != absl::StatusCode::kUnimplemented ||
-       multiplex().content == PacketContent::kJson)) {
-    return End(FailedCall(multiplex().content == PacketContent::kJson
+       options_.needs_descriptor)) {
+    return End(FailedCall(options_.needs_descriptor
                               ? Annotate(resolved_.why_unknown,
                                          "JSON needs the method's descriptor")
                               : resolved_.why_unknown));
   }
   CallObserver& observer = *this;
+  const std::size_t window = options_.window_bytes;
   call_ = std::make_unique<Call>(
       resolved_.method != nullptr ? resolved_.method->kind
                                   : MethodKind::kBidiStreaming,
-      CallRequest{method_, session_.request_.metadata,
-                  session_.request_.timeout},
+      std::move(options_.request),
       // One mark: below the window there is always room for a message.
-      Watermarks{window(), window()}, *session_.context_->upstream, observer);
+      Watermarks{window, window}, *session_.context_->upstream, observer);
   call_->Read();
   const std::weak_ptr<int> alive = alive_;
-  const std::vector<std::string> early = std::move(early_);
-  for (const std::string& content : early) {
-    Forward(content);
+  std::vector<std::string> early = std::move(early_);
+  early_bytes_ = 0;
+  for (std::string& content : early) {
+    Forward(std::move(content));
     if (alive.expired()) return;
   }
   if (client_ended_) {
     if (std::optional<Ending> fault = call_->HalfClose()) {
-      End(std::move(fault->end));
+      return End(std::move(fault->end));
     }
   }
+  session_.Pump();
 }
 
-void MultiplexSession::NumberedCall::Forward(absl::string_view content) {
+void MultiplexSession::NumberedCall::Forward(std::string content) {
   if (call_->backlogged()) return Overrun();
-  std::string message;
-  if (multiplex().content == PacketContent::kJson) {
-    std::variant<std::string, Ending> decoded =
-        DecodeJsonText(*resolved_.schema, resolved_.method->input, content,
-                       session_.request_.route->json.json);
-    if (auto* fault = std::get_if<Ending>(&decoded)) {
-      return BreakOff(fault->end);
-    }
-    message = std::get<std::string>(std::move(decoded));
-  } else {
-    message = std::string(content);
-  }
-  if (std::optional<Ending> fault = call_->Send(std::move(message))) {
+  std::variant<std::string, Ending> decoded = Decode(std::move(content));
+  if (auto* fault = std::get_if<Ending>(&decoded)) return BreakOff(fault->end);
+  if (std::optional<Ending> fault =
+          call_->Send(std::get<std::string>(std::move(decoded)))) {
     BreakOff(fault->end);
   }
 }
 
 void MultiplexSession::NumberedCall::Overrun() {
-  BreakOff(FailedCall(absl::ResourceExhaustedError(absl::StrCat(
-      "more than call_window (", window(), ") waits for the backend"))));
+  BreakOff(FailedCall(absl::ResourceExhaustedError(
+      absl::StrCat("more than call_window (", options_.window_bytes,
+                   ") waits for the backend"))));
 }
 
 void MultiplexSession::NumberedCall::OnCallMessage(std::string payload) {
   answer_is_due_ = false;
-  session_.Answer(*this, std::move(payload));
+  session_.Respond(*this, std::move(payload));
 }
 
 void MultiplexSession::NumberedCall::OnCallDone(CallEnd end) {

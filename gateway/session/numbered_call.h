@@ -18,33 +18,49 @@
 
 namespace headgate {
 
-// One call of a multiplexed session, from its first packet to its status.
+// One call of a multiplexed session, from what opens it to its status.
 //
 // It reports its end to the session, which destroys it: nothing is touched
 // afterwards.
-class MultiplexSession::NumberedCall final : private CallObserver {
+class MultiplexSession::NumberedCall : private CallObserver {
  public:
-  // `method`: the route's, which outlives the call.
-  NumberedCall(MultiplexSession& session, std::uint32_t type, std::uint32_t who,
-               const std::string& method);
+  struct Options {
+    CallRequest request;
+    std::size_t window_bytes = 64 * 1024;
+    // It cannot begin without the method's descriptor.
+    bool needs_descriptor = false;
+  };
+  NumberedCall(MultiplexSession& session, std::uint32_t number,
+               Options options);
+  virtual ~NumberedCall() = default;
 
-  std::uint32_t type() const { return type_; }
-  std::uint32_t who() const { return who_; }
+  std::uint32_t number() const { return number_; }
   const std::string& method() const { return method_; }
+  // For the statistics: empty unless a descriptor or the configuration names
+  // it.
+  virtual absl::string_view known_method() const { return method_; }
   absl::Time began() const { return began_; }
   std::size_t pending_bytes() const {
     return call_ == nullptr ? early_bytes_ : call_->pending_bytes();
   }
-  std::size_t held_bytes() const {
+  virtual std::size_t held_bytes() const {
     return call_ == nullptr ? early_bytes_ : call_->held_bytes();
+  }
+  // The window is full: another message would end the call.
+  bool is_full() const {
+    return call_ == nullptr ? early_bytes_ > options_.window_bytes
+                            : call_->backlogged();
   }
 
   // May end the call.
   void Start();
   // One message of the client's. May end the call.
-  void Send(absl::string_view content);
-  // The client's end packet. May end the call.
+  void Send(std::string content);
+  // May end the call.
   void HalfClose();
+  // A fault of the client's that concerns this call alone. Ends it.
+  void Fail(CallEnd end) { BreakOff(std::move(end)); }
+  bool is_half_closed() const { return client_ended_; }
   // Asks for the next response.
   void Read() { call_->Read(); }
   // May end the call.
@@ -57,30 +73,36 @@ class MultiplexSession::NumberedCall final : private CallObserver {
   // And has not begun to since it was sent the last of it.
   bool answer_is_due() const;
 
-  // `message` as the content of a packet.
-  absl::StatusOr<std::string> Encode(std::string message) const;
+  // A response as a message for the client.
+  virtual absl::StatusOr<std::string> Encode(std::string response) = 0;
+
+ protected:
+  const ResolvedMethod& resolved() const { return resolved_; }
 
  private:
-  const MethodTable& multiplex() const {
-    return std::get<MethodTable>(session_.request_.route->target);
+  // What the client has sent, as a message of the call.
+  virtual std::variant<std::string, Ending> Decode(std::string content) {
+    return content;
   }
-  std::size_t window() const { return multiplex().call_window_bytes; }
+  // The backend's metadata, where the call was started with its delivery.
+  virtual void OnHeaders(Metadata /*headers*/) {}
 
   void OnResolved(const ResolvedMethod& resolved);
   // Gives a message to the call, which must be there. May end it.
-  void Forward(absl::string_view content);
+  void Forward(std::string content);
   void Overrun();
-  void End(const CallEnd& end) { session_.EndCall(who_, end); }
-  void BreakOff(const CallEnd& end) { session_.BreakOff(who_, end); }
+  void End(const CallEnd& end) { session_.EndCall(number_, end); }
+  void BreakOff(const CallEnd& end) { session_.BreakOff(number_, end); }
 
-  void OnCallMessage(std::string payload) override;
-  void OnCallWritable() override {}
-  void OnCallDone(CallEnd end) override;
+  void OnCallHeaders(Metadata headers) final { OnHeaders(std::move(headers)); }
+  void OnCallMessage(std::string payload) final;
+  void OnCallWritable() final { session_.Pump(); }
+  void OnCallDone(CallEnd end) final;
 
   MultiplexSession& session_;
-  const std::uint32_t type_;
-  const std::uint32_t who_;
-  const std::string& method_;
+  const std::uint32_t number_;
+  const std::string method_;
+  Options options_;
   const absl::Time began_;  // As of Session::Clock.
   bool client_ended_ = false;
   // The backend has sent nothing since the client has.

@@ -5,7 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/session/call_session.h"
-#include "gateway/session/multiplex_session.h"
+#include "gateway/session/grpc_multiplex_session.h"
+#include "gateway/session/packet_session.h"
 
 namespace headgate {
 
@@ -56,8 +57,13 @@ std::unique_ptr<Session> MakeSession(
     SessionRequest request, std::shared_ptr<const SessionContext> context,
     Transport& transport) {
   if (std::holds_alternative<MethodTable>(request.route->target)) {
-    return std::make_unique<MultiplexSession>(std::move(request),
-                                              std::move(context), transport);
+    return std::make_unique<PacketSession>(std::move(request),
+                                           std::move(context), transport);
+  }
+  if (request.codec != nullptr &&
+      request.codec->calls == Dialect::Calls::kMany) {
+    return std::make_unique<GrpcMultiplexSession>(
+        std::move(request), std::move(context), transport);
   }
   return std::make_unique<CallSession>(std::move(request), std::move(context),
                                        transport);

@@ -127,6 +127,10 @@ void SessionCore::Part(Ending ending, const AnswerWait& wait) {
 
 void SessionCore::Drain(const DrainOrder& order) {
   if (state_ != State::kOpen || wind_down_.fault() != nullptr) return;
+  if (BeginDrain(order)) StartWindDown(order);
+}
+
+void SessionCore::StartWindDown(const DrainOrder& order) {
   wind_down_.Drain(order);
   if (auto now = wind_down_.Check(order.now, outlook())) {
     EndWith(*now);

@@ -81,6 +81,9 @@ class SessionCore : public Session {
   // hold besides the responses; bytes.
   virtual std::size_t waiting_bytes() const = 0;
   virtual std::size_t held_by_calls() const = 0;
+  // The gateway stops. False: the session tells its client first, and calls
+  // StartWindDown later.
+  virtual bool BeginDrain(const DrainOrder& /*order*/) { return true; }
 
   // --- What it uses for that ---
 
@@ -109,6 +112,9 @@ class SessionCore : public Session {
 
   WindDown& wind_down() { return wind_down_; }
   const WindDown& wind_down() const { return wind_down_; }
+
+  // Ends the session once what its backends have sent is with the client.
+  void StartWindDown(const DrainOrder& order);
 
   void EndWith(const Ending& ending);
   // The same where the calls have ended another way than the session will.

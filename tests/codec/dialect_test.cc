@@ -21,6 +21,8 @@ TEST(DialectTest, EachHasItsNameAndSubprotocol) {
       {kProtobufDialect, "protobuf", "headgate.protobuf.v1"},
       {kRawDialect, "raw", "headgate.raw.v1"},
       {kGrpcWebSocketsDialect, "grpc-websockets", "grpc-websockets"},
+      {kGrpcWebSocketsMultiplexDialect, "grpc-websockets-multiplex",
+       "grpc-websockets-multiplex"},
   };
   for (const auto& row : table) {
     EXPECT_EQ(row.dialect.name, row.name);

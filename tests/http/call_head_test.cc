@@ -34,7 +34,7 @@ class CallHeadTest : public ::testing::Test {
       const std::vector<std::pair<std::string, std::string>>& fields) {
     HeaderList headers;
     for (const auto& [name, value] : fields) headers.Add(name, value);
-    return JudgeCallHead(headers, session_, "/p.S/M");
+    return JudgeCallHead(headers, session_, *route_, "/p.S/M");
   }
   Metadata Accepted(
       const std::vector<std::pair<std::string, std::string>>& fields) {

@@ -15,7 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "gateway/codec/packet.h"
 #include "gateway/codec/protobuf_wire.h"
-#include "gateway/session/multiplex_session.h"
+#include "gateway/session/packet_session.h"
 #include "tests/session/hello.h"
 #include "tests/testing/fake_schema_source.h"
 #include "tests/testing/fake_transport.h"
@@ -47,7 +47,7 @@ class MultiplexFixture : public ::testing::Test {
     schemas_->schema = HelloSchema();
   }
 
-  MultiplexSession& Start() {
+  PacketSession& Start() {
     SessionRequest request;
     request.id = "id";
     request.route = route_;
@@ -134,7 +134,7 @@ class MultiplexFixture : public ::testing::Test {
       log_, [this](const std::string& message) { return Describe(message); }};
   SessionLimits limits_;
   absl::Time now_ = absl::UnixEpoch();
-  std::optional<MultiplexSession> session_;
+  std::optional<PacketSession> session_;
 
  private:
   // A serialized google.rpc.Status as "NOT_FOUND gone".

@@ -1,4 +1,4 @@
-#include "gateway/session/multiplex_session.h"
+#include "gateway/session/packet_session.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
