@@ -17,17 +17,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "cmd/headgate/live.h"
+#include "cmd/headgate/known_descriptors.h"
 #include "cmd/headgate/serve.h"
 #include "gateway/base/status.h"
-#include "gateway/config/http_rules_file.h"
 #include "gateway/config/load.h"
 #include "gateway/route/http_rules.h"
 #include "gateway/route/plan.h"
 #include "gateway/schema/schema.h"
 #include "gateway/server/listener_tls.h"
-#include "gateway/upstream/descriptor_files.h"
-#include "google/protobuf/descriptor.pb.h"
 
 namespace headgate {
 namespace {
@@ -116,85 +113,8 @@ void PrintAdmin(const Settings& settings) {
 
 struct CheckFlags {
   std::string file;
-  bool live = false;
-  bool without_files = false;
+  DescriptorsFrom source;
 };
-
-void Warn(const UpstreamSettings& upstream, const std::string& warning) {
-  std::cerr << "headgate: warning: upstream '" << upstream.name
-            << "': " << warning << "\n";
-}
-
-// Appends what an upstream tells by reflection. False when it cannot be
-// reached.
-bool AskUpstream(const UpstreamSettings& upstream, absl::Duration timeout,
-                 std::vector<google::protobuf::FileDescriptorProto>& files,
-                 std::vector<std::string>* warnings) {
-  auto fetched = FetchDescriptors(upstream, timeout, warnings);
-  if (absl::IsUnimplemented(fetched.status())) {
-    if (upstream.descriptors.reflection && files.empty()) {
-      warnings->push_back(
-          "the upstream has no server reflection: without a descriptor set "
-          "(descriptors.files) JSON is not served");
-    }
-    return true;
-  }
-  if (!fetched.ok()) {
-    std::cerr << "headgate: upstream '" << upstream.name
-              << "': " << MessageForLog(fetched.status()) << "\n";
-    return false;
-  }
-  if (!upstream.descriptors.reflection) return true;
-  files.insert(files.end(), fetched->begin(), fetched->end());
-  return true;
-}
-
-// What the descriptor sets of an upstream define, and with --live what its
-// reflection tells; null when there is nothing. Clears `reachable` when the
-// upstream cannot be asked.
-std::shared_ptr<const Schema> SchemaOf(const UpstreamSettings& upstream,
-                                       const CheckFlags& flags,
-                                       absl::Duration timeout,
-                                       bool* reachable) {
-  std::vector<google::protobuf::FileDescriptorProto> files;
-  std::vector<std::string> warnings;
-  for (const std::string& path : upstream.descriptors.files) {
-    if (flags.without_files) continue;
-    // That it can be read was seen to a moment ago.
-    const auto set = ReadDescriptorSet(path);
-    if (!set.ok()) continue;
-    files.insert(files.end(), set->file().begin(), set->file().end());
-  }
-  const bool from_files = !files.empty();
-  if (flags.live && !AskUpstream(upstream, timeout, files, &warnings)) {
-    *reachable = false;
-  }
-  std::shared_ptr<const Schema> schema;
-  const std::size_t before = warnings.size();
-  HttpRuleOverrides rules;
-  for (const std::string& path : upstream.http_rules_files) {
-    if (flags.without_files) continue;
-    const auto read = ReadHttpRulesFile(path);
-    if (!read.ok()) continue;
-    for (const SelectedHttpRule& rule : *read) rules.Add(rule);
-  }
-  if (!files.empty()) {
-    schema = Schema::Build(std::move(files), &warnings, rules);
-  }
-  if (from_files && warnings.size() > before) {
-    warnings.push_back(
-        "a descriptor set needs its imports, write it with protoc "
-        "--include_imports");
-  }
-  if (schema != nullptr && (flags.live || !upstream.descriptors.reflection)) {
-    for (const std::string& selector : schema->Unmatched(rules)) {
-      warnings.push_back(absl::StrCat("http_rules_files: the selector ",
-                                      selector, " names no method"));
-    }
-  }
-  for (const std::string& warning : warnings) Warn(upstream, warning);
-  return schema;
-}
 
 absl::string_view KindName(MethodKind kind) {
   switch (kind) {
@@ -242,8 +162,8 @@ Schemas PrintUpstreams(const Settings& settings, const CheckFlags& flags,
     }
     std::cout << "  " << upstream.name << ": " << absl::StrJoin(facts, ", ")
               << "\n";
-    schemas[upstream.name] =
-        SchemaOf(upstream, flags, settings.timeouts.reflection, reachable);
+    schemas[upstream.name] = KnownDescriptors(
+        upstream, flags.source, settings.timeouts.reflection, reachable);
     if (schemas[upstream.name]) PrintMethods(*schemas[upstream.name]);
   }
   return schemas;
@@ -327,7 +247,8 @@ void WarnOfMissingAnnotations(const Settings& settings,
                     });
     std::vector<std::string> warnings;
     if (wanted) HttpRules::Build(found->second, &warnings);
-    for (const std::string& warning : warnings) Warn(upstream, warning);
+    for (const std::string& warning : warnings)
+      WarnOfUpstream(upstream, warning);
   }
 }
 
@@ -336,7 +257,8 @@ void WarnOfUnknownMethods(const Settings& settings, const Schemas& schemas,
                           const CheckFlags& flags) {
   std::map<std::string, bool> asked;
   for (const UpstreamSettings& upstream : settings.upstreams) {
-    asked[upstream.name] = upstream.descriptors.reflection && !flags.live;
+    asked[upstream.name] =
+        upstream.descriptors.reflection && !flags.source.live;
   }
   for (std::size_t i = 0; i < settings.routes.size(); ++i) {
     const Route& route = settings.routes[i];
@@ -364,8 +286,8 @@ void WarnOfUnknownMethods(const Settings& settings, const Schemas& schemas,
 int RunCheck(const CheckFlags& flags) {
   const std::string& file = flags.file;
   const absl::StatusOr<Settings> settings =
-      LoadSettings(file, flags.without_files ? Faults::Files::kIgnored
-                                             : Faults::Files::kRead);
+      LoadSettings(file, flags.source.without_files ? Faults::Files::kIgnored
+                                                    : Faults::Files::kRead);
   if (!settings.ok()) {
     PrintFailure(settings.status());
     return 1;
@@ -373,7 +295,7 @@ int RunCheck(const CheckFlags& flags) {
   // A certificate and a key that do not fit together would stop the start.
   for (std::size_t i = 0; i < settings->listeners.size(); ++i) {
     const std::optional<ListenerTlsSettings>& tls = settings->listeners[i].tls;
-    if (!tls || flags.without_files) continue;
+    if (!tls || flags.source.without_files) continue;
     if (const auto made = ListenerTls::Make(*tls); !made.ok()) {
       PrintFailure(absl::InvalidArgumentError(absl::StrCat(
           file, ": listeners[", i, "].tls: ", made.status().message())));
@@ -401,10 +323,10 @@ void AddCheck(CLI::App& app, std::function<int()>& run) {
   command->add_option("FILE", flags->file, "The file (docs/configuration.md)")
       ->type_name("")
       ->required();
-  command->add_flag("--live", flags->live,
+  command->add_flag("--live", flags->source.live,
                     "Asks the upstreams too: whether they can be reached, and "
                     "for their descriptors");
-  command->add_flag("--without-files", flags->without_files,
+  command->add_flag("--without-files", flags->source.without_files,
                     "Does not look at certificates, keys and descriptor sets, "
                     "which may not be there yet");
   command->callback(

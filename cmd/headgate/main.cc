@@ -19,6 +19,7 @@
 #include "cmd/headgate/demo.h"
 #include "cmd/headgate/describe.h"
 #include "cmd/headgate/dial.h"
+#include "cmd/headgate/explain.h"
 #include "cmd/headgate/gen.h"
 #include "cmd/headgate/held_signals.h"
 #include "cmd/headgate/help.h"
@@ -76,6 +77,7 @@ int main(int argc, char** argv) {
   headgate::AddDial(app, run);
   headgate::AddBench(app, run);
   headgate::AddCheck(app, run);
+  headgate::AddExplain(app, run);
   headgate::AddProbe(app, run);
   headgate::AddPublish(app, run);
   headgate::AddSessions(app, run);

@@ -82,11 +82,11 @@ AdminResponse Text(std::string body) {
   return response;
 }
 
-AdminResponse BadRequest(const std::string& message) {
+AdminResponse BadQuery(const std::string& message) {
   return AdminFault(400, absl::StatusCode::kInvalidArgument, message);
 }
 
-AdminResponse NotFound(const std::string& what) {
+AdminResponse NothingAt(const std::string& what) {
   return AdminFault(404, absl::StatusCode::kNotFound, what);
 }
 
@@ -307,7 +307,7 @@ void Sessions(const Query& query, Gateway& gateway, AdminResponder respond) {
   for (const auto& [key, value] : query) {
     if (key == "limit") {
       if (!absl::SimpleAtoi(value, &page.limit) || page.limit > kMostSessions) {
-        return respond(BadRequest(
+        return respond(BadQuery(
             absl::StrCat("limit must be a number of at most ", kMostSessions)));
       }
       continue;
@@ -315,7 +315,7 @@ void Sessions(const Query& query, Gateway& gateway, AdminResponder respond) {
     if (key == "after") {
       if (!absl::SimpleAtoi(value, &page.after)) {
         return respond(
-            BadRequest("after must be the \"next\" of the page before"));
+            BadQuery("after must be the \"next\" of the page before"));
       }
       continue;
     }
@@ -326,7 +326,7 @@ void Sessions(const Query& query, Gateway& gateway, AdminResponder respond) {
       known = true;
     }
     if (!known) {
-      return respond(BadRequest(
+      return respond(BadQuery(
           absl::StrCat("there is no parameter ", ToUtf8(key),
                        "; there are id, peer, route, upstream, method, codec, "
                        "limit and after")));
@@ -355,7 +355,7 @@ void CloseSession(const std::string& id, Gateway& gateway,
   gateway.CloseSession(id, [id, respond =
                                     std::move(respond)](SessionClosed closed) {
     if (closed == SessionClosed::kNotFound) {
-      return respond(NotFound("there is no such session"));
+      return respond(NothingAt("there is no such session"));
     }
     if (closed == SessionClosed::kUnknown) {
       return respond(AdminFault(503, absl::StatusCode::kUnavailable,
@@ -372,7 +372,7 @@ void LogLevelOf(bool set, const Query& query, const AdminResponder& respond) {
     const std::optional<LogLevel> level =
         is_level ? LogLevelFromName(query[0].second) : std::nullopt;
     if (!level) {
-      return respond(BadRequest("level must be debug, info, warning or error"));
+      return respond(BadQuery("level must be debug, info, warning or error"));
     }
     SetLogLevel(*level);
   }
@@ -395,7 +395,7 @@ void HandleAdmin(const AdminRequest& request, const AdminListener& listener,
     return respond(*std::move(refused));
   }
   const auto target = boost::urls::parse_origin_form(request.target);
-  if (!target) return respond(BadRequest("the target is not a path"));
+  if (!target) return respond(BadQuery("the target is not a path"));
   const std::string path(target->encoded_path());
   Query query;
   for (const auto& parameter : target->params()) {
@@ -425,11 +425,11 @@ void HandleAdmin(const AdminRequest& request, const AdminListener& listener,
     }
   }
   if (endpoint == nullptr) {
-    return respond(NotFound("there is nothing here; see /"));
+    return respond(NothingAt("there is nothing here; see /"));
   }
   if (!listener.settings.serve.contains(endpoint->part)) {
-    return respond(NotFound(absl::StrCat("this listener does not serve ",
-                                         AdminPartName(endpoint->part))));
+    return respond(NothingAt(absl::StrCat("this listener does not serve ",
+                                          AdminPartName(endpoint->part))));
   }
   if (auto refused = CheckToken(request, listener.settings, endpoint->part)) {
     return respond(*std::move(refused));

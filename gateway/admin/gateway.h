@@ -74,6 +74,21 @@ struct SessionList {
   void Cut(std::size_t limit);
 };
 
+// A request that nobody has sent: what would it lead to?
+struct ExplainQuery {
+  // "ws://HOST[:PORT]/PATH", wss: for a WebSocket, http: or https: for plain
+  // HTTP; "/PATH" is a WebSocket to the listener's own address.
+  std::string url;
+  std::string verb = "GET";
+  // Names and values, besides those that every such request has.
+  std::vector<std::pair<std::string, std::string>> headers;
+  bool http2 = false;
+  std::string peer = "127.0.0.1";  // The client's address.
+  // As the configuration has it; empty: the one with the URL's port, or the
+  // only one.
+  std::string listener;
+};
+
 enum class SessionClosed { kYes, kNotFound, kUnknown };
 
 // The event loop of a worker.

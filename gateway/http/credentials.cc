@@ -122,13 +122,19 @@ Authorization AuthorizationHeader(const HeaderList& headers) {
 Authorization FindAuthorization(const HeaderList& headers,
                                 const Subprotocols& subprotocols,
                                 const Route& route,
-                                const std::optional<std::string>& query_token) {
+                                const std::optional<std::string>& query_token,
+                                CredentialSource* source) {
+  CredentialSource unwanted;
+  CredentialSource& from = source != nullptr ? *source : unwanted;
+  from = CredentialSource::kHeader;
   Authorization header = AuthorizationHeader(headers);
   if (!header.ok() || *header) return header;
   if (!subprotocols.kubernetes_tokens.empty()) {
+    from = CredentialSource::kKubernetes;
     return FromKubernetes(subprotocols.kubernetes_tokens);
   }
   if (subprotocols.bearer_offered) {
+    from = CredentialSource::kBearer;
     if (!subprotocols.bearer_token) {
       return absl::UnauthenticatedError(
           "subprotocol Bearer has no token after it");
@@ -137,13 +143,16 @@ Authorization FindAuthorization(const HeaderList& headers,
   }
   if (!route.token_cookie.empty()) {
     if (const auto cookie = FindCookie(headers, route.token_cookie)) {
+      from = CredentialSource::kCookie;
       return Bearer(*cookie, absl::StrCat("cookie ", route.token_cookie));
     }
   }
   if (query_token) {
+    from = CredentialSource::kQuery;
     return Bearer(*query_token,
                   absl::StrCat("query parameter ", route.token_query));
   }
+  from = CredentialSource::kNone;
   return std::nullopt;
 }
 

@@ -41,15 +41,26 @@ Subprotocols ParseSubprotocols(const HeaderList& headers);
 absl::StatusOr<std::optional<std::string>> AuthorizationHeader(
     const HeaderList& headers);
 
+// Where a token comes from, in the order of docs/protocol.md ("Credentials").
+enum class CredentialSource {
+  kNone,
+  kHeader,
+  kKubernetes,  // The subprotocol of Kubernetes' API server.
+  kBearer,      // The subprotocols "Bearer" and the token.
+  kCookie,
+  kQuery,
+};
+
 // The value of the session's `authorization` metadata: the first source of
 // docs/protocol.md ("Credentials") that `headers` uses; absent when it uses
 // none. UNAUTHENTICATED when that source is malformed; the message never
 // contains any of it. `query_token` is the value of the route's query
-// parameter.
+// parameter. `source` becomes the one that counts, unless it is null.
 // Requires: the Origin check passed, because cookies count only after it.
 absl::StatusOr<std::optional<std::string>> FindAuthorization(
     const HeaderList& headers, const Subprotocols& subprotocols,
-    const Route& route, const std::optional<std::string>& query_token);
+    const Route& route, const std::optional<std::string>& query_token,
+    CredentialSource* source = nullptr);
 
 }  // namespace headgate
 

@@ -199,13 +199,14 @@ Refusal CodecNotAllowed(const Subprotocols& offered, const RoutePlan& plan) {
                          absl::StrJoin(plan.allowed_codecs, ", ", append))
           : absl::StrCat("offer the subprotocol ",
                          absl::StrJoin(plan.websocket_dialects, ", ", append));
-  if (offered.dialects.empty()) {
-    return BadRequest(
-        absl::StrCat("a WebSocket here needs a dialect: ", served));
-  }
-  return BadRequest(absl::StrCat(
-      "codec ", absl::StrJoin(offered.dialects, ", ", append_offer),
-      " is not served here; ", served));
+  Refusal refusal = BadRequest(
+      offered.dialects.empty()
+          ? absl::StrCat("a WebSocket here needs a dialect: ", served)
+          : absl::StrCat("codec ",
+                         absl::StrJoin(offered.dialects, ", ", append_offer),
+                         " is not served here; ", served));
+  refusal.setting = "routes[].allowed_codecs or routes[].dialects";
+  return refusal;
 }
 
 // `refusal` for what may be a WebSocket client: over HTTP, or as `how` says.
@@ -607,9 +608,10 @@ std::variant<Refusal, Admission> JudgeSession(
   const Subprotocols subprotocols = located.is_websocket
                                         ? ParseSubprotocols(request.headers)
                                         : Subprotocols{};
-  absl::StatusOr<std::optional<std::string>> authorization =
-      FindAuthorization(request.headers, subprotocols, route,
-                        QueryValue(located.target, route.token_query));
+  Admission admission;
+  absl::StatusOr<std::optional<std::string>> authorization = FindAuthorization(
+      request.headers, subprotocols, route,
+      QueryValue(located.target, route.token_query), &admission.credentials);
   if (!authorization.ok()) {
     return refuse(
         Refuse(RefusalReason::kCredentials, authorization.status().message()));
@@ -638,7 +640,6 @@ std::variant<Refusal, Admission> JudgeSession(
       TimeoutFromHeaders(request.headers);
   if (!timeout.ok()) return refuse(BadRequest(timeout.status().message()));
 
-  Admission admission;
   SessionRequest& session = admission.session;
   if (located.is_websocket && !plan.serves_own_codecs &&
       plan.websocket_dialects.empty()) {

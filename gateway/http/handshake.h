@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "gateway/config/address.h"
 #include "gateway/console/console.h"
+#include "gateway/http/credentials.h"
 #include "gateway/http/header_rules.h"
 #include "gateway/http/origin.h"
 #include "gateway/http/refusal.h"
@@ -56,6 +57,7 @@ enum class Capacity {
 struct Admission {
   SessionRequest session;
   std::string subprotocol;  // To be echoed; empty: none.
+  CredentialSource credentials = CredentialSource::kNone;
 };
 
 // A request is judged in three steps, because an upstream's HTTP rules may have

@@ -52,6 +52,9 @@ struct RefusalKind {
   absl::StatusCode code;
   // For docs/protocol.md.
   absl::string_view when;
+  // The key of the configuration that decides, where the refusal itself names
+  // none; empty: the request is at fault.
+  absl::string_view setting = {};
 };
 
 // In the order of RefusalReason.

@@ -325,12 +325,18 @@ ListeningSocket::~ListeningSocket() {
   RemoveFile();
 }
 
-SocketReach ListeningSocket::reach() const {
-  if (family_ == AF_UNIX) return SocketReach::kFile;
-  return absl::StartsWith(address_, "127.") ||
-                 absl::StartsWith(address_, "[::1]:")
+SocketReach ReachOfAddress(absl::string_view address) {
+  if (absl::StartsWith(address, "unix:")) return SocketReach::kFile;
+  return absl::StartsWith(address, "127.") ||
+                 absl::StartsWith(address, "[::1]:") ||
+                 absl::StartsWith(address, "localhost:")
              ? SocketReach::kLoopback
              : SocketReach::kNetwork;
+}
+
+SocketReach ListeningSocket::reach() const {
+  if (family_ == AF_UNIX) return SocketReach::kFile;
+  return ReachOfAddress(address_);
 }
 
 void ListeningSocket::RemoveFile() {

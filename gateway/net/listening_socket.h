@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "gateway/config/settings.h"
 
 namespace headgate {
@@ -17,6 +18,10 @@ enum class SocketReach {
   kLoopback,  // This machine, by an address: browsers, too.
   kFile,      // This machine, by a socket file.
 };
+
+// That of a listener at `address`, as far as its name says; a name other than
+// localhost, and a socket of the service manager's, count as the network.
+SocketReach ReachOfAddress(absl::string_view address);
 
 // A socket that listens; closed, and its socket file removed, when destroyed.
 // Movable.

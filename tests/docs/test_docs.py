@@ -18,8 +18,8 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md",
              ROOT / "web/client/README.md",
              ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md",
              *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check", "probe",
-            "publish", "sessions", "list", "describe", "gen ts")
+COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check",
+            "explain", "probe", "publish", "sessions", "list", "describe", "gen ts")
 TIMEOUT = 60.0
 
 # Flags of other programs, where they have no short form.
