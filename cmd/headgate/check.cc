@@ -99,7 +99,9 @@ void PrintAdmin(const Settings& settings) {
       table.Add({"off"});
       continue;
     }
-    const bool all = admin.serve.size() == std::size(kAllAdminParts);
+    const bool all =
+        std::all_of(std::begin(kAllAdminParts), std::end(kAllAdminParts),
+                    [&](AdminPart part) { return admin.serve.contains(part); });
     table.Add({absl::StrCat(admin.address,
                             admin.token_file.empty() ? "" : " (token)"),
                all ? "everything"

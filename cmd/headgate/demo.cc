@@ -12,6 +12,7 @@
 #include "backend/backend.h"
 #include "cmd/headgate/serve.h"
 #include "cmd/headgate/serve_flags.h"
+#include "gateway/config/address.h"
 
 namespace headgate {
 namespace {
@@ -93,6 +94,11 @@ absl::StatusOr<Settings> DemoSettings(const ServeFlags& flags,
     // Before the last one, which serves the methods' own paths.
     for (Route& route : MoreDemoRoutes(settings->routes.back())) {
       settings->routes.insert(settings->routes.end() - 1, std::move(route));
+    }
+    for (AdminSettings& admin : settings->admin) {
+      const auto address = ParseListenAddress(admin.address);
+      if (!address.ok() || !IsOfThisMachine(*address)) continue;
+      admin.serve.insert({AdminPart::kTap, AdminPart::kTapPayloads});
     }
   }
   for (UpstreamSettings& upstream : settings->upstreams) {

@@ -10,12 +10,14 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "cmd/headgate/admin_client.h"
 #include "cmd/headgate/dial/text.h"
 #include "cmd/headgate/known_descriptors.h"
 #include "cmd/headgate/serve.h"
@@ -36,8 +38,10 @@ is a WebSocket to the first listener.
 The request is judged by the gateway's own code: the listener, the route, the
 method, what path and query bind, the codec, credentials, limits, timeouts and
 the upstream; or why it would be refused, with which status, and which setting
-decides. Nothing is listened on, and no upstream is asked without --live. Tokens
-and values of headers are not printed.
+decides. With --config nothing is listened on, and no upstream is asked without
+--live; without it the gateway with the admin listener --admin is asked, which
+knows what its upstreams have told it. Tokens and values of headers are not
+printed.
 
 Exit status: 0 when the request would be served; 1 when it would be refused; 2
 when that cannot be told: the file is invalid, the URL is none of the gateway's,
@@ -45,6 +49,7 @@ or the upstream's descriptors are needed (--live); 64 for a command line that
 cannot be understood.
 
 Examples:
+  headgate explain ws://localhost:8080/chat
   headgate explain --config headgate.yaml ws://localhost:8080/chat
   headgate explain --config headgate.yaml --origin https://example.com /chat
   headgate explain --config headgate.yaml -X POST \
@@ -64,6 +69,7 @@ struct ExplainFlags {
   std::string origin;
   DescriptorsFrom source;
   bool json = false;
+  AdminClientFlags admin;
 };
 
 // Adds the headers that flags stand for. False: a --header that is none.
@@ -176,10 +182,39 @@ absl::StatusOr<json::object> ExplainFile(const ExplainFlags& flags,
   return Explain(*settings, policies, query, schema_of, absl::Now());
 }
 
+// The same of the gateway that runs.
+absl::StatusOr<json::object> ExplainRunning(const ExplainFlags& flags,
+                                            const ExplainQuery& query) {
+  std::string path = absl::StrCat("/explain?url=", QueryEscaped(query.url),
+                                  "&method=", QueryEscaped(query.verb),
+                                  "&peer=", QueryEscaped(query.peer),
+                                  "&http2=", query.http2 ? "1" : "0",
+                                  "&listener=", QueryEscaped(query.listener));
+  for (const auto& [name, value] : query.headers) {
+    absl::StrAppend(&path,
+                    "&header=", QueryEscaped(absl::StrCat(name, ": ", value)));
+  }
+  std::string body;
+  const absl::Status status =
+      GetFromAdmin(flags.admin, path, [&body](absl::string_view piece) {
+        absl::StrAppend(&body, piece);
+        return true;
+      });
+  if (!status.ok()) return status;
+  json::error_code error;
+  const json::value facts = json::parse(body, error);
+  if (error || !facts.is_object() || !facts.get_object().contains("outcome")) {
+    return absl::UnavailableError("the admin listener's response is not one");
+  }
+  return facts.get_object();
+}
+
 int RunExplain(const ExplainFlags& flags) {
   ExplainQuery query = flags.query;
   if (!AddHeaders(flags, query)) return kBadFlags;
-  const absl::StatusOr<json::object> facts = ExplainFile(flags, query);
+  const absl::StatusOr<json::object> facts = flags.config.empty()
+                                                 ? ExplainRunning(flags, query)
+                                                 : ExplainFile(flags, query);
   if (!facts.ok()) {
     PrintFailure(facts.status());
     return kUntold;
@@ -190,7 +225,7 @@ int RunExplain(const ExplainFlags& flags) {
     PrintExplanation(*facts);
   }
   const int status = ExitStatusOf(*facts);
-  if (status == kUntold && !flags.source.live) {
+  if (status == kUntold && !flags.config.empty() && !flags.source.live) {
     std::cerr << "headgate explain: with --live the upstream is asked for its "
                  "descriptors"
               << std::endl;
@@ -211,9 +246,9 @@ void AddExplain(CLI::App& app, std::function<int()>& run) {
       ->required();
   command
       ->add_option("--config", flags->config,
-                   "The configuration file (docs/configuration.md)")
-      ->type_name("FILE")
-      ->required();
+                   "The configuration file (docs/configuration.md); without "
+                   "it a gateway that runs is asked")
+      ->type_name("FILE");
   command
       ->add_option("-X,--method", flags->query.verb,
                    "The HTTP method of a plain HTTP request")
@@ -251,6 +286,7 @@ void AddExplain(CLI::App& app, std::function<int()>& run) {
   command->add_flag("--without-files", flags->source.without_files,
                     "Does not look at certificates, keys and descriptor sets");
   command->add_flag("--json", flags->json, "The result as one JSON text");
+  AddAdminClientFlags(*command, flags->admin);
   command->callback(
       [&run, flags] { run = [flags] { return RunExplain(*flags); }; });
 }

@@ -25,8 +25,10 @@
 #include "cmd/headgate/help.h"
 #include "cmd/headgate/probe.h"
 #include "cmd/headgate/publish.h"
+#include "cmd/headgate/replay.h"
 #include "cmd/headgate/serve.h"
 #include "cmd/headgate/sessions.h"
+#include "cmd/headgate/tap.h"
 
 namespace {
 constexpr char kMainFooter[] =
@@ -81,6 +83,8 @@ int main(int argc, char** argv) {
   headgate::AddProbe(app, run);
   headgate::AddPublish(app, run);
   headgate::AddSessions(app, run);
+  headgate::AddTap(app, run);
+  headgate::AddReplay(app, run);
   headgate::AddList(app, run);
   headgate::AddDescribe(app, run);
   headgate::AddGen(app, run);

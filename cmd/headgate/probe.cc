@@ -1,7 +1,5 @@
 #include "cmd/headgate/probe.h"
 
-#include <sys/un.h>
-
 #include <cstddef>
 #include <exception>
 #include <iostream>
@@ -9,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/as_tuple.hpp>
@@ -17,8 +14,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -28,17 +23,13 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <boost/none.hpp>
-#include <boost/url/parse.hpp>
-#include <boost/url/url_view.hpp>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "cmd/headgate/admin_url.h"
 #include "cmd/headgate/dial/text.h"
 #include "gateway/config/units.h"
 
@@ -73,96 +64,6 @@ constexpr std::size_t kMaxBodyBytes = 4096;
 // Completes with (error_code, result) and never throws.
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
-// What the command line asks for.
-struct Target {
-  std::string socket;     // The file to connect to; empty: host and port.
-  std::string host;       // To look up; an IPv6 address without brackets.
-  std::string port;       // In decimal.
-  std::string authority;  // The Host header.
-  std::string path;       // With its query.
-};
-
-absl::Status Unknown(absl::string_view url) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "'", url,
-      "': must be http://HOST[:PORT][/PATH] or unix:/SOCKET[:/PATH]"));
-}
-
-// unix:/run/headgate/admin.sock:/readyz
-absl::StatusOr<Target> ParseUnixUrl(absl::string_view url) {
-  const absl::string_view rest = absl::StripPrefix(url, "unix:");
-  const std::size_t colon = rest.rfind(":/");
-  if (!absl::StartsWith(rest, "/")) return Unknown(url);
-  Target target;
-  target.socket = std::string(rest.substr(0, colon));
-  target.authority = "localhost";
-  target.path = colon == absl::string_view::npos
-                    ? kUsualPath
-                    : std::string(rest.substr(colon + 1));
-  // One byte less than sockaddr_un has: Asio ends the path with a zero.
-  if (target.socket.size() >= sizeof(sockaddr_un::sun_path) ||
-      target.path.find_first_of(" \t\r\n") != std::string::npos) {
-    return Unknown(url);
-  }
-  return target;
-}
-
-absl::StatusOr<Target> ParseUrl(absl::string_view url) {
-  if (absl::StartsWith(url, "unix:")) return ParseUnixUrl(url);
-  const auto parsed =
-      boost::urls::parse_uri(boost::urls::string_view(url.data(), url.size()));
-  if (!parsed.has_value() || parsed->scheme_id() != boost::urls::scheme::http ||
-      parsed->has_userinfo() || parsed->has_fragment() ||
-      parsed->encoded_host().empty()) {
-    return Unknown(url);
-  }
-  Target target;
-  target.host = parsed->host_address();
-  target.port = parsed->has_port() ? std::string(parsed->port()) : "80";
-  int port = 0;
-  if (!absl::SimpleAtoi(target.port, &port) || port < 1 || port > 65535) {
-    return Unknown(url);
-  }
-  target.authority = std::string(parsed->encoded_host_and_port());
-  target.path = std::string(parsed->encoded_target());
-  if (parsed->encoded_path().empty()) target.path.insert(0, kUsualPath);
-  return target;
-}
-
-// Where the target may be, in the order in which it is tried.
-asio::awaitable<absl::StatusOr<std::vector<Stream::endpoint>>> EndpointsOf(
-    asio::io_context& io, const Target& target) {
-  std::vector<Stream::endpoint> endpoints;
-  if (!target.socket.empty()) {
-    endpoints.emplace_back(
-        asio::local::stream_protocol::endpoint(target.socket));
-    co_return endpoints;
-  }
-  asio::ip::tcp::resolver resolver(io);
-  auto [error, found] =
-      co_await resolver.async_resolve(target.host, target.port, kNoThrow);
-  if (error) {
-    co_return absl::UnavailableError(
-        absl::StrCat("cannot look up '", target.host, "': ", error.message()));
-  }
-  for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
-  co_return endpoints;
-}
-
-asio::awaitable<absl::Status> Connect(
-    Stream::socket& socket, const std::vector<Stream::endpoint>& endpoints) {
-  error_code error = asio::error::host_not_found;
-  for (const Stream::endpoint& endpoint : endpoints) {
-    error_code ignored;
-    socket.close(ignored);
-    auto [failure] = co_await socket.async_connect(endpoint, kNoThrow);
-    if (!failure) co_return absl::OkStatus();
-    error = failure;
-  }
-  co_return absl::UnavailableError(
-      absl::StrCat("cannot connect: ", error.message()));
-}
-
 // The first line of a body that is read only as far as it takes to see it.
 asio::awaitable<std::string> FirstLine(
     Stream::socket& socket, boost::beast::flat_buffer& buffer,
@@ -181,11 +82,9 @@ asio::awaitable<std::string> FirstLine(
 
 // OK when the answer is a success, else why it is none. Parameters are copies:
 // when time is up this is left where it is, and nobody comes back to it.
-asio::awaitable<absl::Status> Ask(asio::io_context& io, Target target) {
-  auto endpoints = co_await EndpointsOf(io, target);
-  if (!endpoints.ok()) co_return endpoints.status();
+asio::awaitable<absl::Status> Ask(asio::io_context& io, AdminUrl target) {
   Stream::socket socket(io);
-  absl::Status connected = co_await Connect(socket, *endpoints);
+  absl::Status connected = co_await ConnectToAdmin(io, socket, target);
   if (!connected.ok()) co_return connected;
 
   http::request<http::empty_body> request(http::verb::get, target.path, 11);
@@ -214,7 +113,7 @@ asio::awaitable<absl::Status> Ask(asio::io_context& io, Target target) {
       absl::StrCat(status, line.empty() ? "" : " ", line));
 }
 
-absl::Status Probe(const Target& target, absl::Duration timeout) {
+absl::Status Probe(const AdminUrl& target, absl::Duration timeout) {
   // Never destroyed: that would wait for a lookup of a name, which nothing can
   // cancel, and the process is about to end.
   static asio::io_context& io = *new asio::io_context(1);
@@ -240,7 +139,7 @@ int RunProbe(const std::string& url, const std::string& timeout_text) {
                       "': must be a duration from 1ms to 1h"));
     return kUsageError;
   }
-  const absl::StatusOr<Target> target = ParseUrl(url);
+  const absl::StatusOr<AdminUrl> target = ParseAdminUrl(url, kUsualPath);
   if (!target.ok()) {
     fail(target.status().message());
     return kUsageError;

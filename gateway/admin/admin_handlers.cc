@@ -15,8 +15,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "gateway/admin/explain.h"
 #include "gateway/admin/metrics_text.h"
 #include "gateway/base/log.h"
 #include "gateway/base/utf8.h"
@@ -47,6 +49,12 @@ constexpr Endpoint kEndpoints[] = {
      "GET  /metrics               for Prometheus\n"},
     {AdminPart::kRoutes, "/routes",
      "GET  /routes                what is served\n"},
+    {AdminPart::kRoutes, "/explain",
+     "GET  /explain?url=          what a request would lead to: method= "
+     "header=NAME:VALUE http2=1 peer= listener=\n"},
+    {AdminPart::kTap, "/tap",
+     "GET  /tap                   the messages of open sessions: ?id= route= "
+     "method= sample= rate= payload=redacted|shown|raw\n"},
     {AdminPart::kSessions, "/sessions",
      "GET  /sessions              ?id= peer= route= upstream= method= codec= "
      "limit=100 after=\n"
@@ -350,6 +358,92 @@ void Sessions(const Query& query, Gateway& gateway, AdminResponder respond) {
                        });
 }
 
+void ExplainRequest(const Query& query, Gateway& gateway,
+                    const AdminResponder& respond) {
+  ExplainQuery asked;
+  for (const auto& [key, value] : query) {
+    if (key == "url") {
+      asked.url = value;
+    } else if (key == "method") {
+      asked.verb = value;
+    } else if (key == "peer") {
+      asked.peer = value;
+    } else if (key == "listener") {
+      asked.listener = value;
+    } else if (key == "http2" && (value == "0" || value == "1")) {
+      asked.http2 = value == "1";
+    } else if (key == "header" && absl::StrContains(value, ':')) {
+      const std::pair<std::string, std::string> field =
+          absl::StrSplit(value, absl::MaxSplits(':', 1));
+      asked.headers.emplace_back(
+          field.first, std::string(absl::StripAsciiWhitespace(field.second)));
+    } else {
+      return respond(BadQuery(absl::StrCat(
+          ToUtf8(key),
+          ": there are url, method, header=NAME:VALUE, http2=1, peer and "
+          "listener")));
+    }
+  }
+  const absl::StatusOr<json::object> facts = Explain(
+      gateway.settings(), gateway.policies(), asked,
+      [&](const std::string& name) { return gateway.GetKnownSchema(name); },
+      absl::Now());
+  if (!facts.ok()) {
+    return respond(BadQuery(std::string(facts.status().message())));
+  }
+  respond(Json(*facts));
+}
+
+// The most events in a second that a tap may ask for.
+constexpr std::uint32_t kMostTapRate = 10000;
+
+absl::StatusOr<TapRequest> TapRequestOf(const Query& query) {
+  TapRequest tap;
+  for (const auto& [key, value] : query) {
+    std::uint32_t number = 0;
+    const bool is_number = absl::SimpleAtoi(value, &number) && number > 0;
+    if (key == "id") {
+      tap.filter.id = value;
+    } else if (key == "route") {
+      tap.filter.route = value;
+    } else if (key == "method") {
+      tap.filter.method =
+          absl::StartsWith(value, "/") ? value : absl::StrCat("/", value);
+    } else if (key == "sample" && is_number) {
+      tap.filter.sample = number;
+    } else if (key == "rate" && is_number && number <= kMostTapRate) {
+      tap.limits.max_per_second = number;
+    } else if (key == "payload" && value == "redacted") {
+      tap.content = TapContent::kRedacted;
+    } else if (key == "payload" && value == "shown") {
+      tap.content = TapContent::kShown;
+    } else if (key == "payload" && value == "raw") {
+      tap.content = TapContent::kRaw;
+    } else {
+      return absl::InvalidArgumentError(absl::StrCat(
+          ToUtf8(key), ": there are id, route, method, sample=1..., rate=1...",
+          kMostTapRate, " and payload=redacted, shown or raw"));
+    }
+  }
+  return tap;
+}
+
+void OpenTap(const Query& query, const AdminSettings& settings,
+             const AdminResponder& respond) {
+  absl::StatusOr<TapRequest> tap = TapRequestOf(query);
+  if (!tap.ok()) return respond(BadQuery(std::string(tap.status().message())));
+  if (tap->content != TapContent::kRedacted &&
+      !settings.serve.contains(AdminPart::kTapPayloads)) {
+    return respond(
+        Forbidden("this listener does not serve tap-payloads: values of "
+                  "messages are not shown"));
+  }
+  AdminResponse response;
+  response.content_type = "application/x-ndjson";
+  response.tap = *std::move(tap);
+  respond(std::move(response));
+}
+
 void CloseSession(const std::string& id, Gateway& gateway,
                   AdminResponder respond) {
   gateway.CloseSession(id, [id, respond =
@@ -447,6 +541,8 @@ void HandleAdmin(const AdminRequest& request, const AdminListener& listener,
   if (path == "/healthz") return Healthy(gateway, respond);
   if (path == "/readyz") return Ready(gateway, respond);
   if (path == "/metrics") return Metrics(gateway, std::move(respond));
+  if (path == "/explain") return ExplainRequest(query, gateway, respond);
+  if (path == "/tap") return OpenTap(query, listener.settings, respond);
   if (path == "/sessions") return Sessions(query, gateway, std::move(respond));
   json::array routes;
   for (const Route& route : gateway.settings().routes) {

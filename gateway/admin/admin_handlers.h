@@ -2,11 +2,13 @@
 #define GATEWAY_ADMIN_ADMIN_HANDLERS_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "gateway/admin/gateway.h"
+#include "gateway/admin/tap_stream.h"
 
 namespace headgate {
 
@@ -31,6 +33,8 @@ struct AdminResponse {
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
+  // The body is a tap's lines, until the client leaves.
+  std::optional<TapRequest> tap = std::nullopt;
 };
 
 using AdminResponder = std::function<void(AdminResponse)>;

@@ -1,6 +1,7 @@
 #include "gateway/admin/admin_server.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -10,8 +11,11 @@
 #include <vector>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -20,6 +24,8 @@
 #include <boost/beast/http/write.hpp>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gateway/admin/admin_handlers.h"
 #include "gateway/base/log.h"
 #include "gateway/net/listening_socket.h"
@@ -38,6 +44,7 @@ constexpr std::size_t kMaxBodyBytes = 4 * 1024;
 // chunk's extensions, which the parser does not limit.
 constexpr std::size_t kMaxBufferedBytes = 16 * 1024;
 static_assert(kMaxBufferedBytes > kMaxHeadBytes);
+constexpr std::size_t kMostTaps = 4;
 constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
 
 class AdminConnection;
@@ -49,6 +56,9 @@ class ConnectionOwner {
   virtual void Gone(AdminConnection& connection) = 0;
   // Counts up: what has the lower number has lasted longer.
   virtual std::uint64_t NextTurn() = 0;
+  // Null: there are too many.
+  virtual std::unique_ptr<TapStream> OpenTap(const TapRequest& request,
+                                             std::function<void()> ready) = 0;
 
  protected:
   ~ConnectionOwner() = default;
@@ -62,7 +72,7 @@ class AdminConnection final
     : public std::enable_shared_from_this<AdminConnection> {
  public:
   // What it waits for; the first ones give way first.
-  enum class State { kRequest, kResponseTaken, kGateway };
+  enum class State { kRequest, kResponseTaken, kGateway, kTap };
 
   AdminConnection(StreamSocket socket, absl::Duration patience,
                   ConnectionOwner& owner)
@@ -92,7 +102,10 @@ class AdminConnection final
     Error ignored;
     socket_.close(ignored);
     timer_.cancel();
+    tap_.reset();
   }
+
+  bool is_tap() const { return state_ == State::kTap; }
 
  private:
   void Enter(State state) {
@@ -153,9 +166,72 @@ class AdminConnection final
     owner_->Handle(request,
                    [self = shared_from_this()](AdminResponse response) {
                      if (self->owner_ != nullptr) {
-                       self->Write(std::move(response));
+                       self->Respond(std::move(response));
                      }
                    });
+  }
+
+  void Respond(AdminResponse response) {
+    if (!response.tap || is_head_) return Write(std::move(response));
+    tap_ = owner_->OpenTap(*response.tap, [self = weak_from_this()] {
+      const auto connection = self.lock();
+      if (connection != nullptr) connection->WriteLines();
+    });
+    if (tap_ == nullptr) {
+      return Write(AdminFault(503, absl::StatusCode::kUnavailable,
+                              "there are too many taps"));
+    }
+    Enter(State::kTap);
+    lines_ = absl::StrCat(
+        "HTTP/1.1 200 OK\r\nServer: headgate\r\nContent-Type: ",
+        response.content_type,
+        "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+        "Connection: close\r\n\r\n");
+    AwaitLeave();
+    WriteLines();
+  }
+
+  // What a tap's client sends is dropped; that it leaves ends the tap.
+  void AwaitLeave() {
+    socket_.async_read_some(
+        asio::buffer(ignored_),
+        [self = shared_from_this()](Error error, std::size_t) {
+          if (self->owner_ == nullptr) return;
+          if (error) return self->Finish();
+          self->AwaitLeave();
+        });
+  }
+
+  // Goes on as long as there are lines; then the tap says when there are more.
+  // A client that is silent hears an empty line now and then, which also shows
+  // whether it is still there.
+  void WriteLines() {
+    if (owner_ == nullptr || is_writing_lines_) return;
+    if (lines_.empty()) lines_ = tap_->Take(absl::Now());
+    if (lines_.empty()) return AwaitSilence();
+    is_writing_lines_ = true;
+    Limit();
+    asio::async_write(socket_, asio::buffer(lines_),
+                      [self = shared_from_this()](Error error, std::size_t) {
+                        self->OnLinesWritten(error);
+                      });
+  }
+
+  void OnLinesWritten(Error error) {
+    is_writing_lines_ = false;
+    lines_.clear();
+    if (owner_ == nullptr) return;
+    if (error) return Finish();
+    WriteLines();
+  }
+
+  void AwaitSilence() {
+    timer_.expires_after(absl::ToChronoNanoseconds(patience_));
+    timer_.async_wait([self = shared_from_this()](Error cancelled) {
+      if (cancelled || self->owner_ == nullptr) return;
+      if (self->lines_.empty()) self->lines_ = "\n";
+      self->WriteLines();
+    });
   }
 
   void Write(AdminResponse response) {
@@ -195,6 +271,11 @@ class AdminConnection final
   http::response<http::string_body> response_;
   bool keep_alive_ = false;
   bool is_head_ = false;
+  // In kTap.
+  std::unique_ptr<TapStream> tap_;
+  std::string lines_;  // That are being written, or to be written next.
+  bool is_writing_lines_ = false;
+  std::array<char, 256> ignored_;
 };
 
 class AdminServerImpl final : public AdminServer, private ConnectionOwner {
@@ -204,6 +285,7 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
                   Gateway& gateway, std::size_t max_connections,
                   absl::Duration patience)
       : gateway_(gateway),
+        control_(control),
         max_connections_(max_connections),
         patience_(patience),
         address_(sockets.front().address()) {
@@ -298,7 +380,22 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
 
   std::uint64_t NextTurn() override { return ++turn_; }
 
+  std::unique_ptr<TapStream> OpenTap(const TapRequest& request,
+                                     std::function<void()> ready) override {
+    const auto taps =
+        std::count_if(connections_.begin(), connections_.end(),
+                      [](const auto& other) { return other->is_tap(); });
+    if (taps >= static_cast<std::ptrdiff_t>(kMostTaps)) return nullptr;
+    return std::make_unique<TapStream>(
+        request, gateway_,
+        [&control = control_](std::function<void()> task) {
+          asio::post(control, std::move(task));
+        },
+        std::move(ready));
+  }
+
   Gateway& gateway_;
+  asio::io_context& control_;
   const std::size_t max_connections_;
   const absl::Duration patience_;
   const std::string address_;

@@ -14,18 +14,8 @@
 #include "gateway/admin/gateway.h"
 #include "gateway/config/settings.h"
 #include "gateway/http/handshake.h"
-#include "gateway/route/http_rules.h"
-#include "gateway/schema/schema.h"
 
 namespace headgate {
-
-// What is known of an upstream's descriptors.
-struct KnownSchema {
-  std::shared_ptr<const Schema> schema;         // Null: nothing.
-  std::shared_ptr<const HttpRules> http_rules;  // Of `schema`.
-  // Reflection may know more.
-  bool may_grow = false;
-};
 
 // What a request would lead to, by the steps of the handshake
 // (gateway/http/handshake.h) in the order of HttpDispatcher: the listener,

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -12,6 +14,10 @@
 #include "absl/time/time.h"
 #include "gateway/admin/stats.h"
 #include "gateway/config/settings.h"
+#include "gateway/http/handshake.h"
+#include "gateway/route/http_rules.h"
+#include "gateway/schema/schema.h"
+#include "gateway/session/tap.h"
 
 namespace headgate {
 
@@ -74,6 +80,14 @@ struct SessionList {
   void Cut(std::size_t limit);
 };
 
+// What is known of an upstream's descriptors.
+struct KnownSchema {
+  std::shared_ptr<const Schema> schema;         // Null: nothing.
+  std::shared_ptr<const HttpRules> http_rules;  // Of `schema`.
+  // Reflection may know more.
+  bool may_grow = false;
+};
+
 // A request that nobody has sent: what would it lead to?
 struct ExplainQuery {
   // "ws://HOST[:PORT]/PATH", wss: for a WebSocket, http: or https: for plain
@@ -120,6 +134,14 @@ class Gateway {
   // Ends the session with Close 1008. kUnknown: a worker has not answered.
   virtual void CloseSession(std::string id,
                             std::function<void(SessionClosed)> callback) = 0;
+  // From `done` on all sessions show `sink` what happens, until RemoveTap.
+  virtual void AddTap(std::shared_ptr<TapSink> sink,
+                      std::function<void()> done) = 0;
+  virtual void RemoveTap(std::shared_ptr<const TapSink> sink) = 0;
+  // Asks nobody.
+  virtual KnownSchema GetKnownSchema(const std::string& upstream) = 0;
+  // Of each of settings().listeners, until the next reload.
+  virtual std::vector<const HandshakePolicy*> policies() const = 0;
   virtual const Settings& settings() const = 0;  // Those in use.
   // Whether it is draining, for the metrics.
   virtual bool draining() const = 0;

@@ -136,4 +136,15 @@ bool Network::Contains(absl::string_view address) const {
           mask) == 0;
 }
 
+bool IsOfThisMachine(const ListenAddress& address) {
+  static const Network* const kLoopback4 =
+      new Network(*Network::Parse("127.0.0.0/8"));
+  static const Network* const kLoopback6 = new Network(*Network::Parse("::1"));
+  const std::string& host = address.tcp.host;
+  return address.kind == ListenAddress::Kind::kUnix ||
+         (address.kind == ListenAddress::Kind::kTcp &&
+          (host == "localhost" || kLoopback4->Contains(host) ||
+           kLoopback6->Contains(host)));
+}
+
 }  // namespace headgate

@@ -31,6 +31,10 @@ struct ListenAddress {
 };
 absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view text);
 
+// Whether only this machine can connect to it: a loopback address or a socket
+// file.
+bool IsOfThisMachine(const ListenAddress& address);
+
 // The other way round: an IPv6 host gets its brackets.
 std::string FormatAddress(absl::string_view host, std::uint16_t port);
 

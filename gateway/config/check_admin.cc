@@ -32,6 +32,16 @@ void CheckAdminListener(const std::string& field, const AdminSettings& admin,
                  absl::StrCat("is that of ", first->second, " too"));
     }
   }
+  if (admin.serve.contains(AdminPart::kTapPayloads) &&
+      !admin.serve.contains(AdminPart::kTap)) {
+    faults.Add(field + ".serve", "tap-payloads needs tap");
+  }
+  // Whoever reads messages must be somebody.
+  if (admin.serve.contains(AdminPart::kTap) && admin.token_file.empty() &&
+      address.ok() && !IsOfThisMachine(*address)) {
+    faults.Add(field + ".serve",
+               "tap needs token_file, or a loopback address or socket file");
+  }
   if (admin.token_file.empty()) return;
   if (const auto token = ReadAdminToken(admin.token_file); !token.ok()) {
     faults.Add(field + ".token_file",
@@ -52,9 +62,13 @@ absl::string_view AdminPartName(AdminPart part) {
     case AdminPart::kSessions:
       return "sessions";
     case AdminPart::kLogLevel:
+      return "log-level";
+    case AdminPart::kTap:
+      return "tap";
+    case AdminPart::kTapPayloads:
       break;
   }
-  return "log-level";
+  return "tap-payloads";
 }
 
 absl::StatusOr<std::string> ReadAdminToken(const std::string& path) {

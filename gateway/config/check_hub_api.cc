@@ -14,16 +14,6 @@ constexpr absl::string_view kHubMethods[] = {
     "Publish", "Send",       "Close",        "Update",       "Join",
     "Leave",   "GetSession", "ListSessions", "CountSessions"};
 
-// A host that only this machine can connect to.
-bool IsLoopbackHost(const std::string& host) {
-  static const Network* const kLoopback4 =
-      new Network(*Network::Parse("127.0.0.0/8"));
-  static const Network* const kLoopback6 =
-      new Network(*Network::Parse("::1/128"));
-  return host == "localhost" || kLoopback4->Contains(host) ||
-         kLoopback6->Contains(host);
-}
-
 void CheckApiTls(const HubApiTlsSettings& tls, Faults& faults) {
   const std::string field = "hub.api.tls";
   if (tls.certificate.empty() || tls.key.empty()) {
@@ -88,7 +78,7 @@ void CheckHubApi(const Settings& settings, Faults& faults) {
   } else if (address->kind == ListenAddress::Kind::kSystemd) {
     faults.Add("hub.api.address", "must be HOST:PORT or unix:/path");
   } else if (address->kind == ListenAddress::Kind::kTcp &&
-             !IsLoopbackHost(address->tcp.host) && api.grants.empty() &&
+             !IsOfThisMachine(*address) && api.grants.empty() &&
              (!api.tls || api.tls->client_ca.empty())) {
     faults.Add("hub.api.address",
                absl::StrCat("is not a loopback address, ", api.address,

@@ -77,7 +77,9 @@ AdminSettings AdminFrom(const pb::Admin& from, const Section& section) {
             {pb::Admin::PART_METRICS, AdminPart::kMetrics},
             {pb::Admin::PART_ROUTES, AdminPart::kRoutes},
             {pb::Admin::PART_SESSIONS, AdminPart::kSessions},
-            {pb::Admin::PART_LOG_LEVEL, AdminPart::kLogLevel}},
+            {pb::Admin::PART_LOG_LEVEL, AdminPart::kLogLevel},
+            {pb::Admin::PART_TAP, AdminPart::kTap},
+            {pb::Admin::PART_TAP_PAYLOADS, AdminPart::kTapPayloads}},
            serves);
     to.serve.insert(serves);
   }

@@ -206,8 +206,21 @@ struct KeepaliveSettings {
 };
 
 // What an admin listener can serve.
-enum class AdminPart { kHealth, kMetrics, kRoutes, kSessions, kLogLevel };
+enum class AdminPart {
+  kHealth,
+  kMetrics,
+  kRoutes,
+  kSessions,
+  kLogLevel,
+  kTap,          // The messages of open sessions, without their values.
+  kTapPayloads,  // With them; needs kTap.
+};
 inline constexpr AdminPart kAllAdminParts[] = {
+    AdminPart::kHealth,     AdminPart::kMetrics,  AdminPart::kRoutes,
+    AdminPart::kSessions,   AdminPart::kLogLevel, AdminPart::kTap,
+    AdminPart::kTapPayloads};
+// Those that are served unless the configuration says which.
+inline constexpr AdminPart kUsualAdminParts[] = {
     AdminPart::kHealth, AdminPart::kMetrics, AdminPart::kRoutes,
     AdminPart::kSessions, AdminPart::kLogLevel};
 // "health", ...
@@ -217,8 +230,8 @@ absl::string_view AdminPartName(AdminPart part);
 struct AdminSettings {
   bool enabled = true;
   std::string address = "127.0.0.1:9901";  // As a listener's, or "unix:/path".
-  std::set<AdminPart> serve{std::begin(kAllAdminParts),
-                            std::end(kAllAdminParts)};
+  std::set<AdminPart> serve{std::begin(kUsualAdminParts),
+                            std::end(kUsualAdminParts)};
   // The file with the token for all but health and metrics; empty: none.
   std::string token_file;
 

@@ -740,4 +740,50 @@ void Server::CloseSession(std::string id,
       });
 }
 
+void Server::AddTap(std::shared_ptr<TapSink> sink, std::function<void()> done) {
+  AskWorkers<bool>(
+      [sink = std::move(sink)](Worker& worker,
+                               std::function<void(bool)> answer) {
+        worker.AddTap(sink, std::move(answer));
+      },
+      [done = std::move(done)](const Answers<bool>&) { done(); });
+}
+
+void Server::RemoveTap(std::shared_ptr<const TapSink> sink) {
+  for (const auto& worker : workers_) worker->RemoveTap(sink);
+}
+
+KnownSchema Server::GetKnownSchema(const std::string& upstream) {
+  // It only looks at what is there: no change is waited for.
+  class Looker final : public SchemaStore::Subscriber {
+   public:
+    void OnState(std::shared_ptr<const SchemaStore::State>,
+                 SchemaStore::Change) override {}
+  };
+  KnownSchema known;
+  const std::vector<UpstreamSettings>& upstreams = settings().upstreams;
+  for (std::size_t i = 0; i < upstreams.size(); ++i) {
+    if (upstreams[i].name != upstream) continue;
+    Looker looker;
+    std::shared_ptr<const SchemaStore::State> state;
+    const auto subscription =
+        configuration_->upstreams[i]->schemas()->Subscribe(
+            [](const std::function<void()>&) {}, looker, &state);
+    known.may_grow = upstreams[i].descriptors.reflection;
+    if (state == nullptr) continue;
+    known.schema = Schema::Share(state->schema);
+    known.http_rules = state->http_rules;
+    known.may_grow &= state->knowledge != SchemaStore::Knowledge::kFetched;
+  }
+  return known;
+}
+
+std::vector<const HandshakePolicy*> Server::policies() const {
+  std::vector<const HandshakePolicy*> policies;
+  for (const auto& listener : configuration_->listeners) {
+    policies.push_back(&listener->policy);
+  }
+  return policies;
+}
+
 }  // namespace headgate

@@ -130,6 +130,11 @@ class Server final : private Gateway {
                     std::function<void(const SessionList&)> callback) override;
   void CloseSession(std::string id,
                     std::function<void(SessionClosed)> callback) override;
+  void AddTap(std::shared_ptr<TapSink> sink,
+              std::function<void()> done) override;
+  void RemoveTap(std::shared_ptr<const TapSink> sink) override;
+  KnownSchema GetKnownSchema(const std::string& upstream) override;
+  std::vector<const HandshakePolicy*> policies() const override;
   const Settings& settings() const override;
   bool draining() const override { return drain_requested_; }
 

@@ -265,11 +265,27 @@ void Worker::MakeUpstreams() {
                                            absl::Duration duration) {
           recorder_.OnCallEnded(name, method, code, duration);
           shared->OnCallEnded(code);
-        });
+        },
+        taps_);
     upstreams.emplace(wanted.name,
                       UpstreamEntry{std::move(upstream), std::move(context)});
   }
   upstreams_ = std::move(upstreams);
+}
+
+void Worker::AddTap(std::shared_ptr<TapSink> sink,
+                    std::function<void(bool)> done) {
+  boost::asio::post(io_context_,
+                    [this, sink = std::move(sink), done = std::move(done)] {
+                      taps_->Add(sink);
+                      done(true);
+                    });
+}
+
+void Worker::RemoveTap(std::shared_ptr<const TapSink> sink) {
+  boost::asio::post(io_context_, [this, sink = std::move(sink)] {
+    taps_->Remove(sink.get());
+  });
 }
 
 void Worker::Drain(const DrainPlan& plan, std::function<void()> on_idle) {
@@ -466,6 +482,7 @@ std::unique_ptr<Session> Worker::OpenSession(SessionRequest request,
     session = MakeSession(std::move(request), entry.context, transport);
   }
   recorder_.OnOpened(*session);
+  session->TapOpened();
   return session;
 }
 
@@ -492,6 +509,7 @@ std::unique_ptr<SchemaSource::Ticket> Worker::GetSchema(
 void Worker::SessionEnded(const Session& session) {
   const absl::Time time = now();
   recorder_.OnEnded(session, time);
+  session.TapEnded();
   if (!LogEnabled(LogLevel::kInfo)) return;
   const SessionRequest& request = session.request();
   const SessionReport& report = session.report();

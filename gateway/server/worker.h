@@ -106,6 +106,11 @@ class Worker final : private ConnectionHost {
                     std::function<void(SessionList)> callback);
   void CloseSession(std::string id, std::function<void(bool found)> callback);
 
+  // Its sessions show `sink` what happens from then on; `done` comes on the
+  // worker's thread.
+  void AddTap(std::shared_ptr<TapSink> sink, std::function<void(bool)> done);
+  void RemoveTap(std::shared_ptr<const TapSink> sink);
+
   // How often its event loop has looked at the time. Safe for any thread.
   std::uint64_t iterations() const {
     return iterations_.load(std::memory_order_relaxed);
@@ -232,6 +237,7 @@ class Worker final : private ConnectionHost {
   boost::asio::steady_timer timer_;
   absl::BitGen random_;
 
+  const std::shared_ptr<SessionTaps> taps_ = std::make_shared<SessionTaps>();
   absl::flat_hash_map<std::string, UpstreamEntry> upstreams_;  // By name.
   absl::flat_hash_map<std::uint64_t, std::shared_ptr<WorkerHub>> hubs_;
   // Admitted members, by session, until their sessions are opened.

@@ -62,13 +62,15 @@ bool WorkerUpstream::IsMadeOf(const UpstreamSettings& settings,
 std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
     const SessionLimits& limits,
     std::function<void(absl::string_view, absl::StatusCode, absl::Duration)>
-        call_ended) {
+        call_ended,
+    std::shared_ptr<const SessionTaps> taps) {
   const std::shared_ptr<WorkerUpstream> self = shared_from_this();
   auto context = std::make_shared<SessionContext>();
   context->limits = limits;
   context->upstream = std::shared_ptr<Upstream>(self, upstream_.get());
   context->call_ended = std::move(call_ended);
   context->clock = absl::Now;
+  context->taps = std::move(taps);
   context->schemas = std::shared_ptr<SchemaSource>(self, schemas_.get());
   return context;
 }

@@ -46,7 +46,8 @@ class WorkerUpstream final
   std::shared_ptr<const SessionContext> MakeContext(
       const SessionLimits& limits,
       std::function<void(absl::string_view, absl::StatusCode, absl::Duration)>
-          call_ended);
+          call_ended,
+      std::shared_ptr<const SessionTaps> taps);
 
   const UpstreamSettings& settings() const { return settings_; }
   SchemaSource& schemas() { return *schemas_; }

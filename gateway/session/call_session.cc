@@ -167,6 +167,7 @@ void CallSession::PumpRequests() {
       }
       ++requests_;
       response_is_due_ = true;
+      TapMessage(TapEvent::Kind::kRequest, message->payload);
       fault = call_->Send(std::move(message->payload));
     } else if (std::holds_alternative<HalfClose>(decoded)) {
       response_is_due_ = true;
@@ -210,6 +211,7 @@ void CallSession::OnCallMessage(std::string payload) {
 }
 
 void CallSession::Deliver(std::string response) {
+  TapMessage(TapEvent::Kind::kResponse, response);
   const absl::Status encoded =
       codec_->EncodeMessage(std::move(response), outgoing());
   if (!encoded.ok()) return EndWith(EndingOf(encoded));

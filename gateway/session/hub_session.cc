@@ -101,6 +101,7 @@ std::optional<std::uint64_t> HubSession::unfinished_message() const {
 void HubSession::OnHubFrame(ws::SharedFrame& frame, const std::string& key,
                             bool is_greeting) {
   if (!is_open()) return;
+  TapWire(TapEvent::Kind::kResponse, frame.opcode(), frame.payload());
   if (queue_.is_crowded()) PumpQueue();
   const auto loss =
       is_greeting ? MemberQueue::Loss::kForbidden : MemberQueue::Loss::kAllowed;

@@ -125,8 +125,9 @@ void MultiplexSession::NumberedCall::Forward(std::string content) {
   if (call_->backlogged()) return Overrun();
   std::variant<std::string, Ending> decoded = Decode(std::move(content));
   if (auto* fault = std::get_if<Ending>(&decoded)) return BreakOff(fault->end);
-  if (std::optional<Ending> fault =
-          call_->Send(std::get<std::string>(std::move(decoded)))) {
+  std::string& message = std::get<std::string>(decoded);
+  session_.TapMessage(TapEvent::Kind::kRequest, message, method_);
+  if (std::optional<Ending> fault = call_->Send(std::move(message))) {
     BreakOff(fault->end);
   }
 }
@@ -138,6 +139,7 @@ void MultiplexSession::NumberedCall::Overrun() {
 }
 
 void MultiplexSession::NumberedCall::OnCallMessage(std::string payload) {
+  session_.TapMessage(TapEvent::Kind::kResponse, payload, method_);
   answer_is_due_ = false;
   session_.Respond(*this, std::move(payload));
 }

@@ -53,6 +53,25 @@ void Session::NoteEnd(const TransportEnd& end) {
   }
 }
 
+void Session::Tap(TapEvent::Kind kind, Opcode opcode, absl::string_view payload,
+                  absl::string_view method) const {
+  if (!is_tapped()) return;
+  TapEvent event;
+  event.kind = kind;
+  event.form = TappedForm(tapped_codec());
+  event.at = Clock();
+  event.codec = tapped_codec();
+  event.opcode = opcode;
+  event.method = std::string(method);
+  if (kind == TapEvent::Kind::kEnded) {
+    event.close = report_.close;
+    event.by_gateway = report_.cause == TransportEnd::Cause::kClosedByGateway;
+    event.status = report_.status;
+  }
+  if (tapped_ == nullptr) tapped_ = std::make_unique<TappedSession>();
+  tapped_->Offer(*context_->taps, request_, std::move(event), payload);
+}
+
 std::unique_ptr<Session> MakeSession(
     SessionRequest request, std::shared_ptr<const SessionContext> context,
     Transport& transport) {

@@ -13,6 +13,7 @@
 #include "gateway/codec/codec.h"
 #include "gateway/http/session_request.h"
 #include "gateway/session/session_guard.h"
+#include "gateway/session/tap.h"
 #include "gateway/session/transport.h"
 #include "gateway/session/wind_down.h"
 #include "gateway/upstream/schema_source.h"
@@ -44,6 +45,8 @@ struct SessionContext {
   // The worker's clock, read when a call begins and ends, never for a message.
   // Empty: durations are not known, and 0.
   std::function<absl::Time()> clock = nullptr;
+  // The worker's. May be null.
+  std::shared_ptr<const SessionTaps> taps = nullptr;
 };
 
 // What waits in a session, bytes.
@@ -110,6 +113,10 @@ class Session : public TransportObserver {
     return std::nullopt;
   }
 
+  // Shows taps that it has begun, and that it is over; called by its worker.
+  void TapOpened() { Tap(TapEvent::Kind::kOpened, Opcode::kText, ""); }
+  void TapEnded() const { Tap(TapEvent::Kind::kEnded, Opcode::kText, ""); }
+
   // The limit that the transport ends it by.
   void NoteLimit(Limit limit) { report_.limit = limit; }
 
@@ -139,6 +146,24 @@ class Session : public TransportObserver {
     if (!context_->call_ended) return;
     context_->call_ended(method, status.code(), Clock() - began);
   }
+  bool is_tapped() const {
+    return context_->taps != nullptr && context_->taps->active();
+  }
+  // Shows a WebSocket message to taps, in dialects of which that makes sense.
+  void TapWire(TapEvent::Kind kind, Opcode opcode,
+               absl::string_view payload) const {
+    if (is_tapped() && TappedForm(tapped_codec()) == TapEvent::Form::kWire) {
+      Tap(kind, opcode, payload);
+    }
+  }
+  // Shows a message of a call in the other dialects. `method`: empty for the
+  // session's only one.
+  void TapMessage(TapEvent::Kind kind, absl::string_view message,
+                  absl::string_view method = "") const {
+    if (is_tapped() && TappedForm(tapped_codec()) == TapEvent::Form::kMessage) {
+      Tap(kind, Opcode::kBinary, message, method);
+    }
+  }
   // Counts for the rates what has come off the wire; of a message what it is
   // longer, decompressed, than that.
   std::optional<SessionGuard::Violation> CountWireBytes(std::size_t bytes);
@@ -159,7 +184,14 @@ class Session : public TransportObserver {
   absl::Time opened_at_;
 
  private:
-  std::size_t wire_bytes_ = 0;  // Since the last message.
+  const Dialect* tapped_codec() const {
+    return report_.codec != nullptr ? report_.codec : request_.codec;
+  }
+  void Tap(TapEvent::Kind kind, Opcode opcode, absl::string_view payload,
+           absl::string_view method = "") const;
+
+  std::size_t wire_bytes_ = 0;                     // Since the last message.
+  mutable std::unique_ptr<TappedSession> tapped_;  // Null before the first tap.
   mutable Counted counted_;
 };
 

@@ -33,6 +33,7 @@ bool SessionCore::Admit(const WireMessage& message, std::size_t messages) {
   if (state_ == State::kOpen && !wind_down_.is_draining()) {
     ++report_.messages_in;
     report_.bytes_in += message.payload.size();
+    TapWire(TapEvent::Kind::kRequest, message.opcode, message.payload);
     EndWith(CountMessage(messages, message.payload.size()));
     return state_ == State::kOpen;
   }
@@ -83,6 +84,7 @@ void SessionCore::Flush() {
     WireMessage message = outgoing_.TakeMessage(join_bytes_);
     ++report_.messages_out;
     report_.bytes_out += message.payload.size();
+    TapWire(TapEvent::Kind::kResponse, message.opcode, message.payload);
     writing_ = true;
     transport_.Write(std::move(message));
   } else if (state_ == State::kEnding) {

@@ -126,6 +126,7 @@ class SharedFrame {
     if (!variant) variant = Compress(form);
     return variant;
   }
+  Opcode opcode() const { return opcode_; }
   absl::string_view payload() const {
     return plain_.bytes().substr(head_bytes_);
   }

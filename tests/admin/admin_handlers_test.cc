@@ -109,11 +109,9 @@ TEST_F(AdminHandlersTest, WhatAWorkerDoesNotSayIsNotMadeUp) {
 
 TEST_F(AdminHandlersTest, AListenerServesItsPartsOnly) {
   const std::pair<AdminPart, const char*> paths[] = {
-      {AdminPart::kHealth, "/healthz"},
-      {AdminPart::kHealth, "/readyz"},
-      {AdminPart::kMetrics, "/metrics"},
-      {AdminPart::kRoutes, "/routes"},
-      {AdminPart::kSessions, "/sessions"},
+      {AdminPart::kHealth, "/healthz"},    {AdminPart::kHealth, "/readyz"},
+      {AdminPart::kMetrics, "/metrics"},   {AdminPart::kRoutes, "/routes"},
+      {AdminPart::kTap, "/tap"},           {AdminPart::kSessions, "/sessions"},
       {AdminPart::kLogLevel, "/log_level"}};
   for (const AdminPart served : kAllAdminParts) {
     listener_.settings.serve = {served};
@@ -127,6 +125,30 @@ TEST_F(AdminHandlersTest, AListenerServesItsPartsOnly) {
   EXPECT_EQ(Ask("POST", "/sessions/id-1/close").status, 404);
   EXPECT_EQ(Ask("POST", "/log_level?level=debug").status, 404);
   EXPECT_THAT(gateway_.closed_, IsEmpty());
+}
+
+TEST_F(AdminHandlersTest, ATapShowsValuesOnlyWhereThatIsAllowed) {
+  listener_.settings.serve = {AdminPart::kTap};
+  EXPECT_EQ(Ask("GET", "/tap?payload=shown").status, 403);
+  EXPECT_EQ(Ask("GET", "/tap?payload=raw").status, 403);
+  listener_.settings.serve.insert(AdminPart::kTapPayloads);
+  const AdminResponse response = Ask(
+      "GET", "/tap?payload=raw&route=/chat&method=p.S/M&id=x&sample=3&rate=7");
+  ASSERT_TRUE(response.tap.has_value());
+  EXPECT_EQ(response.tap->content, TapContent::kRaw);
+  EXPECT_EQ(response.tap->filter.route, "/chat");
+  EXPECT_EQ(response.tap->filter.method, "/p.S/M");
+  EXPECT_EQ(response.tap->filter.id, "x");
+  EXPECT_EQ(response.tap->filter.sample, 3u);
+  EXPECT_EQ(response.tap->limits.max_per_second, 7);
+}
+
+TEST_F(AdminHandlersTest, ATapOfSomethingElseIsABadRequest) {
+  listener_.settings.serve = {AdminPart::kTap};
+  for (const char* query : {"sample=0", "sample=x", "rate=0", "rate=10001",
+                            "payload=all", "peer=1"}) {
+    EXPECT_EQ(Ask("GET", absl::StrCat("/tap?", query)).status, 400) << query;
+  }
 }
 
 class AdminTokenTest : public AdminHandlersTest {

@@ -46,6 +46,19 @@ class FakeGateway final : public Gateway {
                                                 : SessionClosed::kNotFound;
     Answer([callback = std::move(callback), closed] { callback(closed); });
   }
+  void AddTap(std::shared_ptr<TapSink> sink,
+              std::function<void()> done) override {
+    taps_.push_back(std::move(sink));
+    Answer(std::move(done));
+  }
+  void RemoveTap(std::shared_ptr<const TapSink> sink) override {
+    std::erase(taps_, sink);
+  }
+  KnownSchema GetKnownSchema(const std::string&) override { return {}; }
+  std::vector<const HandshakePolicy*> policies() const override {
+    return std::vector<const HandshakePolicy*>(settings_.listeners.size(),
+                                               &policy_);
+  }
   const Settings& settings() const override { return settings_; }
   bool draining() const override { return false; }
 
@@ -65,6 +78,8 @@ class FakeGateway final : public Gateway {
   bool complete_ = true;
   std::vector<std::string> closed_;
   Settings settings_;
+  HandshakePolicy policy_;
+  std::vector<std::shared_ptr<TapSink>> taps_;
   // Else answers wait in `answers_`, for the test to give.
   bool answers_at_once_ = true;
   std::vector<std::function<void()>> answers_;

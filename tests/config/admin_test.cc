@@ -47,6 +47,14 @@ TEST(AdminTest, SeveralServeDifferentParts) {
   EXPECT_THAT(settings->admin[2].serve, SizeIs(5));
 }
 
+TEST(AdminTest, ATapIsServedToThisMachineOrForAToken) {
+  EXPECT_TRUE(Parse("admin: {serve: [tap, tap-payloads]}").ok());
+  EXPECT_THAT(FaultsOf("admin: {address: \"0.0.0.0:1\", serve: [tap]}"),
+              HasSubstr("tap needs token_file, or a loopback address"));
+  EXPECT_THAT(FaultsOf("admin: {serve: [tap-payloads]}"),
+              HasSubstr("tap-payloads needs tap"));
+}
+
 TEST(AdminTest, FaultsHaveTheirPlaceInEitherForm) {
   EXPECT_EQ(FaultsOf("admin: {address: nowhere}"),
             "f:1:18: admin.address: must be HOST:PORT, such as "

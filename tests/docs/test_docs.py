@@ -19,7 +19,8 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md",
              ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md",
              *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check",
-            "explain", "probe", "publish", "sessions", "list", "describe", "gen ts")
+            "explain", "probe", "publish", "replay", "sessions", "tap",
+            "list", "describe", "gen ts")
 TIMEOUT = 60.0
 
 # Flags of other programs, where they have no short form.

@@ -31,10 +31,11 @@ class CallFixture : public ::testing::Test {
     request.codec = codec;
     request.binding = binding_;
     request.wants_status = wants_status_;
-    session_.emplace(std::move(request),
-                     std::make_shared<const SessionContext>(
-                         SessionContext{limits_, upstream_, schemas_}),
-                     transport_);
+    session_.emplace(
+        std::move(request),
+        std::make_shared<const SessionContext>(SessionContext{
+            limits_, upstream_, schemas_, nullptr, nullptr, taps_}),
+        transport_);
     session_->Start(now_);
     return *session_;
   }
@@ -75,6 +76,7 @@ class CallFixture : public ::testing::Test {
       std::make_shared<testing::FakeUpstream>(log_);
   const std::shared_ptr<testing::FakeSchemaSource> schemas_ =
       std::make_shared<testing::FakeSchemaSource>();
+  const std::shared_ptr<SessionTaps> taps_ = std::make_shared<SessionTaps>();
   testing::FakeTransport transport_{log_};
   std::shared_ptr<Route> route_ = std::make_shared<Route>();
   SessionLimits limits_;

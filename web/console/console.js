@@ -250,6 +250,7 @@ function messageOf() {
 function connect() {
   const call = new Call({
     method: state.method, address: $("address").value, codec: $("codec").value, token: $("token").value, metadata: $("metadata").value, onChange: changed,
+    asksStatus: state.addresses.some((one) => one.address === $("address").value),
   });
   Object.assign(call, {packet: routeNow()?.packet, requests: [], shown: []});
   state.call = call;
@@ -370,7 +371,11 @@ function eventElement(call, event) {
   return h("div", {class: `event ${event.direction}`},
     h("span", {class: "mark", "aria-hidden": "true"}, mark), word && h("span", {class: "visually-hidden"}, word),
     h("time", {title: new Date(call.startedAt.getTime() + event.ms).toISOString()}, timeOf(event.ms)),
-    h("div", {class: "content"}, event.direction === "note" ? event.text : event.direction === "end" ? statusElement(call, event.status) : dataElement(call, event.data)));
+    h("div", {class: "content"}, event.direction === "note" ? noteElement(event) : event.direction === "end" ? statusElement(call, event.status) : dataElement(call, event.data)));
+}
+
+function noteElement({text, value}) {
+  return value === undefined ? text : h("details", {}, h("summary", {}, text), jsonElement(value));
 }
 
 function statusElement(call, {name, code, message, closeCode, details, trailers}) {

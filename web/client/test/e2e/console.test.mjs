@@ -154,6 +154,28 @@ test("a failure has its code, message and close code", async () => {
   await page.locator(".event.end", {hasText: "INVALID_ARGUMENT"}).waitFor();
 });
 
+test("the end of a call has the backend's details and trailers, and its initial metadata stands at the beginning", async () => {
+  await open(`${ECHO}Fail`);
+  await setJson({code: 5, message: "no room", details: [{"@type": "type.googleapis.com/headgate.demo.v1.HelloRequest", greeting: "<b>why</b>"}]});
+  await page.locator("#send").click();
+  await ended();
+  assert.match(await status(), /NOT_FOUND \(5\)[\s\S]*4005[\s\S]*no room[\s\S]*details[\s\S]*HelloRequest[\s\S]*<b>why<\/b>/);
+  assert.deepEqual(await received(), []);
+
+  await open("/headgate.demo.v1.LibraryService/GetBook");
+  await page.locator("#connection summary", {hasText: "Metadata"}).click();
+  await page.getByLabel("Metadata, a line").fill("x-reader: ann");
+  await setJson({name: "shelves/classics/books/dune"});
+  await page.locator("#send").click();
+  await ended();
+  assert.match(await status(), /OK \(0\)[\s\S]*trailers[\s\S]*library-books/);
+  await page.locator(".event.note summary", {hasText: "initial metadata"}).click();
+  assert.match(await page.locator(".event.note pre").innerText(), /x-reader[\s\S]*ann/);
+  await accessible(page);
+  await page.getByLabel("Metadata, a line").fill("");
+  await page.locator("#connection summary", {hasText: "Metadata"}).click();
+});
+
 test("a token becomes the call's credentials, and is in no copy", async () => {
   await open(`${ECHO}Metadata`);
   await page.getByLabel("Bearer token").fill("s3cret / opaque");

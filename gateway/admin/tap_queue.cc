@@ -1,0 +1,68 @@
+#include "gateway/admin/tap_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace headgate {
+namespace {
+
+// What an event takes besides its payload.
+constexpr std::size_t kEventBytes = sizeof(TapEvent);
+
+std::size_t BytesOf(const TapEvent& event) {
+  return kEventBytes + event.payload.size();
+}
+
+}  // namespace
+
+TapQueue::TapQueue(TapFilter filter, const TapLimits& limits,
+                   std::function<void()> notify)
+    : TapSink(std::move(filter)),
+      limits_(limits),
+      notify_(std::move(notify)),
+      tokens_(limits.max_per_second) {}
+
+bool TapQueue::MayPass(absl::Time at) {
+  if (refilled_ == absl::InfinitePast()) refilled_ = at;
+  if (at > refilled_) {
+    tokens_ = std::min(limits_.max_per_second,
+                       tokens_ + absl::ToDoubleSeconds(at - refilled_) *
+                                     limits_.max_per_second);
+    refilled_ = at;
+  }
+  if (tokens_ < 1) return false;
+  tokens_ -= 1;
+  return true;
+}
+
+void TapQueue::Offer(TapEvent event) {
+  bool notify = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::size_t bytes = BytesOf(event);
+    if (bytes_ + bytes > limits_.max_bytes || !MayPass(event.at)) {
+      ++dropped_;
+    } else {
+      bytes_ += bytes;
+      events_.push_back(std::move(event));
+    }
+    notify = !std::exchange(notified_, true);
+  }
+  if (notify) notify_();
+}
+
+TapQueue::Batch TapQueue::Take(std::size_t max_events) {
+  Batch batch;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  while (!events_.empty() && batch.events.size() < max_events) {
+    bytes_ -= BytesOf(events_.front());
+    batch.events.push_back(std::move(events_.front()));
+    events_.pop_front();
+  }
+  batch.dropped = dropped_;
+  // While there is more, the reader comes again by itself.
+  if (events_.empty()) notified_ = false;
+  return batch;
+}
+
+}  // namespace headgate

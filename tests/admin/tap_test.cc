@@ -1,0 +1,212 @@
+#include <gmock/gmock.h>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "gateway/admin/tap_json.h"
+#include "gateway/admin/tap_queue.h"
+#include "gateway/admin/tap_stream.h"
+#include "tests/admin/fake_gateway.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+std::shared_ptr<const TapSession> TappedChat() {
+  Route route;
+  route.path = "/chat";
+  return std::make_shared<const TapSession>(
+      TapSession{"id-1", "192.0.2.1", std::make_shared<const Route>(route),
+                 "/p.S/Chat", "/chat", &kJsonDialect});
+}
+
+TapEvent EventOf(TapEvent::Kind kind, const Dialect* codec, Opcode opcode,
+                 const std::string& payload) {
+  TapEvent event;
+  event.session = TappedChat();
+  event.kind = kind;
+  event.codec = codec;
+  event.opcode = opcode;
+  event.bytes = payload.size();
+  event.payload = payload;
+  event.has_payload = true;
+  event.at = absl::UnixEpoch();
+  return event;
+}
+
+TapEvent JsonRequest(const std::string& text) {
+  return EventOf(TapEvent::Kind::kRequest, &kJsonDialect, Opcode::kText, text);
+}
+
+std::string Shown(const TapEvent& event, TapContent content) {
+  return boost::json::serialize(TapJson(event, content, nullptr));
+}
+
+TEST(TapJsonTest, WithoutPermissionOnlyTheShapeOfAMessageIsShown) {
+  const std::string text =
+      R"({"user":"ann","pin":1234,"ok":true,"list":[1,"two",null]})";
+  EXPECT_THAT(
+      Shown(JsonRequest(text), TapContent::kRedacted),
+      AllOf(HasSubstr(R"("event":"request","session":"id-1","route":"/chat")"),
+            HasSubstr(R"("method":"p.S/Chat","codec":"json")"),
+            HasSubstr(R"({"user":"<string 3>","pin":"<number>","ok":"<bool>")"),
+            HasSubstr(R"("list":["<number>","<string 3>",null])"),
+            Not(HasSubstr("ann")), Not(HasSubstr("1234"))));
+}
+
+TEST(TapJsonTest, WhatIsNoJsonIsALength) {
+  EXPECT_THAT(
+      Shown(JsonRequest("s3cret {"), TapContent::kRedacted),
+      AllOf(HasSubstr(R"("message":"<text 8>")"), Not(HasSubstr("s3cret"))));
+}
+
+TEST(TapJsonTest, AShownMessageIsDecoded) {
+  EXPECT_THAT(Shown(JsonRequest(R"({"user":"ann"})"), TapContent::kShown),
+              HasSubstr(R"("message":{"user":"ann"})"));
+}
+
+TEST(TapJsonTest, PacketsAreATree) {
+  std::string inner("\0\0\0\7\0\0\0\2\0\0\0\1hi", 14);
+  std::string message("\xFF\xFF\xFF\xFE\0\0\0\x0E\0\0\0\5", 12);
+  message += inner;
+  const TapEvent event = EventOf(TapEvent::Kind::kResponse, &kPacketDialect,
+                                 Opcode::kBinary, message);
+  EXPECT_THAT(Shown(event, TapContent::kShown),
+              HasSubstr(R"([{"type":4294967294,"who":5,"packets":)"
+                        R"([{"type":7,"who":1,"content":"aGk="}]}])"));
+  EXPECT_THAT(Shown(event, TapContent::kRedacted),
+              HasSubstr(R"("content":"<bytes 2>")"));
+}
+
+TEST(TapJsonTest, PacketsWithAFaultAreShownUpToIt) {
+  const TapEvent event = EventOf(TapEvent::Kind::kRequest, &kPacketDialect,
+                                 Opcode::kBinary, "short");
+  EXPECT_THAT(Shown(event, TapContent::kRedacted),
+              HasSubstr(R"("message":[{"fault":"packet at offset 0)"));
+}
+
+TEST(TapJsonTest, AnEmptyTextIsTheEndOfTheClientsSide) {
+  EXPECT_THAT(Shown(JsonRequest(""), TapContent::kRedacted),
+              HasSubstr(R"("bytes":0,"half_close":true})"));
+  EXPECT_THAT(Shown(JsonRequest(""), TapContent::kRaw),
+              HasSubstr(R"("bytes":0,"text":""})"));
+  EXPECT_THAT(
+      Shown(EventOf(TapEvent::Kind::kRequest, &kRawDialect, Opcode::kText, ""),
+            TapContent::kShown),
+      HasSubstr(R"("bytes":0,"message":""})"));
+}
+
+TEST(TapJsonTest, ARecordingHasTheBytes) {
+  EXPECT_THAT(Shown(JsonRequest("a\nb"), TapContent::kRaw),
+              HasSubstr(R"("opcode":"text","bytes":3,"text":"a\nb")"));
+  EXPECT_THAT(Shown(EventOf(TapEvent::Kind::kRequest, &kProtobufDialect,
+                            Opcode::kBinary, "\x01"),
+                    TapContent::kRaw),
+              HasSubstr(R"("base64":"AQ==")"));
+}
+
+TEST(TapJsonTest, ALongMessageSaysOnlyItsLength) {
+  TapEvent event = JsonRequest("");
+  event.bytes = 100'000;
+  event.has_payload = false;
+  EXPECT_THAT(Shown(event, TapContent::kShown),
+              HasSubstr(R"("bytes":100000,"truncated":true})"));
+}
+
+// A status may quote a message.
+TEST(TapJsonTest, TheReasonOfAnEndIsAValueToo) {
+  TapEvent event =
+      EventOf(TapEvent::Kind::kEnded, &kJsonDialect, Opcode::kText, "");
+  event.close = CloseCode(4003);
+  event.status = absl::InvalidArgumentError("no user s3cret");
+  EXPECT_THAT(Shown(event, TapContent::kRedacted),
+              AllOf(HasSubstr(R"("close":4003,"by":"client",)"
+                              R"("status":"INVALID_ARGUMENT")"),
+                    Not(HasSubstr("s3cret"))));
+}
+
+// --- What waits for the reader ---
+
+std::vector<std::string> Payloads(const TapQueue::Batch& batch) {
+  std::vector<std::string> payloads;
+  for (const TapEvent& event : batch.events) payloads.push_back(event.payload);
+  return payloads;
+}
+
+TEST(TapQueueTest, TheReaderIsNotifiedOnceUntilItHasTakenAll) {
+  int notified = 0;
+  TapQueue queue({}, {}, [&] { ++notified; });
+  for (const char* text : {"1", "2", "3"}) queue.Offer(JsonRequest(text));
+  EXPECT_EQ(notified, 1);
+  EXPECT_THAT(Payloads(queue.Take(2)), ElementsAre("1", "2"));
+  queue.Offer(JsonRequest("4"));
+  EXPECT_EQ(notified, 1);  // It has not seen the end yet.
+  EXPECT_THAT(Payloads(queue.Take(9)), ElementsAre("3", "4"));
+  queue.Offer(JsonRequest("5"));
+  EXPECT_EQ(notified, 2);
+}
+
+TEST(TapQueueTest, WhatTheReaderDoesNotTakeIsDroppedAndCounted) {
+  TapLimits limits;
+  limits.max_bytes = 4096;
+  TapQueue queue({}, limits, [] {});
+  for (int i = 0; i < 10; ++i) queue.Offer(JsonRequest(std::string(1000, 'x')));
+  const TapQueue::Batch batch = queue.Take(100);
+  EXPECT_LT(batch.events.size(), 5u);
+  EXPECT_EQ(batch.events.size() + batch.dropped, 10u);
+}
+
+TEST(TapQueueTest, MoreThanTheRateIsDropped) {
+  TapLimits limits;
+  limits.max_per_second = 2;
+  TapQueue queue({}, limits, [] {});
+  for (int i = 0; i < 5; ++i) queue.Offer(JsonRequest("now"));
+  TapEvent later = JsonRequest("later");
+  later.at += absl::Milliseconds(500);
+  queue.Offer(later);
+  const TapQueue::Batch batch = queue.Take(100);
+  EXPECT_THAT(Payloads(batch), ElementsAre("now", "now", "later"));
+  EXPECT_EQ(batch.dropped, 3u);
+}
+
+// --- The lines ---
+
+TEST(TapStreamTest, LinesBeginOnceAllWorkersTapAndTellOfGaps) {
+  FakeGateway gateway;
+  std::vector<std::function<void()>> tasks;
+  int ready = 0;
+  TapRequest request;
+  request.limits.max_per_second = 1;
+  auto stream = std::make_unique<TapStream>(
+      request, gateway,
+      [&](std::function<void()> task) { tasks.push_back(std::move(task)); },
+      [&] { ++ready; });
+  EXPECT_EQ(ready, 1);
+  EXPECT_EQ(stream->Take(absl::UnixEpoch()), "{\"event\":\"tapping\"}\n");
+  ASSERT_EQ(gateway.taps_.size(), 1u);
+  gateway.taps_[0]->Offer(JsonRequest("{}"));
+  gateway.taps_[0]->Offer(JsonRequest("{}"));
+  ASSERT_EQ(tasks.size(), 1u);
+  tasks[0]();
+  EXPECT_EQ(ready, 2);
+  EXPECT_THAT(stream->Take(absl::UnixEpoch()),
+              AllOf(HasSubstr(R"("message":{}})"),
+                    HasSubstr("{\"event\":\"dropped\",\"count\":1}\n")));
+  EXPECT_THAT(stream->Take(absl::UnixEpoch()), IsEmpty());
+
+  // A worker that has not heard of the end yet.
+  const std::shared_ptr<TapSink> sink = gateway.taps_[0];
+  stream.reset();
+  EXPECT_THAT(gateway.taps_, IsEmpty());
+  sink->Offer(JsonRequest("{}"));
+  for (const auto& task : tasks) task();
+  EXPECT_EQ(ready, 2);
+}
+
+}  // namespace
+}  // namespace headgate

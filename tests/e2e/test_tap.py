@@ -1,0 +1,289 @@
+"""`headgate tap`, /tap, `headgate replay` and /explain, from outside."""
+
+import http.client
+import json
+import re
+import socket
+import struct
+
+import pytest
+
+from client import HELLO, JSON, PACKET, PROTOBUF, Client, call_json
+from harness import HEADGATE, Gateway, Process, TIMEOUT, eventually, run
+
+CONFIG = """
+listeners: [{{address: "127.0.0.1:0"}}]
+admin: {{address: "127.0.0.1:0", serve: [health, metrics, routes, sessions{parts}]}}
+upstreams: [{{name: main, target: "{target}"}}]
+routes:
+  - {{upstream: main}}
+  - {{path: /hello, upstream: main, method: headgate.demo.v1.HelloService/SayHello}}
+  - {{path: /packets, upstream: main, method: headgate.v1.PacketService/Connect, codec: packet}}
+"""
+
+
+@pytest.fixture
+def serve(stack, backend, tmp_path):
+    """serve(parts) -> a gateway whose admin listener serves these, too."""
+
+    def start(parts="", name="headgate.yaml"):
+        file = tmp_path / name
+        file.write_text(CONFIG.format(target=backend.target, parts=parts))
+        return stack.enter_context(
+            Gateway.configured(file, "--drain", "2s", admin=None))
+
+    return start
+
+
+class Tap(Process):
+    """`headgate tap` once every worker taps."""
+
+    def __init__(self, gateway, *flags):
+        host, port = gateway.admin_address
+        super().__init__(HEADGATE, "tap", "--admin", f"http://{host}:{port}",
+                         *flags)
+        eventually(lambda: "tapping" in self.stderr() or not self.running(),
+                   "tapping")
+        assert self.running(), self.stderr()
+
+    def events(self, count, **members):
+        """The first `count` events that have these members."""
+
+        def found():
+            events = [json.loads(line) for line in self.stdout().splitlines()]
+            events = [event for event in events
+                      if members.items() <= event.items()]
+            return events if len(events) >= count else None
+
+        return eventually(found, f"{count} events {members}")
+
+
+@pytest.fixture
+def tap(stack):
+    return lambda *words: stack.enter_context(Tap(*words))
+
+
+def greet(gateway, path=HELLO + "SayHello", **options):
+    return call_json(gateway, path, {"greeting": "s3cret"}, **options)
+
+
+def over_connect(gateway, body):
+    connection = http.client.HTTPConnection(
+        gateway.host, gateway.port, timeout=TIMEOUT)
+    connection.request("POST", HELLO + "SayHello", body,
+                       {"content-type": "application/json"})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_listener_serves_no_tap_unless_it_is_told_to(serve):
+    gateway = serve()
+    assert gateway.admin("/tap")[0] == 404
+    host, port = gateway.admin_address
+    result = run("tap", "--admin", f"http://{host}:{port}")
+    assert result.returncode == 1
+    assert b"does not serve tap" in result.stderr
+
+
+def test_messages_go_by_without_their_values(serve, tap):
+    gateway = serve(", tap")
+    tapping = tap(gateway, "--json")
+    greet(gateway, headers=[("Authorization", "Bearer t0ken")])
+    request, = tapping.events(1, event="request")
+    response, = tapping.events(1, event="response")
+    ended, = tapping.events(1, event="ended")
+    assert request["message"] == {"greeting": "<string 6>"}
+    assert response["message"] == {"reply": "<string 13>"}
+    assert request["method"] == "headgate.demo.v1.HelloService/SayHello"
+    assert (ended["close"], ended["status"]) == (1000, "OK")
+    assert request["session"] == response["session"] == ended["session"]
+    assert "s3cret" not in tapping.stdout()
+    assert "t0ken" not in tapping.stdout()
+
+
+def test_values_need_a_permission_of_their_own(serve, tap):
+    gateway = serve(", tap")
+    status, text = gateway.admin("/tap?payload=shown")
+    assert (status, "tap-payloads" in text) == (403, True)
+    assert gateway.admin("/tap?payload=raw")[0] == 403
+    assert gateway.admin("/tap?sample=0")[0] == 400
+
+    gateway = serve(", tap, tap-payloads", name="open.yaml")
+    tapping = tap(gateway, "--show-payload", "--json")
+    greet(gateway)
+    request, = tapping.events(1, event="request")
+    assert request["message"] == {"greeting": "s3cret"}
+
+
+def test_protobuf_and_other_dialects_are_decoded(serve, tap):
+    gateway = serve(", tap, tap-payloads")
+    tapping = tap(gateway, "--show-payload", "--json")
+    greet(gateway)  # The gateway knows the descriptors from now on.
+    with Client(gateway, HELLO + "SayHello", PROTOBUF) as client:
+        client.send(b"\x0a\x03ann")
+        client.receive_all()
+    request, = tapping.events(1, event="request", codec="protobuf")
+    assert request["message"] == {"greeting": "ann"}
+
+    over_connect(gateway, b'{"greeting":"bob"}')
+    request, = tapping.events(1, event="request", codec="connect")
+    assert request["message"] == {"greeting": "bob"}
+
+
+def test_filters_choose_whole_sessions(serve, tap):
+    gateway = serve(", tap")
+    by_route = tap(gateway, "--json", "--route", "/hello")
+    by_method = tap(gateway, "--json", "--method",
+                    "headgate.demo.v1.HelloService/LotsOfReplies")
+    greet(gateway)
+    greet(gateway, path="/hello")
+    call_json(gateway, HELLO + "LotsOfReplies", {"greeting": "ann"})
+    by_route.events(1, event="ended")
+    by_method.events(1, event="ended")
+    assert {event["route"] for event in by_route.events(4)} == {"/hello"}
+    assert {event["method"] for event in by_method.events(4)} == {
+        "headgate.demo.v1.HelloService/LotsOfReplies"}
+
+
+def test_a_session_that_is_open_already_can_be_chosen_by_its_id(serve, tap):
+    gateway = serve(", tap")
+    with Client(gateway, HELLO + "BidiHello", JSON) as client, \
+            Client(gateway, HELLO + "BidiHello", JSON) as other:
+        session = gateway.sessions()[0]
+        tapping = tap(gateway, "--json", "--session", session["id"])
+        for one in (client, other):
+            one.send({"greeting": "ann"})
+            one.receive()
+        tapping.events(1, event="response")
+        assert len(tapping.events(1, event="request")) == 1
+
+
+def test_people_read_a_line_for_each_event(serve, tap):
+    gateway = serve(", tap")
+    tapping = tap(gateway, "--count", "2")
+    greet(gateway)
+    tapping.wait()
+    assert re.search(r'^\d\d:\d\d:\d\d\.\d+ \w{8} \S+ > json 22 '
+                     r'\{"greeting":"<string 6>"\}$',
+                     tapping.stdout(), re.MULTILINE), tapping.stdout()
+
+
+# A reader that takes nothing holds up no session, and costs a bounded amount.
+def test_who_reads_nothing_holds_up_nobody(serve):
+    gateway = serve(", tap")
+    before = gateway.rss()
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader.connect(gateway.admin_address)
+    reader.sendall(b"GET /tap?rate=10000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert reader.recv(12) == b"HTTP/1.1 200"
+    with Client(gateway, HELLO + "BidiHello", JSON) as client:
+        for _ in range(2000):
+            client.send({"greeting": "x" * 2000})
+            client.receive()
+    assert gateway.rss() - before < 64 * 1024 * 1024
+    reader.close()
+    greet(gateway)
+
+
+def test_too_many_taps_are_refused(serve, tap):
+    gateway = serve(", tap")
+    taps = [tap(gateway) for _ in range(4)]
+    assert gateway.admin("/tap")[0] == 503
+    taps[0].stop()
+    eventually(lambda: gateway.admin("/tap?count=x")[0] == 400 and
+               tap(gateway), "room for another tap")
+
+
+def test_a_gateway_stops_while_it_is_tapped(serve, tap):
+    gateway = serve(", tap")
+    tapping = tap(gateway)
+    gateway.stop()
+    tapping.wait()
+
+
+# --- Recordings ---
+
+def record(gateway, tap, file, conversation):
+    recording = tap(gateway, "--record", file)
+    conversation()
+    eventually(lambda: file.read_text().count('"event":"ended"') ==
+               file.read_text().count('"event":"opened"') > 0, "the ends")
+    recording.stop()
+
+
+def replay(file, gateway, *flags):
+    return run("replay", *flags, file, f"ws://{gateway.host}:{gateway.port}")
+
+
+def packet(kind, who, content):
+    return struct.pack(">III", kind, len(content), who) + content
+
+
+def test_a_replay_against_the_same_differs_in_nothing(serve, tap, tmp_path):
+    gateway = serve(", tap, tap-payloads")
+    file = tmp_path / "recording.jsonl"
+
+    def conversation():
+        greet(gateway)
+        call_json(gateway, HELLO + "LotsOfReplies", {"greeting": "ann"})
+        with Client(gateway, HELLO + "BidiHello", JSON) as client:
+            for name in ("ann", "bob"):
+                client.send({"greeting": name})
+                client.receive()
+            client.half_close()
+            client.receive_all()
+        with Client(gateway, "/packets", PACKET) as client:
+            client.send(packet(1, 0, b"one") + packet(2, 0, b"two"))
+            client.receive()
+        over_connect(gateway, b'{"greeting":"bob"}')
+
+    record(gateway, tap, file, conversation)
+    assert file.stat().st_mode & 0o777 == 0o600
+    result = replay(file, gateway)
+    assert result.stdout == b"", result.stdout
+    assert b"4 sessions, " in result.stderr, result.stderr
+    assert b"1 sessions left out" in result.stderr, result.stderr
+    assert result.returncode == 0
+    assert replay(file, gateway, "--timing").returncode == 0
+
+
+def test_a_replay_tells_what_differs(serve, tap, tmp_path):
+    gateway = serve(", tap, tap-payloads")
+    file = tmp_path / "recording.jsonl"
+    record(gateway, tap, file, lambda: greet(gateway))
+    file.write_text(file.read_text().replace("hello, s3cret", "hi"))
+    result = replay(file, gateway)
+    assert result.returncode == 1
+    assert b'response 1: recorded {"reply":"hi"}, now {"reply":"hello, s3cret"}' \
+        in result.stdout
+    assert replay(file, gateway, "--ignore", "reply").returncode == 0
+
+
+def test_what_is_no_recording_is_told_with_its_line(serve, tmp_path):
+    gateway = serve()
+    file = tmp_path / "recording.jsonl"
+    file.write_text('{"event":"dropped","count":1}\nnothing\n')
+    result = replay(file, gateway)
+    assert result.returncode == 2
+    assert b"recording.jsonl:2: is no line" in result.stderr
+    assert run("replay", file, "http://localhost").returncode == 64
+
+
+# --- /explain ---
+
+def test_a_running_gateway_explains_what_it_would_do(serve):
+    gateway = serve()
+    greet(gateway)
+    status, text = gateway.admin(
+        "/explain?url=%2Fhello&header=Sec-WebSocket-Protocol%3A%20Bearer")
+    assert status == 200
+    facts = json.loads(text)
+    assert facts["outcome"] == "refused"
+    assert facts["refusal"]["reason"] == "credentials"
+
+    host, port = gateway.admin_address
+    result = run("explain", "--admin", f"http://{host}:{port}", "/hello")
+    assert result.returncode == 0, result.stderr
+    assert b"unary" in result.stdout
+    assert gateway.admin("/explain?url=ftp%3A%2F%2Fx")[0] == 400
