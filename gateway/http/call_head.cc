@@ -41,7 +41,8 @@ absl::Time ExpiryOfToken(Metadata& metadata, const Route& route) {
 absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
                                        const SessionRequest& session,
                                        const Route& route,
-                                       absl::string_view method) {
+                                       absl::string_view method,
+                                       absl::Time now) {
   absl::StatusOr<Metadata> metadata =
       MetadataFromCallHeaders(headers, route, session.metadata);
   if (!metadata.ok()) return metadata.status();
@@ -56,9 +57,14 @@ absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
   const absl::StatusOr<absl::Duration> timeout = TimeoutFromHeaders(headers);
   if (!timeout.ok()) return timeout.status();
   const absl::Time token_expiry = ExpiryOfToken(*metadata, route);
+  if (token_expiry + route.token.leeway <= now) return TokenExpired();
   return CallHead{*std::move(metadata),
                   std::min({*timeout, session.timeout, route.deadline}),
                   token_expiry};
+}
+
+absl::Status TokenExpired() {
+  return absl::UnauthenticatedError("the token has expired");
 }
 
 absl::Status CheckMetadataSize(const Metadata& metadata, const Route& route,

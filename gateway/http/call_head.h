@@ -26,11 +26,14 @@ struct CallHead {
 // the handshake's own Authorization header. `route` and `method`, as
 // "/package.Service/Method", are the call's. INVALID_ARGUMENT and
 // UNAUTHENTICATED name the header that is at fault, RESOURCE_EXHAUSTED the
-// limit.
+// limit; UNAUTHENTICATED also says that the token has expired at `now`.
 absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
                                        const SessionRequest& session,
                                        const Route& route,
-                                       absl::string_view method);
+                                       absl::string_view method,
+                                       absl::Time now);
+// Of a call whose token has expired.
+absl::Status TokenExpired();
 
 // RESOURCE_EXHAUSTED for a call whose header list would be longer than every
 // upstream accepts: a server may close the connection over one, which ends all

@@ -54,8 +54,8 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
 void CallSession::OnHead(const InBandHead& head) {
   HeaderList headers;
   for (const auto& [name, value] : head.fields) headers.Add(name, value);
-  absl::StatusOr<CallHead> judged =
-      JudgeCallHead(headers, request_, *request_.route, request_.method);
+  absl::StatusOr<CallHead> judged = JudgeCallHead(
+      headers, request_, *request_.route, request_.method, Clock());
   if (!judged.ok()) return EndWith(EndingOf(judged.status()));
   request_.trace_id = TraceIdOf(judged->metadata);
   guard_.SetTokenExpiry(*request_.route, request_.id, judged->token_expiry);

@@ -34,7 +34,7 @@ class CallHeadTest : public ::testing::Test {
       const std::vector<std::pair<std::string, std::string>>& fields) {
     HeaderList headers;
     for (const auto& [name, value] : fields) headers.Add(name, value);
-    return JudgeCallHead(headers, session_, *route_, "/p.S/M");
+    return JudgeCallHead(headers, session_, *route_, "/p.S/M", now_);
   }
   Metadata Accepted(
       const std::vector<std::pair<std::string, std::string>>& fields) {
@@ -43,6 +43,7 @@ class CallHeadTest : public ::testing::Test {
     return head.ok() ? head->metadata : Metadata();
   }
 
+  absl::Time now_ = absl::UnixEpoch();
   std::shared_ptr<Route> route_ = std::make_shared<Route>();
   SessionRequest session_;
 };
@@ -77,6 +78,19 @@ TEST_F(CallHeadTest, AHeaderThatCannotBeSentIsNamed) {
 }
 
 // --- Credentials
+
+// {"exp":100}
+TEST_F(CallHeadTest, ATokenThatHasExpiredIsRefusedAsInTheHandshake) {
+  const std::vector<std::pair<std::string, std::string>> token = {
+      {"authorization", "Bearer e30.eyJleHAiOjEwMH0.x"}};
+  now_ = absl::FromUnixSeconds(110);
+  EXPECT_TRUE(Judge(token).ok());  // The route does not ask.
+  route_->token = {TokenRule::Expiry::kCloses, absl::Seconds(10)};
+  EXPECT_EQ(Judge(token).status(),
+            absl::UnauthenticatedError("the token has expired"));
+  now_ = absl::FromUnixSeconds(109);
+  EXPECT_EQ(Judge(token)->token_expiry, absl::FromUnixSeconds(100));
+}
 
 TEST_F(CallHeadTest, AuthorizationInBandCounts) {
   EXPECT_THAT(Accepted({{"Authorization", "Bearer x"}}),

@@ -154,6 +154,15 @@ TEST_F(CallInBandHeadTest, ATokenAmongThemMayExpire) {
   EXPECT_THAT(Shown(), Contains("ws close 4016 the token has expired"));
 }
 
+TEST_F(CallInBandHeadTest, OneThatHasExpiredMakesNoCall) {
+  route_->token = {TokenRule::Expiry::kCloses, absl::Seconds(10)};
+  now_ += absl::Seconds(110);
+  Start();
+  Binary("authorization: Bearer e30.eyJleHAiOjEwMH0.x\r\n");
+  EXPECT_THAT(Shown(), Contains("ws close 4016 the token has expired"));
+  EXPECT_EQ(upstream_->call_count(), 0u);
+}
+
 TEST_F(CallInBandHeadTest, DataAfterTheEndIsAViolation) {
   Start();
   Binary("");
