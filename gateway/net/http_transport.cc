@@ -280,6 +280,8 @@ void HttpTransport::OnTick(absl::Time now) {
   if (notified_) return;
   if (message_watch_.IsStuck(now, options_.message_timeout, UnfinishedMessage(),
                              wire_bytes_)) {
+    // Behind a head the dialect may have a place for it.
+    if (head_sent_) return session_->OnMessageStuck(options_.message_timeout);
     session_->NoteLimit(Limit::kMessageTime);
     return FailRequest(
         408, absl::DeadlineExceededError(absl::StrCat(

@@ -22,7 +22,9 @@ namespace headgate {
 class UpstreamCallObserver {
  public:
   // The backend's initial metadata, once, before the first OnMessage and
-  // before OnDone; not when there is none.
+  // before OnDone, as soon as its response begins: a client may wait for that.
+  // Not of a response that consists of its status alone; gRPC C++ does not tell
+  // one without metadata from that, either.
   // Only of a call started with MetadataDelivery::kDelivered.
   virtual void OnHeaders(Metadata /*headers*/) {}
   // `payload` is one serialized message.

@@ -66,7 +66,7 @@ TEST_P(UpstreamCallContract, CallWithoutAnyMetadataTellsOfNone) {
   Read();
   WriteAll({"a"});
   Run();
-  EXPECT_FALSE(headers_);
+  EXPECT_THAT(headers_.value_or(Metadata()), IsEmpty());
   ASSERT_TRUE(end_);
   EXPECT_THAT(end_->trailers, IsEmpty());
 }

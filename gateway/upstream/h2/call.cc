@@ -156,9 +156,8 @@ void H2Call::OnHeaderBlock(HeaderBlock block, bool end_stream) {
   if (!status.ok()) return Abort(std::move(status));
   head_came_ = true;
   encoding_ = block.encoding();
-  Metadata headers = block.TakeMetadata();
-  if (headers.empty()) return;
-  headers_ = std::make_unique<Metadata>(std::move(headers));
+  if (delivery_ != MetadataDelivery::kDelivered) return;
+  headers_ = std::make_unique<Metadata>(block.TakeMetadata());
   ScheduleEvents();
 }
 

@@ -436,6 +436,18 @@ TEST_P(H2WireTest, MetadataBelowTheLimitIsTaken) {
   EXPECT_EQ(call.headers->size(), 2u);
 }
 
+// A client may wait for it before it sends anything.
+TEST_P(H2WireTest, AResponseThatBeginsIsToldWithoutMetadataToo) {
+  CallRequest request{"/s/m", {}};
+  request.metadata_delivery = MetadataDelivery::kDelivered;
+  Call& call = Open(std::move(request));
+  peer().Send(h2::Head(1));
+  ASSERT_TRUE(RunUntil([&] { return call.headers || call.end; }));
+  ASSERT_TRUE(call.headers);
+  EXPECT_TRUE(call.headers->empty());
+  EXPECT_FALSE(call.end);
+}
+
 // Whatever comes, in any order and broken anywhere: a status, and no harm.
 TEST_P(H2WireTest, NoiseEndsInAStatus) {
   std::mt19937 random(1);
