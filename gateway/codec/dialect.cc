@@ -21,6 +21,7 @@ constexpr const Dialect* kDialects[] = {
     &kGrpcWebDialect,
     &kGrpcWebJsonDialect,
     &kGrpcWebTextDialect,
+    &kGrpcWebTextJsonDialect,
     &kConnectJsonDialect,
     &kConnectProtoDialect,
     &kConnectStreamJsonDialect,

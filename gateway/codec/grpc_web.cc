@@ -25,6 +25,8 @@ constexpr absl::string_view kWebBinaryTypes[] = {"application/grpc-web+proto",
 constexpr absl::string_view kWebJsonTypes[] = {"application/grpc-web+json"};
 constexpr absl::string_view kWebTextTypes[] = {
     "application/grpc-web-text+proto", "application/grpc-web-text"};
+constexpr absl::string_view kWebTextJsonTypes[] = {
+    "application/grpc-web-text+json"};
 
 // Responses that wait may share one write.
 constexpr std::size_t kJoinedWebBytes = 16 * 1024;
@@ -195,16 +197,19 @@ bool IsTextWanted(const BodyFormat& body, bool is_text) {
          (is_text && !absl::StrContains(accept, "application/grpc-web"));
 }
 
+absl::string_view MediaTypeOf(bool is_text, bool is_json) {
+  if (is_json) return is_text ? kWebTextJsonTypes[0] : kWebJsonTypes[0];
+  return is_text ? kWebTextTypes[0] : kWebBinaryTypes[0];
+}
+
 absl::StatusOr<std::unique_ptr<Codec>> MakeGrpcWeb(const CodecInputs& inputs,
                                                    bool is_text, bool is_json) {
-  const bool is_text_out = !is_json && IsTextWanted(inputs.body, is_text);
+  const bool is_text_out = IsTextWanted(inputs.body, is_text);
   const Compression compression_in = CompressionOf(inputs.body.encoding);
   const GrpcWebCodec::Form form = {
       .is_text_in = is_text,
       .is_text_out = is_text_out,
-      .media_type = is_json       ? kWebJsonTypes[0]
-                    : is_text_out ? kWebTextTypes[0]
-                                  : kWebBinaryTypes[0],
+      .media_type = MediaTypeOf(is_text_out, is_json),
       .compression_in = compression_in == Compression::kUnknown
                             ? Compression::kNone
                             : compression_in,
@@ -277,6 +282,25 @@ constinit const Dialect kGrpcWebTextDialect = {
     .failure =
         [](const CallEnd& end) {
           return WholeFailure(kWebTextTypes[0], true, {}, end);
+        },
+};
+
+constinit const Dialect kGrpcWebTextJsonDialect = {
+    .name = "grpc-web",
+    .token = kWebTextJsonTypes[0],
+    .on = Dialect::On::kHttp,
+    .needs_descriptor = true,
+    .wants_metadata = TakesMetadata,
+    .make =
+        [](const CodecInputs& inputs) {
+          return MakeGrpcWeb(inputs, true, true);
+        },
+    .media_types = kWebTextJsonTypes,
+    .encoding_header = "Grpc-Encoding",
+    .accept_encoding_header = "Grpc-Accept-Encoding",
+    .failure =
+        [](const CallEnd& end) {
+          return WholeFailure(kWebTextJsonTypes[0], true, {}, end);
         },
 };
 

@@ -14,6 +14,7 @@ extern const Dialect kGrpcWebDialect;
 extern const Dialect kGrpcWebJsonDialect;
 // The same in base64.
 extern const Dialect kGrpcWebTextDialect;
+extern const Dialect kGrpcWebTextJsonDialect;
 
 }  // namespace headgate
 

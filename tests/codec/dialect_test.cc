@@ -66,6 +66,8 @@ TEST(DialectTest, AContentTypeNamesADialect) {
             &kGrpcWebTextDialect);
   EXPECT_EQ(DialectOfMediaType("application/grpc-web+json"),
             &kGrpcWebJsonDialect);
+  EXPECT_EQ(DialectOfMediaType("application/grpc-web-text+json"),
+            &kGrpcWebTextJsonDialect);
   for (const char* type : {"", "application/grpc-webx", "text/event-stream",
                            "application/x-www-form-urlencoded"}) {
     EXPECT_EQ(DialectOfMediaType(type), nullptr) << type;

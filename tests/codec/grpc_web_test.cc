@@ -183,6 +183,9 @@ TEST_F(GrpcWebTest, TheDecompressedSizeIsLimited) {
 TEST_F(GrpcWebTest, JsonIsConverted) {
   EXPECT_THAT(HearBody(*Make(kGrpcWebJsonDialect), {Frame("{\"name\":\"a\"}")}),
               ElementsAre("request \\n\\001a", "half-close"));
+  EXPECT_THAT(HearBody(*Make(kGrpcWebTextJsonDialect),
+                       {absl::Base64Escape(Frame("{\"name\":\"a\"}"))}),
+              ElementsAre("request \\n\\001a", "half-close"));
   EXPECT_THAT(HearBody(*Make(kGrpcWebJsonDialect), {Frame("{\"name\":1}")}),
               ElementsAre(HasSubstr("INVALID_ARGUMENT: line 1")));
   EXPECT_THAT(HearBody(*Make(kGrpcWebJsonDialect), {Frame("{}{}")}),
@@ -280,6 +283,10 @@ TEST_F(GrpcWebTest, TheAcceptHeaderMayAskForTheOtherForm) {
             "application/grpc-web-text+proto");
   EXPECT_EQ(type_for(kGrpcWebTextDialect, "application/grpc-web+proto"),
             "application/grpc-web+proto");
+  EXPECT_EQ(type_for(kGrpcWebJsonDialect, "application/grpc-web-text"),
+            "application/grpc-web-text+json");
+  EXPECT_EQ(type_for(kGrpcWebTextJsonDialect, "*/*"),
+            "application/grpc-web-text+json");
   EXPECT_EQ(type_for(kGrpcWebTextDialect, "*/*"),
             "application/grpc-web-text+proto");
   EXPECT_EQ(type_for(kGrpcWebDialect, ""), "application/grpc-web+proto");

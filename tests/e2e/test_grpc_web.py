@@ -107,6 +107,18 @@ def test_json(demo):
     assert answer.messages == [b'{"reply":"hello, ann"}']
 
 
+def test_json_in_base64(demo):
+    message = base64.b64encode(frame(b'{"greeting": "ann"}'))
+    answer = call(demo, HELLO + "LotsOfReplies", message, TEXT + "+json")
+    assert answer.headers["Content-Type"] == "application/grpc-web-text+json"
+    assert answer.messages[0] == b'{"reply":"hello, ann (1)"}'
+    assert len(answer.messages) == 10
+    answer = call(demo, HELLO + "SayHello",
+                  base64.b64encode(frame(b'{"greeting": 1}')), TEXT + "+json")
+    assert answer.trailers["grpc-status"] == "3"
+    assert "greeting" in answer.trailers["grpc-message"]
+
+
 def test_server_streaming(demo):
     answer = call(demo, HELLO + "LotsOfReplies", frame(greeting("ann")))
     assert answer.messages == [reply(f"hello, ann ({i})")
