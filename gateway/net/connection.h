@@ -216,8 +216,9 @@ struct AcceptedConnection {
 // a session of `host`. A WebSocket is its last one.
 void ServeConnection(AcceptedConnection accepted, ConnectionHost& host);
 
-// Answers its first request with 503 and closes it. With TLS, or where too many
-// are being told so, it is closed at once. `capacity`: kFull or kAddressFull.
+// Answers its first request with 503, or HTTP/2 with GOAWAY, and closes it.
+// With TLS, or where too many are being told so, it is closed at once.
+// `capacity`: kFull or kAddressFull.
 void RefuseConnection(AcceptedConnection accepted, Capacity capacity,
                       ConnectionHost& host);
 

@@ -2,16 +2,42 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "gateway/http/response.h"
+#include "gateway/net/http2_connection.h"
 #include "gateway/net/socket_stream.h"
 
 namespace headgate {
 namespace {
 
-// The whole response: small enough for any socket's buffer.
-std::string AnswerOf(const Refusal& refusal, absl::Time now) {
+// ENHANCE_YOUR_CALM of RFC 9113 section 7.
+constexpr char kEnhanceYourCalm = 0x0B;
+
+// To a client of HTTP/2: SETTINGS, which come first, and GOAWAY, by which it
+// knows that none of its requests were processed (RFC 9113 section 6.8).
+std::string Http2AnswerOf(const Refusal& refusal) {
+  const auto frame_head = [](std::size_t length, char type) {
+    std::string head(9, '\0');
+    head[1] = static_cast<char>(length >> 8);
+    head[2] = static_cast<char>(length);
+    head[3] = type;
+    return head;
+  };
+  std::string goaway(8, '\0');  // The last stream, and the error code.
+  goaway[7] = kEnhanceYourCalm;
+  absl::StrAppend(&goaway, refusal.status.message());
+  return absl::StrCat(frame_head(0, 4), frame_head(goaway.size(), 7), goaway);
+}
+
+// The whole response: small enough for any socket's buffer. `received`: the
+// first bytes of the client.
+std::string AnswerOf(const Refusal& refusal, absl::string_view received,
+                     absl::Time now) {
+  if (absl::StartsWith(received, kHttp2Preface.substr(0, 4))) {
+    return Http2AnswerOf(refusal);
+  }
   const std::string body = RefusalBody(refusal);
   HttpFields fields = refusal.headers;
   fields.emplace_back("Server", "headgate");
@@ -26,10 +52,10 @@ std::string AnswerOf(const Refusal& refusal, absl::Time now) {
 
 RefusedConnection::RefusedConnection(std::shared_ptr<ByteStream> stream,
                                      std::unique_ptr<Place> place,
-                                     std::string answer, ConnectionHost& host)
+                                     Refusal refusal, ConnectionHost& host)
     : stream_(std::move(stream)),
       place_(std::move(place)),
-      answer_(std::move(answer)),
+      refusal_(std::move(refusal)),
       host_(host),
       since_(host.now()) {
   stream_->SetUser(this);
@@ -39,10 +65,11 @@ void RefusedConnection::Start() { stream_->AwaitReadable(); }
 
 void RefusedConnection::OnReadable() {
   const auto self = shared_from_this();
-  const ByteStream::Result read = stream_->Read(host_.ReadBuffer());
+  const absl::Span<char> buffer = host_.ReadBuffer();
+  const ByteStream::Result read = stream_->Read(buffer);
   switch (read.kind) {
     case ByteStream::Result::Kind::kDone:
-      Answer();
+      Answer({buffer.data(), read.bytes});
       break;
     case ByteStream::Result::Kind::kWouldBlock:
       break;
@@ -53,17 +80,17 @@ void RefusedConnection::OnReadable() {
   if (!finished_) stream_->AwaitReadable();
 }
 
-void RefusedConnection::Answer() {
-  if (answer_.empty()) return;
-  const ByteStream::Result written = stream_->Write({answer_});
-  answer_.clear();
+void RefusedConnection::Answer(absl::string_view received) {
+  if (std::exchange(answered_, true)) return;
+  const ByteStream::Result written =
+      stream_->Write({AnswerOf(refusal_, received, host_.now())});
   if (written.kind == ByteStream::Result::Kind::kFailed) return Finish();
   stream_->EndWrite();
 }
 
 void RefusedConnection::OnTick(absl::Time now) {
   if (finished_ || now - since_ < kRefusalPatience) return;
-  Answer();  // A client that waits for the gateway's word gets it.
+  Answer("");  // A client that waits for the gateway's word gets it.
   Finish();
 }
 
@@ -82,16 +109,18 @@ void RefuseConnection(std::shared_ptr<ByteStream> stream, std::size_t listener,
   std::unique_ptr<Place> place =
       host.ConnectionRefused(listener, refusal, peer);
   if (needs_tls) return stream->Close();
-  std::string answer = AnswerOf(refusal, host.now());
   if (place == nullptr) {
     // What has come is read first: closing with bytes unread resets the
     // connection, and may take the answer away from the client.
-    stream->Read(host.ReadBuffer());
-    stream->Write({answer});
+    const absl::Span<char> buffer = host.ReadBuffer();
+    const ByteStream::Result read = stream->Read(buffer);
+    const std::size_t received =
+        read.kind == ByteStream::Result::Kind::kDone ? read.bytes : 0;
+    stream->Write({AnswerOf(refusal, {buffer.data(), received}, host.now())});
     return stream->Close();
   }
   auto connection = std::make_shared<RefusedConnection>(
-      std::move(stream), std::move(place), std::move(answer), host);
+      std::move(stream), std::move(place), refusal, host);
   host.Add(connection, listener);
   connection->Start();
 }

@@ -5,14 +5,17 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "gateway/http/refusal.h"
 #include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
 
 namespace headgate {
 
 // A connection for which there is no room: it waits for the first bytes of a
-// request, answers with 503, and lets the client read that before it closes.
+// request, answers with 503, or with GOAWAY where they are HTTP/2's, and lets
+// the client read that before it closes.
 // It takes no longer than kRefusalPatience, and what comes is dropped unread.
 //
 // Thread: the worker's. Lifetime: a Connection.
@@ -23,7 +26,7 @@ class RefusedConnection final
  public:
   // `place`: among those that wait; given back at the end. Requires: no TLS.
   RefusedConnection(std::shared_ptr<ByteStream> stream,
-                    std::unique_ptr<Place> place, std::string answer,
+                    std::unique_ptr<Place> place, Refusal refusal,
                     ConnectionHost& host);
 
   void Start();
@@ -37,14 +40,16 @@ class RefusedConnection final
  private:
   void OnReadable() override;
   void OnWritable() override {}
-  void Answer();
+  // `received`: the client's first bytes; empty: none have come.
+  void Answer(absl::string_view received);
   void Finish();
 
   const std::shared_ptr<ByteStream> stream_;
   std::unique_ptr<Place> place_;
-  std::string answer_;  // Empty once it is sent.
+  const Refusal refusal_;
   ConnectionHost& host_;
   const absl::Time since_;
+  bool answered_ = false;
   bool finished_ = false;
 };
 

@@ -6,6 +6,7 @@ import json
 import re
 import resource
 import socket
+import struct
 import time
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from certificates import Authority
 from client import HELLO, JSON, Client, call_json
 from harness import Gateway, eventually, soon
+from http2_wire import (ENHANCE_YOUR_CALM, GOAWAY, HEADERS, H2Client,
+                        request_fields, websocket_fields)
 from wire import RawClient, upgrade_request
 
 BIDI = HELLO + "BidiHello"
@@ -94,6 +97,36 @@ def test_connections_of_one_address_are_limited(tmp_path, stack):
             with RawClient(gateway, preamble=ann) as client:
                 client.send(REQUEST)
                 return client.read_response().status == 404
+
+        eventually(free, "the place of the one that has gone")
+
+
+def test_http2_connections_of_one_address_are_limited(tmp_path, stack):
+    with configured(tmp_path, {"max_connections_per_address": 2},
+                    proxy_protocol=True) as gateway:
+        ann, bob = proxied("203.0.113.1"), proxied("203.0.113.2")
+        kept(stack, gateway, preamble=ann)
+        # It counts once, however many streams it has.
+        second = stack.enter_context(H2Client(gateway, preamble=ann))
+        second.read_settings()
+        for _ in range(3):
+            stream = second.open(websocket_fields(BIDI), end_stream=False)
+            second.await_h2(HEADERS, stream)
+        late = stack.enter_context(H2Client(gateway, preamble=ann))
+        late.open(request_fields("GET", "/v1/nothing"))
+        assert late.read_settings() == {}
+        goaway = late.await_h2(GOAWAY).payload
+        assert goaway[:8] == struct.pack(">II", 0, ENHANCE_YOUR_CALM)
+        assert goaway[8:] == b"there are too many connections of this address"
+        assert late.at_end()
+        assert refused(gateway, "max_connections_per_address") == 1
+        other = stack.enter_context(H2Client(gateway, preamble=bob))
+        assert other.read_settings() != {}
+        second.close()
+
+        def free():
+            with H2Client(gateway, preamble=ann) as client:
+                return client.read_settings() != {}
 
         eventually(free, "the place of the one that has gone")
 

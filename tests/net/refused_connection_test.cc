@@ -1,6 +1,7 @@
 #include "gateway/net/refused_connection.h"
 
 #include <string>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -51,6 +52,29 @@ TEST_F(RefusedConnectionTest, AClientWithTooManyIsToldSo) {
   ExpectAnswer("there are too many connections of this address");
   EXPECT_THAT(host_->connections_refused_,
               ElementsAre("max_connections_per_address 127.0.0.1"));
+}
+
+// RFC 9113 section 6.8: with 0 for the last stream a client knows that nothing
+// of its requests was processed.
+TEST_F(RefusedConnectionTest, AClientOfHttp2GetsGoaway) {
+  Refuse();
+  Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  Expect(std::string("\0\0\0\4\0\0\0\0\0", 9));
+  Expect(std::string("\0\0\x26\7\0\0\0\0\0\0\0\0\0\0\0\0\x0B", 17));
+  Expect("there are too many connections");
+  ExpectEnd();
+}
+
+TEST_F(RefusedConnectionTest, AlsoWhereManyWaitIfItHasSpokenAlready) {
+  host_->refused_wait_ = false;
+  AcceptedConnection accepted = Accept();
+  Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  Settle();
+  RefuseConnection(std::move(accepted), Capacity::kFull, *host_);
+  Expect(std::string("\0\0\0\4\0\0\0\0\0", 9));
+  Expect(std::string("\0\0\x26\7\0\0\0\0\0\0\0\0\0\0\0\0\x0B", 17));
+  Expect("there are too many connections");
+  ExpectEnd();
 }
 
 TEST_F(RefusedConnectionTest, WhatTheClientSendsOnDoesNotTakeTheAnswerAway) {
