@@ -76,6 +76,9 @@ class ByteStream {
   // written: the kernel reports a socket writable only in leaps of a good part
   // of its buffer, which may take a slow peer minutes.
   virtual std::uint64_t BytesTaken() = 0;
+  // At least what BytesTaken will be once the peer has taken all that has been
+  // written; grows with what is written alone.
+  virtual std::uint64_t BytesWritten() const = 0;
 
   // Memory that the stream holds for the bytes on their way.
   virtual std::size_t held_bytes() const = 0;

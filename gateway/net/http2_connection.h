@@ -66,6 +66,9 @@ class Http2Connection final
   Turn& turn() { return host_.turn(); }
   StreamSocket::executor_type executor() { return stream_->executor(); }
   std::uint64_t BytesTaken() { return stream_->BytesTaken(); }
+  std::uint64_t BytesWritten() const { return stream_->BytesWritten(); }
+  // All that its streams have moved out is written.
+  bool has_written_all() const { return writing_.bytes.empty(); }
   // There is something to send.
   void FlushSoon() { host_.turn().AtEnd(*this); }
   // So much of the stream's data has been read.

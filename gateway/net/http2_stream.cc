@@ -150,8 +150,22 @@ void Http2Stream::Respond(int status, const HttpFields& fields, bool is_last) {
   const std::vector<std::string> texts = FieldTexts(fields);
   std::vector<h2::Field> all = {h2::MakeField(":status", status_text)};
   AddFields(texts, all);
+  if (IsTooLong(all)) return;
   session()->Respond(*this, all, /*has_body=*/!is_last);
   connection_->FlushSoon();
+}
+
+// RFC 9113 section 10.5.1: a longer list costs this stream, while some clients
+// (gRPC's core) would end the others with it. gRPC takes the code for
+// RESOURCE_EXHAUSTED.
+bool Http2Stream::IsTooLong(const std::vector<h2::Field>& fields) {
+  if (h2::HeaderListBytes(fields) <= session()->peer_max_header_list_bytes()) {
+    return false;
+  }
+  failure_ = absl::ResourceExhaustedError(
+      "the response's header list is longer than the client takes");
+  Reset(h2::kEnhanceYourCalm);
+  return true;
 }
 
 ByteStream::Result Http2Stream::Write(
@@ -180,6 +194,9 @@ void Http2Stream::EndWrite(const HttpFields& trailers) {
   assert(sending_ == Sending::kBody);
   sending_ = Sending::kEnding;
   trailers_ = FieldTexts(trailers);
+  if (session() != nullptr && !trailers_.empty() && IsTooLong(TakeTrailers())) {
+    return;
+  }
   Resume();
 }
 
@@ -197,6 +214,7 @@ h2::Stream::Outgoing Http2Stream::PeekOutgoing(std::size_t max) {
 void Http2Stream::MoveOutgoing(std::size_t bytes, std::string& to) {
   to.append(unsent_, unsent_begin_, bytes);
   moved_bytes_ += bytes;
+  written_up_to_.reset();
   unsent_begin_ += bytes;
   if (unsent_begin_ == unsent_.size()) {
     std::string().swap(unsent_);
@@ -281,7 +299,16 @@ void Http2Stream::Reset(h2::ErrorCode code) {
 }
 
 std::uint64_t Http2Stream::BytesTaken() {
-  return moved_bytes_ + connection_->BytesTaken();
+  if (!written_up_to_ && connection_->has_written_all()) {
+    written_up_to_ = connection_->BytesWritten();
+  }
+  const std::uint64_t taken = connection_->BytesTaken();
+  return moved_bytes_ +
+         (written_up_to_ ? std::min(taken, *written_up_to_) : taken);
+}
+
+std::uint64_t Http2Stream::BytesWritten() const {
+  return moved_bytes_ + unsent_bytes() + connection_->BytesWritten();
 }
 
 StreamSocket::executor_type Http2Stream::executor() {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,7 +75,10 @@ class Http2Stream final : public ByteStream,
   // After EndWrite, or the client's end, what was written still goes out; else
   // the stream is reset.
   void Close() override;
+  // Of the connection's bytes those count that come before the stream's last
+  // ones: what the client takes of other streams is none of its.
   std::uint64_t BytesTaken() override;
+  std::uint64_t BytesWritten() const override;
   std::size_t held_bytes() const override {
     return received_.capacity() + unsent_.capacity();
   }
@@ -100,6 +104,9 @@ class Http2Stream final : public ByteStream,
   void MoveOutgoing(std::size_t bytes, std::string& to) override;
   std::vector<h2::Field> TakeTrailers() override;
 
+  // Whether the client does not take so many header fields; then the stream is
+  // reset. Requires: session() != nullptr.
+  bool IsTooLong(const std::vector<h2::Field>& fields);
   void OnTurn() override;
   // Notifies the user soon of what it awaits.
   void Notify();
@@ -125,6 +132,9 @@ class Http2Stream final : public ByteStream,
   std::size_t unsent_begin_ = 0;
   std::vector<std::string> trailers_;  // Names and values.
   std::uint64_t moved_bytes_ = 0;
+  // Of the connection's BytesWritten, behind the stream's last bytes; absent
+  // while some of these may not be written.
+  std::optional<std::uint64_t> written_up_to_ = 0;
 
   absl::Status failure_;
 };

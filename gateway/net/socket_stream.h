@@ -37,6 +37,8 @@ class SocketStream final : public ByteStream,
   void EndWrite() override;
   void Close() override;
   std::uint64_t BytesTaken() override;
+  // The kernel counts what was acknowledged from the SYN on.
+  std::uint64_t BytesWritten() const override { return bytes_written_ + 1; }
   std::size_t held_bytes() const override { return 0; }
   StreamSocket::executor_type executor() override {
     return socket_.get_executor();

@@ -55,6 +55,9 @@ class TlsStream final : public ByteStream,
   void EndWrite() override;
   void Close() override;
   std::uint64_t BytesTaken() override { return carrier_->BytesTaken(); }
+  std::uint64_t BytesWritten() const override {
+    return carrier_->BytesWritten() + unsent_.size();
+  }
   std::size_t held_bytes() const override;
   StreamSocket::executor_type executor() override {
     return carrier_->executor();

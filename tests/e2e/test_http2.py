@@ -166,6 +166,22 @@ def test_a_session_is_closed_by_its_id_and_the_others_stay(demo):
         assert read_message(client, second) == b"still here"
 
 
+def test_traffic_of_other_streams_does_not_keep_a_closed_session(start_demo):
+    gateway = start_demo("--close-timeout", "1s")
+    with H2Client(gateway) as client:
+        open_websocket(client)
+        closed = eventually(gateway.sessions, "a session")[0]["id"]
+        other = open_websocket(client)
+        assert gateway.admin(f"/sessions/{closed}/close", "POST")[0] == 200
+
+        def gone():
+            send_message(client, other, b"b")
+            assert read_message(client, other) == b"b"
+            return len(gateway.sessions()) == 1
+
+        eventually(gone, "the closed session is cut off")
+
+
 def test_a_stream_that_is_reset_ends_its_session_and_no_other(demo):
     with H2Client(demo) as client:
         first, second = open_websocket(client), open_websocket(client)

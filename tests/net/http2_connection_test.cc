@@ -300,5 +300,20 @@ TEST_F(Http2ConnectionTest, PrefaceMayComeByteByByte) {
   EXPECT_EQ(sessions_.size(), 1u);
 }
 
+// The client says that it takes 64 KiB of header fields.
+TEST_F(Http2ConnectionTest, MoreFieldsThanTheClientTakesResetTheStreamAlone) {
+  ConnectHttp2();
+  Open(H2Request("GET", "/api/things/a"));
+  auto& other = Open(H2Request("GET", "/api/things/b"));
+  sessions_[0]->Head({{"x", std::string(70'000, 'x')}});
+  sessions_[0]->Respond("{}");
+  sessions_[0]->End(EndingOf(absl::OkStatus()));
+  Exchange();
+  EXPECT_THAT(client_log_, Contains("c0 gone: reset ENHANCE_YOUR_CALM"));
+  Answer("{}");
+  Exchange();
+  EXPECT_EQ(other.received(), "{}");
+}
+
 }  // namespace
 }  // namespace headgate

@@ -60,6 +60,7 @@ class FakeStream final : public ByteStream {
   void EndWrite() override { log_.push_back("end"); }
   void Close() override { log_.push_back("close"); }
   std::uint64_t BytesTaken() override { return 7; }
+  std::uint64_t BytesWritten() const override { return 9; }
   std::size_t held_bytes() const override { return 0; }
   StreamSocket::executor_type executor() override { return io_.get_executor(); }
 
@@ -494,6 +495,7 @@ TEST_F(TlsStreamTest, EndWaitsForWhatIsHeld) {
 
 TEST_F(TlsStreamTest, BytesTakenAreTheCarriers) {
   EXPECT_EQ(stream_->BytesTaken(), 7u);
+  EXPECT_EQ(stream_->BytesWritten(), 9u);
 }
 
 }  // namespace
