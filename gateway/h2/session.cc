@@ -329,6 +329,9 @@ Session::Session(const SessionOptions& options, Acceptor* acceptor, Time now)
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
+  // They are kept for priorities, which nobody uses: 0.5 KiB each, as many as
+  // may be open.
+  nghttp2_option_set_no_closed_streams(option, 1);
 #ifdef HEADGATE_NGHTTP2_LIMITS_CONTINUATIONS
   // A long block is no reason to end the connection: HeaderGuard puts it into
   // few frames, and FloodBudget limits their bytes.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/http/header_rules.h"
 #include "gateway/net/http2_exchange.h"
 
 namespace headgate {
@@ -17,12 +18,14 @@ constexpr std::size_t kKeptBytes = 16 * 1024;
 // Frames that wait for a client that takes nothing, beyond which it is not read
 // from.
 constexpr std::size_t kMaxWaitingFrames = 256;
+constexpr int kResetsBehindProxy = 100;
 
 h2::Time TimeOf(absl::Time now) {
   return h2::Time(absl::ToChronoNanoseconds(now - absl::UnixEpoch()));
 }
 
-h2::SessionOptions OptionsFrom(const ConnectionSettings& settings) {
+h2::SessionOptions OptionsFrom(const ConnectionSettings& settings,
+                               const Peer& peer) {
   h2::SessionOptions options;
   options.role = h2::Role::kServer;
   options.max_header_list_bytes = settings.max_header_bytes;
@@ -31,6 +34,10 @@ h2::SessionOptions OptionsFrom(const ConnectionSettings& settings) {
   options.stall_timeout = absl::ToChronoNanoseconds(
       std::min(settings.send_timeout, absl::Hours(24)));
   options.flood = h2::ServerFloodLimits();
+  // Behind a proxy many users share a connection, and end calls as they like.
+  if (IsTrustedProxy(peer, settings.policy.trusted_proxies)) {
+    options.flood.resets *= kResetsBehindProxy;
+  }
   return options;
 }
 
@@ -46,7 +53,8 @@ Http2Connection::Http2Connection(std::shared_ptr<ByteStream> stream, Peer peer,
       settings_(host.SettingsOf(listener)),
       since_(since) {
   h2::Acceptor& acceptor = *this;
-  session_.emplace(OptionsFrom(*settings_), &acceptor, TimeOf(host.now()));
+  session_.emplace(OptionsFrom(*settings_, peer_), &acceptor,
+                   TimeOf(host.now()));
   reading_.last = host.now();
   stream_->SetUser(this);
 }
