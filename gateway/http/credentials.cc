@@ -79,6 +79,14 @@ std::optional<absl::string_view> FindCookie(const HeaderList& headers,
   return std::nullopt;
 }
 
+// A page of another site has the browser send the user's cookies with a GET
+// that has no Origin: by an image, a script or a link. An allowed page's
+// requests have one (Fetch Metadata, section 2.3).
+bool CookiesCount(const HeaderList& headers) {
+  const absl::string_view site = headers.Value("Sec-Fetch-Site");
+  return headers.Has("Origin") || (site != "cross-site" && site != "same-site");
+}
+
 }  // namespace
 
 Subprotocols ParseSubprotocols(const HeaderList& headers) {
@@ -141,7 +149,7 @@ Authorization FindAuthorization(const HeaderList& headers,
     }
     return Bearer(*subprotocols.bearer_token, "subprotocol Bearer");
   }
-  if (!route.token_cookie.empty()) {
+  if (!route.token_cookie.empty() && CookiesCount(headers)) {
     if (const auto cookie = FindCookie(headers, route.token_cookie)) {
       from = CredentialSource::kCookie;
       return Bearer(*cookie, absl::StrCat("cookie ", route.token_cookie));

@@ -123,6 +123,23 @@ TEST(CredentialsTest, CookieCountsWhereTheRouteNamesIt) {
               HasSubstr("401: the token in cookie token is empty"));
 }
 
+TEST(CredentialsTest, ACookieDoesNotCountForPagesOfOtherSites) {
+  Route route;
+  route.token_cookie = "token";
+  const std::string cookie = "Cookie: token=cookie\r\n";
+  for (const std::string site : {"cross-site", "same-site"}) {
+    const std::string header = "Sec-Fetch-Site: " + site + "\r\n";
+    EXPECT_EQ(Find(cookie + header, route), "none") << site;
+    // The check of the Origin has let it through.
+    EXPECT_EQ(Find(cookie + header + "Origin: http://h\r\n", route),
+              "Bearer cookie");
+  }
+  for (const std::string site : {"same-origin", "none"}) {
+    EXPECT_EQ(Find(cookie + "Sec-Fetch-Site: " + site + "\r\n", route),
+              "Bearer cookie");
+  }
+}
+
 TEST(CredentialsTest, QueryCountsLast) {
   Route route;
   route.token_query = "access_token";
