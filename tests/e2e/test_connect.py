@@ -407,8 +407,9 @@ def test_the_log_and_the_metrics_name_the_dialect(start_demo):
     gateway = start_demo()
     post(gateway, HELLO + "SayHello", {})
     eventually(lambda: "codec=connect" in gateway.stderr(), "a line")
-    assert gateway.metrics()[
-        'headgate_messages_total{codec="connect",direction="in"}'] >= 1
+    for label in ("codec", "dialect"):
+        assert gateway.metric("headgate_messages_total", direction="in",
+                              **{label: "connect"}) >= 1
 
 
 @pytest.mark.parametrize("method,media_type,begin,told", [

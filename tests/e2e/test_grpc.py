@@ -13,7 +13,7 @@ import pytest
 
 from certificates import Authority
 from client import HELLO
-from harness import TIMEOUT, Gateway, eventually, soon
+from harness import HEADGATE, TIMEOUT, Gateway, eventually, soon
 from http2_wire import (END_STREAM, HEADERS, H2Client, request_fields)
 from wire import RawClient, fields, message
 
@@ -91,6 +91,42 @@ def test_metadata_comes_back(channel):
     initial = dict(call.initial_metadata())
     assert initial["library-branch"] == "main"
     assert "library-books" in dict(call.trailing_metadata())
+
+
+class Readiness(grpc.GenericRpcHandler):
+    """Begins its response at once, and echoes what comes."""
+
+    def service(self, details):
+        if details.method != "/a.B/C":
+            return None
+        return grpc.stream_stream_rpc_method_handler(self.echo)
+
+    @staticmethod
+    def echo(requests, context):
+        context.send_initial_metadata(())
+        yield from requests
+
+
+def test_a_response_that_has_begun_is_seen_before_the_first_request():
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(4),
+                         handlers=(Readiness(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with Gateway.serve(f"127.0.0.1:{port}", "--transport",
+                           "h2") as gateway, connect(gateway) as channel:
+            begun = threading.Event()
+
+            def requests():
+                assert begun.wait(TIMEOUT)
+                yield b"a"
+
+            call = method(channel, "stream_stream", "/a.B/C")(requests())
+            assert dict(call.initial_metadata()) is not None
+            begun.set()
+            assert list(call) == [b"a"]
+    finally:
+        server.stop(None).wait()
 
 
 def test_failures_have_their_status_and_details(channel):
@@ -256,6 +292,27 @@ def test_grpc_go(demo, go_caller):
         "unknown: Unimplemented",
         "deadline: DeadlineExceeded",
         "a thousand: done"], result.stderr
+    assert demo.metric("headgate_http2_connections_total") == before + 1
+
+
+def test_grpc_cpp(demo):
+    """The program of callers/caller.cc, which is built with the gateway."""
+    caller = pathlib.Path(HEADGATE).parent / "grpc_caller"
+    before = demo.metric("headgate_http2_connections_total")
+    result = subprocess.run([caller, f"{demo.host}:{demo.port}"],
+                            capture_output=True, text=True, timeout=2 * TIMEOUT)
+    replies = "; ".join(f"hello, ann ({i})" for i in range(1, 11))
+    assert result.stdout.splitlines() == [
+        "unary: hello, ann",
+        f"replies: {replies}",
+        "greetings: hello, ann and bob",
+        "bidi: hello, ann; hello, bob",
+        "status: NOT_FOUND gone \u20ac, a detail",
+        "metadata: main, 1 trailing",
+        "deadline: DEADLINE_EXCEEDED",
+        "cancel: CANCELLED",
+        "a long message: 1000000 bytes",
+        "calls: 1000"], result.stderr
     assert demo.metric("headgate_http2_connections_total") == before + 1
 
 
