@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -61,7 +62,23 @@ bool LogEnabled(LogLevel level) { return level >= lowest_level; }
 
 void SetLogFormat(LogFormat wanted) { format = wanted; }
 
+namespace {
+
+// Printable ASCII in which nothing is escaped, as most values are.
+bool IsPlainLogText(absl::string_view value) {
+  return std::all_of(value.begin(), value.end(), [](char c) {
+    return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+  });
+}
+
+}  // namespace
+
 std::string LogfmtValue(absl::string_view value) {
+  if (IsPlainLogText(value)) {
+    const bool is_bare =
+        !value.empty() && value.find_first_of(" =") == absl::string_view::npos;
+    return is_bare ? std::string(value) : absl::StrCat("\"", value, "\"");
+  }
   const std::string text = ToUtf8(value);
   std::string escaped;
   bool quote = text.empty();
@@ -83,6 +100,7 @@ std::string LogfmtValue(absl::string_view value) {
 }
 
 std::string LogJsonValue(absl::string_view value) {
+  if (IsPlainLogText(value)) return absl::StrCat("\"", value, "\"");
   const std::string text = ToUtf8(value);
   std::string json = "\"";
   for (std::size_t i = 0; i < text.size();) {
