@@ -11,6 +11,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -19,6 +21,7 @@
 #include "cmd/headgate/dial/client.h"
 #include "cmd/headgate/dial/output.h"
 #include "cmd/headgate/duration_flag.h"
+#include "gateway/codec/grpc_websockets.h"
 
 namespace headgate {
 namespace {
@@ -39,6 +42,9 @@ Lines and messages, by codec:
   protobuf  a line is one serialized message in base64 (--content); so are
             answers
   raw       a line is one text message, the empty one too
+  grpc-websockets
+            a line is one serialized message in base64 (--content), as with
+            protobuf; headers go in-band
 
 The end of the input, Ctrl-D at a terminal, ends the client's side of the call,
 and what the call sends is awaited until the other side closes, however long it
@@ -88,7 +94,42 @@ struct DialFlags {
   bool stay = false;
   bool reconnect = false;
   bool print_status = false;
+  bool verbose = false;
 };
+
+std::vector<std::string> DialCodecs() {
+  std::vector<std::string> names = DialectNames();
+  names.emplace_back(kGrpcWebSocketsDialect.name);
+  return names;
+}
+
+// The headers of the call, which this codec has in-band; those that HTTP needs
+// stay with the handshake.
+std::string TakeHead(const DialFlags& flags, UpgradeHeaders& handshake) {
+  std::string head = "content-type: application/grpc-web+proto\r\n";
+  std::vector<std::pair<std::string, std::string>> kept;
+  for (auto& [name, value] : std::exchange(handshake.headers, {})) {
+    if (absl::EqualsIgnoreCase(name, "Host") ||
+        absl::EqualsIgnoreCase(name, "Origin") ||
+        absl::EqualsIgnoreCase(name, "Cookie")) {
+      kept.emplace_back(std::move(name), std::move(value));
+    } else {
+      absl::StrAppend(&head, absl::AsciiStrToLower(name), ": ", value, "\r\n");
+    }
+  }
+  handshake.headers = std::move(kept);
+  if (!flags.bearer.empty()) {
+    absl::StrAppend(&head, "authorization: Bearer ", flags.bearer, "\r\n");
+  }
+  return head;
+}
+
+// The gateway sends the metadata of the json codec to those who ask.
+void AskForStatus(WsUrl& url) {
+  if (absl::StrContains(url.target, "status=")) return;
+  const char sign = absl::StrContains(url.target, '?') ? '&' : '?';
+  absl::StrAppend(&url.target, std::string(1, sign), "status=1");
+}
 
 PacketOptions WireOf(const DialFlags& flags) {
   PacketOptions wire;
@@ -116,12 +157,21 @@ absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
 
   DialHandshakeOptions handshake;
   handshake.codec = FindDialect(flags.codec);
+  const bool has_head = handshake.codec == &kGrpcWebSocketsDialect;
   if (!flags.bearer.empty()) handshake.bearer = flags.bearer;
   if (!flags.origin.empty()) handshake.origin = flags.origin;
   handshake.headers = flags.headers;
   auto made = MakeDialHandshake(handshake);
   if (!made.ok()) return made.status();
   options.handshake = *std::move(made);
+  if (has_head) {
+    options.head = TakeHead(flags, options.handshake);
+    options.handshake.subprotocols = {std::string(handshake.codec->token)};
+  }
+  if (flags.verbose) {
+    options.verbosity = Verbosity::kMetadata;
+    if (handshake.codec == &kJsonDialect) AskForStatus(options.url);
+  }
 
   options.lines.codec = handshake.codec;
   if (flags.packet == "line") {
@@ -137,9 +187,9 @@ absl::StatusOr<DialOptions> OptionsOf(const DialFlags& flags) {
   options.lines.wire = WireOf(flags);
   if (!flags.content.empty()) {
     if (handshake.codec != &kPacketDialect &&
-        handshake.codec != &kProtobufDialect) {
+        handshake.codec != &kProtobufDialect && !has_head) {
       return absl::InvalidArgumentError(
-          "--content: only with --codec packet or protobuf");
+          "--content: only with --codec packet, protobuf or grpc-websockets");
     }
     options.lines.content =
         flags.content == "hex" ? ContentForm::kHex : ContentForm::kBase64;
@@ -201,8 +251,9 @@ void AddDial(CLI::App& app, std::function<int()>& run) {
   dial->add_option("URL", flags->url, "Where to connect to, see below")
       ->required();
   dial->add_option("--codec", flags->codec,
-                   "Ask for this codec, as the subprotocol headgate.CODEC.v1")
-      ->check(CLI::IsMember(DialectNames()));
+                   "Ask for this codec, as the subprotocol headgate.CODEC.v1, "
+                   "or for grpc-websockets")
+      ->check(CLI::IsMember(DialCodecs()));
   dial->add_option("--bearer", flags->bearer,
                    "Send this token as credentials; the environment hides it "
                    "from other users, a flag does not")
@@ -242,6 +293,14 @@ void AddDial(CLI::App& app, std::function<int()>& run) {
   dial->add_flag("--print-status", flags->print_status,
                  "Print a last line, a JSON object that tells how the session "
                  "ended: close or http, code, status, message");
+
+  dial->add_flag(
+      "-v,--verbose", flags->verbose,
+      "Tell on standard error what both sides say of the call "
+      "besides messages: headers that are sent (>), and the "
+      "backend's metadata, the status and its details (<), where "
+      "the codec has a place for them: grpc-websockets, packet "
+      "(details), and json, for which ?status=1 is added to the URL");
 
   dial->add_option("--content", flags->content,
                    "How bytes stand in lines, both ways: the content of "

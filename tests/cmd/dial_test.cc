@@ -17,6 +17,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/url.h"
+#include "cmd/headgate/dial/answers.h"
 #include "cmd/headgate/dial/backoff.h"
 #include "cmd/headgate/dial/calls.h"
 #include "cmd/headgate/dial/ending.h"
@@ -639,6 +640,86 @@ TEST_F(LineReaderTest, WhatCannotBeReadIsAtItsEnd) {
     EXPECT_EQ(Next(reader), "end");
   }
   close(directory);
+}
+
+// ---- Metadata
+
+PrintedMessage TakeText(AnswerReader& reader, const std::string& text) {
+  return reader.Take({Opcode::kText, text});
+}
+
+TEST(AnswerReaderTest, JsonMetadataIsTheFirstMessageAndTheLast) {
+  LineOptions options;
+  options.codec = &kJsonDialect;
+  AnswerReader reader(options, Verbosity::kMetadata);
+  PrintedMessage printed =
+      TakeText(reader, R"({"headers":{"a":["1","2"],"b":["x\u001by"]}})");
+  EXPECT_EQ(printed.text, "");
+  EXPECT_THAT(printed.notes, ElementsAre("< a: 1", "< a: 2", R"(< b: x\x1by)"));
+  EXPECT_EQ(TakeText(reader, R"({"headers":{"a":["1"]}})").text,
+            "{\"headers\":{\"a\":[\"1\"]}}\n");
+  printed = TakeText(
+      reader,
+      R"({"status":{"code":5,"message":"m","details":[{"@type":"t"}],"trailers":{"k":["v"]}}})");
+  EXPECT_EQ(printed.text, "");
+  EXPECT_THAT(reader.TakeRest().notes,
+              ElementsAre("< status: NOT_FOUND: m",
+                          R"(< detail: {"@type":"t"})", "< k: v"));
+}
+
+TEST(AnswerReaderTest, ResponsesThatLookLikeItAreResponses) {
+  LineOptions options;
+  options.codec = &kJsonDialect;
+  AnswerReader reader(options, Verbosity::kMetadata);
+  EXPECT_EQ(TakeText(reader, R"({"headers":[1]})").text, "{\"headers\":[1]}\n");
+  const std::string status = R"({"status":{"code":5}})";
+  EXPECT_EQ(TakeText(reader, status).text, "");
+  EXPECT_EQ(TakeText(reader, "{}").text, status + "\n{}\n");
+  EXPECT_EQ(TakeText(reader, R"({"status":"x"})").text, "{\"status\":\"x\"}\n");
+  EXPECT_THAT(reader.TakeRest().notes, IsEmpty());
+  AnswerReader plain(options, Verbosity::kEvents);
+  EXPECT_EQ(TakeText(plain, status).text, status + "\n");
+}
+
+TEST(AnswerReaderTest, GrpcWebMessagesMayComeInPieces) {
+  LineOptions options;
+  options.codec = &kGrpcWebSocketsDialect;
+  AnswerReader reader(options, Verbosity::kMetadata);
+  const std::string bytes = absl::StrCat(
+      std::string("\x80\0\0\0\x06", 5), "a: 1\r\n",
+      std::string("\0\0\0\0\x01x", 6), std::string("\x80\0\0\0\x2d", 5),
+      "grpc-status: 5\r\ngrpc-message: a%20%zz\r\nk: v\r\n");
+  PrintedMessage all;
+  for (const char byte : bytes) {
+    PrintedMessage printed =
+        reader.Take({Opcode::kBinary, std::string(1, byte)});
+    EXPECT_TRUE(printed.fault.ok()) << printed.fault;
+    all.text += printed.text;
+    for (std::string& note : printed.notes) all.notes.push_back(note);
+    for (const CallEnded& ended : printed.ends) all.ends.push_back(ended);
+  }
+  EXPECT_EQ(all.text, "eA==\n");
+  EXPECT_THAT(all.notes,
+              ElementsAre("< a: 1", "< status: NOT_FOUND: a %zz", "< k: v"));
+  ASSERT_EQ(all.ends.size(), 1u);
+  EXPECT_EQ(all.ends[0].status.code, 5);
+  EXPECT_FALSE(reader.Take({Opcode::kBinary, std::string(5, 2)}).fault.ok());
+}
+
+TEST(LinesTest, ALineOfGrpcWebSocketsIsAFrame) {
+  LineOptions options;
+  options.codec = &kGrpcWebSocketsDialect;
+  const auto message = MessageOfLine("eA==", options);
+  ASSERT_TRUE(message.ok() && message->has_value());
+  EXPECT_EQ((*message)->wire.payload, std::string("\0\0\0\0\0\1x", 7));
+  EXPECT_EQ(HalfCloseMessage(options).payload, "\x01");
+}
+
+TEST(DialEndingTest, DetailsOfAStatusAreRead) {
+  // details: {type_url: "t/a", value: "x"}
+  const auto status = ParseRpcStatus("\x08\x05\x1a\x08\x0a\x03t/a\x12\x01x");
+  ASSERT_TRUE(status.has_value());
+  EXPECT_THAT(status->details, ElementsAre("t/a eA=="));
 }
 
 }  // namespace

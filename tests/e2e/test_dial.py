@@ -240,6 +240,64 @@ def test_protobuf_lines_are_base64(demo):
         message((1, "hello, ann"))]
 
 
+# --- what both sides say besides messages ---
+
+GET_BOOK = "/headgate.demo.v1.LibraryService/GetBook"
+DUNE = "shelves/classics/books/dune"
+
+
+def test_verbose_tells_the_metadata_of_json(demo):
+    line = json.dumps({"name": DUNE, "readMask": "title"})
+    status, out, err = dial(demo, GET_BOOK, "--codec", "json", "-v",
+                            "--header", "Grpc-Metadata-x-reader: ann",
+                            lines=[line])
+    assert (status, [json.loads(text) for text in out]) == (0, [
+        {"title": "Dune"}])
+    told = err.splitlines()
+    assert told[0] == "headgate dial: > Grpc-Metadata-x-reader: ann"
+    assert "headgate dial: < library-branch: main" in told
+    assert "headgate dial: < x-reader: ann" in told
+    assert "headgate dial: < status: OK" in told
+    assert any(text.startswith("headgate dial: < library-books: ")
+               for text in told)
+
+
+def test_verbose_tells_the_details_of_a_failure(demo):
+    detail = {"@type": "type.googleapis.com/headgate.demo.v1.HelloRequest",
+              "greeting": "ann"}
+    line = json.dumps({"code": 5, "message": "gone", "details": [detail]})
+    status, out, err = dial(demo, ECHO + "Fail", "--codec", "json",
+                            "--verbose", lines=[line])
+    assert (status, out) == (5, [])
+    told = err.splitlines()
+    assert told[0] == "headgate dial: < status: NOT_FOUND: gone"
+    assert json.loads(told[1].partition("< detail: ")[2]) == detail
+
+
+def test_grpc_websockets(demo):
+    line = base64.b64encode(message((1, DUNE))).decode()
+    status, out, err = dial(demo, GET_BOOK, "--codec", "grpc-websockets", "-v",
+                            "--header", "X-Reader: ann", "--bearer", "s3cret",
+                            lines=[line])
+    assert status == 0
+    assert b"Dune" in base64.b64decode(out[0])
+    told = [text.partition("headgate dial: ")[2] for text in err.splitlines()]
+    assert told[:3] == ["> content-type: application/grpc-web+proto",
+                        "> x-reader: ann", "> authorization: (not shown)"]
+    assert "< library-branch: main" in told
+    assert told.index("< status: OK") > told.index("< x-reader: ann")
+    assert "s3cret" not in err
+
+
+def test_grpc_websockets_has_the_status_in_full(demo):
+    text = "gone \u20ac " + 200 * "x"
+    line = base64.b64encode(message((1, 5), (2, text))).decode()
+    status, out, err = dial(demo, ECHO + "Fail", "--codec", "grpc-websockets",
+                            lines=[line])
+    assert (status, out) == (5, [])
+    assert ending(err) == f"headgate dial: closed 4005 (NOT_FOUND): {text}"
+
+
 def test_raw_lines_are_texts(demo):
     status, out, err = dial(demo, "/echo", "--codec", "raw", "--linger", "1s",
                             lines=["hello", "", "you"])

@@ -30,10 +30,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "client/upgrade.h"
 #include "client/web_socket.h"
+#include "cmd/headgate/dial/answers.h"
 #include "cmd/headgate/dial/backoff.h"
 #include "cmd/headgate/dial/calls.h"
 #include "cmd/headgate/dial/line_reader.h"
@@ -92,8 +95,11 @@ struct Connection {
   };
 
   Connection(asio::io_context& io, const UpgradeRequest& request,
-             ws::MaskSource& masks, const ClientWebSocket::Options& options)
-      : socket(io), web_socket(request, masks, options) {}
+             ws::MaskSource& masks, const ClientWebSocket::Options& options,
+             AnswerReader reader)
+      : socket(io),
+        web_socket(request, masks, options),
+        answers(std::move(reader)) {}
 
   bool MayWrite() const {
     return web_socket.is_open() && web_socket.endpoint().may_write();
@@ -101,7 +107,9 @@ struct Connection {
 
   Socket socket;
   ClientWebSocket web_socket;
+  AnswerReader answers;
   Sending sending = Sending::kIdle;
+  bool is_head_next = false;  // What is written is not a line's message.
 
   // Our side of the call.
   bool half_closed = false;
@@ -186,8 +194,9 @@ class Client final : private ClientWebSocketObserver {
     options.max_message_bytes = kMaxMessageBytes;
     options.tls = options_.tls;
     options.server = options_.url.host;
-    auto connection =
-        std::make_shared<Connection>(io_, request_, masks_, options);
+    auto connection = std::make_shared<Connection>(
+        io_, request_, masks_, options,
+        AnswerReader(options_.lines, options_.verbosity));
     connecting_ = connection;
     DialEnding ending = co_await Converse(connection);
     connecting_ = nullptr;
@@ -291,7 +300,7 @@ class Client final : private ClientWebSocketObserver {
     if (connection->sending == Connection::Sending::kIdle &&
         connection->web_socket.endpoint().TakeWritten() &&
         connection == connection_) {
-      pending_.reset();
+      if (!std::exchange(connection->is_head_next, false)) pending_.reset();
       Pump();
     }
   }
@@ -329,6 +338,11 @@ class Client final : private ClientWebSocketObserver {
                         offered.front()));
     }
     if (interactive_) TellHint();
+    if (options_.verbosity == Verbosity::kMetadata) TellSent();
+    if (!options_.head.empty()) {
+      connection_->is_head_next = true;
+      Write({Opcode::kBinary, options_.head});
+    }
     Pump();
   }
 
@@ -337,6 +351,7 @@ class Client final : private ClientWebSocketObserver {
   }
 
   void OnClose(CloseCode code, absl::string_view reason) override {
+    TellNotes(connection_->answers.TakeRest());
     connection_->closed = Closed{static_cast<std::uint16_t>(code),
                                  std::string(reason), connection_->status};
     AwaitHangup();
@@ -352,10 +367,35 @@ class Client final : private ClientWebSocketObserver {
                       codec != nullptr ? codec->name : "text", "; ", keys));
   }
 
+  // What was sent of the call besides messages. Credentials are not shown.
+  void TellSent() const {
+    const auto tell = [](absl::string_view name, absl::string_view value) {
+      const bool is_secret = absl::EqualsIgnoreCase(name, "authorization") ||
+                             absl::EqualsIgnoreCase(name, "cookie");
+      Tell(OneLine(
+          absl::StrCat("> ", name, ": ", is_secret ? "(not shown)" : value)));
+    };
+    for (const auto& [name, value] : options_.handshake.headers) {
+      tell(name, value);
+    }
+    if (options_.handshake.subprotocols.size() > 1) tell("authorization", "");
+    for (absl::string_view line :
+         absl::StrSplit(options_.head, "\r\n", absl::SkipEmpty())) {
+      const std::size_t colon = line.find(": ");
+      tell(line.substr(0, colon), line.substr(colon + 2));
+    }
+  }
+
+  void TellNotes(const PrintedMessage& printed) const {
+    if (options_.verbosity != Verbosity::kMetadata) return;
+    for (const std::string& note : printed.notes) Tell(note);
+  }
+
   void OnMessage(Connection& connection, const WireMessage& message) {
     answered_ = true;
     if (leaving_) return;  // Nobody wants to see it any more.
-    PrintedMessage printed = PrintMessage(message, options_.lines);
+    PrintedMessage printed = connection.answers.Take(message);
+    TellNotes(printed);
     for (const CallEnded& ended : printed.ends) {
       connection.status = ended.status;
       connection.calls.OnEnded(ended);
@@ -451,7 +491,7 @@ class Client final : private ClientWebSocketObserver {
     if (can_half_close && !connection_->half_closed) {
       connection_->half_closed = true;
       CloseAfterLastCall();
-      Write({Opcode::kText, ""});
+      Write(HalfCloseMessage(options_.lines));
     }
   }
 

@@ -21,12 +21,21 @@ enum class AtEnd {
 
 enum class OnLoss { kEnd, kReconnect };
 
+// What goes to standard error.
+enum class Verbosity {
+  kEvents,
+  kMetadata,  // And what both sides say of the call besides messages.
+};
+
 struct DialOptions {
   WsUrl url;
   // Null without TLS.
   std::shared_ptr<const TlsContext> tls;
   UpgradeHeaders handshake;
   LineOptions lines;
+  // The message before all others; empty: the codec has none.
+  std::string head = {};
+  Verbosity verbosity = Verbosity::kEvents;
   AtEnd at_end = AtEnd::kHalfClose;
   OnLoss on_loss = OnLoss::kEnd;
   // Close when the input has ended and nothing has come for so long; none: wait

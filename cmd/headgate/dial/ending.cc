@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "cmd/headgate/dial/text.h"
@@ -129,6 +130,18 @@ json::object RefusalStatus(const Refused& refused) {
   return result;
 }
 
+// Of a serialized google.protobuf.Any.
+std::string DetailText(absl::string_view any) {
+  absl::string_view type, value;
+  WireReader reader(any);
+  WireField field;
+  while (reader.Next(field)) {
+    if (field.tag == WireTag(1, WireType::kBytes)) type = field.bytes;
+    if (field.tag == WireTag(2, WireType::kBytes)) value = field.bytes;
+  }
+  return absl::StrCat(OneLine(type), " ", absl::Base64Escape(value));
+}
+
 std::string WithReason(std::string line, absl::string_view reason) {
   if (!reason.empty()) absl::StrAppend(&line, ": ", OneLine(reason));
   return line;
@@ -145,6 +158,8 @@ std::optional<RpcStatus> ParseRpcStatus(absl::string_view bytes) {
       status.code = static_cast<int>(field.value);
     } else if (field.tag == WireTag(2, WireType::kBytes)) {
       status.message = std::string(field.bytes);
+    } else if (field.tag == WireTag(3, WireType::kBytes)) {
+      status.details.push_back(DetailText(field.bytes));
     }
   }
   if (!reader.ok()) return std::nullopt;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -12,10 +13,12 @@
 
 namespace headgate {
 
-// The code and the message of a google.rpc.Status.
+// A google.rpc.Status.
 struct RpcStatus {
   int code = 0;
   std::string message;
+  // Each as "type.googleapis.com/package.Message BASE64".
+  std::vector<std::string> details = {};
 };
 
 // What an end packet says.

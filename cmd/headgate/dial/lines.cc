@@ -12,7 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "cmd/headgate/dial/text.h"
+#include "gateway/base/message_framing.h"
 #include "gateway/base/status.h"
+#include "gateway/codec/grpc_websockets.h"
 
 namespace headgate {
 namespace {
@@ -149,6 +151,9 @@ class PacketPrinter {
           absl::StrAppend(&lines, ": ", OneLine(ended.status.message));
         }
         lines += "\n";
+        for (const std::string& detail : ended.status.details) {
+          out_.notes.push_back(absl::StrCat("< detail: ", detail));
+        }
         out_.ends.push_back(ended);
       } else if (IsContainer(header->type, options_) &&
                  depth < options_.max_depth) {
@@ -192,10 +197,17 @@ absl::StatusOr<std::optional<LineMessage>> MessageOfLine(
     return LineMessage{{Opcode::kText, std::string(line)}};
   }
   if (options.codec == &kPacketDialect) return PacketOfLine(line, options);
-  if (options.codec == &kProtobufDialect) {
+  if (options.codec == &kProtobufDialect ||
+      options.codec == &kGrpcWebSocketsDialect) {
     auto bytes =
         options.content == ContentForm::kHex ? FromHex(line) : FromBase64(line);
     if (!bytes.ok()) return bytes.status();
+    if (options.codec == &kGrpcWebSocketsDialect) {
+      const MessagePrefix prefix = MakeMessagePrefix(0, bytes->size());
+      // A byte 0 says that the stream of messages goes on.
+      bytes->insert(0, prefix.data(), prefix.size());
+      bytes->insert(0, 1, '\0');
+    }
     return LineMessage{{Opcode::kBinary, *std::move(bytes)}};
   }
   if (options.codec == &kJsonDialect) {
@@ -204,6 +216,13 @@ absl::StatusOr<std::optional<LineMessage>> MessageOfLine(
     return LineMessage{{Opcode::kText, absl::StrCat(line, "\n")}};
   }
   return LineMessage{{Opcode::kText, std::string(line)}};
+}
+
+WireMessage HalfCloseMessage(const LineOptions& options) {
+  if (options.codec == &kGrpcWebSocketsDialect) {
+    return {Opcode::kBinary, "\x01"};
+  }
+  return {Opcode::kText, ""};
 }
 
 PrintedMessage PrintMessage(const WireMessage& message,
@@ -218,8 +237,9 @@ PrintedMessage PrintMessage(const WireMessage& message,
     return PacketPrinter(options).Print(message.payload);
   }
   // Without a word before it where every message is so.
-  const absl::string_view prefix =
-      options.codec == &kProtobufDialect ? "" : "binary ";
+  const bool is_bytes = options.codec == &kProtobufDialect ||
+                        options.codec == &kGrpcWebSocketsDialect;
+  const absl::string_view prefix = is_bytes ? "" : "binary ";
   const ContentForm form = options.content == ContentForm::kHex
                                ? ContentForm::kHex
                                : ContentForm::kBase64;

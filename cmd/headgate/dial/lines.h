@@ -53,13 +53,18 @@ struct LineMessage {
 absl::StatusOr<std::optional<LineMessage>> MessageOfLine(
     absl::string_view line, const LineOptions& options);
 
+// What ends the client's side. Requires: the codec is not raw.
+WireMessage HalfCloseMessage(const LineOptions& options);
+
 // What a WebSocket message looks like.
 struct PrintedMessage {
   std::string text;  // Whole lines.
   // The end packets that were among them.
   std::vector<CallEnded> ends;
   // Why the rest of the message could not be read.
-  absl::Status fault;
+  absl::Status fault = absl::OkStatus();
+  // What is told of the call besides its responses, "< name: value".
+  std::vector<std::string> notes = {};
 };
 
 PrintedMessage PrintMessage(const WireMessage& message,
