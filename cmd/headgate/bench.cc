@@ -26,6 +26,9 @@
 #include "cmd/headgate/dial/output.h"
 #include "cmd/headgate/duration_flag.h"
 #include "gateway/base/file.h"
+#include "gateway/codec/connect.h"
+#include "gateway/codec/grpc_web.h"
+#include "gateway/codec/grpc_websockets.h"
 
 namespace headgate {
 namespace {
@@ -37,12 +40,17 @@ constexpr char kBenchFooter[] = R"(URL:
   wss://HOST[:PORT]/PATH[?QUERY]             the same with TLS
   ws+unix:/SOCKET:/PATH[?QUERY]              over the Unix socket /SOCKET,
                                              wss+unix: with TLS
-  grpc://HOST:PORT/package.Service/Method    the backend itself, for comparison
+  http://HOST[:PORT]/package.Service/Method  unary calls over HTTP/1.1, with
+                                             --codec connect or grpc-web
+  grpc://HOST:PORT/package.Service/Method    gRPC, of the backend itself for
+                                             comparison, or through a gateway
 
 The method must answer each message with one message, in order, as the demo
 backend's headgate.v1.PacketService/Connect does (/packets; with raw: /echo).
-The default message is one that it echoes. --message, by codec:
-  protobuf, raw   the bytes of one message
+The default message is one that it echoes; with http:// it is one of
+headgate.demo.v1.HelloService/SayHello. --message, by codec:
+  protobuf, raw, grpc-websockets, connect, grpc-web
+                  the bytes of one message
   packet          the content of one packet
   json            one line of JSON
 
@@ -94,6 +102,25 @@ constexpr std::size_t kMaxInFlight = 1'000'000;
 constexpr std::size_t kOpenLoopInFlight = 1024;
 constexpr std::size_t kMaxSize = 64 * 1024 * 1024;
 
+// Besides the gateway's own codecs.
+constexpr const Dialect* kForeignDialects[] = {
+    &kGrpcWebSocketsDialect, &kConnectProtoDialect, &kGrpcWebDialect};
+
+std::vector<std::string> BenchCodecs() {
+  std::vector<std::string> names = DialectNames();
+  for (const Dialect* dialect : kForeignDialects) {
+    names.emplace_back(dialect->name);
+  }
+  return names;
+}
+
+const Dialect* BenchDialect(absl::string_view name) {
+  for (const Dialect* dialect : kForeignDialects) {
+    if (dialect->name == name) return dialect;
+  }
+  return FindDialect(name);
+}
+
 void Say(absl::string_view text) {
   WriteOut(STDERR_FILENO, absl::StrCat("headgate bench: ", text, "\n"));
 }
@@ -134,13 +161,20 @@ absl::Status SetMessage(const BenchFlags& flags, BenchOptions& options) {
 
 absl::Status SetHandshake(const BenchFlags& flags, BenchOptions& options) {
   const bool is_grpc = std::holds_alternative<GrpcTarget>(options.target);
+  const bool is_http = std::holds_alternative<UnaryTarget>(options.target);
+  if (is_http != (options.codec->on == Dialect::On::kHttp)) {
+    return absl::InvalidArgumentError(
+        "--codec: http:// takes connect and grpc-web, which are its own");
+  }
   if (is_grpc && options.codec != &kProtobufDialect) {
     return absl::InvalidArgumentError("--codec: grpc:// takes protobuf only");
   }
   DialHandshakeOptions handshake;
-  if (!is_grpc && !flags.no_subprotocol) handshake.codec = options.codec;
+  if (!is_grpc && !is_http && !flags.no_subprotocol) {
+    handshake.codec = options.codec;
+  }
   handshake.headers = flags.headers;
-  if (is_grpc && !flags.bearer.empty()) {
+  if ((is_grpc || is_http) && !flags.bearer.empty()) {
     handshake.headers.push_back(
         absl::StrCat("authorization: Bearer ", flags.bearer));
   } else if (!flags.bearer.empty()) {
@@ -179,8 +213,13 @@ absl::Status SetLoad(const BenchFlags& flags, BenchOptions& options) {
   }
   load.rate = flags.rate;
   load.ramp = flags.ramp;
+  const bool is_http = std::holds_alternative<UnaryTarget>(options.target);
   load.in_flight = flags.in_flight.value_or(
-      flags.rate.has_value() ? kOpenLoopInFlight : std::size_t{1});
+      flags.rate.has_value() && !is_http ? kOpenLoopInFlight : std::size_t{1});
+  if (is_http && load.in_flight > 1) {
+    return absl::InvalidArgumentError(
+        "--in-flight: a connection of HTTP/1.1 has one request at a time");
+  }
   auto connect_timeout = ParseDurationFlag(
       "--connect-timeout", flags.connect_timeout, absl::Milliseconds(1));
   if (!connect_timeout.ok()) return connect_timeout.status();
@@ -215,7 +254,7 @@ absl::StatusOr<BenchOptions> OptionsOf(const BenchFlags& flags) {
   auto target = ParseBenchTarget(flags.url);
   if (!target.ok()) return target.status();
   options.target = *std::move(target);
-  options.codec = FindDialect(flags.codec);
+  options.codec = BenchDialect(flags.codec);
   options.threads = flags.threads;
   options.pid = flags.pid;
   for (absl::Status (*set)(const BenchFlags&, BenchOptions&) :
@@ -296,12 +335,6 @@ void AddLoadFlags(CLI::App& bench, BenchFlags& flags) {
       ->capture_default_str();
 }
 
-std::vector<std::string> BenchCodecs() {
-  std::vector<std::string> names = DialectNames();
-  names.emplace_back(kGrpcWebSocketsDialect.name);
-  return names;
-}
-
 }  // namespace
 
 void AddBench(CLI::App& app, std::function<int()>& run) {
@@ -312,13 +345,13 @@ void AddBench(CLI::App& app, std::function<int()>& run) {
   bench
       ->add_option("URL", flags->url,
                    "ws://HOST[:PORT]/PATH[?QUERY], wss://, "
-                   "ws+unix:/SOCKET:/PATH or "
+                   "ws+unix:/SOCKET:/PATH, http://HOST[:PORT]/PATH or "
                    "grpc://HOST:PORT/package.Service/Method")
       ->required();
   bench
       ->add_option("--codec", flags->codec,
                    "What messages are, and the subprotocol headgate.CODEC.v1, "
-                   "or grpc-websockets")
+                   "or grpc-websockets; with http:// connect or grpc-web")
       ->check(CLI::IsMember(BenchCodecs()))
       ->capture_default_str();
   bench->add_flag("--no-subprotocol", flags->no_subprotocol,

@@ -41,9 +41,18 @@ TEST(BenchTargetTest, RefusesOtherGrpcUrls) {
   }
 }
 
+TEST(BenchTargetTest, HttpUrlsAreOfUnaryMethods) {
+  const auto target = ParseBenchTarget("http://a:1/p.S/M");
+  ASSERT_TRUE(target.ok()) << target.status();
+  EXPECT_EQ(std::get<UnaryTarget>(*target).url.authority, "a:1");
+  EXPECT_EQ(std::get<UnaryTarget>(*target).url.target, "/p.S/M");
+  EXPECT_THAT(std::string(ParseBenchTarget("http://").status().message()),
+              HasSubstr("must be http://HOST[:PORT]/PATH"));
+}
+
 TEST(BenchTargetTest, RefusesOtherSchemes) {
-  EXPECT_EQ(ParseBenchTarget("http://a/").status().message(),
-            "'http://a/': must start with ws://, wss://, ws+unix: or "
+  EXPECT_EQ(ParseBenchTarget("ftp://a/").status().message(),
+            "'ftp://a/': must start with ws://, wss://, ws+unix:, http:// or "
             "grpc://");
 }
 

@@ -9,6 +9,10 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/codec/connect.h"
+#include "gateway/codec/grpc_web.h"
+#include "gateway/codec/grpc_websockets.h"
 #include "headgate/v1/packet.pb.h"
 
 namespace headgate {
@@ -51,6 +55,25 @@ TEST(BenchMessageTest, GrpcWebSocketsIsTheSamePacketInAFrameBehindHeaders) {
             message.payload.size() - 6);
   EXPECT_TRUE(MakeBenchHead(&kGrpcWebSocketsDialect).has_value());
   EXPECT_FALSE(MakeBenchHead(&kProtobufDialect).has_value());
+}
+
+TEST(BenchMessageTest, OverHttpItIsAGreetingInAWholeRequest) {
+  WsUrl url;
+  url.authority = "h:1";
+  url.target = "/p.S/M";
+  UpgradeHeaders headers;
+  headers.headers = {{"a", "1"}};
+  const WireMessage connect = MakeBenchMessage(&kConnectProtoDialect, 3);
+  EXPECT_EQ(connect.payload.substr(0, 2), "\x0a\x03");
+  EXPECT_EQ(connect.payload.size(), 5u);
+  EXPECT_EQ(MakeHttpRequest(&kConnectProtoDialect, url, headers, connect),
+            absl::StrCat("POST /p.S/M HTTP/1.1\r\nHost: h:1\r\nUser-Agent: "
+                         "headgate-bench\r\nContent-Type: application/proto\r\n"
+                         "Content-Length: 5\r\na: 1\r\n\r\n",
+                         connect.payload));
+  const WireMessage web = MakeBenchMessage(&kGrpcWebDialect, 3);
+  EXPECT_EQ(web.payload,
+            absl::StrCat(std::string("\0\0\0\0\5", 5), connect.payload));
 }
 
 TEST(AnswerCounterTest, BlocksOfGrpcWebSocketsAreNoAnswers) {

@@ -151,6 +151,46 @@ def test_grpc(backend):
 
 
 # 100 calls is what one channel carries.
+def test_grpc_through_a_gateway(demo):
+    before = demo.metric("headgate_http2_connections_total")
+    report = succeed(f"grpc://{demo.host}:{demo.port}/"
+                     "headgate.v1.PacketService/Connect",
+                     "--connections", "3", "--in-flight", "5", *FEW)
+    assert report["messages"] == 40
+    assert demo.metric("headgate_http2_connections_total") == before + 1
+
+
+def http_url(demo, path):
+    return f"http://{demo.host}:{demo.port}{path}"
+
+
+@pytest.mark.parametrize("codec", ["connect", "grpc-web"])
+def test_unary_calls_over_http(demo, codec):
+    before = demo.metric("headgate_messages_total", dialect=codec,
+                         direction="out") or 0
+    report = succeed(http_url(demo, HELLO + "SayHello"), "--codec", codec,
+                     "--connections", "3", "--idle", "1", *FEW)
+    assert (report["codec"], report["messages"]) == (codec, 40)
+    eventually(lambda: demo.metric("headgate_messages_total", dialect=codec,
+                                   direction="out") == before + 41,
+               "the gateway has counted them")
+
+
+@pytest.mark.parametrize("codec, why", [
+    ("connect", "refused: HTTP 501"), ("grpc-web", "grpc-status 12")])
+def test_calls_over_http_that_fail(demo, codec, why):
+    status, report, errors = bench(http_url(demo, "/no.Service/Method"),
+                                   "--codec", codec, *FEW)
+    assert status == 1
+    assert why in errors
+
+
+def test_grpc_websockets(demo):
+    report = succeed(demo.url("/headgate.v1.PacketService/Connect"), "--codec",
+                     "grpc-websockets", "--connections", "2", *FEW)
+    assert (report["codec"], report["messages"]) == ("grpc-websockets", 40)
+
+
 def test_grpc_takes_as_many_connections_as_its_calls_need(backend):
     report = succeed(grpc_url(backend), "--connections", "150", "--messages",
                      "300")
@@ -651,7 +691,13 @@ def test_socket_file(start_demo, tmp_path):
 
 
 @pytest.mark.parametrize("flags, why", [
-    (("http://a/",), "must start with ws://, wss://, ws+unix: or grpc://"),
+    (("ftp://a/",),
+     "must start with ws://, wss://, ws+unix:, http:// or grpc://"),
+    (("http://a/b.C/D",), "--codec: http:// takes connect and grpc-web"),
+    (("ws://a/", "--codec", "connect"),
+     "--codec: http:// takes connect and grpc-web"),
+    (("http://a/b.C/D", "--codec", "connect", "--in-flight", "2"),
+     "--in-flight: a connection of HTTP/1.1 has one request at a time"),
     (("wss://a/", "--ca", "/nowhere"), "--ca /nowhere cannot be read"),
     (("ws://a/", "--insecure"), "--insecure: only with wss://"),
     (("grpc://a:1/b/c", "--insecure"), "--insecure: only with wss://"),

@@ -8,6 +8,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/message_framing.h"
+#include "gateway/base/varint.h"
+#include "gateway/codec/connect.h"
+#include "gateway/codec/grpc_web.h"
+#include "gateway/codec/grpc_websockets.h"
 #include "gateway/codec/packet.h"
 #include "headgate/v1/packet.pb.h"
 
@@ -36,13 +40,15 @@ WireMessage PacketMessage(absl::string_view content) {
   return message;
 }
 
+std::string Framed(absl::string_view content) {
+  const MessagePrefix prefix = MakeMessagePrefix(0, content.size());
+  return absl::StrCat(absl::string_view(prefix.data(), prefix.size()), content);
+}
+
 // A message of the call in one of the socket.
 WireMessage GrpcWebMessage(absl::string_view content) {
-  const MessagePrefix prefix = MakeMessagePrefix(0, content.size());
-  return {
-      Opcode::kBinary,
-      absl::StrCat(absl::string_view("\0", 1),
-                   absl::string_view(prefix.data(), prefix.size()), content)};
+  return {Opcode::kBinary,
+          absl::StrCat(absl::string_view("\0", 1), Framed(content))};
 }
 
 }  // namespace
@@ -63,6 +69,11 @@ WireMessage MakeBenchMessage(const Dialect* codec, std::size_t size) {
                ? WireMessage{Opcode::kBinary, packet.SerializeAsString()}
                : GrpcWebMessage(packet.SerializeAsString());
   }
+  if (codec->on == Dialect::On::kHttp) {
+    std::string message = "\x0a";  // HelloRequest.greeting
+    AppendVarint(size, message);
+    return MakeOwnMessage(codec, message.append(size, 'x'));
+  }
   return {Opcode::kBinary, std::move(content)};
 }
 
@@ -74,7 +85,23 @@ WireMessage MakeOwnMessage(const Dialect* codec, absl::string_view content) {
                                : absl::StrCat(content, "\n")};
   }
   if (codec == &kGrpcWebSocketsDialect) return GrpcWebMessage(content);
+  if (codec == &kGrpcWebDialect) return {Opcode::kBinary, Framed(content)};
   return {Opcode::kBinary, std::string(content)};
+}
+
+std::string MakeHttpRequest(const Dialect* codec, const WsUrl& url,
+                            const UpgradeHeaders& headers,
+                            const WireMessage& message) {
+  std::string request =
+      absl::StrCat("POST ", url.target, " HTTP/1.1\r\nHost: ", url.authority,
+                   "\r\nUser-Agent: headgate-bench\r\nContent-Type: ",
+                   codec->media_types.front(),
+                   "\r\nContent-Length: ", message.payload.size(), "\r\n");
+  for (const auto& [name, value] : headers.headers) {
+    absl::StrAppend(&request, name, ": ", value, "\r\n");
+  }
+  absl::StrAppend(&request, "\r\n", message.payload);
+  return request;
 }
 
 std::optional<WireMessage> MakeBenchHead(const Dialect* codec) {

@@ -8,6 +8,8 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "client/upgrade.h"
+#include "client/url.h"
 #include "gateway/codec/dialect.h"
 
 namespace headgate {
@@ -19,6 +21,12 @@ WireMessage MakeBenchMessage(const Dialect* codec, std::size_t size);
 // A message of the user's own: the bytes as they are; with packet the content
 // of a packet, with json a line, whose end is added.
 WireMessage MakeOwnMessage(const Dialect* codec, absl::string_view content);
+
+// The whole request of HTTP/1.1 that a message is, with a codec that is on
+// HTTP.
+std::string MakeHttpRequest(const Dialect* codec, const WsUrl& url,
+                            const UpgradeHeaders& headers,
+                            const WireMessage& message);
 
 // What a connection sends before its messages; absent: the dialect has nothing.
 std::optional<WireMessage> MakeBenchHead(const Dialect* codec);

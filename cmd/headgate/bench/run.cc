@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cmd/headgate/bench/grpc_load.h"
+#include "cmd/headgate/bench/messages.h"
 #include "cmd/headgate/bench/ws_load.h"
 #include "cmd/headgate/dial/output.h"
 #include "gateway/base/descriptor_limit.h"
@@ -122,7 +123,7 @@ class Crew {
 };
 
 absl::Status EnsureDescriptors(const BenchOptions& options) {
-  if (!std::holds_alternative<WsUrl>(options.target)) {
+  if (std::holds_alternative<GrpcTarget>(options.target)) {
     return absl::OkStatus();
   }
   const std::uint64_t limit = RaiseDescriptorLimit();
@@ -174,7 +175,10 @@ class Bench {
 
  private:
   absl::Status MakeLoads() {
-    if (const auto* url = std::get_if<WsUrl>(&options_.target)) {
+    const auto* const http = std::get_if<UnaryTarget>(&options_.target);
+    const WsUrl* const url =
+        http != nullptr ? &http->url : std::get_if<WsUrl>(&options_.target);
+    if (url != nullptr) {
       auto endpoints = Resolve(*url);
       if (!endpoints.ok()) return endpoints.status();
       ws_ = std::make_unique<WsLoadOptions>(WsLoadOptions{
@@ -182,6 +186,10 @@ class Bench {
           UpgradeRequest(*url, options_.handshake, "headgate-bench",
                          RandomUpgradeKey()),
           options_.tls, url->host, options_.codec, options_.message});
+      if (http != nullptr) {
+        ws_->http_request = MakeHttpRequest(
+            options_.codec, *url, options_.handshake, options_.message);
+      }
     } else {
       grpc_ = std::make_unique<GrpcLoadOptions>(
           GrpcLoadOptions{options_.load, std::get<GrpcTarget>(options_.target),

@@ -11,6 +11,7 @@ namespace headgate {
 namespace {
 
 constexpr absl::string_view kGrpcScheme = "grpc://";
+constexpr absl::string_view kHttpScheme = "http://";
 
 bool IsMethod(absl::string_view path) {
   const std::size_t slash = path.find('/', 1);
@@ -22,10 +23,20 @@ bool IsMethod(absl::string_view path) {
 }  // namespace
 
 absl::StatusOr<BenchTarget> ParseBenchTarget(absl::string_view url) {
+  if (absl::StartsWithIgnoreCase(url, kHttpScheme)) {
+    auto parsed =
+        ParseWsUrl(absl::StrCat("ws://", url.substr(kHttpScheme.size())));
+    if (!parsed.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", url, "': must be http://HOST[:PORT]/PATH"));
+    }
+    return UnaryTarget{*std::move(parsed)};
+  }
   if (!absl::StartsWithIgnoreCase(url, kGrpcScheme)) {
     if (!absl::StartsWithIgnoreCase(url, "ws")) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "'", url, "': must start with ws://, wss://, ws+unix: or grpc://"));
+          "'", url,
+          "': must start with ws://, wss://, ws+unix:, http:// or grpc://"));
     }
     auto parsed = ParseWsUrl(url);
     if (!parsed.ok()) return parsed.status();

@@ -10,16 +10,22 @@
 
 namespace headgate {
 
-// A method of a gRPC server that is called without a gateway.
+// A method of a gRPC server: of the backend, or of a gateway's HTTP/2 listener.
 struct GrpcTarget {
   std::string address;  // HOST:PORT, as gRPC takes it.
   std::string method;   // "/package.Service/Method"
 };
 
-using BenchTarget = std::variant<WsUrl, GrpcTarget>;
+// A unary method that is called over HTTP/1.1.
+struct UnaryTarget {
+  WsUrl url;
+};
 
-// The target of a WebSocket's URL, as dial takes them, or of
-// grpc://HOST:PORT/package.Service/Method. INVALID_ARGUMENT for anything else.
+using BenchTarget = std::variant<WsUrl, GrpcTarget, UnaryTarget>;
+
+// The target of a WebSocket's URL, as dial takes them, of
+// http://HOST[:PORT]/PATH, or of grpc://HOST:PORT/package.Service/Method.
+// INVALID_ARGUMENT for anything else.
 absl::StatusOr<BenchTarget> ParseBenchTarget(absl::string_view url);
 
 }  // namespace headgate

@@ -20,6 +20,7 @@
 #include "client/web_socket.h"
 #include "cmd/headgate/bench/ledger.h"
 #include "cmd/headgate/bench/messages.h"
+#include "cmd/headgate/bench/peer.h"
 #include "cmd/headgate/dial/ending.h"
 #include "gateway/ws/frame.h"
 
@@ -72,7 +73,7 @@ struct Connection {
   std::size_t endpoint = 0;  // The one that is tried.
   std::int64_t opening_until_ns = 0;
   // While connected. It sends the handshake and control frames.
-  std::optional<ClientWebSocket> web_socket;
+  std::unique_ptr<BenchPeer> peer;
 
   // The messages, which share their frames.
   std::size_t unsent = 0;  // Messages that the socket has not taken whole,
@@ -127,10 +128,13 @@ class WsLoad final : public Load {
         stop_(stop),
         ledger_(options.load, share, counts_) {
     const WireMessage& message = options.message;
-    std::string frame;
-    ws::AppendFrame(message.opcode == Opcode::kText ? ws::FrameOpcode::kText
-                                                    : ws::FrameOpcode::kBinary,
-                    message.payload, &mask_.key, frame);
+    std::string frame = options.http_request;
+    if (frame.empty()) {
+      ws::AppendFrame(message.opcode == Opcode::kText
+                          ? ws::FrameOpcode::kText
+                          : ws::FrameOpcode::kBinary,
+                      message.payload, &mask_.key, frame);
+    }
     frame_bytes_ = frame.size();
     const std::size_t copies =
         std::clamp(kWriteBytes / frame.size(), std::size_t{1},
@@ -221,10 +225,13 @@ class WsLoad final : public Load {
         Hangup(connection);
         continue;
       }
+      if (!connection.peer->Close()) {
+        Hangup(connection);
+        continue;
+      }
       connection.state = State::kClosing;
       // A frame that has begun must end.
       connection.unsent = connection.offset > 0 ? 1 : 0;
-      connection.web_socket->endpoint().Close(CloseCode::kNormal, "");
       ++closing_;
       Flush(connection);
     }
@@ -361,15 +368,22 @@ class WsLoad final : public Load {
     }
     good_endpoint_ = connection.endpoint;
     connection.state = State::kHandshake;
+    connection.peer = MakePeer();
+    if (!connection.peer->Start()) {
+      return Fail(connection, ToDialEnding(connection.peer->failure()));
+    }
+    if (connection.peer->opens_at_once()) return OnUpgraded(connection);
+    Flush(connection);
+  }
+
+  std::unique_ptr<BenchPeer> MakePeer() {
+    if (!options_.http_request.empty()) return MakeHttpPeer();
     ClientWebSocket::Options options;
     options.delivery = ws::Delivery::kPieces;
     options.tls = options_.tls;
     options.server = options_.server;
-    connection.web_socket.emplace(options_.request, mask_, options);
-    if (!connection.web_socket->Start()) {
-      return Fail(connection, ToDialEnding(connection.web_socket->failure()));
-    }
-    Flush(connection);
+    return MakeWebSocketPeer(options_.request, mask_, options,
+                             MakeBenchHead(options_.codec));
   }
 
   void OnUpgraded(Connection& connection) {
@@ -429,7 +443,7 @@ class WsLoad final : public Load {
     if (connection.state == State::kClosing) --closing_;
     if (active) ledger_.Leave(connection.account);
     connection.state = State::kGone;
-    connection.web_socket.reset();
+    connection.peer.reset();
   }
 
   // ---- Reading
@@ -454,14 +468,14 @@ class WsLoad final : public Load {
   }
 
   void OnLost(Connection& connection, int error) {
-    Fail(connection, ToDialEnding(connection.web_socket->AtEnd(
+    Fail(connection, ToDialEnding(connection.peer->AtEnd(
                          error == 0 ? "" : ErrorText(error))));
   }
 
   void OnBytes(Connection& connection, absl::string_view bytes,
                std::int64_t now) {
     Arrivals arrivals(connection.counter, options_.request.subprotocols());
-    const bool received = connection.web_socket->Receive(bytes, arrivals);
+    const bool received = connection.peer->Receive(bytes, arrivals);
     if (connection.state == State::kClosing) {
       // TLS may have ended before the connection.
       if (!received) Hangup(connection);
@@ -470,9 +484,6 @@ class WsLoad final : public Load {
     if (arrivals.opened) {
       counts_.codec_declined =
           counts_.codec_declined || arrivals.codec_declined;
-      if (head_) {
-        connection.web_socket->endpoint().Write(head_->opcode, head_->payload);
-      }
       OnUpgraded(connection);
     } else if (connection.role == Role::kActive) {
       ledger_.OnBytesReceived(bytes.size(), now);
@@ -488,9 +499,9 @@ class WsLoad final : public Load {
     }
     if (!received) {
       SendLast(connection);
-      return Fail(connection, ToDialEnding(connection.web_socket->failure()));
+      return Fail(connection, ToDialEnding(connection.peer->failure()));
     }
-    if (connection.unsent > 0 || connection.web_socket->has_output()) {
+    if (connection.unsent > 0 || connection.peer->has_output()) {
       Flush(connection);
     }
   }
@@ -499,8 +510,8 @@ class WsLoad final : public Load {
   // socket takes it.
   void SendLast(Connection& connection) {
     connection.unsent = 0;
-    if (connection.offset > 0 || !connection.web_socket->has_output()) return;
-    const absl::string_view frame = connection.web_socket->Front()[0];
+    if (connection.offset > 0 || !connection.peer->has_output()) return;
+    const absl::string_view frame = connection.peer->Front();
     send(connection.fd, frame.data(), frame.size(),
          MSG_NOSIGNAL | MSG_DONTWAIT);
   }
@@ -538,17 +549,16 @@ class WsLoad final : public Load {
   void Flush(Connection& connection) {
     while (connection.state != State::kGone) {
       absl::string_view next;
-      ClientWebSocket& web_socket = *connection.web_socket;
-      const bool control = connection.offset == 0 && web_socket.has_output();
+      BenchPeer& peer = *connection.peer;
+      const bool control = connection.offset == 0 && peer.has_output();
       if (control) {
-        next = web_socket.Front()[0];
-      } else if (connection.unsent > 0 && web_socket.is_tls()) {
+        next = peer.Front();
+      } else if (connection.unsent > 0 && peer.is_tls()) {
         EncryptMessages(connection);
         continue;
       } else if (connection.unsent > 0) {
         // Control frames go between messages.
-        const std::size_t messages =
-            web_socket.has_output() ? 1 : connection.unsent;
+        const std::size_t messages = peer.has_output() ? 1 : connection.unsent;
         next = absl::string_view(frames_).substr(connection.offset);
         next = next.substr(0, messages * frame_bytes_ - connection.offset);
       } else {
@@ -563,7 +573,7 @@ class WsLoad final : public Load {
       }
       const auto sent = static_cast<std::size_t>(size);
       if (control) {
-        web_socket.OnSent(sent);
+        peer.OnSent(sent);
       } else {
         connection.offset += sent;
         connection.unsent -= connection.offset / frame_bytes_;
@@ -577,7 +587,7 @@ class WsLoad final : public Load {
   void EncryptMessages(Connection& connection) {
     const std::size_t messages =
         std::min(connection.unsent, frames_.size() / frame_bytes_);
-    connection.web_socket->EncryptFrames(
+    connection.peer->EncryptFrames(
         absl::string_view(frames_).substr(0, messages * frame_bytes_));
     connection.unsent -= messages;
   }
@@ -598,7 +608,6 @@ class WsLoad final : public Load {
   }
 
   const WsLoadOptions& options_;
-  const std::optional<WireMessage> head_ = MakeBenchHead(options_.codec);
   const Share share_;
   const StopFlag& stop_;
   OneMask mask_;

@@ -24,13 +24,15 @@ struct WsLoadOptions {
   std::string server;
   const Dialect* codec = &kProtobufDialect;
   WireMessage message;
+  // A message is this request of HTTP/1.1; empty: one of a WebSocket.
+  std::string http_request = {};
 };
 
-// WebSockets over TCP or a Unix socket, on an epoll(7) of its own without a
-// library in between, so that a message costs the load generator far less than
-// the gateway. All that is due on a connection is one write, all that has
-// arrived one read, into a buffer that the thread's connections share. All
-// messages are the same, so their frames are made once.
+// WebSockets, or connections of HTTP/1.1, over TCP or a Unix socket, on an
+// epoll(7) of its own without a library in between, so that a message costs the
+// load generator far less than the gateway. All that is due on a connection is
+// one write, all that has arrived one read, into a buffer that the thread's
+// connections share. All messages are the same, so their frames are made once.
 //
 // In a closed loop the latency of a message counts from just before the write
 // of the message to just after the read of its response. In an open loop the
