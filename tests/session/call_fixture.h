@@ -31,11 +31,11 @@ class CallFixture : public ::testing::Test {
     request.codec = codec;
     request.binding = binding_;
     request.wants_status = wants_status_;
-    session_.emplace(
-        std::move(request),
-        std::make_shared<const SessionContext>(SessionContext{
-            limits_, upstream_, schemas_, nullptr, [this] { return now_; }, taps_}),
-        transport_);
+    session_.emplace(std::move(request),
+                     std::make_shared<const SessionContext>(
+                         SessionContext{limits_, upstream_, schemas_, nullptr,
+                                        [this] { return now_; }, taps_}),
+                     transport_);
     session_->Start(now_);
     return *session_;
   }
