@@ -99,16 +99,17 @@ void PrintAdmin(const Settings& settings) {
       table.Add({"off"});
       continue;
     }
-    const bool all =
-        std::all_of(std::begin(kAllAdminParts), std::end(kAllAdminParts),
-                    [&](AdminPart part) { return admin.serve.contains(part); });
+    const bool usual = admin.serve == AdminSettings().serve;
+    const bool all = admin.serve.size() == std::size(kAllAdminParts);
     table.Add({absl::StrCat(admin.address,
                             admin.token_file.empty() ? "" : " (token)"),
-               all ? "everything"
-                   : absl::StrJoin(admin.serve, ", ",
-                                   [](std::string* text, AdminPart part) {
-                                     absl::StrAppend(text, AdminPartName(part));
-                                   })});
+               all     ? "everything"
+               : usual ? "everything but tap"
+                       : absl::StrJoin(admin.serve, ", ",
+                                       [](std::string* text, AdminPart part) {
+                                         absl::StrAppend(text,
+                                                         AdminPartName(part));
+                                       })});
   }
   table.Print("  ");
 }

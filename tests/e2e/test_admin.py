@@ -246,7 +246,7 @@ def test_check_says_what_admin_listeners_serve(tmp_path):
     assert result.returncode == 0, result.stderr
     assert ("admin\n"
             "  0.0.0.0:9901            health, metrics\n"
-            "  127.0.0.1:9902 (token)  everything\n"
+            "  127.0.0.1:9902 (token)  everything but tap\n"
             "  off\n") in result.stdout.decode()
     (tmp_path / "token").unlink()
     result = run("check", file)
