@@ -9,7 +9,8 @@ import struct
 import pytest
 
 from client import HELLO, JSON, PACKET, PROTOBUF, Client, call_json
-from harness import HEADGATE, Gateway, Process, TIMEOUT, eventually, run
+from harness import (HEADGATE, Gateway, Process, TIMEOUT, eventually, run,
+                     sanitized)
 
 CONFIG = """
 listeners: [{{address: "127.0.0.1:0"}}]
@@ -181,7 +182,9 @@ def test_who_reads_nothing_holds_up_nobody(serve):
         for _ in range(2000):
             client.send({"greeting": "x" * 2000})
             client.receive()
-    assert gateway.rss() - before < 64 * 1024 * 1024
+    # Sanitizers keep what is freed.
+    if not sanitized():
+        assert gateway.rss() - before < 64 * 1024 * 1024
     reader.close()
     greet(gateway)
 
@@ -191,8 +194,13 @@ def test_too_many_taps_are_refused(serve, tap):
     taps = [tap(gateway) for _ in range(4)]
     assert gateway.admin("/tap")[0] == 503
     taps[0].stop()
-    eventually(lambda: gateway.admin("/tap?count=x")[0] == 400 and
-               tap(gateway), "room for another tap")
+
+    def is_served():
+        with socket.create_connection(gateway.admin_address) as reader:
+            reader.sendall(b"GET /tap HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return reader.recv(12) == b"HTTP/1.1 200"
+
+    eventually(is_served, "room for another tap")
 
 
 def test_a_gateway_stops_while_it_is_tapped(serve, tap):
@@ -204,11 +212,11 @@ def test_a_gateway_stops_while_it_is_tapped(serve, tap):
 
 # --- Recordings ---
 
-def record(gateway, tap, file, conversation):
+def record(gateway, tap, file, conversation, sessions=1):
     recording = tap(gateway, "--record", file)
     conversation()
-    eventually(lambda: file.read_text().count('"event":"ended"') ==
-               file.read_text().count('"event":"opened"') > 0, "the ends")
+    eventually(lambda: file.read_text().count('"event":"ended"') == sessions,
+               f"the ends of {sessions} sessions")
     recording.stop()
 
 
@@ -238,7 +246,7 @@ def test_a_replay_against_the_same_differs_in_nothing(serve, tap, tmp_path):
             client.receive()
         over_connect(gateway, b'{"greeting":"bob"}')
 
-    record(gateway, tap, file, conversation)
+    record(gateway, tap, file, conversation, sessions=5)
     assert file.stat().st_mode & 0o777 == 0o600
     result = replay(file, gateway)
     assert result.stdout == b"", result.stdout
