@@ -334,6 +334,21 @@ def test_rapid_reset(demo):
     eventually(lambda: not demo.sessions(), "no session is left")
 
 
+def test_a_trusted_proxy_may_reset_many_streams(start_demo):
+    gateway = start_demo("--trusted-proxy", "127.0.0.1")
+    with H2Client(gateway) as client:
+        for _ in range(10):
+            for _ in range(100):
+                fields = request_fields("POST", "/nothing")
+                client.reset_stream(client.open(fields, end_stream=False))
+            # What has come until now is done with.
+            client.send_h2(PING, payload=b"12345678")
+            client.await_h2(PING)
+        stream = client.open(request_fields("GET", "/nothing"))
+        client.await_h2(HEADERS, stream)
+        assert failed(gateway, "resets") == 0
+
+
 def test_pings(demo):
     flood(demo, "pings", ENHANCE_YOUR_CALM,
           lambda client, i: h2_frame(PING, 0, 0, b"01234567"))
