@@ -29,11 +29,14 @@ struct Entry {
 // for their variables.
 std::vector<int> Rank(const PathTemplate& path_template) {
   std::vector<int> rank = {-static_cast<int>(path_template.verb.size())};
+  bool any = false;
   for (const PathTemplate::Segment& segment : path_template.segments) {
     rank.push_back(static_cast<int>(segment.kind));
+    any = any || segment.kind == PathTemplate::Kind::kAny;
   }
-  // One that ends where another goes on, behind "**", fits more.
-  rank.push_back(static_cast<int>(PathTemplate::Kind::kAny) + 1);
+  // One that ends where another goes on fits more if that is behind "**", and
+  // less if the other goes on with "**", which fits no segment there.
+  rank.push_back(any ? static_cast<int>(PathTemplate::Kind::kAny) + 1 : -1);
   return rank;
 }
 

@@ -14,7 +14,8 @@ namespace headgate {
 // The google.api.http annotations of one schema, as a table of requests.
 //
 // Where several rules fit a path, a literal segment is better than "*" and "*"
-// better than "**", from left to right; a template with a verb of its own
+// better than "**", from left to right, a template that ends better than one
+// whose "**" has no segment there; a template with a verb of its own
 // (":move") is better than all without, and a longer verb than a shorter one;
 // of equal templates a rule for the
 // request's verb is better than one for any; of equal rules the first of its

@@ -139,6 +139,22 @@ TEST(HttpRulesTest, TheVerbIsLookedForInEveryTemplateThatFits) {
   EXPECT_EQ(ToString(rules->Find("GET", "/v1/x")), "Any name=x");
 }
 
+// As lists of operations are published beside the operations in them.
+TEST(HttpRulesTest, ATemplateThatEndsIsBetterThanNoSegment) {
+  const auto rules = Rules()
+                         .Get("All", "/v1/{name=operations/**}")
+                         .Get("List", "/v1/{name=operations}")
+                         .Get("Behind", "/v2/{name=a/**}")
+                         .Get("One", "/v2/{name=*}")
+                         .Build();
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/operations")),
+            "List name=operations");
+  EXPECT_EQ(ToString(rules->Find("GET", "/v1/operations/a")),
+            "All name=operations/a");
+  // But a literal is better than "*", from left to right.
+  EXPECT_EQ(ToString(rules->Find("GET", "/v2/a")), "Behind name=a");
+}
+
 TEST(HttpRulesTest, HeadIsGetUnlessItHasARule) {
   const auto rules = Rules()
                          .Get("Get", "/a")
