@@ -1,9 +1,11 @@
 #include "gateway/api/hub_api.h"
 
+#include <atomic>
 #include <chrono>
 
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/security/tls_certificate_provider.h>
@@ -24,7 +26,18 @@ namespace {
 constexpr unsigned kRefreshSeconds = 1;
 // For calls that are under way when the API stops.
 constexpr std::chrono::milliseconds kStopPatience(500);
-constexpr int kMaxConcurrentCalls = 1000;  // Of one connection.
+constexpr int kMaxConcurrentCalls = 100;  // Of one connection.
+// What all connections may take together for messages that are on their way,
+// bytes. A message is whole before its caller is known: without this, anybody
+// who reaches the port could take all memory. gRPC ends connections to come
+// back below: it goes over it some four times.
+constexpr std::size_t kMostMessageBytes = 64 << 20;
+// What all responses may take together until their clients have taken them,
+// bytes.
+constexpr std::size_t kMostResponseBytes = 32 << 20;
+// For a client that connects and says nothing; for a connection without calls.
+constexpr int kHandshakeTimeoutMs = 10'000;
+constexpr int kMaxIdleMs = 300'000;
 constexpr int kMinPingIntervalMs = 5000;
 
 grpc::Status GrpcStatusOf(const absl::Status& status) {
@@ -94,12 +107,50 @@ HubApiScope ScopeOf(const v1::GetSessionRequest&) { return {}; }
 struct ApiContext {
   HubGrants grants;
   HubApiHost& host;
+  std::atomic<std::size_t> response_bytes = 0;  // Not yet taken.
 
   template <typename Request>
   absl::Status Check(const grpc::CallbackServerContext& call,
                      absl::string_view method, const Request& request) {
     return grants.Check(CallerOf(call), method, ScopeOf(request), absl::Now());
   }
+};
+
+// A call with one request. Its response counts until the client has taken it.
+//
+// Lifetime: its own, until OnDone.
+class UnaryCall final : public grpc::ServerUnaryReactor {
+ public:
+  // `method`: see HubApiHost::OnApiRequest.
+  UnaryCall(ApiContext& api, absl::string_view method)
+      : api_(api), method_(method) {}
+
+  // Once, on any thread: sends `response`, moved to `place`, or the failure.
+  template <typename Response>
+  void End(absl::StatusOr<Response> response, Response* place) {
+    absl::Status status = response.status();
+    if (status.ok()) {
+      bytes_ = response->ByteSizeLong();
+      if (api_.response_bytes.fetch_add(bytes_) + bytes_ > kMostResponseBytes) {
+        status = absl::ResourceExhaustedError(
+            "too many responses wait for clients that do not read them");
+      } else {
+        *place = *std::move(response);
+      }
+    }
+    api_.host.OnApiRequest(method_, status);
+    Finish(GrpcStatusOf(status));
+  }
+
+ private:
+  void OnDone() override {
+    api_.response_bytes.fetch_sub(bytes_);
+    delete this;
+  }
+
+  ApiContext& api_;
+  const absl::string_view method_;
+  std::size_t bytes_ = 0;
 };
 
 // A PublishStream: one request after the other.
@@ -206,23 +257,20 @@ class ApiService final : public v1::HubService::CallbackService {
   template <auto kAct, typename Request, typename Response>
   Reactor* Serve(Context* call, absl::string_view method,
                  const Request* request, Response* response) {
-    Reactor* const reactor = call->DefaultReactor();
-    const auto finish = [this, method, reactor](const absl::Status& status) {
-      api_.host.OnApiRequest(method, status);
-      reactor->Finish(GrpcStatusOf(status));
-    };
+    auto* const reactor = new UnaryCall(api_, method);
     const absl::Status allowed = api_.Check(*call, method, *request);
     if (!allowed.ok()) {
-      finish(allowed);
+      reactor->End(absl::StatusOr<Response>(allowed), response);
       return reactor;
     }
     api_.host.RunOnHubs(
         request->ByteSizeLong(),
-        [finish, request, response](absl::StatusOr<HubRequests*> hubs) {
-          if (!hubs.ok()) return finish(hubs.status());
-          absl::StatusOr<Response> result = ((*hubs)->*kAct)(*request);
-          if (result.ok()) *response = *std::move(result);
-          finish(result.status());
+        [reactor, request, response](absl::StatusOr<HubRequests*> hubs) {
+          if (!hubs.ok()) {
+            return reactor->End(absl::StatusOr<Response>(hubs.status()),
+                                response);
+          }
+          reactor->End(((*hubs)->*kAct)(*request), response);
         });
     return reactor;
   }
@@ -250,7 +298,7 @@ std::shared_ptr<grpc::ServerCredentials> CredentialsOf(
 class GrpcHubApi final : public HubApi {
  public:
   GrpcHubApi(const HubApiSettings& settings, HubApiHost& host)
-      : context_{HubGrants(settings.grants), host}, service_(context_) {}
+      : context_{HubGrants(settings.grants), host, 0}, service_(context_) {}
   ~GrpcHubApi() override {
     if (server_ == nullptr) return;
     server_->Shutdown(std::chrono::system_clock::now() + kStopPatience);
@@ -269,6 +317,11 @@ class GrpcHubApi final : public HubApi {
     builder.AddChannelArgument(
         GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
         kMinPingIntervalMs);
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                               kHandshakeTimeoutMs);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxIdleMs);
+    grpc::ResourceQuota quota("hub api");
+    builder.SetResourceQuota(quota.Resize(kMostMessageBytes));
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port == 0) {

@@ -5,15 +5,19 @@ import contextlib
 import http.client
 import json
 import re
+import struct
 import subprocess
 import threading
+import types
 
 import grpc
 import pytest
 
 from certificates import Authority
 from client import JSON, PACKET, RAW, Client
-from harness import HEADGATE, TIMEOUT, eventually
+from harness import HEADGATE, TIMEOUT, eventually, sanitized
+from http2_wire import (ACK, DATA, END_STREAM, INITIAL_WINDOW_SIZE, PING, SETTINGS,
+                        WINDOW_UPDATE, H2Client, request_fields)
 from hub_backend import Command, HubBackend, api_pb, hub_pb, pb, text
 
 CONFIG = """
@@ -499,3 +503,103 @@ class Held:
 
     def end(self):
         self._ended.set()
+
+
+def send_half(address, calls):
+    """Sends most of `calls` messages of 4 MiB to a method of the API, over one
+    connection without a token, as far as it is taken."""
+    host, _, port = address.rpartition(":")
+    client = H2Client(types.SimpleNamespace(host=host, port=int(port)))
+    size = 4 << 20
+    fields = request_fields("POST", "/headgate.v1.HubService/Publish",
+                            ("content-type", "application/grpc"),
+                            ("te", "trailers"))
+    left, window, initial = {}, {0: 65535}, 65535
+    for _ in range(calls):
+        stream = client.open(fields, end_stream=False)
+        client.send_h2(DATA, 0, stream, struct.pack(">BI", 0, size))
+        left[stream] = size - 4096
+        window[stream] = initial - 5
+        window[0] -= 5
+    client.set_timeout(1)  # The gateway takes no more.
+    with contextlib.suppress(OSError, EOFError):
+        while any(left.values()):
+            sendable = [stream for stream in left
+                        if min(left[stream], window[stream], window[0]) > 0]
+            for stream in sendable:
+                length = min(left[stream], window[stream], window[0], 16384)
+                if length <= 0:
+                    continue
+                client.send_h2(DATA, 0, stream, b"x" * length)
+                left[stream] -= length
+                window[stream] -= length
+                window[0] -= length
+            if sendable:
+                continue
+            frame = client.read_h2()
+            if frame.type == WINDOW_UPDATE:
+                window[frame.stream] = window.get(frame.stream, initial) + (
+                    struct.unpack(">I", frame.payload)[0])
+            elif frame.type == SETTINGS and not frame.flags & ACK:
+                values = dict(struct.iter_unpack(">HI", frame.payload))
+                new = values.get(INITIAL_WINDOW_SIZE, initial)
+                for stream in left:
+                    window[stream] += new - initial
+                initial = new
+                client.send_h2(SETTINGS, ACK)
+            elif frame.type == PING and not frame.flags & ACK:
+                client.send_h2(PING, ACK, payload=frame.payload)
+    return client
+
+
+# A caller is known only when its message is whole.
+@pytest.mark.skipif(sanitized(), reason="its memory is the sanitizer's")
+def test_half_sent_requests_do_not_take_all_memory(start, connect, tmp_path,
+                                                   stack):
+    (tmp_path / "token").write_text("sesame")
+    gateway = start(f"grants: [{{token_file: {tmp_path}/token, "
+                    "methods: [Publish]}]")
+    before = gateway.rss()
+    for _ in range(5):  # 800 MiB in all.
+        stack.callback(send_half(address_of(gateway), 40).close)
+    assert gateway.rss() - before < 400 << 20
+    # Others are served.
+    api = connect(gateway, token="sesame")
+    assert api.Publish(groups=["room:1"], payload=text("x")).sessions == 0
+
+
+# Its window is closed.
+def test_responses_that_are_not_read_are_bounded(gateway, api, join):
+    for _ in range(20):
+        join(level="x" * 3000)
+    full = api.ListSessions(of={"groups": ["room:1"]}, page_size=1000)
+    size = full.ByteSize()
+    assert size > 20 * 3000
+    enough = 2 * (32 << 20) // size
+    host, _, port = address_of(gateway).rpartition(":")
+    address = types.SimpleNamespace(host=host, port=int(port))
+    path = "/headgate.v1.HubService/ListSessions"
+    message = api_pb.ListSessionsRequest(of={"groups": ["room:1"]},
+                                         page_size=1000).SerializeToString()
+    fields = request_fields("POST", path, ("content-type", "application/grpc"),
+                            ("te", "trailers"))
+    with contextlib.ExitStack() as clients:
+        sent = 0
+        while sent < enough:
+            client = clients.enter_context(
+                H2Client(address, settings=[(INITIAL_WINDOW_SIZE, 0)]))
+            for _ in range(100):
+                stream = client.open(fields, end_stream=False)
+                client.send_h2(DATA, END_STREAM, stream,
+                               struct.pack(">BI", 0, len(message)) + message)
+                sent += 1
+
+        def refused():
+            try:
+                api.ListSessions(of={"groups": ["room:1"]}, page_size=1000)
+            except grpc.RpcError as error:
+                return error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            return False
+
+        eventually(refused, "no more responses wait")
+    eventually(lambda: not refused(), "there is room again")

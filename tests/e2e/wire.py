@@ -96,6 +96,9 @@ class RawClient:
     def half_close(self):
         self._socket.shutdown(socket.SHUT_WR)
 
+    def set_timeout(self, seconds):
+        self._socket.settimeout(seconds)
+
     def send(self, data):
         self._socket.sendall(data)
 
