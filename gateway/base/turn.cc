@@ -33,6 +33,7 @@ void Turn::Run() {
 
 void Turn::OnWoken() {
   woken_ = false;
+  worked_ = {};
   at_end_.TakeAll(next_);
   Run();
 }

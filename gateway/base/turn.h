@@ -1,6 +1,7 @@
 #ifndef GATEWAY_BASE_TURN_H_
 #define GATEWAY_BASE_TURN_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -49,6 +50,9 @@ class TurnTask {
 // Thread:   the worker's.
 // Lifetime: tasks may outlive it; then they do not run.
 class Turn {
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kLong{2};
+
  public:
   // `wake` has OnWoken called from the event loop, once.
   explicit Turn(std::function<void()> wake) : wake_(std::move(wake)) {}
@@ -63,6 +67,25 @@ class Turn {
   void AtEnd(TurnTask& task) { Put(task, at_end_); }
   // Runs it in another iteration, after the event loop has looked at sockets.
   void Next(TurnTask& task) { Put(task, next_); }
+
+  // Counts the time of a task while it exists. A task that may take long, and
+  // of which a peer can have many wait at once, begins with:
+  //
+  //   if (turn.has_worked_long()) return turn.Next(*this);
+  //   const Turn::Work work(turn);
+  class Work {
+   public:
+    explicit Work(Turn& turn) : turn_(turn) {}
+    ~Work() { turn_.worked_ += Clock::now() - begin_; }
+    Work(const Work&) = delete;
+    Work& operator=(const Work&) = delete;
+
+   private:
+    Turn& turn_;
+    const Clock::time_point begin_ = Clock::now();
+  };
+  // Whether that is long enough for sockets to wait: some 2 ms.
+  bool has_worked_long() const { return worked_ >= kLong; }
 
   // Destroys what `owner` points to once the tasks have run; of a shared
   // object, gives up this share.
@@ -100,7 +123,8 @@ class Turn {
 
   const std::function<void()> wake_;
   bool running_ = false;
-  bool woken_ = false;  // OnWoken will come.
+  bool woken_ = false;           // OnWoken will come.
+  Clock::duration worked_ = {};  // Since OnWoken.
   Link<TurnTask> soon_;
   Link<TurnTask> at_end_;
   Link<TurnTask> next_;

@@ -53,4 +53,10 @@ absl::Status Http2Request::Complete() {
   return absl::OkStatus();
 }
 
+// A view of each field stands in the request once more.
+std::size_t Http2Request::held_bytes() const {
+  return sizeof(*this) + text_.capacity() + cookie_.capacity() +
+         fields_.capacity() * (sizeof(Field) + 2 * sizeof(absl::string_view));
+}
+
 }  // namespace headgate

@@ -29,6 +29,8 @@ class Http2Request {
 
   // Views into this, from Complete on; valid while this stays where it is.
   const HttpRequest& request() const { return request_; }
+  // Memory that it takes, about, bytes.
+  std::size_t held_bytes() const;
 
  private:
   struct Span {

@@ -60,15 +60,15 @@ class Connection {
   virtual const Session* session() const = 0;
   // What would be free without it, as far as that is messages, bytes.
   virtual std::size_t held_bytes() const { return 0; }
-  // Ends its session, if there is one, because memory is short: what waits is
-  // dropped at once, and the client has `patience` to take what is on its way
-  // and the Close frame; zero: it is cut off.
+  // Frees that because memory is short. A session ends: what waits is dropped
+  // at once, and the client has `patience` to take what is on its way and the
+  // Close frame; zero: it is cut off. What has no session ends at once.
   virtual void CloseForMemory(absl::Time /*now*/, absl::Duration /*patience*/) {
   }
 };
 
-// A session that holds less than that is not closed for lack of memory, and is
-// read on: it would free nothing worth the loss.
+// What holds less than that is not closed for lack of memory, and is read on:
+// it would free nothing worth the loss.
 inline constexpr std::size_t kLeastHeldBytes = 16 * 1024;
 inline constexpr absl::Duration kMemoryPatience = absl::Seconds(1);
 

@@ -19,6 +19,8 @@ constexpr std::size_t kKeptBytes = 16 * 1024;
 // from.
 constexpr std::size_t kMaxWaitingFrames = 256;
 constexpr int kResetsBehindProxy = 100;
+// What an open stream takes, with nghttp2's share, about.
+constexpr std::size_t kStreamBytes = 2048;
 
 h2::Time TimeOf(absl::Time now) {
   return h2::Time(absl::ToChronoNanoseconds(now - absl::UnixEpoch()));
@@ -393,8 +395,26 @@ void Http2Connection::UpdateIdle() {
   if (std::exchange(idle_, idle) != idle) host_.SetIdle(*this, idle);
 }
 
+// Of streams only those whose response waits for nothing but the client: they
+// belong to no other Connection.
 std::size_t Http2Connection::held_bytes() const {
-  return writing_.bytes.capacity() + stream_->held_bytes();
+  std::size_t bytes = writing_.bytes.capacity() + stream_->held_bytes();
+  for (const std::shared_ptr<Http2Stream>& stream : finishing_) {
+    bytes += kStreamBytes + stream->held_bytes();
+  }
+  return bytes;
+}
+
+void Http2Connection::CloseForMemory(absl::Time /*now*/,
+                                     absl::Duration /*patience*/) {
+  const auto self = shared_from_this();
+  for (const std::shared_ptr<Http2Stream>& stream :
+       std::exchange(finishing_, {})) {
+    if (stream->session() != nullptr) stream->Reset(h2::kEnhanceYourCalm);
+  }
+  if (writing_.blocked && writing_.bytes.size() >= kLeastHeldBytes) {
+    Finish("memory is short, and the client takes nothing");
+  }
 }
 
 }  // namespace headgate

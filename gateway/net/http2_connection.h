@@ -60,6 +60,8 @@ class Http2Connection final
   void CloseSession() override {}
   const Session* session() const override { return nullptr; }
   std::size_t held_bytes() const override;
+  // Resets the streams whose response the client does not take.
+  void CloseForMemory(absl::Time now, absl::Duration patience) override;
 
   // --- For streams ---
 

@@ -1,6 +1,5 @@
 #include "gateway/net/http2_exchange.h"
 
-#include <cassert>
 #include <iterator>
 #include <utility>
 
@@ -19,7 +18,8 @@ Http2Exchange::Http2Exchange(std::shared_ptr<Http2Stream> stream,
       peer_(peer),
       listener_(listener),
       settings_(std::move(settings)),
-      host_(host) {
+      host_(host),
+      call_(host, *this) {
   stream_->SetUser(this);
 }
 
@@ -27,6 +27,7 @@ void Http2Exchange::Start() {
   const auto self = shared_from_this();
   host_.Add(self, listener_);
   const absl::Status complete = head_->Complete();
+  is_head_ = head_->request().method == "HEAD";
   HttpDispatcher::Owner& owner = *this;
   dispatcher_.emplace(head_->request(), peer_, settings_, host_, owner);
   if (!complete.ok()) {
@@ -42,7 +43,15 @@ void Http2Exchange::OnReadable() {
   const auto self = shared_from_this();
   if (state_ == State::kFinished) return;
   if (!stream_->failure().ok()) return Finish(TransportEnd::Cause::kLost);
-  if (state_ == State::kExchange) exchange_->OnReceived();
+  if (state_ == State::kExchange) call_.exchange().OnReceived();
+}
+
+void Http2Exchange::OnTurn() {
+  const auto self = shared_from_this();
+  Turn& turn = host_.turn();
+  if (turn.has_worked_long()) return turn.Next(*this);
+  const Turn::Work work(turn);
+  if (state_ == State::kExchange) call_.exchange().OnReceived();
 }
 
 absl::StatusOr<HttpLink::BodyPiece> Http2Exchange::TakeBody(
@@ -56,19 +65,17 @@ absl::StatusOr<HttpLink::BodyPiece> Http2Exchange::TakeBody(
 bool Http2Exchange::Continue() {
   if (stream_->at_end() || stream_->has_bytes()) return false;
   stream_->Continue();
-  writing_.pending = true;
-  boost::asio::post(stream_->executor(),
-                    [self = shared_from_this()] { self->OnWritten(); });
+  write_.Begin({});
+  WriteOn();
   return true;
 }
 
 void Http2Exchange::Send(ResponsePart part) {
-  assert(!writing_.pending);
   const std::size_t length =
       part.head && part.head->is_whole && part.trailers.empty()
           ? part.content.size()
           : 0;
-  if (head_->request().method == "HEAD") {
+  if (is_head_) {
     part.lead.clear();
     part.content.clear();
     part.trailers.clear();
@@ -81,38 +88,23 @@ void Http2Exchange::Send(ResponsePart part) {
     stream_->Respond(part.head->status, fields,
                      part.is_last && !has_body && part.trailers.empty());
   }
-  writing_.pending = true;
-  writing_.stalled_since.reset();
-  writing_.pieces = {std::move(part.lead), std::move(part.content)};
-  writing_.sent = 0;
-  writing_.is_last = part.is_last;
-  writing_.trailers = std::move(part.trailers);
+  ends_with_write_ = part.is_last;
+  trailers_ = std::move(part.trailers);
+  write_.Begin({std::move(part.lead), std::move(part.content), ""});
   WriteOn();
 }
 
 void Http2Exchange::WriteOn() {
-  for (;;) {
-    std::array<absl::string_view, 2> left;
-    std::size_t sent = writing_.sent;
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < left.size(); ++i) {
-      const std::size_t of_this = std::min(sent, writing_.pieces[i].size());
-      left[i] = absl::string_view(writing_.pieces[i]).substr(of_this);
-      sent -= of_this;
-      bytes += left[i].size();
-    }
-    if (bytes == 0) break;
-    const ByteStream::Result written = stream_->Write(left);
-    if (written.kind == ByteStream::Result::Kind::kWouldBlock) {
+  switch (write_.Continue(*stream_)) {
+    case PendingWrite::State::kUnderWay:
       return stream_->AwaitWritable();
-    }
-    writing_.failed = written.kind != ByteStream::Result::Kind::kDone;
-    if (writing_.failed) break;
-    writing_.sent += written.bytes;
+    case PendingWrite::State::kTaken:
+      if (ends_with_write_) stream_->EndWrite(trailers_);
+      break;
+    case PendingWrite::State::kFailed:
+    case PendingWrite::State::kNone:
+      break;
   }
-  for (std::string& piece : writing_.pieces) std::string().swap(piece);
-  if (writing_.is_last && !writing_.failed)
-    stream_->EndWrite(writing_.trailers);
   // Not from within Send.
   boost::asio::post(stream_->executor(),
                     [self = shared_from_this()] { self->OnWritten(); });
@@ -124,10 +116,10 @@ void Http2Exchange::OnWritable() {
 }
 
 void Http2Exchange::OnWritten() {
-  writing_.pending = false;
+  const bool taken = write_.Complete();
   if (state_ == State::kFinished) return;
-  if (writing_.failed) return Finish(TransportEnd::Cause::kLost);
-  if (state_ == State::kExchange) return exchange_->OnSent();
+  if (!taken) return Finish(TransportEnd::Cause::kLost);
+  if (state_ == State::kExchange) return call_.exchange().OnSent();
   if (state_ == State::kAnswering) {
     Finish(TransportEnd::Cause::kClosedByGateway);
   }
@@ -137,7 +129,8 @@ void Http2Exchange::OnWritten() {
 
 void Http2Exchange::OnOwnResponse(OwnResponse response) {
   state_ = State::kAnswering;
-  place_ = std::move(response.place);
+  ReleaseRequest();
+  own_place_ = std::move(response.place);
   ResponsePart::Head head;
   head.status = response.status;
   head.fields = std::move(response.fields);
@@ -174,58 +167,39 @@ void Http2Exchange::RespondToConnect(const HttpFields& fields) {
 
 void Http2Exchange::OnCall(Admission admission,
                            HttpTransport::Options options) {
-  HttpLink& link = *this;
-  exchange_ = std::make_unique<HttpTransport>(std::move(options), link);
-  std::unique_ptr<Session> session =
-      host_.OpenSession(std::move(admission.session), *exchange_);
-  if (session == nullptr) {
-    exchange_.reset();
-    return dispatcher_->Refuse(
-        Unavailable(absl::UnavailableError("the configuration has changed")));
-  }
-  place_ = dispatcher_->TakePlace();
+  const absl::Status opened =
+      call_.Open(std::move(admission), std::move(options));
+  if (!opened.ok()) return dispatcher_->Refuse(Unavailable(opened));
   state_ = State::kExchange;
-  exchange_->Start(std::move(session), host_.now());
+  std::unique_ptr<Place> place = dispatcher_->TakePlace();
+  ReleaseRequest();
+  call_.Start(std::move(place));
 }
 
-void Http2Exchange::OnFirstAnswer() {
-  if (exchange_->session() != nullptr) {
-    host_.FirstAnswer(*exchange_->session());
-  }
+void Http2Exchange::ReleaseRequest() {
+  dispatcher_.reset();
+  head_.reset();
 }
 
 void Http2Exchange::Post(std::function<void()> act) {
   boost::asio::post(stream_->executor(),
                     [self = shared_from_this(), act = std::move(act)] {
-                      if (self->exchange_) act();
+                      if (self->call_.is_open()) act();
                     });
 }
 
 // --- How it ends ---
 
 void Http2Exchange::ExchangeOver(Outcome outcome) {
-  EndExchange();
+  call_.End();
   if (outcome == Outcome::kCutOff) stream_->Reset(h2::kInternalError);
   Finish(TransportEnd::Cause::kClosedByGateway);
-}
-
-void Http2Exchange::EndExchange() {
-  if (exchange_ == nullptr) return;
-  if (exchange_->session() != nullptr) {
-    host_.SessionEnded(*exchange_->session());
-  }
-  exchange_.reset();
-  place_.reset();
-  cut_off_at_.reset();
 }
 
 void Http2Exchange::Finish(TransportEnd::Cause cause) {
   if (state_ == State::kFinished) return;
   state_ = State::kFinished;
-  if (exchange_ != nullptr) {
-    exchange_->OnLost({cause, CloseCode::kAbnormal, ""});
-    EndExchange();
-  }
+  call_.Lose(cause);
   if (dispatcher_) dispatcher_->Cancel();
   stream_->write_ended() ? stream_->Close() : stream_->Reset(h2::kCancel);
   host_.Remove(*this);
@@ -235,22 +209,15 @@ void Http2Exchange::Finish(TransportEnd::Cause cause) {
 
 void Http2Exchange::OnTick(absl::Time now) {
   const auto self = shared_from_this();
-  if (cut_off_at_ && now >= *cut_off_at_) {
+  if (call_.is_cut_off(now)) {
     return Finish(TransportEnd::Cause::kClosedByGateway);
   }
   // Noticed by reading and writing, if any of these is under way.
   if (!stream_->failure().ok()) return Finish(TransportEnd::Cause::kLost);
-  if (writing_.pending) {
-    const std::uint64_t taken = stream_->BytesTaken();
-    if (taken != std::exchange(writing_.taken, taken) ||
-        !writing_.stalled_since) {
-      writing_.stalled_since = now;
-    }
-    if (now - *writing_.stalled_since >= settings_->send_timeout) {
-      return Finish(TransportEnd::Cause::kSendTimeout);
-    }
+  if (write_.IsStalled(now, stream_->BytesTaken(), settings_->send_timeout)) {
+    return Finish(TransportEnd::Cause::kSendTimeout);
   }
-  if (state_ == State::kExchange) exchange_->OnTick(now);
+  if (state_ == State::kExchange) call_.exchange().OnTick(now);
 }
 
 void Http2Exchange::Drain(const DrainOrder& order) {
@@ -259,30 +226,25 @@ void Http2Exchange::Drain(const DrainOrder& order) {
     dispatcher_->Refuse(
         Unavailable(absl::UnavailableError("the gateway is shutting down")));
   } else if (state_ == State::kExchange) {
-    exchange_->Drain(order);
+    call_.exchange().Drain(order);
   }
 }
 
 void Http2Exchange::CloseSession() {
-  if (state_ == State::kExchange) exchange_->CloseSession();
+  if (state_ == State::kExchange) call_.exchange().CloseSession();
 }
 
 std::size_t Http2Exchange::held_bytes() const {
-  if (cut_off_at_) return 0;  // It is being freed.
-  std::size_t bytes = stream_->held_bytes();
-  for (const std::string& piece : writing_.pieces) bytes += piece.capacity();
-  return bytes + (exchange_ == nullptr ? 0 : exchange_->held_bytes());
+  if (call_.is_being_freed()) return 0;
+  return stream_->held_bytes() + write_.held_bytes() + call_.held_bytes() +
+         (head_ == nullptr ? 0 : head_->held_bytes());
 }
 
 void Http2Exchange::CloseForMemory(absl::Time now, absl::Duration patience) {
-  if (state_ != State::kExchange || cut_off_at_) return;
-  cut_off_at_ = now + patience;
-  exchange_->CloseForMemory();
+  const auto self = shared_from_this();
+  if (state_ != State::kExchange) return Finish(TransportEnd::Cause::kLost);
+  call_.CloseForMemory(now, patience);
   if (patience == absl::ZeroDuration()) OnTick(now);
-}
-
-const Session* Http2Exchange::session() const {
-  return exchange_ == nullptr ? nullptr : exchange_->session();
 }
 
 void Http2Exchange::Abort() {

@@ -1,21 +1,21 @@
 #ifndef GATEWAY_NET_HTTP2_EXCHANGE_H_
 #define GATEWAY_NET_HTTP2_EXCHANGE_H_
 
-#include <array>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
 
 #include "absl/time/time.h"
+#include "gateway/base/turn.h"
 #include "gateway/http/http2_request.h"
 #include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
 #include "gateway/net/http2_stream.h"
+#include "gateway/net/http_call.h"
 #include "gateway/net/http_dispatcher.h"
 #include "gateway/net/http_transport.h"
+#include "gateway/net/pending_write.h"
 #include "gateway/net/ws_transport.h"
 
 namespace headgate {
@@ -33,6 +33,7 @@ class Http2Exchange final : public Connection,
                             private HttpDispatcher::Owner,
                             private WsTransport::HeadSink,
                             private ByteStream::User,
+                            private TurnTask,
                             public std::enable_shared_from_this<Http2Exchange> {
  public:
   // `stream`: one with the whole head of its request.
@@ -49,7 +50,7 @@ class Http2Exchange final : public Connection,
   void Drain(const DrainOrder& order) override;
   void Abort() override;
   void CloseSession() override;
-  const Session* session() const override;
+  const Session* session() const override { return call_.session(); }
   std::size_t held_bytes() const override;
   void CloseForMemory(absl::Time now, absl::Duration patience) override;
 
@@ -59,10 +60,11 @@ class Http2Exchange final : public Connection,
   // HttpLink.
   absl::StatusOr<BodyPiece> TakeBody(std::size_t max_bytes) override;
   bool body_done() const override { return stream_->at_end(); }
+  void ReceiveSoon() override { host_.turn().Soon(*this); }
   void Receive() override { stream_->AwaitReadable(); }
   bool Continue() override;
   void Send(ResponsePart part) override;
-  void OnFirstAnswer() override;
+  void OnFirstAnswer() override { call_.OnFirstAnswer(); }
   void Post(std::function<void()> act) override;
   void ExchangeOver(Outcome outcome) override;
 
@@ -75,40 +77,36 @@ class Http2Exchange final : public Connection,
   // WsTransport::HeadSink.
   void RespondToConnect(const HttpFields& fields) override;
 
+  // Delivers of the request's body what has come.
+  void OnTurn() override;
+
   // ByteStream::User.
   void OnReadable() override;
   void OnWritable() override;
 
+  // Nothing but the response is left to do for the request.
+  void ReleaseRequest();
   void WriteOn();
   void OnWritten();
-  void EndExchange();
   void Finish(TransportEnd::Cause cause);
 
   const std::shared_ptr<Http2Stream> stream_;
-  const std::unique_ptr<Http2Request> head_;
+  std::unique_ptr<Http2Request> head_;  // Until it is known what to do for it.
+  bool is_head_ = false;                // The method is HEAD.
   const Peer peer_;
   const std::size_t listener_;
   const std::shared_ptr<const ConnectionSettings> settings_;
   ConnectionHost& host_;
   State state_ = State::kFinding;
   std::optional<DrainOrder> draining_;
-  std::optional<absl::Time> cut_off_at_;  // After CloseForMemory.
 
-  std::optional<HttpDispatcher> dispatcher_;
-  // Among the sessions, of `exchange_`; or that of an OwnResponse.
-  std::unique_ptr<Place> place_;
-  std::unique_ptr<HttpTransport> exchange_;
+  std::optional<HttpDispatcher> dispatcher_;  // As long as `head_`.
+  std::unique_ptr<Place> own_place_;          // Of an OwnResponse.
+  HttpCall call_;
 
-  struct Writing {
-    bool pending = false;
-    bool failed = false;
-    std::array<std::string, 2> pieces;
-    std::size_t sent = 0;  // Bytes of both.
-    bool is_last = false;
-    HttpFields trailers;
-    std::optional<absl::Time> stalled_since;
-    std::uint64_t taken = 0;  // By the client, at the last look.
-  } writing_;
+  PendingWrite write_;
+  bool ends_with_write_ = false;
+  HttpFields trailers_;  // Behind the last write.
 };
 
 }  // namespace headgate

@@ -264,8 +264,13 @@ void Http2Stream::Notify() {
   }
 }
 
+// What arrives at once on many streams may take long together: each may be a
+// large message.
 void Http2Stream::OnTurn() {
   const auto self = shared_from_this();
+  Turn& turn = connection_->turn();
+  if (turn.has_worked_long()) return turn.Next(*this);
+  const Turn::Work work(turn);
   if (readable_awaited_ && is_readable()) {
     readable_awaited_ = false;
     user_->OnReadable();

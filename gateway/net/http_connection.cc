@@ -1,6 +1,5 @@
 #include "gateway/net/http_connection.h"
 
-#include <algorithm>
 #include <cassert>
 #include <iterator>
 #include <utility>
@@ -35,7 +34,8 @@ HttpConnection::HttpConnection(std::shared_ptr<ByteStream> stream, Peer peer,
       host_(host),
       settings_(host.SettingsOf(listener)),
       peer_(std::move(peer)),
-      since_(since) {
+      since_(since),
+      call_(host, *this) {
   stream_->SetUser(this);
 }
 
@@ -69,7 +69,7 @@ void HttpConnection::OnReadable() {
       return ReadHead();
     case State::kExchange:
       absl::StrAppend(&received_, bytes);
-      return exchange_->OnReceived();
+      return ReceiveSoon();
     case State::kFinding:
     case State::kAnswering:
       absl::StrAppend(&received_, bytes);
@@ -85,11 +85,19 @@ void HttpConnection::OnReadable() {
   }
 }
 
+void HttpConnection::OnTurn() {
+  const auto self = shared_from_this();
+  Turn& turn = host_.turn();
+  if (turn.has_worked_long()) return turn.Next(*this);
+  const Turn::Work work(turn);
+  if (state_ == State::kExchange) call_.exchange().OnReceived();
+}
+
 void HttpConnection::OnReadFailed() {
   // An answer on its way may still get through to who has only stopped
   // sending; if not, the write will say so.
   if (state_ == State::kAnswering) return;
-  if (state_ == State::kExchange && exchange_->is_ending()) return;
+  if (state_ == State::kExchange && call_.exchange().is_ending()) return;
   Finish(TransportEnd::Cause::kLost);
 }
 
@@ -162,32 +170,13 @@ bool HttpConnection::Continue() {
 
 void HttpConnection::SendBytes(std::string head, std::string content,
                                std::string tail) {
-  writing_ = true;
-  send_stalled_since_.reset();
-  outgoing_ = {std::move(head), std::move(content), std::move(tail)};
-  outgoing_sent_ = 0;
+  write_.Begin({std::move(head), std::move(content), std::move(tail)});
   WriteOn();
 }
 
 void HttpConnection::WriteOn() {
-  for (;;) {
-    std::array<absl::string_view, 3> left;
-    std::size_t sent = outgoing_sent_;
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < left.size(); ++i) {
-      const std::size_t of_this = std::min(sent, outgoing_[i].size());
-      left[i] = absl::string_view(outgoing_[i]).substr(of_this);
-      sent -= of_this;
-      bytes += left[i].size();
-    }
-    if (bytes == 0) break;
-    const ByteStream::Result written = stream_->Write(left);
-    if (written.kind == ByteStream::Result::Kind::kWouldBlock) {
-      return stream_->AwaitWritable();
-    }
-    write_failed_ = written.kind != ByteStream::Result::Kind::kDone;
-    if (write_failed_) break;
-    outgoing_sent_ += written.bytes;
+  if (write_.Continue(*stream_) == PendingWrite::State::kUnderWay) {
+    return stream_->AwaitWritable();
   }
   // Not from within Send.
   asio::post(stream_->executor(),
@@ -199,17 +188,11 @@ void HttpConnection::OnWritable() {
   WriteOn();
 }
 
-void HttpConnection::OnFirstAnswer() {
-  if (exchange_->session() != nullptr) {
-    host_.FirstAnswer(*exchange_->session());
-  }
-}
-
 void HttpConnection::OnWritten() {
-  writing_ = false;
+  const bool taken = write_.Complete();
   if (state_ == State::kFinished) return;
-  if (write_failed_) return Finish(TransportEnd::Cause::kLost);
-  if (state_ == State::kExchange) return exchange_->OnSent();
+  if (!taken) return Finish(TransportEnd::Cause::kLost);
+  if (state_ == State::kExchange) return call_.exchange().OnSent();
   if (state_ != State::kAnswering) return;
   own_place_.reset();
   if (!reusable_) return Linger();
@@ -220,7 +203,7 @@ void HttpConnection::Post(std::function<void()> act) {
   asio::post(
       stream_->executor(),
       [self = shared_from_this(), exchange = exchanges_, act = std::move(act)] {
-        if (self->exchange_ && self->exchanges_ == exchange) act();
+        if (self->call_.is_open() && self->exchanges_ == exchange) act();
       });
 }
 
@@ -343,37 +326,20 @@ void HttpConnection::OnWebSocket(Judgement judgement) {
 void HttpConnection::OnCall(Admission admission,
                             HttpTransport::Options options) {
   ++exchanges_;
-  HttpLink& link = *this;
-  exchange_ = std::make_unique<HttpTransport>(std::move(options), link);
-  std::unique_ptr<Session> session =
-      host_.OpenSession(std::move(admission.session), *exchange_);
-  if (session == nullptr) {
-    exchange_.reset();
-    return dispatcher_->Refuse(
-        Unavailable(absl::UnavailableError("the configuration has changed")));
-  }
-  place_ = dispatcher_->TakePlace();
+  const absl::Status opened =
+      call_.Open(std::move(admission), std::move(options));
+  if (!opened.ok()) return dispatcher_->Refuse(Unavailable(opened));
   state_ = State::kExchange;
-  exchange_->Start(std::move(session), host_.now());
+  call_.Start(dispatcher_->TakePlace());
 }
 
 void HttpConnection::ExchangeOver(Outcome outcome) {
-  EndExchange();
+  call_.End();
   if (outcome == Outcome::kCutOff) {
     return Finish(TransportEnd::Cause::kClosedByGateway);
   }
   since_ = host_.now();
   reusable_ ? BeginRequest(since_) : Linger();
-}
-
-void HttpConnection::EndExchange() {
-  if (exchange_ == nullptr) return;
-  if (exchange_->session() != nullptr) {
-    host_.SessionEnded(*exchange_->session());
-  }
-  exchange_.reset();
-  place_.reset();
-  cut_off_at_.reset();
 }
 
 // --- Answers of the gateway's own ---
@@ -423,7 +389,7 @@ void HttpConnection::Linger() {
 // --- From outside ---
 
 void HttpConnection::OnTick(absl::Time now) {
-  if (cut_off_at_ && now >= *cut_off_at_) {
+  if (call_.is_cut_off(now)) {
     return Finish(TransportEnd::Cause::kClosedByGateway);
   }
   switch (state_) {
@@ -443,13 +409,11 @@ void HttpConnection::OnTick(absl::Time now) {
       }
       return;
     case State::kExchange:
-      if (writing_) {
-        if (HasTaken() || !send_stalled_since_) send_stalled_since_ = now;
-        if (now - *send_stalled_since_ >= settings_->send_timeout) {
-          return Finish(TransportEnd::Cause::kSendTimeout);
-        }
+      if (write_.IsStalled(now, stream_->BytesTaken(),
+                           settings_->send_timeout)) {
+        return Finish(TransportEnd::Cause::kSendTimeout);
       }
-      return exchange_->OnTick(now);
+      return call_.exchange().OnTick(now);
     case State::kFinding:  // Has a time limit of its own.
     case State::kFinished:
       return;
@@ -471,30 +435,26 @@ void HttpConnection::Drain(const DrainOrder& order) {
     dispatcher_->Refuse(
         Unavailable(absl::UnavailableError("the gateway is shutting down")));
   } else if (state_ == State::kExchange) {
-    exchange_->Drain(order);
+    call_.exchange().Drain(order);
   }
 }
 
 void HttpConnection::CloseSession() {
-  if (state_ == State::kExchange) exchange_->CloseSession();
+  if (state_ == State::kExchange) call_.exchange().CloseSession();
 }
 
 std::size_t HttpConnection::held_bytes() const {
-  if (cut_off_at_) return 0;  // It is being freed.
-  std::size_t bytes = received_.capacity() + stream_->held_bytes();
-  for (const std::string& piece : outgoing_) bytes += piece.capacity();
-  return bytes + (exchange_ == nullptr ? 0 : exchange_->held_bytes());
+  if (call_.is_being_freed()) return 0;
+  return received_.capacity() + stream_->held_bytes() + write_.held_bytes() +
+         call_.held_bytes();
 }
 
 void HttpConnection::CloseForMemory(absl::Time now, absl::Duration patience) {
-  if (state_ != State::kExchange || cut_off_at_) return;
-  cut_off_at_ = now + patience;
-  exchange_->CloseForMemory();
+  if (state_ != State::kExchange) {
+    return Finish(TransportEnd::Cause::kClosedByGateway);
+  }
+  call_.CloseForMemory(now, patience);
   if (patience == absl::ZeroDuration()) OnTick(now);
-}
-
-const Session* HttpConnection::session() const {
-  return exchange_ == nullptr ? nullptr : exchange_->session();
 }
 
 void HttpConnection::Abort() { Finish(TransportEnd::Cause::kAborted); }
@@ -502,10 +462,7 @@ void HttpConnection::Abort() { Finish(TransportEnd::Cause::kAborted); }
 void HttpConnection::Finish(TransportEnd::Cause cause) {
   if (state_ == State::kFinished) return;
   state_ = State::kFinished;
-  if (exchange_ != nullptr) {
-    exchange_->OnLost({cause, CloseCode::kAbnormal, ""});
-    EndExchange();
-  }
+  call_.Lose(cause);
   if (dispatcher_) dispatcher_->Cancel();
   stream_->Close();
   host_.Remove(*this);

@@ -1,7 +1,6 @@
 #ifndef GATEWAY_NET_HTTP_CONNECTION_H_
 #define GATEWAY_NET_HTTP_CONNECTION_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,11 +10,14 @@
 #include <variant>
 
 #include "absl/time/time.h"
+#include "gateway/base/turn.h"
 #include "gateway/http/handshake.h"
 #include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
+#include "gateway/net/http_call.h"
 #include "gateway/net/http_dispatcher.h"
 #include "gateway/net/http_transport.h"
+#include "gateway/net/pending_write.h"
 #include "gateway/net/request_head.h"
 #include "gateway/net/ws_transport.h"
 
@@ -39,6 +41,7 @@ class HttpConnection final
       private HttpLink,
       private HttpDispatcher::Owner,
       private ByteStream::User,
+      private TurnTask,
       public std::enable_shared_from_this<HttpConnection> {
  public:
   // `host` must outlive it. `since`: when the connection was accepted.
@@ -52,7 +55,7 @@ class HttpConnection final
   void Drain(const DrainOrder& order) override;
   void Abort() override;
   void CloseSession() override;
-  const Session* session() const override;
+  const Session* session() const override { return call_.session(); }
   std::size_t held_bytes() const override;
   void CloseForMemory(absl::Time now, absl::Duration patience) override;
 
@@ -60,7 +63,7 @@ class HttpConnection final
   enum class State {
     kHead,       // Waits for a request, or for the rest of its head.
     kFinding,    // `dispatcher_` finds out what the request leads to.
-    kExchange,   // `exchange_` is at work.
+    kExchange,   // `call_` is at work.
     kAnswering,  // Sends an answer of the gateway's own.
     kLingering,  // Nothing is sent any longer; what the client sends is
                  // dropped.
@@ -71,10 +74,11 @@ class HttpConnection final
   // HttpLink.
   absl::StatusOr<BodyPiece> TakeBody(std::size_t max_bytes) override;
   bool body_done() const override { return body_.done(); }
+  void ReceiveSoon() override { host_.turn().Soon(*this); }
   void Receive() override;
   bool Continue() override;
   void Send(ResponsePart part) override;
-  void OnFirstAnswer() override;
+  void OnFirstAnswer() override { call_.OnFirstAnswer(); }
   void Post(std::function<void()> act) override;
   void ExchangeOver(Outcome outcome) override;
 
@@ -83,6 +87,9 @@ class HttpConnection final
   void OnWebSocket(Judgement judgement) override;
   void OnCall(Admission admission, HttpTransport::Options options) override;
   std::shared_ptr<void> KeepAlive() override { return shared_from_this(); }
+
+  // Delivers of the request's body what has come.
+  void OnTurn() override;
 
   // ByteStream::User.
   void OnReadable() override;
@@ -95,7 +102,7 @@ class HttpConnection final
   // Takes what is there of a body that nobody reads any longer; false: that is
   // no body.
   bool DropBody();
-  // Writes as much of outgoing_ as the stream takes.
+  // Writes as much as the stream takes.
   void WriteOn();
   void OnWritten();
 
@@ -115,8 +122,6 @@ class HttpConnection final
   void Linger();
   // Whether the client has taken anything since the last look.
   bool HasTaken();
-  // Reports the session and lets the exchange go.
-  void EndExchange();
   void Finish(TransportEnd::Cause cause);
 
   std::shared_ptr<ByteStream> stream_;
@@ -132,24 +137,18 @@ class HttpConnection final
 
   std::string received_;
   bool reading_ = false;
-  std::array<std::string, 3> outgoing_;  // Of the write under way.
-  std::size_t outgoing_sent_ = 0;        // Bytes of all three.
-  bool writing_ = false;
-  bool write_failed_ = false;
-  std::optional<absl::Time> send_stalled_since_;
-  std::size_t dropped_ = 0;               // In kLingering, bytes.
-  std::optional<absl::Time> cut_off_at_;  // After CloseForMemory.
+  PendingWrite write_;
+  std::size_t dropped_ = 0;  // In kLingering, bytes.
   std::uint64_t taken_ = 0;  // By the client, bytes, at the last look.
 
   // Of the request at hand.
   std::optional<RequestHead> head_;
   RequestBody body_ = RequestBody::OfLength(0);
   std::optional<HttpDispatcher> dispatcher_;
-  std::unique_ptr<Place> place_;      // Among the sessions; of `exchange_`.
   std::unique_ptr<Place> own_place_;  // Of an OwnResponse; until it is sent.
   bool chunked_ = false;              // The response is.
   bool reusable_ = false;             // As its head has promised.
-  std::unique_ptr<HttpTransport> exchange_;
+  HttpCall call_;
   std::uint64_t exchanges_ = 0;  // Tells one from the next.
 };
 

@@ -38,7 +38,7 @@ void HttpTransport::Read() {
   if (std::exchange(continue_due_, false) && link_.Continue()) {
     sending_ = sent_any_ = true;
   }
-  link_.Post([this] { DeliverBody(); });
+  link_.ReceiveSoon();
 }
 
 void HttpTransport::OnReceived() { DeliverBody(); }

@@ -50,6 +50,9 @@ class HttpLink {
   // Asks for more of it: OnReceived or OnLost follows, but not while there is
   // more than a connection should hold. May be asked again.
   virtual void Receive() = 0;
+  // OnReceived follows soon, not from within, however long the bodies of other
+  // requests take: a short one may be a large message.
+  virtual void ReceiveSoon() = 0;
 
   // Sends 100 (Continue), before anything else; false: the body has begun to
   // arrive. OnSent or OnLost follows.

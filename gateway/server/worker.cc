@@ -720,7 +720,6 @@ void Worker::FindHolders(std::function<void(std::vector<Holder>)> callback) {
     if (stopping_) return;
     std::vector<Holder> holders;
     connections_.ForEach([&](const Connections::Entry& entry) {
-      if (entry.connection->session() == nullptr) return;
       const std::size_t bytes = entry.connection->held_bytes();
       if (bytes >= kLeastHeldBytes) {
         holders.push_back({bytes, entry.connection});

@@ -1,5 +1,6 @@
 #include "gateway/base/turn.h"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -216,6 +217,22 @@ TEST_F(TurnTest, TasksMayOutliveIt) {
   turn_.Soon(task);
   turn_.Run();
   EXPECT_THAT(log_, ElementsAre("task"));
+}
+
+TEST_F(TurnTest, LongWorkIsCountedUntilTheLoopHasLookedAtSockets) {
+  EXPECT_FALSE(turn_.has_worked_long());
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+  {
+    const Turn::Work work(turn_);
+    while (std::chrono::steady_clock::now() < end) {
+    }
+  }
+  EXPECT_TRUE(turn_.has_worked_long());
+  turn_.Run();
+  EXPECT_TRUE(turn_.has_worked_long());
+  turn_.OnWoken();
+  EXPECT_FALSE(turn_.has_worked_long());
 }
 
 }  // namespace

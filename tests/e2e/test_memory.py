@@ -10,6 +10,8 @@ import pytest
 
 from client import HELLO, JSON, Client, call_json, refusal
 from harness import Gateway, eventually, sanitized
+from http2_wire import (END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE,
+                        H2Client, block, h2_frame, request_fields)
 from wire import BINARY, CLOSE, PING, TEXT, RawClient, frame, message
 
 BIDI = HELLO + "BidiHello"
@@ -29,12 +31,14 @@ def closed_for_memory(gateway):
 
 
 def with_room(stack, room, *flags):
-    """A gateway that may use so much more memory than it does at rest."""
+    """A gateway that may use so much more memory than it does at rest. It does
+    not ping: a client answers only while the test reads from it."""
     idle = stack.enter_context(Gateway.demo())
     call_json(idle, BIDI, {"greeting": "ann"}, half_close=True)
     limit = int(used(idle)) + room
     assert limit > room
     return stack.enter_context(Gateway.demo("--max-memory", str(limit),
+                                            "--keepalive-interval", "1h",
                                             *flags)), limit
 
 
@@ -209,3 +213,51 @@ def test_without_a_limit_there_is_none(stack):
     assert gateway.metric("headgate_memory_limit_bytes") == 0
     assert call_json(gateway, BIDI, {"greeting": "ann"},
                      half_close=True) == [{"reply": "hello, ann"}]
+
+
+# Over HTTP/2 a few bytes repeat a long field, and a request that is refused
+# belongs to no session.
+def test_refused_streams_do_not_take_all_memory(stack):
+    gateway, limit = with_room(stack, 128 * MIB)
+    fields = block(*request_fields("GET", "/nothing"))
+    name, value = b"x-long", b"v" * 3600
+    # A literal with incremental indexing; then it is the newest dynamic entry.
+    literal = (b"\x40" + bytes([len(name)]) + name
+               + b"\x7f" + _varint(len(value) - 127) + value)
+    indexed = b"\xbe" * 4
+    requests = b"".join(
+        h2_frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i,
+                 fields + (literal + indexed[1:] if i == 0 else indexed))
+        for i in range(100))
+    # Their windows are closed: no response is taken.
+    clients = [H2Client(gateway, settings=[(INITIAL_WINDOW_SIZE, 0)])
+               for _ in range(150)]
+    for client in clients:
+        stack.callback(client.close)
+    rest = gateway.rss()
+    highest, done = [0], threading.Event()
+
+    def watch():
+        while not done.wait(0.002):
+            highest[0] = max(highest[0], gateway.rss())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    for client in clients:
+        client.send(requests)
+    eventually(lambda: gateway.metric("headgate_handshakes_refused_total")
+               == 150 * 100, "all are refused")
+    done.set()
+    watching.join()
+    assert highest[0] - rest < 96 * MIB, (highest, rest)
+    assert call_json(gateway, BIDI, {"greeting": "ann"},
+                     half_close=True) == [{"reply": "hello, ann"}]
+
+
+def _varint(number):
+    """The rest of an integer behind a full prefix (RFC 7541 section 5.1)."""
+    encoded = b""
+    while number >= 128:
+        encoded += bytes([number % 128 + 128])
+        number //= 128
+    return encoded + bytes([number])

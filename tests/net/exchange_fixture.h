@@ -1,6 +1,7 @@
 #ifndef TESTS_NET_EXCHANGE_FIXTURE_H_
 #define TESTS_NET_EXCHANGE_FIXTURE_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -68,6 +69,7 @@ class ScriptedSession final : public Session {
   void OnMessage(WireMessage message) override {
     EXPECT_EQ(message.opcode, Opcode::kText);
     log_.push_back("got " + message.payload);
+    if (on_message_) on_message_();
     if (reads_) transport_.Read();
   }
   void OnMessageTooBig(const AnswerWait&) override {
@@ -93,6 +95,7 @@ class ScriptedSession final : public Session {
   bool reads_ = true;
   bool rests_ = false;
   bool ends_at_drain_ = true;
+  std::function<void()> on_message_;
 
  private:
   HttpForm& form(const std::string& media_type) {

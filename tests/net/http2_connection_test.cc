@@ -1,4 +1,9 @@
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
 #include <gmock/gmock.h>
+#include <boost/asio/post.hpp>
 
 #include "tests/h2/peers.h"
 #include "tests/net/exchange_fixture.h"
@@ -43,6 +48,7 @@ class Http2ConnectionTest : public ExchangeTest {
     for (int i = 0; i < 8; ++i) {
       std::string out;
       status_ = h2_.Send(1 << 20, out);
+      if (!opens_windows_) CloseWindows(out);
       if (!out.empty()) Send(out);
       Settle();
       Receive();
@@ -74,6 +80,13 @@ class Http2ConnectionTest : public ExchangeTest {
     return options;
   }
 
+  // Makes SETTINGS_INITIAL_WINDOW_SIZE zero.
+  static void CloseWindows(std::string& out) {
+    const std::size_t at = out.find(std::string("\0\4\0\1\0\0", 6));
+    if (at != std::string::npos) out.replace(at + 2, 4, 4, '\0');
+  }
+
+  bool opens_windows_ = true;
   h2::Session h2_{ClientOptions(), nullptr, {}};
   h2::Log client_log_;
   std::deque<h2::LoggedStream> streams_;  // They leave h2_ first.
@@ -319,6 +332,54 @@ TEST_F(Http2ConnectionTest, MoreFieldsThanTheClientTakesResetTheStreamAlone) {
   Answer("{}");
   Exchange();
   EXPECT_EQ(other.received(), "{}");
+}
+
+// Each of them may be a large message.
+TEST_F(Http2ConnectionTest, ManyMessagesAtOnceLeaveTimeToOthers) {
+  const auto open = host_->open_;
+  host_->open_ = [&](SessionRequest request, Transport& transport) {
+    std::unique_ptr<Session> session = open(std::move(request), transport);
+    sessions_.back()->on_message_ = [this] {
+      boost::asio::post(io_, [this] { log_.push_back("other"); });
+      const auto end =
+          std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+      while (std::chrono::steady_clock::now() < end) {
+      }
+    };
+    return session;
+  };
+  ConnectHttp2();
+  for (int i = 0; i < 2; ++i) {
+    h2::LoggedStream& stream =
+        streams_.emplace_back(absl::StrCat("c", i), client_log_);
+    stream.Put("{}", /*last=*/true);
+    ASSERT_TRUE(h2_.Open(stream, h2::Views(H2Request("PUT", "/api/things/a"))));
+  }
+  Exchange();
+  const auto count = std::count(log_.begin(), log_.end(), "got {}");
+  ASSERT_EQ(count, 2);
+  const auto first = std::find(log_.begin(), log_.end(), "got {}");
+  const auto second = std::find(first + 1, log_.end(), "got {}");
+  EXPECT_NE(std::find(first, second, "other"), second);
+}
+
+// docs/security.md: all clients together.
+TEST_F(Http2ConnectionTest, ResponsesThatAreNotTakenAreCountedAndFreed) {
+  opens_windows_ = false;
+  ConnectHttp2();
+  const std::shared_ptr<Connection> connection =
+      host_->connections_.begin()->second;
+  const std::size_t before = connection->held_bytes();
+  for (int i = 0; i < 20; ++i) {
+    Open(H2Request("GET", "/nothing", {{"x-long", std::string(3000, 'x')}}));
+  }
+  EXPECT_EQ(host_->connections_.size(), 1u);
+  EXPECT_GE(connection->held_bytes(), before + 20 * 1024);
+  EXPECT_LT(connection->held_bytes(), before + 20 * 3000);
+  connection->CloseForMemory(absl::Now(), absl::ZeroDuration());
+  Exchange();
+  EXPECT_EQ(client_log_.back(), "c19 gone: reset ENHANCE_YOUR_CALM");
+  EXPECT_LT(connection->held_bytes(), before + 10 * 1024);
 }
 
 }  // namespace
