@@ -252,7 +252,11 @@ struct Session::Callbacks {
     }
     Stream* const stream = self.StreamOf(frame->hd.stream_id);
     if (stream == nullptr) return 0;
-    // nghttp2 closes the stream itself.
+    // nghttp2 closes the stream of a request itself.
+    if (self.is_server()) {
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id_,
+                                kInternalError);
+    }
     nghttp2_session_set_stream_user_data(session, stream->id_, nullptr);
     self.Detach(*stream);
     stream->OnEnd({StreamEnd::Cause::kListUnsendable});
@@ -294,8 +298,11 @@ struct Session::Callbacks {
     return 0;
   }
 
-  static int OnError(nghttp2_session*, int, const char* text, std::size_t size,
-                     void* user_data) noexcept {
+  static int OnError(nghttp2_session*, int code, const char* text,
+                     std::size_t size, void* user_data) noexcept {
+    // Costs no more than its stream, and the text quotes the field, which may
+    // be a token.
+    if (code == NGHTTP2_ERR_HTTP_HEADER) return 0;
     Self(user_data).fault_.assign(text, std::min(size, kMaxToldBytes));
     return 0;
   }
@@ -376,6 +383,7 @@ Session::~Session() {
 
 absl::Status Session::Receive(absl::string_view bytes, Time now) {
   receiving_.now = now;
+  if (!told_fault_) fault_.clear();  // It has cost a stream alone.
   HeaderGuard& guard = receiving_.guard;
   while (!bytes.empty()) {
     const absl::string_view piece = guard.Next(bytes);

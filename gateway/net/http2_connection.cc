@@ -126,6 +126,7 @@ void Http2Connection::OnBytes(absl::string_view bytes) {
 
 h2::Stream* Http2Connection::OnRequest() {
   if (state_ == State::kLingering || state_ == State::kFinished) return nullptr;
+  reading_.head_since = host_.now();
   auto stream = std::make_shared<Http2Stream>(shared_from_this());
   Http2Stream* const key = stream.get();
   streams_.emplace(key, std::move(stream));
@@ -133,6 +134,7 @@ h2::Stream* Http2Connection::OnRequest() {
 }
 
 void Http2Connection::OnRequestHead(Http2Stream& stream) {
+  reading_.head_since.reset();
   arrived_.push_back(stream.shared_from_this());
 }
 
@@ -187,6 +189,7 @@ void Http2Connection::FinishStreams() {
 void Http2Connection::OnStreamEnd(Http2Stream& stream,
                                   const h2::StreamEnd& end) {
   if (end.cause == h2::StreamEnd::Cause::kListTooLong) ++heads_too_long_;
+  if (!stream.head_is_complete_) reading_.head_since.reset();
   FlushSoon();
   Drop(stream);
 }
@@ -359,6 +362,10 @@ void Http2Connection::OnTick(absl::Time now) {
     case State::kFinished:
       return;
   }
+  if (reading_.head_since &&
+      now - *reading_.head_since >= settings_->handshake_timeout) {
+    return Finish("no end of a request's head within the time for a handshake");
+  }
   session_->OnTime(TimeOf(now));
   SendKeepalive(now);
   if (state_ != State::kFinished && session_->wants_send()) FlushSoon();
@@ -386,12 +393,18 @@ bool Http2Connection::Rest() {
 }
 
 bool Http2Connection::MayMakeRoom(absl::Time now) const {
-  return idle_ && (state_ == State::kServing || now - since_ >= kLeastIdle);
+  if (!idle_) return false;
+  return (state_ == State::kServing && streams_.empty()) ||
+         now - since_ >= kLeastIdle;
 }
 
 void Http2Connection::UpdateIdle() {
-  const bool idle = streams_.empty() &&
-                    (state_ == State::kPreface || state_ == State::kServing);
+  // The rest waits for the client alone: for the rest of a head, or until it
+  // takes a response.
+  const std::size_t served =
+      streams_.size() - finishing_.size() - (reading_.head_since ? 1 : 0);
+  const bool idle =
+      served == 0 && (state_ == State::kPreface || state_ == State::kServing);
   if (std::exchange(idle_, idle) != idle) host_.SetIdle(*this, idle);
 }
 

@@ -139,6 +139,9 @@ class Http2Connection final
     bool awaited = false;
     absl::Time last;  // When something came.
     std::optional<absl::Time> pinged_at;
+    // When the head of a request began; only one can be on its way (RFC 9113
+    // section 4.3).
+    std::optional<absl::Time> head_since;
   } reading_;
   struct Writing {
     bool blocked = false;

@@ -12,6 +12,9 @@
 namespace headgate {
 namespace {
 
+// What nghttp2 sends (NGHTTP2_MAX_HEADERSLEN), with some to spare.
+constexpr std::size_t kMaxListBytes = 65'000;
+
 // Fields that belong to a connection of HTTP/1.1 (RFC 9113 section 8.2.2).
 bool IsOfConnection(absl::string_view name) {
   return name == "connection" || name == "transfer-encoding" ||
@@ -159,11 +162,14 @@ void Http2Stream::Respond(int status, const HttpFields& fields, bool is_last) {
 // (gRPC's core) would end the others with it. gRPC takes the code for
 // RESOURCE_EXHAUSTED.
 bool Http2Stream::IsTooLong(const std::vector<h2::Field>& fields) {
-  if (h2::HeaderListBytes(fields) <= session()->peer_max_header_list_bytes()) {
+  const std::size_t bytes = h2::HeaderListBytes(fields);
+  if (bytes <= kMaxListBytes &&
+      bytes <= session()->peer_max_header_list_bytes()) {
     return false;
   }
   failure_ = absl::ResourceExhaustedError(
-      "the response's header list is longer than the client takes");
+      "the response's header list is longer than the client takes, or than "
+      "65,000 bytes");
   Reset(h2::kEnhanceYourCalm);
   return true;
 }

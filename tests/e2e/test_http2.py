@@ -1,6 +1,7 @@
 """HTTP/2 on a listener: the same requests as over HTTP/1.1, WebSockets by
 extended CONNECT (RFC 8441), drains, and clients that flood."""
 
+import contextlib
 import json
 import shutil
 import ssl
@@ -417,3 +418,40 @@ def test_broken_frames_end_the_connection(demo, bytes):
         assert code != NO_ERROR
         client.receive_to_end()
     eventually(lambda: failed(demo, "protocol") == before + 1, "it is counted")
+
+
+# As over HTTP/1.1: timeouts.handshake.
+def test_half_a_head_ends_its_connection(start_demo):
+    gateway = start_demo("--handshake-timeout", "500ms")
+    with H2Client(gateway) as client:
+        client.send_h2(HEADERS, END_STREAM, 1,
+                       block(*request_fields("GET", "/nothing")))
+        with pytest.raises((EOFError, ConnectionError, BrokenPipeError)):
+            while True:
+                client.send_h2(CONTINUATION, 0, 1)
+                client.set_timeout(0.1)
+                with contextlib.suppress(TimeoutError):
+                    client.read_h2()
+
+
+# A response that its client does not take keeps nobody out.
+def test_clients_that_take_no_response_make_room(start_demo):
+    gateway = start_demo("--max-connections", "4")
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            client = stack.enter_context(
+                H2Client(gateway, settings=[(INITIAL_WINDOW_SIZE, 0)]))
+            stream = client.open(request_fields("GET", "/nothing"))
+            client.await_h2(HEADERS, stream)
+
+        def is_served():
+            with H2Client(gateway) as other:
+                other.set_timeout(1)
+                try:
+                    other.await_h2(HEADERS,
+                                   other.open(request_fields("GET", "/none")))
+                    return True
+                except (EOFError, OSError):
+                    return False
+
+        eventually(is_served, "there is room")

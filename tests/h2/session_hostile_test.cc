@@ -18,6 +18,7 @@ namespace {
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -209,6 +210,30 @@ TEST_F(HostileClientTest, MalformedRequestsAreResetAlone) {
 }
 
 // Streams that it has refused get a number and no object.
+// A malformed field ends its stream; what ends the connection later is another
+// reason, and a value may be a token.
+TEST_F(HostileClientTest, ReasonsQuoteNoField) {
+  Fields fields = kRequest;
+  fields.emplace_back("authorization", "Bearer s3cr3t\x01");
+  EXPECT_TRUE(Give(Headers(1, fields, true)).ok());
+  const absl::Status status = Give(Frame(NGHTTP2_PING, 0, 0, "x"));
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("s3cr3t")));
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("authorization")));
+}
+
+// nghttp2 sends header blocks of up to 64 KiB.
+TEST_F(HostileClientTest, ResponseThatCannotBeSentResetsItsStream) {
+  EXPECT_TRUE(Give(Request(1)).ok());
+  session_->Respond(
+      acceptor_.streams[0],
+      Views({{":status", "200"}, {"x", std::string(70'000, 'x')}}),
+      /*has_body=*/true);
+  EXPECT_TRUE(Give("").ok());
+  EXPECT_THAT(sent_, HasSubstr(Reset(1, kInternalError)));
+  EXPECT_EQ(acceptor_.streams[0].session(), nullptr);
+}
+
 TEST_F(HostileClientTest, NoiseEndsInAStatusOrIsTaken) {
   std::uint32_t seed = 7;
   for (int round = 0; round < 300; ++round) {
