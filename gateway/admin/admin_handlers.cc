@@ -59,6 +59,9 @@ constexpr Endpoint kEndpoints[] = {
      "GET  /sessions              ?id= peer= route= upstream= method= codec= "
      "limit=100 after=\n"
      "POST /sessions/ID/close     ends one with Close 1008\n"},
+    {AdminPart::kSessions, "/hubs",
+     "GET  /hubs                  hubs and their streams\n"
+     "GET  /hubs/ROUTE/groups     groups with members; ?limit=100 after=\n"},
     {AdminPart::kLogLevel, "/log_level",
      "GET  /log_level\n"
      "POST /log_level?level=      debug, info, warning or error, until the "
@@ -444,6 +447,62 @@ void OpenTap(const Query& query, const AdminSettings& settings,
   respond(std::move(response));
 }
 
+void Hubs(Gateway& gateway, AdminResponder respond) {
+  gateway.ListHubs(
+      [respond = std::move(respond)](const std::vector<HubInfo>& list) {
+        json::array hubs;
+        for (const HubInfo& hub : list) {
+          hubs.push_back(json::object{{"route", hub.route},
+                                      {"upstream", hub.upstream},
+                                      {"method", hub.method},
+                                      {"stream", hub.stream},
+                                      {"incarnation", hub.incarnation},
+                                      {"sessions", hub.sessions},
+                                      {"groups", hub.groups},
+                                      {"queued_bytes", hub.queued_bytes}});
+        }
+        respond(Json(json::object{{"hubs", std::move(hubs)}}));
+      });
+}
+
+void HubGroups(std::string route, const Query& query, Gateway& gateway,
+               AdminResponder respond) {
+  HubGroupPage page;
+  page.route = std::move(route);
+  page.limit = kUsualSessions;
+  for (const auto& [key, value] : query) {
+    if (key == "after") {
+      page.after = value;
+    } else if (key != "limit") {
+      return respond(
+          BadQuery(absl::StrCat("there is no parameter ", ToUtf8(key),
+                                "; there are limit and after")));
+    } else if (!absl::SimpleAtoi(value, &page.limit) ||
+               page.limit > kMostSessions) {
+      return respond(BadQuery(
+          absl::StrCat("limit must be a number of at most ", kMostSessions)));
+    }
+  }
+  // One more than is shown tells whether there is more.
+  const std::size_t limit = page.limit++;
+  gateway.ListHubGroups(std::move(page), [limit, respond = std::move(respond)](
+                                             const HubGroupList& list) {
+    if (!list.found) return respond(NothingAt("there is no such hub"));
+    json::array groups;
+    for (const auto& [name, members] : list.groups) {
+      if (groups.size() == limit) break;
+      groups.push_back(
+          json::object{{"name", ToUtf8(name)}, {"members", members}});
+    }
+    json::object object;
+    if (list.groups.size() > limit && limit > 0) {
+      object["next"] = ToUtf8(list.groups[limit - 1].first);
+    }
+    object["groups"] = std::move(groups);
+    respond(Json(object));
+  });
+}
+
 void CloseSession(const std::string& id, Gateway& gateway,
                   AdminResponder respond) {
   gateway.CloseSession(id, [id, respond =
@@ -512,11 +571,17 @@ void HandleAdmin(const AdminRequest& request, const AdminListener& listener,
   absl::string_view id = path;
   const bool is_close = absl::ConsumePrefix(&id, "/sessions/") &&
                         absl::ConsumeSuffix(&id, "/close");
+  // Routes begin with a slash, which need not be there twice.
+  const std::string decoded(target->path());
+  absl::string_view hub = decoded;
+  const bool is_groups = absl::ConsumePrefix(&hub, "/hubs/") &&
+                         absl::ConsumeSuffix(&hub, "/groups");
+  const std::string served = is_close    ? "/sessions"
+                             : is_groups ? "/hubs"
+                                         : path;
   const Endpoint* endpoint = nullptr;
   for (const Endpoint& candidate : kEndpoints) {
-    if (candidate.path == (is_close ? "/sessions" : path)) {
-      endpoint = &candidate;
-    }
+    if (candidate.path == served) endpoint = &candidate;
   }
   if (endpoint == nullptr) {
     return respond(NothingAt("there is nothing here; see /"));
@@ -544,6 +609,12 @@ void HandleAdmin(const AdminRequest& request, const AdminListener& listener,
   if (path == "/explain") return ExplainRequest(query, gateway, respond);
   if (path == "/tap") return OpenTap(query, listener.settings, respond);
   if (path == "/sessions") return Sessions(query, gateway, std::move(respond));
+  if (path == "/hubs") return Hubs(gateway, std::move(respond));
+  if (is_groups) {
+    return HubGroups(
+        absl::StartsWith(hub, "/") ? std::string(hub) : absl::StrCat("/", hub),
+        query, gateway, std::move(respond));
+  }
   json::array routes;
   for (const Route& route : gateway.settings().routes) {
     routes.push_back(RouteJson(route));

@@ -103,6 +103,29 @@ struct ExplainQuery {
   std::string listener;
 };
 
+// A hub, for operators.
+struct HubInfo {
+  std::string route;
+  std::string upstream;
+  std::string method;
+  std::string stream;  // Its state: none, opening, replaying, live, lost.
+  std::string incarnation;
+  std::uint64_t sessions = 0;
+  std::uint64_t groups = 0;
+  std::uint64_t queued_bytes = 0;  // Events that wait for the stream.
+};
+
+// Groups of a hub, with the number of their members.
+struct HubGroupPage {
+  std::string route;
+  std::string after;  // The name of the last group before it.
+  std::size_t limit = 0;
+};
+struct HubGroupList {
+  bool found = false;  // Whether the route is a hub.
+  std::vector<std::pair<std::string, std::size_t>> groups;  // By name.
+};
+
 enum class SessionClosed { kYes, kNotFound, kUnknown };
 
 // The event loop of a worker.
@@ -131,6 +154,10 @@ class Gateway {
   virtual void ListSessions(
       SessionFilter filter, SessionPage page,
       std::function<void(const SessionList&)> callback) = 0;
+  virtual void ListHubs(
+      std::function<void(const std::vector<HubInfo>&)> callback) = 0;
+  virtual void ListHubGroups(
+      HubGroupPage page, std::function<void(const HubGroupList&)> callback) = 0;
   // Ends the session with Close 1008. kUnknown: a worker has not answered.
   virtual void CloseSession(std::string id,
                             std::function<void(SessionClosed)> callback) = 0;

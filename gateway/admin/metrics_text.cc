@@ -149,6 +149,22 @@ void AddHubs(const Stats& stats, Families& families) {
   families.Counter("headgate_hub_sessions_abandoned_total",
                    "Sessions that were closed because the backend was lost.");
   add(&Hub::abandoned);
+  families.Counter("headgate_hub_dropped_total",
+                   "Messages for clients that the slow-client policy dropped.");
+  add(&Hub::dropped);
+  families.Counter("headgate_hub_slow_disconnects_total",
+                   "Sessions that were closed for being slow.");
+  add(&Hub::slow_disconnects);
+}
+
+void AddHubApi(const Stats& stats, Families& families) {
+  if (stats.hub_api_requests.empty()) return;
+  families.Counter("headgate_hub_api_requests_total",
+                   "Requests of the hub API, by method and gRPC code.");
+  for (const auto& [key, count] : stats.hub_api_requests) {
+    families.Add(static_cast<double>(count),
+                 {{"method", std::get<0>(key)}, {"code", std::get<1>(key)}});
+  }
 }
 
 void AddSessions(const Stats& stats, Families& families) {
@@ -404,6 +420,7 @@ std::string MetricsText(const MetricsSource& source) {
   Families families;
   AddSessions(source.stats, families);
   AddHubs(source.stats, families);
+  AddHubApi(source.stats, families);
   AddTraffic(source.stats, families);
   AddListeners(source.stats, families);
   AddUpstreams(source.stats, families);

@@ -65,6 +65,12 @@ struct Stats {
     std::uint64_t deliveries = 0;  // Messages that were queued for a session.
     std::uint64_t encodings = 0;
     std::uint64_t abandoned = 0;  // Sessions.
+    // By the slow-client policy: messages dropped, sessions disconnected.
+    std::uint64_t dropped = 0;
+    std::uint64_t slow_disconnects = 0;
+
+    // Adds those of another hub of the same route.
+    void Add(const PerHub& other);
   };
   struct PerWorker {
     PerWorker();
@@ -90,6 +96,8 @@ struct Stats {
   absl::btree_map<std::string, PerUpstream> upstreams;  // By name.
   // By Route's name; set once, not merged.
   absl::btree_map<std::string, PerHub> hubs;
+  // (method, gRPC code's name): requests of the hub API; set once, not merged.
+  absl::btree_map<TrafficKey, std::uint64_t> hub_api_requests;
   // (upstream, method, gRPC code's name): calls that have ended.
   absl::btree_map<CallKey, std::uint64_t> calls;
   // The same keys, a limited number of them (CallSeries).

@@ -356,4 +356,15 @@ absl::StatusOr<std::unique_ptr<HubApi>> HubApi::Start(
   return api;
 }
 
+std::vector<absl::string_view> HubApi::Methods() {
+  const google::protobuf::ServiceDescriptor& service =
+      *v1::PublishRequest::descriptor()->file()->FindServiceByName(
+          "HubService");
+  std::vector<absl::string_view> names;
+  for (int i = 0; i < service.method_count(); ++i) {
+    names.push_back(service.method(i)->name());
+  }
+  return names;
+}
+
 }  // namespace headgate

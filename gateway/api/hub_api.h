@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -45,6 +46,8 @@ class HubApi {
   static absl::StatusOr<std::unique_ptr<HubApi>> Start(
       const HubApiSettings& settings, HubApiHost& host);
   virtual ~HubApi() = default;
+  // The names of HubService's methods.
+  static std::vector<absl::string_view> Methods();
 
   // With the port that was taken for 0.
   virtual const std::string& address() const = 0;

@@ -284,7 +284,7 @@ class RouteCheck {
     faults_.Range(field_ + ".hub.slow.max_messages", hub.slow.max_messages, 1,
                   1000 * 1000);
     faults_.Range(field_ + ".hub.max_groups", hub.max_groups,
-                  std::max(1, static_cast<int>(hub.groups.size())), 100 * 1000);
+                  std::max(1, static_cast<int>(hub.groups.size())), 10 * 1000);
     if (hub.slow.warn_bytes >= hub.slow.max_bytes) {
       Add(".hub.slow.warn_bytes",
           absl::StrCat("must be less than max_bytes (", hub.slow.max_bytes,

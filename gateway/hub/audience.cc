@@ -8,18 +8,28 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace headgate {
 namespace {
 
 constexpr int kMostFilterValues = 16;
 constexpr int kMostFilters = 16;
+// What an audience may name; the work for one is proportional to it.
+constexpr int kMostGroups = 1024;
+constexpr int kMostNames = 64 * 1024;
 
 absl::Status CheckFilter(const v1::DataFilter& filter) {
   using Op = v1::DataFilter;
   if (filter.values_size() > kMostFilterValues) {
     return absl::InvalidArgumentError(
         absl::StrCat("filters: more than ", kMostFilterValues, " values"));
+  }
+  for (const std::string& value : filter.values()) {
+    if (value.size() > kMaxDataBytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "filters: a value is longer than ", kMaxDataBytes, " bytes"));
+    }
   }
   const bool is_comparison =
       filter.op() == Op::LESS || filter.op() == Op::GREATER;
@@ -73,6 +83,31 @@ bool Fits(const v1::DataFilter& filter, const HubRecord& record) {
   }
 }
 
+absl::Status CheckNumber(absl::string_view field, int number, int most) {
+  if (number <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": are ", number, ", at most ", most, " are taken"));
+}
+
+absl::Status CheckAudience(const v1::Audience& audience) {
+  absl::Status status =
+      CheckNumber("groups", audience.groups_size(), kMostGroups);
+  status.Update(CheckNumber("filters", audience.filters_size(), kMostFilters));
+  const auto names = [&status](absl::string_view field, int number) {
+    status.Update(CheckNumber(field, number, kMostNames));
+  };
+  names("sessions", audience.sessions_size());
+  names("whos", audience.whos_size());
+  names("users", audience.users_size());
+  names("except_sessions", audience.except_sessions_size());
+  names("except_whos", audience.except_whos_size());
+  if (!status.ok()) return status;
+  for (const v1::DataFilter& filter : audience.filters()) {
+    status.Update(CheckFilter(filter));
+  }
+  return status;
+}
+
 // An audience, prepared for asking each session.
 class Conditions {
  public:
@@ -83,8 +118,9 @@ class Conditions {
       if (HubRecord* record = roster.FindSession(id)) Insert(sessions_, record);
     }
     for (const std::string& name : audience.groups()) {
-      if (HubGroup* group = roster.FindGroup(name)) groups_.push_back(group);
+      if (HubGroup* group = roster.FindGroup(name)) groups_.insert(group);
     }
+    users_.insert(audience.users().begin(), audience.users().end());
     for (const std::uint32_t who : audience.except_whos()) Take(except_, who);
     for (const std::string& id : audience.except_sessions()) {
       if (HubRecord* record = roster.FindSession(id)) Insert(except_, record);
@@ -95,7 +131,7 @@ class Conditions {
     if (!audience_.whos().empty()) return Among(whos_);
     if (!audience_.sessions().empty()) return Among(sessions_);
     if (!audience_.users().empty()) {
-      for (const std::string& user : audience_.users()) {
+      for (const absl::string_view user : users_) {
         if (const auto* records = roster_.OfUser(user)) AddAll(*records);
       }
     } else if (!audience_.groups().empty()) {
@@ -138,14 +174,8 @@ class Conditions {
     if (!audience_.sessions().empty() && !sessions_.contains(record)) {
       return false;
     }
-    if (!audience_.groups().empty() &&
-        absl::c_none_of(groups_, [record](const HubGroup* group) {
-          return group->members.contains(record);
-        })) {
-      return false;
-    }
-    if (!audience_.users().empty() &&
-        !absl::c_linear_search(audience_.users(), record->user)) {
+    if (!audience_.groups().empty() && !IsInGroups(record)) return false;
+    if (!audience_.users().empty() && !users_.contains(record->user)) {
       return false;
     }
     return absl::c_all_of(audience_.filters(),
@@ -154,12 +184,24 @@ class Conditions {
                           });
   }
 
+  bool IsInGroups(HubRecord* record) const {
+    if (groups_.size() < record->groups.size()) {
+      return absl::c_any_of(groups_, [record](const HubGroup* group) {
+        return group->members.contains(record);
+      });
+    }
+    return absl::c_any_of(record->groups, [this](HubGroup* group) {
+      return groups_.contains(group);
+    });
+  }
+
   const v1::Audience& audience_;
   HubRoster& roster_;
   Set whos_;
   Set sessions_;
   Set except_;
-  std::vector<HubGroup*> groups_;
+  absl::flat_hash_set<HubGroup*> groups_;
+  absl::flat_hash_set<absl::string_view> users_;
   Set seen_;
   std::vector<HubRecord*> found_;
 };
@@ -168,13 +210,8 @@ class Conditions {
 
 absl::StatusOr<std::vector<HubRecord*>> FindAudience(
     const v1::Audience& audience, HubRoster& roster) {
-  if (audience.filters_size() > kMostFilters) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("more than ", kMostFilters, " filters"));
-  }
-  for (const v1::DataFilter& filter : audience.filters()) {
-    const absl::Status status = CheckFilter(filter);
-    if (!status.ok()) return status;
+  if (absl::Status status = CheckAudience(audience); !status.ok()) {
+    return status;
   }
   return Conditions(audience, roster).Find();
 }

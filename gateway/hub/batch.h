@@ -50,6 +50,14 @@ struct HubArrival {
 // An event of a session, the serialized `kind` of a headgate.v1.Event.
 struct HubEventBody {
   std::string bytes;
+  // HubReport::stream of a headgate.v1.Sent; 0: another event.
+  std::uint64_t report_of = 0;
+};
+
+// What a Send wants to hear of: numbers that mean something on one stream.
+struct HubReport {
+  std::uint64_t command = 0;  // 0: nothing.
+  std::uint64_t stream = 0;   // Counts the hub's streams from 1.
 };
 
 // Its last event.
@@ -81,15 +89,25 @@ struct HubEvents {
   std::vector<HubEvent> events;
   // Of HubCommands::cost, what the worker is done with.
   std::size_t cost_done = 0;
+  // Messages that slow-client policies have dropped since the last batch.
+  std::uint64_t dropped = 0;
 
-  bool empty() const { return events.empty() && cost_done == 0; }
+  bool empty() const {
+    return events.empty() && cost_done == 0 && dropped == 0;
+  }
 };
 
 // --- To a worker ---
 
 struct HubAdmit {
   Who who;
-  HubFrame greeting;  // Null: none.
+  HubFrame greeting = nullptr;  // Null: none.
+  absl::Time expires_at = absl::InfiniteFuture();
+};
+
+struct HubExpire {
+  Who who;
+  absl::Time at;
 };
 
 struct HubRefuse {
@@ -102,13 +120,14 @@ struct HubDeliver {
   std::vector<Who> whos;
   HubFrame frame;
   std::string key;  // See SlowClientSettings::Policy::kKeepLatest.
+  HubReport report = {};
 };
 
 struct HubClose {
   std::vector<Who> whos;
   Ending ending;
   HubDeparture::Cause cause = HubDeparture::Cause::kCommand;
-  HubFrame farewell;  // Null: none.
+  HubFrame farewell = nullptr;  // Null: none.
   // Without what waits for the client.
   bool now = false;
 };
@@ -120,7 +139,9 @@ struct HubCredit {
 };
 
 struct HubCommands {
-  std::vector<std::variant<HubAdmit, HubRefuse, HubDeliver, HubClose>> commands;
+  std::vector<
+      std::variant<HubAdmit, HubRefuse, HubDeliver, HubClose, HubExpire>>
+      commands;
   std::vector<HubCredit> credit;
   // What the commands hold, bytes; comes back as HubEvents::cost_done.
   std::size_t cost = 0;

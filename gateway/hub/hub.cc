@@ -8,8 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gateway/base/utf8.h"
-#include "gateway/base/varint.h"
-#include "gateway/hub/decoder.h"
+#include "gateway/codec/protobuf_wire.h"
 
 namespace headgate {
 namespace {
@@ -60,6 +59,7 @@ Hub::Hub(Options options, Upstream& upstream, HubHost& host)
       upstream_(upstream),
       host_(host),
       backoff_(kFirstBackoff),
+      form_(MakeStreamForm(options_.target, roster_)),
       outbox_(options_.workers),
       outstanding_(options_.workers) {}
 
@@ -69,6 +69,7 @@ Hub::~Hub() = default;
 
 void Hub::OnEvents(std::size_t worker, HubEvents events) {
   outstanding_[worker] -= std::min(outstanding_[worker], events.cost_done);
+  counts_.dropped += events.dropped;
   for (HubEvent& event : events.events) {
     if (auto* arrival = std::get_if<std::unique_ptr<HubArrival>>(&event.what)) {
       Take(event.who, **arrival);
@@ -199,14 +200,27 @@ void Hub::Take(Who who, HubEventBody event) {
   if (record == nullptr || record->phase == HubRecord::Phase::kGone) {
     return ReturnCredit(who, credit);
   }
-  ++counts_.messages;
-  Enqueue({who, Queued::Kind::kOther, std::move(event.bytes), credit});
+  if (event.report_of == 0) {
+    constexpr std::uint32_t kMessage =
+        WireTag(v1::Event::kMessageFieldNumber, WireType::kBytes);
+    WireField kind;
+    if (WireReader(event.bytes).Next(kind) && kind.tag == kMessage) {
+      ++counts_.messages;
+    }
+    return Enqueue({who, Queued::Kind::kOther, std::move(event.bytes), credit});
+  }
+  if (event.report_of != counts_.streams_opened || call_ == nullptr) {
+    return ReturnCredit(who, credit);
+  }
+  report_bytes_ += credit;
+  Enqueue({who, Queued::Kind::kReport, std::move(event.bytes), credit});
 }
 
 void Hub::Take(Who who, const HubDeparture& departure) {
   HubRecord* record = roster_.Find(who);
   if (record == nullptr || record->phase == HubRecord::Phase::kGone) return;
   record->phase = HubRecord::Phase::kGone;
+  ++gone_;
   roster_.LeaveAll(*record);
   v1::Event event;
   v1::Left& left = *event.mutable_left();
@@ -218,6 +232,7 @@ void Hub::Take(Who who, const HubDeparture& departure) {
   SetDuration(departure.lasted, *left.mutable_lasted());
   left.set_state(record->state);
   ++counts_.left;
+  if (departure.cause == HubDeparture::Cause::kSlow) ++counts_.slow;
   Enqueue({who, Queued::Kind::kLeft, event.SerializeAsString()});
 }
 
@@ -238,6 +253,13 @@ void Hub::ReturnCredit(Who who, std::size_t bytes) {
   host_.FlushSoon();
 }
 
+bool Hub::is_idle() const {
+  return roster_.records().empty() && !closing_ &&
+         std::all_of(
+             outbox_.begin(), outbox_.end(),
+             [](const HubCommands& commands) { return commands.empty(); });
+}
+
 void Hub::Flush() {
   PumpCommands();
   PumpStream();
@@ -246,6 +268,21 @@ void Hub::Flush() {
     outstanding_[worker] += outbox_[worker].cost;
     host_.HandOver(worker, std::exchange(outbox_[worker], {}));
   }
+}
+
+void Hub::Drain(absl::Time deadline) {
+  drains_until_ = deadline;
+  if (state_ == StreamState::kReplaying || state_ == StreamState::kLive) {
+    EnqueueDraining();
+  }
+}
+
+void Hub::EnqueueDraining() {
+  v1::Event event;
+  SetTimestamp(*drains_until_, *event.mutable_draining()->mutable_deadline());
+  Queued queued{0, Queued::Kind::kReport, event.SerializeAsString()};
+  report_bytes_ += queued.body.size() + kHubEventCost;
+  Enqueue(std::move(queued));
 }
 
 void Hub::Finish() {
@@ -268,11 +305,15 @@ void Hub::OpenStream() {
   call_->Write(HelloBatch(), WriteHint::kLast);
 }
 
+std::string Hub::incarnation() const {
+  return absl::StrCat(options_.incarnation, "-", incarnation_);
+}
+
 std::string Hub::HelloBatch() {
   v1::Event event;
   v1::Hello& hello = *event.mutable_hello();
   hello.set_gateway(options_.gateway);
-  hello.set_incarnation(absl::StrCat(options_.incarnation, "-", incarnation_));
+  hello.set_incarnation(incarnation());
   hello.set_route(options_.route);
   hello.set_resumes(resumes_);
   hello.set_protocol(1);
@@ -281,30 +322,17 @@ std::string Hub::HelloBatch() {
   return batch;
 }
 
-void Hub::AppendEvent(Who who, absl::string_view body, std::string& batch) {
-  // The fields of headgate.v1.Event and FromGateway.
-  constexpr std::uint32_t kSeq = WireTag(1, WireType::kVarint);
-  constexpr std::uint32_t kWho = WireTag(2, WireType::kVarint);
-  constexpr std::uint32_t kEvents = WireTag(1, WireType::kBytes);
-  const std::uint64_t seq = ++seq_;
-  const std::size_t bytes =
-      1 + VarintSize(seq) + (who == 0 ? 0 : 1 + VarintSize(who)) + body.size();
-  AppendVarint(kEvents, batch);
-  AppendVarint(bytes, batch);
-  AppendVarint(kSeq, batch);
-  AppendVarint(seq, batch);
-  if (who != 0) {
-    AppendVarint(kWho, batch);
-    AppendVarint(who, batch);
-  }
-  batch.append(body.data(), body.size());
+bool Hub::AppendEvent(Who who, absl::string_view body, std::string& batch) {
+  if (!form_->Append(seq_ + 1, who, body, batch)) return false;
+  ++seq_;
+  return true;
 }
 
 void Hub::OnWritten() {
   writing_ = false;
   ReturnCreditInFlight();
   if (state_ == StreamState::kGreeting) {
-    host_.OnStreamUp(resumes_, roster_.records().size());
+    host_.OnStreamUp(resumes_, sessions());
     state_ = resumes_ ? StreamState::kReplaying : StreamState::kLive;
     replay_.clear();
     replayed_ = 0;
@@ -315,6 +343,7 @@ void Hub::OnWritten() {
       std::sort(replay_.rbegin(), replay_.rend());
     }
     resumes_ = true;
+    if (drains_until_) EnqueueDraining();
   }
   host_.FlushSoon();
 }
@@ -328,6 +357,7 @@ void Hub::PumpStream() {
   if (finishing_ && call_ == nullptr) return;
   if (state_ == StreamState::kNone && needs_stream()) {
     state_ = StreamState::kLost;
+    if (!lost_since_) lost_since_ = host_.now();
   }
   if (state_ == StreamState::kLost) {
     if (!needs_stream()) {
@@ -340,12 +370,10 @@ void Hub::PumpStream() {
   }
   if (call_ == nullptr || writing_ || half_closed_) return;
   std::string batch;
-  if (state_ == StreamState::kReplaying) {
-    batch = ReplayBatch();
-  } else if (state_ == StreamState::kLive) {
-    batch = EventBatch();
-  }
+  if (state_ == StreamState::kReplaying) batch = ReplayBatch();
+  if (state_ == StreamState::kLive && batch.empty()) batch = EventBatch();
   if (batch.empty()) {
+    ReturnCreditInFlight();  // Of events that have no place in the form.
     const bool is_done = finishing_ && state_ == StreamState::kLive;
     if (is_done && !std::exchange(half_closed_, true)) call_->WritesDone();
     return;
@@ -359,20 +387,20 @@ std::string Hub::ReplayBatch() {
   std::string batch;
   while (!replay_.empty() && batch.size() < kBatchBytes) {
     const Who who = replay_.back();
-    replay_.pop_back();
     // Its Left, which would have removed it, is behind the replay.
     const HubRecord& record = *roster_.Find(who);
     v1::Event event = JoinedEvent(record);
     event.mutable_joined()->set_resumed(true);
     event.mutable_joined()->set_asks(record.phase == HubRecord::Phase::kAsking);
     event.mutable_joined()->set_state(record.state);
-    AppendEvent(who, event.SerializeAsString(), batch);
+    if (!AppendEvent(who, event.SerializeAsString(), batch)) return batch;
+    replay_.pop_back();
     ++replayed_;
   }
-  if (replay_.empty()) {
-    v1::Event event;
-    event.mutable_replayed()->set_sessions(replayed_);
-    AppendEvent(0, event.SerializeAsString(), batch);
+  if (!replay_.empty()) return batch;
+  v1::Event event;
+  event.mutable_replayed()->set_sessions(replayed_);
+  if (AppendEvent(0, event.SerializeAsString(), batch)) {
     state_ = StreamState::kLive;
   }
   return batch;
@@ -381,26 +409,30 @@ std::string Hub::ReplayBatch() {
 std::string Hub::EventBatch() {
   std::string batch;
   while (!queue_.empty() && batch.size() < kBatchBytes) {
-    const Queued event = std::move(queue_.front());
-    queue_.pop_front();
+    const Queued& event = queue_.front();
+    if (!AppendEvent(event.who, event.body, batch)) break;
     const std::size_t bytes = event.body.size() + kHubEventCost;
     queue_bytes_ -= bytes;
-    AppendEvent(event.who, event.body, batch);
-    if (event.credit > 0) {
-      in_flight_.emplace_back(event.who, event.credit);
-    } else if (event.who == 0) {
-      failure_bytes_ -= bytes;
-    }
-    if (event.kind == Queued::Kind::kJoined) {
+    if (event.credit > 0) in_flight_.emplace_back(event.who, event.credit);
+    if (event.kind == Queued::Kind::kReport) {
+      report_bytes_ -= bytes;
+    } else if (event.kind == Queued::Kind::kJoined) {
       roster_.Find(event.who)->is_told = true;
     } else if (event.kind == Queued::Kind::kLeft) {
       roster_.Remove(event.who);
+      --gone_;
     }
+    queue_.pop_front();
   }
   return batch;
 }
 
 void Hub::OnDone(CallEnd end) {
+  if (half_closed_ && end.status.ok()) {
+    call_.reset();
+    state_ = StreamState::kNone;
+    return;
+  }
   if (end.status.ok()) {
     end.status = absl::UnavailableError("the backend has ended the stream");
   }
@@ -410,16 +442,9 @@ void Hub::OnDone(CallEnd end) {
 void Hub::OnLost(const absl::Status& status) {
   const absl::Time now = host_.now();
   ProveStream();
-  call_.reset();
-  writing_ = reading_ = false;
-  commands_.reset();
-  received_.clear();
-  ReturnCreditInFlight();
-  DropFailures();
   const bool was_up = state_ != StreamState::kGreeting;
-  state_ = StreamState::kLost;
-  ++counts_.streams_lost;
-  host_.OnStreamDown(status, roster_.records().size());
+  DropStream();
+  host_.OnStreamDown(status, sessions());
   if (!lost_since_) lost_since_ = now;
   retry_at_ = now + backoff_;
   backoff_ = std::min(2 * backoff_, kLongestBackoff);
@@ -436,15 +461,29 @@ void Hub::OnLost(const absl::Status& status) {
   host_.FlushSoon();
 }
 
-// Numbers of commands mean nothing to the next stream.
-void Hub::DropFailures() {
-  if (failure_bytes_ == 0) return;
+void Hub::DropStream() {
+  call_.reset();
+  writing_ = reading_ = false;
+  form_->Clear();
+  has_commands_ = false;
+  ReturnCreditInFlight();
+  DropReports();
+  state_ = StreamState::kLost;
+  ++counts_.streams_lost;
+}
+
+void Hub::DropReports() {
+  if (report_bytes_ == 0) return;
   std::deque<Queued> kept;
   for (Queued& event : queue_) {
-    if (event.who != 0) kept.push_back(std::move(event));
+    if (event.kind == Queued::Kind::kReport) {
+      ReturnCredit(event.who, event.credit);
+    } else {
+      kept.push_back(std::move(event));
+    }
   }
   queue_ = std::move(kept);
-  queue_bytes_ -= std::exchange(failure_bytes_, 0);
+  queue_bytes_ -= std::exchange(report_bytes_, 0);
 }
 
 // A stream that works ends the time that sessions wait for one.
@@ -463,10 +502,15 @@ void Hub::OnTick() {
   ProveStream();
   RefuseLate(now);
   if (closing_) CloseSome(now);
+  // The first stream may take as long as a backend may to decide.
+  const absl::Duration patience =
+      resumes_
+          ? options_.target.hold
+          : std::max(options_.target.hold, options_.target.admission_timeout);
   const bool has_waited = lost_since_ && !roster_.records().empty() &&
                           state_ != StreamState::kReplaying &&
                           state_ != StreamState::kLive &&
-                          now - *lost_since_ >= options_.target.hold;
+                          now - *lost_since_ >= patience;
   if (has_waited) {
     Abandon(absl::UnavailableError("the backend is lost"), kCloseSpread);
   }
@@ -496,12 +540,14 @@ void Hub::RefuseLate(absl::Time now) {
 
 void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
   const absl::Time now = host_.now();
+  // Its Hello is of the incarnation that is over.
+  if (state_ == StreamState::kGreeting) DropStream();
   ++incarnation_;
   seq_ = 0;
   resumes_ = false;
   for (const Queued& event : queue_) ReturnCredit(event.who, event.credit);
   queue_.clear();
-  queue_bytes_ = failure_bytes_ = 0;
+  queue_bytes_ = report_bytes_ = 0;
   asking_.clear();
   // What is being closed already goes on with the new spread.
   if (!closing_) closing_.emplace(Closing{{}, 0, now, status});
@@ -510,18 +556,23 @@ void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
   closing_spread_ = spread;
   std::vector<Who> all;
   for (const auto& [who, record] : roster_.records()) all.push_back(who);
+  std::size_t abandoned = 0;
   for (const Who who : all) {
-    if (roster_.Find(who)->phase == HubRecord::Phase::kAsking) {
+    const HubRecord::Phase phase = roster_.Find(who)->phase;
+    roster_.Remove(who);
+    if (phase == HubRecord::Phase::kGone) continue;
+    ++abandoned;
+    if (phase == HubRecord::Phase::kAsking) {
       Tell(WorkerOf(who), HubRefuse{who, status, HubDeparture::Cause::kGateway},
            0);
     } else {
       closing_->whos.push_back(who);
     }
-    roster_.Remove(who);
   }
+  gone_ = 0;
   closing_->in_all = closing_->whos.size();
-  counts_.abandoned += all.size();
-  if (!all.empty()) host_.OnAbandoned(status, all.size());
+  counts_.abandoned += abandoned;
+  if (abandoned > 0) host_.OnAbandoned(status, abandoned);
   lost_since_.reset();
   CloseSome(now);
 }

@@ -14,10 +14,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "gateway/codec/protobuf_wire.h"
 #include "gateway/hub/batch.h"
 #include "gateway/hub/encoder.h"
 #include "gateway/hub/roster.h"
+#include "gateway/hub/stream_form.h"
 #include "gateway/route/hub_target.h"
 #include "gateway/upstream/upstream.h"
 #include "headgate/v1/hub_backend.pb.h"
@@ -64,6 +64,8 @@ struct HubCounts {
   std::uint64_t streams_opened = 0;
   std::uint64_t streams_lost = 0;
   std::uint64_t abandoned = 0;  // Sessions.
+  std::uint64_t dropped = 0;    // Messages, by the slow-client policy.
+  std::uint64_t slow = 0;       // Sessions that it has disconnected.
 };
 
 // A hub: the sessions of a route on all workers, and the one stream to the
@@ -105,6 +107,8 @@ class Hub final : private UpstreamCallObserver {
   // The gateway stops: half-closes the stream behind the last event. No session
   // joins any more.
   void Finish();
+  // The gateway drains, and stops at the deadline.
+  void Drain(absl::Time deadline);
   // Whether the backend has ended the stream, or there is none.
   bool is_finished() const { return finishing_ && call_ == nullptr; }
 
@@ -127,7 +131,12 @@ class Hub final : private UpstreamCallObserver {
   enum class StreamState { kNone, kGreeting, kReplaying, kLive, kLost };
   StreamState stream_state() const { return state_; }
   const HubRoster& roster() const { return roster_; }
-  std::size_t sessions() const { return roster_.records().size(); }
+  // As in Hello.
+  std::string incarnation() const;
+  // Whether it has no sessions, and nothing left to say to the workers.
+  bool is_idle() const;
+  // Those whose clients are there.
+  std::size_t sessions() const { return roster_.records().size() - gone_; }
   std::size_t queued_bytes() const { return queue_bytes_; }
   const HubCounts& counts() const { return counts_; }
   const Options& options() const { return options_; }
@@ -138,7 +147,7 @@ class Hub final : private UpstreamCallObserver {
  private:
   // An event that waits for the stream.
   struct Queued {
-    enum class Kind { kOther, kJoined, kLeft };
+    enum class Kind { kOther, kJoined, kLeft, kReport };
     Who who = 0;
     Kind kind = Kind::kOther;
     std::string body;        // Serialized, without seq and who.
@@ -170,15 +179,19 @@ class Hub final : private UpstreamCallObserver {
   void OnWritten() override;
   void OnDone(CallEnd end) override;
   void OnLost(const absl::Status& status);
+  void DropStream();
   void PumpStream();
   std::string HelloBatch();
   std::string ReplayBatch();
   std::string EventBatch();
-  void AppendEvent(Who who, absl::string_view body, std::string& batch);
+  // False: the event needs a message of its own.
+  bool AppendEvent(Who who, absl::string_view body, std::string& batch);
   void Enqueue(Queued event);
+  void EnqueueDraining();
   void ReturnCredit(Who who, std::size_t bytes);
   void ReturnCreditInFlight();
-  void DropFailures();
+  // Reports on commands mean nothing to the next stream.
+  void DropReports();
   bool needs_stream() const {
     return !roster_.records().empty() || !queue_.empty();
   }
@@ -187,10 +200,11 @@ class Hub final : private UpstreamCallObserver {
   // Commands.
   void PumpCommands();
   bool may_execute() const;
-  void ExecuteOne(absl::string_view serialized);
+  void ExecuteOne(const v1::Command& command);
   absl::Status Execute(const v1::Accept& accept);
   absl::Status Execute(const v1::Reject& reject);
-  absl::Status Execute(const v1::Send& send);
+  absl::Status Execute(const v1::Send& send, std::uint64_t command);
+  absl::Status Execute(const v1::Expire& expire);
   absl::Status Execute(const v1::Broadcast& broadcast);
   absl::Status Execute(const v1::Close& close);
   absl::Status Execute(const v1::SetData& set);
@@ -222,6 +236,7 @@ class Hub final : private UpstreamCallObserver {
   HubHost& host_;
 
   HubRoster roster_;
+  std::size_t gone_ = 0;  // Records of sessions whose Left waits.
   std::uint64_t incarnation_ = 1;
   std::uint64_t seq_ = 0;
   // Those that ask, in the order of their deadlines; may be gone.
@@ -233,12 +248,13 @@ class Hub final : private UpstreamCallObserver {
   bool reading_ = false;
   bool finishing_ = false;
   bool half_closed_ = false;
+  std::optional<absl::Time> drains_until_;
   // Whether the next stream continues one of this incarnation.
   bool resumes_ = false;
   std::vector<Who> replay_;  // The last is the next.
   std::uint64_t replayed_ = 0;
   absl::Time opened_at_;
-  // Since when there is no stream that works.
+  // Since when sessions wait for a stream that works.
   std::optional<absl::Time> lost_since_;
   absl::Time retry_at_ = absl::InfinitePast();
   absl::Duration backoff_;
@@ -248,12 +264,12 @@ class Hub final : private UpstreamCallObserver {
 
   std::deque<Queued> queue_;
   std::size_t queue_bytes_ = 0;
-  std::size_t failure_bytes_ = 0;  // Of CommandFailed among them.
+  std::size_t report_bytes_ = 0;  // Of reports on commands among them.
   std::vector<std::pair<Who, std::size_t>> in_flight_;  // Credit.
 
-  // The backend's message, and what of it is left to do.
-  std::string received_;
-  std::optional<WireReader> commands_;
+  // Of the stream's messages; holds what is left to do of the last one.
+  const std::unique_ptr<StreamForm> form_;
+  bool has_commands_ = false;
 
   std::vector<HubCommands> outbox_;       // By worker.
   std::vector<std::size_t> outstanding_;  // Cost, by worker.

@@ -4,17 +4,26 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/base/status.h"
+#include "gateway/base/utf8.h"
 #include "gateway/hub/audience.h"
 #include "gateway/hub/hub.h"
 
 namespace headgate {
 namespace {
 
-// Events of the hub's own that may wait for the stream before it is read no
-// longer, bytes.
-constexpr std::size_t kMostFailureBytes = 256 * 1024;
+// Reports on commands that may wait for the stream before it is read no longer,
+// bytes.
+constexpr std::size_t kMostReportBytes = 256 * 1024;
 // Memberships that one command may begin or end.
 constexpr std::size_t kMostMemberships = 64 * 1024;
+// What one receiver counts of what a worker may have to do.
+constexpr std::size_t kReceiverCost = 64;
+// Commands are carried out for so long at a time; other hubs use the thread
+// too.
+constexpr absl::Duration kCommandSlice = absl::Milliseconds(2);
+// Of the message of a Reject, which becomes the body of a response.
+constexpr std::size_t kMaxRejectionBytes = 1024;
 
 absl::Status NotFound(Who who) {
   return absl::NotFoundError(absl::StrCat("there is no session ", who));
@@ -44,6 +53,34 @@ absl::Status CheckUserAndState(const std::string& user,
   return absl::OkStatus();
 }
 
+absl::Status CheckKey(const std::string& key) {
+  if (key.size() <= kMaxKeyBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("key: is longer than ", kMaxKeyBytes, " bytes"));
+}
+
+// `groups`: of each session.
+absl::Status CheckMemberships(std::size_t sessions, std::size_t groups) {
+  if (groups <= 1 || sessions * groups <= kMostMemberships) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "groups: more than ", kMostMemberships, " memberships at once"));
+}
+
+// Before the sessions that are to be changed are asked one by one.
+absl::Status CheckChange(const v1::SetData& set) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : set.set()) bytes += key.size() + value.size();
+  if (set.set().size() > kMaxDataKeys || bytes > kMaxDataBytes ||
+      static_cast<std::size_t>(set.unset_size()) > kMaxDataKeys) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("set, unset: at most ", kMaxDataKeys, " keys and ",
+                     kMaxDataBytes, " bytes are kept"));
+  }
+  return absl::OkStatus();
+}
+
 template <typename Names>
 absl::Status CheckGroupNames(const Names& names) {
   for (const std::string& name : names) {
@@ -51,6 +88,15 @@ absl::Status CheckGroupNames(const Names& names) {
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<absl::Time> TimeOf(const google::protobuf::Timestamp& time) {
+  if (time.nanos() < 0 || time.nanos() >= 1'000'000'000) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("at: ", time.nanos(), " are not nanoseconds"));
+  }
+  return absl::FromUnixSeconds(time.seconds()) +
+         absl::Nanoseconds(time.nanos());
 }
 
 absl::StatusOr<Ending> EndingFor(const v1::Close& close) {
@@ -67,7 +113,7 @@ absl::StatusOr<Ending> EndingFor(const v1::Close& close) {
   ending.end.status =
       absl::Status(is_status ? StatusCodeFromWire(static_cast<int>(code - 4000))
                              : absl::StatusCode::kCancelled,
-                   close.reason());
+                   CutUtf8(close.reason(), kMaxCloseReasonBytes));
   return ending;
 }
 
@@ -75,13 +121,13 @@ absl::StatusOr<Ending> EndingFor(const v1::Close& close) {
 
 void Hub::OnMessage(std::string payload) {
   reading_ = false;
-  received_ = std::move(payload);
-  commands_.emplace(received_);
+  form_->Feed(std::move(payload));
+  has_commands_ = true;
   host_.FlushSoon();
 }
 
 bool Hub::may_execute() const {
-  return failure_bytes_ <= kMostFailureBytes && has_room();
+  return report_bytes_ <= kMostReportBytes && has_room();
 }
 
 bool Hub::has_room() const {
@@ -92,33 +138,28 @@ bool Hub::has_room() const {
 }
 
 void Hub::PumpCommands() {
-  constexpr std::uint32_t kCommands = WireTag(1, WireType::kBytes);
-  while (call_ != nullptr && commands_ && may_execute()) {
-    WireField field;
-    if (commands_->Next(field)) {
-      if (field.tag == kCommands) ExecuteOne(field.bytes);
-      continue;
-    }
-    if (!commands_->ok()) {
-      return OnLost(absl::InternalError(
-          "the backend's message is not a headgate.v1.ToGateway"));
-    }
-    commands_.reset();
-    received_.clear();
+  if (finishing_ && has_commands_) {  // All sessions have ended.
+    form_->Clear();
+    has_commands_ = false;
   }
-  if (call_ != nullptr && !commands_ && !reading_ && may_execute()) {
+  const absl::Time until = host_.now() + kCommandSlice;
+  while (call_ != nullptr && has_commands_ && may_execute()) {
+    if (host_.now() > until) return host_.FlushSoon();
+    const absl::StatusOr<std::optional<v1::Command>> command = form_->Next();
+    if (!command.ok()) return OnLost(command.status());
+    if (*command) {
+      ExecuteOne(**command);
+    } else {
+      has_commands_ = false;
+    }
+  }
+  if (call_ != nullptr && !has_commands_ && !reading_ && may_execute()) {
     reading_ = true;
     call_->Read();
   }
 }
 
-void Hub::ExecuteOne(absl::string_view serialized) {
-  v1::Command command;
-  if (!command.ParseFromArray(serialized.data(),
-                              static_cast<int>(serialized.size()))) {
-    return OnLost(absl::InternalError(
-        "the backend's message has what is not a headgate.v1.Command"));
-  }
+void Hub::ExecuteOne(const v1::Command& command) {
   ++counts_.commands;
   absl::Status status;
   switch (command.kind_case()) {
@@ -129,7 +170,7 @@ void Hub::ExecuteOne(absl::string_view serialized) {
       status = Execute(command.reject());
       break;
     case v1::Command::kSend:
-      status = Execute(command.send());
+      status = Execute(command.send(), command.id());
       break;
     case v1::Command::kBroadcast:
       status = Execute(command.broadcast());
@@ -146,6 +187,9 @@ void Hub::ExecuteOne(absl::string_view serialized) {
     case v1::Command::kLeave:
       status = Execute(command.leave());
       break;
+    case v1::Command::kExpire:
+      status = Execute(command.expire());
+      break;
     case v1::Command::KIND_NOT_SET:
       status = absl::UnimplementedError("the command is not known");
       break;
@@ -161,8 +205,8 @@ void Hub::ReportFailure(std::uint64_t command, const absl::Status& status) {
   failed.set_command(command);
   failed.mutable_status()->set_code(static_cast<int>(status.code()));
   failed.mutable_status()->set_message(std::string(status.message()));
-  Queued queued{0, Queued::Kind::kOther, event.SerializeAsString()};
-  failure_bytes_ += queued.body.size() + kHubEventCost;
+  Queued queued{0, Queued::Kind::kReport, event.SerializeAsString()};
+  report_bytes_ += queued.body.size() + kHubEventCost;
   Enqueue(std::move(queued));
 }
 
@@ -196,6 +240,12 @@ absl::Status Hub::Execute(const v1::Accept& accept) {
   if (status.ok()) status = CheckUserAndState(accept.user(), accept.state());
   if (status.ok()) status = CheckGroupNames(accept.groups());
   if (!status.ok()) return status;
+  absl::Time expires_at = absl::InfiniteFuture();
+  if (accept.has_expires_at()) {
+    const absl::StatusOr<absl::Time> at = TimeOf(accept.expires_at());
+    if (!at.ok()) return at.status();
+    expires_at = *at;
+  }
   std::vector<std::string> groups = *RouteGroups(*record);
   groups.insert(groups.end(), accept.groups().begin(), accept.groups().end());
   const auto max_groups = static_cast<std::size_t>(options_.target.max_groups);
@@ -219,7 +269,21 @@ absl::Status Hub::Execute(const v1::Accept& accept) {
     roster_.Join(*record, group, max_groups).IgnoreError();
   }
   const std::size_t cost = greeting == nullptr ? 0 : greeting->payload.size();
-  Tell(WorkerOf(record->who), HubAdmit{record->who, std::move(greeting)}, cost);
+  Tell(WorkerOf(record->who),
+       HubAdmit{record->who, std::move(greeting), expires_at}, cost);
+  return absl::OkStatus();
+}
+
+absl::Status Hub::Execute(const v1::Expire& expire) {
+  const absl::StatusOr<HubRecord*> record = FindIn(expire.who());
+  if (!record.ok()) return record.status();
+  absl::Time at = absl::InfiniteFuture();
+  if (expire.has_at()) {
+    const absl::StatusOr<absl::Time> time = TimeOf(expire.at());
+    if (!time.ok()) return time.status();
+    at = *time;
+  }
+  Tell(WorkerOf(expire.who()), HubExpire{expire.who(), at}, 0);
   return absl::OkStatus();
 }
 
@@ -235,26 +299,31 @@ absl::Status Hub::Execute(const v1::Reject& reject) {
   absl::StatusCode code = StatusCodeFromWire(reject.status().code());
   if (code == absl::StatusCode::kOk) code = absl::StatusCode::kPermissionDenied;
   record->phase = HubRecord::Phase::kClosing;
+  const absl::string_view message =
+      CutUtf8(reject.status().message(), kMaxRejectionBytes);
   Tell(WorkerOf(record->who),
-       HubRefuse{record->who, absl::Status(code, reject.status().message()),
+       HubRefuse{record->who, absl::Status(code, message),
                  HubDeparture::Cause::kCommand},
-       reject.status().message().size());
+       message.size());
   return absl::OkStatus();
 }
 
 // --- Messages ---
 
-absl::Status Hub::Execute(const v1::Send& send) {
+absl::Status Hub::Execute(const v1::Send& send, std::uint64_t command) {
   const absl::StatusOr<HubRecord*> record = FindIn(send.who());
   if (!record.ok()) return record.status();
+  if (absl::Status status = CheckKey(send.key()); !status.ok()) return status;
   absl::StatusOr<HubFrame> frame = EncodePayload(
       send.payload(), (*record)->codec, options_.form, host_.schema());
   if (!frame.ok()) return frame.status();
   ++counts_.encodings;
   ++counts_.deliveries;
   const std::size_t cost = (*frame)->payload.size() + send.key().size();
+  HubReport report;
+  if (send.report_sent()) report = {command, counts_.streams_opened};
   Tell(WorkerOf(send.who()),
-       HubDeliver{{send.who()}, *std::move(frame), send.key()}, cost);
+       HubDeliver{{send.who()}, *std::move(frame), send.key(), report}, cost);
   return absl::OkStatus();
 }
 
@@ -269,6 +338,7 @@ absl::StatusOr<std::vector<HubRecord*>> Hub::Find(
 
 HubOutcome Hub::Publish(const v1::Audience& to, const v1::Payload& payload,
                         const std::string& key) {
+  if (absl::Status status = CheckKey(key); !status.ok()) return {status};
   const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
   if (!found.ok()) return {found.status()};
   PayloadFrames frames(payload, options_.form, host_.schema());
@@ -292,8 +362,8 @@ HubOutcome Hub::Publish(const v1::Audience& to, const v1::Payload& payload,
       if (whos.empty()) continue;
       const HubFrame& frame = *frames.For(static_cast<HubCodec>(codec));
       const std::size_t cost =
-          frame->payload.size() + key.size() + whos.size() * sizeof(Who);
-      Tell(worker, HubDeliver{std::move(whos), frame, key}, cost);
+          frame->payload.size() + key.size() + whos.size() * kReceiverCost;
+      Tell(worker, HubDeliver{std::move(whos), frame, key, {}}, cost);
     }
   }
   counts_.encodings += frames.encoded();
@@ -332,7 +402,7 @@ HubOutcome Hub::Close(const v1::Close& close) {
         farewell = *frames.For(static_cast<HubCodec>(codec));
       }
       const std::size_t cost =
-          close.reason().size() + whos.size() * sizeof(Who) +
+          close.reason().size() + whos.size() * kReceiverCost +
           (farewell == nullptr ? 0 : farewell->payload.size());
       Tell(worker,
            HubClose{std::move(whos), *ending, HubDeparture::Cause::kCommand,
@@ -346,6 +416,7 @@ HubOutcome Hub::Close(const v1::Close& close) {
 // --- What a session is ---
 
 HubOutcome Hub::Update(const v1::Audience& to, const v1::SetData& change) {
+  if (absl::Status status = CheckChange(change); !status.ok()) return {status};
   const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
   if (!found.ok()) return {found.status()};
   HubOutcome outcome;
@@ -364,13 +435,17 @@ HubOutcome Hub::Join(const v1::Audience& to,
   if (absl::Status status = CheckGroupNames(groups); !status.ok()) {
     return {status};
   }
+  if (absl::Status status = CheckMemberships(found->size(), groups.size());
+      !status.ok()) {
+    return {status};
+  }
   HubOutcome outcome;
   for (HubRecord* record : *found) {
     absl::Status status;
     for (const std::string& group : groups) {
-      status.Update(
-          roster_.Join(*record, group,
-                       static_cast<std::size_t>(options_.target.max_groups)));
+      status = roster_.Join(
+          *record, group, static_cast<std::size_t>(options_.target.max_groups));
+      if (!status.ok()) break;  // It has all that it may have.
     }
     outcome.status.Update(status);
     if (status.ok()) ++outcome.sessions;
@@ -382,6 +457,10 @@ HubOutcome Hub::Leave(const v1::Audience& to,
                       const std::vector<std::string>& groups) {
   const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
   if (!found.ok()) return {found.status()};
+  if (absl::Status status = CheckMemberships(found->size(), groups.size());
+      !status.ok()) {
+    return {status};
+  }
   for (HubRecord* record : *found) {
     for (const std::string& group : groups) roster_.Leave(*record, group);
   }
@@ -393,6 +472,7 @@ absl::Status Hub::Execute(const v1::SetData& set) {
   if (record == nullptr || record->phase == HubRecord::Phase::kGone) {
     return NotFound(set.who());
   }
+  if (absl::Status status = CheckChange(set); !status.ok()) return status;
   return Change(*record, set);
 }
 
@@ -410,13 +490,10 @@ absl::Status Hub::Change(HubRecord& record, const v1::SetData& set) {
 }
 
 absl::Status Hub::Execute(const v1::Join& join) {
-  const auto memberships = static_cast<std::size_t>(join.whos_size()) *
-                           static_cast<std::size_t>(join.groups_size());
-  if (memberships > kMostMemberships) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "more than ", kMostMemberships, " memberships in one command"));
-  }
-  absl::Status status = CheckGroupNames(join.groups());
+  absl::Status status =
+      CheckMemberships(static_cast<std::size_t>(join.whos_size()),
+                       static_cast<std::size_t>(join.groups_size()));
+  status.Update(CheckGroupNames(join.groups()));
   if (!status.ok()) return status;
   for (const Who who : join.whos()) {
     const absl::StatusOr<HubRecord*> record = FindIn(who);
@@ -425,22 +502,21 @@ absl::Status Hub::Execute(const v1::Join& join) {
       continue;
     }
     for (const std::string& group : join.groups()) {
-      status.Update(
+      const absl::Status joined =
           roster_.Join(**record, group,
-                       static_cast<std::size_t>(options_.target.max_groups)));
+                       static_cast<std::size_t>(options_.target.max_groups));
+      status.Update(joined);
+      if (!joined.ok()) break;  // It has all that it may have.
     }
   }
   return status;
 }
 
 absl::Status Hub::Execute(const v1::Leave& leave) {
-  const auto memberships = static_cast<std::size_t>(leave.whos_size()) *
-                           static_cast<std::size_t>(leave.groups_size());
-  if (memberships > kMostMemberships) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "more than ", kMostMemberships, " memberships in one command"));
-  }
-  absl::Status status;
+  absl::Status status =
+      CheckMemberships(static_cast<std::size_t>(leave.whos_size()),
+                       static_cast<std::size_t>(leave.groups_size()));
+  if (!status.ok()) return status;
   for (const Who who : leave.whos()) {
     const absl::StatusOr<HubRecord*> record = FindIn(who);
     if (!record.ok()) {

@@ -11,11 +11,13 @@ using Policy = SlowClientSettings::Policy;
 
 MemberQueue::Result MemberQueue::Push(ws::FrameRef frame,
                                       std::size_t payload_bytes,
-                                      const std::string& key, Loss loss) {
-  if (settings_.policy == Policy::kKeepLatest && !key.empty()) DropOlder(key);
-  entries_.push_back({std::move(frame), payload_bytes, key, loss});
-  bytes_ += BytesOf(entries_.back());
+                                      const std::string& key, Loss loss,
+                                      HubReport report) {
   const bool is_searched = settings_.policy == Policy::kKeepLatest;
+  if (is_searched && !key.empty()) DropOlder(key);
+  entries_.push_back(
+      {std::move(frame), payload_bytes, is_searched ? key : "", loss, report});
+  bytes_ += BytesOf(entries_.back());
   return Hold(kBurstBytes, is_searched ? 0 : kBurstMessages);
 }
 

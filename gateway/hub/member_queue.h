@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "gateway/hub/batch.h"
 #include "gateway/route/hub_target.h"
 #include "gateway/ws/shared_frame.h"
 
@@ -35,7 +36,7 @@ class MemberQueue {
   // `key`: of kKeepLatest; "" is no key. `payload_bytes`: that the frame
   // carries.
   Result Push(ws::FrameRef frame, std::size_t payload_bytes,
-              const std::string& key, Loss loss);
+              const std::string& key, Loss loss, HubReport report = {});
   // To be called when the transport has had the time to send what it can.
   Result Enforce() { return Hold(0, 0); }
 
@@ -49,6 +50,8 @@ class MemberQueue {
   // The first ones, at most kMostFrames.
   Frames Front() const { return Front(kMostFrames); }
   Frames Front(std::size_t most) const;
+  // What Push was given with the i-th.
+  HubReport report(std::size_t i) const { return entries_[first_ + i].report; }
   // Removes the first `count`, and returns the bytes of their payload.
   std::size_t Pop(std::size_t count);
   void Clear();
@@ -73,13 +76,14 @@ class MemberQueue {
   struct Entry {
     ws::FrameRef frame;
     std::size_t payload_bytes = 0;
-    std::string key;
+    std::string key;  // Empty but with kKeepLatest.
     Loss loss = Loss::kAllowed;
+    HubReport report;
   };
   // What a message counts besides its payload.
   static constexpr std::size_t kEntryBytes = sizeof(Entry);
   static std::size_t BytesOf(const Entry& entry) {
-    return entry.payload_bytes + kEntryBytes;
+    return entry.payload_bytes + entry.key.size() + kEntryBytes;
   }
   static constexpr std::size_t kCrowdBytes = 16 * 1024;
   static constexpr std::size_t kCrowdMessages = 256;

@@ -2,9 +2,17 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <variant>
 
 namespace headgate {
+
+namespace {
+
+// What the end of a session costs besides, as bytes that are sent.
+constexpr std::size_t kClosingCost = 16 * 1024;
+
+}  // namespace
 
 HubCodec HubCodecOf(const Dialect& dialect) {
   if (&dialect == &kPacketDialect) return HubCodec::kPacket;
@@ -25,9 +33,13 @@ const HubForm& HubMember::form() const { return port_->form_; }
 ws::FrameStore& HubMember::frames() { return port_->frames_; }
 SlicedQueue* HubMember::slices() { return port_->slices_; }
 
+bool HubMember::has_room() const {
+  return unsent_bytes_ < port_->target_.session_events_bytes &&
+         port_->has_room();
+}
+
 bool HubMember::MaySay() {
-  const bool may =
-      unsent_bytes_ < port_->target_.session_events_bytes && port_->has_room();
+  const bool may = has_room();
   if (!may && !waits_) {
     waits_ = true;
     port_->waiting_.push_back(who_);
@@ -41,6 +53,12 @@ void HubMember::Say(HubEventBody event) {
   unsent_bytes_ += cost;
   port_->unsent_bytes_ += cost;
   port_->Add({who_, std::move(event)});
+}
+
+void HubMember::CountDropped(std::uint64_t messages) {
+  if (messages == 0) return;
+  port_->events_.dropped += messages;
+  port_->Wake();
 }
 
 void HubMember::Depart(HubDeparture departure) {
@@ -95,54 +113,117 @@ HubEvents HubPort::TakeEvents() {
   return std::exchange(events_, {});
 }
 
-void HubPort::Apply(HubCommands commands) {
+void HubPort::Take(HubCommands commands) {
   for (const HubCredit& credit : commands.credit) Return(credit);
-  for (const auto& command : commands.commands) {
-    std::visit([this](const auto& kind) { Run(kind); }, command);
+  taken_.push_back(std::move(commands));
+}
+
+void HubPort::Count(std::size_t cost) {
+  slice_left_ -= std::min(slice_left_, cost);
+  cost_since_look_ += cost;
+  if (cost_since_look_ < kCostPerLook) return;
+  cost_since_look_ = 0;
+  if (*is_over_ != nullptr && (*is_over_)()) slice_left_ = 0;
+}
+
+bool HubPort::ApplySlice(const std::function<bool()>& is_over) {
+  slice_left_ = kSliceCost;
+  is_over_ = &is_over;
+  while (!taken_.empty()) {
+    const HubCommands& batch = taken_.front();
+    for (; next_command_ < batch.commands.size(); ++next_command_) {
+      const bool is_done =
+          slice_left_ > 0 &&
+          std::visit([this](const auto& kind) { return Run(kind); },
+                     batch.commands[next_command_]);
+      if (!is_done) {
+        Resume();
+        return true;
+      }
+      next_who_ = 0;
+    }
+    if (batch.cost > 0) {
+      events_.cost_done += batch.cost;
+      Wake();
+    }
+    next_command_ = 0;
+    taken_.pop_front();
   }
   Resume();
-  if (commands.cost == 0) return;
-  events_.cost_done += commands.cost;
-  Wake();
+  return false;
 }
 
-void HubPort::Run(const HubAdmit& admit) {
+template <typename Reach>
+bool HubPort::ForEach(const std::vector<Who>& whos, std::size_t bytes,
+                      Reach reach) {
+  const std::size_t cost = kReceiverCost + bytes;
+  while (next_who_ < whos.size()) {
+    if (slice_left_ == 0) return false;
+    Count(cost);
+    HubMember* member = Find(whos[next_who_++]);
+    if (member != nullptr && member->observer_ != nullptr) {
+      reach(*member->observer_);
+    }
+  }
+  return true;
+}
+
+bool HubPort::Run(const HubAdmit& admit) {
+  Count(kReceiverCost);
   HubMember* member = Find(admit.who);
-  if (member == nullptr || member->verdict_ == nullptr) return;
+  if (member == nullptr || member->verdict_ == nullptr) return true;
   std::exchange(member->verdict_, nullptr)(absl::OkStatus());
-  if (admit.greeting == nullptr) return;
   member = Find(admit.who);
-  if (member == nullptr || member->observer_ == nullptr) return;
+  if (member == nullptr || member->observer_ == nullptr) return true;
+  if (admit.expires_at < absl::InfiniteFuture()) {
+    member->observer_->OnHubExpiry(admit.expires_at);
+  }
+  if (admit.greeting == nullptr) return true;
   ws::SharedFrame frame(frames_, admit.greeting->opcode,
                         admit.greeting->payload);
-  member->observer_->OnHubFrame(frame, "", true);
+  member->observer_->OnHubGreeting(frame);
+  return true;
 }
 
-void HubPort::Run(const HubRefuse& refuse) {
+bool HubPort::Run(const HubRefuse& refuse) {
+  Count(kReceiverCost);
   HubMember* member = Find(refuse.who);
-  if (member == nullptr || member->verdict_ == nullptr) return;
+  if (member == nullptr || member->verdict_ == nullptr) return true;
   HubDeparture departure;
   departure.reason = std::string(refuse.status.message());
   departure.cause = refuse.cause;
   member->Depart(std::move(departure));
   std::exchange(member->verdict_, nullptr)(refuse.status);
+  return true;
 }
 
-void HubPort::Run(const HubDeliver& deliver) {
+bool HubPort::Run(const HubDeliver& deliver) {
   ws::SharedFrame frame(frames_, deliver.frame->opcode, deliver.frame->payload);
-  for (const Who who : deliver.whos) {
-    HubMember* member = Find(who);
-    if (member == nullptr || member->observer_ == nullptr) continue;
-    member->observer_->OnHubFrame(frame, deliver.key, false);
-  }
+  return ForEach(deliver.whos, deliver.frame->payload.size(),
+                 [&](HubMemberObserver& observer) {
+                   observer.OnHubFrame(frame, deliver.key, deliver.report);
+                 });
 }
 
-void HubPort::Run(const HubClose& close) {
-  for (const Who who : close.whos) {
-    HubMember* member = Find(who);
-    if (member == nullptr || member->observer_ == nullptr) continue;
-    member->observer_->OnHubClose(close);
+bool HubPort::Run(const HubClose& close) {
+  std::optional<ws::SharedFrame> farewell;
+  std::size_t bytes = kClosingCost;
+  if (close.farewell != nullptr) {
+    farewell.emplace(frames_, close.farewell->opcode, close.farewell->payload);
+    bytes += close.farewell->payload.size();
   }
+  return ForEach(close.whos, bytes, [&](HubMemberObserver& observer) {
+    observer.OnHubClose(close, farewell ? &*farewell : nullptr);
+  });
+}
+
+bool HubPort::Run(const HubExpire& expire) {
+  Count(kReceiverCost);
+  HubMember* member = Find(expire.who);
+  if (member != nullptr && member->observer_ != nullptr) {
+    member->observer_->OnHubExpiry(expire.at);
+  }
+  return true;
 }
 
 void HubPort::Return(const HubCredit& credit) {

@@ -28,8 +28,13 @@ class HubMemberObserver {
  public:
   // `key`: see SlowClientSettings::Policy::kKeepLatest.
   virtual void OnHubFrame(ws::SharedFrame& frame, const std::string& key,
-                          bool is_greeting) = 0;
-  virtual void OnHubClose(const HubClose& close) = 0;
+                          HubReport report) = 0;
+  // Before anything else for the session.
+  virtual void OnHubGreeting(ws::SharedFrame& frame) = 0;
+  // When what admitted the session is no longer valid.
+  virtual void OnHubExpiry(absl::Time at) = 0;
+  // `farewell`: of the close; null: none.
+  virtual void OnHubClose(const HubClose& close, ws::SharedFrame* farewell) = 0;
   // The hub has room for events of the session again.
   virtual void OnHubWritable() = 0;
 
@@ -65,7 +70,11 @@ class HubMember {
   // Whether the hub takes events; if not, OnHubWritable follows. The limit is
   // soft: one event more is taken.
   bool MaySay();
+  // The same without OnHubWritable.
+  bool has_room() const;
   void Say(HubEventBody event);
+  // So many messages for its client were dropped.
+  void CountDropped(std::uint64_t messages);
   // Says how it ended. Nothing is said afterwards.
   void Depart(HubDeparture departure);
 
@@ -107,8 +116,22 @@ class HubPort {
                                          HubMember::Verdict verdict);
 
   HubEvents TakeEvents();
-  // The port must stay meanwhile; what a command reaches may destroy members.
-  void Apply(HubCommands commands);
+
+  // Takes a batch of the hub's, which ApplySlice carries out behind those
+  // before.
+  void Take(HubCommands commands);
+  // Carries out some of what was taken: at most kSliceCost of it, and until
+  // `is_over`, if there is one, says that a worker has been kept from its other
+  // sockets for long enough. Whether there is more. The port must stay
+  // meanwhile; what a command reaches may destroy members.
+  bool ApplySlice(const std::function<bool()>& is_over = nullptr);
+
+  // What a slice may cost: a receiver counts kReceiverCost and the bytes that
+  // it gets.
+  static constexpr std::size_t kSliceCost = 4 * 1024 * 1024;
+  static constexpr std::size_t kReceiverCost = 256;
+  // How often is_over is asked.
+  static constexpr std::size_t kCostPerLook = 64 * kReceiverCost;
 
   const HubTarget& target() const { return target_; }
   const HubForm& form() const { return form_; }
@@ -121,10 +144,18 @@ class HubPort {
   void Add(HubEvent event);
   void Wake();
 
-  void Run(const HubAdmit& admit);
-  void Run(const HubRefuse& refuse);
-  void Run(const HubDeliver& deliver);
-  void Run(const HubClose& close);
+  // Carries a command out from receiver next_who_ on, and takes its cost off
+  // what is left of the slice. False: the slice is used up before its end.
+  bool Run(const HubAdmit& admit);
+  bool Run(const HubRefuse& refuse);
+  bool Run(const HubDeliver& deliver);
+  bool Run(const HubClose& close);
+  bool Run(const HubExpire& expire);
+  // Takes the cost of a receiver off what is left of the slice.
+  void Count(std::size_t cost);
+  // Calls `reach` with each member of `whos` that has an observer.
+  template <typename Reach>
+  bool ForEach(const std::vector<Who>& whos, std::size_t bytes, Reach reach);
   void Return(const HubCredit& credit);
   // Lets members go on, in the order in which they came to a halt.
   void Resume();
@@ -142,6 +173,13 @@ class HubPort {
   std::uint64_t next_ = 0;  // Counts members.
   absl::flat_hash_map<Who, HubMember*> members_;
   std::deque<Who> waiting_;
+  std::deque<HubCommands> taken_;
+  std::size_t next_command_ = 0;  // Of the first of them.
+  std::size_t next_who_ = 0;      // Of that command.
+  std::size_t slice_left_ = 0;
+  // Of ApplySlice.
+  const std::function<bool()>* is_over_ = nullptr;
+  std::size_t cost_since_look_ = 0;
   std::size_t unsent_bytes_ = 0;
   HubEvents events_;
   bool woken_ = false;

@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/base/utf8.h"
 
 namespace headgate {
 namespace {
@@ -42,9 +43,15 @@ absl::Status CheckPayload(const v1::Payload& payload) {
   return absl::InvalidArgumentError("payload: is missing");
 }
 
+// What a message repeats of the caller's.
+absl::string_view Quoted(const std::string& text) {
+  constexpr std::size_t kMostBytes = 128;
+  return CutUtf8(text, kMostBytes);
+}
+
 absl::Status NoSession(const std::string& session) {
   return absl::NotFoundError(
-      absl::StrCat("there is no session \"", session, "\""));
+      absl::StrCat("there is no session \"", Quoted(session), "\""));
 }
 
 v1::Audience AudienceOf(const v1::PublishRequest& request) {
@@ -75,7 +82,7 @@ absl::StatusOr<std::vector<Hub*>> HubRequests::HubsOf(
   }
   if (hubs.empty() && !route.empty()) {
     return absl::NotFoundError(
-        absl::StrCat("route: there is no hub route \"", route, "\""));
+        absl::StrCat("route: there is no hub route \"", Quoted(route), "\""));
   }
   return hubs;
 }

@@ -1,6 +1,7 @@
 #include "gateway/hub/roster.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -89,10 +90,30 @@ void HubRoster::Leave(HubRecord& record, absl::string_view name) {
 
 void HubRoster::Leave(HubRecord& record, HubGroup& group) {
   if (group.members.erase(&record) == 0) return;
-  record.groups.erase(
-      std::find(record.groups.begin(), record.groups.end(), &group));
+  // From the back, where LeaveAll takes them.
+  const auto found =
+      std::find(record.groups.rbegin(), record.groups.rend(), &group);
+  record.groups.erase(std::next(found).base());
   // After the erasure `group.name` must not be a part of what is destroyed.
   if (group.members.empty()) groups_.erase(std::string(group.name));
+}
+
+std::vector<std::pair<std::string, std::size_t>> HubRoster::ListGroups(
+    absl::string_view after, std::size_t limit) const {
+  std::vector<const HubGroup*> behind;
+  for (const auto& [name, group] : groups_) {
+    if (name > after) behind.push_back(group.get());
+  }
+  const auto end = behind.begin() +
+                   static_cast<std::ptrdiff_t>(std::min(limit, behind.size()));
+  std::partial_sort(
+      behind.begin(), end, behind.end(),
+      [](const HubGroup* a, const HubGroup* b) { return a->name < b->name; });
+  std::vector<std::pair<std::string, std::size_t>> groups;
+  for (auto group = behind.begin(); group != end; ++group) {
+    groups.emplace_back((*group)->name, (*group)->members.size());
+  }
+  return groups;
 }
 
 absl::Status CheckGroupName(absl::string_view name) {

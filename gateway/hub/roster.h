@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -22,6 +23,7 @@ inline constexpr std::size_t kMaxDataKeys = 32;
 inline constexpr std::size_t kMaxDataBytes = 4096;  // Keys and values.
 inline constexpr std::size_t kMaxStateBytes = 4096;
 inline constexpr std::size_t kMaxUserBytes = 256;
+inline constexpr std::size_t kMaxKeyBytes = 256;  // See HubDeliver::key.
 
 struct HubGroup;
 
@@ -90,6 +92,10 @@ class HubRoster {
   using Records = absl::flat_hash_map<Who, std::unique_ptr<HubRecord>>;
   const Records& records() const { return records_; }
   std::size_t groups() const { return groups_.size(); }
+  // The members of each group, by name: of those behind `after`, the `limit`
+  // first.
+  std::vector<std::pair<std::string, std::size_t>> ListGroups(
+      absl::string_view after, std::size_t limit) const;
 
  private:
   void Leave(HubRecord& record, HubGroup& group);

@@ -113,7 +113,10 @@ RoutePlan PlanRoute(const Route& route, absl::string_view method) {
     // Each message is passed on as one, so variables go to the backend beside
     // them; and a session gets messages before its client has sent any.
     plan.binds_variables = false;
-    plan.codec = plan.binary_codec = &kRawDialect;
+    plan.codec = plan.binary_codec =
+        std::get<HubTarget>(route.target).method == kPacketMethod
+            ? &kPacketDialect
+            : &kRawDialect;
     plan.allowed_codecs = {&kRawDialect, &kPacketDialect, &kJsonDialect,
                            &kProtobufDialect};
   }

@@ -30,10 +30,30 @@ constexpr absl::Duration kRetirement = absl::Seconds(10);
 // Of requests of the API that wait, and what each counts besides its bytes.
 constexpr std::size_t kMostRequestBytes = 4 * 1024 * 1024;
 constexpr std::size_t kRequestCost = 512;
+// A worker carries commands out for so long at a time.
+constexpr absl::Duration kCommandSlice = absl::Milliseconds(2);
+// They run for so long at a time; streams use the thread too.
+constexpr absl::Duration kRequestSlice = absl::Milliseconds(2);
 
 std::string RandomName() {
   absl::BitGen random;
   return absl::StrFormat("%016x", absl::Uniform<std::uint64_t>(random));
+}
+
+absl::string_view StateName(Hub::StreamState state) {
+  switch (state) {
+    case Hub::StreamState::kNone:
+      return "none";
+    case Hub::StreamState::kGreeting:
+      return "opening";
+    case Hub::StreamState::kReplaying:
+      return "replaying";
+    case Hub::StreamState::kLive:
+      return "live";
+    case Hub::StreamState::kLost:
+      return "lost";
+  }
+  return "";
 }
 
 std::string FormKey(const HubForm& form) {
@@ -89,7 +109,18 @@ void WorkerHub::OnTurn() {
 void WorkerHub::Post(HubCommands commands) {
   boost::asio::post(io_context_, [self = shared_from_this(),
                                   commands = std::move(commands)]() mutable {
-    self->port_.Apply(std::move(commands));
+    self->port_.Take(std::move(commands));
+    if (!self->is_applying_) self->ApplySlices();
+    self->turn_.Run();
+  });
+}
+
+void WorkerHub::ApplySlices() {
+  const absl::Time until = absl::Now() + kCommandSlice;
+  is_applying_ = port_.ApplySlice([until] { return absl::Now() > until; });
+  if (!is_applying_) return;
+  boost::asio::post(io_context_, [self = shared_from_this()] {
+    self->ApplySlices();
     self->turn_.Run();
   });
 }
@@ -98,7 +129,7 @@ void WorkerHub::Post(HubCommands commands) {
 
 class HubThread::HostedHub final : private HubHost, private TurnTask {
  public:
-  HostedHub(HubSpec spec, HubThread& thread)
+  HostedHub(std::uint64_t id, HubSpec spec, HubThread& thread)
       : spec_(std::move(spec)),
         thread_(thread),
         workers_(thread.workers_),
@@ -107,7 +138,7 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
                             spec_.read_ahead_bytes},
             thread.io_context_, thread.turn_)),
         hub_(Hub::Options{spec_.target, spec_.form, spec_.route, thread.name_,
-                          thread.name_, thread.workers_},
+                          absl::StrCat(thread.name_, "-", id), thread.workers_},
              *upstream_, Host()) {
     if (spec_.target.message.empty()) return;
     schemas_ = MakeSchemaSource(
@@ -158,11 +189,24 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
     stats.deliveries = counts.deliveries;
     stats.encodings = counts.encodings;
     stats.abandoned = counts.abandoned;
+    stats.dropped = counts.dropped;
+    stats.slow_disconnects = counts.slow;
     return stats;
   }
+  HubInfo GetInfo() const {
+    HubInfo info;
+    info.route = spec_.route;
+    info.upstream = spec_.upstream.name;
+    info.method = spec_.target.method;
+    info.stream = std::string(StateName(hub_.stream_state()));
+    info.incarnation = hub_.incarnation();
+    info.sessions = hub_.sessions();
+    info.groups = hub_.roster().groups();
+    info.queued_bytes = hub_.queued_bytes();
+    return info;
+  }
   bool is_over(absl::Time now) const {
-    return retired_at_ && now - *retired_at_ > kRetirement &&
-           hub_.sessions() == 0;
+    return retired_at_ && now - *retired_at_ > kRetirement && hub_.is_idle();
   }
 
  private:
@@ -252,7 +296,7 @@ void HubThread::Add(std::uint64_t id, HubSpec spec) {
     stats_.try_emplace(spec.route);
   }
   Post([this, id, spec = std::move(spec)] {
-    hubs_.emplace(id, std::make_unique<HostedHub>(spec, *this));
+    hubs_.emplace(id, std::make_unique<HostedHub>(id, spec, *this));
     PublishStats();
   });
 }
@@ -261,6 +305,12 @@ void HubThread::Retire(std::uint64_t id) {
   Post([this, id] {
     const auto found = hubs_.find(id);
     if (found != hubs_.end()) found->second->Retire();
+  });
+}
+
+void HubThread::Drain(absl::Time deadline) {
+  Post([this, deadline] {
+    for (const auto& [id, hub] : hubs_) hub->hub().Drain(deadline);
   });
 }
 
@@ -298,7 +348,9 @@ void HubThread::RunRequests() {
   for (const auto& [id, hub] : hubs_) hubs.push_back(&hub->hub());
   const auto has_room = [](const Hub* hub) { return hub->has_room(); };
   HubRequests service(hubs);
+  const absl::Time until = absl::Now() + kRequestSlice;
   while (!requests_.empty() && absl::c_all_of(hubs, has_room)) {
+    if (absl::Now() > until) return Post([this] { RunRequests(); });
     const Request request = std::move(requests_.front());
     requests_.pop_front();
     request_bytes_.fetch_sub(request.bytes);
@@ -306,8 +358,21 @@ void HubThread::RunRequests() {
   }
 }
 
+void HubThread::ServeApi(absl::Span<const absl::string_view> methods) {
+  const std::lock_guard<std::mutex> lock(counts_mutex_);
+  for (const absl::string_view method : methods) {
+    api_counts_[{method, absl::StatusCode::kOk}];
+  }
+}
+
 void HubThread::OnApiRequest(absl::string_view method,
                              const absl::Status& status) {
+  if (absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status)) {
+    LogRepeated(LogLevel::kWarning, "hub API request denied",
+                {{"method", std::string(method)},
+                 {"status", absl::StatusCodeToString(status.code())},
+                 {"reason", MessageForLog(status)}});
+  }
   const std::lock_guard<std::mutex> lock(counts_mutex_);
   ++api_counts_[{method, status.code()}];
 }
@@ -351,6 +416,32 @@ absl::btree_map<std::string, Stats::PerHub> HubThread::GetStats() const {
   return stats_;
 }
 
+void HubThread::List(std::function<void(std::vector<HubInfo>)> done) {
+  Post([this, done = std::move(done)] {
+    std::vector<HubInfo> hubs;
+    for (const auto& [id, hub] : hubs_) {
+      if (!hub->is_retired()) hubs.push_back(hub->GetInfo());
+    }
+    absl::c_sort(hubs, [](const HubInfo& a, const HubInfo& b) {
+      return a.route < b.route;
+    });
+    done(std::move(hubs));
+  });
+}
+
+void HubThread::ListGroups(HubGroupPage page,
+                           std::function<void(HubGroupList)> done) {
+  Post([this, page = std::move(page), done = std::move(done)] {
+    HubGroupList list;
+    for (const auto& [id, hub] : hubs_) {
+      if (hub->is_retired() || hub->route() != page.route) continue;
+      list.found = true;
+      list.groups = hub->hub().roster().ListGroups(page.after, page.limit);
+    }
+    done(std::move(list));
+  });
+}
+
 void HubThread::StartTicking() {
   timer_.expires_after(kHubTick);
   timer_.async_wait([this](boost::system::error_code error) {
@@ -364,7 +455,19 @@ void HubThread::StartTicking() {
 void HubThread::PublishStats() {
   absl::btree_map<std::string, Stats::PerHub> stats;
   for (const auto& [id, hub] : hubs_) {
-    if (!hub->is_retired()) stats.emplace(hub->route(), hub->GetStats());
+    Stats::PerHub& all = stats[hub->route()];
+    const bool is_up = all.is_up;
+    all.Add(hub->GetStats());
+    // Of the hub that takes new sessions.
+    if (hub->is_retired()) all.is_up = is_up;
+  }
+  for (auto ended = ended_.begin(); ended != ended_.end();) {
+    const auto route = stats.find(ended->first);
+    if (route == stats.end()) {
+      ended = ended_.erase(ended);
+    } else {
+      route->second.Add((ended++)->second);
+    }
   }
   const std::lock_guard<std::mutex> lock(counts_mutex_);
   stats_ = std::move(stats);
@@ -376,6 +479,7 @@ void HubThread::OnTick() {
   for (auto hub = hubs_.begin(); hub != hubs_.end();) {
     hub->second->OnTick(now);
     if (hub->second->is_over(now)) {
+      ended_[hub->second->route()].Add(hub->second->GetStats());
       hubs_.erase(hub++);
     } else {
       ++hub;

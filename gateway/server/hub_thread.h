@@ -20,6 +20,8 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/types/span.h"
+#include "gateway/admin/gateway.h"
 #include "gateway/admin/stats.h"
 #include "gateway/api/hub_api.h"
 #include "gateway/base/turn.h"
@@ -70,6 +72,8 @@ class WorkerHub final : public TurnTask,
 
  private:
   void OnTurn() override;
+  // Carries commands out, a slice in each event loop iteration.
+  void ApplySlices();
 
   const std::uint64_t id_;
   const std::size_t worker_;
@@ -78,6 +82,7 @@ class WorkerHub final : public TurnTask,
   Turn& turn_;
   SlicedQueue slices_;
   HubPort port_;
+  bool is_applying_ = false;  // Another ApplySlices is posted.
 };
 
 // The thread that runs all hubs of a server, each with connections of its own
@@ -99,9 +104,13 @@ class HubThread final : public HubApiHost {
   void Retire(std::uint64_t id);
   void Deliver(std::uint64_t id, std::shared_ptr<WorkerHub> worker,
                HubEvents events);
+  // Tells the backends; the workers close the sessions.
+  void Drain(absl::Time deadline);
   // Has the last events leave first, for a moment.
   void Stop();
 
+  // The API is served: its methods, whose names stay, are among the counts.
+  void ServeApi(absl::Span<const absl::string_view> methods);
   // Requests of the API, by method and code.
   using ApiCounts =
       std::map<std::pair<absl::string_view, absl::StatusCode>, std::uint64_t>;
@@ -113,6 +122,10 @@ class HubThread final : public HubApiHost {
 
   // By the route's name. Safe for any thread.
   absl::btree_map<std::string, Stats::PerHub> GetStats() const;
+
+  // For operators; `done` is called on the hub thread, or never when it stops.
+  void List(std::function<void(std::vector<HubInfo>)> done);
+  void ListGroups(HubGroupPage page, std::function<void(HubGroupList)> done);
 
  private:
   class HostedHub;
@@ -142,6 +155,8 @@ class HubThread final : public HubApiHost {
       work_;
   boost::asio::steady_timer timer_;
   absl::flat_hash_map<std::uint64_t, std::unique_ptr<HostedHub>> hubs_;
+  // What hubs that are over have counted, for routes that still have one.
+  absl::btree_map<std::string, Stats::PerHub> ended_;
   std::deque<Request> requests_;
   // Of those that wait here or on the way here.
   std::atomic<std::size_t> request_bytes_ = 0;

@@ -224,6 +224,7 @@ HubThread& Server::Hubs() {
 absl::Status Server::StartHubApi() {
   if (!settings().hub_api) return absl::OkStatus();
   Hubs().Start();
+  Hubs().ServeApi(HubApi::Methods());
   auto api = HubApi::Start(*settings().hub_api, Hubs());
   if (!api.ok()) return api.status();
   hub_api_ = *std::move(api);
@@ -584,6 +585,7 @@ void Server::Drain(absl::Duration delay, absl::Duration timeout,
 void Server::BeginDrain(absl::Duration timeout) {
   state_.draining = true;
   CloseListeners();
+  if (hubs_ != nullptr) hubs_->Drain(absl::Now() + timeout);
   busy_workers_ = workers_.size();
   // The last fifth is for what is under way.
   const DrainPlan plan = {timeout * 0.8, timeout * 0.9};
@@ -679,7 +681,14 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
         Stats all = stats_;
         all.connection_limit =
             static_cast<std::uint64_t>(configuration_->connections.most);
-        if (hubs_ != nullptr) all.hubs = hubs_->GetStats();
+        if (hubs_ != nullptr) {
+          all.hubs = hubs_->GetStats();
+          for (const auto& [key, count] : hubs_->api_counts()) {
+            all.hub_api_requests[{std::string(key.first),
+                                  absl::StatusCodeToString(key.second)}] =
+                count;
+          }
+        }
         all.memory_used = memory_used_;
         all.memory_limit = memory_limit_;
         const std::vector<WorkerHealth> health = GetHealth();
@@ -702,6 +711,33 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
         }
         callback(all);
       });
+}
+
+void Server::ListHubs(
+    std::function<void(const std::vector<HubInfo>&)> callback) {
+  if (hubs_ == nullptr) {
+    return asio::post(control_,
+                      [callback = std::move(callback)] { callback({}); });
+  }
+  hubs_->List(
+      [this, callback = std::move(callback)](std::vector<HubInfo> hubs) {
+        asio::post(control_,
+                   [callback, hubs = std::move(hubs)] { callback(hubs); });
+      });
+}
+
+void Server::ListHubGroups(HubGroupPage page,
+                           std::function<void(const HubGroupList&)> callback) {
+  if (hubs_ == nullptr) {
+    return asio::post(control_,
+                      [callback = std::move(callback)] { callback({}); });
+  }
+  hubs_->ListGroups(std::move(page),
+                    [this, callback = std::move(callback)](HubGroupList list) {
+                      asio::post(control_, [callback, list = std::move(list)] {
+                        callback(list);
+                      });
+                    });
 }
 
 void Server::ListSessions(SessionFilter filter, SessionPage page,

@@ -128,6 +128,11 @@ class Server final : private Gateway {
   std::vector<WorkerHealth> GetHealth() override;
   void ListSessions(SessionFilter filter, SessionPage page,
                     std::function<void(const SessionList&)> callback) override;
+  void ListHubs(
+      std::function<void(const std::vector<HubInfo>&)> callback) override;
+  void ListHubGroups(
+      HubGroupPage page,
+      std::function<void(const HubGroupList&)> callback) override;
   void CloseSession(std::string id,
                     std::function<void(SessionClosed)> callback) override;
   void AddTap(std::shared_ptr<TapSink> sink,

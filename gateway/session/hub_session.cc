@@ -1,5 +1,6 @@
 #include "gateway/session/hub_session.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -9,7 +10,20 @@
 namespace headgate {
 namespace {
 
-constexpr std::uint32_t kBacklogOfEvent = 9;  // Field of headgate.v1.Event.
+// Fields of headgate.v1.Event.
+constexpr std::uint32_t kBacklogOfEvent = 9;
+constexpr std::uint32_t kSentOfEvent = 10;
+
+// A serialized headgate.v1.Event with a Sent.
+HubEventBody SentEvent(HubReport report) {
+  std::string sent;
+  AppendVarint(WireTag(1, WireType::kVarint), sent);
+  AppendVarint(report.command, sent);
+  HubEventBody event;
+  AppendBytesField(kSentOfEvent, sent, event.bytes);
+  event.report_of = report.stream;
+  return event;
+}
 
 // A serialized headgate.v1.Event with a Backlog.
 HubEventBody BacklogEvent(std::uint64_t queued, bool over,
@@ -99,21 +113,36 @@ std::optional<std::uint64_t> HubSession::unfinished_message() const {
 // --- What goes to the client ---
 
 void HubSession::OnHubFrame(ws::SharedFrame& frame, const std::string& key,
-                            bool is_greeting) {
+                            HubReport report) {
+  Queue(frame, key, MemberQueue::Loss::kAllowed, report);
+}
+
+void HubSession::OnHubGreeting(ws::SharedFrame& frame) {
+  Queue(frame, "", MemberQueue::Loss::kForbidden, {});
+}
+
+void HubSession::Queue(ws::SharedFrame& frame, const std::string& key,
+                       MemberQueue::Loss loss, HubReport report) {
   if (!is_open()) return;
   TapWire(TapEvent::Kind::kResponse, frame.opcode(), frame.payload());
-  if (queue_.is_crowded()) PumpQueue();
-  const auto loss =
-      is_greeting ? MemberQueue::Loss::kForbidden : MemberQueue::Loss::kAllowed;
+  // What a client that takes its messages gets must not replace each other.
+  const bool may_replace =
+      !queue_.empty() && !writing_ &&
+      member_->target().slow.policy == SlowClientSettings::Policy::kKeepLatest;
+  if (queue_.is_crowded() || may_replace) PumpQueue();
   const MemberQueue::Result result =
-      queue_.Push(frame.For(form_), frame.payload().size(), key, loss);
+      queue_.Push(frame.For(form_), frame.payload().size(), key, loss, report);
   if (result == MemberQueue::Result::kTooSlow) return EndSlow();
+  if (!writing_) PumpInSlice();
+  ReportBacklog();
+}
+
+void HubSession::PumpInSlice() {
   if (member_->slices() == nullptr) {
     PumpQueue();
-  } else if (!writing_) {
+  } else {
     member_->slices()->Add(*this);
   }
-  ReportBacklog();
 }
 
 void HubSession::OnSlice() {
@@ -122,6 +151,7 @@ void HubSession::OnSlice() {
 }
 
 void HubSession::TickCalls(absl::Time /*now*/) {
+  ReportSent();
   if (queue_.Enforce() == MemberQueue::Result::kTooSlow) return EndSlow();
   ReportBacklog();
 }
@@ -136,22 +166,46 @@ void HubSession::EndSlow() {
 // Messages wait in queue_, where the policy can still drop them.
 void HubSession::PumpQueue() {
   while (is_open() && !writing_ && !queue_.empty()) {
+    const MemberQueue::Frames frames = queue_.Front();
     const Transport::FramesTaken taken =
-        transport_.WriteFrames(queue_.Front(), ws::WriteUntil::kRoom);
+        transport_.WriteFrames(frames, ws::WriteUntil::kRoom);
+    for (std::size_t i = 0; i < taken.count; ++i) {
+      written_ += frames[i].size();
+      const HubReport report = queue_.report(i);
+      if (report.command != 0) reported_.push_back({written_, report});
+    }
     report_.messages_out += taken.count;
     report_.bytes_out += queue_.Pop(taken.count);
     writing_ = taken.is_pending;
+  }
+  ReportSent();
+}
+
+void HubSession::ReportSent() {
+  if (reported_.empty()) return;
+  const std::uint64_t sent =
+      written_ - std::min<std::uint64_t>(written_, transport_.unsent_bytes());
+  while (!reported_.empty() && reported_.front().end <= sent) {
+    member_->Say(SentEvent(reported_.front().report));
+    reported_.pop_front();
   }
 }
 
 void HubSession::OnWritten() {
   writing_ = false;
-  PumpQueue();
+  PumpInSlice();
   if (is_open()) ReportBacklog();
 }
 
+void HubSession::CountDropped() {
+  member_->CountDropped(queue_.dropped() -
+                        std::exchange(dropped_counted_, queue_.dropped()));
+}
+
 void HubSession::ReportBacklog() {
-  if (!queue_.TakeCrossing()) return;
+  CountDropped();
+  // Later, where the backend takes no events.
+  if (!member_->has_room() || !queue_.TakeCrossing()) return;
   const std::uint64_t dropped =
       queue_.dropped() - std::exchange(dropped_told_, queue_.dropped());
   member_->Say(BacklogEvent(queue_.bytes(), queue_.is_over(), dropped));
@@ -159,14 +213,10 @@ void HubSession::ReportBacklog() {
 
 // --- How it ends ---
 
-void HubSession::OnHubClose(const HubClose& close) {
+void HubSession::OnHubClose(const HubClose& close, ws::SharedFrame* farewell) {
   if (!is_open()) return;
   cause_ = close.cause;
-  if (close.farewell != nullptr) {
-    ws::SharedFrame farewell(member_->frames(), close.farewell->opcode,
-                             close.farewell->payload);
-    farewell_ = farewell.For(form_);
-  }
+  if (farewell != nullptr) farewell_ = farewell->For(form_);
   if (close.now) DropQueue();
   EndWith(close.ending);
   // A close code of the application's has no status of its own.
@@ -205,6 +255,7 @@ HubDeparture::Cause HubSession::CauseOfEnding() const {
 void HubSession::OnGone(const TransportEnd& end) { Depart(end); }
 
 void HubSession::Depart(const TransportEnd& end) {
+  CountDropped();
   using Cause = TransportEnd::Cause;
   HubDeparture departure;
   departure.code = report_.close;
@@ -255,7 +306,8 @@ Outlook HubSession::outlook() const {
 }
 
 bool HubSession::is_at_rest() const {
-  return is_open() && !wind_down().is_active() && queue_.empty();
+  return is_open() && !wind_down().is_active() && queue_.empty() &&
+         reported_.empty();
 }
 
 std::size_t HubSession::held_by_calls() const {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 
@@ -51,15 +52,25 @@ class HubSession final : public SessionCore,
   std::size_t held_by_calls() const override;
 
   void OnHubFrame(ws::SharedFrame& frame, const std::string& key,
-                  bool is_greeting) override;
-  void OnHubClose(const HubClose& close) override;
+                  HubReport report) override;
+  void OnHubGreeting(ws::SharedFrame& frame) override;
+  void OnHubExpiry(absl::Time at) override { guard_.ExpireAt(at); }
+  void OnHubClose(const HubClose& close, ws::SharedFrame* farewell) override;
   void OnHubWritable() override { PumpEvents(); }
   void OnSlice() override;
 
+  void Queue(ws::SharedFrame& frame, const std::string& key,
+             MemberQueue::Loss loss, HubReport report);
+  // Tells the backend what the client's connection has taken since.
+  void ReportSent();
   // Takes events out of the client's message while the hub has room for them.
   void PumpEvents();
   // Sends what waits, as far as the client takes it.
   void PumpQueue();
+  // The same among the sessions of the worker that have something to send.
+  void PumpInSlice();
+  // Counts what the policy has dropped.
+  void CountDropped();
   // Tells the backend of a queue that has become long, or short again.
   void ReportBacklog();
   HubDeparture::Cause CauseOfEnding() const;
@@ -75,8 +86,16 @@ class HubSession final : public SessionCore,
   std::unique_ptr<SchemaSource::Ticket> ticket_;
   std::optional<WireMessage> early_message_;  // Until there is a decoder.
   MemberQueue queue_;
-  std::uint64_t unsent_ = 0;        // Messages that were dropped at the end.
-  std::uint64_t dropped_told_ = 0;  // Of queue_.dropped().
+  // Messages that the transport has, and whose sending is to be reported.
+  struct Reported {
+    std::uint64_t end;  // Where it ends in written_.
+    HubReport report;
+  };
+  std::deque<Reported> reported_;
+  std::uint64_t written_ = 0;  // Bytes of all frames that the transport got.
+  std::uint64_t unsent_ = 0;   // Messages that were dropped at the end.
+  std::uint64_t dropped_told_ = 0;  // Of queue_.dropped(), to the backend.
+  std::uint64_t dropped_counted_ = 0;
   ws::FrameRef farewell_;
   // Set when it is not the client or its connection that ends it.
   std::optional<HubDeparture::Cause> cause_;

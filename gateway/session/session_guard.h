@@ -50,6 +50,9 @@ class SessionGuard {
   void SetTokenExpiry(const Route& route, absl::string_view id,
                       absl::Time token_expiry);
 
+  // The credentials are valid until then, whatever the route says.
+  void ExpireAt(absl::Time at) { token_end_ = at; }
+
   void Start(absl::Time now);
 
   // The client has sent so many messages, pings among them, and bytes. Bytes

@@ -112,18 +112,21 @@ class FrameStore {
 // Thread: not thread-safe.
 class SharedFrame {
  public:
+  static constexpr std::size_t kMostForms = 2;
+
   SharedFrame(FrameStore& store, Opcode opcode, absl::string_view payload);
 
   // The uncompressed frame.
   const FrameRef& plain() const { return plain_; }
   // The frame for receivers with this form: compressed only where that makes
-  // it shorter.
+  // it shorter, and for the first kMostForms window sizes, which clients
+  // choose.
   const FrameRef& For(const FrameForm& form) {
     if (form.window_bits == 0 || payload().size() < form.min_bytes) {
       return plain_;
     }
     FrameRef& variant = compressed_[form.window_bits];
-    if (!variant) variant = Compress(form);
+    if (!variant) variant = forms_++ < kMostForms ? Compress(form) : plain_;
     return variant;
   }
   Opcode opcode() const { return opcode_; }
@@ -139,6 +142,7 @@ class SharedFrame {
   FrameRef plain_;
   std::size_t head_bytes_;
   std::array<FrameRef, 16> compressed_;  // By window size.
+  std::size_t forms_ = 0;                // That were made.
 };
 
 }  // namespace headgate::ws

@@ -98,6 +98,26 @@ TEST_F(AdminHandlersTest, APageNamesTheNext) {
   EXPECT_EQ(Ask("GET", "/sessions?after=-1").status, 400);
 }
 
+TEST_F(AdminHandlersTest, HubsAndTheirGroups) {
+  EXPECT_EQ(Ask("GET", "/hubs").body,
+            R"({"hubs":[{"route":"/r/{x}","upstream":"up","method":"/s/m",)"
+            R"("stream":"live","incarnation":"i-1","sessions":2,"groups":3,)"
+            R"("queued_bytes":4}]})"
+            "\n");
+  EXPECT_EQ(Ask("GET", "/hubs/r/%7Bx%7D/groups").body,
+            R"({"groups":[{"name":"a?","members":1},{"name":"b","members":2}]})"
+            "\n");
+  EXPECT_EQ(Ask("GET", "/hubs//r/%7Bx%7D/groups?limit=1&after=A").body,
+            R"({"next":"a?","groups":[{"name":"a?","members":1}]})"
+            "\n");
+  EXPECT_EQ(gateway_.groups_page_.after, "A");
+  EXPECT_EQ(Ask("GET", "/hubs/x/groups").status, 404);
+  EXPECT_EQ(Ask("GET", "/hubs/x").status, 404);
+  EXPECT_EQ(Ask("POST", "/hubs").status, 405);
+  EXPECT_EQ(Ask("GET", "/hubs/r/groups?limit=x").status, 400);
+  EXPECT_EQ(Ask("GET", "/hubs/r/groups?what=x").status, 400);
+}
+
 TEST_F(AdminHandlersTest, WhatAWorkerDoesNotSayIsNotMadeUp) {
   EXPECT_THAT(Ask("GET", "/sessions").body, Not(HasSubstr("complete")));
   gateway_.complete_ = false;
@@ -109,10 +129,10 @@ TEST_F(AdminHandlersTest, WhatAWorkerDoesNotSayIsNotMadeUp) {
 
 TEST_F(AdminHandlersTest, AListenerServesItsPartsOnly) {
   const std::pair<AdminPart, const char*> paths[] = {
-      {AdminPart::kHealth, "/healthz"},    {AdminPart::kHealth, "/readyz"},
-      {AdminPart::kMetrics, "/metrics"},   {AdminPart::kRoutes, "/routes"},
-      {AdminPart::kTap, "/tap"},           {AdminPart::kSessions, "/sessions"},
-      {AdminPart::kLogLevel, "/log_level"}};
+      {AdminPart::kHealth, "/healthz"},  {AdminPart::kHealth, "/readyz"},
+      {AdminPart::kMetrics, "/metrics"}, {AdminPart::kRoutes, "/routes"},
+      {AdminPart::kTap, "/tap"},         {AdminPart::kSessions, "/sessions"},
+      {AdminPart::kSessions, "/hubs"},   {AdminPart::kLogLevel, "/log_level"}};
   for (const AdminPart served : kAllAdminParts) {
     listener_.settings.serve = {served};
     const std::string index = Ask("GET", "/").body;

@@ -1,6 +1,7 @@
 #ifndef TESTS_ADMIN_FAKE_GATEWAY_H_
 #define TESTS_ADMIN_FAKE_GATEWAY_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -38,6 +39,20 @@ class FakeGateway final : public Gateway {
     list.complete = complete_;
     Answer([callback = std::move(callback), list] { callback(list); });
   }
+  void ListHubs(
+      std::function<void(const std::vector<HubInfo>&)> callback) override {
+    callback({{"/r/{x}", "up", "/s/m", "live", "i-1", 2, 3, 4}});
+  }
+  void ListHubGroups(
+      HubGroupPage page,
+      std::function<void(const HubGroupList&)> callback) override {
+    groups_page_ = page;
+    HubGroupList list;
+    list.found = page.route == "/r/{x}";
+    list.groups = {{"a\xFF", 1}, {"b", 2}};
+    list.groups.resize(std::min(page.limit, list.groups.size()));
+    callback(list);
+  }
   void CloseSession(std::string id,
                     std::function<void(SessionClosed)> callback) override {
     closed_.push_back(id);
@@ -73,6 +88,7 @@ class FakeGateway final : public Gateway {
   Readiness readiness_{true, ""};
   SessionFilter filter_;
   SessionPage page_;
+  HubGroupPage groups_page_;
   std::vector<WorkerHealth> health_{{}, {}};
   bool has_more_ = false;
   bool complete_ = true;

@@ -84,11 +84,19 @@ TEST(MetricsTextTest, HubsAreThereWhereTheyAre) {
   MetricsSource source;
   source.stats.hubs["/r"].sessions = 2;
   source.stats.hubs["/r"].messages = 3;
+  source.stats.hubs["/r"].dropped = 1;
+  Stats::PerHub before;
+  before.dropped = 3;
+  source.stats.hubs["/r"].Add(before);
+  source.stats.hub_api_requests[{"Publish", "OK"}] = 5;
   const std::string text = MetricsText(source);
   EXPECT_THAT(text, HasLine("headgate_hub_sessions{route=\"/r\"} 2"));
   EXPECT_THAT(
       text,
       HasLine("headgate_hub_events_total{route=\"/r\",kind=\"message\"} 3"));
+  EXPECT_THAT(text, HasLine("headgate_hub_dropped_total{route=\"/r\"} 4"));
+  EXPECT_THAT(text, HasLine("headgate_hub_api_requests_total{method="
+                            "\"Publish\",code=\"OK\"} 5"));
 }
 
 TEST(MetricsTextTest, NoCountIsLost) {

@@ -61,6 +61,9 @@ class HubBackend:
     """`policy`: from the Joined event of a session that asks to the command
     that answers it, or None."""
 
+    method = METHOD
+    request = pb.FromGateway
+
     def __init__(self, policy=accept, port=0):
         self.policy = policy
         self.events = []   # Of all streams.
@@ -76,9 +79,9 @@ class HubBackend:
             concurrent.futures.ThreadPoolExecutor(16),
             options=[("grpc.so_reuseport", 0)])
         handler = grpc.stream_stream_rpc_method_handler(
-            self._attach, request_deserializer=pb.FromGateway.FromString,
+            self._attach, request_deserializer=self.request.FromString,
             response_serializer=lambda message: message.SerializeToString())
-        service, method = METHOD[1:].split("/")
+        service, method = self.method[1:].split("/")
         self._server.add_generic_rpc_handlers((
             grpc.method_handlers_generic_handler(service, {method: handler}),))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
@@ -95,9 +98,8 @@ class HubBackend:
 
         def read():
             try:
-                for batch in requests:
-                    for event in batch.events:
-                        self._note(stream, event, commands)
+                for message in requests:
+                    self._take(stream, message, commands)
                     self.reading.wait()
             except Exception:  # The stream has ended.
                 pass
@@ -109,6 +111,10 @@ class HubBackend:
             if batch == "end":
                 return
             yield batch
+
+    def _take(self, stream, batch, commands):
+        for event in batch.events:
+            self._note(stream, event, commands)
 
     def _note(self, stream, event, commands):
         with self._lock:

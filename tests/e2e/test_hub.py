@@ -2,14 +2,17 @@
 
 import base64
 import contextlib
+import json
 import os
 import re
+import signal
 import struct
 import time
 from concurrent import futures
 
 import grpc
 import pytest
+from google.protobuf import timestamp_pb2
 
 from client import JSON, PACKET, PROTOBUF, RAW, Client, refusal
 from harness import LISTENING, ROOT, Gateway, Process, eventually
@@ -60,6 +63,16 @@ def join(gateway, hub, stack):
 
 def to(*whos, **fields):
     return hub_pb.Audience(whos=whos, **fields)
+
+
+def timestamp(seconds):
+    return timestamp_pb2.Timestamp(
+        seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
+
+
+def groups(gateway, query=""):
+    return json.loads(
+        gateway.admin(f"/hubs/rooms/%7Broom%7D/groups{query}")[1])
 
 
 def broadcast(payload, audience=None):
@@ -358,6 +371,110 @@ def test_the_gateways_stop_closes_with_1001_and_tells(start, hub, stack):
     assert client.receive_close()[0] == 1001
     assert hub.wait("left").left.end.cause == hub_pb.SessionEnd.GATEWAY
     gateway.wait()
+
+
+def test_a_session_is_closed_when_it_expires(start, hub, stack):
+    gateway = start()
+    at = time.time() + 1
+    hub.policy = lambda joined: Command(accept=pb.Accept(
+        who=joined.who, expires_at=timestamp(at)))
+    client = stack.enter_context(Client(gateway, "/rooms/1"))
+    assert client.receive_close() == (4016, "the token has expired")
+    assert time.time() >= at
+    assert hub.wait("left").left.end.cause == hub_pb.SessionEnd.TOKEN
+
+
+def test_a_backend_moves_the_expiry(start, hub, stack):
+    gateway = start()
+    hub.policy = lambda joined: Command(accept=pb.Accept(
+        who=joined.who, expires_at=timestamp(time.time() + 3600)))
+    client = stack.enter_context(Client(gateway, "/rooms/1"))
+    who = hub.wait("joined").who
+    hub.send(Command(expire=pb.Expire(who=who)),
+             Command(expire=pb.Expire(who=who, at=timestamp(1))))
+    assert client.receive_close()[0] == 4016
+
+
+def test_what_the_clients_connection_has_taken_is_reported(join, hub):
+    client, who = join()
+    hub.send(
+        Command(id=8, send=pb.Send(who=who, payload=text("x" * 100000),
+                                   report_sent=True)),
+        Command(id=9, send=pb.Send(who=who, payload=text("a"))),
+        Command(id=10, send=pb.Send(who=who, payload=text("b"),
+                                    report_sent=True)))
+    assert [client.receive()[:1] for _ in range(3)] == ["x", "a", "b"]
+    sent = hub.wait("sent", 2)
+    assert [(event.who, event.sent.command) for event in sent] == [
+        (who, 8), (who, 10)]
+
+
+def test_what_a_client_does_not_take_is_not_sent(configured, hub, stack):
+    gateway = configured(CONFIG.format(
+        target=hub.target, hub="slow: {max_bytes: 64MiB}"))
+    client = stack.enter_context(RawClient(gateway, receive_buffer=4096))
+    client.upgrade("/rooms/1")
+    who = hub.wait("joined").who
+    # More than the kernel's buffers hold, and what only that holds up.
+    hub.send(Command(id=1, send=pb.Send(who=who, payload=text("a"),
+                                        report_sent=True)))
+    hub.wait("sent")
+    for _ in range(20):
+        hub.send(send(who, "x" * 1000000))
+    hub.send(Command(id=2, send=pb.Send(who=who, payload=text("b"),
+                                        report_sent=True)),
+             Command(id=3, send=pb.Send(who=0, payload=text("nobody"))))
+    hub.wait("failed")
+    assert len(hub.of_kind("sent")) == 1
+
+
+def test_a_drain_is_told(start, hub, stack):
+    gateway = start()
+    stack.enter_context(Client(gateway, "/rooms/1"))
+    hub.wait("joined")
+    gateway.signal(signal.SIGTERM)
+    deadline = hub.wait("draining").draining.deadline
+    assert abs(deadline.seconds - time.time()) < 60
+    hub.wait("left")
+    gateway.wait()
+
+
+def test_a_changed_hub_is_another_incarnation(start, hub, stack, tmp_path):
+    gateway = start("hold: 15s")
+    a = stack.enter_context(Client(gateway, "/rooms/1"))
+    hub.wait("joined")
+    file = tmp_path / "headgate.yaml"
+    file.write_text(file.read_text().replace("hold: 15s", "hold: 16s"))
+    gateway.signal(signal.SIGHUP)
+    eventually(lambda: "configuration reloaded" in gateway.stderr(), "reload")
+    b = stack.enter_context(Client(gateway, "/rooms/1"))
+    hub.wait("hello", 2)
+    first, second = (event.hello for event in hub.of_kind("hello"))
+    assert first.incarnation != second.incarnation
+    assert not second.resumes
+    # The sessions of both are counted.
+    eventually(lambda: gateway.metric("headgate_hub_sessions") == 2,
+               "sessions")
+    a.close()
+    b.close()
+
+
+def test_operators_see_hubs_and_groups(join, gateway, hub):
+    (_, who), _, _ = join("1"), join("1"), join("2")
+    hub.send(Command(join=pb.Join(whos=[who], groups=["vip"])),
+             send(who, "joined"))
+    eventually(lambda: len(groups(gateway)["groups"]) == 3, "groups")
+    hubs = json.loads(gateway.admin("/hubs")[1])["hubs"]
+    assert [(one["route"], one["stream"], one["sessions"], one["groups"])
+            for one in hubs] == [("/rooms/{room}", "live", 3, 3)]
+    assert hubs[0]["incarnation"] == hub.wait("hello").hello.incarnation
+    assert groups(gateway)["groups"] == [
+        {"name": "room:1", "members": 2}, {"name": "room:2", "members": 1},
+        {"name": "vip", "members": 1}]
+    page = groups(gateway, "?limit=1&after=room:1")
+    assert page == {"next": "room:2",
+                    "groups": [{"name": "room:2", "members": 1}]}
+    assert gateway.admin("/hubs/none/groups")[0] == 404
 
 
 # --- The backend is lost ---

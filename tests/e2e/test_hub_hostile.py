@@ -6,6 +6,7 @@ import collections
 import contextlib
 import itertools
 import random
+import resource
 import time
 
 import pytest
@@ -18,6 +19,8 @@ from test_hub import CONFIG, broadcast, send, to
 from wire import BINARY, RawClient, frame
 
 SOCKETS = 200 if sanitized() else 600
+# Each takes a file descriptor here and in the gateway.
+MOST = 500 if sanitized() else 3000
 
 
 @pytest.fixture
@@ -224,6 +227,46 @@ def test_a_room_with_a_model_of_who_must_have_seen_what(start, hub):
 
     asyncio.run(run())
     check_lives(hub)
+
+
+def test_a_large_room_fills_speaks_and_empties(start, hub):
+    """Thousands of members, each in a group of its own besides."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = min(hard, max(soft, MOST + 500))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    gateway = start("admission_timeout: 60s")
+    count = min(MOST, limit - 500)
+
+    async def run():
+        crowd = Crowd(gateway, count)
+        await crowd.open()
+        whos = [event.who for event in hub.wait("joined", count)]
+        # Joins and leaves of everybody at once, behind each other.
+        hub.send(Command(join=pb.Join(whos=whos, groups=["all", "half"])),
+                 Command(leave=pb.Leave(whos=whos[::2], groups=["half"])),
+                 *(Command(join=pb.Join(whos=[who], groups=[f"own:{who}"]))
+                   for who in whos),
+                 broadcast("all", to(groups=["all"])),
+                 broadcast("half", to(groups=["half"])),
+                 broadcast("one", to(groups=[f"own:{whos[0]}"])),
+                 broadcast("end"))
+        await until(lambda: all(received[-1:] == ["end"]
+                                for received in crowd.received), "the end",
+                    3 * TIMEOUT)
+        seen = collections.Counter(
+            tuple(received) for received in crowd.received)
+        others = count - len(whos[::2])
+        assert seen == {("all", "one", "end"): 1,
+                        ("all", "end"): len(whos[::2]) - 1,
+                        ("all", "half", "end"): others}
+        assert gateway.metric("headgate_hub_groups") == count + 3
+        await crowd.close()
+
+    asyncio.run(run())
+    eventually(lambda: len(hub.of_kind("left")) == count, "all have left")
+    check_lives(hub)
+    eventually(lambda: gateway.metric("headgate_hub_groups") == 0, "no group")
+    assert gateway.metric("headgate_hub_sessions") == 0
 
 
 def test_a_backend_that_never_reads_stops_clients_and_keeps_memory(

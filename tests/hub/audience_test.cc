@@ -100,6 +100,28 @@ TEST_F(AudienceTest, RefusesFiltersThatAreNone) {
   }
 }
 
+TEST_F(AudienceTest, RefusesListsThatAreTooLong) {
+  const auto is_refused = [this](const v1::Audience& audience) {
+    return absl::IsInvalidArgument(FindAudience(audience, roster_).status());
+  };
+  v1::Audience groups;
+  for (int i = 0; i < 1024; ++i) groups.add_groups("a");
+  EXPECT_FALSE(is_refused(groups));
+  groups.add_groups("a");
+  EXPECT_TRUE(is_refused(groups));
+  v1::Audience users;
+  for (int i = 0; i < 64 * 1024; ++i) users.add_users("ann");
+  EXPECT_FALSE(is_refused(users));
+  users.add_users("ann");
+  EXPECT_TRUE(is_refused(users));
+  v1::Audience filters;
+  filters.add_filters()->set_op(v1::DataFilter::EQUAL);
+  filters.mutable_filters(0)->add_values(std::string(4096, '1'));
+  EXPECT_FALSE(is_refused(filters));
+  filters.mutable_filters(0)->set_values(0, std::string(4097, '1'));
+  EXPECT_TRUE(is_refused(filters));
+}
+
 TEST_F(AudienceTest, AGroupIsThereWhileItHasMembers) {
   EXPECT_EQ(roster_.groups(), 2u);
   roster_.Remove(1);
@@ -108,6 +130,14 @@ TEST_F(AudienceTest, AGroupIsThereWhileItHasMembers) {
   EXPECT_EQ(roster_.FindGroup("a"), nullptr);
   roster_.Leave(*roster_.Find(3), "b");
   EXPECT_EQ(roster_.groups(), 0u);
+}
+
+TEST_F(AudienceTest, GroupsAreListedByNameInPages) {
+  using Page = std::vector<std::pair<std::string, std::size_t>>;
+  roster_.Join(*roster_.Find(1), "c", 9).IgnoreError();
+  EXPECT_EQ(roster_.ListGroups("", 1), (Page{{"a", 2}}));
+  EXPECT_EQ(roster_.ListGroups("a", 10), (Page{{"b", 2}, {"c", 1}}));
+  EXPECT_EQ(roster_.ListGroups("c", 10), Page());
 }
 
 TEST_F(AudienceTest, AMemberHasAtMostMaxGroups) {

@@ -121,6 +121,11 @@ class HubTest : public ::testing::Test, private HubHost {
                             event.joined().resumed() ? " resumed" : "");
       case v1::Event::kLeft:
         return absl::StrCat(number, "left ", event.who());
+      case v1::Event::kSent:
+        return absl::StrCat(number, "sent ", event.sent().command());
+      case v1::Event::kDraining:
+        return absl::StrCat(number, "draining ",
+                            event.draining().deadline().seconds());
       case v1::Event::kReplayed:
         return absl::StrCat(number, "replayed ", event.replayed().sessions());
       case v1::Event::kFailed:
@@ -133,7 +138,7 @@ class HubTest : public ::testing::Test, private HubHost {
 
   // --- HubHost ---
 
-  absl::Time now() override { return now_; }
+  absl::Time now() override { return now_ += passes_; }
   void FlushSoon() override { flush_ = true; }
   const Schema* schema() override { return nullptr; }
   void OnStreamUp(bool, std::size_t) override {}
@@ -142,6 +147,14 @@ class HubTest : public ::testing::Test, private HubHost {
   void HandOver(std::size_t worker, HubCommands commands) override {
     for (const HubCredit& credit : commands.credit) credited_ += credit.bytes;
     for (const auto& command : commands.commands) {
+      if (const auto* deliver = std::get_if<HubDeliver>(&command)) {
+        report_ = deliver->report;
+      }
+      if (const auto* close = std::get_if<HubClose>(&command)) {
+        reasons_.push_back(close->ending.end.status.message().size());
+      } else if (const auto* refuse = std::get_if<HubRefuse>(&command)) {
+        reasons_.push_back(refuse->status.message().size());
+      }
       told_.push_back(absl::StrCat(
           "w", worker, " ",
           std::visit([](const auto& kind) { return Show(kind); }, command)));
@@ -165,6 +178,10 @@ class HubTest : public ::testing::Test, private HubHost {
     return absl::StrCat("deliver ", absl::StrJoin(deliver.whos, "+"), " ",
                         deliver.frame->payload);
   }
+  static std::string Show(const HubExpire& expire) {
+    return absl::StrCat("expire ", expire.who, " ",
+                        absl::ToUnixSeconds(expire.at));
+  }
   static std::string Show(const HubClose& close) {
     return absl::StrCat("close ", absl::StrJoin(close.whos, "+"), " ",
                         static_cast<int>(close.ending.close));
@@ -174,11 +191,14 @@ class HubTest : public ::testing::Test, private HubHost {
   testing::FakeUpstream upstream_{log_};
   HubTarget target_;
   absl::Time now_ = absl::UnixEpoch();
+  absl::Duration passes_;
   bool flush_ = false;
   bool takes_ = true;  // Workers are done with commands at once.
   std::size_t held_ = 0;
   std::size_t credited_ = 0;
   std::vector<std::string> told_;
+  std::vector<std::size_t> reasons_;  // Their lengths.
+  HubReport report_;                  // Of the last delivery.
   std::unique_ptr<Hub> hub_;
 };
 
@@ -255,6 +275,188 @@ TEST_F(HubTest, ARejectedSessionIsRefusedAndLeaves) {
   EXPECT_THAT(Events(), ElementsAre("1:hello i-1", "2:joined 1 asks",
                                     "failed 1 9", "4:left 1"));
   EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+TEST_F(HubTest, ALongKeyIsRefused) {
+  Make();
+  Join(1);
+  WriteAll();
+  const std::string key(257, 'k');
+  Command(absl::StrCat("commands { id: 1 send { who: 1 key: '", key,
+                       "' payload { text: 'a' } } }",
+                       "commands { id: 2 broadcast { key: '", key,
+                       "' payload { text: 'a' } } }"));
+  EXPECT_THAT(told_, IsEmpty());
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("failed 1 3"));
+  EXPECT_THAT(Events(), Contains("failed 2 3"));
+}
+
+TEST_F(HubTest, ALongReasonIsCut) {
+  Make();
+  Join(1);
+  Join(2, true);
+  WriteAll();
+  Command(absl::StrCat("commands { close { code: 4500 to { whos: 1 } reason: '",
+                       std::string(122, 'x'), "\303\251' } }",
+                       "commands { reject { who: 2 status { code: 7 message: '",
+                       std::string(5000, 'x'), "' } } }"));
+  EXPECT_EQ(reasons_, (std::vector<std::size_t>{122, 1024}));
+}
+
+TEST_F(HubTest, WhatIsTooMuchForASessionIsRefusedBeforeTheyAreAsked) {
+  Make();
+  Join(1);
+  WriteAll();
+  v1::Audience all;
+  v1::SetData change;
+  for (int i = 0; i < 33; ++i) change.add_unset(absl::StrCat(i));
+  EXPECT_EQ(hub_->Update(all, change).status.code(),
+            absl::StatusCode::kInvalidArgument);
+  const std::vector<std::string> groups(64 * 1024 + 1, "g");
+  EXPECT_EQ(hub_->Join(all, groups).status.code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(hub_->Leave(all, groups).status.code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(hub_->Join(all, {"g"}).sessions, 1u);
+}
+
+TEST_F(HubTest, CommandsAreCarriedOutInSlicesOfTime) {
+  Make();
+  Join(1);
+  WriteAll();
+  passes_ = absl::Milliseconds(1.5);  // Each time that it is asked.
+  std::string commands;
+  for (int i = 0; i < 6; ++i) {
+    absl::StrAppend(&commands, "commands { send { who: 1 payload { text: '", i,
+                    "' } } }");
+  }
+  v1::ToGateway message;
+  ASSERT_TRUE(
+      google::protobuf::TextFormat::ParseFromString(commands, &message));
+  call().observer().OnMessage(message.SerializeAsString());
+  flush_ = false;
+  hub_->Flush();
+  EXPECT_EQ(told_.size(), 1u);
+  EXPECT_TRUE(flush_);
+  Turn();
+  EXPECT_EQ(told_.size(), 6u);
+}
+
+TEST_F(HubTest, SessionsThatHaveLeftAreNotAbandoned) {
+  Make();
+  Join(1);
+  Join(3);
+  WriteAll();
+  End(absl::UnavailableError(""));
+  Leave(1);
+  EXPECT_EQ(hub_->sessions(), 1u);
+  Pass(absl::Seconds(1));
+  End(absl::UnavailableError(""));
+  Pass(absl::Seconds(16));
+  EXPECT_EQ(hub_->counts().abandoned, 1u);
+  EXPECT_EQ(hub_->sessions(), 0u);
+  EXPECT_THAT(told_, ElementsAre("w0 close 3 4014"));
+}
+
+TEST_F(HubTest, TheFirstSessionsDoNotWaitForAStreamForEver) {
+  target_.hold = absl::Seconds(3);
+  Make();
+  Join(1);
+  // Hello is never taken.
+  Pass(absl::Seconds(4));
+  EXPECT_THAT(told_, IsEmpty());
+  Pass(absl::Seconds(2));  // admission_timeout.
+  EXPECT_THAT(told_, ElementsAre("w0 close 1 4014"));
+}
+
+TEST_F(HubTest, ASessionExpiresWhenTheBackendSaysSo) {
+  Make();
+  Join(1);
+  WriteAll();
+  Command(
+      "commands { expire { who: 1 at { seconds: 7 } } }"
+      "commands { id: 1 expire { who: 1 at { nanos: -1 } } }"
+      "commands { id: 2 expire { who: 3 } }");
+  EXPECT_THAT(told_, ElementsAre("w0 expire 1 7"));
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("failed 1 3"));
+  EXPECT_THAT(Events(), Contains("failed 2 5"));
+}
+
+TEST_F(HubTest, WhatWasSentIsReportedToTheStreamThatAsked) {
+  Make();
+  Join(1);
+  WriteAll();
+  Command(
+      "commands { id: 5 send { who: 1 report_sent: true payload { text: 'a' } "
+      "} }");
+  EXPECT_EQ(report_.command, 5u);
+  EXPECT_EQ(report_.stream, 1u);
+  const auto sent = [this] {
+    Report(1, HubEventBody{"\x52\x02\x08\x05", report_.stream});
+  };
+  sent();
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("3:sent 5"));
+  EXPECT_EQ(hub_->counts().messages, 0u);
+  // One that comes too late, and one that waits when the stream ends.
+  Say(1);
+  sent();
+  End(absl::UnavailableError(""));
+  sent();
+  Pass(absl::Seconds(1));
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre(StartsWith("5:hello"),
+                                    StartsWith("6:joined"), "7:replayed 1"));
+  EXPECT_EQ(hub_->queued_bytes(), 0u);
+  EXPECT_EQ(credited_, 4 * (4 + kHubEventCost));
+}
+
+TEST_F(HubTest, ADrainIsToldToEachStream) {
+  Make();
+  Join(1);
+  WriteAll();
+  hub_->Drain(absl::FromUnixSeconds(100));
+  Turn();
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("3:draining 100"));
+  End(absl::UnavailableError(""));
+  Pass(absl::Seconds(1));
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("7:draining 100"));
+}
+
+TEST_F(HubTest, AStreamThatIsBeingOpenedWhenHoldEndsIsNotUsed) {
+  Make();
+  Join(1);
+  WriteAll();
+  End(absl::UnavailableError(""));
+  Pass(absl::Seconds(1));
+  ASSERT_EQ(upstream_.call_count(), 2u);  // Whose Hello is not taken.
+  Pass(absl::Seconds(16));
+  EXPECT_FALSE(call().alive());
+  Join(3);
+  Pass(absl::Seconds(10));
+  ASSERT_EQ(upstream_.call_count(), 3u);
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre("1:hello i-2", "2:joined 3"));
+}
+
+TEST_F(HubTest, ItIsNotIdleWhileSessionsAreBeingClosed) {
+  Make();
+  Join(1);
+  Join(2);
+  EXPECT_FALSE(hub_->is_idle());
+  WriteAll();
+  End(absl::UnavailableError(""));
+  Pass(absl::Seconds(1));
+  Pass(absl::Seconds(16));
+  EXPECT_EQ(told_.size(), 1u);
+  EXPECT_FALSE(hub_->is_idle());
+  Pass(absl::Seconds(5));
+  EXPECT_EQ(told_.size(), 2u);
+  EXPECT_TRUE(hub_->is_idle());
 }
 
 TEST_F(HubTest, TheBackendMustDecideInTime) {

@@ -53,6 +53,18 @@ TEST_F(MemberQueueTest, DisconnectsAboveTheNumberOfMessages) {
   EXPECT_EQ(Push("c"), Result::kTooSlow);
 }
 
+TEST_F(MemberQueueTest, AKeyIsHeldAndCountedOnlyWhereItIsLookedAt) {
+  Make(Policy::kDisconnect, 100);
+  Push("a");
+  const std::size_t plain = queue_->bytes();
+  Make(Policy::kDropOldest, 100);
+  Push("a", std::string(100, 'k'));
+  EXPECT_EQ(queue_->bytes(), plain);
+  Make(Policy::kKeepLatest, 100);
+  Push("a", std::string(100, 'k'));
+  EXPECT_EQ(queue_->bytes(), plain + 100);
+}
+
 TEST_F(MemberQueueTest, DisconnectsAboveTheBytes) {
   settings_.max_bytes = 1000;
   Make(Policy::kDisconnect, 100);

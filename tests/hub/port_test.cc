@@ -18,15 +18,25 @@ class Session final : public HubMemberObserver {
  public:
   explicit Session(std::vector<std::string>& log) : log_(log) {}
   void OnHubFrame(ws::SharedFrame& frame, const std::string& /*key*/,
-                  bool is_greeting) override {
-    log_.push_back((is_greeting ? "greeting " : "frame ") +
-                   std::string(frame.payload()));
+                  HubReport /*report*/) override {
+    log_.push_back("frame " + std::string(frame.payload()));
   }
-  void OnHubClose(const HubClose& close) override {
+  void OnHubGreeting(ws::SharedFrame& frame) override {
+    log_.push_back("greeting " + std::string(frame.payload()));
+  }
+  void OnHubExpiry(absl::Time at) override {
+    log_.push_back("expires at " + std::to_string(absl::ToUnixSeconds(at)));
+  }
+  void OnHubClose(const HubClose& close, ws::SharedFrame* farewell) override {
     log_.push_back("close " +
                    std::to_string(static_cast<int>(close.ending.close)));
+    if (farewell != nullptr) {
+      farewells_.push_back(farewell->For(ws::FrameForm()));
+    }
   }
   void OnHubWritable() override { log_.push_back("writable"); }
+
+  std::vector<ws::FrameRef> farewells_;
 
  private:
   std::vector<std::string>& log_;
@@ -55,7 +65,15 @@ class PortTest : public ::testing::Test {
   void Return(Who who, std::size_t bytes) {
     HubCommands commands;
     commands.credit.push_back({who, bytes});
-    port_->Apply(std::move(commands));
+    Apply(std::move(commands));
+  }
+
+  // Returns the number of slices.
+  int Apply(HubCommands commands) {
+    port_->Take(std::move(commands));
+    int slices = 1;
+    while (port_->ApplySlice()) ++slices;
+    return slices;
   }
 
   HubTarget target_;
@@ -106,6 +124,19 @@ TEST_F(PortTest, AllStopAtTheLimitOfTheWorker) {
   EXPECT_THAT(log_, ElementsAre("writable"));
 }
 
+TEST_F(PortTest, DroppedMessagesAreCountedOnce) {
+  Make();
+  const auto member = Join();
+  port_->TakeEvents();
+  member->CountDropped(0);
+  EXPECT_EQ(wakes_, 1);
+  member->CountDropped(2);
+  member->CountDropped(3);
+  EXPECT_EQ(wakes_, 2);
+  EXPECT_EQ(port_->TakeEvents().dropped, 5u);
+  EXPECT_EQ(port_->TakeEvents().dropped, 0u);
+}
+
 TEST_F(PortTest, DeliversOnlyToWhoIsThere) {
   Make();
   const auto a = Join();
@@ -116,9 +147,93 @@ TEST_F(PortTest, DeliversOnlyToWhoIsThere) {
   commands.commands.emplace_back(
       HubDeliver{{gone, a->who(), 100}, Frame("hi"), ""});
   commands.cost = 10;
-  port_->Apply(std::move(commands));
+  Apply(std::move(commands));
   EXPECT_THAT(log_, ElementsAre("frame hi"));
   EXPECT_EQ(port_->TakeEvents().cost_done, 10u);
+}
+
+TEST_F(PortTest, ALongListIsCarriedOutInSlicesAndInOrder) {
+  Make();
+  const auto member = Join();
+  HubCommands commands;
+  const std::size_t receivers = HubPort::kSliceCost / HubPort::kReceiverCost;
+  // Nobody but the last is there.
+  std::vector<Who> whos(receivers, 100);
+  whos.push_back(member->who());
+  commands.commands.emplace_back(HubDeliver{whos, Frame(""), ""});
+  commands.commands.emplace_back(
+      HubDeliver{{member->who()}, Frame("next"), ""});
+  commands.cost = 10;
+  port_->Take(std::move(commands));
+  port_->TakeEvents();
+  EXPECT_TRUE(port_->ApplySlice());
+  EXPECT_THAT(log_, IsEmpty());
+  EXPECT_EQ(port_->TakeEvents().cost_done, 0u);
+  HubCommands later;
+  later.commands.emplace_back(HubDeliver{{member->who()}, Frame("later"), ""});
+  port_->Take(std::move(later));
+  EXPECT_FALSE(port_->ApplySlice());
+  EXPECT_THAT(log_, ElementsAre("frame ", "frame next", "frame later"));
+  EXPECT_EQ(port_->TakeEvents().cost_done, 10u);
+}
+
+TEST_F(PortTest, ASliceIsOverWhenItsTimeIs) {
+  Make();
+  const auto member = Join();
+  HubCommands commands;
+  std::vector<Who> whos(2 * HubPort::kCostPerLook / HubPort::kReceiverCost,
+                        100);
+  whos.push_back(member->who());
+  commands.commands.emplace_back(HubDeliver{whos, Frame("hi"), ""});
+  port_->Take(std::move(commands));
+  int asked = 0;
+  const auto is_over = [&asked] { return ++asked > 0; };
+  EXPECT_TRUE(port_->ApplySlice(is_over));
+  EXPECT_TRUE(port_->ApplySlice(is_over));
+  EXPECT_EQ(asked, 2);
+  EXPECT_THAT(log_, IsEmpty());
+  EXPECT_FALSE(port_->ApplySlice(is_over));
+  EXPECT_THAT(log_, ElementsAre("frame hi"));
+}
+
+TEST_F(PortTest, AFarewellIsOneFrameForAll) {
+  Make();
+  const auto a = Join();
+  const auto b = Join();
+  HubClose close{{a->who(), b->who()}, EndingOf(absl::NotFoundError("bye"))};
+  close.farewell = Frame("farewell");
+  HubCommands commands;
+  commands.commands.emplace_back(std::move(close));
+  Apply(std::move(commands));
+  EXPECT_THAT(log_, ElementsAre("close 4005", "close 4005"));
+  ASSERT_EQ(session_.farewells_.size(), 2u);
+  EXPECT_TRUE(session_.farewells_[0] == session_.farewells_[1]);
+}
+
+TEST_F(PortTest, LongMessagesUseASliceUpSooner) {
+  Make();
+  const auto member = Join();
+  HubCommands commands;
+  for (int i = 0; i < 9; ++i) {
+    commands.commands.emplace_back(
+        HubDeliver{{member->who()}, Frame(std::string(1024 * 1024, 'x')), ""});
+  }
+  EXPECT_EQ(Apply(std::move(commands)), 3);
+}
+
+TEST_F(PortTest, AMemberThatGoesBetweenSlicesGetsNothing) {
+  Make();
+  auto member = Join();
+  std::vector<Who> whos(HubPort::kSliceCost / HubPort::kReceiverCost, 100);
+  whos.push_back(member->who());
+  HubCommands commands;
+  commands.commands.emplace_back(HubDeliver{whos, Frame("hi"), ""});
+  port_->Take(std::move(commands));
+  EXPECT_TRUE(port_->ApplySlice());
+  member.reset();
+  while (port_->ApplySlice()) {
+  }
+  EXPECT_THAT(log_, IsEmpty());
 }
 
 TEST_F(PortTest, TheVerdictComesOnceAndBeforeTheGreeting) {
@@ -131,9 +246,23 @@ TEST_F(PortTest, TheVerdictComesOnceAndBeforeTheGreeting) {
     commands.commands.emplace_back(HubAdmit{member->who(), Frame("hello")});
     commands.commands.emplace_back(
         HubRefuse{member->who(), absl::NotFoundError("")});
-    port_->Apply(std::move(commands));
+    Apply(std::move(commands));
   }
   EXPECT_THAT(log_, ElementsAre("admitted", "greeting hello"));
+}
+
+TEST_F(PortTest, ASessionExpiresAsItWasAdmittedOrLater) {
+  Make();
+  const auto member = Join([](const absl::Status&) {});
+  HubCommands commands;
+  commands.commands.emplace_back(
+      HubAdmit{member->who(), Frame("hello"), absl::FromUnixSeconds(7)});
+  commands.commands.emplace_back(
+      HubExpire{member->who(), absl::FromUnixSeconds(9)});
+  commands.commands.emplace_back(HubExpire{100, absl::FromUnixSeconds(9)});
+  Apply(std::move(commands));
+  EXPECT_THAT(log_,
+              ElementsAre("expires at 7", "greeting hello", "expires at 9"));
 }
 
 TEST_F(PortTest, AVerdictMayDestroyTheMember) {
@@ -142,7 +271,7 @@ TEST_F(PortTest, AVerdictMayDestroyTheMember) {
   member = Join([&](const absl::Status&) { member.reset(); });
   HubCommands commands;
   commands.commands.emplace_back(HubAdmit{member->who(), Frame("hello")});
-  port_->Apply(std::move(commands));
+  Apply(std::move(commands));
   EXPECT_THAT(log_, IsEmpty());
   EXPECT_EQ(port_->members(), 0u);
 }

@@ -116,12 +116,24 @@ TEST(SharedFrame, EachWindowSizeHasItsOwnFrame) {
   std::string payload;
   for (int i = 0; i < 1024; ++i) payload += std::to_string(i * 7919 % 10007);
   payload += payload;
-  SharedFrame frame(store, Opcode::kBinary, payload);
   for (int bits = 9; bits <= 15; ++bits) {
+    SharedFrame frame(store, Opcode::kBinary, payload);
     EXPECT_EQ(Inflated(frame.For(Compressed(bits)), bits), payload) << bits;
   }
   EXPECT_EQ(store.compressed(), 7u);
+  SharedFrame frame(store, Opcode::kBinary, payload);
   EXPECT_LT(frame.For(Compressed(15)).size(), frame.For(Compressed(9)).size());
+}
+
+// Clients choose their window, and must not choose how often each message is
+// compressed.
+TEST(SharedFrame, OfManyWindowSizesAFewAreCompressedFor) {
+  FrameStore store;
+  SharedFrame frame(store, Opcode::kText, std::string(1000, 'x'));
+  for (int bits = 9; bits <= 15; ++bits) frame.For(Compressed(bits));
+  EXPECT_EQ(store.compressed(), SharedFrame::kMostForms);
+  EXPECT_NE(frame.For(Compressed(9)), frame.plain());
+  EXPECT_EQ(frame.For(Compressed(15)), frame.plain());
 }
 
 TEST(SharedFrame, IsNotCompressedWhereThatIsNotShorter) {

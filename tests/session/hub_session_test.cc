@@ -1,0 +1,344 @@
+#include "gateway/session/hub_session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "headgate/v1/hub_backend.pb.h"
+#include "tests/testing/fake_schema_source.h"
+#include "tests/testing/fake_upstream.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+// A WebSocket that takes as many frames as the test lets it.
+class FrameTransport final : public Transport {
+ public:
+  explicit FrameTransport(testing::Log& log) : log_(log) {}
+
+  void Read() override { log_.push_back("read"); }
+  void SendHead(OutHead /*head*/) override {}
+  bool head_is_sent() const override { return true; }
+  void Write(WireMessage message) override {
+    log_.push_back("write " + message.payload);
+  }
+  FramesTaken WriteFrames(absl::Span<const ws::FrameRef> frames,
+                          ws::WriteUntil /*until*/) override {
+    if (!takes_) {
+      Log("blocked", frames.first(1));
+      return {1, true};
+    }
+    Log("frames", frames);
+    return {frames.size(), false};
+  }
+  void WriteLastFrames(absl::Span<const ws::FrameRef> frames) override {
+    Log("last", frames);
+  }
+  std::size_t unsent_bytes() const override { return unsent_; }
+  void Close(const OutEnd& end) override {
+    log_.push_back(absl::StrCat("close ", static_cast<int>(end.ending.close),
+                                " ", end.ending.end.status.message()));
+  }
+
+  bool takes_ = true;
+  std::size_t unsent_ = 0;
+
+ private:
+  // Payloads of up to 125 bytes, in frames of a server.
+  void Log(absl::string_view what, absl::Span<const ws::FrameRef> frames) {
+    std::string line(what);
+    for (const ws::FrameRef& frame : frames) {
+      absl::StrAppend(&line, " ", frame.bytes().substr(2));
+    }
+    log_.push_back(line);
+  }
+
+  testing::Log& log_;
+};
+
+class HubSessionTest : public ::testing::Test {
+ protected:
+  HubSessionTest() { target_.slow.warn_bytes = 0; }
+
+  void Start(const Dialect& codec = kRawDialect) {
+    port_ = std::make_shared<HubPort>(target_, form_, 0, 1, [] {});
+    HubArrival arrival;
+    arrival.codec = HubCodecOf(codec);
+    auto member = HubPort::Join(port_, std::move(arrival), nullptr);
+    SessionRequest request;
+    request.id = "id";
+    request.route = std::make_shared<Route>();
+    request.codec = &codec;
+    session_.emplace(
+        std::move(request),
+        std::make_shared<const SessionContext>(SessionContext{
+            SessionLimits{}, std::make_shared<testing::FakeUpstream>(log_),
+            std::make_shared<testing::FakeSchemaSource>()}),
+        std::move(member), transport_);
+    session_->Start(now_);
+    port_->TakeEvents();
+    log_.clear();
+  }
+
+  // --- The client ---
+
+  void Text(const std::string& text) {
+    session_->OnMessage({Opcode::kText, text});
+  }
+  void Gone(TransportEnd end) { session_->OnClosed(end); }
+  void Pass(absl::Duration time) { session_->OnTick(now_ += time); }
+
+  // --- The hub ---
+
+  void Deliver(const std::string& text, const std::string& key = "",
+               HubReport report = {}) {
+    HubDeliver deliver{{1}, Frame(text), key, report};
+    Apply(std::move(deliver));
+  }
+  template <typename Command>
+  void Apply(Command command) {
+    HubCommands commands;
+    commands.commands.emplace_back(std::move(command));
+    port_->Take(std::move(commands));
+    while (port_->ApplySlice()) {
+    }
+  }
+  void Return(std::size_t bytes) {
+    HubCommands commands;
+    commands.credit.push_back({1, bytes});
+    port_->Take(std::move(commands));
+    port_->ApplySlice();
+  }
+  static HubFrame Frame(const std::string& text) {
+    return std::make_shared<const WireMessage>(
+        WireMessage{Opcode::kText, text});
+  }
+
+  // What the session has told the hub since the last look.
+  std::vector<std::string> Events() {
+    HubEvents events = port_->TakeEvents();
+    dropped_ += events.dropped;
+    std::vector<std::string> shown;
+    for (const HubEvent& event : events.events) {
+      if (const auto* body = std::get_if<HubEventBody>(&event.what)) {
+        v1::Event parsed;
+        EXPECT_TRUE(parsed.ParseFromString(body->bytes));
+        shown.push_back(
+            parsed.has_message()
+                ? "message " + parsed.message().payload().text()
+            : parsed.has_sent()
+                ? absl::StrCat("sent ", parsed.sent().command(), " of ",
+                               body->report_of)
+                : absl::StrCat("backlog ",
+                               parsed.backlog().over() ? "over" : "",
+                               " dropped ", parsed.backlog().dropped()));
+      } else if (const auto* end = std::get_if<HubDeparture>(&event.what)) {
+        shown.push_back(absl::StrCat(
+            "departed ", static_cast<int>(end->code), " cause ",
+            static_cast<int>(end->cause), " unsent ", end->messages_unsent,
+            end->reason.empty() ? "" : " ", end->reason));
+      }
+    }
+    return shown;
+  }
+  testing::Log Steps() { return std::exchange(log_, {}); }
+
+  testing::Log log_;
+  HubTarget target_;
+  HubForm form_;
+  absl::Time now_ = absl::UnixEpoch();
+  FrameTransport transport_{log_};
+  std::shared_ptr<HubPort> port_;
+  std::optional<HubSession> session_;
+  std::uint64_t dropped_ = 0;
+};
+
+TEST_F(HubSessionTest, WhatTheClientSaysIsAnEventAndTheNextIsRead) {
+  Start();
+  Text("a");
+  EXPECT_THAT(Events(), ElementsAre("message a"));
+  EXPECT_THAT(Steps(), ElementsAre("read"));
+}
+
+TEST_F(HubSessionTest, TheClientIsReadWhileTheHubHasRoom) {
+  target_.session_events_bytes = 100;
+  Start();
+  const std::string text(200, 'x');
+  Text(text);
+  EXPECT_THAT(Events(), ElementsAre("message " + text));
+  // The message was taken; the next is not asked for.
+  EXPECT_THAT(Steps(), IsEmpty());
+  Return(1000);
+  EXPECT_THAT(Steps(), ElementsAre("read"));
+}
+
+TEST_F(HubSessionTest, AFaultOfTheClientsEndsIt) {
+  Start(kPacketDialect);
+  session_->OnMessage({Opcode::kBinary, "short"});
+  EXPECT_THAT(Steps(), Contains(StartsWith("close 1002 ")));
+  Gone({TransportEnd::Cause::kClosedByGateway, CloseCode::kProtocolError, ""});
+  const std::vector<std::string> events = Events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_TRUE(absl::StartsWith(events[0], "departed 1002 cause 5 unsent 0"))
+      << events[0];
+}
+
+TEST_F(HubSessionTest, MessagesLeaveInTheirOrder) {
+  Start();
+  Deliver("a");
+  Deliver("b");
+  EXPECT_THAT(Steps(), ElementsAre("frames a", "frames b"));
+}
+
+TEST_F(HubSessionTest, WhatWaitsForASlowClientLeavesTogether) {
+  Start();
+  transport_.takes_ = false;
+  Deliver("a");
+  Deliver("b");
+  Deliver("c");
+  EXPECT_THAT(Steps(), ElementsAre("blocked a"));
+  EXPECT_FALSE(session_->is_at_rest());
+  transport_.takes_ = true;
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("frames b c"));
+  EXPECT_TRUE(session_->is_at_rest());
+}
+
+TEST_F(HubSessionTest, ASlowClientIsDisconnectedAndToldAtOnce) {
+  target_.slow.max_messages = 2;
+  Start();
+  transport_.takes_ = false;
+  for (const char* text : {"a", "b", "c", "d"}) Deliver(text);
+  EXPECT_THAT(Events(), IsEmpty());
+  Pass(absl::Milliseconds(100));
+  EXPECT_THAT(Events(), ElementsAre("departed 4008 cause 6 unsent 3 too slow"));
+  Gone({});
+  EXPECT_THAT(Events(), IsEmpty());
+}
+
+TEST_F(HubSessionTest, DroppedMessagesAreCountedAndTold) {
+  target_.slow.policy = SlowClientSettings::Policy::kDropOldest;
+  target_.slow.max_messages = 2;
+  target_.slow.warn_bytes = 4;
+  Start();
+  transport_.takes_ = false;
+  for (const char* text : {"a", "b", "c", "d", "e"}) Deliver(text);
+  Pass(absl::Milliseconds(100));
+  EXPECT_THAT(Events(), ElementsAre("backlog over dropped 0"));
+  EXPECT_EQ(dropped_, 2u);
+  transport_.takes_ = true;
+  Steps();
+  session_->OnWritten();
+  EXPECT_THAT(Steps(), ElementsAre("frames d e"));
+  EXPECT_THAT(Events(), ElementsAre("backlog  dropped 2"));
+  EXPECT_EQ(dropped_, 2u);
+}
+
+TEST_F(HubSessionTest, ABacklogIsToldWhereTheHubHasRoom) {
+  target_.slow.policy = SlowClientSettings::Policy::kDropOldest;
+  target_.slow.warn_bytes = 1;
+  target_.session_events_bytes = 100;
+  Start();
+  Text(std::string(100, 'x'));
+  Events();
+  transport_.takes_ = false;
+  Deliver("a");
+  Deliver("b");
+  EXPECT_THAT(Events(), IsEmpty());
+  Return(1000);
+  Pass(absl::Milliseconds(100));
+  EXPECT_THAT(Events(), ElementsAre("backlog over dropped 0"));
+}
+
+TEST_F(HubSessionTest, AFarewellLeavesBehindWhatWaits) {
+  Start();
+  transport_.takes_ = false;
+  Deliver("a");
+  Deliver("b");
+  HubClose close{{1}, EndingOf(absl::NotFoundError("bye"))};
+  close.farewell = Frame("farewell");
+  Apply(std::move(close));
+  EXPECT_THAT(Steps(),
+              ElementsAre("blocked a", "last b farewell", "close 4005 bye"));
+  Gone({TransportEnd::Cause::kClosedByGateway, static_cast<CloseCode>(4005),
+        ""});
+  EXPECT_THAT(Events(), ElementsAre("departed 4005 cause 4 unsent 0 bye"));
+}
+
+TEST_F(HubSessionTest, CloseNowLeavesOutWhatWaits) {
+  Start();
+  transport_.takes_ = false;
+  Deliver("a");
+  Deliver("b");
+  HubClose close{{1}, EndingOf(absl::NotFoundError("bye"))};
+  close.farewell = Frame("farewell");
+  close.now = true;
+  Apply(std::move(close));
+  Deliver("too late");
+  EXPECT_THAT(Steps(),
+              ElementsAre("blocked a", "last farewell", "close 4005 bye"));
+  Gone({TransportEnd::Cause::kClosedByGateway, static_cast<CloseCode>(4005),
+        ""});
+  EXPECT_THAT(Events(), ElementsAre("departed 4005 cause 4 unsent 1 bye"));
+}
+
+TEST_F(HubSessionTest, AClientThatLeavesIsToldWithItsCode) {
+  Start();
+  transport_.takes_ = false;
+  Deliver("a");
+  Deliver("b");
+  Gone({TransportEnd::Cause::kClosedByClient, static_cast<CloseCode>(4321),
+        "bye"});
+  EXPECT_THAT(Events(), ElementsAre("departed 4321 cause 1 unsent 1 bye"));
+}
+
+TEST_F(HubSessionTest, ItExpiresWhenItIsTold) {
+  Start();
+  Apply(HubExpire{1, now_ + absl::Seconds(5)});
+  Pass(absl::Seconds(4));
+  EXPECT_THAT(Steps(), IsEmpty());
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(Steps(), ElementsAre("close 4016 the token has expired"));
+  Gone({TransportEnd::Cause::kClosedByGateway, static_cast<CloseCode>(4016),
+        ""});
+  EXPECT_THAT(Events(),
+              ElementsAre("departed 4016 cause 7 unsent 0 the token has "
+                          "expired"));
+}
+
+TEST_F(HubSessionTest, SentIsToldWhenTheConnectionHasTakenAllOfIt) {
+  Start();
+  Deliver("a", "", {7, 1});
+  EXPECT_THAT(Events(), ElementsAre("sent 7 of 1"));
+  transport_.unsent_ = 1;
+  Deliver("b", "", {8, 1});
+  EXPECT_THAT(Events(), IsEmpty());
+  EXPECT_FALSE(session_->is_at_rest());
+  transport_.unsent_ = 2 + 4;  // The frame of "cccc", of which nothing left.
+  Deliver("cccc");
+  EXPECT_THAT(Events(), ElementsAre("sent 8 of 1"));
+  transport_.unsent_ = 1;
+  Deliver("d", "", {9, 2});
+  Pass(absl::Milliseconds(100));
+  EXPECT_THAT(Events(), IsEmpty());
+  transport_.unsent_ = 0;
+  Pass(absl::Milliseconds(100));
+  EXPECT_THAT(Events(), ElementsAre("sent 9 of 2"));
+}
+
+}  // namespace
+}  // namespace headgate
