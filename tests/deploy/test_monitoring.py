@@ -173,6 +173,11 @@ def scrape():
                   "--tls-key", f"{directory}/tls.key") as demo:
             demo.listener()
             families.add(demo.metrics())
+        hub = pathlib.Path(directory, "hub.yaml")
+        hub.write_text('hub: {api: {address: "127.0.0.1:0"}}\n')
+        with Demo("--config", str(hub)) as demo:
+            demo.listener()
+            families.add(demo.metrics())
     return families
 
 
