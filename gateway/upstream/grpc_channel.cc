@@ -8,7 +8,9 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/upstream/reflection.h"
 #include "google/protobuf/util/json_util.h"
 #include "google/protobuf/wrappers.pb.h"
 
@@ -39,20 +41,38 @@ std::string JsonString(const std::string& text) {
 }
 
 // Health checks are asked for by a service config (gRFC A17), and only
-// round_robin makes them.
-void SetLoadBalancing(const UpstreamSettings& settings,
+// round_robin makes them. So is the limit of responses that is not reflection's
+// (grpc/grpc-proto grpc/service_config/service_config.proto): descriptors are
+// longer than other responses, and of this limit and the channel's the smaller
+// one counts.
+void SetServiceConfig(const UpstreamOptions& options,
                       grpc::ChannelArguments& arguments) {
+  const UpstreamSettings& settings = options.settings;
+  const auto max_bytes = [](std::size_t bytes) {
+    return static_cast<int>(std::min<std::size_t>(bytes, INT_MAX));
+  };
+  std::string config = absl::StrCat(
+      R"({"methodConfig":[{"name":[{}],"maxResponseMessageBytes":)",
+      max_bytes(options.max_answer_bytes),
+      R"(},{"name":[{"service":"grpc.reflection.v1.ServerReflection"},)",
+      R"({"service":"grpc.reflection.v1alpha.ServerReflection"}]}])");
   if (settings.health_check) {
-    arguments.SetServiceConfigJSON(
-        absl::StrCat(R"({"loadBalancingConfig":[{"round_robin":{}}],)",
-                     R"("healthCheckConfig":{"serviceName":)",
-                     JsonString(*settings.health_check), "}}"));
-    return;
+    absl::StrAppend(&config, R"(,"loadBalancingConfig":[{"round_robin":{}}],)",
+                    R"("healthCheckConfig":{"serviceName":)",
+                    JsonString(*settings.health_check), "}");
+  } else {
+    const bool round_robin =
+        settings.load_balancing == UpstreamSettings::LoadBalancing::kRoundRobin;
+    arguments.SetLoadBalancingPolicyName(round_robin ? "round_robin"
+                                                     : "pick_first");
   }
-  const bool round_robin =
-      settings.load_balancing == UpstreamSettings::LoadBalancing::kRoundRobin;
-  arguments.SetLoadBalancingPolicyName(round_robin ? "round_robin"
-                                                   : "pick_first");
+  config += "}";
+  arguments.SetServiceConfigJSON(config);
+  // An xDS server has its own config, in the place of this one.
+  const bool is_xds = absl::StartsWith(settings.target, "xds:");
+  arguments.SetMaxReceiveMessageSize(max_bytes(
+      is_xds ? options.max_answer_bytes
+             : std::max(options.max_answer_bytes, kMaxDescriptorBytes)));
 }
 
 // grpc/grpc doc/keepalive.md. Pings go out for as long as there are calls,
@@ -95,8 +115,6 @@ std::shared_ptr<grpc::Channel> MakeGrpcChannel(
     const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   const UpstreamSettings& settings = options.settings;
   grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(static_cast<int>(
-      std::min<std::size_t>(options.max_answer_bytes, INT_MAX)));
   arguments.SetMaxSendMessageSize(-1);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // A call belongs to a session; what could be retried is for its client to
@@ -125,7 +143,7 @@ std::shared_ptr<grpc::Channel> MakeGrpcChannel(
   if (settings.compression == UpstreamSettings::Compression::kGzip) {
     arguments.SetCompressionAlgorithm(GRPC_COMPRESS_GZIP);
   }
-  SetLoadBalancing(settings, arguments);
+  SetServiceConfig(options, arguments);
   SetKeepalive(settings, arguments);
   SetNames(settings, arguments);
   return grpc::CreateCustomChannel(settings.target, credentials, arguments);

@@ -24,9 +24,8 @@ namespace {
 using ::google::protobuf::internal::WireFormatLite;
 using ::google::protobuf::io::CodedInputStream;
 
-// What a server may make us hold. The largest real APIs are a tenth of this.
+// What a server may make us hold, beside kMaxDescriptorBytes.
 constexpr std::size_t kMaxFiles = 10'000;
-constexpr std::size_t kMaxDescriptorBytes = 64 << 20;
 
 // The part of a FileDescriptorProto that the conversation goes by.
 struct FileHead {

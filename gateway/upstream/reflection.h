@@ -1,6 +1,7 @@
 #ifndef GATEWAY_UPSTREAM_REFLECTION_H_
 #define GATEWAY_UPSTREAM_REFLECTION_H_
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,6 +15,10 @@ namespace headgate {
 
 // The two names of the one protocol (grpc/grpc doc/server-reflection.md).
 enum class ReflectionVersion { kV1, kV1Alpha };
+
+// The most that descriptors of one server may be, all together and each
+// response: the largest real APIs are a tenth of this.
+inline constexpr std::size_t kMaxDescriptorBytes = 64 << 20;
 
 // What a server has told.
 struct ReflectedFiles {
