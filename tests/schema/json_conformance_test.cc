@@ -1,11 +1,16 @@
-// What protobuf's conformance suite asks of JSON, and the tables of
-// protobuf.dev/programming-guides/json: a row is a JSON text and the message
-// that it is, or that it is none.
+// What protobuf's conformance suite asks of JSON, for proto2, proto3 and
+// edition 2023, and the tables of protobuf.dev/programming-guides/json: a row
+// is a JSON text and the message that it is, or that it is none. What is no
+// JSON at all is in tests/e2e/test_json.py; script/conformance runs the suite
+// itself.
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/casts.h"
 #include "every2.pb.h"
 #include "every3.pb.h"
 #include "gateway/schema/schema.h"
@@ -13,6 +18,7 @@
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "gtest/gtest.h"
+#include "tests/schema/as_edition.h"
 
 namespace headgate {
 namespace {
@@ -21,16 +27,29 @@ using ::google::protobuf::Message;
 using ::google::protobuf::TextFormat;
 using ::google::protobuf::util::MessageDifferencer;
 
+std::shared_ptr<const Schema> BuildEvery(bool as_edition) {
+  std::vector<google::protobuf::FileDescriptorProto> files(2);
+  test::Every3::descriptor()->file()->CopyTo(&files[0]);
+  test::Every2::descriptor()->file()->CopyTo(&files[1]);
+  if (as_edition) {
+    for (auto& file : files) file = testing::AsEdition2023(std::move(file));
+  }
+  std::vector<std::string> warnings;
+  auto built = Schema::Build(files, &warnings);
+  EXPECT_THAT(warnings, ::testing::IsEmpty());
+  return built;
+}
+
 const Schema& EverySchema() {
-  static const auto& schema = *new std::shared_ptr<const Schema>([] {
-    std::vector<google::protobuf::FileDescriptorProto> files(2);
-    test::Every3::descriptor()->file()->CopyTo(&files[0]);
-    test::Every2::descriptor()->file()->CopyTo(&files[1]);
-    std::vector<std::string> warnings;
-    auto built = Schema::Build(files, &warnings);
-    EXPECT_THAT(warnings, ::testing::IsEmpty());
-    return built;
-  }());
+  static const auto& schema =
+      *new std::shared_ptr<const Schema>(BuildEvery(false));
+  return *schema;
+}
+
+// The same types in edition 2023: each row counts for these, too.
+const Schema& EditionSchema() {
+  static const auto& schema =
+      *new std::shared_ptr<const Schema>(BuildEvery(true));
   return *schema;
 }
 
@@ -48,6 +67,10 @@ void ExpectValid(const std::string& json, const std::string& text,
   const auto bytes = EverySchema().JsonToProto(Type::descriptor()->full_name(),
                                                json, options, error);
   ASSERT_TRUE(bytes.ok()) << json << ": " << bytes.status();
+  const auto of_edition = EditionSchema().JsonToProto(
+      Type::descriptor()->full_name(), json, options, error);
+  ASSERT_TRUE(of_edition.ok()) << json << ": " << of_edition.status();
+  EXPECT_TRUE(*of_edition == *bytes) << json;
   ASSERT_TRUE(actual.ParseFromString(*bytes)) << json;
   EXPECT_TRUE(MessageDifferencer::Equals(expected, actual) ||
               expected.SerializeAsString() == actual.SerializeAsString())
@@ -81,12 +104,27 @@ void ExpectInvalid(const std::string& json, const JsonOptions& options = {}) {
                                read.ShortDebugString());
   EXPECT_EQ(bytes.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_FALSE(error.message.empty()) << json;
+  EXPECT_FALSE(
+      EditionSchema()
+          .JsonToProto(Type::descriptor()->full_name(), json, options, error)
+          .ok())
+      << json;
 }
 
 std::string Written(const Message& message, const JsonOptions& options = {}) {
   const auto json =
       EverySchema().ProtoToJson(message.GetDescriptor()->full_name(),
                                 message.SerializePartialAsString(), options);
+  const auto of_edition =
+      EditionSchema().ProtoToJson(message.GetDescriptor()->full_name(),
+                                  message.SerializePartialAsString(), options);
+  EXPECT_EQ(of_edition.status(), json.status());
+  // Unset fields with presence are null there, and `optional` ones of proto3,
+  // as members of a oneof, left out.
+  if (json.ok() && of_edition.ok() &&
+      options.unpopulated == JsonOptions::Unpopulated::kOmit) {
+    EXPECT_EQ(*of_edition, *json);
+  }
   return json.ok() ? *json : std::string(json.status().message());
 }
 
@@ -178,6 +216,17 @@ TEST(JsonConformanceTest, WholeNumbers) {
            {R"({"optionalInt32":-2147483648.0})", "optional_int32:-2147483648"},
            {R"({"optionalUint32":4294967295.0})", "optional_uint32:4294967295"},
            {R"({"optionalInt32":0e999999999999})", "optional_int32:0"},
+           {R"({"optionalInt32":2.147483647e9})", "optional_int32:2147483647"},
+           {R"({"optionalInt32":-2.147483648e9})",
+            "optional_int32:-2147483648"},
+           {R"({"optionalInt32":"-2.147483648E+9"})",
+            "optional_int32:-2147483648"},
+           {R"({"optionalUint32":4.294967295e9})",
+            "optional_uint32:4294967295"},
+           {R"({"optionalUint32":"4294967295.0"})",
+            "optional_uint32:4294967295"},
+           {R"({"optionalInt64":1.0,"optionalUint64":"1e3"})",
+            "optional_int64:1 optional_uint64:1000"},
            {R"({"optionalInt32":-0})", "optional_int32:0"},
            {R"({"optionalSint32":-1,"optionalSint64":"-1"})",
             "optional_sint32:-1 optional_sint64:-1"},
@@ -217,16 +266,30 @@ TEST(JsonConformanceTest, WholeNumbers) {
     ExpectInvalid<test::Every3>(std::string("{\"optionalSfixed32\":") + value +
                                 "}");
   }
-  for (const char* json :
-       {R"({"optionalUint32":4294967296})", R"({"optionalUint32":-1})",
-        R"({"optionalInt64":9223372036854775808})",
-        R"({"optionalInt64":"9223372036854775808"})",
-        R"({"optionalInt64":-9223372036854775809})",
-        R"({"optionalInt64":"-9223372036854775809"})",
-        R"({"optionalUint64":18446744073709551616})",
-        R"({"optionalUint64":"18446744073709551616"})",
-        R"({"optionalUint64":-1})", R"({"optionalInt64":0.5})",
-        R"({"optionalUint32":"12 3"})"}) {
+  for (const char* json : {R"({"optionalUint32":4294967296})",
+                           R"({"optionalUint32":-1})",
+                           R"({"optionalInt64":9223372036854775808})",
+                           R"({"optionalInt64":"9223372036854775808"})",
+                           R"({"optionalInt64":-9223372036854775809})",
+                           R"({"optionalInt64":"-9223372036854775809"})",
+                           R"({"optionalUint64":18446744073709551616})",
+                           R"({"optionalUint64":"18446744073709551616"})",
+                           R"({"optionalUint64":-1})",
+                           R"({"optionalInt64":0.5})",
+                           R"({"optionalUint32":0.5})",
+                           R"({"optionalUint32":"3x3"})",
+                           R"({"optionalInt64":"0.5"})",
+                           R"({"optionalInt64":"3x3"})",
+                           R"({"optionalUint64":"0.5"})",
+                           R"({"optionalUint64":"3x3"})",
+                           R"({"optionalInt32":"3x3"})",
+                           R"({"optionalInt32":"1 000"})",
+                           R"({"optionalFixed32":-1})",
+                           R"({"optionalFixed64":"-1"})",
+                           R"({"optionalSfixed64":"9223372036854775808"})",
+                           R"({"optionalSint32":2147483648})",
+                           R"({"optionalSint64":"-9223372036854775809"})",
+                           R"({"optionalUint32":"12 3"})"}) {
     ExpectInvalid<test::Every3>(json);
     ExpectInvalid<test::Every2>(json);
   }
@@ -246,6 +309,12 @@ TEST(JsonConformanceTest, RealNumbers) {
            {R"({"optionalFloat":3.402823e+38})", "optional_float:3.402823e+38"},
            {R"({"optionalFloat":-3.402823e+38})",
             "optional_float:-3.402823e+38"},
+           {R"({"optionalFloat":-1.175494e-38})",
+            "optional_float:-1.175494e-38"},
+           {R"({"optionalFloat":"1"})", "optional_float:1"},
+           {R"({"optionalDouble":"1"})", "optional_double:1"},
+           {R"({"optionalDouble":-2.22507e-308})",
+            "optional_double:-2.22507e-308"},
            {R"({"optionalFloat":1})", "optional_float:1"},
            {R"({"optionalFloat":"1.5"})", "optional_float:1.5"},
            {R"({"optionalFloat":"NaN"})", "optional_float:nan"},
@@ -308,6 +377,18 @@ TEST(JsonConformanceTest, RealNumbers) {
   }
   EXPECT_EQ(Written<test::Every3>("optional_float:0.1"),
             R"({"optionalFloat":0.1})");
+  // Whatever the other bits of a NaN are.
+  test::Every3 numbers;
+  for (const std::uint32_t bits : {0x7FA12345u, 0xFFB54321u}) {
+    numbers.set_optional_float(absl::bit_cast<float>(bits));
+    EXPECT_EQ(Written(numbers), R"({"optionalFloat":"NaN"})");
+  }
+  numbers.clear_optional_float();
+  for (const std::uint64_t bits :
+       {std::uint64_t{0x7FFA123456789ABC}, std::uint64_t{0xFFFBCBA987654321}}) {
+    numbers.set_optional_double(absl::bit_cast<double>(bits));
+    EXPECT_EQ(Written(numbers), R"({"optionalDouble":"NaN"})");
+  }
 }
 
 TEST(JsonConformanceTest, BoolsStringsBytesAndEnums) {
@@ -321,6 +402,12 @@ TEST(JsonConformanceTest, BoolsStringsBytesAndEnums) {
             R"(optional_string:'\"\\/\b\f\n\r\t')"},
            {R"({"optionalString":"\u8C37\u6B4C"})",
             R"(optional_string:'\350\260\267\346\255\214')"},
+           {"{\"optionalString\":\"\xE8\xB0\xB7\xE6\xAD\x8C\"}",
+            R"(optional_string:'\350\260\267\346\255\214')"},
+           {R"({"repeatedString":["Hello","world"]})",
+            "repeated_string:['Hello','world']"},
+           {R"({"repeatedBytes":["AAEC","AQI="]})",
+            R"(repeated_bytes:['\000\001\002','\001\002'])"},
            {R"({"optionalString":"\u8c37"})",
             R"(optional_string:'\350\260\267')"},
            {R"({"optionalString":"\uD83D\uDE01"})",
@@ -356,6 +443,9 @@ TEST(JsonConformanceTest, BoolsStringsBytesAndEnums) {
             R"({"optionalNestedEnum":123})");
   ExpectInvalid<test::Every2>(R"({"optionalNestedEnum":123})");
   for (const char* json : {R"({"optionalBool":0})",
+                           R"({"optionalBool":1})",
+                           R"({"optionalBool":"TRUE"})",
+                           R"({"optionalBool":[true]})",
                            R"({"optionalBool":"true"})",
                            R"({"optionalBool":"false"})",
                            R"({"optionalBool":""})",
@@ -413,6 +503,19 @@ TEST(JsonConformanceTest, MessagesListsMapsAndOneofs) {
             "map_int32_int32:{key:1 value:2} map_int32_int32:{key:3 value:4}"},
            {R"({"mapInt32Int32":{"\u0031":2}})",
             "map_int32_int32:{key:1 value:2}"},
+           {R"({"mapInt64Int64":{"\u0031":2}})",
+            "map_int64_int64:{key:1 value:2}"},
+           {R"({"mapUint32Uint32":{"1":2,"3":4}})",
+            "map_uint32_uint32:{key:1 value:2} "
+            "map_uint32_uint32:{key:3 value:4}"},
+           {R"({"mapUint64Uint64":{"1":2,"3":4}})",
+            "map_uint64_uint64:{key:1 value:2} "
+            "map_uint64_uint64:{key:3 value:4}"},
+           {R"({"mapStringNestedMessage":{"hello":{"a":1},"world":{"a":2}}})",
+            "map_string_nested_message:{key:'hello' value:{a:1}} "
+            "map_string_nested_message:{key:'world' value:{a:2}}"},
+           {R"({"oneofUint32":1,"oneofString":null,"oneofBool":null})",
+            "oneof_uint32:1"},
            {R"({"mapInt64Int64":{"-9223372036854775808":"1"}})",
             "map_int64_int64:{key:-9223372036854775808 value:1}"},
            {R"({"mapUint64Uint64":{"18446744073709551615":"1"}})",
@@ -472,6 +575,16 @@ TEST(JsonConformanceTest, MessagesListsMapsAndOneofs) {
         R"({"repeatedInt32":[1,null]})",
         R"({"repeatedInt32":[[1],[2,3]]})",
         R"({"repeatedInt32":["a"]})",
+        R"({"repeatedInt32":[1,false,3,4]})",
+        R"({"repeatedInt32":[1,2,"name",4]})",
+        R"({"repeatedInt32":[1,2,3,{"a":4}]})",
+        R"({"repeatedString":["1",2,"3"]})",
+        R"({"repeatedString":["1","2",false]})",
+        R"({"repeatedString":["1",{"a":4}]})",
+        R"({"repeatedNestedMessage":[{"a":1},2]})",
+        R"({"repeatedNestedMessage":[{"a":1},false]})",
+        R"({"repeatedNestedMessage":[{"a":1},"2"]})",
+        R"({"repeatedNestedMessage":[{"a":1},null,{"a":2}]})",
         R"({"repeatedInt32":[{}]})",
         R"({"repeatedString":[null]})",
         R"({"repeatedNestedMessage":[null]})",
@@ -542,6 +655,20 @@ TEST(JsonConformanceTest, Wrappers) {
            {R"({"optionalBoolWrapper":null,"optionalStringWrapper":null,)"
             R"("repeatedInt32Wrapper":null})",
             ""},
+           {R"({"optionalInt32Wrapper":null,"optionalInt64Wrapper":null,)"
+            R"("optionalUint32Wrapper":null,"optionalUint64Wrapper":null,)"
+            R"("optionalFloatWrapper":null,"optionalDoubleWrapper":null,)"
+            R"("optionalBytesWrapper":null,"repeatedBoolWrapper":null,)"
+            R"("repeatedInt64Wrapper":null,"repeatedStringWrapper":null,)"
+            R"("optionalDuration":null,"optionalTimestamp":null,)"
+            R"("optionalFieldMask":null})",
+            ""},
+           {R"({"optionalUint32Wrapper":0,"optionalInt64Wrapper":0,)"
+            R"("optionalUint64Wrapper":0,"optionalFloatWrapper":0,)"
+            R"("optionalDoubleWrapper":0,"optionalBytesWrapper":""})",
+            "optional_uint32_wrapper:{} optional_int64_wrapper:{} "
+            "optional_uint64_wrapper:{} optional_float_wrapper:{} "
+            "optional_double_wrapper:{} optional_bytes_wrapper:{}"},
            {R"({"mapStringWrapper":{"a":"b"}})",
             "map_string_wrapper:{key:'a' value:{value:'b'}}"},
        }) {
@@ -577,6 +704,9 @@ TEST(JsonConformanceTest, Durations) {
         std::string("{\"optionalDuration\":\"") + row.json + "\"}",
         std::string("optional_duration:{") + row.text + "}");
   }
+  ExpectValid<test::Every3>(R"({"repeatedDuration":["1.5s","-1.5s","-5s"]})",
+                            "repeated_duration:[{seconds:1 nanos:500000000},"
+                            "{seconds:-1 nanos:-500000000},{seconds:-5}]");
   for (const char* value :
        {"\"1\"", "\"1.s\"", "\".5s\"", "\"s\"", "\"\"", "\"-\"", "\"+1s\"",
         "\"1 s\"", "\" 1s\"", "\"1S\"", "\"1e1s\"", "\"--1s\"",
@@ -613,6 +743,12 @@ TEST(JsonConformanceTest, Timestamps) {
             "seconds:253402300799 nanos:999999999"},
            {"1970-01-01T00:00:00Z", ""},
            {"1970-01-01T08:00:00+08:00", ""},
+           {"1970-01-01T08:00:01+08:00", "seconds:1"},
+           {"1969-12-31T16:00:01-08:00", "seconds:1"},
+           {"1993-02-10T00:00:00.000Z", "seconds:729302400"},
+           {"1970-01-01T00:00:00.000000000Z", ""},
+           {"1970-01-01T00:00:00.010000000Z", "nanos:10000000"},
+           {"1970-01-01T00:00:00.000010000Z", "nanos:10000"},
            {"1969-12-31T16:00:00-08:00", ""},
            {"1969-12-31T23:59:59.5Z", "seconds:-1 nanos:500000000"},
            {"2000-02-29T12:00:00Z", "seconds:951825600"},
@@ -658,6 +794,10 @@ TEST(JsonConformanceTest, Timestamps) {
     ExpectInvalid<test::Every3>(std::string("{\"optionalTimestamp\":\"") +
                                 value + "\"}");
   }
+  ExpectValid<test::Every3>(R"({"repeatedTimestamp":["0001-01-01T00:00:00Z",)"
+                            R"("9999-12-31T23:59:59.999999999Z"]})",
+                            "repeated_timestamp:[{seconds:-62135596800},"
+                            "{seconds:253402300799 nanos:999999999}]");
   ExpectInvalid<test::Every3>(R"({"optionalTimestamp":1})");
   ExpectInvalid<test::Every3>(R"({"optionalTimestamp":{}})");
   const auto written = [](const std::string& text) {
@@ -732,6 +872,12 @@ TEST(JsonConformanceTest, StructsAndValues) {
            {R"({"optionalStruct":null})", ""},
            {R"({"repeatedStruct":[{},{}]})", "repeated_struct:[{},{}]"},
            {R"({"optionalValue":1})", "optional_value:{number_value:1}"},
+           {R"({"optionalValue":1.5})", "optional_value:{number_value:1.5}"},
+           {R"({"repeatedValue":[["a"]]})",
+            "repeated_value:{list_value:{values:{string_value:'a'}}}"},
+           {R"({"oneofNullValue":"NULL_VALUE"})",
+            "oneof_null_value:NULL_VALUE"},
+           {R"({"oneofNullValue":0})", "oneof_null_value:NULL_VALUE"},
            {R"({"optionalValue":"hello"})",
             "optional_value:{string_value:'hello'}"},
            {R"({"optionalValue":true})", "optional_value:{bool_value:true}"},
@@ -893,6 +1039,11 @@ TEST(JsonConformanceTest, UnknownFieldsMayBeIgnored) {
   ignore.unknown_fields = JsonOptions::UnknownFields::kIgnore;
   for (const Row& row : std::vector<Row>{
            {R"({"unknown":1})", ""},
+           {R"({"unknown":"a"})", ""},
+           {R"({"unknown":true})", ""},
+           {R"({"unknown":false})", ""},
+           {R"({"unknown":null})", ""},
+           {R"({"unknown":{"a":1}})", ""},
            {R"({"unknown":{"a":[1,{"b":null}],"c":"}"},"optionalInt32":1})",
             "optional_int32:1"},
            {R"({"unknown":[],"optionalNestedMessage":{"unknown":true,"a":1}})",
