@@ -43,7 +43,7 @@ void Decode(benchmark::State& state, Codec& codec, const WireMessage& message) {
 void Encode(benchmark::State& state, Codec& codec, const std::string& answer) {
   Outgoing out{Watermarks()};
   for (auto _ : state) {
-    if (!codec.EncodeMessage(answer, out).ok()) {
+    if (!codec.EncodeMessage(std::string(answer), out).ok()) {
       return state.SkipWithError("the response is refused");
     }
     benchmark::DoNotOptimize(out.TakeMessage(0));

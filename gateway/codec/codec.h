@@ -23,8 +23,19 @@ struct RequestMessage {
   std::string payload;  // Serialized, as the call takes it.
 };
 struct HalfClose {};  // The client has ended its side.
-using Decoded =
-    std::variant<NeedInput, InBandHead, RequestMessage, HalfClose, Ending>;
+// The next message has an Any of this type, for which the server is being
+// asked. Next tries again: it is the client's fault if the type is still
+// unknown then.
+struct NeedType {
+  std::string full_name;
+};
+using Decoded = std::variant<NeedInput, InBandHead, RequestMessage, HalfClose,
+                             Ending, NeedType>;
+
+// The status of a response that waits for the type of an Any, and the type of
+// such a status; empty: it is another.
+absl::Status AwaitsType(absl::string_view full_name);
+std::string AwaitedType(const absl::Status& status);
 
 // What a text message means to a codec, named `codec`, whose messages are
 // binary: the empty one is a half-close, any other an Ending with 1003.
@@ -67,8 +78,10 @@ class Codec {
   virtual void EncodeHead(const Metadata& /*headers*/, Outgoing& /*out*/) {}
 
   // One response of the backend's. One that cannot be encoded is a fault of the
-  // backend's: INTERNAL.
-  virtual absl::Status EncodeMessage(std::string message, Outgoing& out) = 0;
+  // backend's: INTERNAL. Where AwaitedType has a name nothing was done and
+  // `message` is as it was: it should be encoded again once that type is known,
+  // or known not to be there.
+  virtual absl::Status EncodeMessage(std::string&& message, Outgoing& out) = 0;
 
   // The end of the call: the messages that tell it, where the codec has a place
   // for them, and Outgoing::End. Called once; nothing is encoded after it.

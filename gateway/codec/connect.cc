@@ -129,6 +129,7 @@ class ConnectUnaryCodec final : public Codec {
   }
 
   Decoded Next() override {
+    if (format_.waits()) return format_.Again();
     switch (state_) {
       case State::kBody:
         if (misuse_) return Fault(EndingOf(misuse_->status));
@@ -153,21 +154,22 @@ class ConnectUnaryCodec final : public Codec {
 
   bool inside_message() const override { return state_ == State::kBody; }
   std::size_t held_bytes() const override {
-    return body_.size() + response_.size();
+    return body_.size() + format_.held_bytes() + response_.size();
   }
 
   void EncodeHead(const Metadata& headers, Outgoing&) override {
     metadata_ = ForResponseHead(FieldsOf(headers));
   }
 
-  absl::Status EncodeMessage(std::string message, Outgoing&) override {
-    if (std::exchange(has_response_, true)) {
+  absl::Status EncodeMessage(std::string&& message, Outgoing&) override {
+    if (has_response_) {
       return absl::InternalError(
           "the backend sent a second response, and the call is unary");
     }
     absl::StatusOr<std::string> bytes = format_.Response(std::move(message));
     if (!bytes.ok()) return bytes.status();
     response_ = *std::move(bytes);
+    has_response_ = true;
     return absl::OkStatus();
   }
 
@@ -232,7 +234,7 @@ class ConnectUnaryCodec final : public Codec {
   }
 
   const JsonCodecOptions& options_;
-  const MessageFormat format_;
+  MessageFormat format_;
   const std::shared_ptr<const Schema> schema_;
   const std::string encoding_;
   const bool accepts_gzip_;
@@ -277,6 +279,7 @@ class ConnectStreamCodec final : public Codec {
     if (CompressionOf(encoding_) == Compression::kUnknown) {
       return UnknownCompression(encoding_);
     }
+    if (format_.waits()) return format_.Again();
     Decoded next = frames_.Next();
     if (auto* message = std::get_if<RequestMessage>(&next)) {
       has_request_ = true;
@@ -298,14 +301,16 @@ class ConnectStreamCodec final : public Codec {
   }
 
   bool inside_message() const override { return frames_.inside_message(); }
-  std::size_t held_bytes() const override { return frames_.held_bytes(); }
+  std::size_t held_bytes() const override {
+    return frames_.held_bytes() + format_.held_bytes();
+  }
 
   void EncodeHead(const Metadata& headers, Outgoing& out) override {
     metadata_ = ForResponseHead(FieldsOf(headers));
     SendHead(out);
   }
 
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     absl::StatusOr<std::string> bytes = format_.Response(std::move(message));
     if (!bytes.ok()) return bytes.status();
     if (!has_head_) SendHead(out);
@@ -347,7 +352,7 @@ class ConnectStreamCodec final : public Codec {
   }
 
   const JsonOptions& options_;
-  const MessageFormat format_;
+  MessageFormat format_;
   const std::shared_ptr<const Schema> schema_;
   const std::string encoding_;
   const Compression compression_out_;

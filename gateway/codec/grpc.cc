@@ -67,7 +67,7 @@ class GrpcCodec final : public Codec {
     SendHead(FieldsOf(headers), out);
   }
 
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     if (!has_head_) SendHead({}, out);
     out.Data(
         {Opcode::kBinary, FrameMessage(std::move(message), compression_out_)});

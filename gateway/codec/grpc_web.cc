@@ -90,6 +90,7 @@ class GrpcWebCodec final : public Codec {
   }
 
   Decoded Next() override {
+    if (format_.waits()) return format_.Again();
     Decoded next = frames_.Next();
     if (auto* message = std::get_if<RequestMessage>(&next)) {
       has_request_ = true;
@@ -113,7 +114,7 @@ class GrpcWebCodec final : public Codec {
     return frames_.inside_message() || !base64_.complete();
   }
   std::size_t held_bytes() const override {
-    return frames_.held_bytes() + held_.size();
+    return frames_.held_bytes() + format_.held_bytes() + held_.size();
   }
 
   void EncodeHead(const Metadata& headers, Outgoing& out) override {
@@ -121,7 +122,7 @@ class GrpcWebCodec final : public Codec {
     if (!gives_one_response_) SendHead(out);
   }
 
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     absl::StatusOr<std::string> bytes = format_.Response(std::move(message));
     if (!bytes.ok()) return bytes.status();
     std::string frame =
@@ -174,7 +175,7 @@ class GrpcWebCodec final : public Codec {
   }
 
   const Form form_;
-  const MessageFormat format_;
+  MessageFormat format_;
   const bool takes_one_request_;
   const bool gives_one_response_;
 

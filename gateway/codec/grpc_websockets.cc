@@ -102,7 +102,7 @@ class GrpcWebSocketsCodec final : public Codec {
     SendHead(headers, out);
   }
 
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     if (!is_head_sent_) SendHead({}, out);
     const MessagePrefix prefix = MakeMessagePrefix(0, message.size());
     message.insert(0, prefix.data(), prefix.size());

@@ -46,7 +46,7 @@ class HttpJsonCodec final : public Codec {
     form_->Head(headers, out);
   }
 
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     if (bytes_at_ == BytesAt::kMessage) return EncodeBytes(message, out);
     if (bytes_at_ == BytesAt::kField) {
       const absl::StatusOr<std::string> body =
@@ -79,7 +79,7 @@ class HttpJsonCodec final : public Codec {
   }
 
   const std::unique_ptr<JsonRequests> requests_;
-  const JsonResponses responses_;
+  JsonResponses responses_;
   const std::unique_ptr<HttpForm> form_;
   const std::shared_ptr<const Schema> schema_;
   const Schema::Method& method_;

@@ -1,5 +1,6 @@
 #include "gateway/codec/json.h"
 
+#include <optional>
 #include <utility>
 
 #include "gateway/codec/dialect.h"
@@ -29,6 +30,7 @@ class JsonCodec final : public Codec {
   }
 
   Decoded Next() override {
+    if (waiting_) return Decode(*std::exchange(waiting_, std::nullopt));
     if (half_close_) {
       half_close_ = false;
       if (!stream_.inside_text()) return HalfClose{};
@@ -52,7 +54,7 @@ class JsonCodec final : public Codec {
   void EncodeHead(const Metadata& headers, Outgoing& out) override {
     responses_.EncodeHead(headers, out);
   }
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     return responses_.EncodeMessage(message, out);
   }
   void EncodeEnd(const Ending& ending, Outgoing& out) override {
@@ -60,20 +62,25 @@ class JsonCodec final : public Codec {
   }
 
  private:
-  Decoded Decode(absl::string_view json) const {
+  Decoded Decode(absl::string_view json) {
     JsonError error;
     absl::StatusOr<std::string> message =
         schema_->JsonToProto(method_.input, json, options_.json, error);
     if (message.ok()) return RequestMessage{*std::move(message)};
-    return JsonMismatch(stream_, error);
+    if (!type_wait_.IsFor(error)) return JsonMismatch(stream_, error);
+    waiting_ = json;
+    return NeedType{type_wait_.type()};
   }
 
   const JsonCodecOptions& options_;
   const std::shared_ptr<const Schema> schema_;
   const Schema::Method& method_;
   JsonStream stream_;
-  const JsonResponses responses_;
+  JsonResponses responses_;
   bool half_close_ = false;
+  TypeWait type_wait_;
+  // The stream's text that waits for a type.
+  std::optional<absl::string_view> waiting_;
 };
 
 // What the client asked for, else what the route has.

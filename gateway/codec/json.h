@@ -44,11 +44,10 @@ std::unique_ptr<Codec> MakeJsonCodec(const JsonCodecOptions& options,
                                      const Schema::Method& method);
 
 // One whole JSON text as a serialized message `type`; on failure how its call
-// ends, with the place of the fault in `json`.
-std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
-                                                 absl::string_view type,
-                                                 absl::string_view json,
-                                                 const JsonOptions& options);
+// ends, with the place of the fault in `json`. `awaited_type`: see JsonError.
+std::variant<std::string, Ending> DecodeJsonText(
+    const Schema& schema, absl::string_view type, absl::string_view json,
+    const JsonOptions& options, std::string* awaited_type = nullptr);
 
 // The same for a request whose path and query take part in it (google.api.http,
 // or a route's template), as JsonRequests has it; responses are the field

@@ -23,7 +23,7 @@ class BoundJsonCodec final : public Codec {
   void EncodeHead(const Metadata& headers, Outgoing& out) override {
     responses_.EncodeHead(headers, out);
   }
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     return responses_.EncodeMessage(message, out);
   }
   void EncodeEnd(const Ending& ending, Outgoing& out) override {
@@ -32,7 +32,7 @@ class BoundJsonCodec final : public Codec {
 
  private:
   const std::unique_ptr<JsonRequests> requests_;
-  const JsonResponses responses_;
+  JsonResponses responses_;
 };
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/codec/json_text.h"
 #include "google/api/httpbody.pb.h"
 
 namespace headgate {
@@ -139,21 +138,28 @@ Decoded JsonRequests::NextOfCollected() {
 }
 
 Decoded JsonRequests::NextOfStream() {
+  if (waiting_) return Text(*std::exchange(waiting_, std::nullopt));
   const JsonStream::Event event = stream_.Next();
   if (const auto* text = std::get_if<JsonStream::Text>(&event)) {
-    JsonError error;
-    absl::StatusOr<std::string> message =
-        body_ == "*" ? schema_->JsonToProto(method_.input, text->json,
-                                            options_.json, error)
-                     : schema_->FieldFromJson(method_.input, body_, text->json,
-                                              options_.json, error);
-    if (!message.ok()) return JsonMismatch(stream_, error);
-    return Request(*std::move(message));
+    return Text(text->json);
   }
   if (const auto* fault = std::get_if<JsonStream::Fault>(&event)) {
     return JsonFault(*fault);
   }
   return NeedInput{};
+}
+
+Decoded JsonRequests::Text(absl::string_view json) {
+  JsonError error;
+  absl::StatusOr<std::string> message =
+      body_ == "*"
+          ? schema_->JsonToProto(method_.input, json, options_.json, error)
+          : schema_->FieldFromJson(method_.input, body_, json, options_.json,
+                                   error);
+  if (message.ok()) return Request(*std::move(message));
+  if (!type_wait_.IsFor(error)) return JsonMismatch(stream_, error);
+  waiting_ = json;
+  return NeedType{type_wait_.type()};
 }
 
 // The client has ended its side. What takes one request has it by now, or it

@@ -11,6 +11,7 @@
 #include "gateway/codec/codec.h"
 #include "gateway/codec/json.h"
 #include "gateway/codec/json_stream.h"
+#include "gateway/codec/json_text.h"
 #include "gateway/schema/schema.h"
 
 namespace headgate {
@@ -72,6 +73,7 @@ class JsonRequests {
   Decoded NextOfNone();
   Decoded NextOfCollected();
   Decoded NextOfStream();
+  Decoded Text(absl::string_view json);
   Decoded NextOfEnd();
   Decoded Request(std::string message);
   std::string HttpBodyOf(std::string data) const;
@@ -85,6 +87,9 @@ class JsonRequests {
   const Form form_;
 
   JsonStream stream_;
+  TypeWait type_wait_;
+  // The stream's text that waits for a type.
+  std::optional<absl::string_view> waiting_;
   std::string collected_;
   std::optional<std::string> piece_;
   bool unwanted_ = false;     // The client has sent a body where there is none.

@@ -31,7 +31,8 @@ Ending JsonMismatch(const JsonStream& stream, const JsonError& error) {
 std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
                                                  absl::string_view type,
                                                  absl::string_view json,
-                                                 const JsonOptions& options) {
+                                                 const JsonOptions& options,
+                                                 std::string* awaited_type) {
   JsonStream stream(json.size() + 1, options.max_depth);
   stream.Feed(std::string(json));
   const JsonStream::Event event = stream.Next();
@@ -47,7 +48,10 @@ std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
   JsonError error;
   absl::StatusOr<std::string> message =
       schema.JsonToProto(type, text->json, options, error);
-  if (!message.ok()) return JsonMismatch(stream, error);
+  if (!message.ok()) {
+    if (awaited_type != nullptr) *awaited_type = error.awaited_type;
+    return JsonMismatch(stream, error);
+  }
   const JsonStream::Event more = stream.Next();
   if (!std::holds_alternative<JsonStream::NeedBytes>(more) ||
       stream.inside_text()) {
@@ -75,13 +79,15 @@ void JsonResponses::EncodeHead(const Metadata& headers, Outgoing& out) const {
             absl::StrCat("{\"headers\":", JsonMetadata(headers), "}")});
 }
 
-absl::StatusOr<std::string> JsonResponses::TextOf(
-    absl::string_view message) const {
+absl::StatusOr<std::string> JsonResponses::TextOf(absl::string_view message) {
   absl::StatusOr<std::string> json =
-      field_.empty()
-          ? schema_->ProtoToJson(method_.output, message, options_.json)
-          : schema_->FieldToJson(method_.output, field_, message,
-                                 options_.json);
+      type_wait_.Convert([&](std::string* awaited_type) {
+        return field_.empty()
+                   ? schema_->ProtoToJson(method_.output, message,
+                                          options_.json, awaited_type)
+                   : schema_->FieldToJson(method_.output, field_, message,
+                                          options_.json, awaited_type);
+      });
   if (!json.ok()) return json;
   if (envelope_ == JsonCodecOptions::Envelope::kResult &&
       !GivesOneAnswer(method_.kind)) {
@@ -91,7 +97,7 @@ absl::StatusOr<std::string> JsonResponses::TextOf(
 }
 
 absl::Status JsonResponses::EncodeMessage(absl::string_view message,
-                                          Outgoing& out) const {
+                                          Outgoing& out) {
   absl::StatusOr<std::string> text = TextOf(message);
   if (!text.ok()) return text.status();
   out.Data({Opcode::kText, *std::move(text)});

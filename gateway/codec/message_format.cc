@@ -16,17 +16,27 @@ MessageFormat MessageFormat::Json(const CodecInputs& inputs) {
   return format;
 }
 
-Decoded MessageFormat::Request(std::string bytes) const {
+Decoded MessageFormat::Request(std::string bytes) {
   if (!is_json()) return RequestMessage{std::move(bytes)};
+  std::string awaited_type;
   std::variant<std::string, Ending> message =
-      DecodeJsonText(*schema_, method_->input, bytes, *options_);
-  if (auto* fault = std::get_if<Ending>(&message)) return std::move(*fault);
-  return RequestMessage{std::get<std::string>(std::move(message))};
+      DecodeJsonText(*schema_, method_->input, bytes, *options_, &awaited_type);
+  if (auto* decoded = std::get_if<std::string>(&message)) {
+    return RequestMessage{std::move(*decoded)};
+  }
+  if (!type_wait_.IsFor(awaited_type)) {
+    return std::get<Ending>(std::move(message));
+  }
+  waiting_ = std::move(bytes);
+  return NeedType{std::move(awaited_type)};
 }
 
-absl::StatusOr<std::string> MessageFormat::Response(std::string message) const {
-  if (!is_json()) return message;
-  return schema_->ProtoToJson(method_->output, message, *options_);
+absl::StatusOr<std::string> MessageFormat::Response(std::string&& message) {
+  if (!is_json()) return std::move(message);
+  return response_wait_.Convert([&](std::string* awaited_type) {
+    return schema_->ProtoToJson(method_->output, message, *options_,
+                                awaited_type);
+  });
 }
 
 }  // namespace headgate

@@ -381,7 +381,7 @@ class PacketCodec final : public Codec {
     return RequestMessage{*std::move(request)};
   }
 
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     absl::StatusOr<std::string> wire =
         PacketWriter(options_).Translate(message);
     if (!wire.ok()) return wire.status();

@@ -27,7 +27,7 @@ class ProtobufCodec final : public Codec {
     return RequestMessage{std::move(message.payload)};
   }
 
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     out.Data({Opcode::kBinary, std::move(message)});
     return absl::OkStatus();
   }
@@ -60,7 +60,7 @@ class RawCodec final : public Codec {
     return request;
   }
 
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     WireReader reader(message);
     WireField field;
     std::optional<Opcode> opcode;

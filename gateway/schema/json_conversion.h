@@ -35,15 +35,18 @@ bool JsonToProtoField(JsonTypes& types, const JsonField& field,
 // A serialized message `type` -> JSON on one line. `message` may be anything;
 // INTERNAL when it is not such a message, nests deeper than
 // JsonOptions::max_depth, or has no form in JSON. `json` is unspecified then.
+// `awaited_type`: see Schema::ProtoToJson.
 absl::Status ProtoToJson(JsonTypes& types, const JsonType& type,
                          absl::string_view message, const JsonOptions& options,
-                         std::string& json);
+                         std::string& json,
+                         std::string* awaited_type = nullptr);
 
 // The same of the value that `field` has in a message `type`; of an absent one
 // its default, and null for a message.
 absl::Status ProtoFieldToJson(JsonTypes& types, const JsonType& type,
                               const JsonField& field, absl::string_view message,
-                              const JsonOptions& options, std::string& json);
+                              const JsonOptions& options, std::string& json,
+                              std::string* awaited_type = nullptr);
 
 }  // namespace headgate
 

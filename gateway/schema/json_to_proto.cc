@@ -913,18 +913,18 @@ class JsonReader {
     absl::string_view url;
     if (!TypeUrl(object, url)) return false;
     const std::size_t slash = url.rfind('/');
+    const absl::string_view name =
+        slash == absl::string_view::npos ? "" : url.substr(slash + 1);
+    bool is_awaited = false;
     const JsonType* const type =
-        slash == absl::string_view::npos || slash + 1 == url.size()
-            ? nullptr
-            : types_.FindInAny(url.substr(slash + 1));
+        name.empty() ? nullptr : types_.FindInAny(name, is_awaited);
     if (type == nullptr) {
-      const char* const at = at_;
-      FailAt(at, absl::StrCat(
-                     slash == absl::string_view::npos || slash + 1 == url.size()
-                         ? "must be a URL that ends with a slash and "
-                           "the name of a type, is "
-                         : "the gateway knows no type ",
-                     Show(at)));
+      FailAt(at_, absl::StrCat(name.empty()
+                                   ? "must be a URL that ends with a slash and "
+                                     "the name of a type, is "
+                                   : "the gateway knows no type ",
+                               Show(at_)));
+      if (is_awaited) failure_->error.awaited_type = std::string(name);
       return Within("@type");
     }
     at_ = first;

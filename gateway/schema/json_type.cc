@@ -177,7 +177,8 @@ const JsonType* JsonTypes::Lookup(absl::string_view full_name) {
   return type;
 }
 
-const JsonType* JsonTypes::FindLearned(absl::string_view full_name) {
+const JsonType* JsonTypes::FindLearned(absl::string_view full_name,
+                                       bool& is_awaited) {
   constexpr std::size_t kMaxNameBytes = 256;
   const bool is_name =
       !full_name.empty() && full_name.size() <= kMaxNameBytes &&
@@ -188,7 +189,7 @@ const JsonType* JsonTypes::FindLearned(absl::string_view full_name) {
   const std::string name(full_name);
   const pb::Descriptor* const descriptor = learned_->Find(name);
   if (descriptor == nullptr) {
-    if (on_unknown_) on_unknown_(name);
+    if (on_unknown_) is_awaited = on_unknown_(name);
     return nullptr;
   }
   const JsonType* const type = &Of(*descriptor);

@@ -106,8 +106,8 @@ class JsonType {
 class JsonTypes {
  public:
   // Hears the name of each type of an Any that nobody knows, during the
-  // conversion.
-  using OnUnknown = std::function<void(const std::string& full_name)>;
+  // conversion; true: the server is being asked for it.
+  using OnUnknown = std::function<bool(const std::string& full_name)>;
 
   // `learned`: types of Anys that the pool does not have; may be null.
   explicit JsonTypes(const google::protobuf::DescriptorPool* pool,
@@ -124,10 +124,11 @@ class JsonTypes {
     return Lookup(full_name);
   }
 
-  // The same of the type in an Any, which may be a learned one.
-  const JsonType* FindInAny(absl::string_view full_name) {
+  // The same of the type in an Any, which may be a learned one. `is_awaited`
+  // becomes true when the server is being asked for it.
+  const JsonType* FindInAny(absl::string_view full_name, bool& is_awaited) {
     const JsonType* const type = Find(full_name);
-    return type != nullptr ? type : FindLearned(full_name);
+    return type != nullptr ? type : FindLearned(full_name, is_awaited);
   }
 
   const JsonType& Of(const google::protobuf::Descriptor& descriptor);
@@ -153,7 +154,7 @@ class JsonTypes {
   };
 
   const JsonType* Lookup(absl::string_view full_name);
-  const JsonType* FindLearned(absl::string_view full_name);
+  const JsonType* FindLearned(absl::string_view full_name, bool& is_awaited);
   const JsonField* Extension(
       const google::protobuf::FieldDescriptor* descriptor);
 

@@ -380,14 +380,15 @@ absl::StatusOr<std::string> Schema::FieldToProto(
 
 absl::StatusOr<std::string> Schema::FieldToJson(
     absl::string_view type, absl::string_view field, absl::string_view message,
-    const JsonOptions& options) const {
+    const JsonOptions& options, std::string* awaited_type) const {
   const JsonField* const found = JsonFieldOf(type, field);
   if (found == nullptr) {
     return absl::InternalError(absl::StrCat(type, " has no field ", field));
   }
   std::string json;
-  absl::Status status = ProtoFieldToJson(*json_types_, *json_types_->Find(type),
-                                         *found, message, options, json);
+  absl::Status status =
+      ProtoFieldToJson(*json_types_, *json_types_->Find(type), *found, message,
+                       options, json, awaited_type);
   if (!status.ok()) return status;
   return json;
 }

@@ -41,14 +41,15 @@ constexpr std::size_t MaxJsonBytes(std::size_t message_bytes) {
 class Writer {
  public:
   Writer(JsonTypes& types, const JsonOptions& options, std::size_t max_bytes,
-         bool in_order, std::string& json)
+         bool in_order, std::string& json, std::string* awaited_type)
       : types_(types),
         options_(options),
         emit_(options.unpopulated == JsonOptions::Unpopulated::kEmit),
         proto_names_(options.field_names == JsonOptions::FieldNames::kProto),
         max_bytes_(max_bytes),
         in_order_(in_order),
-        out_(json) {}
+        out_(json),
+        awaited_type_(awaited_type) {}
 
   // Whether bytes came in an order that this writer does not take.
   bool out_of_order() const { return out_of_order_; }
@@ -896,9 +897,16 @@ class Writer {
       return Fail("the type_url of an Any is not UTF-8");
     }
     const std::size_t slash = url.rfind('/');
-    const JsonType* const type = slash == absl::string_view::npos
-                                     ? nullptr
-                                     : types_.FindInAny(url.substr(slash + 1));
+    bool is_awaited = false;
+    const JsonType* const type =
+        slash == absl::string_view::npos
+            ? nullptr
+            : types_.FindInAny(url.substr(slash + 1), is_awaited);
+    if (is_awaited && awaited_type_ != nullptr) {
+      *awaited_type_ = std::string(url.substr(slash + 1));
+      return Fail(
+          absl::StrCat("the type ", *awaited_type_, " is not known yet"));
+    }
     if (type == nullptr) {
       // Some other reader may know it.
       out_ += ",\"value\":";
@@ -927,6 +935,7 @@ class Writer {
   const std::size_t max_bytes_;
   const bool in_order_;
   std::string& out_;
+  std::string* const awaited_type_;  // May be null.
   bool out_of_order_ = false;
   bool is_default_ = false;  // The last value of FieldValue or Payload.
   std::string error_;
@@ -937,13 +946,13 @@ class Writer {
 
 absl::Status ProtoToJson(JsonTypes& types, const JsonType& type,
                          absl::string_view message, const JsonOptions& options,
-                         std::string& json) {
+                         std::string& json, std::string* awaited_type) {
   const std::size_t max_bytes = MaxJsonBytes(message.size());
   for (const bool in_order : {true, false}) {
     json.clear();
     // Enough for bytes as base64, and for some names.
     json.reserve(message.size() + message.size() / 2 + 64);
-    Writer writer(types, options, max_bytes, in_order, json);
+    Writer writer(types, options, max_bytes, in_order, json, awaited_type);
     if (writer.Message(type, Pieces(&message, 1), 0)) break;
     if (!writer.out_of_order()) return writer.TakeError(type);
   }
@@ -952,10 +961,11 @@ absl::Status ProtoToJson(JsonTypes& types, const JsonType& type,
 
 absl::Status ProtoFieldToJson(JsonTypes& types, const JsonType& type,
                               const JsonField& field, absl::string_view message,
-                              const JsonOptions& options, std::string& json) {
+                              const JsonOptions& options, std::string& json,
+                              std::string* awaited_type) {
   json.clear();
   Writer writer(types, options, MaxJsonBytes(message.size()),
-                /*in_order=*/false, json);
+                /*in_order=*/false, json, awaited_type);
   return writer.FieldAlone(type, field, message) ? absl::OkStatus()
                                                  : writer.TakeError(type);
 }

@@ -166,7 +166,7 @@ struct Schema::Descriptors {
 
 Schema::Schema(std::shared_ptr<const Schema> original,
                std::shared_ptr<const Descriptors> descriptors,
-               std::function<void(const std::string&)> on_unknown_type)
+               OnUnknownType on_unknown_type)
     : original_(std::move(original)),
       descriptors_(std::move(descriptors)),
       pool_(&descriptors_->pool),
@@ -235,9 +235,8 @@ std::shared_ptr<const Schema> Schema::Build(
       new Schema(nullptr, descriptors, nullptr));
 }
 
-std::shared_ptr<const Schema> Schema::Share(
-    std::shared_ptr<const Schema> of,
-    std::function<void(const std::string&)> on_unknown_type) {
+std::shared_ptr<const Schema> Schema::Share(std::shared_ptr<const Schema> of,
+                                            OnUnknownType on_unknown_type) {
   if (of == nullptr) return nullptr;
   const std::shared_ptr<const Descriptors> descriptors = of->descriptors_;
   return std::shared_ptr<const Schema>(
@@ -319,20 +318,21 @@ absl::StatusOr<std::string> Schema::JsonToProto(absl::string_view type,
 
 absl::StatusOr<std::string> Schema::ProtoToJson(
     absl::string_view type, absl::string_view message,
-    const JsonOptions& options) const {
+    const JsonOptions& options, std::string* awaited_type) const {
   const JsonType* const found = json_types_->Find(type);
   if (found == nullptr) {
     return absl::InternalError(absl::StrCat("unknown message type ", type));
   }
   std::string json;
-  absl::Status status =
-      headgate::ProtoToJson(*json_types_, *found, message, options, json);
+  absl::Status status = headgate::ProtoToJson(*json_types_, *found, message,
+                                              options, json, awaited_type);
   if (!status.ok()) return status;
   return json;
 }
 
 std::string Schema::StatusDetailsToJson(absl::string_view rpc_status,
-                                        const JsonOptions& options) const {
+                                        const JsonOptions& options,
+                                        std::string* awaited_type) const {
   constexpr std::uint32_t kDetailsTag = 3 << 3 | 2;
   constexpr char kNone[] = "[]";
   if (rpc_status.size() > INT_MAX) return kNone;
@@ -360,7 +360,8 @@ std::string Schema::StatusDetailsToJson(absl::string_view rpc_status,
     if (tag != kDetailsTag) continue;
     pb::Any any;
     if (!any.ParseFromString(bytes)) return kNone;
-    auto json = ProtoToJson("google.protobuf.Any", bytes, options);
+    auto json =
+        ProtoToJson("google.protobuf.Any", bytes, options, awaited_type);
     if (!details.empty()) details += ',';
     if (json.ok()) {
       absl::StrAppend(&details, *json);

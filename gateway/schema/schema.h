@@ -64,6 +64,9 @@ struct JsonError {
   std::string message;
   // Where in the text, bytes.
   std::size_t offset = 0;
+  // The full name of the type, where what is wrong is an Any of a type that no
+  // descriptor defines, and for which the server is being asked.
+  std::string awaited_type = {};
 };
 
 // Text for a field of a request: from a path template's variable or from a
@@ -123,11 +126,11 @@ class Schema {
   // Another one with the same descriptors and Methods, for another thread: a
   // small part of what building costs. Keeps `of` alive; null of null.
   // `on_unknown_type` hears of each type of an Any that nobody knows, on the
-  // thread of the conversion and during it.
+  // thread of the conversion and during it; true: the server is being asked.
+  using OnUnknownType = std::function<bool(const std::string& full_name)>;
   static std::shared_ptr<const Schema> Share(
       std::shared_ptr<const Schema> of,
-      std::function<void(const std::string& full_name)> on_unknown_type =
-          nullptr);
+      OnUnknownType on_unknown_type = nullptr);
 
   // Adds types for Anys, for all Shares; see LearnedTypes. One thread at a
   // time, which need not be that of a Share.
@@ -160,10 +163,12 @@ class Schema {
 
   // A serialized message `type` -> JSON on one line. Fails with INTERNAL when
   // the bytes are not such a message, nest deeper than JsonOptions::max_depth,
-  // or have no form in JSON.
-  absl::StatusOr<std::string> ProtoToJson(absl::string_view type,
-                                          absl::string_view message,
-                                          const JsonOptions& options) const;
+  // or have no form in JSON. An Any of a type that nobody knows is
+  // {"@type": "...", "value": "<base64>"}. With `awaited_type` it fails where
+  // the server is being asked for the type, whose name is put there.
+  absl::StatusOr<std::string> ProtoToJson(
+      absl::string_view type, absl::string_view message,
+      const JsonOptions& options, std::string* awaited_type = nullptr) const;
 
   // A message `type` with nothing set but what `binding` takes from path and
   // query, serialized. Appending it to a serialized body overrides the body's
@@ -201,10 +206,11 @@ class Schema {
 
   // `field` of a serialized message `type` -> its JSON value on one line; of
   // an absent field its default: "", 0, [], {} and so on, null for a message.
-  absl::StatusOr<std::string> FieldToJson(absl::string_view type,
-                                          absl::string_view field,
-                                          absl::string_view message,
-                                          const JsonOptions& options) const;
+  // `awaited_type`: see ProtoToJson.
+  absl::StatusOr<std::string> FieldToJson(
+      absl::string_view type, absl::string_view field,
+      absl::string_view message, const JsonOptions& options,
+      std::string* awaited_type = nullptr) const;
 
   // The full name of the message type of `field` (one field name, not a path)
   // of `type`; empty when it is not a singular message or does not exist.
@@ -213,17 +219,17 @@ class Schema {
   // Whether `type` has a field of that name (as in the .proto file).
   bool HasField(absl::string_view type, absl::string_view field) const;
 
-  // A serialized google.rpc.Status -> the JSON array of its details. A detail
-  // of a type that the schema does not know is
-  // {"@type": "...", "value": "<base64>"}.
+  // A serialized google.rpc.Status -> the JSON array of its details, Anys.
+  // `awaited_type`: see ProtoToJson; the details have it as base64.
   std::string StatusDetailsToJson(absl::string_view rpc_status,
-                                  const JsonOptions& options) const;
+                                  const JsonOptions& options,
+                                  std::string* awaited_type = nullptr) const;
 
  private:
   struct Descriptors;
   Schema(std::shared_ptr<const Schema> original,
          std::shared_ptr<const Descriptors> descriptors,
-         std::function<void(const std::string&)> on_unknown_type);
+         OnUnknownType on_unknown_type);
 
   // The field of that name in the .proto file; null if there is none.
   const JsonField* JsonFieldOf(absl::string_view type,

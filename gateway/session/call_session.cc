@@ -151,7 +151,8 @@ void CallSession::Decode(WireMessage message) {
 }
 
 void CallSession::PumpRequests() {
-  while (is_open() && (call_ == nullptr || !call_->backlogged())) {
+  while (is_open() && !request_pause_.is_active() && !waiting_end_ &&
+         (call_ == nullptr || !call_->backlogged())) {
     if (wind_down().is_draining()) return ReadTransport();
     Decoded decoded = codec_->Next();
     std::optional<Ending> fault;
@@ -172,6 +173,9 @@ void CallSession::PumpRequests() {
     } else if (std::holds_alternative<HalfClose>(decoded)) {
       response_is_due_ = true;
       fault = call_->HalfClose();
+    } else if (const auto* need = std::get_if<NeedType>(&decoded)) {
+      request_pause_.Begin(*context_->schemas, need->full_name,
+                           [this] { PumpRequests(); });
     } else {
       fault = std::move(std::get<Ending>(decoded));
     }
@@ -212,8 +216,20 @@ void CallSession::OnCallMessage(std::string payload) {
 
 void CallSession::Deliver(std::string response) {
   TapMessage(TapEvent::Kind::kResponse, response);
+  Encode(std::move(response));
+}
+
+void CallSession::Encode(std::string response) {
   const absl::Status encoded =
       codec_->EncodeMessage(std::move(response), outgoing());
+  if (const std::string type = AwaitedType(encoded); !type.empty()) {
+    waiting_response_ = std::move(response);
+    const auto again = [this] {
+      Encode(*std::exchange(waiting_response_, std::nullopt));
+    };
+    if (!response_pause_.Begin(*context_->schemas, type, again)) again();
+    return;
+  }
   if (!encoded.ok()) return EndWith(EndingOf(encoded));
   Flush();
   ReadCall();
@@ -237,6 +253,39 @@ void CallSession::OnCallDone(CallEnd end) {
       resolved_.method == nullptr) {
     end.status = resolved_.why_unknown;
   }
+  if (waiting_response_) {
+    // The call has broken off. The response goes as far as it is known.
+    response_pause_.Cancel();
+    std::string response = *std::exchange(waiting_response_, std::nullopt);
+    const absl::Status encoded =
+        codec_->EncodeMessage(std::move(response), outgoing());
+    if (!encoded.ok() && AwaitedType(encoded).empty()) {
+      return EndWith(EndingOf(encoded), end.status);
+    }
+  }
+  if (!AwaitDetails(end)) FinishCall(std::move(end));
+}
+
+bool CallSession::AwaitDetails(CallEnd& end) {
+  if (end.status.ok() || end.details.empty() || codec_ == nullptr ||
+      !report_.codec->needs_descriptor) {
+    return false;
+  }
+  std::string type;
+  resolved_.schema->StatusDetailsToJson(SerializeRpcStatus(end),
+                                        request_.route->json.json, &type);
+  if (type.empty()) return false;
+  waiting_end_ = std::move(end);
+  if (response_pause_.Begin(*context_->schemas, type, [this] {
+        FinishCall(*std::exchange(waiting_end_, std::nullopt));
+      })) {
+    return true;
+  }
+  end = *std::exchange(waiting_end_, std::nullopt);
+  return false;
+}
+
+void CallSession::FinishCall(CallEnd end) {
   if (const Ending* fault = wind_down().fault()) {
     return EndWith(*fault, end.status);
   }
@@ -254,6 +303,10 @@ void CallSession::EndCalls(const absl::Status& status) {
       std::holds_alternative<FixedMethod>(request_.route->target);
   TellCallEnded(known ? request_.method : "", status, began_);
   ticket_.reset();
+  request_pause_.Cancel();
+  response_pause_.Cancel();
+  waiting_response_.reset();
+  waiting_end_.reset();
   call_.reset();
 }
 
@@ -270,12 +323,15 @@ Outlook CallSession::outlook() const {
       call_->pending_bytes() > 0 ||
       (outlook.may_respond &&
        (outlook.only_response_is_due || response_is_due_));
-  outlook.reads_are_withheld = call_read_withheld_;
+  outlook.reads_are_withheld =
+      call_read_withheld_ || waiting_response_ || waiting_end_;
   return outlook;
 }
 
 void CallSession::TickCalls(absl::Time now) {
-  if (call_ == nullptr) return;
+  request_pause_.OnTick(now);
+  if (is_open()) response_pause_.OnTick(now);
+  if (!is_open() || call_ == nullptr) return;
   const absl::Duration timeout = context_->limits.stall_timeout;
   if (stall_.OnTick(*call_, now, timeout)) {
     report_.limit = Limit::kStall;
@@ -285,7 +341,8 @@ void CallSession::TickCalls(absl::Time now) {
 
 bool CallSession::is_at_rest() const {
   return is_open() && call_ != nullptr && !wind_down().is_active() &&
-         !call_->writing();
+         !call_->writing() && !request_pause_.is_active() &&
+         !response_pause_.is_active();
 }
 
 // --- What it holds ---
@@ -293,6 +350,9 @@ bool CallSession::is_at_rest() const {
 void CallSession::DropWaiting() {
   early_message_.reset();
   early_response_.reset();
+  response_pause_.Cancel();
+  waiting_response_.reset();
+  waiting_end_.reset();
   // Of the client's text; while it is open the codec has to tell the ending.
   if (!is_open()) codec_.reset();
 }
@@ -303,6 +363,7 @@ std::size_t CallSession::held_by_calls() const {
   if (codec_ != nullptr) bytes += codec_->held_bytes();
   if (early_message_) bytes += early_message_->payload.size();
   if (early_response_) bytes += early_response_->size();
+  if (waiting_response_) bytes += waiting_response_->size();
   return bytes;
 }
 

@@ -12,6 +12,7 @@
 #include "gateway/session/call.h"
 #include "gateway/session/session_core.h"
 #include "gateway/session/stall_watch.h"
+#include "gateway/session/type_pause.h"
 #include "gateway/upstream/schema_source.h"
 
 namespace headgate {
@@ -68,8 +69,13 @@ class CallSession final : public SessionCore, private CallObserver {
   void Decode(WireMessage message);
   void PumpRequests();
   void Deliver(std::string response);
+  // Sends it, or keeps it until the type of an Any is known.
+  void Encode(std::string response);
   // Asks the call for a response, if there is room for it.
   void ReadCall();
+  // Whether the call's end, which is kept then, waits for a detail's type.
+  bool AwaitDetails(CallEnd& end);
+  void FinishCall(CallEnd end);
 
   void OnCallHeaders(Metadata headers) override;
   void OnCallMessage(std::string payload) override;
@@ -89,6 +95,12 @@ class CallSession final : public SessionCore, private CallObserver {
   // codec.
   std::unique_ptr<const Metadata> early_headers_;
   std::optional<std::string> early_response_;
+
+  // While the server is asked for the type of an Any: in a request, which the
+  // codec keeps; in a response or the call's end, which are kept here.
+  TypePause request_pause_, response_pause_;
+  std::optional<std::string> waiting_response_;
+  std::optional<CallEnd> waiting_end_;
 
   std::uint64_t requests_ = 0;  // That have been decoded.
   bool call_read_withheld_ = false;

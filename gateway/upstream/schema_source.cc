@@ -63,7 +63,7 @@ class CombinedSource final : public SchemaSource,
       callback(Lookup(path));
       return nullptr;
     }
-    return Wait({std::string(path), std::move(callback), nullptr});
+    return Wait({std::string(path), std::move(callback), nullptr, nullptr});
   }
 
   std::unique_ptr<Ticket> Get(absl::Time now,
@@ -76,7 +76,14 @@ class CombinedSource final : public SchemaSource,
       callback(Snapshot());
       return nullptr;
     }
-    return Wait({"", nullptr, std::move(callback)});
+    return Wait({"", nullptr, std::move(callback), nullptr});
+  }
+
+  std::unique_ptr<Ticket> AwaitType(absl::string_view full_name,
+                                    std::function<void()> callback) override {
+    std::string type(full_name);
+    if (!store_->AsksForType(type)) return nullptr;
+    return Wait({std::move(type), nullptr, nullptr, std::move(callback)});
   }
 
   void Refresh(absl::Time now) override {
@@ -90,14 +97,16 @@ class CombinedSource final : public SchemaSource,
   using Reason = SchemaStore::Reason;
   using Change = SchemaStore::Change;
 
-  // Shared by the ticket and the source, whichever goes first. Both callbacks
+  // Shared by the ticket and the source, whichever goes first. All callbacks
   // are empty once one was called or cancelled.
   struct Waiter {
-    std::string path;
+    std::string name;  // The method's path, or the type's name.
     Callback on_method;
     SnapshotCallback on_snapshot;
+    std::function<void()> on_type;
 
-    bool waits() const { return on_method || on_snapshot; }
+    bool waits_for_fetch() const { return on_method || on_snapshot; }
+    bool waits() const { return waits_for_fetch() || on_type; }
   };
 
   class WaitingTicket final : public Ticket {
@@ -209,6 +218,8 @@ class CombinedSource final : public SchemaSource,
       case Change::kWarnings:
         Tell();
         break;
+      case Change::kType:
+        break;
     }
     std::vector<std::shared_ptr<Waiter>> waiters;
     if (alive.expired()) return;
@@ -216,25 +227,32 @@ class CombinedSource final : public SchemaSource,
     for (const auto& waiter : waiters) {
       if (alive.expired()) return;  // Destroyed by one of the callbacks.
       if (!waiter->waits()) continue;
-      const bool certain =
-          waiter->on_method ? IsCertain(waiter->path) : has_all_rules();
-      if (waits() && !certain) {
+      if (!IsAnswered(*waiter)) {
         waiters_.push_back(waiter);
         continue;
       }
       // The callback may destroy its ticket, and with it what the waiter holds.
       const Waiter answered = std::exchange(*waiter, Waiter());
       if (answered.on_method) {
-        answered.on_method(Lookup(answered.path));
-      } else {
+        answered.on_method(Lookup(answered.name));
+      } else if (answered.on_snapshot) {
         answered.on_snapshot(Snapshot());
+      } else {
+        answered.on_type();
       }
     }
   }
 
+  bool IsAnswered(const Waiter& waiter) const {
+    if (waiter.on_type) return !store_->AsksForType(waiter.name);
+    return !waits() ||
+           (waiter.on_method ? IsCertain(waiter.name) : has_all_rules());
+  }
+
   bool AnyWaits() const {
-    return std::any_of(waiters_.begin(), waiters_.end(),
-                       [](const auto& waiter) { return waiter->waits(); });
+    return std::any_of(
+        waiters_.begin(), waiters_.end(),
+        [](const auto& waiter) { return waiter->waits_for_fetch(); });
   }
 
   void Adopt(std::shared_ptr<const State> state) {
@@ -245,20 +263,21 @@ class CombinedSource final : public SchemaSource,
     schema_ = Schema::Share(
         state_->schema,
         [this, alive = std::weak_ptr<bool>(alive_)](const std::string& type) {
-          if (!alive.expired()) OnUnknownType(type);
+          return !alive.expired() && OnUnknownType(type);
         });
   }
 
-  // A conversion is under way.
-  void OnUnknownType(const std::string& type) {
-    if (!options().reflection) return;
+  // A conversion is under way. Whether the server is being asked for the type.
+  bool OnUnknownType(const std::string& type) {
+    if (!options().reflection) return false;
     const auto version = store_->WantType(type, latest_now_);
-    if (!version) return;
+    if (!version) return store_->AsksForType(type);
     worker_([this, type, version = *version, store = store_,
              alive = std::weak_ptr<bool>(alive_)] {
       if (alive.expired()) return store->AbandonTypeFetch();
       AskForType(type, version);
     });
+    return true;
   }
 
   void AskForType(const std::string& type, ReflectionVersion version) {

@@ -95,6 +95,13 @@ class SchemaSource {
   virtual std::unique_ptr<Ticket> Get(absl::Time now,
                                       SnapshotCallback callback) = 0;
 
+  // Waits for the type of an Any that a conversion has met and no descriptor
+  // defines: calls back once the server has answered, whatever it has. Null,
+  // and it does not call back, when the server is not being asked for it. The
+  // callback may destroy its ticket.
+  virtual std::unique_ptr<Ticket> AwaitType(absl::string_view full_name,
+                                            std::function<void()> callback) = 0;
+
   // Asks reflection, unless that is under way: the upstream is back, and may
   // have changed.
   virtual void Refresh(absl::Time now) = 0;

@@ -140,44 +140,67 @@ std::optional<ReflectionVersion> SchemaStore::WantType(const std::string& type,
     if (asked_types_.size() >= kMaxAskedTypes) return std::nullopt;
   }
   asked_types_[type] = latest_now_ + options_.refresh_after;
+  pending_types_.insert(type);
   if (fetching_type_) {
     wanted_types_.push_back(type);
     return std::nullopt;
   }
   fetching_type_ = true;
+  fetched_type_ = type;
   return version_;
 }
 
 std::string SchemaStore::EndTypeFetch(ReflectedFiles reflected) {
-  if (!reflected.files.empty()) {
-    builder_([self = shared_from_this(),
-              files = std::make_shared<std::vector<ReflectedFiles::File>>(
-                  std::move(reflected.files))] {
-      std::vector<FileDescriptorProto> protos;
-      for (const ReflectedFiles::File& file : *files) {
-        FileDescriptorProto proto;
-        if (proto.ParseFromString(file.bytes)) {
-          protos.push_back(std::move(proto));
-        }
-      }
-      if (self->state_->schema != nullptr) {
-        self->state_->schema->Learn(std::move(protos));
-      }
-    });
+  std::string ended, next;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ended = std::move(fetched_type_);
+    fetching_type_ = !wanted_types_.empty();
+    if (fetching_type_) {
+      next = std::move(wanted_types_.front());
+      wanted_types_.pop_front();
+    }
+    fetched_type_ = next;
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
-  fetching_type_ = !wanted_types_.empty();
-  if (!fetching_type_) return "";
-  std::string next = std::move(wanted_types_.front());
-  wanted_types_.pop_front();
+  builder_([self = shared_from_this(), ended = std::move(ended),
+            reflected = std::make_shared<ReflectedFiles>(
+                std::move(reflected))] { self->TakeType(ended, *reflected); });
   return next;
 }
 
+void SchemaStore::TakeType(const std::string& type,
+                           const ReflectedFiles& reflected) {
+  std::vector<FileDescriptorProto> protos;
+  for (const ReflectedFiles::File& file : reflected.files) {
+    FileDescriptorProto proto;
+    if (proto.ParseFromString(file.bytes)) protos.push_back(std::move(proto));
+  }
+  if (!protos.empty() && state_->schema != nullptr) {
+    state_->schema->Learn(std::move(protos));
+  }
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    pending_types_.erase(type);
+  }
+  Publish(*state_, Change::kType);
+}
+
 void SchemaStore::AbandonTypeFetch() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    fetching_type_ = false;
+    wanted_types_.clear();
+    asked_types_.clear();
+    pending_types_.clear();
+  }
+  builder_([self = shared_from_this()] {
+    self->Publish(*self->state_, Change::kType);
+  });
+}
+
+bool SchemaStore::AsksForType(const std::string& type) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  fetching_type_ = false;
-  wanted_types_.clear();
-  asked_types_.clear();
+  return pending_types_.contains(type);
 }
 
 void SchemaStore::CheckFiles(absl::Time now) {

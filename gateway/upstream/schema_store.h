@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "gateway/route/http_rules.h"
@@ -67,6 +68,7 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
     kFetchEnded,
     kFetchAbandoned,  // Somebody else may begin one.
     kWarnings,
+    kType,  // One that was asked for is known, or known not to be there.
   };
 
   class Subscriber {
@@ -134,6 +136,8 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
   // Returns the type that the caller is to ask for next; empty: none.
   std::string EndTypeFetch(ReflectedFiles reflected);
   void AbandonTypeFetch();
+  // Whether `type` is being asked for, or will be: Change::kType follows.
+  bool AsksForType(const std::string& type);
 
   // Looks at the files, once a second at most; a change makes a new state.
   void CheckFiles(absl::Time now);
@@ -149,6 +153,7 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
   // --- tasks of the builder ---
   void LoadFiles();
   void TakeFetched(ReflectedFiles reflected, absl::Time ended);
+  void TakeType(const std::string& type, const ReflectedFiles& reflected);
   bool RefreshFiles();
   // Whether the schema is another one now.
   bool Build(State& state);
@@ -186,7 +191,10 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
   ReflectionVersion version_ = ReflectionVersion::kV1;  // That worked last.
 
   bool fetching_type_ = false;
+  std::string fetched_type_;  // With fetching_type_.
   std::deque<std::string> wanted_types_;
+  // Those, and what is known of which has not been published yet.
+  absl::flat_hash_set<std::string> pending_types_;
   // Asked for, and when they may be again.
   absl::flat_hash_map<std::string, absl::Time> asked_types_;
 };

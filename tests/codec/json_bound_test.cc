@@ -74,7 +74,8 @@ class JsonBoundTest : public ::testing::Test {
     EXPECT_TRUE(message.ok()) << error.message;
     const auto codec = MakeCodec();
     Outgoing out{Watermarks()};
-    EXPECT_EQ(codec->EncodeMessage(*message, out), absl::OkStatus());
+    EXPECT_EQ(codec->EncodeMessage(std::string(*message), out),
+              absl::OkStatus());
     codec->EncodeEnd(EndingOf(absl::OkStatus()), out);
     Sent sent;
     if (out.has_messages()) sent.payload = out.TakeMessage(0).payload;

@@ -133,11 +133,13 @@ def hanging(requests, context):
 
 class ReflectingServer:
     """Sends each request of every method back, but for what `statuses` says:
-    {path or "*": grpc.StatusCode}, which may change meanwhile. `reflection` is
+    {path or "*": grpc.StatusCode}, which may change meanwhile, with `details`
+    (a serialized google.rpc.Status) if that is set. `reflection` is
     called with the requests and the context; None: there is none."""
 
     def __init__(self, reflection=None, port=0, path=V1):
         self.statuses = {}
+        self.details = None
         self.calls = []  # The paths that were called.
         server = self
 
@@ -157,6 +159,9 @@ class ReflectingServer:
                     status = server.statuses.get(
                         method, server.statuses.get("*"))
                     if status is not None:
+                        if server.details is not None:
+                            context.set_trailing_metadata([
+                                ("grpc-status-details-bin", server.details)])
                         context.abort(status, "as the test says")
                     yield from requests
 

@@ -83,6 +83,10 @@ class LibrarySchemas final : public SchemaSource {
     callback(SchemaSnapshot{Rules()->schema(), Rules()});
     return nullptr;
   }
+  std::unique_ptr<Ticket> AwaitType(absl::string_view,
+                                    std::function<void()>) override {
+    return nullptr;
+  }
   void Refresh(absl::Time) override {}
 };
 

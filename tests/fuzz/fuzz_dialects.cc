@@ -68,7 +68,7 @@ std::string Hear(Codec& codec, const std::string& body, std::size_t size) {
 void Respond(Codec& codec, const std::string& bytes, std::uint8_t code) {
   Outgoing out{Watermarks()};
   codec.EncodeHead({{"key", bytes}, {"key-bin", bytes}}, out);
-  if (codec.EncodeMessage(bytes, out).ok()) {
+  if (codec.EncodeMessage(std::string(bytes), out).ok()) {
     FUZZ_CHECK(out.bytes() <= 64 * 1024);
   }
   const absl::Status status(static_cast<absl::StatusCode>(code % 17), bytes);

@@ -43,6 +43,10 @@ class NoSchemas final : public SchemaSource {
     callback(absl::UnimplementedError("no descriptors"));
     return nullptr;
   }
+  std::unique_ptr<Ticket> AwaitType(absl::string_view,
+                                    std::function<void()>) override {
+    return nullptr;
+  }
   void Refresh(absl::Time) override {}
 };
 

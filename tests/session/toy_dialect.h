@@ -27,7 +27,7 @@ class ToyCodec final : public Codec {
       out.Data({Opcode::kText, absl::StrCat(key, "=", value)});
     }
   }
-  absl::Status EncodeMessage(std::string message, Outgoing& out) override {
+  absl::Status EncodeMessage(std::string&& message, Outgoing& out) override {
     out.Data({Opcode::kText, Backwards(message)});
     return absl::OkStatus();
   }

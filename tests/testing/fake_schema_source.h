@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -34,6 +35,15 @@ class FakeSchemaSource final : public SchemaSource {
     return nullptr;
   }
 
+  std::unique_ptr<Ticket> AwaitType(absl::string_view full_name,
+                                    std::function<void()> callback) override {
+    if (!asks_for_types) return nullptr;
+    awaited_types_.emplace_back(full_name);
+    auto ticket = std::make_unique<TypeTicket>(std::move(callback));
+    type_waiting_.push_back(ticket->callback);
+    return ticket;
+  }
+
   void Refresh(absl::Time) override {}
 
   // How many have asked for a method, and how many of them still wait for an
@@ -52,9 +62,22 @@ class FakeSchemaSource final : public SchemaSource {
     }
   }
 
+  // The types that were waited for, in turn.
+  const std::vector<std::string>& awaited_types() const {
+    return awaited_types_;
+  }
+  // Calls everybody back who waits for a type.
+  void AnswerTypes() {
+    for (const auto& waiting : std::exchange(type_waiting_, {})) {
+      const auto callback = waiting.lock();
+      if (callback != nullptr) (*callback)();
+    }
+  }
+
   std::shared_ptr<const Schema> schema;  // Null: no method is known.
   absl::Status why_unknown = absl::UnimplementedError("unknown method");
   bool answers_at_once = true;
+  bool asks_for_types = false;
 
  private:
   struct Question {
@@ -68,6 +91,13 @@ class FakeSchemaSource final : public SchemaSource {
     const std::shared_ptr<const Question> question;
   };
 
+  struct TypeTicket final : Ticket {
+    explicit TypeTicket(std::function<void()> callback)
+        : callback(std::make_shared<const std::function<void()>>(
+              std::move(callback))) {}
+    const std::shared_ptr<const std::function<void()>> callback;
+  };
+
   ResolvedMethod Lookup(absl::string_view path) const {
     ResolvedMethod resolved;
     resolved.schema = schema;
@@ -78,6 +108,8 @@ class FakeSchemaSource final : public SchemaSource {
 
   std::size_t asked_ = 0;
   std::vector<std::weak_ptr<const Question>> waiting_;
+  std::vector<std::string> awaited_types_;
+  std::vector<std::weak_ptr<const std::function<void()>>> type_waiting_;
 };
 
 }  // namespace headgate::testing

@@ -635,6 +635,47 @@ TEST_F(UnknownTypeTest, WhatTheServerDoesNotKnowIsNotAskedForAgain) {
   EXPECT_EQ(Asked(), "T");
 }
 
+TEST_F(UnknownTypeTest, ATypeCanBeWaitedFor) {
+  std::vector<std::string> known;
+  const auto wait = [&](const std::string& type) {
+    return source_->AwaitType(type, [&known, type] { known.push_back(type); });
+  };
+  EXPECT_EQ(wait("T"), nullptr);  // Nobody has asked for it.
+  Converted("T");
+  Converted("U");
+  const auto first = wait("T");
+  auto cancelled = wait("T");
+  const auto second = wait("U");
+  ASSERT_NE(first, nullptr);
+  ASSERT_NE(second, nullptr);
+  cancelled.reset();
+  const FileDescriptorProto file = TypeFile("T");
+  Asked();
+  ServerReflectionResponse response;
+  response.mutable_file_descriptor_response()->add_file_descriptor_proto(
+      file.SerializeAsString());
+  Answer(response);
+  EXPECT_THAT(known, IsEmpty());  // Its import is being asked for.
+  Tell(nullptr);
+  EXPECT_THAT(known, ElementsAre("T"));
+  EXPECT_EQ(Converted("T"), Known("T"));
+  EXPECT_EQ(wait("T"), nullptr);
+  // A server that does not know it has answered, too.
+  EXPECT_EQ(Asked(), "U");
+  Tell(nullptr);
+  EXPECT_THAT(known, ElementsAre("T", "U"));
+  EXPECT_EQ(wait("U"), nullptr);
+}
+
+TEST_F(UnknownTypeTest, TheConversionSaysWhichTypeIsAskedFor) {
+  JsonError error;
+  EXPECT_FALSE(schema_->JsonToProto("AMessage", Known("T"), {}, error).ok());
+  EXPECT_EQ(error.awaited_type, "T");
+  Tell(nullptr);
+  EXPECT_FALSE(schema_->JsonToProto("AMessage", Known("T"), {}, error).ok());
+  EXPECT_EQ(error.awaited_type, "");
+}
+
 TEST_F(UnknownTypeTest, OneTypeIsAskedForAtATime) {
   Converted("T");
   Converted("U");
