@@ -148,8 +148,9 @@ def test_clients_of_other_codecs_are_there_too(join, hub):
     raw, _ = join("1", RAW)
     json, _ = join("1", JSON)
     raw.send("text")
+    eventually(lambda: len(hub.of_kind(CONTENTS)) == 1, "the first")
     json.send('{"a":1}')
-    eventually(lambda: len(hub.of_kind(CONTENTS)) == 2, "packets")
+    eventually(lambda: len(hub.of_kind(CONTENTS)) == 2, "the second")
     assert [packet.packets[0] for packet in hub.of_kind(CONTENTS)] == [
         Packet(7, 0, b"text"), Packet(7, 0, b'{"a":1}')]
     hub.send(Packet(OTHERS, packets=[Packet(3, 9, b"xyz")]))
