@@ -39,8 +39,8 @@ class TypeWait {
 
   // A response's JSON, which `convert(std::string* awaited_type)` makes; or
   // AwaitsType.
-  template <typename Convert>
-  absl::StatusOr<std::string> Convert(Convert convert) {
+  template <typename Conversion>
+  absl::StatusOr<std::string> Convert(Conversion convert) {
     std::string awaited_type;
     absl::StatusOr<std::string> json = convert(&awaited_type);
     if (awaited_type.empty()) return json;
