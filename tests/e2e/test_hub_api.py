@@ -152,7 +152,8 @@ def everyone_in(room):
 # --- Publish ---
 
 
-def test_publish_reaches_the_members_of_a_group_in_every_codec(join, api):
+def test_publish_reaches_the_members_of_a_group_in_every_codec(gateway, join,
+                                                               api):
     raw, _ = join("/rooms/1", RAW)
     jsons, _ = join("/rooms/1", JSON)
     packets, _ = join("/rooms/1", PACKET)
@@ -164,6 +165,8 @@ def test_publish_reaches_the_members_of_a_group_in_every_codec(join, api):
     assert packets.receive()[12:] == b'"hello"'
     assert api.Publish(groups=["room:2"], payload=text('"2"')).sessions == 1
     assert other.receive() == '"2"'
+    assert gateway.metric("headgate_hub_api_requests_total", method="Publish",
+                          code="OK") == 2
 
 
 def test_publish_names_users_sessions_exceptions_and_filters(join, api):
