@@ -114,8 +114,8 @@ def test_message_with_hundreds_of_thousands_of_fields_is_not_served(
             server.target,
             f"descriptors: {{reflection: false, files: [{path}]}}"))
         assert call_json(gateway, "/a.A/Get", {"text": "x"}) == [{"text": "x"}]
-        assert ("wide.proto: message Wide has 100000 fields, may have 10000"
-                in gateway.stderr())
+        eventually(lambda: "wide.proto: message Wide has 100000 fields, may "
+                   "have 10000" in gateway.stderr(), "the log says so")
         assert call(gateway, "/wide.Service/Get", {})[1][0] == 4012
 
 
