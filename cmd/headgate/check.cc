@@ -23,6 +23,7 @@
 #include "gateway/config/load.h"
 #include "gateway/route/http_rules.h"
 #include "gateway/route/plan.h"
+#include "gateway/schema/method_kind_name.h"
 #include "gateway/schema/schema.h"
 #include "gateway/server/listener_tls.h"
 
@@ -119,20 +120,6 @@ struct CheckFlags {
   DescriptorsFrom source;
 };
 
-absl::string_view KindName(MethodKind kind) {
-  switch (kind) {
-    case MethodKind::kUnary:
-      return "unary";
-    case MethodKind::kServerStreaming:
-      return "server-streaming";
-    case MethodKind::kClientStreaming:
-      return "client-streaming";
-    case MethodKind::kBidiStreaming:
-      break;
-  }
-  return "bidirectional";
-}
-
 void PrintMethods(const Schema& schema) {
   Table table;
   for (const Schema::Method* method : schema.methods()) {
@@ -141,7 +128,7 @@ void PrintMethods(const Schema& schema) {
       rules.push_back(absl::StrCat(rule.verb, " ", rule.path_template));
     }
     table.Add({std::string(absl::StripPrefix(method->path, "/")),
-               std::string(KindName(method->kind)),
+               std::string(MethodKindName(method->kind)),
                absl::StrJoin(rules, ", ")});
   }
   table.Print("    ");

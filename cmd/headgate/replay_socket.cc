@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <random>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -91,25 +90,12 @@ absl::StatusOr<int> ConnectTo(const WsUrl& url, absl::Duration timeout) {
 
 }  // namespace
 
-class ReplaySocket::Masks final : public ws::MaskSource {
- public:
-  ws::MaskKey NextMask() override {
-    ws::MaskKey key;
-    for (char& byte : key) byte = static_cast<char>(random_());
-    return key;
-  }
-
- private:
-  std::random_device random_;
-};
-
 ReplaySocket::ReplaySocket(int fd, const WsUrl& url,
                            const UpgradeHeaders& headers,
                            std::shared_ptr<const TlsContext> tls)
     : fd_(fd),
       request_(url, headers, "headgate-replay", RandomUpgradeKey()),
-      masks_(std::make_unique<Masks>()),
-      web_socket_(request_, *masks_,
+      web_socket_(request_, masks_,
                   {ws::Delivery::kMessages, kMostMessageBytes, std::move(tls),
                    url.host}) {}
 

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/random_masks.h"
 #include "client/upgrade.h"
 #include "client/url.h"
 #include "client/web_socket.h"
@@ -42,8 +43,6 @@ class ReplaySocket final : private ClientWebSocketObserver {
   void Close();
 
  private:
-  class Masks;
-
   ReplaySocket(int fd, const WsUrl& url, const UpgradeHeaders& headers,
                std::shared_ptr<const TlsContext> tls);
 
@@ -63,7 +62,7 @@ class ReplaySocket final : private ClientWebSocketObserver {
 
   const int fd_;
   const UpgradeRequest request_;
-  const std::unique_ptr<Masks> masks_;
+  RandomMasks masks_;
   ClientWebSocket web_socket_;
   bool is_open_ = false;
   std::deque<WireMessage> received_;

@@ -21,6 +21,7 @@
 #include "gateway/config/address.h"
 #include "gateway/http/cors.h"
 #include "gateway/route/plan.h"
+#include "gateway/schema/method_kind_name.h"
 
 namespace headgate {
 namespace {
@@ -247,20 +248,6 @@ json::object ExplainedRoute(const Located& located,
   return object;
 }
 
-absl::string_view KindText(MethodKind kind) {
-  switch (kind) {
-    case MethodKind::kUnary:
-      return "unary";
-    case MethodKind::kServerStreaming:
-      return "server-streaming";
-    case MethodKind::kClientStreaming:
-      return "client-streaming";
-    case MethodKind::kBidiStreaming:
-      break;
-  }
-  return "bidirectional";
-}
-
 // Null: nobody knows it. The gateway's own services are always known.
 const Schema::Method* MethodOf(const KnownSchema& known,
                                const std::string& path) {
@@ -294,7 +281,7 @@ json::object CallJson(const Located& located, const Destination& destination,
   object["method"] = ToUtf8(absl::StripPrefix(destination.method, "/"));
   const Schema::Method* method = MethodOf(known, destination.method);
   if (method != nullptr) {
-    object["kind"] = std::string(KindText(method->kind));
+    object["kind"] = std::string(MethodKindName(method->kind));
     object["request"] = method->input;
     object["response"] = method->output;
   } else {

@@ -28,7 +28,7 @@ struct TapLimits {
 // Thread: any. A worker that offers an event holds the lock for a push_back.
 class TapQueue final : public TapSink {
  public:
-  // `notify` is called, by whoever offers, when there is something to take
+  // `notify` is called on the offering thread when there is something to take
   // after a Take that has left nothing.
   TapQueue(TapFilter filter, const TapLimits& limits,
            std::function<void()> notify);

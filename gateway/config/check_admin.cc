@@ -36,7 +36,7 @@ void CheckAdminListener(const std::string& field, const AdminSettings& admin,
       !admin.serve.contains(AdminPart::kTap)) {
     faults.Add(field + ".serve", "tap-payloads needs tap");
   }
-  // Whoever reads messages must be somebody.
+  // A tap shows users' messages, so its client must authenticate.
   if (admin.serve.contains(AdminPart::kTap) && admin.token_file.empty() &&
       address.ok() && !IsOfThisMachine(*address)) {
     faults.Add(field + ".serve",

@@ -183,8 +183,8 @@ PrintedMessage AnswerReader::TakeGrpcWeb(const WireMessage& message) {
   return printed;
 }
 
-// Lines "name: value" of the headers, and after them of the trailers; where a
-// call has failed at once there may be trailers alone.
+// Lines "name: value": the headers, then the trailers. A call that fails at
+// once may have trailers only.
 void AnswerReader::TakeBlock(absl::string_view block, PrintedMessage& printed) {
   std::optional<RpcStatus> status;
   std::vector<std::string> notes;

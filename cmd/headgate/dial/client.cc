@@ -34,6 +34,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "client/random_masks.h"
 #include "client/upgrade.h"
 #include "client/web_socket.h"
 #include "cmd/headgate/dial/answers.h"
@@ -72,18 +73,6 @@ constexpr int kCancelled = 1;
 constexpr int kDeadlineExceeded = 4;
 // A session that lasted as long was a success, whatever ended it.
 constexpr absl::Duration kLongSession = absl::Seconds(10);
-
-class RandomMasks final : public ws::MaskSource {
- public:
-  ws::MaskKey NextMask() override {
-    ws::MaskKey key;
-    for (char& byte : key) byte = static_cast<char>(random_());
-    return key;
-  }
-
- private:
-  std::random_device random_;
-};
 
 // One WebSocket. Shared by the session's coroutine and the handlers of its
 // writes, which may run after the session has ended.
