@@ -22,8 +22,8 @@ struct TapLimits {
   std::size_t max_payload_bytes = 64 * 1024;
 };
 
-// The way of events from the workers to the reader of a tap. What is beyond
-// the limits is dropped and counted: nobody waits for the reader.
+// Carries events from the workers to the reader of a tap. Events beyond the
+// limits are dropped and counted: workers never wait for the reader.
 //
 // Thread: any. A worker that offers an event holds the lock for a push_back.
 class TapQueue final : public TapSink {

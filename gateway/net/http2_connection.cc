@@ -399,8 +399,8 @@ bool Http2Connection::MayMakeRoom(absl::Time now) const {
 }
 
 void Http2Connection::UpdateIdle() {
-  // The rest waits for the client alone: for the rest of a head, or until it
-  // takes a response.
+  // Other streams wait for the client only: to finish a request's head, or to
+  // take a response.
   const std::size_t served =
       streams_.size() - finishing_.size() - (reading_.head_since ? 1 : 0);
   const bool idle =
@@ -408,7 +408,7 @@ void Http2Connection::UpdateIdle() {
   if (std::exchange(idle_, idle) != idle) host_.SetIdle(*this, idle);
 }
 
-// Of streams only those whose response waits for nothing but the client: they
+// Includes the streams whose complete response waits for the client: these
 // belong to no other Connection.
 std::size_t Http2Connection::held_bytes() const {
   std::size_t bytes = writing_.bytes.capacity() + stream_->held_bytes();

@@ -84,14 +84,14 @@ class Http2Exchange final : public Connection,
   void OnReadable() override;
   void OnWritable() override;
 
-  // Nothing but the response is left to do for the request.
+  // Frees the request's head once it has been decided what to do with it.
   void ReleaseRequest();
   void WriteOn();
   void OnWritten();
   void Finish(TransportEnd::Cause cause);
 
   const std::shared_ptr<Http2Stream> stream_;
-  std::unique_ptr<Http2Request> head_;  // Until it is known what to do for it.
+  std::unique_ptr<Http2Request> head_;  // Until ReleaseRequest.
   bool is_head_ = false;                // The method is HEAD.
   const Peer peer_;
   const std::size_t listener_;

@@ -270,8 +270,7 @@ void Http2Stream::Notify() {
   }
 }
 
-// What arrives at once on many streams may take long together: each may be a
-// large message.
+// Many streams may become readable at once, each with a large message.
 void Http2Stream::OnTurn() {
   const auto self = shared_from_this();
   Turn& turn = connection_->turn();

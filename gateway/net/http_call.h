@@ -15,9 +15,9 @@
 
 namespace headgate {
 
-// The call that a request over plain HTTP leads to, in any version of HTTP: its
-// exchange with the session, its place among the sessions, and what the host
-// hears of it.
+// The call that a request over plain HTTP leads to, in any version of HTTP:
+// owns the transport of its session and its place among the sessions, and
+// reports the session's events to the host.
 //
 // Thread: the worker's. Lifetime: its connection's.
 class HttpCall {

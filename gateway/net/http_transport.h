@@ -50,8 +50,9 @@ class HttpLink {
   // Asks for more of it: OnReceived or OnLost follows, but not while there is
   // more than a connection should hold. May be asked again.
   virtual void Receive() = 0;
-  // OnReceived follows soon, not from within, however long the bodies of other
-  // requests take: a short one may be a large message.
+  // OnReceived follows, not from within. May take several event loop
+  // iterations: a short body may be a large message when it is decompressed,
+  // and those of many requests may have come at once.
   virtual void ReceiveSoon() = 0;
 
   // Sends 100 (Continue), before anything else; false: the body has begun to
