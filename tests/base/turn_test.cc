@@ -221,12 +221,8 @@ TEST_F(TurnTest, TasksMayOutliveIt) {
 
 TEST_F(TurnTest, LongWorkIsCountedUntilTheLoopHasLookedAtSockets) {
   EXPECT_FALSE(turn_.has_worked_long());
-  const auto end =
-      std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
-  {
+  for (int i = 0; i < 100'000'000 && !turn_.has_worked_long(); ++i) {
     const Turn::Work work(turn_);
-    while (std::chrono::steady_clock::now() < end) {
-    }
   }
   EXPECT_TRUE(turn_.has_worked_long());
   turn_.Run();

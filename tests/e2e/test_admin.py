@@ -16,7 +16,7 @@ import pytest
 from client import ECHO, HELLO, JSON, PROTOBUF, RAW, Client, call, call_json, \
     refusal
 from harness import TIMEOUT, Backend, Gateway, eventually, run
-from wire import RawClient, packet
+from wire import RawClient, limit_buffers, packet
 
 BIDI = HELLO + "BidiHello"
 NAME = r"headgate_[a-z_]+"
@@ -135,7 +135,7 @@ def test_slow_connections_shut_nobody_out(gateway, stack):
     # They do not read their responses either.
     for _ in range(100):
         client = stack.enter_context(socket.socket())
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        limit_buffers(client)
         client.connect(gateway.admin_address)
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
     assert gateway.admin("/readyz")[0] == 200

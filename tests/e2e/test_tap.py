@@ -11,6 +11,7 @@ import pytest
 from client import HELLO, JSON, PACKET, PROTOBUF, Client, call_json
 from harness import (HEADGATE, Gateway, Process, TIMEOUT, eventually, run,
                      sanitized)
+from wire import limit_buffers
 
 CONFIG = """
 listeners: [{{address: "127.0.0.1:0"}}]
@@ -174,7 +175,7 @@ def test_who_reads_nothing_holds_up_nobody(serve):
     gateway = serve(", tap")
     before = gateway.rss()
     reader = socket.socket()
-    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    limit_buffers(reader)
     reader.connect(gateway.admin_address)
     reader.sendall(b"GET /tap?rate=10000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert reader.recv(12) == b"HTTP/1.1 200"

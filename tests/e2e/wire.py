@@ -58,6 +58,15 @@ class Frame:
     payload: bytes
 
 
+def limit_buffers(client, receive_buffer=4096):
+    """Has kernels hold little of what is sent to `client`, a socket that is
+    not connected yet: the receive buffer sets the TCP window, and by the
+    segment size the peer's kernel sizes its send buffer, up to some MB with
+    the large segments of the loopback device."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+
+
 class RawClient:
     """A TCP connection to a gateway."""
 
@@ -66,9 +75,8 @@ class RawClient:
         ssl.SSLContext."""
         self._socket = socket.socket(
             socket.AF_INET6 if ":" in gateway.host else socket.AF_INET)
-        if receive_buffer:  # Before connecting: it sets the TCP window.
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF,
-                                    receive_buffer)
+        if receive_buffer:
+            limit_buffers(self._socket, receive_buffer)
         self._socket.settimeout(TIMEOUT)
         self._socket.connect((gateway.host, gateway.port))
         if preamble:
