@@ -107,6 +107,7 @@ class JsonDecoder final : public HubDecoder {
   bool inside_message() const override { return stream_.inside_text(); }
   std::size_t held_bytes() const override { return stream_.held_bytes(); }
   Event Next() override {
+    if (waiting_) return Decode(*std::exchange(waiting_, std::nullopt));
     const JsonStream::Event event = stream_.Next();
     if (std::holds_alternative<JsonStream::NeedBytes>(event)) {
       return NeedInput{};
@@ -114,19 +115,27 @@ class JsonDecoder final : public HubDecoder {
     if (const auto* fault = std::get_if<JsonStream::Fault>(&event)) {
       return JsonFault(*fault);
     }
-    const absl::string_view json = std::get<JsonStream::Text>(event).json;
+    return Decode(std::get<JsonStream::Text>(event).json);
+  }
+
+ private:
+  Event Decode(absl::string_view json) {
     if (form_.message.empty()) return EventOf(PayloadField::kText, json);
     JsonError error;
     const absl::StatusOr<std::string> message =
         schema_->JsonToProto(form_.message, json, form_.json, error);
-    if (!message.ok()) return JsonMismatch(stream_, error);
-    return EventOf(PayloadField::kMessage, *message);
+    if (message.ok()) return EventOf(PayloadField::kMessage, *message);
+    if (!type_wait_.IsFor(error)) return JsonMismatch(stream_, error);
+    waiting_ = json;
+    return NeedType{type_wait_.type()};
   }
 
- private:
   const HubForm& form_;
   const std::shared_ptr<const Schema> schema_;
   JsonStream stream_;
+  TypeWait type_wait_;
+  // The stream's text that waits for a type.
+  std::optional<absl::string_view> waiting_;
 };
 
 }  // namespace

@@ -27,8 +27,9 @@ class HubDecoder {
 
   // Requires: Next has returned NeedInput since the last Feed.
   virtual void Feed(WireMessage message) = 0;
-  // An Ending is a fault of the client's; nothing is decoded after it.
-  using Event = std::variant<NeedInput, HubEventBody, Ending>;
+  // An Ending is a fault of the client's; nothing is decoded after it. NeedType
+  // is as Codec::Next has it.
+  using Event = std::variant<NeedInput, HubEventBody, Ending, NeedType>;
   virtual Event Next() = 0;
   virtual bool inside_message() const { return false; }
   virtual std::size_t held_bytes() const { return 0; }

@@ -103,7 +103,7 @@ class GrpcMultiplexSession::StreamCall final : public NumberedCall {
     return NumberedCall::held_bytes() + codec_->held_bytes();
   }
 
-  absl::StatusOr<std::string> Encode(std::string response) override {
+  absl::StatusOr<std::string> Encode(std::string&& response) override {
     SendHeaders({});
     std::string message;
     message.reserve(kNumberBytes + kMessagePrefixBytes + response.size());

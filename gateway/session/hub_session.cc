@@ -92,13 +92,18 @@ void HubSession::OnMessage(WireMessage message) {
 
 void HubSession::PumpEvents() {
   while (is_open() && !is_reading() && decoder_ != nullptr &&
-         member_->MaySay()) {
+         !type_pause_.is_active() && member_->MaySay()) {
     if (wind_down().is_active()) return ReadTransport();
     HubDecoder::Event event = decoder_->Next();
     if (std::holds_alternative<NeedInput>(event)) return ReadTransport();
     if (auto* fault = std::get_if<Ending>(&event)) {
       cause_ = HubDeparture::Cause::kViolation;
       return EndWith(*fault);
+    }
+    if (const auto* need = std::get_if<NeedType>(&event)) {
+      type_pause_.Begin(*context_->schemas, need->full_name,
+                        [this] { PumpEvents(); });
+      continue;
     }
     member_->Say(std::get<HubEventBody>(std::move(event)));
   }
@@ -150,7 +155,9 @@ void HubSession::OnSlice() {
   if (is_open()) ReportBacklog();
 }
 
-void HubSession::TickCalls(absl::Time /*now*/) {
+void HubSession::TickCalls(absl::Time now) {
+  type_pause_.OnTick(now);
+  if (!is_open()) return;
   ReportSent();
   if (queue_.Enforce() == MemberQueue::Result::kTooSlow) return EndSlow();
   ReportBacklog();
@@ -239,6 +246,7 @@ void HubSession::EncodeEnding(const Ending& ending, Outgoing& out) {
 void HubSession::EndCalls(const absl::Status& /*status*/) {
   if (state() != State::kClosed && !cause_) cause_ = CauseOfEnding();
   ticket_.reset();
+  type_pause_.Cancel();
   early_message_.reset();
 }
 
@@ -307,7 +315,7 @@ Outlook HubSession::outlook() const {
 
 bool HubSession::is_at_rest() const {
   return is_open() && !wind_down().is_active() && queue_.empty() &&
-         reported_.empty();
+         reported_.empty() && !type_pause_.is_active();
 }
 
 std::size_t HubSession::held_by_calls() const {

@@ -11,6 +11,7 @@
 #include "gateway/hub/member_queue.h"
 #include "gateway/hub/port.h"
 #include "gateway/session/session_core.h"
+#include "gateway/session/type_pause.h"
 #include "gateway/upstream/schema_source.h"
 
 namespace headgate {
@@ -19,7 +20,8 @@ namespace headgate {
 // events of the hub's stream, and what the backend sends to it, or to a group
 // that it is in, waits in a queue of its own.
 //
-// Flow control: the client is read while the hub has room for its events; the
+// Flow control: the client is read while the hub has room for its events, and
+// no type of an Any in them is being asked for; the
 // queue towards the client is bounded by the route's slow-client policy, and
 // never holds up the hub. The queue holds references to frames that other
 // sessions send as well, and what waits in it leaves in slices.
@@ -85,6 +87,8 @@ class HubSession final : public SessionCore,
   std::unique_ptr<HubDecoder> decoder_;  // Null until the schema is known.
   std::unique_ptr<SchemaSource::Ticket> ticket_;
   std::optional<WireMessage> early_message_;  // Until there is a decoder.
+  // While the server is asked for the type of an Any in the client's message.
+  TypePause type_pause_;
   MemberQueue queue_;
   // Messages that the transport has, and whose sending is to be reported.
   struct Reported {

@@ -85,6 +85,9 @@ void MultiplexSession::Respond(NumberedCall& call, std::string message) {
   wind_down().OnResponse();
   const std::uint32_t number = call.number();
   absl::StatusOr<std::string> encoded = call.Encode(std::move(message));
+  if (const std::string type = AwaitedType(encoded.status()); !type.empty()) {
+    return call.AwaitType(type, std::move(message));
+  }
   if (!encoded.ok()) return BreakOff(number, CallEnd{encoded.status(), ""});
   Send(*std::move(encoded));
   if (is_full()) {
@@ -159,6 +162,7 @@ Outlook MultiplexSession::outlook() const {
   outlook.reads_are_withheld = !withheld_.empty();
   outlook.response_is_due = has_input();
   for (const auto& [number, call] : calls_) {
+    outlook.reads_are_withheld |= call->withholds_response();
     outlook.response_is_due |= call->answer_is_due();
     outlook.may_respond |= call->may_answer();
   }

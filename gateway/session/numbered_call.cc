@@ -38,48 +38,49 @@ void MultiplexSession::NumberedCall::Start() {
 
 void MultiplexSession::NumberedCall::Send(std::string content) {
   answer_is_due_ = true;
-  if (client_ended_) {
+  if (is_half_closed()) {
     return End(FailedCall(absl::InvalidArgumentError("data after half-close")));
   }
-  if (call_ != nullptr) return Forward(std::move(content));
-  // As the call's own queue counts.
   if (is_full()) return Overrun();
-  early_bytes_ += content.size() + sizeof(std::string);
-  early_.push_back(std::move(content));
+  if (is_forwarding()) return Forward(std::move(content));
+  const std::size_t bytes = content.size();
+  waiting_.Push(std::move(content), bytes);
 }
 
 void MultiplexSession::NumberedCall::HalfClose() {
-  if (client_ended_) {
+  if (is_half_closed()) {
     return BreakOff(
         FailedCall(absl::InvalidArgumentError("half-close after half-close")));
   }
-  client_ended_ = true;
   answer_is_due_ = true;
-  if (call_ == nullptr) return;  // OnResolved sees to it.
-  if (std::optional<Ending> fault = call_->HalfClose()) {
-    End(std::move(fault->end));
-  }
+  if (is_forwarding()) return ForwardHalfClose();
+  client_ = Client::kHalfCloseWaits;
 }
 
 bool MultiplexSession::NumberedCall::may_send_more() const {
-  if (client_ended_) return false;
-  if (call_ == nullptr) return early_.size() > 1;
+  if (is_half_closed()) return false;
+  if (call_ == nullptr) return waiting_.size() > 1;
   return resolved_.method == nullptr ||
          !TakesOneRequest(resolved_.method->kind);
 }
 
 bool MultiplexSession::NumberedCall::may_answer() const {
-  return call_ == nullptr ? !early_.empty() || client_ended_
-                          : call_->may_answer();
+  if (call_ == nullptr) return !waiting_.empty() || is_half_closed();
+  return !is_forwarding() || call_->may_answer();
 }
 
 bool MultiplexSession::NumberedCall::answer_is_due() const {
   if (call_ == nullptr) return may_answer();
-  return call_->pending_bytes() > 0 || call_->awaits_only_answer() ||
-         (answer_is_due_ && call_->may_answer());
+  return pending_bytes() > 0 || call_->awaits_only_answer() ||
+         (answer_is_due_ && may_answer());
 }
 
 void MultiplexSession::NumberedCall::OnTick(absl::Time now) {
+  const std::weak_ptr<int> alive = alive_;
+  request_pause_.OnTick(now);
+  if (alive.expired()) return;
+  response_pause_.OnTick(now);
+  if (alive.expired()) return;
   const absl::Duration timeout = session_.context_->limits.stall_timeout;
   if (call_ != nullptr && stall_.OnTick(*call_, now, timeout)) {
     BreakOff(FailedCall(StallStatus(timeout)));
@@ -106,29 +107,47 @@ void MultiplexSession::NumberedCall::OnResolved(
       // One mark: below the window there is always room for a message.
       Watermarks{window, window}, *session_.context_->upstream, observer);
   call_->Read();
+  OnCallWritable();
+}
+
+void MultiplexSession::NumberedCall::OnCallWritable() {
   const std::weak_ptr<int> alive = alive_;
-  std::vector<std::string> early = std::move(early_);
-  early_bytes_ = 0;
-  for (std::string& content : early) {
-    Forward(std::move(content));
+  ForwardWaiting();
+  if (!alive.expired()) session_.Pump();
+}
+
+void MultiplexSession::NumberedCall::ForwardWaiting() {
+  const std::weak_ptr<int> alive = alive_;
+  while (!is_forwarding()) {
+    if (request_pause_.is_active() || call_->backlogged()) return;
+    Forward(untyped_ ? *std::exchange(untyped_, std::nullopt) : waiting_.Pop());
     if (alive.expired()) return;
   }
-  if (client_ended_) {
-    if (std::optional<Ending> fault = call_->HalfClose()) {
-      return End(std::move(fault->end));
-    }
-  }
-  session_.Pump();
+  if (client_ == Client::kHalfCloseWaits) ForwardHalfClose();
 }
 
 void MultiplexSession::NumberedCall::Forward(std::string content) {
-  if (call_->backlogged()) return Overrun();
-  std::variant<std::string, Ending> decoded = Decode(std::move(content));
+  Decoded decoded = Decode(content);
+  while (const auto* need = std::get_if<NeedType>(&decoded)) {
+    if (request_pause_.Begin(*session_.context_->schemas, need->full_name,
+                             [this] { OnCallWritable(); })) {
+      untyped_ = std::move(content);
+      return;
+    }
+    decoded = Decode(content);
+  }
   if (auto* fault = std::get_if<Ending>(&decoded)) return BreakOff(fault->end);
-  std::string& message = std::get<std::string>(decoded);
+  std::string& message = std::get<RequestMessage>(decoded).payload;
   session_.TapMessage(TapEvent::Kind::kRequest, message, method_);
   if (std::optional<Ending> fault = call_->Send(std::move(message))) {
     BreakOff(fault->end);
+  }
+}
+
+void MultiplexSession::NumberedCall::ForwardHalfClose() {
+  client_ = Client::kHalfClosed;
+  if (std::optional<Ending> fault = call_->HalfClose()) {
+    End(std::move(fault->end));
   }
 }
 
@@ -144,10 +163,31 @@ void MultiplexSession::NumberedCall::OnCallMessage(std::string payload) {
   session_.Respond(*this, std::move(payload));
 }
 
+void MultiplexSession::NumberedCall::AwaitType(const std::string& type,
+                                               std::string response) {
+  waiting_response_ = std::move(response);
+  const auto again = [this] {
+    session_.Respond(*this, *std::exchange(waiting_response_, std::nullopt));
+  };
+  if (!response_pause_.Begin(*session_.context_->schemas, type, again)) {
+    again();
+  }
+}
+
 void MultiplexSession::NumberedCall::OnCallDone(CallEnd end) {
   if (absl::IsUnimplemented(end.status) && end.status.message().empty() &&
       resolved_.method == nullptr) {
     end.status = resolved_.why_unknown;
+  }
+  if (waiting_response_) {
+    // The call has broken off. The response goes as far as it is known.
+    response_pause_.Cancel();
+    absl::StatusOr<std::string> last = Encode(*std::move(waiting_response_));
+    if (last.ok()) {
+      session_.Send(*std::move(last));
+    } else if (AwaitedType(last.status()).empty()) {
+      end = FailedCall(last.status());
+    }
   }
   End(end);
 }

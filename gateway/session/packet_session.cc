@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/codec/dialect.h"
 #include "gateway/codec/json.h"
+#include "gateway/codec/json_text.h"
 #include "gateway/session/numbered_call.h"
 
 namespace headgate {
@@ -35,11 +36,15 @@ class PacketSession::PacketCall final : public NumberedCall {
 
   std::uint32_t type() const { return type_; }
 
-  absl::StatusOr<std::string> Encode(std::string response) override {
+  absl::StatusOr<std::string> Encode(std::string&& response) override {
     const PacketOptions& options = route_.packet;
     if (is_json()) {
-      absl::StatusOr<std::string> json = resolved().schema->ProtoToJson(
-          resolved().method->output, response, route_.json.json);
+      absl::StatusOr<std::string> json =
+          response_wait_.Convert([&](std::string* awaited_type) {
+            return resolved().schema->ProtoToJson(resolved().method->output,
+                                                  response, route_.json.json,
+                                                  awaited_type);
+          });
       if (!json.ok()) return json;
       response = *std::move(json);
     }
@@ -55,14 +60,24 @@ class PacketSession::PacketCall final : public NumberedCall {
   bool is_json() const {
     return std::get<MethodTable>(route_.target).content == PacketContent::kJson;
   }
-  std::variant<std::string, Ending> Decode(std::string content) override {
-    if (!is_json()) return content;
-    return DecodeJsonText(*resolved().schema, resolved().method->input, content,
-                          route_.json.json);
+  Decoded Decode(std::string& content) override {
+    if (!is_json()) return RequestMessage{std::move(content)};
+    std::string awaited_type;
+    std::variant<std::string, Ending> message =
+        DecodeJsonText(*resolved().schema, resolved().method->input, content,
+                       route_.json.json, &awaited_type);
+    if (auto* decoded = std::get_if<std::string>(&message)) {
+      return RequestMessage{*std::move(decoded)};
+    }
+    if (request_wait_.IsFor(awaited_type)) {
+      return NeedType{std::move(awaited_type)};
+    }
+    return std::get<Ending>(std::move(message));
   }
 
   const Route& route_;  // The session's.
   const std::uint32_t type_;
+  TypeWait request_wait_, response_wait_;
 };
 
 PacketSession::PacketSession(SessionRequest request,

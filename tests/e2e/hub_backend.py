@@ -12,6 +12,7 @@ import threading
 
 import grpc
 
+import reflecting
 from harness import ROOT, TIMEOUT, eventually
 
 METHOD = "/headgate.v1.HubBackend/Attach"
@@ -59,13 +60,14 @@ def accept(joined):
 
 class HubBackend:
     """`policy`: from the Joined event of a session that asks to the command
-    that answers it, or None."""
+    that answers it, or None. `reflection`: as ReflectingServer's."""
 
     method = METHOD
     request = pb.FromGateway
 
-    def __init__(self, policy=accept, port=0):
+    def __init__(self, policy=accept, port=0, reflection=None):
         self.policy = policy
+        self._reflection = reflection
         self.events = []   # Of all streams.
         self.streams = []  # The events of each.
         self.reading = threading.Event()  # Cleared: nothing is read.
@@ -84,6 +86,9 @@ class HubBackend:
         service, method = self.method[1:].split("/")
         self._server.add_generic_rpc_handlers((
             grpc.method_handlers_generic_handler(service, {method: handler}),))
+        if self._reflection is not None:
+            self._server.add_generic_rpc_handlers((
+                reflecting.handler(self._reflection),))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         assert self.port
         self.target = f"127.0.0.1:{self.port}"

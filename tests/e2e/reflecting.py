@@ -131,6 +131,14 @@ def hanging(requests, context):
     return iter(())
 
 
+def handler(reflection):
+    """`reflection` beside the handlers of another server."""
+    service, method = V1[1:].split("/")
+    return grpc.method_handlers_generic_handler(service, {
+        method: grpc.stream_stream_rpc_method_handler(
+            reflection, Request.FromString, Response.SerializeToString)})
+
+
 class ReflectingServer:
     """Sends each request of every method back, but for what `statuses` says:
     {path or "*": grpc.StatusCode}, which may change meanwhile, with `details`

@@ -17,7 +17,9 @@ from certificates import Authority
 from client import HELLO, JSON, Client, call, call_json
 from foreign import LibraryServer
 from harness import TIMEOUT, Gateway, eventually, run
+from hub_backend import Command, HubBackend, Payload, pb
 from reflecting import V1, ReflectingServer, Reflection, file_of
+from wire import END_PACKET, fields, packet, parse_packets
 
 
 def upstream(target, *lines):
@@ -357,6 +359,12 @@ upstreams:
   - {{name: one, target: "{server.target}", http_rules_files: [rules.yaml]}}
 routes:
   - {{upstream: one, prefix: /v1, http_rules: true}}
+  - path: /packets
+    upstream: one
+    codec: packet
+    packet:
+      content: json
+      methods: {{1: anys.Anys/Echo, 2: anys.Anys/Raw}}
   - {{upstream: one}}
 """)
         yield server
@@ -397,6 +405,48 @@ def test_first_response_by_connect_waits_for_an_unknown_type(anys):
 
 def test_first_response_by_rules_waits_for_an_unknown_type(anys):
     assert post(anys.gateway, "/v1/raw", RAW) == (200, {"any": detail_of(5)})
+
+
+# One call waits; the other calls of its socket do not, and its own messages
+# keep their order.
+@pytest.mark.parametrize("kind, message", [
+    (1, {"any": detail_of(5)}), (2, RAW)])
+def test_a_call_in_packets_waits_for_an_unknown_type(anys, kind, message):
+    def content(message):
+        return json.dumps(message).encode()
+
+    with Client(anys.gateway, "/packets") as client:
+        client.send(packet(kind, 7, content(message)) +
+                    packet(kind, 7, content({})) + packet(END_PACKET, 7))
+        client.send(packet(kind, 8, content({})) + packet(END_PACKET, 8))
+        got = {7: [], 8: []}
+        while [got[who][-1:] for who in got] != [["end"], ["end"]]:
+            for type, who, body in parse_packets(client.receive()):
+                got[who].append("end" if type == END_PACKET
+                                else json.loads(body))
+        assert got == {7: [{"any": detail_of(5)}, {}, "end"], 8: [{}, "end"]}
+
+
+# What a client of a hub sends waits for it; what the backend sends does not,
+# as all sessions would wait (docs/hub.md).
+def test_a_message_to_a_hub_waits_for_an_unknown_type(configured):
+    reflection = Reflection(ANYS, HIDDEN, DEEP)
+    with HubBackend(reflection=reflection) as hub:
+        gateway = configured(f"""
+upstreams: [{{name: one, target: "{hub.target}"}}]
+routes: [{{path: /hub, upstream: one, hub: {{message: anys.One}}}}]
+""")
+        with Client(gateway, "/hub", JSON) as client:
+            client.send(json.dumps({"any": detail_of(5)}) + "{}")
+            first, second = hub.wait("message", 2)
+            held = any_pb2.Any.FromString(
+                fields(first.message.payload.message)[1][0])
+            assert held.SerializeToString() == serialized_any()
+            assert second.message.payload.message == b""
+            # By now the type is known.
+            hub.send(Command(broadcast=pb.Broadcast(payload=Payload(
+                message=first.message.payload.message))))
+            assert client.receive_json() == {"any": detail_of(5)}
 
 
 def test_details_of_an_unknown_type_are_waited_for(anys):

@@ -2,70 +2,26 @@
 // call's messages wait while the server is asked for it.
 
 #include <string>
-#include <vector>
 
-#include "google/protobuf/any.pb.h"
-#include "google/protobuf/descriptor.pb.h"
-#include "google/protobuf/text_format.h"
 #include "tests/session/call_fixture.h"
+#include "tests/session/unknown_type.h"
 
 namespace headgate {
 namespace {
 
-using ::google::protobuf::FileDescriptorProto;
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-FileDescriptorProto FileOf(const char* text) {
-  FileDescriptorProto file;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &file));
-  return file;
-}
-
 class CallTypeTest : public CallFixture {
  protected:
   CallTypeTest() {
-    std::vector<std::string> warnings;
-    built_ = Schema::Build({FileOf(R"(
-        name: "s.proto" package: "s" syntax: "proto3"
-        dependency: "google/protobuf/any.proto"
-        message_type {
-          name: "M"
-          field { name: "any" number: 1 label: LABEL_OPTIONAL
-                  type: TYPE_MESSAGE type_name: ".google.protobuf.Any" }
-        }
-        service {
-          name: "S"
-          method { name: "Talk" input_type: ".s.M" output_type: ".s.M"
-                   client_streaming: true server_streaming: true }
-        })")},
-                           &warnings);
-    EXPECT_THAT(warnings, IsEmpty());
-    schemas_->asks_for_types = true;
-    schemas_->schema =
-        Schema::Share(built_, [this](const std::string&) { return asks_; });
     Start(&kJsonDialect, "/s.S/Talk");
     Steps();
   }
 
-  // What the server has answered: the type t.T, or that it has none.
-  void AnswerT() {
-    built_->Learn({FileOf(R"(
-        name: "t.proto" package: "t" syntax: "proto3"
-        message_type {
-          name: "T"
-          field { name: "n" number: 1 label: LABEL_OPTIONAL type: TYPE_INT32 }
-        })")});
-    asks_ = false;
-    schemas_->AnswerTypes();
-  }
-  void AnswerNothing() {
-    asks_ = false;
-    schemas_->AnswerTypes();
-  }
   void Tick(absl::Duration later) {
     now_ += later;
     session_->OnTick(now_);
@@ -75,23 +31,11 @@ class CallTypeTest : public CallFixture {
     Tick(absl::Seconds(6));
   }
 
-  static constexpr char kJson[] = R"({"any":{"@type":"a/t.T","n":7}})";
-  static constexpr char kBase64[] =
-      R"({"any":{"@type":"a/t.T","value":"CAc="}})";
-  static std::string Any() {
-    google::protobuf::Any any;
-    any.set_type_url("a/t.T");
-    any.set_value("\x08\x07");
-    return any.SerializeAsString();
-  }
-  // The message s.M that kJson is.
-  static std::string Message() {
-    const std::string any = Any();
-    return std::string("\x0a") + static_cast<char>(any.size()) + any;
-  }
+  static constexpr auto& kJson = UnknownType::kJson;
+  static constexpr auto& kBase64 = UnknownType::kBase64;
+  static std::string Message() { return UnknownType::Message(); }
 
-  bool asks_ = true;
-  std::shared_ptr<const Schema> built_;
+  UnknownType type_{*schemas_};
 };
 
 TEST_F(CallTypeTest, ARequestWaitsForTheType) {
@@ -99,7 +43,7 @@ TEST_F(CallTypeTest, ARequestWaitsForTheType) {
   EXPECT_THAT(Steps(), IsEmpty());
   EXPECT_THAT(schemas_->awaited_types(), ElementsAre("t.T"));
   EXPECT_FALSE(session_->is_at_rest());
-  AnswerT();
+  type_.Answer();
   ASSERT_THAT(upstream_->call(0).written(), ElementsAre(Message()));
   EXPECT_EQ(Steps().back(), "ws read");
 }
@@ -108,7 +52,7 @@ TEST_F(CallTypeTest, MessagesBehindTheOneThatWaitsKeepTheirOrder) {
   Text(std::string("{}") + kJson + "{}");
   backend().OnWritten();
   EXPECT_THAT(upstream_->call(0).written(), ElementsAre(""));
-  AnswerT();
+  type_.Answer();
   backend().OnWritten();
   backend().OnWritten();
   EXPECT_THAT(upstream_->call(0).written(), ElementsAre("", Message(), ""));
@@ -116,7 +60,7 @@ TEST_F(CallTypeTest, MessagesBehindTheOneThatWaitsKeepTheirOrder) {
 
 TEST_F(CallTypeTest, ARequestOfATypeThatTheServerDoesNotKnowIsInvalid) {
   Text(kJson);
-  AnswerNothing();
+  type_.AnswerNothing();
   EXPECT_THAT(Steps(), Contains(AllOf(
                            HasSubstr("ws close 4003"),
                            HasSubstr("the gateway knows no type \"a/t.T\""))));
@@ -135,13 +79,13 @@ TEST_F(CallTypeTest, AResponseWaitsForTheType) {
   backend().OnMessage(Message());
   EXPECT_THAT(Steps(), IsEmpty());
   EXPECT_GE(session_->held_bytes(), Message().size());
-  AnswerT();
+  type_.Answer();
   EXPECT_THAT(Steps(), ElementsAre(std::string("ws text ") + kJson, "read"));
 }
 
 TEST_F(CallTypeTest, AResponseOfATypeThatTheServerDoesNotKnowIsBase64) {
   backend().OnMessage(Message());
-  AnswerNothing();
+  type_.AnswerNothing();
   EXPECT_THAT(Steps(), ElementsAre(std::string("ws text ") + kBase64, "read"));
 }
 
@@ -160,7 +104,7 @@ TEST_F(CallTypeTest, AResponseThatWaitsIsDeliveredWhenTheCallBreaksOff) {
 }
 
 TEST_F(CallTypeTest, NothingWaitsWhereTheServerIsNotAsked) {
-  asks_ = false;
+  type_.AskNobody();
   backend().OnMessage(Message());
   EXPECT_THAT(Steps(), ElementsAre(std::string("ws text ") + kBase64, "read"));
   session_->OnWritten();
@@ -170,13 +114,13 @@ TEST_F(CallTypeTest, NothingWaitsWhereTheServerIsNotAsked) {
 }
 
 TEST_F(CallTypeTest, TheEndWaitsForTheTypeOfItsDetails) {
-  const std::string any = Any();
+  const std::string any = UnknownType::Any();
   backend().OnDone(
       {absl::NotFoundError("no"), std::string("\x08\x05\x12\x02no\x1a") +
                                       static_cast<char>(any.size()) + any});
   EXPECT_THAT(Steps(), IsEmpty());
   Text("{}");  // Comes too late.
-  AnswerT();
+  type_.Answer();
   EXPECT_THAT(Steps(), ElementsAre("ws read", "ws close 4005 no"));
 }
 
@@ -185,7 +129,7 @@ TEST_F(CallTypeTest, AClientThatLeavesEndsTheWaiting) {
   backend().OnMessage(Message());
   session_->OnClosed({});
   EXPECT_THAT(Steps(), ElementsAre("cancel"));
-  AnswerT();
+  type_.Answer();
   EXPECT_THAT(Steps(), IsEmpty());
 }
 
@@ -193,7 +137,7 @@ TEST_F(CallTypeTest, ADrainDeliversTheResponseThatWaits) {
   backend().OnMessage(Message());
   TellToDrain();
   EXPECT_THAT(Steps(), IsEmpty());
-  AnswerT();
+  type_.Answer();
   EXPECT_EQ(Steps().front(), std::string("ws text ") + kJson);
 }
 

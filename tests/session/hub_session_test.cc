@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "headgate/v1/hub_backend.pb.h"
+#include "tests/session/unknown_type.h"
 #include "tests/testing/fake_schema_source.h"
 #include "tests/testing/fake_upstream.h"
 
@@ -87,7 +88,7 @@ class HubSessionTest : public ::testing::Test {
         std::move(request),
         std::make_shared<const SessionContext>(SessionContext{
             SessionLimits{}, std::make_shared<testing::FakeUpstream>(log_),
-            std::make_shared<testing::FakeSchemaSource>()}),
+            schemas_}),
         std::move(member), transport_);
     session_->Start(now_);
     port_->TakeEvents();
@@ -139,7 +140,8 @@ class HubSessionTest : public ::testing::Test {
         EXPECT_TRUE(parsed.ParseFromString(body->bytes));
         shown.push_back(
             parsed.has_message()
-                ? "message " + parsed.message().payload().text()
+                ? "message " + parsed.message().payload().text() +
+                      parsed.message().payload().message()
             : parsed.has_sent()
                 ? absl::StrCat("sent ", parsed.sent().command(), " of ",
                                body->report_of)
@@ -162,6 +164,8 @@ class HubSessionTest : public ::testing::Test {
   HubForm form_;
   absl::Time now_ = absl::UnixEpoch();
   FrameTransport transport_{log_};
+  const std::shared_ptr<testing::FakeSchemaSource> schemas_ =
+      std::make_shared<testing::FakeSchemaSource>();
   std::shared_ptr<HubPort> port_;
   std::optional<HubSession> session_;
   std::uint64_t dropped_ = 0;
@@ -184,6 +188,47 @@ TEST_F(HubSessionTest, TheClientIsReadWhileTheHubHasRoom) {
   EXPECT_THAT(Steps(), IsEmpty());
   Return(1000);
   EXPECT_THAT(Steps(), ElementsAre("read"));
+}
+
+// No other session waits for what this one's client has sent.
+TEST_F(HubSessionTest, AMessageAndThoseBehindItWaitForTheTypeOfAnAny) {
+  UnknownType type(*schemas_);
+  form_.message = "s.M";
+  Start(kJsonDialect);
+  Text(std::string("{}") + UnknownType::kJson + "{}");
+  EXPECT_THAT(Events(), ElementsAre("message "));
+  EXPECT_THAT(schemas_->awaited_types(), ElementsAre("t.T"));
+  EXPECT_FALSE(session_->is_at_rest());
+  Deliver("b");
+  EXPECT_THAT(Steps(), ElementsAre("frames b"));
+  type.Answer();
+  EXPECT_THAT(Events(),
+              ElementsAre("message " + UnknownType::Message(), "message "));
+  EXPECT_THAT(Steps(), ElementsAre("read"));
+}
+
+TEST_F(HubSessionTest, AMessageOfATypeThatTheServerDoesNotKnowEndsIt) {
+  UnknownType type(*schemas_);
+  form_.message = "s.M";
+  Start(kJsonDialect);
+  Text(UnknownType::kJson);
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(Steps(), IsEmpty());
+  Pass(absl::Seconds(6));
+  EXPECT_THAT(Steps(), Contains(StartsWith("close 4003 ")));
+  type.Answer();
+  EXPECT_THAT(Events(), IsEmpty());
+}
+
+TEST_F(HubSessionTest, AClientThatLeavesWaitsForNoType) {
+  UnknownType type(*schemas_);
+  form_.message = "s.M";
+  Start(kJsonDialect);
+  Text(UnknownType::kJson);
+  Gone({TransportEnd::Cause::kClosedByClient, CloseCode::kNormal, ""});
+  Events();
+  type.Answer();
+  EXPECT_THAT(Events(), IsEmpty());
 }
 
 TEST_F(HubSessionTest, AFaultOfTheClientsEndsIt) {

@@ -31,7 +31,11 @@ class FakeSchemaSource final : public SchemaSource {
   }
 
   std::unique_ptr<Ticket> Get(absl::Time, SnapshotCallback callback) override {
-    callback(why_unknown);
+    if (schema != nullptr) {
+      callback(SchemaSnapshot{schema, nullptr});
+    } else {
+      callback(why_unknown);
+    }
     return nullptr;
   }
 
