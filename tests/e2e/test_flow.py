@@ -55,6 +55,33 @@ def test_client_that_stops_reading_leaves_memory_flat(start_serve):
         expect_flat(gateway, before)
 
 
+def kernel_holds(gateway):
+    """The most that the kernel holds of what the gateway has sent on one of
+    the connections of its listener, bytes (proc_net_tcp: tx_queue)."""
+    port = f":{gateway.port:04X}"
+    queues = [int(line.split()[4].split(":")[0], 16)
+              for line in open("/proc/net/tcp").readlines()[1:]
+              if line.split()[1].endswith(port)]
+    return max(queues, default=0)
+
+
+# The kernel's memory is not the process's, and max_memory does not see it.
+def test_the_kernel_holds_little_for_a_client_that_reads_nothing(start_serve):
+    gateway = start_serve("--send-timeout", "2s")
+    _, before = stats(gateway)
+    with RawClient(gateway, receive_buffer=4096, segment=None) as client:
+        start_flood(gateway, client)
+        most = 0
+
+        def has_ended():
+            nonlocal most
+            most = max(most, kernel_holds(gateway))
+            return stats(gateway) == (0, before + 1)
+
+        eventually(has_ended, "the call to end")
+    assert 64 * 1024 < most < 512 * 1024
+
+
 # What each may hold is a setting (max_buffered_bytes, 64 KiB), not as much as
 # the backend's connection would carry.
 @pytest.mark.parametrize("size", [1000, 10000])

@@ -58,25 +58,27 @@ class Frame:
     payload: bytes
 
 
-def limit_buffers(client, receive_buffer=4096):
+def limit_buffers(client, receive_buffer=4096, segment=536):
     """Has kernels hold little of what is sent to `client`, a socket that is
     not connected yet: the receive buffer sets the TCP window, and by the
     segment size the peer's kernel sizes its send buffer, up to some MB with
-    the large segments of the loopback device."""
+    the large segments of the loopback device (segment=None)."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    if segment:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
 
 
 class RawClient:
     """A TCP connection to a gateway."""
 
-    def __init__(self, gateway, receive_buffer=None, preamble=b"", tls=None):
+    def __init__(self, gateway, receive_buffer=None, preamble=b"", tls=None,
+                 segment=536):
         """`preamble`: sent before all else, and before TLS; `tls`: an
         ssl.SSLContext."""
         self._socket = socket.socket(
             socket.AF_INET6 if ":" in gateway.host else socket.AF_INET)
         if receive_buffer:
-            limit_buffers(self._socket, receive_buffer)
+            limit_buffers(self._socket, receive_buffer, segment)
         self._socket.settimeout(TIMEOUT)
         self._socket.connect((gateway.host, gateway.port))
         if preamble:
