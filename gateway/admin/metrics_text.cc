@@ -398,6 +398,12 @@ void AddProcess(const MetricsSource& source, Families& families) {
       .Gauge("headgate_memory_limit_bytes",
              "What max_memory comes to; 0: no limit.")
       .Add(static_cast<double>(stats.memory_limit));
+  families.Gauge("headgate_taps", "Readers of /tap.")
+      .Add(static_cast<double>(stats.taps));
+  families
+      .Counter("headgate_tap_events_dropped_total",
+               "Events that a reader of /tap missed, for each that did.")
+      .Add(static_cast<double>(stats.tap_events_dropped));
   const ProcessMetrics& process = source.process;
   families
       .Counter("process_cpu_seconds_total", "Processor time, user and system.")

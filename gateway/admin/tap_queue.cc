@@ -35,20 +35,40 @@ bool TapQueue::MayPass(absl::Time at) {
   return true;
 }
 
-void TapQueue::Offer(TapEvent event) {
-  bool notify = false;
+bool TapQueue::Reserve(std::size_t bytes, absl::Time at) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (bytes_ + bytes > limits_.max_bytes || !MayPass(at)) {
+    ++dropped_;
+    return false;
+  }
+  bytes_ += bytes;
+  return true;
+}
+
+void TapQueue::NotifyReader() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const std::size_t bytes = BytesOf(event);
-    if (bytes_ + bytes > limits_.max_bytes || !MayPass(event.at)) {
-      ++dropped_;
-    } else {
-      bytes_ += bytes;
-      events_.push_back(std::move(event));
-    }
-    notify = !std::exchange(notified_, true);
+    if (std::exchange(notified_, true)) return;
   }
-  if (notify) notify_();
+  notify_();
+}
+
+void TapQueue::Offer(const TapEvent& event, absl::string_view payload) {
+  const bool has_payload = payload.size() <= limits_.max_payload_bytes;
+  if (!has_payload) payload = {};
+  if (Reserve(kEventBytes + payload.size(), event.at)) {
+    TapEvent copy = event;
+    copy.has_payload = has_payload;
+    copy.payload.assign(payload.data(), payload.size());
+    const std::lock_guard<std::mutex> lock(mutex_);
+    events_.push_back(std::move(copy));
+  }
+  NotifyReader();
+}
+
+std::uint64_t TapQueue::dropped() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return dropped_;
 }
 
 TapQueue::Batch TapQueue::Take(std::size_t max_events) {

@@ -25,7 +25,8 @@ struct TapLimits {
 // Carries events from the workers to the reader of a tap. Events beyond the
 // limits are dropped and counted: workers never wait for the reader.
 //
-// Thread: any. A worker that offers an event holds the lock for a push_back.
+// Thread: any. A worker that offers an event holds the lock for a push_back;
+// what is dropped is not copied.
 class TapQueue final : public TapSink {
  public:
   // `notify` is called on the offering thread when there is something to take
@@ -33,10 +34,8 @@ class TapQueue final : public TapSink {
   TapQueue(TapFilter filter, const TapLimits& limits,
            std::function<void()> notify);
 
-  std::size_t max_payload_bytes() const override {
-    return limits_.max_payload_bytes;
-  }
-  void Offer(TapEvent event) override;
+  void Offer(const TapEvent& event, absl::string_view payload) override;
+  std::uint64_t dropped() const override;
 
   struct Batch {
     std::vector<TapEvent> events;
@@ -45,14 +44,18 @@ class TapQueue final : public TapSink {
   Batch Take(std::size_t max_events);
 
  private:
+  // Whether there is room, which is taken, for an event of so many bytes;
+  // counts it as dropped if not.
+  bool Reserve(std::size_t bytes, absl::Time at);
   bool MayPass(absl::Time at);
+  void NotifyReader();
 
   const TapLimits limits_;
   const std::function<void()> notify_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<TapEvent> events_;
-  std::size_t bytes_ = 0;
+  std::size_t bytes_ = 0;  // Of events_, and of what is being copied.
   std::uint64_t dropped_ = 0;
   bool notified_ = false;
   double tokens_;

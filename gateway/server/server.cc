@@ -702,6 +702,9 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
         }
         all.memory_used = memory_used_;
         all.memory_limit = memory_limit_;
+        all.taps = taps_.size();
+        all.tap_events_dropped = ended_taps_dropped_;
+        for (const auto& tap : taps_) all.tap_events_dropped += tap->dropped();
         const std::vector<WorkerHealth> health = GetHealth();
         for (std::size_t i = 0; i < answers.size(); ++i) {
           if (answers[i]) last_stats_[i] = *std::move(answers[i]);
@@ -788,6 +791,7 @@ void Server::CloseSession(std::string id,
 }
 
 void Server::AddTap(std::shared_ptr<TapSink> sink, std::function<void()> done) {
+  taps_.push_back(sink);
   AskWorkers<bool>(
       [sink = std::move(sink)](Worker& worker,
                                std::function<void(bool)> answer) {
@@ -797,6 +801,7 @@ void Server::AddTap(std::shared_ptr<TapSink> sink, std::function<void()> done) {
 }
 
 void Server::RemoveTap(std::shared_ptr<const TapSink> sink) {
+  if (std::erase(taps_, sink) != 0) ended_taps_dropped_ += sink->dropped();
   for (const auto& worker : workers_) worker->RemoveTap(sink);
 }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
@@ -189,6 +190,8 @@ class Server final : private Gateway {
   bool freeing_ = false;  // FreeMemory is under way.
 
   bool drain_requested_ = false;
+  std::vector<std::shared_ptr<TapSink>> taps_;
+  std::uint64_t ended_taps_dropped_ = 0;  // Of those that were there before.
   boost::asio::steady_timer drain_timer_;
   std::size_t busy_workers_ = 0;
   bool stopped_ = false;

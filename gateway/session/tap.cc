@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -19,6 +20,21 @@ std::uint32_t HashOf(absl::string_view id) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
   }
   return hash;
+}
+
+// RFC 3986 section 2.3: what is not unreserved is percent-encoded.
+std::string PathSegment(absl::string_view text) {
+  std::string segment;
+  for (const char c : text) {
+    if (absl::ascii_isalnum(c) || absl::StrContains("-._~", c)) {
+      segment += c;
+    } else {
+      absl::StrAppend(
+          &segment, "%",
+          absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
+    }
+  }
+  return segment;
 }
 
 bool CallsMethod(const SessionRequest& request, const std::string& method) {
@@ -74,10 +90,7 @@ void TappedSession::Offer(const SessionTaps& taps,
   event.session = session_;
   event.bytes = payload.size();
   for (const std::shared_ptr<TapSink>& sink : wanted_by_) {
-    TapEvent copy = event;
-    copy.has_payload = payload.size() <= sink->max_payload_bytes();
-    if (copy.has_payload) copy.payload.assign(payload.data(), payload.size());
-    sink->Offer(std::move(copy));
+    sink->Offer(event, payload);
   }
 }
 
@@ -88,8 +101,8 @@ std::string PathOf(const SessionRequest& request) {
   if (!route.path_template.empty()) {
     std::string path = route.path_template;
     for (const Parameter& variable : request.variables) {
-      path = absl::StrReplaceAll(
-          path, {{absl::StrCat("{", variable.field, "}"), variable.value}});
+      path = absl::StrReplaceAll(path, {{absl::StrCat("{", variable.field, "}"),
+                                         PathSegment(variable.value)}});
     }
     return absl::StrContains(path, '{') ? "" : path;
   }

@@ -46,7 +46,8 @@ struct TapEvent {
   std::string method;  // Of kMessage, where the session has several.
   Opcode opcode = Opcode::kBinary;
   std::size_t bytes = 0;  // Of the whole message.
-  std::string payload;    // Empty where it is longer than the sink wants.
+  // A sink's copy of the message; empty where it is longer than the sink wants.
+  std::string payload;
   bool has_payload = false;
   // Of kEnded.
   CloseCode close = CloseCode::kNormal;
@@ -72,9 +73,11 @@ struct TapFilter {
 class TapSink {
  public:
   virtual ~TapSink() = default;
-  // Longer messages are offered without their payload.
-  virtual std::size_t max_payload_bytes() const = 0;
-  virtual void Offer(TapEvent event) = 0;
+  // `payload`: of the message. The sink copies it, and the event, if it has
+  // room for them.
+  virtual void Offer(const TapEvent& event, absl::string_view payload) = 0;
+  // Events that it had no room for. Thread: any.
+  virtual std::uint64_t dropped() const = 0;
 
   const TapFilter& filter() const { return filter_; }
 

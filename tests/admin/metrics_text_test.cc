@@ -50,6 +50,8 @@ TEST(MetricsTextTest, SamplesHaveTheirLabels) {
   stats.workers[1].silence = 6;
   stats.call_durations[{"up", "/s/m", "OK"}].duration.Observe(0.02);
   source.log_lines_dropped = 10;
+  stats.taps = 2;
+  stats.tap_events_dropped = 11;
   const std::string text = MetricsText(source);
   for (
       const char* line :
@@ -69,8 +71,11 @@ TEST(MetricsTextTest, SamplesHaveTheirLabels) {
        R"(headgate_call_duration_seconds_bucket{upstream="up",method="/s/m",code="OK",le="0.01"} 0)",
        R"(headgate_call_duration_seconds_bucket{upstream="up",method="/s/m",code="OK",le="0.025"} 1)",
        R"(headgate_worker_lag_seconds_count{worker="1"} 0)",
-       "headgate_log_lines_dropped_total 10", "headgate_ready 1",
-       "headgate_draining 1"}) {
+       "headgate_log_lines_dropped_total 10",
+       "headgate_ready 1",
+       "headgate_draining 1",
+       "headgate_taps 2",
+       "headgate_tap_events_dropped_total 11"}) {
     EXPECT_THAT(text, HasLine(line));
   }
   // What is not known is not told.

@@ -43,6 +43,10 @@ TapEvent JsonRequest(const std::string& text) {
   return EventOf(TapEvent::Kind::kRequest, &kJsonDialect, Opcode::kText, text);
 }
 
+void OfferTo(TapSink& sink, const TapEvent& event) {
+  sink.Offer(event, event.payload);
+}
+
 std::string Shown(const TapEvent& event, TapContent content) {
   return boost::json::serialize(TapJson(event, content, nullptr));
 }
@@ -141,13 +145,13 @@ std::vector<std::string> Payloads(const TapQueue::Batch& batch) {
 TEST(TapQueueTest, TheReaderIsNotifiedOnceUntilItHasTakenAll) {
   int notified = 0;
   TapQueue queue({}, {}, [&] { ++notified; });
-  for (const char* text : {"1", "2", "3"}) queue.Offer(JsonRequest(text));
+  for (const char* text : {"1", "2", "3"}) OfferTo(queue, JsonRequest(text));
   EXPECT_EQ(notified, 1);
   EXPECT_THAT(Payloads(queue.Take(2)), ElementsAre("1", "2"));
-  queue.Offer(JsonRequest("4"));
+  OfferTo(queue, JsonRequest("4"));
   EXPECT_EQ(notified, 1);  // It has not seen the end yet.
   EXPECT_THAT(Payloads(queue.Take(9)), ElementsAre("3", "4"));
-  queue.Offer(JsonRequest("5"));
+  OfferTo(queue, JsonRequest("5"));
   EXPECT_EQ(notified, 2);
 }
 
@@ -155,20 +159,35 @@ TEST(TapQueueTest, WhatTheReaderDoesNotTakeIsDroppedAndCounted) {
   TapLimits limits;
   limits.max_bytes = 4096;
   TapQueue queue({}, limits, [] {});
-  for (int i = 0; i < 10; ++i) queue.Offer(JsonRequest(std::string(1000, 'x')));
+  for (int i = 0; i < 10; ++i)
+    OfferTo(queue, JsonRequest(std::string(1000, 'x')));
   const TapQueue::Batch batch = queue.Take(100);
   EXPECT_LT(batch.events.size(), 5u);
   EXPECT_EQ(batch.events.size() + batch.dropped, 10u);
+  EXPECT_EQ(queue.dropped(), batch.dropped);
+}
+
+TEST(TapQueueTest, ALongMessageComesWithoutItsPayload) {
+  TapLimits limits;
+  limits.max_payload_bytes = 10;
+  TapQueue queue({}, limits, [] {});
+  OfferTo(queue, JsonRequest("ten chars."));
+  OfferTo(queue, JsonRequest("eleven char"));
+  const TapQueue::Batch batch = queue.Take(2);
+  EXPECT_THAT(Payloads(batch), ElementsAre("ten chars.", ""));
+  EXPECT_TRUE(batch.events[0].has_payload);
+  EXPECT_FALSE(batch.events[1].has_payload);
+  EXPECT_EQ(batch.events[1].bytes, 11u);
 }
 
 TEST(TapQueueTest, MoreThanTheRateIsDropped) {
   TapLimits limits;
   limits.max_per_second = 2;
   TapQueue queue({}, limits, [] {});
-  for (int i = 0; i < 5; ++i) queue.Offer(JsonRequest("now"));
+  for (int i = 0; i < 5; ++i) OfferTo(queue, JsonRequest("now"));
   TapEvent later = JsonRequest("later");
   later.at += absl::Milliseconds(500);
-  queue.Offer(later);
+  OfferTo(queue, later);
   const TapQueue::Batch batch = queue.Take(100);
   EXPECT_THAT(Payloads(batch), ElementsAre("now", "now", "later"));
   EXPECT_EQ(batch.dropped, 3u);
@@ -189,8 +208,8 @@ TEST(TapStreamTest, LinesBeginOnceAllWorkersTapAndTellOfGaps) {
   EXPECT_EQ(ready, 1);
   EXPECT_EQ(stream->Take(absl::UnixEpoch()), "{\"event\":\"tapping\"}\n");
   ASSERT_EQ(gateway.taps_.size(), 1u);
-  gateway.taps_[0]->Offer(JsonRequest("{}"));
-  gateway.taps_[0]->Offer(JsonRequest("{}"));
+  OfferTo(*gateway.taps_[0], JsonRequest("{}"));
+  OfferTo(*gateway.taps_[0], JsonRequest("{}"));
   ASSERT_EQ(tasks.size(), 1u);
   tasks[0]();
   EXPECT_EQ(ready, 2);
@@ -203,7 +222,7 @@ TEST(TapStreamTest, LinesBeginOnceAllWorkersTapAndTellOfGaps) {
   const std::shared_ptr<TapSink> sink = gateway.taps_[0];
   stream.reset();
   EXPECT_THAT(gateway.taps_, IsEmpty());
-  sink->Offer(JsonRequest("{}"));
+  OfferTo(*sink, JsonRequest("{}"));
   for (const auto& task : tasks) task();
   EXPECT_EQ(ready, 2);
 }

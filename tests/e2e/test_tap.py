@@ -186,7 +186,12 @@ def test_who_reads_nothing_holds_up_nobody(serve):
     # Sanitizers keep what is freed.
     if not sanitized():
         assert gateway.rss() - before < 64 * 1024 * 1024
+    assert gateway.metric("headgate_taps") == 1
+    dropped = gateway.metric("headgate_tap_events_dropped_total")
+    assert dropped > 0
     reader.close()
+    eventually(lambda: gateway.metric("headgate_taps") == 0, "no tap")
+    assert gateway.metric("headgate_tap_events_dropped_total") >= dropped
     greet(gateway)
 
 
@@ -252,7 +257,7 @@ def test_a_replay_against_the_same_differs_in_nothing(serve, tap, tmp_path):
     result = replay(file, gateway)
     assert result.stdout == b"", result.stdout
     assert b"4 sessions, " in result.stderr, result.stderr
-    assert b"1 sessions left out" in result.stderr, result.stderr
+    assert b"1 sessions left out (connect: 1)" in result.stderr, result.stderr
     assert result.returncode == 0
     assert replay(file, gateway, "--timing").returncode == 0
 
@@ -267,6 +272,20 @@ def test_a_replay_tells_what_differs(serve, tap, tmp_path):
     assert b'response 1: recorded {"reply":"hi"}, now {"reply":"hello, s3cret"}' \
         in result.stdout
     assert replay(file, gateway, "--ignore", "reply").returncode == 0
+
+
+def test_a_recording_that_cannot_be_sent_again_is_no_success(
+        serve, tap, tmp_path):
+    gateway = serve(", tap, tap-payloads")
+    file = tmp_path / "recording.jsonl"
+    record(gateway, tap, file,
+           lambda: over_connect(gateway, b'{"greeting":"bob"}'))
+    with file.open("a") as more:
+        more.write('{"event":"request","session":"older","text":"{}"}\n')
+    result = replay(file, gateway)
+    assert result.returncode == 2
+    assert b"2 sessions left out (begun before the recording: 1, connect: 1)" \
+        in result.stderr, result.stderr
 
 
 def test_what_is_no_recording_is_told_with_its_line(serve, tmp_path):
