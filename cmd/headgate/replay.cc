@@ -8,7 +8,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +21,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "cmd/headgate/client_tls_flags.h"
@@ -43,12 +42,15 @@ sessions; what the gateway has sent then is awaited, and compared: JSON as JSON,
 packets as one stream of bytes, everything else byte by byte, and the close code.
 
 A recording has no metadata and no tokens: --bearer and --header stand for them.
-Sessions whose beginning is not in it, and those over plain HTTP or in dialects
-of other gateways, are left out, and counted.
+Only WebSocket sessions in the codecs json, packet, protobuf and raw are sent
+again. Left out, and listed at the end: sessions whose beginning is not in the
+recording, those of HTTP rules, plain HTTP, and other dialects (gRPC, gRPC-Web,
+Connect, grpc-websockets), of which a recording has no bytes.
 
 Exit status: 0 when nothing differs; 1 when something does, a line for each on
-stdout; 2 when it cannot be told: the file is no recording, or the gateway cannot
-be reached; 64 for a command line that cannot be understood.
+stdout; 2 when it cannot be told: the file is no recording, all of it is left
+out, or the gateway cannot be reached; 64 for a command line that cannot be
+understood.
 
 Examples:
   headgate replay chat.jsonl ws://127.0.0.1:8081
@@ -131,7 +133,7 @@ class Replay {
     if (kind == "opened") return Open(event, id);
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) {
-      left_out_.insert(id);
+      LeaveOut(id, "begun before the recording");
       return absl::OkStatus();
     }
     Replayed& session = found->second;
@@ -150,8 +152,10 @@ class Replay {
     std::cerr << "headgate replay: " << opened_ << " sessions, " << requests_
               << " requests, " << responses_ << " responses, " << differences_
               << " differences; " << left_out_.size() << " sessions left out"
-              << (has_gaps_ ? "; the recording has gaps" : "") << std::endl;
-    return differences_ == 0 ? kSame : kDifferent;
+              << LeftOut() << (has_gaps_ ? "; the recording has gaps" : "")
+              << std::endl;
+    if (differences_ != 0) return kDifferent;
+    return opened_ == 0 && !left_out_.empty() ? kNotTold : kSame;
   }
 
  private:
@@ -162,11 +166,9 @@ class Replay {
     const std::string subprotocol = Member(event, "subprotocol");
     session.joins = subprotocol == kPacketDialect.token ||
                     Member(event, "codec") == kPacketDialect.name;
-    const bool is_own =
-        !event.contains("media_type") &&
-        (subprotocol.empty() || absl::StartsWith(subprotocol, "headgate."));
-    if (session.path.empty() || !is_own) {
-      left_out_.insert(id);
+    const std::string unfit = WhyUnfit(event, session.path, subprotocol);
+    if (!unfit.empty()) {
+      LeaveOut(id, unfit);
       return absl::OkStatus();
     }
     Wait(event);
@@ -190,6 +192,33 @@ class Replay {
     ++opened_;
     session.socket = *std::move(socket);
     return absl::OkStatus();
+  }
+
+  // Why the session cannot be opened again; empty: it can.
+  static std::string WhyUnfit(const json::object& event,
+                              const std::string& path,
+                              const std::string& subprotocol) {
+    if (event.contains("media_type")) return Member(event, "codec");
+    if (!subprotocol.empty() && !absl::StartsWith(subprotocol, "headgate.")) {
+      return Member(event, "codec");
+    }
+    return path.empty() ? "of HTTP rules" : "";
+  }
+
+  void LeaveOut(const std::string& id, const std::string& why) {
+    left_out_.emplace(id, why.empty() ? "of an unknown dialect" : why);
+  }
+
+  // " (connect: 2, begun before the recording: 1)"
+  std::string LeftOut() const {
+    std::map<std::string, int> reasons;
+    for (const auto& [id, why] : left_out_) ++reasons[why];
+    std::vector<std::string> parts;
+    for (const auto& [why, count] : reasons) {
+      parts.push_back(absl::StrCat(OneLine(why), ": ", count));
+    }
+    return parts.empty() ? ""
+                         : absl::StrCat(" (", absl::StrJoin(parts, ", "), ")");
   }
 
   // With --timing: until the event is as far from the first one as it was.
@@ -324,7 +353,7 @@ class Replay {
   const DialHandshakeOptions handshake_;
   const absl::Duration timeout_;
   std::map<std::string, Replayed> sessions_;
-  std::set<std::string> left_out_;
+  std::map<std::string, std::string> left_out_;  // Id -> why.
   std::optional<absl::Duration> offset_;
   bool has_gaps_ = false;
   std::uint64_t opened_ = 0;
