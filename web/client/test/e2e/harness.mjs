@@ -4,6 +4,7 @@ import {createHash} from "node:crypto";
 import {once} from "node:events";
 import {readFile} from "node:fs/promises";
 import http from "node:http";
+import net from "node:net";
 import path from "node:path";
 import {fileURLToPath} from "node:url";
 
@@ -13,6 +14,7 @@ export const HEADGATE = process.env.HEADGATE ?? path.join(ROOT, "../../build/dev
 /** `headgate demo`, which can be stopped and started again on the same port. */
 export class Gateway {
   port = 0;
+  command = ["demo"];
 
   constructor(...flags) {
     this.flags = flags;
@@ -25,7 +27,7 @@ export class Gateway {
   async start() {
     const admin = this.flags.includes("--admin") ? [] : ["--admin", "off"];
     const flags = ["--listen", `127.0.0.1:${this.port}`, ...admin, "--drain", "1s", ...this.flags];
-    this.process = spawn(HEADGATE, ["demo", ...flags], {stdio: ["ignore", "pipe", "ignore"]});
+    this.process = spawn(HEADGATE, [...this.command, ...flags], {stdio: ["ignore", "pipe", "ignore"]});
     const kill = () => this.process.kill("SIGKILL");
     process.once("exit", kill);
     this.gone = once(this.process, "exit").then(([code]) => (process.off("exit", kill), code));
@@ -34,19 +36,66 @@ export class Gateway {
       output += chunk;
       const listening = /wss?:\/\/127\.0\.0\.1:(\d+)\s/.exec(output);
       const backend = /demo backend on ([^\s;]+)[;\n]/.exec(output);
-      if (!listening || !backend) continue;
+      if (!listening || (this.command[0] === "demo" && !backend)) continue;
       this.port = Number(listening[1]);
-      this.backend = backend[1];
+      this.backend = backend?.[1];
       this.admin = /admin on (http:\S+)\n/.exec(output)?.[1];
       return this;
     }
-    throw new Error(`headgate demo does not listen: ${output}`);
+    throw new Error(`headgate ${this.command[0]} does not listen: ${output}`);
   }
 
   /** SIGTERM drains; returns the exit status. */
   async stop(signal = "SIGTERM") {
     this.process.kill(signal);
     return this.gone;
+  }
+}
+
+/** Gateways with one backend behind one address, which leads to those that are `up`. */
+export class Replicas {
+  constructor(backend, count) {
+    this.gateways = Array.from({length: count}, () => Object.assign(new Gateway(), {command: ["serve", "--upstream", backend], up: false}));
+    this.sockets = new Set();
+    let next = 0;
+    this.balancer = net.createServer((client) => {
+      const up = this.gateways.filter((one) => one.up);
+      const server = net.connect(up[next++ % up.length].port, "127.0.0.1");
+      for (const [one, other] of [[client, server], [server, client]]) {
+        this.sockets.add(one);
+        one.on("error", () => other.destroy()).on("close", () => this.sockets.delete(one));
+        one.pipe(other);
+      }
+    });
+  }
+
+  async start() {
+    for (const gateway of this.gateways) await this.raise(gateway);
+    this.url = `ws://127.0.0.1:${await listen(this.balancer)}`;
+    return this;
+  }
+
+  async raise(gateway) {
+    await gateway.start();
+    gateway.up = true;
+  }
+
+  /** One after the other is stopped, as a load balancer sees it, and started again; `between` is awaited then. */
+  async roll(between) {
+    const statuses = [];
+    for (const gateway of this.gateways) {
+      gateway.up = false;
+      statuses.push(await gateway.stop());
+      await this.raise(gateway);
+      await between();
+    }
+    return statuses;
+  }
+
+  async stop() {
+    this.balancer.close();
+    this.sockets.forEach((socket) => socket.destroy());
+    for (const gateway of this.gateways) await gateway.stop("SIGKILL");
   }
 }
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import {after, before, test} from "node:test";
 import WebSocket from "ws";
 import * as lib from "../../dist/index.js";
-import {Gateway, hostileServer} from "./harness.mjs";
+import {Gateway, hostileServer, Replicas} from "./harness.mjs";
 import {scenarios} from "./scenarios.mjs";
 
 const ECHO = "headgate.demo.v1.EchoService/";
@@ -62,5 +62,52 @@ test("details come in grpc-gateway's envelope", async () => {
     assert.equal(stopped.name, "INVALID_ARGUMENT");
   } finally {
     await wrapping.stop("SIGKILL");
+  }
+});
+
+test("a rolling restart: what was acknowledged is neither lost nor doubled, and clients return spread", async () => {
+  const replicas = await new Replicas(gateway.backend, 2).start();
+  const CLIENTS = 40;
+  const [initialMs, delays] = [400, []];
+  let asked = 0;
+  const c = client({token: () => `t${++asked}`, backoff: {initialMs}}, replicas.url);
+  // Each sends the next number once the one before has come back.
+  const runs = Array.from({length: CLIENTS}, () => ({acknowledged: [], reconnects: 0}));
+  const numbers = ({payload}) => Number(atob(payload));
+  const talks = runs.map(async (run) => {
+    const send = (number) => run.talk.stream?.send({payload: btoa(String(number))});
+    run.talk = c.subscribe(ECHO + "Echo", (stream, gap) => stream.send({payload: btoa(String(gap?.last ? numbers(gap.last) + 1 : 1))}), {
+      onDisconnect: ({name, closeCode, retryAfterMs = 0}, delayMs) => {
+        if (closeCode === 1001) delays.push({name, retryAfterMs, jitter: delayMs - retryAfterMs});
+      },
+      onReconnect: () => run.reconnects++,
+    });
+    for await (const message of run.talk) {
+      run.acknowledged.push(numbers(message));
+      void send(numbers(message) + 1);
+    }
+  });
+  const over = Promise.all(talks.map((talk) => talk.catch((error) => error.name)));
+  const goOn = async () => {
+    const before = runs.map((run) => run.acknowledged.length);
+    while (!runs.every((run, i) => run.acknowledged.length > before[i])) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  try {
+    await goOn();
+    assert.deepEqual(await replicas.roll(goOn), [0, 0]);
+    for (const {talk} of runs) talk.cancel();
+    assert.deepEqual(await over, Array(CLIENTS).fill("CANCELLED"));
+    for (const {acknowledged, reconnects} of runs) {
+      assert.deepEqual(acknowledged, acknowledged.map((_, i) => i + 1));
+      assert.ok(reconnects >= 1); // Each replica was restarted.
+    }
+    assert.ok(asked >= CLIENTS + runs.reduce((sum, run) => sum + run.reconnects, 0));
+    // The drain names a time to stay away, and the jitter on top of it uses all of its range.
+    assert.ok(delays.length >= CLIENTS && delays.every(({name, retryAfterMs}) => name === "UNAVAILABLE" && retryAfterMs >= 1000));
+    const jitters = delays.map(({jitter}) => jitter);
+    assert.ok(Math.min(...jitters) < initialMs / 4 && Math.max(...jitters) > initialMs * 3 / 4, String(jitters));
+  } finally {
+    for (const {talk} of runs) talk.cancel();
+    await replicas.stop();
   }
 });

@@ -214,6 +214,47 @@ export const scenarios = {
     gives: ["AQ==", 0, true, 14, "AQ==", "Ag==", "UNAVAILABLE 1001", true, true, true],
   },
 
+  "a hub's room in every codec: greetings, deliveries to all, and the way back after a lost socket": {
+    async run({client, stop, start}) {
+      const content = encoder.encode("hi");
+      const messages = {json: {text: "hi"}, protobuf: content, packet: {type: 7, who: 9, content}, raw: "hi"};
+      const plain = (message) => {
+        if (message instanceof Uint8Array) return new TextDecoder().decode(message);
+        return message?.content ? [message.type, message.who, plain(message.content)] : message;
+      };
+      const log = {};
+      for (const [codec, message] of Object.entries(messages)) {
+        const c = client({codec, backoff: {initialMs: 100, maxMs: 400}});
+        const join = async () => {
+          const stream = c.bidi(`/rooms/${codec}`);
+          const deliveries = stream[Symbol.asyncIterator]();
+          const next = async () => plain((await deliveries.next()).value);
+          return {stream, next, greeting: await next()};
+        };
+        const one = await join();
+        const two = await join();
+        void one.stream.send(message);
+        log[codec] = [one.greeting, two.greeting, await one.next(), await two.next()];
+        one.stream.cancel();
+        two.stream.cancel();
+      }
+      const c = client({codec: "packet", backoff: {initialMs: 100, maxMs: 400}});
+      const seen = [];
+      for await (const packet of c.subscribe("/rooms/lobby", (stream, gap) => stream.send({type: gap ? 2 : 1, who: 5, content}))) {
+        seen.push(plain(packet));
+        if (packet.type === 1) await stop("SIGKILL").then(start);
+        if (packet.type === 2) break;
+      }
+      return [log, seen];
+    },
+    gives: [{
+      json: [{members: 1}, {members: 2}, {text: "hi"}, {text: "hi"}],
+      protobuf: ['{"members":1}', '{"members":2}', "hi", "hi"],
+      packet: [[0, 0, '{"members":1}'], [0, 0, '{"members":2}'], [7, 9, "hi"], [7, 9, "hi"]],
+      raw: ['{"members":1}', '{"members":2}', "hi", "hi"],
+    }, [[0, 0, '{"members":1}'], [1, 5, "hi"], [0, 0, '{"members":1}'], [2, 5, "hi"]]],
+  },
+
   "a call that may be repeated outlasts a gateway that is away, with a new token": {
     async run({client, stop, start}) {
       await stop("SIGKILL");
