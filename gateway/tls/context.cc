@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gateway/tls/pem.h"
@@ -154,9 +155,43 @@ const unsigned char* Bytes(const std::string& text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
+std::string Sha256(absl::string_view text) {
+  std::string digest(EVP_MAX_MD_SIZE, '\0');
+  unsigned size = 0;
+  EVP_Digest(text.data(), text.size(),
+             reinterpret_cast<unsigned char*>(&digest[0]), &size, EVP_sha256(),
+             nullptr);
+  digest.resize(size);
+  return digest;
+}
+
+// The server_name extension of the ClientHello that is being read, empty
+// without one. Only within SSL_CTX_set_client_hello_cb(3)'s callback.
+absl::string_view ServerNameExtension(SSL* tls) {
+  const unsigned char* bytes = nullptr;
+  std::size_t size = 0;
+  if (SSL_client_hello_get0_ext(tls, TLSEXT_TYPE_server_name, &bytes, &size) !=
+      1) {
+    return "";
+  }
+  return absl::string_view(reinterpret_cast<const char*>(bytes), size);
+}
+
 }  // namespace
 
 struct TlsContext::Callbacks {
+  // Sessions are resumed where they may be: see `session_scope_`. For the same
+  // name only, as RFC 6066 section 3 demands, so that the certificate of each
+  // is shown.
+  static int LimitResumption(SSL* tls, int* /*alert*/, void* context) {
+    const std::string id_context = Sha256(
+        absl::StrCat(static_cast<const TlsContext*>(context)->session_scope_,
+                     absl::AsciiStrToLower(ServerNameExtension(tls))));
+    SSL_set_session_id_context(tls, Bytes(id_context),
+                               static_cast<unsigned>(id_context.size()));
+    return SSL_CLIENT_HELLO_SUCCESS;
+  }
+
   // RFC 7301 section 3.2.
   static int ChooseProtocol(SSL*, const unsigned char** chosen,
                             unsigned char* chosen_size,
@@ -280,13 +315,10 @@ absl::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::ForServer(
   SSL_CTX_set_session_cache_mode(handle, SSL_SESS_CACHE_OFF);
   // A session that is resumed must have begun where clients were verified alike
   // (SSL_CTX_set_session_id_context(3)).
-  const std::string how = absl::StrCat(
-      "headgate", static_cast<int>(options.client_certificates), material.ca);
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned digest_size = 0;
-  EVP_Digest(how.data(), how.size(), digest, &digest_size, EVP_sha256(),
-             nullptr);
-  SSL_CTX_set_session_id_context(handle, digest, digest_size);
+  context->session_scope_ = Sha256(absl::StrCat(
+      "headgate", static_cast<int>(options.client_certificates), material.ca));
+  SSL_CTX_set_client_hello_cb(handle, Callbacks::LimitResumption,
+                              context.get());
   if (!material.ticket_keys.empty()) {
     context->ticket_keys_ = material.ticket_keys;
     SSL_CTX_set_app_data(handle, context.get());

@@ -83,6 +83,7 @@ class TlsContext {
   bool requires_protocol_ = false;
   bool verifies_peer_ = false;
   std::vector<std::string> ticket_keys_;
+  std::string session_scope_;  // Of a server: where sessions may be resumed.
   // Null for a server with one certificate and no OCSP response.
   std::unique_ptr<const TlsIdentities> identities_;
 };

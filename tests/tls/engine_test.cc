@@ -552,6 +552,7 @@ class TlsResumptionTest : public TlsEngineTest {
     Make();
     RawTlsClient client(version);
     if (session != nullptr) SSL_set_session(client.tls(), session);
+    if (!name_.empty()) SSL_set_tlsext_host_name(client.tls(), name_.c_str());
     SSL_SESSION_free(session);
     EXPECT_TRUE(TalkWith(client, server_).ok());
     EXPECT_TRUE(server_.engine->established());
@@ -565,6 +566,7 @@ class TlsResumptionTest : public TlsEngineTest {
     return std::string(kTicketKeyBytes, fill);
   }
 
+  std::string name_;  // The client's server_name; empty: none.
   bool resumed_ = false;
 };
 
@@ -625,6 +627,27 @@ TEST_F(TlsResumptionTest, SessionIsResumedWhereClientsAreVerifiedAlike) {
     server_material_.ca = Authority("another").certificate();
     session = ConnectWith(session, version);
     EXPECT_FALSE(resumed_);
+    SSL_SESSION_free(session);
+  }
+}
+
+// Else the certificate of the other name would not be shown.
+TEST_F(TlsResumptionTest, SessionIsResumedForTheSameName) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    server_material_.ticket_keys = {Key('a')};
+    name_ = "localhost";
+    SSL_SESSION* session = ConnectWith(nullptr, version);
+    name_ = "LocalHost";
+    session = ConnectWith(session, version);
+    EXPECT_TRUE(resumed_);
+    name_ = "b.example";
+    session = ConnectWith(session, version);
+    EXPECT_FALSE(resumed_);
+    name_ = "";
+    session = ConnectWith(session, version);
+    EXPECT_FALSE(resumed_);
+    session = ConnectWith(session, version);
+    EXPECT_TRUE(resumed_);
     SSL_SESSION_free(session);
   }
 }
