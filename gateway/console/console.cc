@@ -138,6 +138,10 @@ std::string RouteJson(const Route& route) {
     AppendText("service", path->service, json);
   } else if (std::holds_alternative<HttpRuleSet>(route.target)) {
     AppendRaw("httpRules", "true", json);
+  } else if (const auto* hub = std::get_if<HubTarget>(&route.target)) {
+    std::string about = "{";
+    AppendText("message", hub->message, about);
+    AppendRaw("hub", about + "}", json);
   }
   if (plan.codec != nullptr) AppendText("codec", plan.codec->name, json);
   AppendRaw("codecs", ListOf(plan.allowed_codecs, codec_name), json);

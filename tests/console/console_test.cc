@@ -175,7 +175,11 @@ TEST(ConsoleIndexTest, HasWhatRoutesLeadTo) {
   table.allowed_codecs = {&kPacketDialect};
   table.packet.endian = PacketOptions::Endian::kLittle;
   table.packet.container_types = {5};
-  settings.routes = {fixed, service, rules, table, Route{}};
+  Route hub;
+  hub.path_template = "/rooms/{room}";
+  hub.target = HubTarget{.message = "p.M"};
+  settings.routes = {fixed, service, rules, table, Route{}, hub, hub};
+  std::get<HubTarget>(settings.routes[6].target).message.clear();
   const auto json = boost::json::parse(MakeConsoleIndex(settings)->json);
   EXPECT_EQ(At(json, "/upstreams"), R"(["one \"two\""])");
   EXPECT_EQ(
@@ -192,6 +196,8 @@ TEST(ConsoleIndexTest, HasWhatRoutesLeadTo) {
   EXPECT_EQ(
       At(json, "/routes/4"),
       R"({"hosts":[],"upstream":"default","codecs":["json","protobuf"]})");
+  EXPECT_EQ(At(json, "/routes/5/hub"), R"({"message":"p.M"})");
+  EXPECT_EQ(At(json, "/routes/6/hub"), "{}");
 }
 
 std::shared_ptr<const Schema> SchemaOf(const pb::FileDescriptor* file) {

@@ -2,7 +2,7 @@ import {Call} from "./call.js";
 import {$, copyButton, fill, h, highlight, pretty, tabs} from "./dom.js";
 import {MessageForm} from "./form.js";
 import {contentOf, decode, decodeStatus, encode, END, hexDump, printable, toHex} from "./packet.js";
-import {addressesOf, codecsOf, KINDS, loadIndex, loadSchema, tableRoutes} from "./schema.js";
+import {addressesOf, addressFits, codecsOf, hubRoutes, KINDS, loadIndex, loadSchema, tableRoutes} from "./schema.js";
 import {curl, dial, program} from "./snippets.js";
 
 const MOST_CALLS = 50;
@@ -49,8 +49,9 @@ async function start() {
     }
   }));
   state.tables = tableRoutes(state.index.routes);
+  state.hubs = hubRoutes(state.index.routes);
   const chat = state.index.routes.some((route) => route.path === "/chat" && route.method === "/headgate.demo.v1.ChatService/Join");
-  $("chat-link").hidden = !chat;
+  $("chat-link").hidden = $("welcome-chat").hidden = !chat;
   listMethods(problems);
   window.addEventListener("hashchange", followHash);
   followHash();
@@ -75,8 +76,8 @@ function listMethods(problems) {
       h("h2", {}, name, h("span", {}, [showUpstream && upstream, packageName].filter(Boolean).join(" · "))),
       h("ul", {}, methods.map(methodItem)));
   });
-  if (state.tables.length) {
-    sections.push(h("section", {class: "service"}, h("h2", {}, "Sockets with several calls"), h("ul", {}, state.tables.map(methodItem))));
+  for (const [title, routes] of [["Hubs", state.hubs], ["Sockets with several calls", state.tables]]) {
+    if (routes.length) sections.push(h("section", {class: "service"}, h("h2", {}, title), h("ul", {}, routes.map(methodItem))));
   }
   fill($("services"), problems.map((problem) => h("p", {class: "problem"}, problem)), sections,
     !sections.length && !problems.length && h("p", {class: "hint"}, "The upstreams have no services that are known."));
@@ -108,7 +109,7 @@ function followHash() {
   } catch {
     return;
   }
-  const method = [...state.methods, ...state.tables].find((one) => one.path === path);
+  const method = [...state.methods, ...state.hubs, ...state.tables].find((one) => one.path === path);
   if (method && method !== state.method) select(method);
 }
 
@@ -133,16 +134,29 @@ function select(method) {
   $("method-comment").hidden = !method.comment;
   $("address").value = state.addresses[0]?.address ?? "";
   fill($("addresses"), state.addresses.map(({address}) => h("option", {value: address})));
-  const problem = $("address-problem");
-  problem.hidden = state.addresses.length > 0;
-  problem.textContent = state.addresses.length ? "" : "No route of this listener leads to this method by a WebSocket.";
   state.text = state.drafts.get(method) ?? "";
   fillCodecs();
   closeMenu();
   showCall();
 }
 
-const routeNow = () => (state.addresses.find((one) => one.address === $("address").value) ?? state.addresses[0])?.route;
+const routeNow = () => (state.addresses.find((one) => addressFits(one, $("address").value)) ?? state.addresses[0])?.route;
+
+/** Why nothing can be sent to the address; "": it can. */
+function addressProblem() {
+  const address = $("address").value;
+  const variables = address.match(/\{[^}]*\}/g);
+  if (variables) return `Write a value in place of ${variables.join(" and ")}.`;
+  return state.addresses.length || address ? "" : "No route of this listener leads to this method by a WebSocket.";
+}
+
+function showAddressProblem() {
+  const problem = addressProblem();
+  $("address-problem").textContent = problem;
+  $("address-problem").hidden = problem === "";
+}
+
+const hasForm = () => $("codec").value === "json" && state.method.input !== undefined;
 
 function fillCodecs() {
   fill($("codec"), codecsOf(state.method, routeNow()).map((codec) => h("option", {value: codec}, codec)));
@@ -154,11 +168,11 @@ function chooseCodec() {
   if (!state.text || state.textCodec !== codec) state.text = defaultText(codec);
   state.textCodec = codec;
   readText();
-  selectEditor(codec === "json" ? "form" : "text");
+  selectEditor(hasForm() ? "form" : "text");
 }
 
 function defaultText(codec) {
-  if (codec === "json") return "{}";
+  if (codec === "json") return routeNow()?.hub && !state.method.input ? '{"text": "hello"}' : "{}";
   if (codec === "raw") return "hello";
   if (codec === "protobuf") return "";
   const methods = routeNow()?.packet?.methods;
@@ -191,7 +205,7 @@ function currentText() {
 function showEditor(kind) {
   state.editor = kind;
   const codec = $("codec").value;
-  $("editors").hidden = codec !== "json";
+  $("editors").hidden = !hasForm();
   $("editor").setAttribute("aria-labelledby", `tab-${kind}`);
   if (kind === "form") {
     readText();
@@ -289,14 +303,15 @@ $("half-close").addEventListener("click", () => {
 $("cancel").addEventListener("click", () => state.call?.cancel());
 
 function showButtons() {
+  showAddressProblem();
   const streamsIn = KINDS[state.method.kind].streamsIn;
   const live = isLive();
-  const mayBegin = $("address").value !== "";
+  const mayBegin = $("address").value !== "" && addressProblem() === "";
   $("send").textContent = streamsIn ? "Send" : "Call";
   $("send").disabled = live ? !streamsIn || state.call.state === "halfClosed" : !mayBegin;
   $("open").hidden = !streamsIn;
   $("open").disabled = live || !mayBegin;
-  $("half-close").hidden = !streamsIn || $("codec").value === "raw";
+  $("half-close").hidden = !streamsIn || $("codec").value === "raw" || routeNow()?.hub !== undefined;
   $("half-close").disabled = !live || state.call.state === "halfClosed";
   $("cancel").disabled = !live;
 }
@@ -451,7 +466,7 @@ function showPast(call) {
   state.textCodec = call.codec;
   if (call.requests.length) state.text = call.requests[call.requests.length - 1];
   state.call = call;
-  selectEditor(call.codec === "json" ? state.editor : "text");
+  selectEditor(hasForm() ? state.editor : "text");
   showCall();
   closeMenu();
 }
@@ -479,7 +494,7 @@ function showSnippet(form = state.snippet) {
   const call = {
     method: state.method, kind: state.method.kind, codec, messages, address, origin: location.origin,
     url: location.origin.replace(/^http/, "ws") + address, hasToken: $("token").value !== "", metadata: metadataLines(),
-    streamsIn: KINDS[state.method.kind].streamsIn,
+    streamsIn: KINDS[state.method.kind].streamsIn, halfCloses: codec !== "raw" && routeNow()?.hub === undefined,
     rulesArePublished: state.index.routes.some((route) => route.httpRules && route.upstream === state.method.upstream),
   };
   let text;
@@ -535,7 +550,7 @@ document.addEventListener("keydown", (event) => {
 });
 $("connection").addEventListener("submit", (event) => event.preventDefault());
 $("address").addEventListener("change", () => {
-  if (state.addresses.some((one) => one.address === $("address").value)) fillCodecs();
+  if (state.addresses.some((one) => addressFits(one, $("address").value))) fillCodecs();
 });
 $("address").addEventListener("input", () => {
   showButtons();

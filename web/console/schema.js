@@ -27,7 +27,7 @@ export function addressesOf(method, routes) {
   const found = [];
   const add = (address, route) => found.some((one) => one.address === address) || found.push({address, route});
   for (const route of routes) {
-    if (route.upstream !== method.upstream || !hostFits(route) || route.httpRules || route.packet?.methods) continue;
+    if (route.upstream !== method.upstream || !hostFits(route) || route.httpRules || route.hub || route.packet?.methods) continue;
     const at = route.path ?? route.template ?? route.prefix;
     if (route.method) {
       if (route.method === method.path) add(at ?? method.path, route);
@@ -52,6 +52,29 @@ export function tableRoutes(routes) {
       upstream: route.upstream, name: route.path ?? route.prefix ?? route.template, path: route.path ?? route.prefix ?? route.template,
       kind: "bidi", route, comment: "Several calls on one socket: the type of a packet chooses the method, who is the call.",
     }));
+}
+
+/** Routes whose sessions share a stream to the backend, as methods of their own. */
+export function hubRoutes(routes) {
+  return routes
+    .filter((route) => route.hub && hostFits(route))
+    .map((route) => {
+      const at = route.path ?? route.template ?? route.prefix ?? "/";
+      const message = route.hub.message;
+      return {
+        upstream: route.upstream, name: at, path: at, kind: "bidi", route, ...(message && {input: message, output: message}),
+        comment: "A hub: what is sent goes to the backend of all its sessions, which sends to one of them, to a group or to all.",
+      };
+    });
+}
+
+/** Whether an address is one of a route's; a template's variables may be anything. */
+export function addressFits({address, route}, wanted) {
+  if (address === wanted) return true;
+  if (address !== route.template || /[{}]/.test(wanted)) return false;
+  const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const pattern = address.split(/(\{[^}]*\}|\*\*?)/).map((part, i) => (i % 2 === 0 ? literal(part) : part.includes("**") ? ".+" : "[^/]+"));
+  return new RegExp(`^${pattern.join("")}$`).test(wanted.replace(/\?.*/s, ""));
 }
 
 /** The codecs that a route serves for a method, the one to begin with first. */

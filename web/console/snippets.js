@@ -97,7 +97,7 @@ function literal(codec, message) {
   return `{type: ${Number(message.type)}, who: ${Number(message.who ?? 0)}, ${content}}`;
 }
 
-export function program({origin, address, codec, messages, hasToken, metadata, kind}) {
+export function program({origin, address, codec, messages, hasToken, metadata, kind, halfCloses}) {
   const settings = [codec !== "json" && `codec: ${JSON.stringify(codec)}`, hasToken && "token: () => token"].filter(Boolean).join(", ");
   const name = JSON.stringify(address.includes(".") ? address.replace(/^\//, "") : address);
   const lines = [
@@ -114,7 +114,7 @@ export function program({origin, address, codec, messages, hasToken, metadata, k
   } else {
     lines.push(`const stream = client.${kind}(${name});`);
     for (const request of requests) lines.push(`await stream.send(${request});`);
-    if (codec !== "raw") lines.push("stream.closeSend();");
+    if (halfCloses) lines.push("stream.closeSend();");
     if (kind === "clientStream") lines.push("console.log(await stream.response);");
     else lines.push("for await (const message of stream) console.log(message);");
   }

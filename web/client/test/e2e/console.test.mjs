@@ -74,9 +74,10 @@ test("the root leads to the console, which lists the services of the upstream", 
   assert.equal(page.url(), `${origin}/_headgate/`);
   await page.locator("a.method").first().waitFor();
   const methods = await page.locator("a.method").evaluateAll((links) => links.map((link) => link.getAttribute("href")));
-  for (const method of [`${HELLO}SayHello`, `${HELLO}BidiHello`, "/headgate.v1.PacketService/Connect", "/game", "/test.hostile.Hostile/Do"]) {
+  for (const method of [`${HELLO}SayHello`, `${HELLO}BidiHello`, "/headgate.v1.PacketService/Connect", "/rooms/{room}", "/game", "/test.hostile.Hostile/Do"]) {
     assert.ok(methods.includes(`#${method}`), method);
   }
+  assert.ok(await page.locator("#welcome-chat a[href=chat]").isVisible());
   await accessible(page);
 });
 
@@ -261,6 +262,34 @@ test("several calls on one socket", async () => {
   await page.locator(".event.in", {hasText: "UNIMPLEMENTED"}).or(page.locator(".event.in", {hasText: '"code": 12'})).first().waitFor();
   await page.locator(".event.in", {hasText: "type 3 who 1 Score"}).waitFor();
   await page.locator("#cancel").click();
+});
+
+test("a hub: the address has a variable, which is written in its place", async () => {
+  await open("/rooms/{room}");
+  const problem = page.locator("#address-problem");
+  assert.equal(await problem.innerText(), "Write a value in place of {room}.");
+  assert.ok(await page.locator("#send").isDisabled() && await page.locator("#open").isDisabled());
+  assert.ok(await page.locator("#half-close").isHidden() && await page.locator("#editors").isHidden());
+  await accessible(page);
+  await page.getByLabel("Address").fill("/rooms/a%20b");
+  assert.ok(await problem.isHidden());
+  await page.locator("#open").click();
+  await page.locator(".event.in", {hasText: '"members": 1'}).waitFor();
+  await page.locator("#editor textarea").fill('{"text": "<b>hello</b>"}');
+  await page.locator("#send").click();
+  await page.locator(".event.in", {hasText: '"text": "<b>hello</b>"'}).waitFor();
+  assert.match(await snippet("@headgate/client"), /client\.bidi\("\/rooms\/a%20b"\)/);
+  assert.doesNotMatch(await snippet("@headgate/client"), /closeSend/);
+  await page.locator("#cancel").click();
+  await ended();
+  // The codec is that of the route with the variable in place.
+  await page.getByLabel("Codec").selectOption("packet");
+  await page.locator("#editor textarea").fill('{"type": 7, "who": 42, "text": "hello"}');
+  await page.locator("#send").click();
+  await page.locator(".event.in .tree", {hasText: "type 7 who 42"}).waitFor();
+  await page.locator("#cancel").click();
+  await page.getByLabel("Address").fill("/rooms/{room}");
+  assert.equal(await problem.innerText(), "Write a value in place of {room}.");
 });
 
 test("text and bytes of the other codecs", async () => {
