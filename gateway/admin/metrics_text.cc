@@ -327,7 +327,7 @@ void AddListeners(const Stats& stats, Families& families) {
   families
       .Counter("headgate_idle_connections_closed_total",
                "Connections that were closed while they waited for a request, "
-               "to make room for others.")
+               "to make room for others or because memory is short.")
       .Add(static_cast<double>(stats.idle_connections_closed));
   families
       .Counter("headgate_accept_errors_total",

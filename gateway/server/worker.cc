@@ -47,6 +47,10 @@ absl::string_view ReasonOf(h2::Flood flood) {
 // Responses with a schema, some MiB each, that one worker sends at a time: a
 // slow client keeps its copy for as long as it likes.
 constexpr int kMostConsoleResponses = 4;
+constexpr absl::string_view kIdleGivesWay =
+    "an idle connection is closed to make room for another";
+// In a tick, while memory is short.
+constexpr int kMostIdleClosed = 256;
 
 class CountedPlace final : public Place {
  public:
@@ -155,7 +159,7 @@ void Worker::MakeRoom(std::uint64_t ticket) {
     to_ask.pop_back();
     if (&worker != this) {
       boost::asio::post(worker.io_context_, [this, &worker, ticket] {
-        const bool made = !worker.stopping_ && worker.CloseIdle();
+        const bool made = !worker.stopping_ && worker.CloseIdle(kIdleGivesWay);
         boost::asio::post(io_context_, [this, ticket, made] {
           if (stopping_) return;
           made ? EndWaiting(ticket, true) : MakeRoom(ticket);
@@ -163,7 +167,7 @@ void Worker::MakeRoom(std::uint64_t ticket) {
       });
       return;
     }
-    if (CloseIdle()) return EndWaiting(ticket, true);
+    if (CloseIdle(kIdleGivesWay)) return EndWaiting(ticket, true);
   }
   EndWaiting(ticket, false);
 }
@@ -176,15 +180,20 @@ void Worker::EndWaiting(std::uint64_t ticket, bool has_room) {
   RefuseConnection(std::move(accepted), Capacity::kFull, *this);
 }
 
-bool Worker::CloseIdle() {
+bool Worker::CloseIdle(absl::string_view what) {
   const std::shared_ptr<Connection> idle = connections_.FindIdle(now());
   if (idle == nullptr) return false;
   ++recorder_.stats().idle_connections_closed;
-  LogRepeated(LogLevel::kWarning,
-              "an idle connection is closed to make room for another",
+  LogRepeated(LogLevel::kWarning, what,
               {{"connections", absl::StrCat(state_.connections.open())}});
   idle->Abort();
   return true;
+}
+
+void Worker::CloseIdleForMemory() {
+  for (int left = kMostIdleClosed; left > 0; --left) {
+    if (!CloseIdle("memory is short, idle connections are closed")) return;
+  }
 }
 
 void Worker::SetIdle(Connection& connection, bool idle) {
@@ -201,7 +210,7 @@ void Worker::PublishIdle() {
 
 void Worker::FreeDescriptor() {
   boost::asio::post(io_context_, [this] {
-    if (!stopping_) CloseIdle();
+    if (!stopping_) CloseIdle(kIdleGivesWay);
   });
 }
 
@@ -773,6 +782,7 @@ void Worker::OnTick() {
   const absl::Time time = now();
   LookAtUpstreams(time);
   if (draining_) DrainSome(time);
+  if (state_.overloaded) CloseIdleForMemory();
   for (auto& [listener, gate] : handshake_gates_) gate.OnTick(time);
   const double ticks = absl::FDivDuration(configuration_->rest, tick());
   connections_.OnTick(time, static_cast<std::size_t>(std::max(1.0, ticks)));

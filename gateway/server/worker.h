@@ -187,8 +187,10 @@ class Worker final : private ConnectionHost {
   void MakeRoom(std::uint64_t ticket);
   // Serves or refuses it.
   void EndWaiting(std::uint64_t ticket, bool has_room);
-  // Whether there was one.
-  bool CloseIdle();
+  // Closes the connection that has waited longest for a request; whether there
+  // was one. `what`: for the log.
+  bool CloseIdle(absl::string_view what);
+  void CloseIdleForMemory();
   void PublishIdle();
 
   // Has `visit` look at all connections, a few hundred in an iteration, in the

@@ -254,6 +254,26 @@ def test_refused_streams_do_not_take_all_memory(stack):
                      half_close=True) == [{"reply": "hello, ann"}]
 
 
+# Each holds its tables for compressed headers, and they may wait for a request
+# until timeouts.keep_alive.
+def test_idle_connections_give_way_when_memory_is_short(stack):
+    gateway, limit = with_room(stack, 16 * MIB, "--keep-alive-timeout", "1h")
+    name, value = b"x-long", b"v" * 3600
+    request = h2_frame(HEADERS, END_HEADERS | END_STREAM, 1,
+                       block(*request_fields("GET", "/nothing"))
+                       + b"\x40" + bytes([len(name)]) + name
+                       + b"\x7f" + _varint(len(value) - 127) + value)
+    for _ in range(1500):
+        client = H2Client(gateway)
+        stack.callback(client.close)
+        client.send(request)
+        client.await_h2(HEADERS)
+        if gateway.metric("headgate_idle_connections_closed_total") > 0:
+            break
+    assert used(gateway) < limit
+    eventually(lambda: refusal_or_none(gateway) is None, "there is room again")
+
+
 def _varint(number):
     """The rest of an integer behind a full prefix (RFC 7541 section 5.1)."""
     encoded = b""
