@@ -1,9 +1,9 @@
 import type {Channel, Wire} from "./channel.js";
 import type {Clock} from "./clock.js";
-import type {Codec, Decoder, Received} from "./codec.js";
+import type {Codec, CodecName, Decoder, Received} from "./codec.js";
 import {Inbox} from "./inbox.js";
 import type {Data} from "./socket.js";
-import {Code, HeadgateError, type Status} from "./status.js";
+import {Code, HeadgateError, OK, type Status} from "./status.js";
 
 export interface CallOptions {
   /** Ends the call with CANCELLED. */
@@ -11,7 +11,7 @@ export interface CallOptions {
   /** Ends the call with DEADLINE_EXCEEDED; the client keeps this time. */
   timeoutMs?: number;
   /** Instead of the client's. */
-  codec?: Codec;
+  codec?: CodecName | Codec;
 }
 
 /** What every call that streams has. */
@@ -252,7 +252,7 @@ function merge(told: Status, closing: Status): Status {
   const {message, details, trailers} = told;
   const {closeCode, retryAfterMs} = closing;
   const more = {details, trailers, ...(closeCode && {closeCode}), ...(retryAfterMs && {retryAfterMs})};
-  return told.code ? new HeadgateError(told.code, message, more) : {code: told.code, message, ...more};
+  return told.code ? new HeadgateError(told.code, message, more) : {...OK, message, ...more};
 }
 
 /** Calls `fail` when the signal aborts or the time is up; returns what ends the watching. */

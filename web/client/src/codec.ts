@@ -26,6 +26,9 @@ export interface Codec<Req = any, Res = any> {
   decoder(single: boolean): Decoder<Res>;
 }
 
+/** Those that the package has. */
+export type CodecName = "json" | "protobuf" | "packet" | "raw";
+
 export function bytesOf(data: Data): Uint8Array {
   if (typeof data === "string") throw new TypeError("a text message where bytes belong");
   return data;

@@ -2,7 +2,7 @@ import {backoffMs, type BackoffOptions, type Retry} from "./backoff.js";
 import {Call, type BidiStream, type CallOptions, type ClientStream, type ServerStream} from "./call.js";
 import {SocketPerCall, urlOf, type Channel} from "./channel.js";
 import {systemClock, type Clock} from "./clock.js";
-import type {Codec} from "./codec.js";
+import type {Codec, CodecName} from "./codec.js";
 import {json} from "./json.js";
 import {SharedSocket, type MethodTable} from "./multiplex.js";
 import type {Method} from "./method.js";
@@ -15,12 +15,10 @@ import {Code, HeadgateError} from "./status.js";
 import {Subscription, type Opening, type SubscribeOptions} from "./subscription.js";
 import type {Token} from "./token.js";
 
-const CODECS = {json, protobuf, packet, raw};
-
 export interface HeadgateOptions {
   token?: Token;
   /** Default "json". */
-  codec?: keyof typeof CODECS | Codec;
+  codec?: CodecName | Codec;
   /** The table of a packet route: all calls go over one socket, in packets whose content is the codec's. */
   methods?: MethodTable;
   /** Of the codec "packet", and of a route with a table. */
@@ -45,6 +43,7 @@ export interface UnaryOptions extends CallOptions {
 
 /** Makes calls through one gateway. */
 export class Headgate {
+  private readonly codecs: Record<CodecName, () => Codec>;
   private readonly codec: Codec;
   private readonly clock: Clock;
   private readonly channel: Channel;
@@ -68,7 +67,8 @@ export class Headgate {
       connectTimeoutMs: options.connectTimeoutMs ?? 20_000,
       highWaterMark: options.highWaterMark ?? 1 << 20,
     };
-    this.codec = typeof codec !== "string" ? codec : codec === "packet" ? packet(options.packet) : CODECS[codec]();
+    this.codecs = {json, protobuf, packet: () => packet(options.packet), raw};
+    this.codec = this.codecOf(codec);
     this.clock = clock;
     this.channel = methods
       ? new SharedSocket(settings, urlOf(base), methods, options.packet ?? {})
@@ -123,10 +123,17 @@ export class Headgate {
     this.channel.close();
   }
 
+  private codecOf(codec: CodecName | Codec): Codec {
+    if (typeof codec !== "string") return codec;
+    if (!Object.hasOwn(this.codecs, codec)) throw new TypeError(`there is no codec ${JSON.stringify(codec)}`);
+    return this.codecs[codec]();
+  }
+
   private start<Req, Res>(method: string, single: boolean, options: CallOptions): Call<Req, Res> {
     if (this.closed) throw new HeadgateError(Code.CANCELLED, "the client is closed");
     const limits = {pauseBytes: this.maxBytes / 16, maxBytes: this.maxBytes};
-    const call = new Call<Req, Res>(this.channel, method, options.codec ?? this.codec, single, options, this.clock, limits);
+    const codec = options.codec ? this.codecOf(options.codec) : this.codec;
+    const call = new Call<Req, Res>(this.channel, method, codec, single, options, this.clock, limits);
     this.calls.add(call);
     void call.status.then(() => this.calls.delete(call));
     return call;

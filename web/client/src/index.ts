@@ -3,7 +3,7 @@ export type {AnyCall, BidiStream, CallOptions, ClientStream, Sender, ServerStrea
 export type {Float, Kind, Method, OneOf} from "./method.js";
 export {Subscription, type Gap, type Opening, type SubscribeOptions} from "./subscription.js";
 export {Code, HeadgateError, type Status} from "./status.js";
-export type {Codec, Decoder, Received} from "./codec.js";
+export type {Codec, CodecName, Decoder, Received} from "./codec.js";
 export {json, type JsonOptions} from "./json.js";
 export {protobuf} from "./protobuf.js";
 export {raw} from "./raw.js";

@@ -77,7 +77,7 @@ export class SharedSocket implements Channel {
 
   close(): void {
     this.socket?.close();
-    this.lose({code: Code.CANCELLED, message: "closed by the client", details: [], trailers: {}});
+    this.lose(new HeadgateError(Code.CANCELLED, "closed by the client"));
   }
 
   private connect(): Socket {

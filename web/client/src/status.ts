@@ -30,6 +30,8 @@ export function codeName(code: number): string {
 /** How a call ended. */
 export interface Status {
   readonly code: Code;
+  /** Of the code: "OK", "NOT_FOUND". */
+  readonly name: string;
   readonly message: string;
   /** JSON: the details as ProtoJSON. Packets: `RpcDetail`s. */
   readonly details: readonly unknown[];
@@ -64,7 +66,7 @@ export class HeadgateError extends Error implements Status {
   }
 }
 
-export const OK: Status = {code: Code.OK, message: "", details: [], trailers: {}};
+export const OK: Status = {code: Code.OK, name: "OK", message: "", details: [], trailers: {}};
 
 /** A number from the wire as a code; what gRPC does not define is UNKNOWN. */
 export function codeOf(number: unknown): Code {

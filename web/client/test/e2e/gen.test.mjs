@@ -7,6 +7,7 @@ import path from "node:path";
 import {after, test} from "node:test";
 import {Gateway, HEADGATE, ROOT} from "./harness.mjs";
 
+const TSC = path.join(ROOT, "node_modules/typescript/bin/tsc");
 const directory = mkdtempSync(path.join(tmpdir(), "headgate-gen-"));
 after(() => rmSync(directory, {recursive: true, force: true}));
 
@@ -14,6 +15,16 @@ function run(command, ...args) {
   const {status, stdout, stderr} = spawnSync(command, args, {cwd: directory, encoding: "utf8", timeout: 60_000});
   assert.equal(status, 0, `${command} ${args.join(" ")}\n${stdout}${stderr}`);
   return stdout;
+}
+
+/** README's examples as one program: each in a block, as some declare the same names, behind what later ones use. */
+function readmeProgram(wanted) {
+  const readme = readFileSync(path.join(ROOT, "README.md"), "utf8");
+  const examples = [...readme.matchAll(/^```(?:js|ts)\n(.*?)^```$/gms)].map(([, code]) => code).filter(wanted);
+  assert.ok(examples.length >= 9);
+  const shared = /^(import .*|const (client|HELLO|LOBBY) = .*)$\n/gm;
+  const lines = examples.flatMap((code) => code.match(shared) ?? []);
+  return [...new Set(lines), ...examples.map((code) => `{\n${code.replace(shared, "")}}\n`)].join("");
 }
 
 /** A project with one source, in which gen/ is written. */
@@ -39,7 +50,7 @@ function project(name) {
   }));
   return {
     gen: (...flags) => run(HEADGATE, "gen", "ts", "--out", path.join(at, "gen"), ...flags),
-    compile: () => run(process.execPath, path.join(ROOT, "node_modules/typescript/bin/tsc"), "-p", at),
+    compile: () => run(process.execPath, TSC, "-p", at),
     files: () => readdirSync(path.join(at, "gen")).filter((file) => file.endsWith(".ts")).sort(),
     read: (file) => readFileSync(path.join(at, "gen", file), "utf8"),
     at,
@@ -57,6 +68,9 @@ test("types of a live upstream, used for the four kinds of call", async () => {
       "unary hello, ann", "server  0", "server  1", "client 3", "bidi KIND_JOINED ann", "subscribe hi", "failure NOT_FOUND",
       "book Dune 1970-01-01T00:00:00.000Z",
     ]);
+    // README's examples, too, but for the one about the package ws, whose types are elsewhere.
+    writeFileSync(path.join(demo.at, "readme.ts"), readmeProgram((code) => !code.includes('from "ws"')));
+    run(process.execPath, TSC, "--strict", "--noEmit", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom", path.join(demo.at, "readme.ts"));
   } finally {
     await gateway.stop("SIGKILL");
   }

@@ -1,7 +1,7 @@
 // Calls on sockets of their own, against a gateway that the test plays.
 import assert from "node:assert/strict";
 import test from "node:test";
-import {Code, HeadgateError, json, packet, raw} from "../../dist/index.js";
+import {Code, Headgate, HeadgateError, json, packet, raw} from "../../dist/index.js";
 import {drain, fakeClient, outcome, settle} from "./fakes.mjs";
 
 test("a unary call sends its request and the half-close, and gives the response when the call has ended well", async () => {
@@ -471,4 +471,27 @@ test("close cancels every call and allows no other", async () => {
   assert.deepEqual(made[0].log, ["close 1000"]);
   assert.equal((await outcome(client.unary("pkg.Svc/Do", {}))).error.code, Code.CANCELLED);
   assert.equal(client.calls.size, 0); // Nothing is kept of calls that have ended.
+});
+
+test("a call may have a codec of its own, by name or with options", async () => {
+  const {client, made} = fakeClient({packet: {endian: "little"}});
+  const streams = [client.bidi("/a", {codec: "packet"}), client.bidi("/b", {codec: packet()}), client.bidi("/c")];
+  for (const stream of streams.slice(0, 2)) void stream.send({type: 1, who: 2});
+  await settle();
+  for (const ws of made) ws.accept();
+  assert.deepEqual(made.map((ws) => ws.protocols[0]), ["headgate.packet.v1", "headgate.packet.v1", "headgate.json.v1"]);
+  // By name it has the client's options.
+  assert.deepEqual(made.slice(0, 2).map((ws) => [ws.sent[0][0], ws.sent[0][3]]), [[1, 0], [0, 1]]);
+  assert.throws(() => client.bidi("/d", {codec: "toString"}), /there is no codec "toString"/);
+  assert.throws(() => new Headgate("ws://gateway", {codec: "jsn", WebSocket: class {}}), /there is no codec "jsn"/);
+  client.close();
+});
+
+test("how a call ended has a name, OK too", async () => {
+  const {client, made} = fakeClient();
+  const stream = client.bidi("/a");
+  await settle();
+  made[0].accept();
+  made[0].end(1000);
+  assert.deepEqual(await stream.status, {code: Code.OK, name: "OK", message: "", details: [], trailers: {}, closeCode: 1000});
 });
