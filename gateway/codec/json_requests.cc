@@ -173,11 +173,13 @@ Decoded JsonRequests::NextOfEnd() {
   return HalfClose{};
 }
 
-// `message`, the first one with what path and query say: protobuf merges what
-// is concatenated.
+// `message`, the first one with what path and query say.
 Decoded JsonRequests::Request(std::string message) {
-  if (!std::exchange(first_sent_, true)) message += parameters_;
-  return RequestMessage{std::move(message)};
+  if (std::exchange(first_sent_, true)) {
+    return RequestMessage{std::move(message)};
+  }
+  return RequestMessage{
+      schema_->MergeParameters(method_.input, std::move(message), parameters_)};
 }
 
 std::string JsonRequests::HttpBodyOf(std::string data) const {

@@ -68,6 +68,28 @@ bool TakesNull(const FieldDescriptor& field) {
          FormOf(*field.message_type()) == JsonForm::kValue;
 }
 
+// The name in lower camel case, as protobufjs has it: of an underscore and a
+// lower-case letter an upper-case one.
+std::string CamelOf(absl::string_view name) {
+  std::string camel;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const bool raise = i > 0 && name[i] == '_' && i + 1 < name.size() &&
+                       absl::ascii_islower(name[i + 1]);
+    camel.push_back(raise ? absl::ascii_toupper(name[++i]) : name[i]);
+  }
+  return camel;
+}
+
+// The name that is `camel` in lower camel case.
+std::string SnakeOf(absl::string_view camel) {
+  std::string name;
+  for (const char c : camel) {
+    if (absl::ascii_isupper(c)) name.push_back('_');
+    name.push_back(absl::ascii_tolower(c));
+  }
+  return name;
+}
+
 std::string KeyOf(absl::string_view name) {
   std::string key = ",";
   AppendJsonString(name, key);
@@ -104,6 +126,14 @@ JsonField MakeField(const FieldDescriptor& field, std::size_t bit,
 }
 
 }  // namespace
+
+const FieldDescriptor* FindFieldByProtoName(const pb::Descriptor& type,
+                                            absl::string_view name) {
+  const FieldDescriptor* const field = type.FindFieldByName(std::string(name));
+  return field != nullptr || name.find('_') == absl::string_view::npos
+             ? field
+             : type.FindFieldByName(CamelOf(name));
+}
 
 JsonType::JsonType(const pb::Descriptor& descriptor)
     : descriptor_(descriptor),
@@ -151,6 +181,13 @@ JsonType::JsonType(const pb::Descriptor& descriptor)
   // JSON name.
   for (std::size_t i = 0; i < fields_.size(); ++i) {
     by_name_.emplace(fields_[i].descriptor->name(), i);
+  }
+  for (std::size_t i = 0; i < fields_.size(); ++i) {
+    const absl::string_view name = fields_[i].descriptor->name();
+    std::string snake = SnakeOf(name);
+    if (snake != name && CamelOf(snake) == name) {
+      by_name_.emplace(std::move(snake), i);
+    }
   }
 }
 

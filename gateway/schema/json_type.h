@@ -19,6 +19,12 @@ namespace headgate {
 
 class JsonType;
 
+// The field of that name in the .proto file; null: there is none. A server in
+// Node loads its files with names in lower camel case (proto-loader without
+// `keepCase`), and its reflection knows no others: page_size is pageSize there.
+const google::protobuf::FieldDescriptor* FindFieldByProtoName(
+    const google::protobuf::Descriptor& type, absl::string_view name);
+
 // The form that a message has in JSON
 // (protobuf.dev/programming-guides/json).
 enum class JsonForm : std::uint8_t {
@@ -73,7 +79,8 @@ class JsonType {
   bool has_required() const { return has_required_; }
   bool has_extensions() const { return has_extensions_; }
 
-  // The field of that name, as JSON or the .proto file has it; or null.
+  // The field of that name, as JSON or the .proto file has it
+  // (FindFieldByProtoName); or null.
   const JsonField* FindByName(absl::string_view name) const {
     const auto found = by_name_.find(name);
     return found == by_name_.end() ? nullptr : &fields_[found->second];

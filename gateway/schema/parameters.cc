@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "gateway/base/varint.h"
 #include "gateway/schema/json_conversion.h"
 #include "gateway/schema/json_string.h"
+#include "gateway/schema/message_merge.h"
 #include "gateway/schema/schema.h"
 #include "google/protobuf/dynamic_message.h"
 
@@ -34,7 +36,7 @@ constexpr std::size_t kMaxNames = 32;
 // The field of that name in the .proto file or, if there is none, in JSON.
 const JsonField* FindField(const JsonType& type, const std::string& name) {
   const FieldDescriptor* const by_name =
-      type.descriptor().FindFieldByName(name);
+      FindFieldByProtoName(type.descriptor(), name);
   return by_name == nullptr ? type.FindByName(name)
                             : type.FindByNumber(by_name->number(), 0);
 }
@@ -165,16 +167,41 @@ class Builder {
     if (!JsonToProtoField(types_, field, json, options, bytes, error)) {
       return absl::InvalidArgumentError(FaultOf(field, error));
     }
-    for (std::size_t i = target.way.size() - 1; i > 0; --i) {
-      Wrap(*target.way[i - 1], bytes);
+    Node* node = &root_;
+    for (std::size_t i = 0; i + 1 < target.way.size(); ++i) {
+      std::unique_ptr<Node>& child = node->children[target.way[i]->number];
+      if (child == nullptr) {
+        child = std::make_unique<Node>();
+        child->field = target.way[i];
+      }
+      node = child.get();
     }
-    message_ += bytes;
+    node->bytes += bytes;
     return absl::OkStatus();
   }
 
-  std::string TakeMessage() { return std::move(message_); }
+  std::string TakeMessage() { return BytesOf(std::move(root_)); }
 
  private:
+  // A message on the way to a parameter's field. Each is serialized once, as
+  // not every parser merges the pieces of a message (message_merge.h).
+  struct Node {
+    const JsonField* field = nullptr;  // That it is; of the root null.
+    std::string bytes;                 // Of the fields that are parameters.
+    std::map<int, std::unique_ptr<Node>> children;
+  };
+
+  static std::string BytesOf(Node node) {
+    std::string bytes = std::move(node.bytes);
+    for (auto& [number, child] : node.children) {
+      const JsonField& field = *child->field;
+      std::string of_child = BytesOf(std::move(*child));
+      Wrap(field, of_child);
+      bytes += of_child;
+    }
+    return bytes;
+  }
+
   absl::Status AppendField(const Target& target,
                            const std::vector<std::string>& values,
                            std::string& json) {
@@ -252,7 +279,7 @@ class Builder {
   }
 
   JsonTypes& types_;
-  std::string message_;
+  Node root_;
   absl::flat_hash_set<std::string> set_;  // Canonical names.
   // By the oneof, with the way to it.
   absl::flat_hash_map<std::string, const JsonField*> chosen_;
@@ -319,6 +346,13 @@ absl::StatusOr<std::string> Schema::BindParameters(
   return builder.TakeMessage();
 }
 
+std::string Schema::MergeParameters(absl::string_view type, std::string message,
+                                    absl::string_view parameters) const {
+  const JsonType* const of_type = json_types_->Find(type);
+  if (of_type == nullptr || parameters.empty()) return message;
+  return MergeMessages(*json_types_, *of_type, std::move(message), parameters);
+}
+
 absl::StatusOr<std::string> Schema::FieldFromJson(absl::string_view type,
                                                   absl::string_view field,
                                                   absl::string_view json,
@@ -340,10 +374,11 @@ absl::StatusOr<std::string> Schema::FieldFromJson(absl::string_view type,
 const JsonField* Schema::JsonFieldOf(absl::string_view type,
                                      absl::string_view field) const {
   const JsonType* const of_type = json_types_->Find(type);
-  const JsonField* const found =
-      of_type == nullptr ? nullptr : of_type->FindByName(field);
-  return found != nullptr && found->descriptor->name() == field ? found
-                                                                : nullptr;
+  const FieldDescriptor* const descriptor =
+      of_type == nullptr ? nullptr
+                         : FindFieldByProtoName(of_type->descriptor(), field);
+  return descriptor == nullptr ? nullptr
+                               : of_type->FindByNumber(descriptor->number(), 0);
 }
 
 std::string Schema::FieldFromProto(absl::string_view type,
@@ -354,7 +389,7 @@ std::string Schema::FieldFromProto(absl::string_view type,
   const std::unique_ptr<pb::Message> whole(
       factory_->GetPrototype(&descriptor)->New());
   const FieldDescriptor* const of_field =
-      descriptor.FindFieldByName(std::string(field));
+      FindFieldByProtoName(descriptor, field);
   whole->GetReflection()
       ->MutableMessage(whole.get(), of_field)
       ->ParsePartialFromArray(message.data(), static_cast<int>(message.size()));
@@ -374,7 +409,7 @@ absl::StatusOr<std::string> Schema::FieldToProto(
     return absl::InternalError(absl::StrCat("not a ", type));
   }
   return whole->GetReflection()
-      ->GetMessage(*whole, descriptor.FindFieldByName(std::string(field)))
+      ->GetMessage(*whole, FindFieldByProtoName(descriptor, field))
       .SerializePartialAsString();
 }
 

@@ -283,7 +283,7 @@ bool Schema::HasField(absl::string_view type, absl::string_view field) const {
   const pb::Descriptor* const descriptor =
       pool_->FindMessageTypeByName(std::string(type));
   return descriptor != nullptr &&
-         descriptor->FindFieldByName(std::string(field)) != nullptr;
+         FindFieldByProtoName(*descriptor, field) != nullptr;
 }
 
 std::string Schema::MessageTypeOf(absl::string_view type,
@@ -292,7 +292,7 @@ std::string Schema::MessageTypeOf(absl::string_view type,
       pool_->FindMessageTypeByName(std::string(type));
   const pb::FieldDescriptor* const found =
       descriptor == nullptr ? nullptr
-                            : descriptor->FindFieldByName(std::string(field));
+                            : FindFieldByProtoName(*descriptor, field);
   if (found == nullptr || found->is_repeated() ||
       found->message_type() == nullptr) {
     return "";

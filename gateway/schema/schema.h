@@ -171,16 +171,19 @@ class Schema {
       const JsonOptions& options, std::string* awaited_type = nullptr) const;
 
   // A message `type` with nothing set but what `binding` takes from path and
-  // query, serialized. Appending it to a serialized body overrides the body's
-  // fields (protobuf merges what is concatenated). Values are read as the JSON
-  // mapping writes them, without quotes: enums by name or number, well-known
-  // types in their JSON form, bytes as base64 or base64url; repeated fields
-  // take one parameter each, map fields `field[key]=value`, messages
-  // `field.sub`. INVALID_ARGUMENT names the parameter, and what its field
-  // takes.
+  // query, serialized; MergeParameters overrides a body's fields with it.
+  // Values are read as the JSON mapping writes them, without quotes: enums by
+  // name or number, well-known types in their JSON form, bytes as base64 or
+  // base64url; repeated fields take one parameter each, map fields
+  // `field[key]=value`, messages `field.sub`. INVALID_ARGUMENT names the
+  // parameter, and what its field takes.
   absl::StatusOr<std::string> BindParameters(absl::string_view type,
                                              const RequestBinding& binding,
                                              const JsonOptions& options) const;
+
+  // A serialized message `type` with what BindParameters has made.
+  std::string MergeParameters(absl::string_view type, std::string message,
+                              absl::string_view parameters) const;
 
   // One JSON value for `field` of `type` -> a serialized message `type` with
   // that field alone. Errors as JsonToProto's, their places within `json`.
@@ -216,7 +219,7 @@ class Schema {
   // of `type`; empty when it is not a singular message or does not exist.
   std::string MessageTypeOf(absl::string_view type,
                             absl::string_view field) const;
-  // Whether `type` has a field of that name (as in the .proto file).
+  // Whether `type` has a field of that name (FindFieldByProtoName).
   bool HasField(absl::string_view type, absl::string_view field) const;
 
   // A serialized google.rpc.Status -> the JSON array of its details, Anys.

@@ -1,11 +1,14 @@
 """Descriptor sets in the style of large published APIs: long-running
 operations, documents whose paths have segments after `**`, and services that
-are mixed in by a service configuration (docs/protocol.md, "HTTP and JSON")."""
+are mixed in by a service configuration (docs/protocol.md, "HTTP and JSON"), by
+servers in Python, Go and Node, whose reflection differs."""
 
+import base64
 import concurrent.futures
-import http.client
 import contextlib
+import http.client
 import json
+import shutil
 import subprocess
 import sys
 
@@ -13,7 +16,9 @@ import grpc
 import pytest
 
 from client import JSON, Client, call_json
-from harness import ROOT, TIMEOUT, Gateway, run
+from foreign import NODE
+from harness import LISTENING, ROOT, TIMEOUT, Gateway, Process, run
+from test_hub_examples import go
 
 OPERATIONS = """
 syntax = "proto3";
@@ -243,12 +248,51 @@ authentication:
   rules: [{selector: "documents.*", oauth: {canonical_scopes: https://x.test}}]
 """
 
+# The annotations of the files above, for a server whose reflection has none.
+UNANNOTATED = """
+type: google.api.Service
+config_version: 3
+http:
+  rules:
+    - selector: longrunning.Operations.ListOperations
+      get: "/v1/{name=operations}"
+    - selector: longrunning.Operations.CancelOperation
+      post: "/v1/{name=operations/**}:cancel"
+      body: "*"
+    - selector: longrunning.Operations.WaitOperation
+      post: "/v1/{name=operations/**}:wait"
+      body: "*"
+    - selector: documents.Documents.GetDocument
+      get: "/v1/{name=projects/*/databases/*/documents/*/**}"
+    - selector: documents.Documents.CreateDocument
+      post: "/v1/{parent=projects/*/databases/*/documents/**}/{collection_id}"
+      body: document
+    - selector: documents.Documents.UpdateDocument
+      patch: "/v1/{document.name=projects/*/databases/*/documents/*/**}"
+      body: document
+    - selector: documents.Documents.DeleteDocument
+      delete: "/v1/{name=projects/*/databases/*/documents/*/**}"
+    - selector: documents.Documents.RunQuery
+      post: "/v1/{parent=projects/*/databases/*/documents}:runQuery"
+      body: "*"
+      additional_bindings:
+        - post: "/v1/{parent=projects/*/databases/*/documents/*/**}:runQuery"
+          body: "*"
+    - selector: documents.Documents.Write
+      post: "/v1/{database=projects/*/databases/*}/documents:write"
+      body: "*"
+    - selector: documents.Documents.ExportDocuments
+      post: "/v1/{name=projects/*/databases/*}:exportDocuments"
+      body: "*"
+"""
+
 DATABASE = "projects/p/databases/(default)"
 DOCS = DATABASE + "/documents"
 
 
 class Backend:
-    """Answers with what it was asked, so that a test sees what arrived."""
+    """In Python, without reflection. Answers with what it was asked, so that a
+    test sees what arrived."""
 
     def __init__(self, folder):
         sys.path.insert(0, str(folder))
@@ -283,8 +327,7 @@ class Backend:
                     locations=[{"name": f"{q.name}/locations/{i}"}
                                for i in range(q.page_size)])),
             "/mixins.Locations/GetLocation":
-                (m.GetLocationRequest, lambda q, c: m.Location(
-                    name=q.name, labels={"a": "b"})),
+                (m.GetLocationRequest, self.get_location),
             "/mixins.Policies/SetPolicy":
                 (m.SetPolicyRequest, lambda q, c: q.policy),
             "/mixins.Policies/GetPolicy":
@@ -329,8 +372,19 @@ class Backend:
             "127.0.0.1:0")
         self._server.start()
 
-    def stop(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
         self._server.stop(None).wait(5)
+
+    def get_location(self, request, context):
+        asked = dict(context.invocation_metadata())
+        back = [("x-told" + key, asked["x-ask" + key])
+                for key in ("", "-bin") if "x-ask" + key in asked]
+        context.send_initial_metadata(back)
+        context.set_trailing_metadata(back)
+        return self.m.Location(name=request.name, labels={"a": "b"})
 
     def list_operations(self, request, context):
         del context
@@ -387,31 +441,94 @@ class Backend:
         return operation
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory):
+class Server(Process):
+    """One in another language."""
+
+    def __init__(self, *command):
+        super().__init__(*command)
+        self.target = "127.0.0.1:" + self.wait_for_output(LISTENING)[2]
+
+
+FILES = {"longrunning.proto": OPERATIONS, "documents.proto": DOCUMENTS,
+         "mixins.proto": MIXINS}
+
+
+def go_server(folder):
+    """published/server.go; each .proto file is a package of its own."""
+    go(folder, "build", "-o", folder / "protoc-gen-go",
+       "github.com/golang/protobuf/protoc-gen-go")
+    packages = {
+        "google/api/annotations.proto":
+            "google.golang.org/genproto/googleapis/api/annotations",
+        "google/rpc/status.proto":
+            "google.golang.org/genproto/googleapis/rpc/status",
+        "google/protobuf/field_mask.proto":
+            "google.golang.org/genproto/protobuf/field_mask",
+        **{f"google/protobuf/{name}.proto":
+               f"github.com/golang/protobuf/ptypes/{name}"
+           for name in ("any", "duration", "empty", "struct", "timestamp",
+                        "wrappers")},
+        **{name: name.removesuffix(".proto") for name in FILES}}
+    options = ",".join(["plugins=grpc", *(
+        f"M{file}={package}" for file, package in packages.items())])
+    for name in FILES:
+        package = folder / "src" / packages[name]
+        package.mkdir(parents=True)
+        subprocess.run(
+            ["protoc", f"-I{folder}", f"-I{ROOT}/proto",
+             f"--plugin={folder}/protoc-gen-go", f"--go_out={options}:{package}",
+             name], check=True)
+    source = ROOT / "tests/e2e/published/server.go"
+    go(folder, "build", "-o", folder / "server", source)
+    return Server(folder / "server")
+
+
+def node_server(folder, *arguments):
+    return Server(shutil.which("node"), NODE / "published.mjs", folder,
+                  ROOT / "proto", *arguments)
+
+
+# What a server has of its descriptors, and what the gateway is given of them:
+# grpc-go's reflection is v1alpha with annotations, that of grpc-js has v1 as
+# well and knows no options.
+SERVERS = {
+    "python": (Backend, "reflection: false, files: [api.pb]", "service.yaml"),
+    "grpc-go": (go_server, "reflection: true", "service.yaml"),
+    "grpc-js": (node_server, "reflection: true",
+                "service.yaml, unannotated.yaml"),
+    "grpc-js-without-reflection": (
+        lambda folder: node_server(folder, "bare"), "files: [api.pb]",
+        "service.yaml"),
+    "grpc-js-and-files": (node_server, "files: [api.pb]", "service.yaml"),
+}
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def api(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
-    files = {"longrunning.proto": OPERATIONS, "documents.proto": DOCUMENTS,
-             "mixins.proto": MIXINS}
-    for name, text in files.items():
+    for name, text in FILES.items():
         (folder / name).write_text(text)
     (folder / "service.yaml").write_text(MIXED_IN)
+    (folder / "unannotated.yaml").write_text(UNANNOTATED)
     subprocess.run(
         ["protoc", f"-I{folder}", f"-I{ROOT / 'proto'}", "--include_imports",
          f"--descriptor_set_out={folder}/api.pb", f"--python_out={folder}",
-         *files, "google/api/annotations.proto", "google/api/http.proto",
+         *FILES, "google/api/annotations.proto", "google/api/http.proto",
          "google/rpc/status.proto"], check=True)
-    backend = Backend(folder)
-    (folder / "api.yaml").write_text(f"""
+    server, descriptors, rules = SERVERS[request.param]
+    with contextlib.ExitStack() as stack:
+        backend = stack.enter_context(server(folder))
+        (folder / "api.yaml").write_text(f"""
 listeners: [{{address: "127.0.0.1:0"}}]
 upstreams:
   - name: api
     target: "{backend.target}"
-    descriptors: {{reflection: false, files: [api.pb]}}
-    http_rules_files: [service.yaml]
-routes: [{{prefix: /, upstream: api, http_rules: true}}]
+    descriptors: {{{descriptors}}}
+    http_rules_files: [{rules}]
+routes:
+  - {{prefix: /v1, upstream: api, http_rules: true}}
+  - {{upstream: api}}
 """)
-    with contextlib.closing(contextlib.ExitStack()) as stack:
-        stack.callback(backend.stop)
         gateway = stack.enter_context(
             Gateway.configured(folder / "api.yaml"))
         gateway.file = folder / "api.yaml"
@@ -424,7 +541,8 @@ def request(gateway, verb, path, body=None):
                                             timeout=TIMEOUT)
     with contextlib.closing(connection):
         connection.request(verb, path,
-                           None if body is None else json.dumps(body))
+                           None if body is None else json.dumps(body),
+                           {"Content-Type": "application/json"})
         response = connection.getresponse()
         text = response.read()
         try:
@@ -445,9 +563,10 @@ METADATA = {"@type": "type.googleapis.com/documents.ExportMetadata",
 
 
 def test_check_finds_no_fault(api):
-    done = run("check", str(api.file))
-    assert done.returncode == 0, done.stderr
-    assert b"cannot" not in done.stdout + done.stderr
+    for flags in [], ["--live"]:
+        done = run("check", *flags, str(api.file))
+        assert done.returncode == 0, done.stderr
+        assert b"cannot" not in done.stdout + done.stderr
 
 
 def test_operations(api):
@@ -544,6 +663,31 @@ def test_services_that_are_mixed_in(api):
     assert get(api, f"/v1/{DATABASE}:getIamPolicy"
                "?options.requestedPolicyVersion=3") == {
         "bindings": [{"role": DATABASE, "members": ["3"]}]}
+
+
+# Both ways, as text and as bytes, before the response and behind it.
+def test_metadata(api):
+    value = base64.b64encode(bytes(range(256))).decode()
+    connection = http.client.HTTPConnection(api.host, api.port,
+                                            timeout=TIMEOUT)
+    with contextlib.closing(connection):
+        connection.request("GET", "/v1/projects/p/locations/l", headers={
+            "Grpc-Metadata-X-Ask": "a b", "Grpc-Metadata-X-Ask-Bin": value})
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
+        told = response.headers
+    assert told["Grpc-Metadata-X-Told"] == "a b"
+    assert base64.b64decode(told["Grpc-Metadata-X-Told-Bin"] + "==") == bytes(
+        range(256))
+
+
+# The same methods by their own paths, for which no rule is needed.
+def test_documents_by_connect(api):
+    document = {"fields": {"m": {"mapValue": {"fields": {
+        "n": {"integerValue": "-9007199254740993"}}}}}}
+    assert request(api, "POST", "/documents.Documents/CreateDocument", {
+        "parent": "p", "collectionId": "c", "document": document}) == (
+            200, {"name": "p|c|"} | document)
 
 
 def test_paths_of_no_method(api):

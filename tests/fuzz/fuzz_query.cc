@@ -82,6 +82,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
   const absl::StatusOr<std::string> json =
       schema.ProtoToJson(type, *message, JsonOptions());
   FUZZ_CHECK(json.ok());
+  // Twice the same is the same, but for what is repeated.
+  FUZZ_CHECK(
+      schema.ProtoToJson(type, schema.MergeParameters(type, "", *message), {})
+          .ok());
+  FUZZ_CHECK(schema
+                 .ProtoToJson(
+                     type, schema.MergeParameters(type, *message, *message), {})
+                 .ok());
   for (const char* field : {"genres", "filter", "copies", "book", "content"}) {
     if (schema.HasField(type, field)) {
       FUZZ_CHECK(schema.FieldToJson(type, field, *message, options).ok());

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/schema/schema.h"
+#include "google/protobuf/text_format.h"
 #include "parameters.pb.h"
 
 namespace headgate {
@@ -224,6 +225,108 @@ TEST_F(ParametersTest, ADefaultIsPartOfTheMessage) {
   binding_.variables = {{"int32_field", "0"}};
   EXPECT_EQ(*schema_->BindParameters(kEvery, binding_, options_),
             std::string("\x08\0", 2));
+}
+
+// --- parsers that do not merge the pieces of a message, as protobufjs ---
+
+// Whether what stands several times in `message` is repeated.
+bool IsOnePieceEach(const std::string& message) {
+  test::Every parsed;
+  EXPECT_TRUE(parsed.ParseFromString(message));
+  return parsed.ByteSizeLong() == message.size();
+}
+
+TEST_F(ParametersTest, AMessageThatSeveralParametersReachStandsOnce) {
+  binding_.variables = {{"child.one", "1"}, {"child.child.one", "2"}};
+  binding_.query = {{"child.string_field", "a"},
+                    {"numbers", "1"},
+                    {"child.child.string_field", "b"},
+                    {"child.numbers", "2"},
+                    {"child.numbers", "3"}};
+  const std::string message =
+      *schema_->BindParameters(kEvery, binding_, options_);
+  EXPECT_TRUE(IsOnePieceEach(message));
+  test::Every parsed;
+  ASSERT_TRUE(parsed.ParseFromString(message));
+  EXPECT_EQ(parsed.child().string_field(), "a");
+  EXPECT_EQ(parsed.child().numbers_size(), 2);
+  EXPECT_EQ(parsed.child().child().one(), 2);
+  EXPECT_EQ(parsed.child().child().string_field(), "b");
+}
+
+TEST_F(ParametersTest, ParametersOverrideABodyWithinItsMessages) {
+  binding_.variables = {{"child.string_field", "a"},
+                        {"child.child.one", "7"},
+                        {"wrapped", "3"},
+                        {"numbers", "4"}};
+  test::Every body;
+  body.add_numbers(5);
+  body.mutable_child()->set_string_field("overridden");
+  body.mutable_child()->add_numbers(6);
+  body.mutable_child()->mutable_child()->set_string_field("kept");
+  body.add_children()->set_one(8);
+  const std::string parameters =
+      *schema_->BindParameters(kEvery, binding_, options_);
+  const std::string merged =
+      schema_->MergeParameters(kEvery, body.SerializeAsString(), parameters);
+  test::Every expected;
+  ASSERT_TRUE(expected.ParseFromString(body.SerializeAsString() + parameters));
+  test::Every parsed;
+  ASSERT_TRUE(parsed.ParseFromString(merged));
+  EXPECT_EQ(parsed.SerializeAsString(), expected.SerializeAsString());
+  EXPECT_EQ(parsed.child().child().string_field(), "kept");
+  // Nothing is in two pieces but the string that is overridden.
+  EXPECT_EQ(parsed.ByteSizeLong() + 2 + std::string("overridden").size(),
+            merged.size());
+}
+
+TEST_F(ParametersTest, WhatIsNoMessageIsConcatenated) {
+  binding_.variables = {{"child.one", "1"}};
+  const std::string parameters =
+      *schema_->BindParameters(kEvery, binding_, options_);
+  EXPECT_EQ(schema_->MergeParameters(kEvery, "\xff", parameters),
+            "\xff" + parameters);
+  EXPECT_EQ(schema_->MergeParameters(kEvery, parameters, "\x7b"),
+            parameters + "\x7b");
+  EXPECT_EQ(schema_->MergeParameters(kEvery, "", parameters), parameters);
+  EXPECT_EQ(schema_->MergeParameters(kEvery, parameters, ""), parameters);
+}
+
+// --- names as proto-loader without keepCase has them ---
+
+TEST(CamelNamesTest, ANameOfTheProtoFileFindsTheFieldThatNodeHasMadeOfIt) {
+  google::protobuf::FileDescriptorProto file;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(R"(
+      name: "a.proto" package: "a" syntax: "proto3"
+      message_type {
+        name: "M"
+        field { name: "pageSize" number: 1 label: LABEL_OPTIONAL
+                type: TYPE_INT32 }
+        field { name: "theChild" number: 2 label: LABEL_OPTIONAL
+                type: TYPE_MESSAGE type_name: ".a.M" }
+        field { name: "real_name" number: 3 label: LABEL_OPTIONAL
+                type: TYPE_INT32 }
+      })",
+                                                            &file));
+  std::vector<std::string> warnings;
+  const std::shared_ptr<const Schema> schema = Schema::Build({file}, &warnings);
+  EXPECT_TRUE(schema->HasField("a.M", "page_size"));
+  EXPECT_EQ(schema->MessageTypeOf("a.M", "the_child"), "a.M");
+  RequestBinding binding{
+      {{"the_child.page_size", "1"}}, {{"page_size", "2"}}, "", ""};
+  const std::string message = *schema->BindParameters("a.M", binding, {});
+  EXPECT_EQ(*schema->ProtoToJson("a.M", message, {}),
+            R"({"pageSize":2,"theChild":{"pageSize":1}})");
+  JsonError error;
+  EXPECT_TRUE(schema->JsonToProto("a.M", R"({"page_size":1})", {}, error).ok());
+  EXPECT_FALSE(
+      schema->JsonToProto("a.M", R"({"page_size":1,"pageSize":1})", {}, error)
+          .ok());
+  // Of a field with its own name there is no other.
+  EXPECT_FALSE(schema->HasField("a.M", "real__name"));
+  EXPECT_FALSE(schema->HasField("a.M", "page__size"));
+  EXPECT_FALSE(
+      schema->JsonToProto("a.M", R"({"real__name":1})", {}, error).ok());
 }
 
 // --- what path and body have set ---
