@@ -18,7 +18,9 @@ using ::google::protobuf::FileDescriptorProto;
 // soon after it does.
 constexpr absl::Duration kMaxFailurePause = absl::Seconds(10);
 
-constexpr std::size_t kMaxAskedTypes = 256;
+// Types that wait for their turn. One takes about a round trip, and sessions
+// wait for theirs for 5 s (session/type_pause.cc).
+constexpr std::size_t kMaxPendingTypes = 1024;
 
 }  // namespace
 
@@ -59,7 +61,8 @@ SchemaStore::SchemaStore(SchemaSourceOptions options, Executor builder)
       file_names_(DescriptorFiles::NamesOf(options_.files)),
       files_due_(absl::ToUnixNanos(absl::InfinitePast())),
       files_(options_.files),
-      http_rules_files_(options_.http_rules_files) {
+      http_rules_files_(options_.http_rules_files),
+      asked_types_(options_.refresh_after) {
   State state;
   state.loaded = !reads_files();
   state.files_complete = !has_files();
@@ -129,17 +132,11 @@ std::optional<ReflectionVersion> SchemaStore::WantType(const std::string& type,
   const std::lock_guard<std::mutex> lock(mutex_);
   latest_now_ = std::max(latest_now_, now);
   if (state_->knowledge != Knowledge::kFetched) return std::nullopt;
-  const auto asked = asked_types_.find(type);
-  if (asked != asked_types_.end() && latest_now_ < asked->second) {
+  if (pending_types_.contains(type) ||
+      pending_types_.size() >= kMaxPendingTypes ||
+      !asked_types_.Add(type, latest_now_)) {
     return std::nullopt;
   }
-  if (asked_types_.size() >= kMaxAskedTypes) {
-    absl::erase_if(asked_types_, [this](const auto& asked) {
-      return latest_now_ >= asked.second;
-    });
-    if (asked_types_.size() >= kMaxAskedTypes) return std::nullopt;
-  }
-  asked_types_[type] = latest_now_ + options_.refresh_after;
   pending_types_.insert(type);
   if (fetching_type_) {
     wanted_types_.push_back(type);
@@ -190,7 +187,7 @@ void SchemaStore::AbandonTypeFetch() {
     const std::lock_guard<std::mutex> lock(mutex_);
     fetching_type_ = false;
     wanted_types_.clear();
-    asked_types_.clear();
+    asked_types_.Clear();
     pending_types_.clear();
   }
   builder_([self = shared_from_this()] {
@@ -371,7 +368,7 @@ void SchemaStore::Publish(State state, Change change) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     // What was learned was learned for the old one.
-    if (state_->schema != published->schema) asked_types_.clear();
+    if (state_->schema != published->schema) asked_types_.Clear();
     state_ = published;
     if (change == Change::kFetchEnded || change == Change::kFetchAbandoned) {
       fetching_ = false;

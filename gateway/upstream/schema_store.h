@@ -11,12 +11,12 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "gateway/route/http_rules.h"
 #include "gateway/schema/schema.h"
+#include "gateway/upstream/asked_names.h"
 #include "gateway/upstream/descriptor_files.h"
 #include "gateway/upstream/http_rules_files.h"
 #include "gateway/upstream/reflection.h"
@@ -126,7 +126,7 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
 
   // Types of Anys that no descriptor defines are asked of reflection, one at a
   // time. A type that the server does not know is not asked for again before
-  // options().refresh_after, and no more than 256 types in that time.
+  // options().refresh_after, unless 1024 others were asked for meanwhile.
   //
   // The version to ask `type` with, when it is the caller's turn: EndTypeFetch
   // or AbandonTypeFetch must follow. Absent: it is not to be asked for, or
@@ -195,8 +195,7 @@ class SchemaStore : public std::enable_shared_from_this<SchemaStore> {
   std::deque<std::string> wanted_types_;
   // Those, and what is known of which has not been published yet.
   absl::flat_hash_set<std::string> pending_types_;
-  // Asked for, and when they may be again.
-  absl::flat_hash_map<std::string, absl::Time> asked_types_;
+  AskedNames asked_types_;
 };
 
 }  // namespace headgate

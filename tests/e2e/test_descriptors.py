@@ -427,6 +427,21 @@ def test_a_call_in_packets_waits_for_an_unknown_type(anys, kind, message):
         assert got == {7: [{"any": detail_of(5)}, {}, "end"], 8: [{}, "end"]}
 
 
+# One client's inventions keep no other's type from being asked for.
+def test_types_that_nobody_knows_keep_no_other_unknown(anys):
+    with Client(anys.gateway, "/packets") as client:
+        for first in range(0, 300, 10):  # The server has 16 threads.
+            client.send(b"".join(
+                packet(1, who, json.dumps(
+                    {"any": {"@type": f"a/invented.T{who}"}}).encode())
+                for who in range(first + 1, first + 11)))
+            ended = set()
+            while len(ended) < 10:
+                ended |= {who for type, who, _ in parse_packets(
+                    client.receive()) if type == END_PACKET}
+    assert post(anys.gateway, "/v1/get", detail_of(5)) == (200, detail_of(5))
+
+
 # What a client of a hub sends waits for it; what the backend sends does not,
 # as all sessions would wait (docs/hub.md).
 def test_a_message_to_a_hub_waits_for_an_unknown_type(configured):

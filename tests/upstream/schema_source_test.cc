@@ -686,15 +686,31 @@ TEST_F(UnknownTypeTest, OneTypeIsAskedForAtATime) {
   EXPECT_EQ(Asked(), "U");
 }
 
-TEST_F(UnknownTypeTest, OnlySoManyTypesAreAskedFor) {
-  for (int i = 0; i < 1000; ++i) Converted(absl::StrCat("T", i));
+// One client's inventions keep no other's type from being asked for.
+TEST_F(UnknownTypeTest, TypesThatNobodyKnowsKeepNoOtherFromBeingAskedFor) {
+  for (int i = 0; i < 2000; ++i) {
+    Converted(absl::StrCat("T", i));
+    Tell(nullptr);
+  }
+  Converted("U");
+  EXPECT_EQ(Asked(), "U");
+  Tell(nullptr);
+  // The last of them are still known not to be there.
+  const std::size_t calls = upstream_.call_count();
+  Converted("T1999");
+  Converted("U");
+  EXPECT_EQ(upstream_.call_count(), calls);
+}
+
+TEST_F(UnknownTypeTest, OnlySoManyTypesWaitForTheirTurn) {
+  for (int i = 0; i < 2000; ++i) Converted(absl::StrCat("T", i));
   std::size_t asked = 0;
-  while (asked < 1000 && !Asked().empty() &&
+  while (asked < 2000 && !Asked().empty() &&
          upstream_.call(upstream_.call_count() - 1).alive()) {
     Tell(nullptr);
     ++asked;
   }
-  EXPECT_EQ(asked, 256u);
+  EXPECT_EQ(asked, 1024u);
 }
 
 TEST_F(UnknownTypeTest, WhatIsNoNameIsNotAskedFor) {
