@@ -236,12 +236,14 @@ service HelloService {
       additional_bindings {get: "/"}
       additional_bindings {get: "/v1/things/"}
       additional_bindings {post: "/v1/{greeting=**}" body: "*"}
+      additional_bindings {get: "/v1/shared"}
     };
   }
   rpc LotsOfReplies(HelloRequest) returns (stream HelloResponse) {
     option (google.api.http) = {
       get: "/v1/{greeting}:do:do"
       additional_bindings {post: "/v1/nested" body: "nested.x"}
+      additional_bindings {post: "/v1/shared" body: "*"}
     };
   }
 }
@@ -821,6 +823,14 @@ def test_websocket_of_several_verbs_is_the_get(library):
         assert client.receive_close() == (1000, "")
     listed, = call_json(library, CLASSICS + "/books", subprotocols=())
     assert [book["title"] for book in listed["books"]] == ["Dune", "Emma"]
+
+
+# It was opened for a stream.
+def test_websocket_of_several_verbs_is_the_one_that_streams(odd):
+    assert get(odd, "/v1/shared?greeting=ann") == {"reply": "hello, ann"}
+    assert call_json(odd, "/v1/shared", {"greeting": "bob"},
+                     subprotocols=()) == [
+        {"reply": f"hello, bob ({i})"} for i in range(1, 11)]
 
 
 # GET before POST before PUT before PATCH before DELETE; ?method= chooses where
