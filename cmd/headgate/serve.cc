@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
@@ -19,12 +20,15 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "cmd/headgate/held_signals.h"
 #include "cmd/headgate/serve_flags.h"
 #include "gateway/base/descriptor_limit.h"
 #include "gateway/base/line_writer.h"
 #include "gateway/base/log.h"
+#include "gateway/console/console.h"
 #include "gateway/server/server.h"
 
 namespace headgate {
@@ -172,6 +176,15 @@ class SignalHandler {
   int exit_status_ = 0;
 };
 
+// Where a browser finds the pages of a listener at "ws://ADDRESS" or
+// "wss://ADDRESS".
+void AnnounceConsole(absl::string_view address) {
+  if (absl::StartsWith(address, "ws+unix:")) return;
+  if (!absl::ConsumePrefix(&address, "ws")) return;
+  Announce(
+      absl::StrCat("headgate: console at http", address, kConsolePath, "/"));
+}
+
 }  // namespace
 
 void PrintFailure(const absl::Status& status) {
@@ -198,6 +211,10 @@ int RunGateway(const GatewayRun& gateway) {
   }
   boost::asio::io_context control{1};
   const TimeoutSettings timeouts = settings->timeouts;
+  std::vector<bool> has_console;
+  for (const ListenerSettings& listener : settings->listeners) {
+    has_console.push_back(listener.console);
+  }
   const absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(*std::move(settings), control);
   if (!server.ok()) {
@@ -219,6 +236,9 @@ int RunGateway(const GatewayRun& gateway) {
     Announce(absl::StrCat("headgate: hub API on ", api));
   }
   for (const std::string& line : gateway.announcements) Announce(line);
+  for (std::size_t i = 0; i < has_console.size(); ++i) {
+    if (has_console[i]) AnnounceConsole((*server)->addresses()[i]);
+  }
   control.run();
   Log(LogLevel::kInfo, "stopped");
   FlushLog(kFlushPatience);

@@ -28,6 +28,10 @@ def get_json(gateway, path):
 
 def test_demo_serves_it_and_root_leads_there():
     with Gateway.demo() as gateway:
+        # Printed last, once it is served.
+        gateway.wait_for_output(
+            f"headgate: console at http://{gateway.host}:{gateway.port}"
+            "/_headgate/\n")
         response, _ = get(gateway, "/")
         assert (response.status, response.headers["Location"]) == (
             308, "/_headgate/")
@@ -54,6 +58,7 @@ def test_it_is_off_unless_asked_for(tmp_path):
         with Gateway.serve(backend.target) as gateway:
             assert get(gateway, "/_headgate/")[0].status == 404
             assert get(gateway, "/")[0].status == 404
+            assert "console" not in gateway.stdout()
         with Gateway.serve(backend.target, "--console", "on") as gateway:
             assert get(gateway, "/_headgate/")[0].status == 200
         file = tmp_path / "headgate.yaml"
