@@ -270,6 +270,11 @@ void Hub::Flush() {
   }
 }
 
+void Hub::GoOn() {
+  is_pausing_ = false;
+  Flush();
+}
+
 void Hub::Drain(absl::Time deadline) {
   drains_until_ = deadline;
   if (state_ == StreamState::kReplaying || state_ == StreamState::kLive) {

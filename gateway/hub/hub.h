@@ -30,6 +30,8 @@ class HubHost {
   virtual absl::Time now() = 0;
   // Has Hub::Flush called at the end of this event loop iteration.
   virtual void FlushSoon() = 0;
+  // Has Hub::GoOn called after the event loop has looked at sockets.
+  virtual void GoOnNext() = 0;
   virtual void HandOver(std::size_t worker, HubCommands commands) = 0;
   // Of the type HubForm::message; null: unknown so far.
   virtual const Schema* schema() = 0;
@@ -103,6 +105,8 @@ class Hub final : private UpstreamCallObserver {
   // To be called some twenty times in a second.
   void OnTick();
   void Flush();
+  // Carries out more of the commands that take long.
+  void GoOn();
 
   // The gateway stops: half-closes the stream behind the last event. No session
   // joins any more.
@@ -270,6 +274,7 @@ class Hub final : private UpstreamCallObserver {
   // Of the stream's messages; holds what is left to do of the last one.
   const std::unique_ptr<StreamForm> form_;
   bool has_commands_ = false;
+  bool is_pausing_ = false;  // GoOn is due.
 
   std::vector<HubCommands> outbox_;       // By worker.
   std::vector<std::size_t> outstanding_;  // Cost, by worker.

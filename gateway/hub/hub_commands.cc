@@ -142,9 +142,13 @@ void Hub::PumpCommands() {
     form_->Clear();
     has_commands_ = false;
   }
+  if (is_pausing_) return;
   const absl::Time until = host_.now() + kCommandSlice;
   while (call_ != nullptr && has_commands_ && may_execute()) {
-    if (host_.now() > until) return host_.FlushSoon();
+    if (host_.now() > until) {
+      is_pausing_ = true;
+      return host_.GoOnNext();
+    }
     const absl::StatusOr<std::optional<v1::Command>> command = form_->Next();
     if (!command.ok()) return OnLost(command.status());
     if (*command) {

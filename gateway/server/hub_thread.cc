@@ -214,6 +214,7 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
 
   absl::Time now() override { return absl::Now(); }
   void FlushSoon() override { thread_.turn_.AtEnd(*this); }
+  void GoOnNext() override { thread_.turn_.Next(more_); }
   void OnTurn() override { hub_.Flush(); }
   void HandOver(std::size_t worker, HubCommands commands) override {
     if (workers_[worker] != nullptr)
@@ -253,6 +254,13 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
          {"reason", MessageForLog(status)}});
   }
 
+  // The hub's GoOn.
+  struct More final : TurnTask {
+    explicit More(Hub& to) : hub(to) {}
+    void OnTurn() override { hub.GoOn(); }
+    Hub& hub;
+  };
+
   const HubSpec spec_;
   HubThread& thread_;
   std::vector<std::shared_ptr<WorkerHub>> workers_;  // Null: not heard of.
@@ -261,6 +269,7 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
   std::unique_ptr<SchemaSource::Ticket> ticket_;
   std::shared_ptr<const Schema> schema_;
   Hub hub_;
+  More more_{hub_};
   std::optional<absl::Time> retired_at_;
 };
 

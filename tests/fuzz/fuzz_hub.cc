@@ -29,6 +29,7 @@ class Host final : public HubHost {
  public:
   absl::Time now() override { return now_; }
   void FlushSoon() override { flush_ = true; }
+  void GoOnNext() override { go_on_ = true; }
   const Schema* schema() override { return nullptr; }
   void OnStreamUp(bool, std::size_t) override {}
   void OnStreamDown(const absl::Status&, std::size_t) override {}
@@ -47,6 +48,7 @@ class Host final : public HubHost {
 
   absl::Time now_ = absl::UnixEpoch();
   bool flush_ = false;
+  bool go_on_ = false;
   std::size_t cost_[kWorkers] = {};
 };
 
@@ -184,6 +186,7 @@ class Run {
 
   void Flush() {
     while (std::exchange(host_.flush_, false)) hub_->Flush();
+    if (std::exchange(host_.go_on_, false)) hub_->GoOn();
   }
 
   FuzzInput& input_;
