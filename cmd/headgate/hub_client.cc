@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/base/file.h"
+#include "gateway/config/address.h"
 #include "gateway/config/settings.h"
 #include "gateway/config/units.h"
 
@@ -14,6 +15,17 @@ namespace headgate {
 namespace {
 
 constexpr std::size_t kMostPemBytes = 4 * 1024 * 1024;
+
+absl::Status CheckAddress(const std::string& text) {
+  const absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
+  const bool is_ok =
+      address.ok() && (address->kind == ListenAddress::Kind::kUnix ||
+                       (address->kind == ListenAddress::Kind::kTcp &&
+                        !address->tcp.host.empty() && address->tcp.port != 0));
+  if (is_ok) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--address '", text, "': must be HOST:PORT or unix:/PATH"));
+}
 
 absl::StatusOr<std::string> ReadPem(absl::string_view flag,
                                     const std::string& path) {
@@ -84,6 +96,9 @@ absl::StatusOr<std::unique_ptr<HubClient>> HubClient::Make(
       *timeout > absl::Hours(1)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--timeout '", flags.timeout, "': must be a duration from 1ms to 1h"));
+  }
+  if (absl::Status status = CheckAddress(flags.address); !status.ok()) {
+    return status;
   }
   auto client = std::make_unique<HubClient>();
   client->timeout_ = absl::ToChronoMilliseconds(*timeout);

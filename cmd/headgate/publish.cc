@@ -1,5 +1,6 @@
 #include "cmd/headgate/publish.h"
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -29,6 +30,9 @@ Examples:
   tail -f events.ndjson | headgate publish events --quiet
   headgate publish --user ann "only for ann")";
 
+// What the gateway takes of one message.
+constexpr std::size_t kMostRequestBytes = 4 * 1024 * 1024;
+
 struct PublishFlags {
   HubClientFlags client;
   std::string first;   // GROUP; TEXT, where it is alone with --user.
@@ -46,6 +50,16 @@ struct PublishFlags {
 
 void Complain(const std::string& why) {
   std::cerr << "headgate publish: " << why << std::endl;
+}
+
+// What protobuf carries as a string.
+bool AreTexts(const v1::PublishRequest& request) {
+  const auto are_utf8 = [](const auto& texts) {
+    return std::all_of(texts.begin(), texts.end(), IsUtf8);
+  };
+  return are_utf8(request.groups()) && are_utf8(request.users()) &&
+         are_utf8(request.sessions()) && are_utf8(request.except_sessions()) &&
+         IsUtf8(request.key()) && IsUtf8(request.route());
 }
 
 // The request without its payload.
@@ -111,6 +125,11 @@ int PublishLines(const PublishFlags& flags, HubClient& client,
       failed = true;
       continue;
     }
+    if (request.ByteSizeLong() > kMostRequestBytes) {
+      Complain("a line is longer than 4 MiB");
+      failed = true;
+      continue;
+    }
     v1::PublishResponse response;
     if (!stream->Write(request) || !stream->Read(&response)) break;
     if (response.status().code() != 0) {
@@ -149,6 +168,10 @@ int RunPublish(const PublishFlags& flags) {
     return kHubUsageError;
   }
   v1::PublishRequest request = RequestOf(flags, group);
+  if (!AreTexts(request)) {
+    Complain("names of groups, users, sessions and routes must be UTF-8");
+    return kHubUsageError;
+  }
   if (words.empty()) return PublishLines(flags, **client, std::move(request));
   return PublishOne(flags, **client, std::move(request), words.front());
 }
