@@ -1,5 +1,6 @@
 #include "gateway/api/hub_api.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 
@@ -14,8 +15,8 @@
 #include <grpcpp/server_builder.h>
 #include <grpcpp/support/server_callback.h>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/api/api_listener.h"
 #include "gateway/api/grants.h"
 #include "headgate/v1/hub_service.grpc.pb.h"
 
@@ -26,6 +27,7 @@ namespace {
 constexpr unsigned kRefreshSeconds = 1;
 // For calls that are under way when the API stops.
 constexpr std::chrono::milliseconds kStopPatience(500);
+constexpr std::uint64_t kMostConnections = 128;
 constexpr int kMaxConcurrentCalls = 100;  // Of one connection.
 // What all connections may take together for messages that are on their way,
 // bytes. A message is whole before its caller is known: without this, anybody
@@ -301,16 +303,25 @@ class GrpcHubApi final : public HubApi {
       : context_{HubGrants(settings.grants), host, 0}, service_(context_) {}
   ~GrpcHubApi() override {
     if (server_ == nullptr) return;
+    listener_->Stop();
     server_->Shutdown(std::chrono::system_clock::now() + kStopPatience);
     server_->Wait();
   }
 
-  absl::Status Listen(const HubApiSettings& settings) {
+  absl::Status Listen(const HubApiSettings& settings,
+                      std::size_t max_connections) {
+    auto listener = ApiListener::Open(settings.address, max_connections);
+    if (!listener.ok()) {
+      return absl::Status(
+          listener.status().code(),
+          absl::StrCat(listener.status().message(), " (hub.api.address)"));
+    }
+    listener_ = *std::move(listener);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort(settings.address, CredentialsOf(settings), &port);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+        CredentialsOf(settings));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                                kMaxConcurrentCalls);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -324,36 +335,44 @@ class GrpcHubApi final : public HubApi {
     builder.SetResourceQuota(quota.Resize(kMostMessageBytes));
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
-    if (server_ == nullptr || port == 0) {
-      return absl::UnavailableError(absl::StrCat(
-          "cannot listen on ", settings.address,
-          ": the port is in use, or the address is not one of this machine "
-          "(hub.api.address)"));
+    if (server_ == nullptr) {
+      return absl::UnavailableError("the hub API's server cannot be started");
     }
-    address_ = settings.address;
-    if (!absl::StartsWith(address_, "unix:")) {
-      address_ =
-          absl::StrCat(address_.substr(0, address_.rfind(':') + 1), port);
-    }
+    listener_->Start([this](int fd) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
+          connection;
+      connection.fd = fd;
+      acceptor_->HandleNewConnection(&connection);
+    });
     return absl::OkStatus();
   }
 
-  const std::string& address() const override { return address_; }
+  const std::string& address() const override { return listener_->address(); }
 
  private:
   ApiContext context_;
   ApiService service_;
-  std::string address_;
+  std::unique_ptr<ApiListener> listener_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HubApi>> HubApi::Start(
-    const HubApiSettings& settings, HubApiHost& host) {
+    const HubApiSettings& settings, HubApiHost& host,
+    std::size_t max_connections) {
   auto api = std::make_unique<GrpcHubApi>(settings, host);
-  if (absl::Status status = api->Listen(settings); !status.ok()) return status;
+  if (absl::Status status = api->Listen(settings, max_connections);
+      !status.ok()) {
+    return status;
+  }
   return api;
+}
+
+std::size_t HubApi::MostConnections(std::uint64_t descriptor_limit) {
+  return static_cast<std::size_t>(
+      std::clamp<std::uint64_t>(descriptor_limit / 16, 2, kMostConnections));
 }
 
 std::vector<absl::string_view> HubApi::Methods() {

@@ -2,6 +2,7 @@
 #define GATEWAY_API_HUB_API_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -42,10 +43,15 @@ class HubApiHost {
 // `host` has run what it was given.
 class HubApi {
  public:
-  // UNAVAILABLE when the address cannot be listened on.
+  // Fails as OpenListener does when the address cannot be listened on.
+  // `max_connections`: see ApiListener.
   static absl::StatusOr<std::unique_ptr<HubApi>> Start(
-      const HubApiSettings& settings, HubApiHost& host);
+      const HubApiSettings& settings, HubApiHost& host,
+      std::size_t max_connections);
   virtual ~HubApi() = default;
+  // The connections that it serves at a time where the process may have so many
+  // descriptors; each takes two.
+  static std::size_t MostConnections(std::uint64_t descriptor_limit);
   // The names of HubService's methods.
   static std::vector<absl::string_view> Methods();
 

@@ -166,7 +166,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   server->descriptors_ = {
       DescriptorLimit(),
       CountOpenDescriptors() +
-          kWorkerDescriptors * WorkerCount(server->settings())};
+          kWorkerDescriptors * WorkerCount(server->settings()) +
+          (server->settings().hub_api
+               ? 2 * HubApi::MostConnections(DescriptorLimit())
+               : 0)};
   server->Configure(server->settings());
   server->WarnOfDescriptors();
   server->StartWorkers();
@@ -240,7 +243,8 @@ absl::Status Server::StartHubApi() {
   if (!settings().hub_api) return absl::OkStatus();
   Hubs().Start();
   Hubs().ServeApi(HubApi::Methods());
-  auto api = HubApi::Start(*settings().hub_api, Hubs());
+  auto api = HubApi::Start(*settings().hub_api, Hubs(),
+                           HubApi::MostConnections(DescriptorLimit()));
   if (!api.ok()) return api.status();
   hub_api_ = *std::move(api);
   return absl::OkStatus();
