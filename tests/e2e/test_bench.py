@@ -474,7 +474,8 @@ def test_backend_that_dies():
 class Peer:
     """A WebSocket server of one connection that does what a test wants."""
 
-    def __init__(self, after_handshake):
+    def __init__(self, after_handshake, with_handshake=b""):
+        self._with_handshake = with_handshake
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(TIMEOUT)
         self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/"
@@ -495,7 +496,7 @@ class Peer:
                 connection.sendall(
                     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket"
                     b"\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-                    accept + b"\r\n\r\n")
+                    accept + b"\r\n\r\n" + self._with_handshake)
                 after_handshake(connection)
 
     def __enter__(self):
@@ -571,6 +572,23 @@ def test_peer_that_misbehaves(answer, reason):
     with Peer(serve) as peer:
         status, report, errors = bench(peer.url, "--no-subprotocol",
                                        "--messages", "5")
+    assert status == 1
+    assert report["errors"] == {reason: 1}
+    assert errors == f"headgate bench: 1 x {reason}\n"
+
+
+# grpc-websockets has a head to send before its first message.
+@pytest.mark.parametrize("answer, reason", [
+    (frame(b"a" * 4, 0xC2), "lost: the other side broke the WebSocket "
+                            "protocol: a reserved bit is set"),
+    (frame(struct.pack("!H", 1001) + b"draining", 0x88),
+     "closed 1001 (going away): draining"),
+])
+def test_what_comes_with_the_handshake_may_end_it(answer, reason):
+    with Peer(say_nothing, with_handshake=answer) as peer:
+        status, report, errors = bench(
+            peer.url, "--codec", "grpc-websockets", "--no-subprotocol",
+            "--messages", "5")
     assert status == 1
     assert report["errors"] == {reason: 1}
     assert errors == f"headgate bench: 1 x {reason}\n"

@@ -23,7 +23,9 @@ class WebSocketPeer final : public BenchPeer {
                ClientWebSocketObserver& observer) override {
     const bool was_open = web_socket_.is_open();
     const bool received = web_socket_.Receive(bytes, observer);
-    if (!was_open && web_socket_.is_open() && head_) {
+    // What came with the handshake's response may have ended the WebSocket.
+    if (!was_open && web_socket_.is_open() && head_ &&
+        web_socket_.endpoint().may_write()) {
       web_socket_.endpoint().Write(head_->opcode, head_->payload);
     }
     return received;
