@@ -1,15 +1,19 @@
 #include "cmd/headgate/describe.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "cmd/headgate/descriptor_flags.h"
@@ -99,43 +103,114 @@ int RunList(const DescribeFlags& flags) {
 struct Description {
   std::string name;
   std::string kind;  // "service"
-  std::string text;  // As in a .proto file.
-  std::string json;  // Its descriptor.
+  std::string text;  // As in a .proto file, or its descriptor as JSON.
+};
+
+enum class DescribeAs { kProtoFile, kJson };
+
+// DebugString writes a group's fields wherever the group is. A group may
+// contain itself, as a field with the feature message_encoding = DELIMITED
+// does, or twice another one, which has twice another one. The text is written
+// only within these limits.
+constexpr int kMaxDepth = 100;
+constexpr std::size_t kMaxWrittenBytes = std::size_t{16} << 20;
+
+// Goes the way of DebugString, and counts the bytes of the descriptors that it
+// writes.
+class WrittenText {
+ public:
+  bool Fits(const pb::Descriptor& message, int depth = 0) {
+    bytes_ += SizeOf(message);
+    if (depth > kMaxDepth || bytes_ > kMaxWrittenBytes) return false;
+    std::set<const pb::Descriptor*> groups;
+    for (int i = 0; i < message.field_count(); ++i) {
+      if (!Fits(*message.field(i), depth)) return false;
+      groups.insert(GroupOf(*message.field(i)));
+    }
+    for (int i = 0; i < message.extension_count(); ++i) {
+      if (!Fits(*message.extension(i), depth)) return false;
+      groups.insert(GroupOf(*message.extension(i)));
+    }
+    for (int i = 0; i < message.nested_type_count(); ++i) {
+      const pb::Descriptor& nested = *message.nested_type(i);
+      if (groups.count(&nested) == 0 && !Fits(nested, depth + 1)) return false;
+    }
+    return true;
+  }
+  bool Fits(const pb::FieldDescriptor& field, int depth = 0) {
+    const pb::Descriptor* const group = GroupOf(field);
+    return group == nullptr || Fits(*group, depth + 1);
+  }
+  // Without messages in them.
+  bool Fits(const pb::ServiceDescriptor& /*service*/) { return true; }
+  bool Fits(const pb::MethodDescriptor& /*method*/) { return true; }
+  bool Fits(const pb::EnumDescriptor& /*type*/) { return true; }
+
+ private:
+  // Null: the field is no group.
+  static const pb::Descriptor* GroupOf(const pb::FieldDescriptor& field) {
+    return field.type() == pb::FieldDescriptor::TYPE_GROUP
+               ? field.message_type()
+               : nullptr;
+  }
+
+  std::size_t SizeOf(const pb::Descriptor& message) {
+    const auto [size, is_new] = sizes_.try_emplace(&message, 0);
+    if (is_new) {
+      pb::DescriptorProto proto;
+      message.CopyTo(&proto);
+      size->second = proto.ByteSizeLong();
+    }
+    return size->second;
+  }
+
+  std::map<const pb::Descriptor*, std::size_t> sizes_;
+  std::size_t bytes_ = 0;
 };
 
 template <typename Proto, typename Descriptor>
-Description DescriptionOf(const Descriptor& descriptor, const char* kind) {
-  Description description{descriptor.full_name(), kind,
-                          descriptor.DebugString(), ""};
-  Proto proto;
-  descriptor.CopyTo(&proto);
-  (void)pb::util::MessageToJsonString(proto, &description.json);
-  return description;
+absl::StatusOr<std::vector<Description>> DescriptionOf(
+    const Descriptor& descriptor, const char* kind, DescribeAs as) {
+  Description description{descriptor.full_name(), kind, ""};
+  if (as == DescribeAs::kJson) {
+    Proto proto;
+    descriptor.CopyTo(&proto);
+    (void)pb::util::MessageToJsonString(proto, &description.text);
+  } else if (WrittenText().Fits(descriptor)) {
+    description.text = descriptor.DebugString();
+  } else {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the groups in ", descriptor.full_name(),
+                     " are too deep or too many to be written out; --json "
+                     "shows the descriptor"));
+  }
+  return std::vector<Description>{std::move(description)};
 }
 
 // Empty when there is no such name.
-std::vector<Description> Describe(const Schema& schema,
-                                  const std::string& name) {
+absl::StatusOr<std::vector<Description>> Describe(const Schema& schema,
+                                                  const std::string& name,
+                                                  DescribeAs as) {
   const pb::DescriptorPool& pool = schema.pool();
   if (const auto* service = pool.FindServiceByName(name)) {
-    return {DescriptionOf<pb::ServiceDescriptorProto>(*service, "service")};
+    return DescriptionOf<pb::ServiceDescriptorProto>(*service, "service", as);
   }
   if (const auto* method = pool.FindMethodByName(name)) {
-    return {DescriptionOf<pb::MethodDescriptorProto>(*method, "method")};
+    return DescriptionOf<pb::MethodDescriptorProto>(*method, "method", as);
   }
   if (const auto* message = pool.FindMessageTypeByName(name)) {
-    return {DescriptionOf<pb::DescriptorProto>(*message, "message")};
+    return DescriptionOf<pb::DescriptorProto>(*message, "message", as);
   }
   if (const auto* type = pool.FindEnumTypeByName(name)) {
-    return {DescriptionOf<pb::EnumDescriptorProto>(*type, "enum")};
+    return DescriptionOf<pb::EnumDescriptorProto>(*type, "enum", as);
   }
   if (const auto* field = pool.FindFieldByName(name)) {
-    return {DescriptionOf<pb::FieldDescriptorProto>(*field, "field")};
+    return DescriptionOf<pb::FieldDescriptorProto>(*field, "field", as);
   }
   if (const auto* extension = pool.FindExtensionByName(name)) {
-    return {DescriptionOf<pb::FieldDescriptorProto>(*extension, "extension")};
+    return DescriptionOf<pb::FieldDescriptorProto>(*extension, "extension", as);
   }
-  return {};
+  return std::vector<Description>();
 }
 
 int RunDescribe(const DescribeFlags& flags) {
@@ -152,9 +227,13 @@ int RunDescribe(const DescribeFlags& flags) {
   }
   std::vector<Description> all;
   for (const std::string& name : names) {
-    for (Description& one : Describe(*found->schema, name)) {
-      all.push_back(std::move(one));
+    auto described =
+        Describe(*found->schema, name,
+                 flags.json ? DescribeAs::kJson : DescribeAs::kProtoFile);
+    if (!described.ok()) {
+      return Fail("describe", std::string(described.status().message()));
     }
+    for (Description& one : *described) all.push_back(std::move(one));
   }
   if (!flags.name.empty() && all.empty()) {
     return Fail("describe", absl::StrCat("there is no ", flags.name));
@@ -171,7 +250,7 @@ int RunDescribe(const DescribeFlags& flags) {
     }
     absl::StrAppend(
         &json, json.empty() ? "" : ",", "{\"name\":", Quoted(one.name),
-        ",\"kind\":", Quoted(one.kind), ",\"descriptor\":", one.json, "}");
+        ",\"kind\":", Quoted(one.kind), ",\"descriptor\":", one.text, "}");
   }
   if (flags.json) std::cout << "[" << json << "]\n";
   return 0;

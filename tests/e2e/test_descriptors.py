@@ -693,6 +693,49 @@ def test_list_and_describe_ask_the_upstream():
             "describe", *ask, "a.C", expected=1)[1]
 
 
+def groups_of(scope, *groups):
+    """Messages {scope}0, {scope}1, ... with fields that are groups of the
+    types named."""
+    return "".join(
+        f'message_type {{ name: "{scope}{number}" ' + "".join(
+            f'field {{ name: "f{i}" number: {i + 1} label: LABEL_OPTIONAL '
+            f'type: TYPE_GROUP type_name: ".g.{name}" }} '
+            for i, name in enumerate(names)) + "} "
+        for number, names in enumerate(groups))
+
+
+# A group is written out wherever it is.
+@pytest.mark.parametrize("name, groups", [
+    ("Itself0", groups_of("Itself", ["Itself0"])),
+    ("Itself0.f0", groups_of("Itself", ["Itself0"])),
+    ("Deep0", groups_of("Deep", *[[f"Deep{n + 1}"] for n in range(5000)], [])),
+    ("Twice0", groups_of("Twice", *[[f"Twice{n + 1}"] * 2 for n in range(60)],
+                         [])),
+], ids=["itself", "field of itself", "deep", "twice"])
+def test_groups_without_end_are_not_described(tmp_path, name, groups):
+    path = tmp_path / "g.pb"
+    path.write_bytes(descriptor_pb2.FileDescriptorSet(file=[file_of(
+        f'name: "g.proto" package: "g" {groups}')]).SerializeToString())
+    text, errors = output("describe", "--descriptors", path, f"g.{name}",
+                          expected=1)
+    assert text == ""
+    assert errors == (
+        f"headgate describe: the groups in g.{name} are too deep or too many "
+        "to be written out; --json shows the descriptor\n")
+    one, = json.loads(output("describe", "--json", "--descriptors", path,
+                             f"g.{name}")[0])
+    assert one["name"] == f"g.{name}"
+
+
+def test_groups_are_described(tmp_path):
+    path = tmp_path / "g.pb"
+    path.write_bytes(descriptor_pb2.FileDescriptorSet(file=[file_of(
+        'name: "g.proto" package: "g" ' + groups_of(
+            "Few", ["Few1", "Few2"], ["Few2"], []))]).SerializeToString())
+    text, _ = output("describe", "--descriptors", path, "g.Few0")
+    assert text.count("optional group Few") == 3
+
+
 def test_list_without_reflection_names_descriptor_sets(tmp_path):
     with ReflectingServer() as server:
         assert "name a descriptor set (--descriptors)" in output(
