@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -22,6 +21,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "cmd/headgate/client_tls_flags.h"
@@ -29,6 +29,7 @@
 #include "cmd/headgate/dial/text.h"
 #include "cmd/headgate/duration_flag.h"
 #include "cmd/headgate/replay_socket.h"
+#include "gateway/base/file.h"
 
 namespace headgate {
 namespace {
@@ -48,9 +49,9 @@ recording, those of HTTP rules, plain HTTP, and other dialects (gRPC, gRPC-Web,
 Connect, grpc-websockets), of which a recording has no bytes.
 
 Exit status: 0 when nothing differs; 1 when something does, a line for each on
-stdout; 2 when it cannot be told: the file is no recording, all of it is left
-out, or the gateway cannot be reached; 64 for a command line that cannot be
-understood.
+stdout; 2 when it cannot be told: the file is no recording or has no sessions,
+all of it is left out, or the gateway cannot be reached; 64 for a command line
+that cannot be understood.
 
 Examples:
   headgate replay chat.jsonl ws://127.0.0.1:8081
@@ -60,6 +61,7 @@ constexpr int kSame = 0;
 constexpr int kDifferent = 1;
 constexpr int kNotTold = 2;
 constexpr int kReplayUsage = 64;  // EX_USAGE of sysexits.h.
+constexpr std::size_t kMaxRecordingBytes = std::size_t{1} << 30;
 // Of a message in a difference.
 constexpr std::size_t kShownBytes = 200;
 
@@ -101,9 +103,15 @@ std::string Excerpt(const std::string& bytes, Opcode opcode) {
       bytes.size() > kShownBytes ? "..." : "");
 }
 
+// Whether it is a request line's path: anybody can write a recording.
+bool IsPath(absl::string_view text) {
+  return absl::StartsWith(text, "/") && IsPrintableLine(text) &&
+         text.find_first_of(" \t") == absl::string_view::npos;
+}
+
 // A session of the recording, and its like at the other gateway.
 struct Replayed {
-  std::string name;    // For people.
+  std::string name;    // For a terminal.
   std::string path;    // Empty: it cannot be opened again.
   bool joins = false;  // Packets: messages are joined as it happens.
   std::unique_ptr<ReplaySocket> socket;  // Null: left out, or broken off.
@@ -155,14 +163,14 @@ class Replay {
               << LeftOut() << (has_gaps_ ? "; the recording has gaps" : "")
               << std::endl;
     if (differences_ != 0) return kDifferent;
-    return opened_ == 0 && !left_out_.empty() ? kNotTold : kSame;
+    return opened_ == 0 ? kNotTold : kSame;
   }
 
  private:
   absl::Status Open(const json::object& event, const std::string& id) {
     Replayed& session = sessions_[id];
     session.path = Member(event, "path");
-    session.name = absl::StrCat(id.substr(0, 8), " ", session.path);
+    session.name = OneLine(absl::StrCat(id.substr(0, 8), " ", session.path));
     const std::string subprotocol = Member(event, "subprotocol");
     session.joins = subprotocol == kPacketDialect.token ||
                     Member(event, "codec") == kPacketDialect.name;
@@ -202,7 +210,8 @@ class Replay {
     if (!subprotocol.empty() && !absl::StartsWith(subprotocol, "headgate.")) {
       return Member(event, "codec");
     }
-    return path.empty() ? "of HTTP rules" : "";
+    if (path.empty()) return "of HTTP rules";
+    return IsPath(path) ? "" : "its path is not valid";
   }
 
   void LeaveOut(const std::string& id, const std::string& why) {
@@ -363,7 +372,7 @@ class Replay {
 };
 
 int FailReplay(absl::string_view why, int status) {
-  std::cerr << "headgate replay: " << why << std::endl;
+  std::cerr << "headgate replay: " << OneLine(why) << std::endl;
   return status;
 }
 
@@ -383,14 +392,19 @@ int RunReplay(const ReplayFlags& flags) {
   if (const auto made = MakeDialHandshake(handshake); !made.ok()) {
     return FailReplay(made.status().message(), kReplayUsage);
   }
-  std::ifstream file(flags.file);
-  if (!file) return FailReplay(absl::StrCat("cannot read ", flags.file), 2);
+  const absl::StatusOr<std::string> recording =
+      ReadFile(flags.file, kMaxRecordingBytes);
+  if (!recording.ok()) {
+    return FailReplay(
+        absl::StrCat(flags.file, " ", recording.status().message()), kNotTold);
+  }
   Replay replay(flags, *url, *tls, handshake, *timeout);
-  std::string line;
-  for (std::size_t number = 1; std::getline(file, line); ++number) {
+  std::size_t number = 0;
+  for (const absl::string_view line : absl::StrSplit(*recording, '\n')) {
+    ++number;
     if (line.empty()) continue;
     json::error_code error;
-    const json::value event = json::parse(line, error);
+    const json::value event = json::parse({line.data(), line.size()}, error);
     if (error || !event.is_object() || !event.get_object().contains("event")) {
       return FailReplay(
           absl::StrCat(flags.file, ":", number, ": is no line of a recording"),

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import socket
 import struct
@@ -296,6 +297,63 @@ def test_what_is_no_recording_is_told_with_its_line(serve, tmp_path):
     assert result.returncode == 2
     assert b"recording.jsonl:2: is no line" in result.stderr
     assert run("replay", file, "http://localhost").returncode == 64
+
+
+NOBODY = "ws://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("make, why", [
+    (os.mkfifo, b"it is a FIFO"),
+    (os.mkdir, b"it is a directory"),
+    (lambda path: path.symlink_to("/dev/zero"), b"it is a device"),
+    (lambda path: None, b"No such file"),
+])
+def test_a_recording_is_a_regular_file(tmp_path, make, why):
+    file = tmp_path / "recording.jsonl"
+    make(file)
+    result = run("replay", file, NOBODY)
+    assert result.returncode == 2
+    assert str(file).encode() in result.stderr and why in result.stderr
+
+
+@pytest.mark.parametrize("text", ["", "\n", '{"event":"tapping"}\n'])
+def test_a_recording_without_sessions_is_no_success(tmp_path, text):
+    file = tmp_path / "recording.jsonl"
+    file.write_text(text)
+    result = run("replay", file, NOBODY)
+    assert result.returncode == 2
+    assert b"0 sessions" in result.stderr, result.stderr
+
+
+# Nobody is asked, as nobody could be reached.
+@pytest.mark.parametrize("path", [
+    "/x HTTP/1.1\r\nX-Evil: 1\r\n", "/a b", "/a\tb", "/a\0b", "x", "@evil:1/x",
+    "/\x1b[2J", "/\u202e"])
+def test_a_path_that_is_none_is_not_sent(tmp_path, path):
+    file = tmp_path / "recording.jsonl"
+    file.write_text(json.dumps({
+        "event": "opened", "session": "a" * 16, "path": path,
+        "subprotocol": JSON}) + "\n")
+    result = run("replay", file, NOBODY)
+    assert result.returncode == 2
+    assert b"1 sessions left out (its path is not valid: 1)" in result.stderr, (
+        result.stderr)
+
+
+def test_a_recording_cannot_control_the_terminal(serve, tmp_path):
+    gateway = serve()
+    file = tmp_path / "recording.jsonl"
+    session = "\x1b[2J\u202e\n"
+    file.write_text("".join(json.dumps(dict(event, session=session)) + "\n"
+                            for event in (
+        {"event": "opened", "path": HELLO + "SayHello", "subprotocol": JSON},
+        {"event": "request", "text": '{"greeting":"ann"}'},
+        {"event": "response", "text": "\x1b[31m"})))
+    result = replay(file, gateway)
+    assert result.returncode == 1
+    assert result.stdout.startswith(b"\\x1b[2J\\u202e"), result.stdout
+    assert b"\x1b" not in result.stdout
+    assert result.stdout.count(b"\n") == 1
 
 
 # --- /explain ---
