@@ -4,8 +4,10 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
 
 #include "absl/strings/str_cat.h"
+#include "cmd/headgate/dial/text.h"
 #include "gateway/base/file.h"
 #include "gateway/config/address.h"
 #include "gateway/config/settings.h"
@@ -112,8 +114,11 @@ absl::StatusOr<std::unique_ptr<HubClient>> HubClient::Make(
   }
   auto credentials = CredentialsOf(flags);
   if (!credentials.ok()) return credentials.status();
-  client->stub_ = v1::HubService::NewStub(
-      grpc::CreateChannel(flags.address, *std::move(credentials)));
+  grpc::ChannelArguments arguments;
+  // gRPC 1.51 aborts where it may retry and a call ends without a grpc-status.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  client->stub_ = v1::HubService::NewStub(grpc::CreateCustomChannel(
+      flags.address, *std::move(credentials), arguments));
   return client;
 }
 
@@ -131,7 +136,7 @@ std::unique_ptr<grpc::ClientContext> HubClient::NewCall(bool is_stream) const {
 std::string ErrorText(const grpc::Status& status) {
   return absl::StrCat(absl::StatusCodeToString(
                           static_cast<absl::StatusCode>(status.error_code())),
-                      ": ", status.error_message());
+                      ": ", OneLine(status.error_message()));
 }
 
 }  // namespace headgate

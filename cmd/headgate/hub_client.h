@@ -50,7 +50,7 @@ class HubClient {
   std::chrono::milliseconds timeout_{};
 };
 
-// "UNAVAILABLE: failed to connect to ..."
+// "UNAVAILABLE: failed to connect to ...", one line for a terminal.
 std::string ErrorText(const grpc::Status& status);
 
 }  // namespace headgate

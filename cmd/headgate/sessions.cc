@@ -59,7 +59,7 @@ v1::Audience AudienceOf(const SessionsFlags& flags) {
   return audience;
 }
 
-// Names are the clients' and backends' own.
+// Names are the clients' and backends' own, and a server may say anything.
 std::string Shown(const std::string& text) {
   return text.empty() ? "-" : OneLine(text);
 }
@@ -71,10 +71,11 @@ std::string LineOf(const v1::SessionInfo& session) {
                                   session.groups().end());
   std::sort(groups.begin(), groups.end());
   return absl::StrCat(
-      session.session(), "  ",
+      Shown(session.session()), "  ",
       absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", opened, absl::UTCTimeZone()), "  ",
-      session.route(), "  ", session.codec(), "  ", Shown(session.peer()), "  ",
-      Shown(session.user()), "  ", Shown(absl::StrJoin(groups, ",")));
+      Shown(session.route()), "  ", Shown(session.codec()), "  ",
+      Shown(session.peer()), "  ", Shown(session.user()), "  ",
+      Shown(absl::StrJoin(groups, ",")));
 }
 
 std::string JsonOf(const v1::SessionInfo& session) {

@@ -2,8 +2,11 @@
 literals without Huffman codes (RFC 7541), so that a test can be wrong on
 purpose."""
 
+import contextlib
 import dataclasses
+import socket
 import struct
+import threading
 
 from wire import RawClient
 
@@ -130,3 +133,60 @@ class H2Client(RawClient):
                 data += frame.payload
             if frame.flags & END_STREAM:
                 return data
+
+
+class H2Server:
+    """Responds to each request, as soon as its head has come, with
+    `respond(stream)`: bytes."""
+
+    def __init__(self, respond):
+        self._respond = respond
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._connections = []
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *error):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._connections:
+            connection.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._connections.append(connection)
+                threading.Thread(target=self._serve, daemon=True,
+                                 args=(connection,)).start()
+
+    def _serve(self, connection):
+        with contextlib.suppress(OSError), connection.makefile("rb") as reader:
+            connection.sendall(h2_frame(SETTINGS))
+            reader.read(len(PREFACE))
+            while len(head := reader.read(9)) == 9:
+                length, = struct.unpack(">I", b"\0" + head[:3])
+                stream, = struct.unpack(">I", head[5:])
+                payload = reader.read(length)
+                if head[3] == HEADERS:
+                    connection.sendall(self._respond(stream))
+                elif head[3] in (SETTINGS, PING) and not head[4] & ACK:
+                    connection.sendall(h2_frame(
+                        head[3], ACK,
+                        payload=payload if head[3] == PING else b""))
+
+
+def response_head(stream, *more, end_stream=False):
+    """The head of a gRPC response, with `more` fields."""
+    return h2_frame(
+        HEADERS, END_HEADERS | (END_STREAM if end_stream else 0), stream,
+        block((":status", "200"), ("content-type", "application/grpc"), *more))
+
+
+def without_status(stream):
+    """A response that has ended without a grpc-status, which a server of gRPC
+    must not do: that of a proxy, say."""
+    return response_head(stream, end_stream=True)

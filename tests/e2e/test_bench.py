@@ -22,6 +22,7 @@ from certificates import Authority
 from client import ECHO, HELLO
 from harness import (HEADGATE, SANITIZER_REPORT, TIMEOUT, Backend, Gateway,
                      Process, eventually, run)
+from http2_wire import H2Server, without_status
 from wire import message
 
 PACKETS = "/packets"
@@ -592,6 +593,14 @@ def test_what_comes_with_the_handshake_may_end_it(answer, reason):
     assert status == 1
     assert report["errors"] == {reason: 1}
     assert errors == f"headgate bench: 1 x {reason}\n"
+
+
+def test_grpc_call_without_a_status():
+    with H2Server(without_status) as server:
+        status, report, _ = bench(grpc_url(server), "--messages", "5")
+    assert status == 1
+    assert report["messages"] == 0
+    assert sum(report["errors"].values()) == 1
 
 
 def test_packets_that_are_none():

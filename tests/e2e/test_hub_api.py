@@ -18,8 +18,10 @@ import pytest
 from certificates import Authority
 from client import JSON, PACKET, RAW, Client
 from harness import HEADGATE, TIMEOUT, eventually, sanitized
-from http2_wire import (ACK, DATA, END_STREAM, INITIAL_WINDOW_SIZE, PING, SETTINGS,
-                        WINDOW_UPDATE, H2Client, request_fields)
+from http2_wire import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS,
+                        INITIAL_WINDOW_SIZE, PING, SETTINGS, WINDOW_UPDATE,
+                        H2Client, H2Server, block, h2_frame, request_fields,
+                        response_head, without_status)
 from hub_backend import Command, HubBackend, api_pb, hub_pb, pb, text
 
 CONFIG = """
@@ -483,6 +485,58 @@ def test_a_line_that_is_too_long_is_left_out(join, gateway):
                                  "room:5", stdin="x" * (5 << 20) + "\nnext\n")
     assert status == 1 and "4 MiB" in errors
     assert client.receive() == "next"
+
+
+COMMANDS = [("sessions",), ("sessions", "--count"),
+            ("sessions", "--group", "g", "--close", "out"),
+            ("publish", "g", "hello"), ("publish", "g")]
+
+
+# What has the API's address may be no gateway.
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_command_line_survives_a_call_without_a_status(words):
+    with H2Server(without_status) as server:
+        status, _, errors = headgate(*words, "--address", server.target,
+                                     stdin="a\n")
+    assert status == 1
+    assert errors.startswith(f"headgate {words[0]}: UNKNOWN: "), errors
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_status_cannot_control_the_terminal(words):
+    def refuse(stream):
+        return response_head(
+            stream, ("grpc-status", "7"),
+            ("grpc-message", "%1B[2J%0D%0Aheadgate: fine%E2%80%AE"),
+            end_stream=True)
+
+    with H2Server(refuse) as server:
+        status, _, errors = headgate(*words, "--address", server.target,
+                                     stdin="a\n")
+    assert status == 1
+    assert errors == (f"headgate {words[0]}: PERMISSION_DENIED: "
+                      "\\x1b[2J\\x0d\\x0aheadgate: fine\\u202e\n")
+
+
+def test_names_of_sessions_cannot_control_the_terminal():
+    evil = "\x1b[2J\n"
+    page = api_pb.ListSessionsResponse(sessions=[hub_pb.SessionInfo(
+        session=evil, route=evil, codec=evil, peer=evil, user=evil,
+        groups=[evil])]).SerializeToString()
+
+    def list_them(stream):
+        return (response_head(stream) +
+                h2_frame(DATA, 0, stream,
+                         struct.pack(">BI", 0, len(page)) + page) +
+                h2_frame(HEADERS, END_HEADERS | END_STREAM, stream,
+                         block(("grpc-status", "0"))))
+
+    with H2Server(list_them) as server:
+        status, listed, errors = headgate("sessions", "--address",
+                                          server.target)
+    assert (status, errors) == (0, "")
+    assert "\x1b" not in listed and listed.count("\n") == 1
+    assert listed.count("\\x1b[2J\\x0a") == 6
 
 
 # --- The process ---

@@ -313,6 +313,9 @@ class GrpcLoad final : public Load {
     // Else channels to one address would share a connection.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    // gRPC 1.51 aborts where it may retry and a call ends without a
+    // grpc-status.
+    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
     arguments.SetMaxReceiveMessageSize(-1);
     channel_ = grpc::CreateCustomChannel(
         options_.target.address, grpc::InsecureChannelCredentials(), arguments);
