@@ -51,13 +51,17 @@ ConnectionLimit ConnectionLimitFor(const Settings& settings,
                                     1, upstream.max_streams_per_channel)));
   }
   const std::uint64_t left = spare - kept;
+  const std::uint64_t for_upstreams = std::max(left / (streams + 1), left / 4);
   const std::uint64_t possible =
-      std::max<std::uint64_t>(1, left - left / (streams + 1));
+      std::max<std::uint64_t>(1, left - for_upstreams);
 
   const int configured = settings.limits.connections();
   ConnectionLimit limit;
   limit.by_descriptors = possible < static_cast<std::uint64_t>(configured);
   limit.most = limit.by_descriptors ? static_cast<int>(possible) : configured;
+  limit.upstream_connections = static_cast<std::size_t>(
+      1 + for_upstreams /
+              std::max<std::uint64_t>(1, workers * settings.upstreams.size()));
   limit.overflow =
       static_cast<int>(std::clamp<std::uint64_t>(kept / 4, 1, kMostOverflow));
   return limit;

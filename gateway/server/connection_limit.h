@@ -22,6 +22,8 @@ struct ConnectionLimit {
   int overflow = 1;
   // Whether it is what the descriptors allow, less than what is configured.
   bool by_descriptors = false;
+  // UpstreamOptions::max_connections of each upstream of each worker.
+  std::size_t upstream_connections = 0;
 };
 
 // The connections that each of `listeners` admin listeners serves at a time;
@@ -40,6 +42,8 @@ std::uint64_t LeastDescriptorsFor(const Settings& settings,
 // Of limits.max_connections and the descriptors that are left when enough are
 // kept for the admin listeners, the connections to the upstreams, files that
 // are read again, and `overflow`; where there are few, half of them are kept.
+// Upstreams have as many as sessions need, a quarter at least: a server may
+// allow fewer calls on a connection than max_streams_per_channel.
 // `workers`: each has its own connections to the upstreams.
 ConnectionLimit ConnectionLimitFor(const Settings& settings,
                                    const DescriptorUse& descriptors,

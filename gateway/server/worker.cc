@@ -265,8 +265,10 @@ void Worker::MakeUpstreams() {
         known != upstreams_.end() &&
                 known->second.upstream->IsMadeOf(wanted, settings)
             ? known->second.upstream
-            : std::make_shared<WorkerUpstream>(wanted, settings, shared, voice_,
-                                               io_context_, turn_);
+            : std::make_shared<WorkerUpstream>(
+                  wanted, settings,
+                  configuration_->connections.upstream_connections, shared,
+                  voice_, io_context_, turn_);
     auto context = upstream->MakeContext(
         configuration_->limits,
         [this, name = wanted.name, shared](absl::string_view method,

@@ -21,20 +21,22 @@ constexpr absl::Duration kFirstFetchPause = absl::Seconds(1);
 constexpr absl::Duration kLongestFetchPause = absl::Seconds(10);
 
 UpstreamOptions OptionsFrom(const UpstreamSettings& settings,
-                            const Settings& general) {
+                            const Settings& general,
+                            std::size_t max_connections) {
   return UpstreamOptions{settings, general.limits.max_answer_bytes,
-                         general.limits.max_buffered_bytes};
+                         general.limits.max_buffered_bytes, max_connections};
 }
 
 }  // namespace
 
 WorkerUpstream::WorkerUpstream(const UpstreamSettings& settings,
                                const Settings& general,
+                               std::size_t max_connections,
                                std::shared_ptr<SharedUpstream> shared,
                                Voice voice, boost::asio::io_context& io_context,
                                Turn& turn)
     : settings_(settings),
-      options_(OptionsFrom(settings, general)),
+      options_(OptionsFrom(settings, general, max_connections)),
       fetch_timeout_(general.timeouts.reflection),
       shared_(std::move(shared)),
       voice_(voice),
@@ -52,7 +54,8 @@ WorkerUpstream::WorkerUpstream(const UpstreamSettings& settings,
 
 bool WorkerUpstream::IsMadeOf(const UpstreamSettings& settings,
                               const Settings& general) const {
-  const UpstreamOptions options = OptionsFrom(settings, general);
+  const UpstreamOptions options =
+      OptionsFrom(settings, general, options_.max_connections);
   return settings == settings_ &&
          options.max_answer_bytes == options_.max_answer_bytes &&
          options.read_ahead_bytes == options_.read_ahead_bytes &&

@@ -32,8 +32,10 @@ class WorkerUpstream final
   // Who says in the log how the upstream is: one of the workers.
   enum class Voice { kSpeaks, kSilent };
 
+  // `max_connections`: see UpstreamOptions.
   // `io_context` and its `turn` must outlive it.
   WorkerUpstream(const UpstreamSettings& settings, const Settings& general,
+                 std::size_t max_connections,
                  std::shared_ptr<SharedUpstream> shared, Voice voice,
                  boost::asio::io_context& io_context, Turn& turn);
 

@@ -2,6 +2,7 @@
 #define GATEWAY_UPSTREAM_POOLED_UPSTREAM_H_
 
 #include <cstddef>
+#include <limits>
 #include <memory>
 
 #include <boost/asio/io_context.hpp>
@@ -21,6 +22,9 @@ struct UpstreamOptions {
   // What is taken of a call's answers ahead of Read: the HTTP/2 window of a
   // stream, at least the 64 KiB of RFC 9113 section 6.9.2.
   std::size_t read_ahead_bytes = 64 * 1024;
+  // Beside the first to each address further connections are opened while there
+  // are fewer than so many: a server may allow few calls on each.
+  std::size_t max_connections = std::numeric_limits<std::size_t>::max();
 };
 
 // An Upstream as its worker keeps it: with connections that come and go.

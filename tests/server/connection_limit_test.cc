@@ -29,7 +29,17 @@ TEST(ConnectionLimitTest, DescriptorsAreKeptForAllElse) {
   settings.upstreams[0].max_streams_per_channel = 1 << 20;
   const ConnectionLimit limit = ConnectionLimitFor(settings, {1024, 24}, 4);
   EXPECT_TRUE(limit.by_descriptors);
-  EXPECT_EQ(limit.most, 1000 - 64 - 32 - 32 - 8);
+  constexpr int kLeft = 1000 - 64 - 32 - 32 - 8;
+  EXPECT_EQ(limit.most, kLeft / 4 * 3);
+  EXPECT_EQ(limit.upstream_connections, 1u + kLeft / 4 / 4);
+}
+
+// A server may allow fewer calls on a connection than the settings.
+TEST(ConnectionLimitTest, UpstreamsShareAQuarterOfWhatIsLeft) {
+  Settings settings;
+  settings.upstreams.resize(3);
+  const ConnectionLimit limit = ConnectionLimitFor(settings, kPlenty, 2);
+  EXPECT_NEAR(limit.upstream_connections, (1 << 20) / 4 / 6, 100);
 }
 
 // Its event loops, signals and files; then for each listener, admin listener,
@@ -67,7 +77,7 @@ TEST(ConnectionLimitTest, OfFewDescriptorsHalfAreKept) {
   Settings settings;
   settings.upstreams[0].max_streams_per_channel = 1 << 20;
   const ConnectionLimit limit = ConnectionLimitFor(settings, {64, 24}, 2);
-  EXPECT_EQ(limit.most, 20);
+  EXPECT_EQ(limit.most, 15);
   EXPECT_EQ(limit.overflow, 5);
 }
 

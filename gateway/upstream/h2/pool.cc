@@ -240,7 +240,10 @@ void H2Pool::Dispatch() {
       while (waiting_.size() > ExpectedRoom(now) && OpenConnection(now)) {
       }
     }
-    if (!AnyPending(now) && !resolving_) FailWaiting(LastError(now));
+    // Calls that end make room, where there is a connection.
+    const bool may_wait =
+        AnyPending(now) || resolving_ || (IsFull() && AnyUsable());
+    if (!may_wait) FailWaiting(LastError(now));
   }
   SetAlarm(now);
 }
@@ -370,6 +373,7 @@ bool H2Pool::OpenConnection(Clock::time_point now) {
     }
   }
   if (best == nullptr) return false;
+  if (IsFull() && HasConnectionTo(best->endpoint)) return false;
   Open(best->endpoint);
   return true;
 }
@@ -442,7 +446,11 @@ void H2Pool::FailOverdue(Clock::time_point now) {
     return now - call.waiting.since >= timing_.connect_timeout;
   };
   if (waiting_.empty() || !is_overdue(*waiting_.front())) return;
-  absl::Status why = absl::DeadlineExceededError("no answer in time");
+  absl::Status why =
+      IsFull() ? absl::ResourceExhaustedError(
+                     "its connections take no more calls, and no more of them "
+                     "are opened")
+               : absl::DeadlineExceededError("no answer in time");
   for (const Entry& entry : connections_) {
     if (!IsPending(entry, now)) continue;
     const bool connecting = entry.connection->connecting();

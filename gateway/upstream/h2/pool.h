@@ -127,6 +127,10 @@ class H2Pool final : public std::enable_shared_from_this<H2Pool>,
   // It may become usable soon.
   bool IsPending(const Entry& entry, Clock::time_point now) const;
   bool AnyPending(Clock::time_point now) const;
+  // No further connection is opened to an address that has one.
+  bool IsFull() const {
+    return connections_.size() >= options_.max_connections;
+  }
   // How many more calls the connections that are being made may take, those
   // aside that others need not wait for.
   std::size_t ExpectedRoom(Clock::time_point now) const;

@@ -111,6 +111,40 @@ TEST_F(H2FailoverTest, PickFirstPutsFurtherConnectionsWhereTheFirstIs) {
   EXPECT_TRUE(silent_.connections().empty());
 }
 
+// A server may allow one call a connection, and descriptors are few.
+TEST_F(H2FailoverTest, CallsWaitWhereNoFurtherConnectionIsOpened) {
+  for (const auto& policy : {UpstreamSettings::LoadBalancing::kPickFirst,
+                             UpstreamSettings::LoadBalancing::kRoundRobin}) {
+    options_.settings.load_balancing = policy;
+    options_.settings.max_streams_per_channel = 1;
+    options_.max_connections = 2;
+    Connect();
+    const int before = server_.StreamsOpened();
+    for (int i = 0; i < 3; ++i) Start();
+    WireCall& first = *calls_[calls_.size() - 3];
+    WireCall& last = *calls_.back();
+    ASSERT_TRUE(
+        RunUntil([&] { return server_.StreamsOpened() == before + 2; }));
+    Settle();
+    EXPECT_EQ(upstream_->channel_count(), 2u);
+    EXPECT_FALSE(last.end);
+    first.Destroy();
+    ASSERT_TRUE(
+        RunUntil([&] { return server_.StreamsOpened() == before + 3; }));
+    EXPECT_EQ(upstream_->channel_count(), 2u);
+    EXPECT_FALSE(last.end);
+    // Those for whom there is none in time are told.
+    timing_.connect_timeout = milliseconds(50);
+    Connect();
+    for (int i = 0; i < 3; ++i) Start();
+    WireCall& late = *calls_.back();
+    late.Read();
+    ASSERT_TRUE(RunUntil([&] { return late.end.has_value(); }));
+    EXPECT_EQ(late.end->status.code(), absl::StatusCode::kUnavailable);
+    timing_ = {};
+  }
+}
+
 // "pick-first stays with the first that answers", though one before it is back.
 TEST_F(H2FailoverTest, PickFirstStaysWhereItIs) {
   PickFirst();
