@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "gateway/admin/tap_redaction.h"
 #include "gateway/base/utf8.h"
 #include "gateway/codec/packet.h"
 
@@ -54,13 +55,38 @@ json::value TextJson(absl::string_view text, TapContent content) {
   return json::string(ToUtf8(text));
 }
 
+// How an event's message is to be read. `schema`: null: its type is not known.
+struct MessageType {
+  const Schema* schema = nullptr;
+  std::string name;
+};
+
+MessageType TypeOf(const TapEvent& event, const Schema* schema) {
+  const std::string& path =
+      event.method.empty() ? event.session->method : event.method;
+  // The gateway's own services are always known.
+  static const std::shared_ptr<const Schema>& own =
+      *new std::shared_ptr<const Schema>(Schema::BuiltIn());
+  const Schema::Method* method = own->FindMethod(path);
+  if (method != nullptr) {
+    schema = own.get();
+  } else if (schema != nullptr) {
+    method = schema->FindMethod(path);
+  }
+  if (method == nullptr) return {};
+  const bool is_request = event.kind == TapEvent::Kind::kRequest;
+  return {schema, is_request ? method->input : method->output};
+}
+
 // Lines of JSON, or a piece of them.
-json::value JsonTextJson(absl::string_view text, TapContent content) {
+json::value JsonTextJson(absl::string_view text, TapContent content,
+                         const MessageType& type) {
   json::error_code error;
   json::value value =
       json::parse(json::string_view(text.data(), text.size()), error);
   if (error) return TextJson(text, content);
-  return content == TapContent::kRedacted ? Redacted(value) : value;
+  if (content != TapContent::kRedacted) return value;
+  return Redacted(value, type.schema, type.name);
 }
 
 bool IsContainer(std::uint32_t type, const PacketOptions& options) {
@@ -102,24 +128,12 @@ json::value PacketsJson(absl::string_view message, std::size_t from,
 // A serialized message of the call.
 json::value MessageJson(const TapEvent& event, TapContent content,
                         const Schema* schema) {
-  const std::string& path =
-      event.method.empty() ? event.session->method : event.method;
-  // The gateway's own services are always known.
-  static const std::shared_ptr<const Schema>& own =
-      *new std::shared_ptr<const Schema>(Schema::BuiltIn());
-  const Schema::Method* method = own->FindMethod(path);
-  if (method != nullptr) {
-    schema = own.get();
-  } else if (schema != nullptr) {
-    method = schema->FindMethod(path);
-  }
-  if (method == nullptr) return BytesJson(event.payload, content);
-  const bool is_request = event.kind == TapEvent::Kind::kRequest;
-  const absl::StatusOr<std::string> text =
-      schema->ProtoToJson(is_request ? method->input : method->output,
-                          event.payload, event.session->route->json.json);
+  const MessageType type = TypeOf(event, schema);
+  if (type.schema == nullptr) return BytesJson(event.payload, content);
+  const absl::StatusOr<std::string> text = type.schema->ProtoToJson(
+      type.name, event.payload, event.session->route->json.json);
   if (!text.ok()) return BytesJson(event.payload, content);
-  return JsonTextJson(*text, content);
+  return JsonTextJson(*text, content, type);
 }
 
 json::value ContentJson(const TapEvent& event, TapContent content,
@@ -128,15 +142,16 @@ json::value ContentJson(const TapEvent& event, TapContent content,
     return MessageJson(event, content, schema);
   }
   if (event.opcode == Opcode::kText) {
-    return event.codec == &kRawDialect ? TextJson(event.payload, content)
-                                       : JsonTextJson(event.payload, content);
+    return event.codec == &kRawDialect
+               ? TextJson(event.payload, content)
+               : JsonTextJson(event.payload, content, TypeOf(event, schema));
   }
   if (event.codec == &kPacketDialect) {
     return PacketsJson(event.payload, 0, event.payload.size(),
                        event.session->route->packet, content, /*depth=*/1);
   }
   if (event.codec == &kJsonDialect) {
-    return JsonTextJson(event.payload, content);
+    return JsonTextJson(event.payload, content, TypeOf(event, schema));
   }
   if (event.codec == &kProtobufDialect || event.codec == nullptr) {
     return MessageJson(event, content, schema);
@@ -169,34 +184,6 @@ void PutMessage(const TapEvent& event, TapContent content, const Schema* schema,
 }
 
 }  // namespace
-
-json::value Redacted(const json::value& value) {
-  switch (value.kind()) {
-    case json::kind::object: {
-      json::object object;
-      for (const auto& [key, inner] : value.get_object()) {
-        object[key] = Redacted(inner);
-      }
-      return object;
-    }
-    case json::kind::array: {
-      json::array array;
-      for (const json::value& inner : value.get_array()) {
-        array.push_back(Redacted(inner));
-      }
-      return array;
-    }
-    case json::kind::string:
-      return json::string(Described("string", value.get_string().size()));
-    case json::kind::bool_:
-      return "<bool>";
-    case json::kind::null:
-      return nullptr;
-    default:
-      break;
-  }
-  return "<number>";
-}
 
 json::object TapJson(const TapEvent& event, TapContent content,
                      const Schema* schema) {

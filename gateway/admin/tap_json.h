@@ -2,7 +2,6 @@
 #define GATEWAY_ADMIN_TAP_JSON_H_
 
 #include <boost/json/object.hpp>
-#include <boost/json/value.hpp>
 
 #include "gateway/schema/schema.h"
 #include "gateway/session/tap.h"
@@ -20,10 +19,6 @@ enum class TapContent {
 // of its session's upstream, null where nothing is known.
 boost::json::object TapJson(const TapEvent& event, TapContent content,
                             const Schema* schema);
-
-// `value` with its scalars replaced by what they are: "ann" by "<string 3>".
-// The names of members stay.
-boost::json::value Redacted(const boost::json::value& value);
 
 }  // namespace headgate
 

@@ -1,10 +1,13 @@
 #include <gmock/gmock.h>
 
+#include <google/protobuf/descriptor.pb.h>
+#include <google/protobuf/text_format.h>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "gateway/admin/tap_json.h"
 #include "gateway/admin/tap_queue.h"
+#include "gateway/admin/tap_redaction.h"
 #include "gateway/admin/tap_stream.h"
 #include "tests/admin/fake_gateway.h"
 
@@ -58,9 +61,113 @@ TEST(TapJsonTest, WithoutPermissionOnlyTheShapeOfAMessageIsShown) {
       Shown(JsonRequest(text), TapContent::kRedacted),
       AllOf(HasSubstr(R"("event":"request","session":"id-1","route":"/chat")"),
             HasSubstr(R"("method":"p.S/Chat","codec":"json")"),
-            HasSubstr(R"({"user":"<string 3>","pin":"<number>","ok":"<bool>")"),
-            HasSubstr(R"("list":["<number>","<string 3>",null])"),
-            Not(HasSubstr("ann")), Not(HasSubstr("1234"))));
+            // Nothing says that these are names of fields.
+            HasSubstr(R"({"<name 1>":"<string 3>","<name 2>":"<number>",)"),
+            HasSubstr(R"("<name 3>":"<bool>","<name 4>":)"
+                      R"(["<number>","<string 3>",null]})"),
+            Not(HasSubstr("ann")), Not(HasSubstr("1234")),
+            Not(HasSubstr("pin"))));
+}
+
+std::shared_ptr<const Schema> SchemaWithMaps() {
+  google::protobuf::FileDescriptorProto file;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      R"pb(
+        name: "p.proto"
+        package: "p"
+        syntax: "proto3"
+        dependency: "google/protobuf/struct.proto"
+        dependency: "google/protobuf/any.proto"
+        message_type {
+          name: "M"
+          field {
+            name: "user_name"
+            number: 1
+            label: LABEL_OPTIONAL
+            type: TYPE_STRING
+            json_name: "userName"
+          }
+          field {
+            name: "by_mail"
+            number: 2
+            label: LABEL_REPEATED
+            type: TYPE_MESSAGE
+            type_name: ".p.M.ByMailEntry"
+            json_name: "byMail"
+          }
+          field {
+            name: "free"
+            number: 3
+            label: LABEL_OPTIONAL
+            type: TYPE_MESSAGE
+            type_name: ".google.protobuf.Struct"
+          }
+          field {
+            name: "any"
+            number: 4
+            label: LABEL_REPEATED
+            type: TYPE_MESSAGE
+            type_name: ".google.protobuf.Any"
+          }
+          nested_type {
+            name: "ByMailEntry"
+            options { map_entry: true }
+            field {
+              name: "key"
+              number: 1
+              label: LABEL_OPTIONAL
+              type: TYPE_STRING
+            }
+            field {
+              name: "value"
+              number: 2
+              label: LABEL_OPTIONAL
+              type: TYPE_MESSAGE
+              type_name: ".p.M"
+            }
+          }
+        })pb",
+      &file));
+  std::vector<std::string> warnings;
+  auto schema = Schema::Build({file}, &warnings);
+  EXPECT_THAT(warnings, IsEmpty());
+  return schema;
+}
+
+std::string RedactedM(const std::string& text) {
+  static const auto& schema =
+      *new std::shared_ptr<const Schema>(SchemaWithMaps());
+  return boost::json::serialize(
+      Redacted(boost::json::parse(text), schema.get(), "p.M"));
+}
+
+TEST(TapRedactionTest, NamesOfFieldsStay) {
+  EXPECT_EQ(RedactedM(R"({"userName":"ann","user_name":"ann"})"),
+            R"({"userName":"<string 3>","user_name":"<string 3>"})");
+}
+
+// They may be users' addresses.
+TEST(TapRedactionTest, KeysAreValues) {
+  EXPECT_EQ(RedactedM(R"({"byMail":{"a@x":{"userName":"a"},"b@x":{"q":1}}})"),
+            R"({"byMail":{"<name 1>":{"userName":"<string 1>"},)"
+            R"("<name 2>":{"<name 1>":"<number>"}}})");
+  EXPECT_EQ(RedactedM(R"({"free":{"a@x":{"userName":[{"b@x":1}]}}})"),
+            R"({"free":{"<name 1>":{"<name 1>":[{"<name 1>":"<number>"}]}}})");
+  EXPECT_EQ(RedactedM(R"({"pin":{"userName":1}})"),
+            R"({"<name 1>":{"<name 1>":"<number>"}})");
+}
+
+TEST(TapRedactionTest, AnAnyIsReadByItsType) {
+  EXPECT_EQ(RedactedM(R"({"any":[{"@type":"x/p.M","userName":"a","q":1}]})"),
+            R"({"any":[{"userName":"<string 1>","<name 2>":"<number>",)"
+            R"("@type":"<string 5>"}]})");
+  EXPECT_EQ(
+      RedactedM(
+          R"({"any":[{"@type":"x/google.protobuf.Struct","value":{"k":1}}]})"),
+      R"({"any":[{"value":{"<name 1>":"<number>"},"@type":"<string 24>"}]})");
+  EXPECT_EQ(RedactedM(R"({"any":[{"@type":"x/q.Q","value":"AA"},{"k":1}]})"),
+            R"({"any":[{"<name 1>":"<string 2>","@type":"<string 5>"},)"
+            R"({"<name 1>":"<number>"}]})");
 }
 
 TEST(TapJsonTest, WhatIsNoJsonIsALength) {

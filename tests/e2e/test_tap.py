@@ -32,8 +32,11 @@ def serve(stack, backend, tmp_path):
     def start(parts="", name="headgate.yaml"):
         file = tmp_path / name
         file.write_text(CONFIG.format(target=backend.target, parts=parts))
-        return stack.enter_context(
+        gateway = stack.enter_context(
             Gateway.configured(file, "--drain", "2s", admin=None))
+        # From here on the names of the upstream's fields are known.
+        greet(gateway)
+        return gateway
 
     return start
 
