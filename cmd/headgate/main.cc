@@ -28,6 +28,7 @@
 #include "cmd/headgate/replay.h"
 #include "cmd/headgate/serve.h"
 #include "cmd/headgate/sessions.h"
+#include "cmd/headgate/standard_streams.h"
 #include "cmd/headgate/tap.h"
 
 namespace {
@@ -40,10 +41,16 @@ and in a second terminal
 
 constexpr int kUsageError = 64;  // EX_USAGE of sysexits.h.
 
+void BeforeConstructors() {
+  headgate::HoldSignals();
+  headgate::OpenStandardStreams();
+}
+
 // Runs before the constructors of the shared libraries, which take tens of
-// milliseconds, and during which a supervisor may already send SIGHUP.
+// milliseconds, during which a supervisor may already send SIGHUP, and open
+// file descriptors.
 __attribute__((section(".preinit_array"),
-               used)) void (*const kHoldSignals)() = headgate::HoldSignals;
+               used)) void (*const kFirst)() = BeforeConstructors;
 }  // namespace
 
 int main(int argc, char** argv) {

@@ -545,3 +545,17 @@ def test_too_little_memory_for_a_thread_is_one_clear_line():
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1, result.stderr
     assert result.stderr.startswith("headgate: "), result.stderr
+
+
+# Else the log would be written to whatever is opened first.
+def test_closed_standard_streams_are_opened():
+    def close():
+        os.close(0)
+        os.close(2)
+
+    with Gateway.demo(preexec_fn=close) as gateway:
+        for stream in 0, 2:
+            assert (os.readlink(f"/proc/{gateway.pid}/fd/{stream}")
+                    == "/dev/null")
+        assert call_json(gateway, HELLO + "SayHello", {"greeting": "ann"},
+                         ) == [{"reply": "hello, ann"}]
