@@ -300,6 +300,22 @@ std::string Schema::MessageTypeOf(absl::string_view type,
   return std::string(found->message_type()->full_name());
 }
 
+std::optional<Schema::JsonMember> Schema::FindJsonMember(
+    absl::string_view type, absl::string_view name) const {
+  const pb::Descriptor* const descriptor =
+      pool_->FindMessageTypeByName(std::string(type));
+  const int count = descriptor == nullptr ? 0 : descriptor->field_count();
+  for (int i = 0; i < count; ++i) {
+    const pb::FieldDescriptor* const field = descriptor->field(i);
+    if (field->json_name() != name && field->name() != name) continue;
+    const pb::Descriptor* message = field->message_type();
+    if (field->is_map()) message = message->map_value()->message_type();
+    return JsonMember{field->is_map(),
+                      message == nullptr ? "" : message->full_name()};
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<std::string> Schema::JsonToProto(absl::string_view type,
                                                 absl::string_view json,
                                                 const JsonOptions& options,

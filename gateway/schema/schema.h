@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -219,6 +220,17 @@ class Schema {
   // of `type`; empty when it is not a singular message or does not exist.
   std::string MessageTypeOf(absl::string_view type,
                             absl::string_view field) const;
+
+  // What a member of an object in JSON is.
+  struct JsonMember {
+    bool is_map = false;
+    // The full name of the message type of its value, or values; else empty.
+    std::string message;
+  };
+  // The member `name` of the JSON form of `type`, by either of a field's names;
+  // absent when no field has it. Takes time for each field of `type`.
+  std::optional<JsonMember> FindJsonMember(absl::string_view type,
+                                           absl::string_view name) const;
   // Whether `type` has a field of that name (FindFieldByProtoName).
   bool HasField(absl::string_view type, absl::string_view field) const;
 
