@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <mutex>
 
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
@@ -127,6 +128,29 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   UnaryCall(ApiContext& api, absl::string_view method)
       : api_(api), method_(method) {}
 
+  // Who ends a call that waits, the hubs or its cancellation.
+  class WaitState {
+   public:
+    // True for the first that asks.
+    bool End() { return !ended_.exchange(true); }
+
+   private:
+    std::atomic<bool> ended_ = false;
+  };
+  // From now on a cancellation ends the call, or the one that has come already;
+  // who ends it otherwise asks the state first.
+  std::shared_ptr<WaitState> Wait() {
+    auto wait = std::make_shared<WaitState>();
+    bool cancelled = false;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      wait_ = wait;
+      cancelled = cancelled_;
+    }
+    if (cancelled && wait->End()) Cancel();
+    return wait;
+  }
+
   // Once, on any thread: sends `response`, moved to `place`, or the failure.
   template <typename Response>
   void End(absl::StatusOr<Response> response, Response* place) {
@@ -145,6 +169,20 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
  private:
+  void OnCancel() override {
+    std::shared_ptr<WaitState> wait;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      cancelled_ = true;
+      wait = wait_;
+    }
+    if (wait != nullptr && wait->End()) Cancel();
+  }
+  void Cancel() {
+    const absl::Status status = absl::CancelledError("the call was cancelled");
+    api_.host.OnApiRequest(method_, status);
+    Finish(GrpcStatusOf(status));
+  }
   void OnDone() override {
     api_.response_bytes.fetch_sub(bytes_);
     delete this;
@@ -153,6 +191,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   ApiContext& api_;
   const absl::string_view method_;
   std::size_t bytes_ = 0;
+  std::mutex mutex_;
+  bool cancelled_ = false;           // Under mutex_.
+  std::shared_ptr<WaitState> wait_;  // Under mutex_; null: it does not wait.
 };
 
 // A PublishStream: one request after the other.
@@ -221,7 +262,28 @@ class ApiService final : public v1::HubService::CallbackService {
   }
   Reactor* Send(Context* call, const v1::SendRequest* request,
                 v1::SendResponse* response) override {
-    return Serve<&HubRequests::Send>(call, "Send", request, response);
+    auto* const reactor = new UnaryCall(api_, "Send");
+    const absl::Status allowed = api_.Check(*call, "Send", *request);
+    if (!allowed.ok()) {
+      reactor->End(absl::StatusOr<v1::SendResponse>(allowed), response);
+      return reactor;
+    }
+    api_.host.RunOnHubs(
+        request->ByteSizeLong(),
+        [reactor, request, response](absl::StatusOr<HubRequests*> hubs) {
+          if (!hubs.ok()) {
+            return reactor->End(absl::StatusOr<v1::SendResponse>(hubs.status()),
+                                response);
+          }
+          // The call may be cancelled meanwhile, and its request be gone.
+          const v1::SendRequest own = *request;
+          const auto wait = reactor->Wait();
+          (*hubs)->Send(own, [reactor, response, wait](
+                                 const absl::StatusOr<v1::SendResponse>& sent) {
+            if (wait->End()) reactor->End(sent, response);
+          });
+        });
+    return reactor;
   }
   Reactor* Close(Context* call, const v1::CloseRequest* request,
                  v1::CloseResponse* response) override {

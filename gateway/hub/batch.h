@@ -54,6 +54,9 @@ struct HubEventBody {
   std::uint64_t report_of = 0;
 };
 
+// HubReport::stream where it is HubService that waits for it.
+inline constexpr std::uint64_t kApiReports = ~std::uint64_t{0};
+
 // What a Send wants to hear of: numbers that mean something on one stream.
 struct HubReport {
   std::uint64_t command = 0;  // 0: nothing.

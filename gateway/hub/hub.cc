@@ -52,6 +52,16 @@ void SetDuration(absl::Duration duration, google::protobuf::Duration& to) {
   to.set_nanos(static_cast<std::int32_t>(nanos % 1'000'000'000));
 }
 
+// How many of n sessions that are closed over `spread` are due: the first is at
+// once, the last when the time is up.
+std::size_t DueOf(std::size_t n, absl::Duration passed, absl::Duration spread) {
+  if (n == 0) return 0;
+  const double share = spread == absl::ZeroDuration()
+                           ? 1
+                           : std::min(1.0, absl::FDivDuration(passed, spread));
+  return 1 + static_cast<std::size_t>(share * static_cast<double>(n - 1));
+}
+
 }  // namespace
 
 Hub::Hub(Options options, Upstream& upstream, HubHost& host)
@@ -63,7 +73,10 @@ Hub::Hub(Options options, Upstream& upstream, HubHost& host)
       outbox_(options_.workers),
       outstanding_(options_.workers) {}
 
-Hub::~Hub() = default;
+Hub::~Hub() {
+  EndWaiters(absl::UnavailableError("the gateway stops"),
+             [](const Waiter&) { return true; });
+}
 
 // --- What workers report ---
 
@@ -166,6 +179,9 @@ v1::SessionInfo Hub::InfoOf(const HubRecord& record) const {
   }
   for (const HubGroup* group : record.groups) session.add_groups(group->name);
   SetTimestamp(record.opened_at, *session.mutable_opened_at());
+  if (record.expires_at < absl::InfiniteFuture()) {
+    SetTimestamp(record.expires_at, *session.mutable_expires_at());
+  }
   return session;
 }
 
@@ -209,6 +225,18 @@ void Hub::Take(Who who, HubEventBody event) {
     }
     return Enqueue({who, Queued::Kind::kOther, std::move(event.bytes), credit});
   }
+  if (event.report_of == kApiReports) {
+    v1::Event sent;
+    if (sent.ParseFromString(event.bytes)) {
+      const auto waiter = waiters_.find(sent.sent().command());
+      if (waiter != waiters_.end()) {
+        const SentCallback done = std::move(waiter->second.done);
+        waiters_.erase(waiter);
+        done(absl::OkStatus());
+      }
+    }
+    return ReturnCredit(who, credit);
+  }
   if (event.report_of != counts_.streams_opened || call_ == nullptr) {
     return ReturnCredit(who, credit);
   }
@@ -222,6 +250,8 @@ void Hub::Take(Who who, const HubDeparture& departure) {
   record->phase = HubRecord::Phase::kGone;
   ++gone_;
   roster_.LeaveAll(*record);
+  EndWaiters(absl::UnavailableError("the session has ended"),
+             [who](const Waiter& waiter) { return waiter.who == who; });
   v1::Event event;
   v1::Left& left = *event.mutable_left();
   v1::SessionEnd& end = *left.mutable_end();
@@ -507,6 +537,10 @@ void Hub::OnTick() {
   ProveStream();
   RefuseLate(now);
   if (closing_) CloseSome(now);
+  CloseSpread(now);
+  EndWaiters(absl::DeadlineExceededError(
+                 "the client's connection has not taken it in time"),
+             [now](const Waiter& waiter) { return waiter.until <= now; });
   // The first stream may take as long as a backend may to decide.
   const absl::Duration patience =
       resumes_
@@ -554,6 +588,8 @@ void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
   queue_.clear();
   queue_bytes_ = report_bytes_ = 0;
   asking_.clear();
+  spread_closes_.clear();
+  EndWaiters(status, [](const Waiter&) { return true; });
   // What is being closed already goes on with the new spread.
   if (!closing_) closing_.emplace(Closing{{}, 0, now, status});
   closing_->began = now;
@@ -582,17 +618,43 @@ void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
   CloseSome(now);
 }
 
+template <typename IsOver>
+void Hub::EndWaiters(const absl::Status& status, IsOver is_over) {
+  std::vector<SentCallback> ended;
+  for (auto waiter = waiters_.begin(); waiter != waiters_.end();) {
+    if (is_over(waiter->second)) {
+      ended.push_back(std::move(waiter->second.done));
+      waiters_.erase(waiter++);
+    } else {
+      ++waiter;
+    }
+  }
+  for (const SentCallback& done : ended) done(status);
+}
+
+void Hub::CloseSpread(absl::Time now) {
+  for (SpreadClose& later : spread_closes_) {
+    if (!has_room()) return;  // The next tick makes up for it.
+    const std::size_t due =
+        DueOf(later.in_all, now - later.began, later.spread);
+    std::vector<HubRecord*> records;
+    while (!later.whos.empty() && later.whos.size() > later.in_all - due) {
+      const absl::StatusOr<HubRecord*> record = FindIn(later.whos.back());
+      later.whos.pop_back();
+      if (record.ok()) records.push_back(*record);
+    }
+    if (!records.empty()) CloseThese(records, later.close, later.ending);
+  }
+  spread_closes_.erase(
+      std::remove_if(
+          spread_closes_.begin(), spread_closes_.end(),
+          [](const SpreadClose& later) { return later.whos.empty(); }),
+      spread_closes_.end());
+}
+
 void Hub::CloseSome(absl::Time now) {
-  const double share =
-      closing_spread_ == absl::ZeroDuration()
-          ? 1
-          : std::min(1.0, absl::FDivDuration(now - closing_->began,
-                                             closing_spread_));
-  // Of n sessions the first is closed at once, the last when the time is up.
   const std::size_t n = closing_->in_all;
-  const std::size_t due =
-      n == 0 ? 0
-             : 1 + static_cast<std::size_t>(share * static_cast<double>(n - 1));
+  const std::size_t due = DueOf(n, now - closing_->began, closing_spread_);
   std::vector<Who> whos;
   while (!closing_->whos.empty() && closing_->whos.size() > n - due) {
     whos.push_back(closing_->whos.back());

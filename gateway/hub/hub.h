@@ -5,12 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -120,9 +122,18 @@ class Hub final : private UpstreamCallObserver {
 
   HubOutcome Publish(const v1::Audience& to, const v1::Payload& payload,
                      const std::string& key);
-  HubOutcome Close(const v1::Close& close);
-  // `change.who` does not count.
-  HubOutcome Update(const v1::Audience& to, const v1::SetData& change);
+  // Sends to one session; `done` is called once, with OK when the client's
+  // connection has taken all of it within `patience`.
+  using SentCallback = std::function<void(const absl::Status&)>;
+  void SendAndWait(HubRecord& record, const v1::Payload& payload,
+                   const std::string& key, absl::Duration patience,
+                   SentCallback done);
+  // Over `spread`, one after the other.
+  HubOutcome Close(const v1::Close& close,
+                   absl::Duration spread = absl::ZeroDuration());
+  // `change.who` does not count. `expires_at`: null: stays as it is.
+  HubOutcome Update(const v1::Audience& to, const v1::SetData& change,
+                    const google::protobuf::Timestamp* expires_at = nullptr);
   HubOutcome Join(const v1::Audience& to,
                   const std::vector<std::string>& groups);
   HubOutcome Leave(const v1::Audience& to,
@@ -163,6 +174,22 @@ class Hub final : private UpstreamCallObserver {
     std::size_t in_all;
     absl::Time began;
     absl::Status status;
+  };
+
+  // Closes that were asked for with a spread.
+  struct SpreadClose {
+    std::vector<Who> whos;  // The last is the next.
+    v1::Close close;
+    Ending ending;
+    std::size_t in_all = 0;
+    absl::Time began;
+    absl::Duration spread;
+  };
+  // A SendAndWait that waits.
+  struct Waiter {
+    Who who;
+    absl::Time until;
+    SentCallback done;
   };
 
   // What workers report.
@@ -208,11 +235,16 @@ class Hub final : private UpstreamCallObserver {
   absl::Status Execute(const v1::Accept& accept);
   absl::Status Execute(const v1::Reject& reject);
   absl::Status Execute(const v1::Send& send, std::uint64_t command);
+  absl::Status SendTo(HubRecord& record, const v1::Payload& payload,
+                      const std::string& key, HubReport report);
   absl::Status Execute(const v1::Expire& expire);
   absl::Status Execute(const v1::Broadcast& broadcast);
   absl::Status Execute(const v1::Close& close);
   absl::Status Execute(const v1::SetData& set);
   absl::Status Change(HubRecord& record, const v1::SetData& set);
+  HubOutcome CloseThese(const std::vector<HubRecord*>& records,
+                        const v1::Close& close, const Ending& ending);
+  void SetExpiry(HubRecord& record, absl::Time at);
   absl::Status Execute(const v1::Join& join);
   absl::Status Execute(const v1::Leave& leave);
   absl::StatusOr<HubRecord*> FindIn(Who who);
@@ -221,6 +253,10 @@ class Hub final : private UpstreamCallObserver {
   // Ends all sessions, which the backend will not hear of again.
   void Abandon(const absl::Status& status, absl::Duration spread);
   void CloseSome(absl::Time now);
+  void CloseSpread(absl::Time now);
+  // Ends those that `is_over` is true for.
+  template <typename IsOver>
+  void EndWaiters(const absl::Status& status, IsOver is_over);
   void RefuseLate(absl::Time now);
 
   std::size_t WorkerOf(Who who) const { return (who - 1) % options_.workers; }
@@ -280,6 +316,10 @@ class Hub final : private UpstreamCallObserver {
   std::vector<std::size_t> outstanding_;  // Cost, by worker.
   std::optional<Closing> closing_;
   absl::Duration closing_spread_;
+  std::vector<SpreadClose> spread_closes_;
+  absl::flat_hash_map<std::uint64_t, Waiter>
+      waiters_;  // By HubReport::command.
+  std::uint64_t last_waiter_ = 0;
   HubCounts counts_;
 };
 

@@ -22,6 +22,9 @@ constexpr std::size_t kReceiverCost = 64;
 // Commands are carried out for so long at a time; other hubs use the thread
 // too.
 constexpr absl::Duration kCommandSlice = absl::Milliseconds(2);
+// Of SendAndWait, and of Close with a spread, at a time.
+constexpr std::size_t kMostWaiters = 1024;
+constexpr std::size_t kMostSpreadCloses = 16;
 // Of the message of a Reject, which becomes the body of a response.
 constexpr std::size_t kMaxRejectionBytes = 1024;
 
@@ -268,6 +271,7 @@ absl::Status Hub::Execute(const v1::Accept& accept) {
   record->phase = HubRecord::Phase::kIn;
   record->data = std::move(data);
   record->state = accept.state();
+  record->expires_at = expires_at;
   roster_.SetUser(*record, accept.user());
   for (const std::string& group : groups) {
     roster_.Join(*record, group, max_groups).IgnoreError();
@@ -287,8 +291,13 @@ absl::Status Hub::Execute(const v1::Expire& expire) {
     if (!time.ok()) return time.status();
     at = *time;
   }
-  Tell(WorkerOf(expire.who()), HubExpire{expire.who(), at}, 0);
+  SetExpiry(**record, at);
   return absl::OkStatus();
+}
+
+void Hub::SetExpiry(HubRecord& record, absl::Time at) {
+  record.expires_at = at;
+  Tell(WorkerOf(record.who), HubExpire{record.who, at}, 0);
 }
 
 absl::Status Hub::Execute(const v1::Reject& reject) {
@@ -317,18 +326,38 @@ absl::Status Hub::Execute(const v1::Reject& reject) {
 absl::Status Hub::Execute(const v1::Send& send, std::uint64_t command) {
   const absl::StatusOr<HubRecord*> record = FindIn(send.who());
   if (!record.ok()) return record.status();
-  if (absl::Status status = CheckKey(send.key()); !status.ok()) return status;
-  absl::StatusOr<HubFrame> frame = EncodePayload(
-      send.payload(), (*record)->codec, options_.form, host_.schema());
+  HubReport report;
+  if (send.report_sent()) report = {command, counts_.streams_opened};
+  return SendTo(**record, send.payload(), send.key(), report);
+}
+
+absl::Status Hub::SendTo(HubRecord& record, const v1::Payload& payload,
+                         const std::string& key, HubReport report) {
+  if (absl::Status status = CheckKey(key); !status.ok()) return status;
+  absl::StatusOr<HubFrame> frame =
+      EncodePayload(payload, record.codec, options_.form, host_.schema());
   if (!frame.ok()) return frame.status();
   ++counts_.encodings;
   ++counts_.deliveries;
-  const std::size_t cost = (*frame)->payload.size() + send.key().size();
-  HubReport report;
-  if (send.report_sent()) report = {command, counts_.streams_opened};
-  Tell(WorkerOf(send.who()),
-       HubDeliver{{send.who()}, *std::move(frame), send.key(), report}, cost);
+  const std::size_t cost = (*frame)->payload.size() + key.size();
+  Tell(WorkerOf(record.who),
+       HubDeliver{{record.who}, *std::move(frame), key, report}, cost);
   return absl::OkStatus();
+}
+
+void Hub::SendAndWait(HubRecord& record, const v1::Payload& payload,
+                      const std::string& key, absl::Duration patience,
+                      SentCallback done) {
+  if (waiters_.size() >= kMostWaiters) {
+    return done(absl::ResourceExhaustedError(
+        absl::StrCat("wait_sent: ", kMostWaiters, " requests wait already")));
+  }
+  const std::uint64_t number = ++last_waiter_;
+  const absl::Status status =
+      SendTo(record, payload, key, {number, kApiReports});
+  if (!status.ok()) return done(status);
+  waiters_.emplace(number,
+                   Waiter{record.who, host_.now() + patience, std::move(done)});
 }
 
 absl::Status Hub::Execute(const v1::Broadcast& broadcast) {
@@ -378,16 +407,45 @@ absl::Status Hub::Execute(const v1::Close& close) {
   return Close(close).status;
 }
 
-HubOutcome Hub::Close(const v1::Close& close) {
+HubOutcome Hub::Close(const v1::Close& close, absl::Duration spread) {
   const absl::StatusOr<Ending> ending = EndingFor(close);
   if (!ending.ok()) return {ending.status()};
   const absl::StatusOr<std::vector<HubRecord*>> found = Find(close.to());
   if (!found.ok()) return {found.status()};
+  if (spread == absl::ZeroDuration()) {
+    return CloseThese(*found, close, *ending);
+  }
+  if (spread_closes_.size() >= kMostSpreadCloses) {
+    return {absl::ResourceExhaustedError(absl::StrCat(
+        "spread: ", kMostSpreadCloses, " such requests are carried out"))};
+  }
+  SpreadClose later;
+  PayloadFrames frames(close.farewell(), options_.form, host_.schema());
+  HubOutcome outcome;
+  for (const HubRecord* record : *found) {
+    if (close.has_farewell() && !frames.For(record->codec).ok()) {
+      outcome.status = frames.For(record->codec).status();
+    } else {
+      later.whos.push_back(record->who);
+    }
+  }
+  outcome.sessions = later.in_all = later.whos.size();
+  later.close = close;
+  later.ending = *ending;
+  later.began = host_.now();
+  later.spread = spread;
+  if (!later.whos.empty()) spread_closes_.push_back(std::move(later));
+  CloseSpread(host_.now());
+  return outcome;
+}
+
+HubOutcome Hub::CloseThese(const std::vector<HubRecord*>& records,
+                           const v1::Close& close, const Ending& ending) {
   PayloadFrames frames(close.farewell(), options_.form, host_.schema());
   std::vector<std::array<std::vector<Who>, kHubCodecs>> receivers(
       options_.workers);
   HubOutcome outcome;
-  for (HubRecord* record : *found) {
+  for (HubRecord* record : records) {
     if (close.has_farewell() && !frames.For(record->codec).ok()) {
       outcome.status = frames.For(record->codec).status();
       continue;
@@ -409,7 +467,7 @@ HubOutcome Hub::Close(const v1::Close& close) {
           close.reason().size() + whos.size() * kReceiverCost +
           (farewell == nullptr ? 0 : farewell->payload.size());
       Tell(worker,
-           HubClose{std::move(whos), *ending, HubDeparture::Cause::kCommand,
+           HubClose{std::move(whos), ending, HubDeparture::Cause::kCommand,
                     std::move(farewell), close.now()},
            cost);
     }
@@ -419,15 +477,24 @@ HubOutcome Hub::Close(const v1::Close& close) {
 
 // --- What a session is ---
 
-HubOutcome Hub::Update(const v1::Audience& to, const v1::SetData& change) {
+HubOutcome Hub::Update(const v1::Audience& to, const v1::SetData& change,
+                       const google::protobuf::Timestamp* expires_at) {
   if (absl::Status status = CheckChange(change); !status.ok()) return {status};
+  std::optional<absl::Time> at;
+  if (expires_at != nullptr) {
+    const absl::StatusOr<absl::Time> time = TimeOf(*expires_at);
+    if (!time.ok()) return {time.status()};
+    at = *time;
+  }
   const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
   if (!found.ok()) return {found.status()};
   HubOutcome outcome;
   for (HubRecord* record : *found) {
     const absl::Status status = Change(*record, change);
     outcome.status.Update(status);
-    if (status.ok()) ++outcome.sessions;
+    if (!status.ok()) continue;
+    ++outcome.sessions;
+    if (at) SetExpiry(*record, *at);
   }
   return outcome;
 }

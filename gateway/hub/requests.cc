@@ -54,6 +54,16 @@ absl::Status NoSession(const std::string& session) {
       absl::StrCat("there is no session \"", Quoted(session), "\""));
 }
 
+absl::StatusOr<absl::Duration> DurationOf(
+    const google::protobuf::Duration& duration, absl::string_view field,
+    absl::Duration most) {
+  const absl::Duration value =
+      absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+  if (value >= absl::ZeroDuration() && value <= most) return value;
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": must be from 0 to ", absl::FormatDuration(most)));
+}
+
 v1::Audience AudienceOf(const v1::PublishRequest& request) {
   v1::Audience audience;
   *audience.mutable_groups() = request.groups();
@@ -126,7 +136,29 @@ absl::StatusOr<v1::PublishResponse> HubRequests::Publish(
   return response;
 }
 
-absl::StatusOr<v1::SendResponse> HubRequests::Send(
+void HubRequests::Send(
+    const v1::SendRequest& request,
+    std::function<void(const absl::StatusOr<v1::SendResponse>&)> done) {
+  if (!request.has_wait_sent()) return done(SendNow(request));
+  const absl::StatusOr<absl::Duration> patience =
+      DurationOf(request.wait_sent(), "wait_sent", absl::Minutes(1));
+  absl::Status status = patience.status();
+  status.Update(CheckPayload(request.payload()));
+  if (!status.ok()) return done(status);
+  for (Hub* hub : hubs_) {
+    const auto found = hub->Find(OneSession(request.session()));
+    if (!found.ok() || found->empty()) continue;
+    return hub->SendAndWait(*found->front(), request.payload(), request.key(),
+                            *patience,
+                            [done = std::move(done)](const absl::Status& sent) {
+                              if (!sent.ok()) return done(sent);
+                              done(v1::SendResponse());
+                            });
+  }
+  done(NoSession(request.session()));
+}
+
+absl::StatusOr<v1::SendResponse> HubRequests::SendNow(
     const v1::SendRequest& request) {
   if (absl::Status status = CheckPayload(request.payload()); !status.ok()) {
     return status;
@@ -145,14 +177,17 @@ absl::StatusOr<v1::CloseResponse> HubRequests::Close(
   absl::Status status = request.all() ? CheckNoNumbers(request.to(), "to")
                                       : CheckReceivers(request.to(), "to");
   if (!status.ok()) return status;
+  const absl::StatusOr<absl::Duration> spread =
+      DurationOf(request.spread(), "spread", absl::Hours(1));
+  if (!spread.ok()) return spread.status();
   v1::Close close;
   *close.mutable_to() = request.to();
   close.set_code(request.code());
   close.set_reason(request.reason());
   if (request.has_farewell()) *close.mutable_farewell() = request.farewell();
   close.set_now(request.now());
-  const absl::StatusOr<std::size_t> sessions =
-      ForEach(request.route(), [&](Hub& hub) { return hub.Close(close); });
+  const absl::StatusOr<std::size_t> sessions = ForEach(
+      request.route(), [&](Hub& hub) { return hub.Close(close, *spread); });
   if (!sessions.ok()) return sessions.status();
   v1::CloseResponse response;
   response.set_sessions(*sessions);
@@ -169,8 +204,11 @@ absl::StatusOr<v1::UpdateResponse> HubRequests::Update(
   *change.mutable_set() = request.set();
   *change.mutable_unset() = request.unset();
   const absl::StatusOr<std::size_t> sessions =
-      ForEach(request.route(),
-              [&](Hub& hub) { return hub.Update(request.to(), change); });
+      ForEach(request.route(), [&](Hub& hub) {
+        return hub.Update(
+            request.to(), change,
+            request.has_expires_at() ? &request.expires_at() : nullptr);
+      });
   if (!sessions.ok()) return sessions.status();
   v1::UpdateResponse response;
   response.set_sessions(*sessions);

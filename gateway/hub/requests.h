@@ -1,6 +1,7 @@
 #ifndef GATEWAY_HUB_REQUESTS_H_
 #define GATEWAY_HUB_REQUESTS_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,9 @@ class HubRequests {
 
   absl::StatusOr<v1::PublishResponse> Publish(
       const v1::PublishRequest& request);
-  absl::StatusOr<v1::SendResponse> Send(const v1::SendRequest& request);
+  // Calls `done` once, after `wait_sent` at the latest.
+  void Send(const v1::SendRequest& request,
+            std::function<void(const absl::StatusOr<v1::SendResponse>&)> done);
   absl::StatusOr<v1::CloseResponse> Close(const v1::CloseRequest& request);
   absl::StatusOr<v1::UpdateResponse> Update(const v1::UpdateRequest& request);
   absl::StatusOr<v1::MembershipResponse> Join(
@@ -39,6 +42,7 @@ class HubRequests {
       const v1::CountSessionsRequest& request);
 
  private:
+  absl::StatusOr<v1::SendResponse> SendNow(const v1::SendRequest& request);
   // The hubs of the route; NOT_FOUND: it has none. "": all.
   absl::StatusOr<std::vector<Hub*>> HubsOf(const std::string& route) const;
   // Calls `act` for each of them, and adds up the sessions.

@@ -47,6 +47,7 @@ struct HubRecord {
   absl::Time opened_at;
   std::vector<Parameter> variables;
   absl::Time deadline = absl::InfiniteFuture();  // Of admission.
+  absl::Time expires_at = absl::InfiniteFuture();
 
   // Set by the backend.
   std::string user;

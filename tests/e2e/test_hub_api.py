@@ -11,9 +11,11 @@ import struct
 import subprocess
 import threading
 import types
+from concurrent import futures
 
 import grpc
 import pytest
+from google.protobuf import duration_pb2, timestamp_pb2
 
 from certificates import Authority
 from client import JSON, PACKET, RAW, Client
@@ -23,6 +25,7 @@ from http2_wire import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS,
                         H2Client, H2Server, block, h2_frame, request_fields,
                         response_head, without_status)
 from hub_backend import Command, HubBackend, api_pb, hub_pb, pb, text
+from wire import RawClient
 
 CONFIG = """
 threads: 2
@@ -286,6 +289,71 @@ def test_close_says_goodbye(join, api):
     assert ann.receive_close() == (4321, "signed out")
     assert api.Close(all=True).sessions == 1
     assert bob.receive_close()[0] == 1000
+
+
+def test_send_waits_until_the_client_has_taken_it(join, api):
+    client, session = join()
+    wait = duration_pb2.Duration(seconds=60)
+    api.Send(session=session, payload=text("x"), wait_sent=wait)
+    assert client.receive() == "x"
+    with fails(grpc.StatusCode.NOT_FOUND):
+        api.Send(session="nobody", payload=text("x"), wait_sent=wait)
+    for seconds in (-1, 61):
+        with fails(grpc.StatusCode.INVALID_ARGUMENT, "wait_sent"):
+            api.Send(session=session, payload=text("x"),
+                     wait_sent=duration_pb2.Duration(seconds=seconds))
+
+
+# The client reads nothing, and the message is longer than what the kernel
+# holds; the policy may have closed the session by then.
+def test_a_send_that_waits_in_vain_ends(start, connect, hub, stack):
+    gateway = start()
+    raw = stack.enter_context(RawClient(gateway, receive_buffer=4096))
+    raw.upgrade("/rooms/1")
+    session = hub.wait("joined").joined.session.session
+    with pytest.raises(grpc.RpcError) as caught:
+        connect(gateway).Send(
+            session=session, payload=text("x" * (3 << 20)),
+            wait_sent=duration_pb2.Duration(nanos=1000))
+    assert caught.value.code() in (grpc.StatusCode.DEADLINE_EXCEEDED,
+                                   grpc.StatusCode.UNAVAILABLE)
+
+
+def test_the_gateway_stops_while_a_send_waits(start, connect, hub, stack):
+    gateway = start()
+    raw = stack.enter_context(RawClient(gateway, receive_buffer=4096))
+    raw.upgrade("/rooms/1")
+    session = hub.wait("joined").joined.session.session
+    calls = stack.enter_context(futures.ThreadPoolExecutor(1))
+    call = calls.submit(
+        connect(gateway).Send, session=session, payload=text("x" * 250_000),
+        wait_sent=duration_pb2.Duration(seconds=60))
+    eventually(lambda: gateway.metric("headgate_hub_deliveries_total",
+                                      route="/rooms/{room}") == 1, "sent")
+    gateway.stop()
+    call.exception()  # Or it was taken.
+
+
+def test_sessions_are_closed_one_after_the_other(join, api):
+    clients = [join()[0] for _ in range(3)]
+    spread = duration_pb2.Duration(nanos=200 * 1000 * 1000)
+    assert api.Close(to=everyone_in(1), reason="bye",
+                     spread=spread).sessions == 3
+    for client in clients:
+        assert client.receive_close() == (1000, "bye")
+    with fails(grpc.StatusCode.INVALID_ARGUMENT, "spread"):
+        api.Close(all=True, spread=duration_pb2.Duration(seconds=3601))
+
+
+def test_an_update_ends_sessions_at_their_time(join, api):
+    client, session = join()
+    to = hub_pb.Audience(sessions=[session])
+    later = timestamp_pb2.Timestamp(seconds=4_000_000_000)
+    assert api.Update(to=to, expires_at=later).sessions == 1
+    assert api.GetSession(session=session).expires_at == later
+    assert api.Update(to=to, expires_at=timestamp_pb2.Timestamp(
+        seconds=1)).sessions == 1
+    assert client.receive_close()[0] == 4016
 
 
 def test_data_and_memberships_change(join, api):

@@ -392,6 +392,79 @@ TEST_F(HubTest, ASessionExpiresWhenTheBackendSaysSo) {
   EXPECT_THAT(Events(), Contains("failed 2 5"));
 }
 
+TEST_F(HubTest, ARequestWaitsUntilTheClientHasTakenItsMessage) {
+  Make();
+  Join(1);
+  WriteAll();
+  v1::Payload payload;
+  payload.set_text("a");
+  std::vector<absl::StatusCode> ended;
+  const auto send = [&] {
+    hub_->SendAndWait(
+        *hub_->roster().records().at(1), payload, "", absl::Seconds(5),
+        [&](const absl::Status& status) { ended.push_back(status.code()); });
+    Turn();
+    return report_;
+  };
+  const HubReport first = send();
+  EXPECT_EQ(first.stream, kApiReports);
+  const HubReport second = send();
+  EXPECT_NE(first.command, second.command);
+  EXPECT_THAT(ended, IsEmpty());
+  // It does not depend on the stream.
+  End(absl::UnavailableError(""));
+  Report(1, HubEventBody{"\x52\x02\x08\x02", kApiReports});
+  EXPECT_THAT(ended, ElementsAre(absl::StatusCode::kOk));
+  Report(1, HubEventBody{"\x52\x02\x08\x02", kApiReports});
+  Pass(absl::Seconds(5));
+  EXPECT_THAT(ended, ElementsAre(absl::StatusCode::kOk,
+                                 absl::StatusCode::kDeadlineExceeded));
+  send();
+  Leave(1);
+  EXPECT_EQ(ended.back(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ended.size(), 3u);
+}
+
+TEST_F(HubTest, SessionsAreClosedOneAfterTheOtherWithinTheSpread) {
+  Make();
+  for (const Who who : {1u, 3u, 5u}) Join(who);
+  WriteAll();
+  v1::Close close;
+  EXPECT_EQ(hub_->Close(close, absl::Seconds(10)).sessions, 3u);
+  Turn();
+  EXPECT_EQ(told_.size(), 1u);
+  Pass(absl::Seconds(4));
+  EXPECT_EQ(told_.size(), 1u);
+  Pass(absl::Seconds(1));
+  EXPECT_EQ(told_.size(), 2u);
+  // One that has left meanwhile is none of it.
+  for (const Who who : {1u, 3u, 5u}) {
+    const bool is_told =
+        absl::StrJoin(told_, ",").find(absl::StrCat("close ", who, " ")) !=
+        std::string::npos;
+    if (!is_told) Leave(who);
+  }
+  Pass(absl::Seconds(5));
+  EXPECT_EQ(told_.size(), 2u);
+}
+
+TEST_F(HubTest, AnUpdateMovesTheExpiryOfSessions) {
+  Make();
+  Join(1);
+  WriteAll();
+  v1::Audience all;
+  google::protobuf::Timestamp at;
+  at.set_seconds(100);
+  EXPECT_EQ(hub_->Update(all, {}, &at).sessions, 1u);
+  Turn();
+  EXPECT_THAT(told_, ElementsAre("w0 expire 1 100"));
+  const HubRecord& record = *hub_->roster().records().at(1);
+  EXPECT_EQ(hub_->InfoOf(record).expires_at().seconds(), 100);
+  at.set_nanos(-1);
+  EXPECT_EQ(hub_->Update(all, {}, &at).status.code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(HubTest, WhatWasSentIsReportedToTheStreamThatAsked) {
   Make();
   Join(1);
