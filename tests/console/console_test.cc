@@ -177,7 +177,7 @@ TEST(ConsoleIndexTest, HasWhatRoutesLeadTo) {
   table.packet.container_types = {5};
   Route hub;
   hub.path_template = "/rooms/{room}";
-  hub.target = HubTarget{.message = "p.M"};
+  hub.target.emplace<HubTarget>().message = "p.M";
   settings.routes = {fixed, service, rules, table, Route{}, hub, hub};
   std::get<HubTarget>(settings.routes[6].target).message.clear();
   const auto json = boost::json::parse(MakeConsoleIndex(settings)->json);
