@@ -229,7 +229,7 @@ TEST_F(ParametersTest, ADefaultIsPartOfTheMessage) {
 
 // --- parsers that do not merge the pieces of a message, as protobufjs ---
 
-// Whether what stands several times in `message` is repeated.
+// Whether what stands several times in `message` is repeated, and not packed.
 bool IsOnePieceEach(const std::string& message) {
   test::Every parsed;
   EXPECT_TRUE(parsed.ParseFromString(message));
@@ -241,15 +241,15 @@ TEST_F(ParametersTest, AMessageThatSeveralParametersReachStandsOnce) {
   binding_.query = {{"child.string_field", "a"},
                     {"numbers", "1"},
                     {"child.child.string_field", "b"},
-                    {"child.numbers", "2"},
-                    {"child.numbers", "3"}};
+                    {"child.words", "2"},
+                    {"child.words", "3"}};
   const std::string message =
       *schema_->BindParameters(kEvery, binding_, options_);
   EXPECT_TRUE(IsOnePieceEach(message));
   test::Every parsed;
   ASSERT_TRUE(parsed.ParseFromString(message));
   EXPECT_EQ(parsed.child().string_field(), "a");
-  EXPECT_EQ(parsed.child().numbers_size(), 2);
+  EXPECT_EQ(parsed.child().words_size(), 2);
   EXPECT_EQ(parsed.child().child().one(), 2);
   EXPECT_EQ(parsed.child().child().string_field(), "b");
 }
@@ -258,11 +258,11 @@ TEST_F(ParametersTest, ParametersOverrideABodyWithinItsMessages) {
   binding_.variables = {{"child.string_field", "a"},
                         {"child.child.one", "7"},
                         {"wrapped", "3"},
-                        {"numbers", "4"}};
+                        {"words", "4"}};
   test::Every body;
-  body.add_numbers(5);
+  body.add_words("5");
   body.mutable_child()->set_string_field("overridden");
-  body.mutable_child()->add_numbers(6);
+  body.mutable_child()->add_words("6");
   body.mutable_child()->mutable_child()->set_string_field("kept");
   body.add_children()->set_one(8);
   const std::string parameters =
