@@ -84,7 +84,6 @@ std::string FindTypo(const CLI::App& app) {
                                ? "headgate"
                                : absl::StrCat("headgate ", asked.get_name());
   for (const std::string& word : app.remaining(/*recurse=*/true)) {
-    if (word == "--") continue;  // What comes behind it are no flags.
     // What comes behind it may be its value.
     if (absl::StartsWith(word, "--")) {
       const std::string flag = word.substr(0, word.find('='));

@@ -14,10 +14,9 @@
 
 namespace headgate {
 
-// Accepts connections for gRPC's server, which has no limit of its own on how
-// many there may be: where there are `max_connections` one more takes the place
-// of the one that has sent nothing for longest, or is closed where all have
-// sent something in the last second.
+// Accepts connections for gRPC's server, which does not limit their number. At
+// `max_connections` a new connection replaces the one that has been silent for
+// longest, or is closed if all have sent something in the last second.
 //
 // It keeps a duplicate of each connection's descriptor, so that a connection
 // takes two of the process's.

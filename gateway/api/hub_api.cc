@@ -128,7 +128,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   UnaryCall(ApiContext& api, absl::string_view method)
       : api_(api), method_(method) {}
 
-  // Who ends a call that waits, the hubs or its cancellation.
+  // Whether a call that waits has ended, by the hubs or by its cancellation.
   class WaitState {
    public:
     // True for the first that asks.
@@ -137,8 +137,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
    private:
     std::atomic<bool> ended_ = false;
   };
-  // From now on a cancellation ends the call, or the one that has come already;
-  // who ends it otherwise asks the state first.
+  // From now on a cancellation ends the call; one that has come already does so
+  // at once. All else that ends the call asks the state first.
   std::shared_ptr<WaitState> Wait() {
     auto wait = std::make_shared<WaitState>();
     bool cancelled = false;

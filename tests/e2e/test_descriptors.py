@@ -420,10 +420,10 @@ def test_a_call_in_packets_waits_for_an_unknown_type(anys, kind, message):
                     packet(kind, 7, content({})) + packet(END_PACKET, 7))
         client.send(packet(kind, 8, content({})) + packet(END_PACKET, 8))
         got = {7: [], 8: []}
-        while [got[who][-1:] for who in got] != [["end"], ["end"]]:
-            for type, who, body in parse_packets(client.receive()):
-                got[who].append("end" if type == END_PACKET
-                                else json.loads(body))
+        while any(messages[-1:] != ["end"] for messages in got.values()):
+            for type, call, body in parse_packets(client.receive()):
+                got[call].append("end" if type == END_PACKET
+                                 else json.loads(body))
         assert got == {7: [{"any": detail_of(5)}, {}, "end"], 8: [{}, "end"]}
 
 
@@ -432,12 +432,12 @@ def test_types_that_nobody_knows_keep_no_other_unknown(anys):
     with Client(anys.gateway, "/packets") as client:
         for first in range(0, 300, 10):  # The server has 16 threads.
             client.send(b"".join(
-                packet(1, who, json.dumps(
-                    {"any": {"@type": f"a/invented.T{who}"}}).encode())
-                for who in range(first + 1, first + 11)))
+                packet(1, number, json.dumps(
+                    {"any": {"@type": f"a/invented.T{number}"}}).encode())
+                for number in range(first + 1, first + 11)))
             ended = set()
             while len(ended) < 10:
-                ended |= {who for type, who, _ in parse_packets(
+                ended |= {number for type, number, _ in parse_packets(
                     client.receive()) if type == END_PACKET}
     assert post(anys.gateway, "/v1/get", detail_of(5)) == (200, detail_of(5))
 
