@@ -343,6 +343,7 @@ class AdminServerImpl final : public AdminServer, private ConnectionOwner {
     // Clients that open connections and send nothing shut out nobody: a request
     // that comes at once has been answered before as many others have come.
     if (connections_.size() >= max_connections_) GiveWay();
+    listener.socket.SetOptions(socket.native_handle());
     auto connection = std::make_shared<AdminConnection>(
         std::move(socket), patience_, static_cast<ConnectionOwner&>(*this));
     connections_.insert(connection);

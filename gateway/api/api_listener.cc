@@ -129,8 +129,7 @@ bool ApiListener::Accept(int fd) {
     close(accepted);
     return false;
   }
-  const int yes = 1;  // Has no effect on a socket file.
-  setsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+  sockets_.front().SetOptions(accepted);
   connections_.push_back(kept);
   serve_(accepted);
   return true;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -332,6 +333,16 @@ SocketReach ReachOfAddress(absl::string_view address) {
                  absl::StartsWith(address, "localhost:")
              ? SocketReach::kLoopback
              : SocketReach::kNetwork;
+}
+
+void ListeningSocket::SetOptions(int accepted) const {
+  if (family_ == AF_UNIX) return;
+  const auto set = [accepted](int level, int option, int value) {
+    setsockopt(accepted, level, option, &value, sizeof(value));
+  };
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 * 1024);
 }
 
 SocketReach ListeningSocket::reach() const {

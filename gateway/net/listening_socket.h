@@ -45,6 +45,12 @@ class ListeningSocket {
   // that has taken the path over while this one drains.
   void RemoveFile();
 
+  // Sets the options of a TCP connection that it has accepted: what is written
+  // leaves at once, and the kernel takes 128 KiB beyond what the peer's window
+  // allows to send. Otherwise it takes some MiB (tcp_wmem), unseen by
+  // limits.max_memory, for a peer that reads nothing.
+  void SetOptions(int accepted) const;
+
   int family() const { return family_; }
   SocketReach reach() const;
   // "127.0.0.1:8080" with the port that was taken for 0, or "unix:/path".

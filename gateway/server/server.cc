@@ -1,13 +1,9 @@
 #include "gateway/server/server.h"
 
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <thread>
 #include <utility>
 
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 
 #include "absl/container/flat_hash_map.h"
@@ -32,18 +28,6 @@ constexpr std::uint64_t kWorkerDescriptors = 3;
 constexpr auto kHousekeeping = std::chrono::seconds(1);
 // For a worker's answer to the admin listener, give or take a kHousekeeping.
 constexpr absl::Duration kAnswerPatience = absl::Seconds(1);
-// How much the kernel takes for a client beyond what its TCP window allows to
-// send, bytes. Otherwise it takes some MiB (tcp_wmem), unseen by
-// limits.max_memory, for a client that reads nothing.
-constexpr int kMaxUnsentBytes = 128 * 1024;
-
-void SetTcpOptions(StreamSocket& socket) {
-  Error ignored;
-  socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-  socket.set_option(asio::socket_base::keep_alive(true), ignored);
-  setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT,
-             &kMaxUnsentBytes, sizeof(kMaxUnsentBytes));
-}
 
 // Logs what of the files is not used.
 void WarnOf(const ListenerTls& tls, const std::string& listener) {
@@ -317,7 +301,7 @@ void Server::Accept(Listener& listener) {
           accept_failing_ = false;
           Log(LogLevel::kInfo, "accepting connections again");
         }
-        if (listener.socket.family() != AF_UNIX) SetTcpOptions(socket);
+        listener.socket.SetOptions(socket.native_handle());
         // One that was accepted while the gateway began to drain is told so.
         worker.Serve(std::move(socket), listener.index,
                      state_.connections.Enter());

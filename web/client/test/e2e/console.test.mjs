@@ -77,7 +77,7 @@ test("the root leads to the console, which lists the services of the upstream", 
   for (const method of [`${HELLO}SayHello`, `${HELLO}BidiHello`, "/headgate.v1.PacketService/Connect", "/rooms/{room}", "/game", "/test.hostile.Hostile/Do"]) {
     assert.ok(methods.includes(`#${method}`), method);
   }
-  assert.ok(await page.locator("#welcome-chat a[href=chat]").isVisible());
+  assert.ok(await page.locator("#welcome-chat a[href='/_headgate/chat']").isVisible());
   await accessible(page);
 });
 
