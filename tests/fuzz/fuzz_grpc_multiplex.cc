@@ -155,7 +155,9 @@ class MultiplexRun {
 
   void Check() {
     for (const std::string& entry : log_) {
-      FUZZ_CHECK(!absl::StrContains(entry, "read while reading"));
+      // Not what a message says: those stand behind "write ".
+      FUZZ_CHECK(!absl::EndsWith(entry, "read while reading") ||
+                 absl::StrContains(entry, "write "));
     }
     session_.reset();
     for (std::size_t i = 0; i < upstream_->call_count(); ++i) {
