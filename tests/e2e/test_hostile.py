@@ -338,7 +338,9 @@ def test_out_of_file_descriptors(start_demo):
             # A session: what is idle would make room.
             client.send(upgrade_request(BIDI))
             clients.append(client)
-            time.sleep(0.01)
+            eventually(lambda: client.has_input() or len(
+                re.findall(FULL, gateway.stderr())) > taken,
+                       "it is served, or the log says why not")
         return clients
 
     with Client(gateway, BIDI, JSON) as session:

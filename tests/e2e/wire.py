@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import select
+import select
 import socket
 import struct
 
@@ -105,6 +106,10 @@ class RawClient:
 
     def half_close(self):
         self._socket.shutdown(socket.SHUT_WR)
+
+    def has_input(self):
+        """Whether the kernel has bytes, or the end, for a read."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def set_timeout(self, seconds):
         self._socket.settimeout(seconds)
