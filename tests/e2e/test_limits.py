@@ -562,6 +562,62 @@ def test_compression_has_its_settings(tmp_path):
         assert parameter in chosen
 
 
+# RFC 7692 section 7.1.2.2. A window of 512 bytes is what the gateway keeps of a
+# client: messages that refer to what is further back are no deflate stream.
+def test_a_client_compresses_with_the_window_that_it_is_told(tmp_path):
+    file = tmp_path / "headgate.yaml"
+    file.write_text(json.dumps({"listeners": [{
+        "address": "127.0.0.1:0",
+        "compression": {"enabled": True, "client_max_window_bits": 9,
+                        "min_bytes": "1MiB"}}]}))
+    path = "/headgate.v1.MessageService/Connect"
+    raw = ("Sec-WebSocket-Protocol", RAW)
+    offer = [raw, ("Sec-WebSocket-Extensions",
+              "permessage-deflate; client_max_window_bits")]
+    data = os.urandom(2000)
+
+    def messages(window_bits):
+        """`data` again and again, by one compressor."""
+        compressor = zlib.compressobj(level=9, wbits=-window_bits)
+        while True:
+            yield deflate_frame((compressor.compress(data) + compressor.flush(
+                zlib.Z_SYNC_FLUSH))[:-4])
+
+    with Gateway.configured(file, command="demo") as gateway:
+        with RawClient(gateway) as client:
+            response = client.upgrade(path, offer)
+            assert response.header("Sec-WebSocket-Extensions") == (
+                "permessage-deflate; client_max_window_bits=9")
+            frames = messages(9)
+            for _ in range(3):
+                client.send(next(frames))
+                assert client.read_message() == (BINARY, data)
+        with RawClient(gateway) as client:
+            client.upgrade(path, offer)
+            frames = messages(15)
+            client.send(next(frames) + next(frames))
+            assert client.read_message() == (BINARY, data)
+            assert client.read_close()[0] == 1007
+        # It names a smaller window itself.
+        with RawClient(gateway) as client:
+            response = client.upgrade(path, [
+                raw, ("Sec-WebSocket-Extensions",
+                      "permessage-deflate; client_max_window_bits=8")])
+            assert response.header("Sec-WebSocket-Extensions") == (
+                "permessage-deflate; client_max_window_bits=8")
+        # Another library compresses as it is told; one that cannot be told is
+        # not compressed.
+        with Client(gateway, path, RAW, compression="deflate") as client:
+            for _ in range(3):
+                client.send(data)
+                assert client.receive() == data
+        with RawClient(gateway) as client:
+            response = client.upgrade(path, [raw, *OFFER])
+            assert response.header("Sec-WebSocket-Extensions") is None
+            client.send_frame(BINARY, b"plain")
+            assert client.read_frame().payload == b"plain"
+
+
 # 10 KiB that become 10 MiB: what counts is what it is when decompressed, and
 # the gateway holds no more of it than the limit.
 def test_a_deflate_bomb_ends_with_1009():

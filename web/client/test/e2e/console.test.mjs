@@ -24,7 +24,7 @@ before(async () => {
   assert.equal(protoc.status, 0, String(protoc.stderr));
   gateway = await new Gateway("--descriptors", set).start();
   origin = gateway.url.replace("ws", "http");
-  browser = await launch({viewport: {width: 1360, height: 900}, colorScheme: "light"});
+  browser = await launch({viewport: WIDE, colorScheme: "light"});
   await browser.grantPermissions(["clipboard-read", "clipboard-write"], {origin});
   browser.setDefaultTimeout(15_000);
   browser.on("request", (request) => new URL(request.url()).origin === origin || faults.push(`request to ${request.url()}`));
@@ -64,10 +64,20 @@ const snippet = async (form) => {
   return page.locator("#snippet pre").textContent();
 };
 
+const WIDE = {width: 1360, height: 900};
+const NARROW = {width: 360, height: 720};
+
+// The page as it is now, narrow in the dark and wide in the light: what only a narrow page has, and each colour.
 async function accessible(of) {
   await of.evaluate(AXE);
-  const {violations} = await of.evaluate(() => axe.run(document, {resultTypes: ["violations"]}));
-  assert.deepEqual(violations.map(({id, nodes}) => `${id}: ${nodes.map((node) => node.html).join(" ")}`), []);
+  for (const [viewport, colorScheme] of [[NARROW, "dark"], [WIDE, "light"]]) {
+    await of.setViewportSize(viewport);
+    await of.emulateMedia({colorScheme});
+    const {violations} = await of.evaluate(() => axe.run(document, {resultTypes: ["violations"]}));
+    assert.deepEqual(violations.map(({id, nodes}) => `${id}: ${nodes.map((node) => node.html).join(" ")}`), [], `${colorScheme}, ${viewport.width} px`);
+    const widths = await of.evaluate(() => [document.documentElement, document.querySelector("main")].map((one) => one.scrollWidth));
+    assert.ok(widths.every((width) => width <= viewport.width), `${widths} of ${viewport.width} px`);
+  }
 }
 
 test("the root leads to the console, which lists the services of the upstream", async () => {
@@ -153,6 +163,7 @@ test("a failure has its code, message and close code", async () => {
   assert.notEqual(await page.locator("#text-problem").textContent(), "");
   await page.locator("#send").click();
   await page.locator(".event.end", {hasText: "INVALID_ARGUMENT"}).waitFor();
+  await accessible(page);
 });
 
 test("the end of a call has the backend's details and trailers, and its initial metadata stands at the beginning", async () => {
@@ -261,6 +272,7 @@ test("several calls on one socket", async () => {
   await page.locator("#send").click();
   await page.locator(".event.in", {hasText: "UNIMPLEMENTED"}).or(page.locator(".event.in", {hasText: '"code": 12'})).first().waitFor();
   await page.locator(".event.in", {hasText: "type 3 who 1 Score"}).waitFor();
+  await accessible(page);
   await page.locator("#cancel").click();
 });
 
@@ -304,6 +316,7 @@ test("text and bytes of the other codecs", async () => {
   await page.locator("#send").click();
   await ended();
   assert.match(await page.locator(".event.in").innerText(), /0a 0a 68 65 6c 6c 6f/);
+  await accessible(page);
 });
 
 test("what is copied does the same call: dial, curl, the client", async () => {
@@ -330,6 +343,7 @@ test("what is copied does the same call: dial, curl, the client", async () => {
   await setJson({name: "shelves/classics/books/dune", readMask: "title"});
   const curled = spawnSync("sh", ["-c", await snippet("curl")], {encoding: "utf8", timeout: 20_000});
   assert.deepEqual(JSON.parse(curled.stdout), {title: "Dune"});
+  await accessible(page);
 
   await page.getByRole("button", {name: "Copy"}).click();
   assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^curl /);
@@ -376,23 +390,16 @@ test("everything can be done with the keyboard", async () => {
 });
 
 test("a narrow window has the list behind a button, and nothing sticks out", async () => {
-  await page.setViewportSize({width: 360, height: 720});
+  await page.setViewportSize(NARROW);
   assert.equal(await page.locator("#sidebar").isVisible(), false);
   await page.getByRole("button", {name: "Methods"}).click();
   await accessible(page);
+  await page.setViewportSize(NARROW);
   await open(`${HELLO}LotsOfReplies`);
   assert.equal(await page.locator("#sidebar").isVisible(), false);
   await page.locator("#send").click();
   await ended();
-  const widths = await page.evaluate(() => [document.documentElement, document.querySelector("main")].map((one) => one.scrollWidth));
-  assert.ok(widths.every((width) => width <= 360), String(widths));
-  await page.setViewportSize({width: 1360, height: 900});
-});
-
-test("in the dark it is as legible", async () => {
-  await page.emulateMedia({colorScheme: "dark"});
   await accessible(page);
-  await page.emulateMedia({colorScheme: "light"});
 });
 
 test("two tabs of the chat see each other", async () => {
@@ -411,8 +418,6 @@ test("two tabs of the chat see each other", async () => {
   await tabs[1].getByLabel("Message", {exact: true}).fill("hello, ann");
   await tabs[1].getByRole("button", {name: "Send"}).click();
   await tabs[0].locator("#lines p.other", {hasText: "hello, ann"}).waitFor();
-  await accessible(tabs[0]);
-  await tabs[0].emulateMedia({colorScheme: "dark"});
   await accessible(tabs[0]);
   await tabs[1].getByRole("button", {name: "Close"}).click();
   await tabs[1].locator("#lines", {hasText: "closed 1000"}).waitFor();
