@@ -141,7 +141,7 @@ class ConnectionHost {
   virtual std::shared_ptr<const ConnectionSettings> SettingsOf(
       std::size_t listener) = 0;
   // What is known of an upstream; see SchemaSource::Get.
-  virtual std::unique_ptr<SchemaSource::Ticket> GetSchema(
+  virtual SchemaSource::SnapshotOr GetSchema(
       const std::string& upstream, SchemaSource::SnapshotCallback callback) = 0;
   // Asks the backend of the session's hub whether it is admitted. `verdict`
   // hears OK, after which OpenSession must follow at once, or why not; never

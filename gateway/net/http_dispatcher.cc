@@ -2,6 +2,7 @@
 
 #include <iterator>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_join.h"
@@ -92,13 +93,8 @@ bool HttpDispatcher::AnswerConsole() {
                           std::move(response->body), /*keep_alive=*/true});
     return true;
   }
-  std::unique_ptr<SchemaSource::Ticket> ticket =
-      host_.GetSchema(std::get<NeedsSchema>(answer).upstream,
-                      [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
-                        OnConsoleSchema(snapshot);
-                      });
-  // Without a ticket it was called already, and this may be gone.
-  if (ticket != nullptr) ticket_ = std::move(ticket);
+  AwaitSchema(std::get<NeedsSchema>(answer).upstream,
+              &HttpDispatcher::OnConsoleSchema);
   return true;
 }
 
@@ -125,13 +121,21 @@ void HttpDispatcher::OnConsoleSchema(
 // --- The upstream's rules ---
 
 void HttpDispatcher::FindRules() {
-  std::unique_ptr<SchemaSource::Ticket> ticket =
-      host_.GetSchema(located_->match.route->upstream,
-                      [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
-                        OnRules(snapshot);
-                      });
-  // Without a ticket it was called already, and this may be gone.
-  if (ticket != nullptr) ticket_ = std::move(ticket);
+  AwaitSchema(located_->match.route->upstream, &HttpDispatcher::OnRules);
+}
+
+void HttpDispatcher::AwaitSchema(
+    const std::string& upstream,
+    void (HttpDispatcher::*then)(const absl::StatusOr<SchemaSnapshot>&)) {
+  SchemaSource::SnapshotOr found = host_.GetSchema(
+      upstream, [this, then](const absl::StatusOr<SchemaSnapshot>& snapshot) {
+        (this->*then)(snapshot);
+      });
+  if (const auto* snapshot =
+          std::get_if<absl::StatusOr<SchemaSnapshot>>(&found)) {
+    return (this->*then)(*snapshot);
+  }
+  ticket_ = std::get<std::unique_ptr<SchemaSource::Ticket>>(std::move(found));
 }
 
 void HttpDispatcher::OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot) {

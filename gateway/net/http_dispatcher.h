@@ -78,6 +78,11 @@ class HttpDispatcher {
   // Whether the request is for the console.
   bool AnswerConsole();
   void OnConsoleSchema(const absl::StatusOr<SchemaSnapshot>& snapshot);
+  // Calls `then` at once where the schema is known, else by ticket_. This may
+  // be gone afterwards.
+  void AwaitSchema(
+      const std::string& upstream,
+      void (HttpDispatcher::*then)(const absl::StatusOr<SchemaSnapshot>&));
   void FindRules();
   void OnRules(const absl::StatusOr<SchemaSnapshot>& snapshot);
   // An OPTIONS that no rule is for; false when it is another request.

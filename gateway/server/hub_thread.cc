@@ -5,6 +5,7 @@
 #include <chrono>
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include <boost/asio/post.hpp>
 
@@ -225,12 +226,20 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
   // Asks for the descriptors as they are now; they are cached.
   void FindSchema() {
     if (ticket_ != nullptr) return;
-    auto ticket = schemas_->Get(
+    SchemaSource::SnapshotOr found = schemas_->Get(
         absl::Now(), [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
-          if (snapshot.ok()) schema_ = snapshot->schema;
+          OnSchema(snapshot);
           thread_.turn_.Bury(std::move(ticket_));
         });
-    ticket_ = std::move(ticket);
+    if (const auto* snapshot =
+            std::get_if<absl::StatusOr<SchemaSnapshot>>(&found)) {
+      return OnSchema(*snapshot);
+    }
+    ticket_ = std::get<std::unique_ptr<SchemaSource::Ticket>>(std::move(found));
+  }
+
+  void OnSchema(const absl::StatusOr<SchemaSnapshot>& snapshot) {
+    if (snapshot.ok()) schema_ = snapshot->schema;
   }
 
   void OnStreamUp(bool resumes, std::size_t sessions) override {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <boost/asio/post.hpp>
@@ -502,18 +503,18 @@ std::shared_ptr<const ConnectionSettings> Worker::SettingsOf(
   return configuration_->listeners[listener];
 }
 
-std::unique_ptr<SchemaSource::Ticket> Worker::GetSchema(
+SchemaSource::SnapshotOr Worker::GetSchema(
     const std::string& name, SchemaSource::SnapshotCallback callback) {
   const auto found = upstreams_.find(name);
   if (found == upstreams_.end()) {
-    callback(absl::UnavailableError("the configuration has changed"));
-    return nullptr;
+    return absl::UnavailableError("the configuration has changed");
   }
   const std::shared_ptr<WorkerUpstream>& upstream = found->second.upstream;
-  std::unique_ptr<SchemaSource::Ticket> ticket =
+  SchemaSource::SnapshotOr schema =
       upstream->schemas().Get(now(), std::move(callback));
-  if (ticket == nullptr) return nullptr;
-  return std::make_unique<KeepingTicket>(std::move(ticket), upstream,
+  auto* ticket = std::get_if<std::unique_ptr<SchemaSource::Ticket>>(&schema);
+  if (ticket == nullptr) return schema;
+  return std::make_unique<KeepingTicket>(std::move(*ticket), upstream,
                                          io_context_);
 }
 

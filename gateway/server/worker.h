@@ -147,7 +147,7 @@ class Worker final : private ConnectionHost {
   std::string NewSessionId() override;
   std::shared_ptr<const ConnectionSettings> SettingsOf(
       std::size_t listener) override;
-  std::unique_ptr<SchemaSource::Ticket> GetSchema(
+  SchemaSource::SnapshotOr GetSchema(
       const std::string& upstream,
       SchemaSource::SnapshotCallback callback) override;
   std::unique_ptr<AdmissionTicket> AskAdmission(

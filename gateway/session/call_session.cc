@@ -1,6 +1,7 @@
 #include "gateway/session/call_session.h"
 
 #include <utility>
+#include <variant>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -24,9 +25,14 @@ void CallSession::Begin(absl::Time now) {
       !ChooseCodec(*dialect)) {
     return;
   }
-  ticket_ = context_->schemas->Resolve(
+  SchemaSource::Resolution resolution = context_->schemas->Resolve(
       request_.method, now,
       [this](const ResolvedMethod& resolved) { OnResolved(resolved); });
+  if (const auto* resolved = std::get_if<ResolvedMethod>(&resolution)) {
+    return OnResolved(*resolved);
+  }
+  ticket_ =
+      std::get<std::unique_ptr<SchemaSource::Ticket>>(std::move(resolution));
 }
 
 void CallSession::OnResolved(const ResolvedMethod& resolved) {

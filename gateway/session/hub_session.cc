@@ -65,17 +65,25 @@ void HubSession::Begin(absl::Time now) {
     decoder_ = MakeHubDecoder(member_->codec(), member_->form());
     return;
   }
-  auto ticket = context_->schemas->Get(
+  SchemaSource::SnapshotOr found = context_->schemas->Get(
       now, [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
-        if (!snapshot.ok()) return EndWith(EndingOf(snapshot.status()));
-        decoder_ =
-            MakeHubDecoder(member_->codec(), member_->form(), snapshot->schema);
-        if (early_message_) {
-          decoder_->Feed(*std::exchange(early_message_, std::nullopt));
-          PumpEvents();
-        }
+        OnSchema(snapshot);
       });
-  if (is_open()) ticket_ = std::move(ticket);
+  if (const auto* snapshot =
+          std::get_if<absl::StatusOr<SchemaSnapshot>>(&found)) {
+    return OnSchema(*snapshot);
+  }
+  ticket_ = std::get<std::unique_ptr<SchemaSource::Ticket>>(std::move(found));
+}
+
+void HubSession::OnSchema(const absl::StatusOr<SchemaSnapshot>& snapshot) {
+  if (!snapshot.ok()) return EndWith(EndingOf(snapshot.status()));
+  decoder_ =
+      MakeHubDecoder(member_->codec(), member_->form(), snapshot->schema);
+  if (early_message_) {
+    decoder_->Feed(*std::exchange(early_message_, std::nullopt));
+    PumpEvents();
+  }
 }
 
 // --- What the client sends ---

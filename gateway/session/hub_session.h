@@ -65,6 +65,7 @@ class HubSession final : public SessionCore,
              MemberQueue::Loss loss, HubReport report);
   // Tells the backend what the client's connection has taken since.
   void ReportSent();
+  void OnSchema(const absl::StatusOr<SchemaSnapshot>& snapshot);
   // Takes events out of the client's message while the hub has room for them.
   void PumpEvents();
   // Sends what waits, as far as the client takes it.

@@ -25,15 +25,14 @@ MultiplexSession::NumberedCall::NumberedCall(MultiplexSession& session,
       began_(session.Clock()) {}
 
 void MultiplexSession::NumberedCall::Start() {
-  std::unique_ptr<SchemaSource::Ticket> ticket =
-      session_.context_->schemas->Resolve(
-          method_, session_.now_,
-          [this,
-           alive = std::weak_ptr<int>(alive_)](const ResolvedMethod& resolved) {
-            if (!alive.expired()) OnResolved(resolved);
-          });
-  // Null when the answer has come already, and may have ended the call.
-  if (ticket != nullptr) ticket_ = std::move(ticket);
+  SchemaSource::Resolution resolution = session_.context_->schemas->Resolve(
+      method_, session_.now_,
+      [this](const ResolvedMethod& resolved) { OnResolved(resolved); });
+  if (const auto* resolved = std::get_if<ResolvedMethod>(&resolution)) {
+    return OnResolved(*resolved);
+  }
+  ticket_ =
+      std::get<std::unique_ptr<SchemaSource::Ticket>>(std::move(resolution));
 }
 
 void MultiplexSession::NumberedCall::Send(std::string content) {

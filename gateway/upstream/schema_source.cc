@@ -50,32 +50,24 @@ class CombinedSource final : public SchemaSource,
     if (type_conversation_ != nullptr) store_->AbandonTypeFetch();
   }
 
-  std::unique_ptr<Ticket> Resolve(absl::string_view path, absl::Time now,
-                                  Callback callback) override {
+  Resolution Resolve(absl::string_view path, absl::Time now,
+                     Callback callback) override {
     LookAtTheClock(now);
     if (IsCertain(path)) {
       Fetch(Reason::kAge);
-      callback(Lookup(path));
-      return nullptr;
+      return Lookup(path);
     }
     Fetch(ReasonForUnknown());
-    if (!waits()) {
-      callback(Lookup(path));
-      return nullptr;
-    }
+    if (!waits()) return Lookup(path);
     return Wait({std::string(path), std::move(callback), nullptr, nullptr});
   }
 
-  std::unique_ptr<Ticket> Get(absl::Time now,
-                              SnapshotCallback callback) override {
+  SnapshotOr Get(absl::Time now, SnapshotCallback callback) override {
     LookAtTheClock(now);
     store_->WantRules();
     // Where the server has never told anything it is asked sooner.
     Fetch(state_->reflected ? Reason::kAge : ReasonForUnknown());
-    if (!waits() || has_all_rules()) {
-      callback(Snapshot());
-      return nullptr;
-    }
+    if (!waits() || has_all_rules()) return Snapshot();
     return Wait({"", nullptr, std::move(callback), nullptr});
   }
 

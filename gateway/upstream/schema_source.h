@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -69,31 +70,33 @@ class SchemaStore;
 // Thread:   the worker that owns it. Lifetime: `upstream` must outlive it.
 class SchemaSource {
  public:
-  // Cancels a Resolve that has not answered when destroyed.
+  // A question whose answer comes later. Destroying it withdraws the question.
   class Ticket {
    public:
     virtual ~Ticket() = default;
   };
+  // What is known now; or a ticket, and the callback gets it once the server
+  // has answered, never before the ticket is returned. The callback may destroy
+  // it.
+  template <typename T>
+  using NowOrTicket = std::variant<T, std::unique_ptr<Ticket>>;
+  using Resolution = NowOrTicket<ResolvedMethod>;
+  using SnapshotOr = NowOrTicket<absl::StatusOr<SchemaSnapshot>>;
   using Callback = std::function<void(const ResolvedMethod&)>;
+  using SnapshotCallback =
+      std::function<void(const absl::StatusOr<SchemaSnapshot>&)>;
 
   virtual ~SchemaSource() = default;
 
-  // Looks `path` up. Calls back at once (before it returns, returning null)
-  // when the answer is known, else once the server has answered. The callback
-  // may destroy its ticket. `now` is the time of the worker's clock.
-  virtual std::unique_ptr<Ticket> Resolve(absl::string_view path,
-                                          absl::Time now,
-                                          Callback callback) = 0;
+  // Looks `path` up. `now` is the time of the worker's clock.
+  virtual Resolution Resolve(absl::string_view path, absl::Time now,
+                             Callback callback) = 0;
 
-  // Everything that is known, for finding the rule of a request. As Resolve, it
-  // calls back at once or once the server has answered for the first time,
-  // which may know rules that the files do not; UNAVAILABLE (or another code of
-  // the upstream's) when it could not be asked and nothing is known,
-  // UNIMPLEMENTED when nothing will be.
-  using SnapshotCallback =
-      std::function<void(const absl::StatusOr<SchemaSnapshot>&)>;
-  virtual std::unique_ptr<Ticket> Get(absl::Time now,
-                                      SnapshotCallback callback) = 0;
+  // Everything that is known, for finding the rule of a request. It waits until
+  // the server has answered for the first time, which may know rules that the
+  // files do not. UNAVAILABLE (or another code of the upstream's) when it could
+  // not be asked and nothing is known, UNIMPLEMENTED when nothing will be.
+  virtual SnapshotOr Get(absl::Time now, SnapshotCallback callback) = 0;
 
   // Waits for the type of an Any that a conversion has met and no descriptor
   // defines: calls back once the server has answered, whatever it has. Null,

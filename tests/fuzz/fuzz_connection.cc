@@ -68,20 +68,17 @@ const std::shared_ptr<const HttpRules>& Rules() {
 
 class LibrarySchemas final : public SchemaSource {
  public:
-  std::unique_ptr<Ticket> Resolve(absl::string_view path, absl::Time,
-                                  Callback callback) override {
+  Resolution Resolve(absl::string_view path, absl::Time, Callback) override {
     ResolvedMethod resolved;
     resolved.schema = Rules()->schema();
     resolved.method = resolved.schema->FindMethod(path);
     if (resolved.method == nullptr) {
       resolved.why_unknown = absl::UnimplementedError("unknown method");
     }
-    callback(resolved);
-    return nullptr;
+    return resolved;
   }
-  std::unique_ptr<Ticket> Get(absl::Time, SnapshotCallback callback) override {
-    callback(SchemaSnapshot{Rules()->schema(), Rules()});
-    return nullptr;
+  SnapshotOr Get(absl::Time, SnapshotCallback) override {
+    return SchemaSnapshot{Rules()->schema(), Rules()};
   }
   std::unique_ptr<Ticket> AwaitType(absl::string_view,
                                     std::function<void()>) override {
@@ -344,7 +341,7 @@ class Host final : public ConnectionHost {
   std::shared_ptr<const ConnectionSettings> SettingsOf(std::size_t) override {
     return settings_;
   }
-  std::unique_ptr<SchemaSource::Ticket> GetSchema(
+  SchemaSource::SnapshotOr GetSchema(
       const std::string&, SchemaSource::SnapshotCallback callback) override {
     return context_->schemas->Get(now_, std::move(callback));
   }

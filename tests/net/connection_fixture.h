@@ -32,16 +32,13 @@ namespace headgate {
 // Knows no method, and says so at once: every call is bidirectional.
 class NoSchemas final : public SchemaSource {
  public:
-  std::unique_ptr<Ticket> Resolve(absl::string_view, absl::Time,
-                                  Callback callback) override {
+  Resolution Resolve(absl::string_view, absl::Time, Callback) override {
     ResolvedMethod resolved;
     resolved.why_unknown = absl::UnimplementedError("unknown method");
-    callback(resolved);
-    return nullptr;
+    return resolved;
   }
-  std::unique_ptr<Ticket> Get(absl::Time, SnapshotCallback callback) override {
-    callback(absl::UnimplementedError("no descriptors"));
-    return nullptr;
+  SnapshotOr Get(absl::Time, SnapshotCallback) override {
+    return absl::UnimplementedError("no descriptors");
   }
   std::unique_ptr<Ticket> AwaitType(absl::string_view,
                                     std::function<void()>) override {
@@ -149,14 +146,11 @@ class FakeHost final : public ConnectionHost {
     EXPECT_EQ(listener, 7u);
     return settings_;
   }
-  std::unique_ptr<SchemaSource::Ticket> GetSchema(
+  SchemaSource::SnapshotOr GetSchema(
       const std::string& upstream,
       SchemaSource::SnapshotCallback callback) override {
     EXPECT_EQ(upstream, Route().upstream);
-    if (rules_.ok()) {
-      callback(SchemaSnapshot{(*rules_)->schema(), *rules_});
-      return nullptr;
-    }
+    if (rules_.ok()) return SchemaSnapshot{(*rules_)->schema(), *rules_};
     // Answers later: when `asked_` is called.
     asked_ = std::move(callback);
     return std::make_unique<Ticket>(*this);

@@ -17,26 +17,19 @@ namespace headgate::testing {
 // Knows what the test says, at once or when the test says so.
 class FakeSchemaSource final : public SchemaSource {
  public:
-  std::unique_ptr<Ticket> Resolve(absl::string_view path, absl::Time,
-                                  Callback callback) override {
+  Resolution Resolve(absl::string_view path, absl::Time,
+                     Callback callback) override {
     ++asked_;
-    if (answers_at_once) {
-      callback(Lookup(path));
-      return nullptr;
-    }
+    if (answers_at_once) return Lookup(path);
     auto ticket =
         std::make_unique<FakeTicket>(std::string(path), std::move(callback));
     waiting_.push_back(ticket->question);
     return ticket;
   }
 
-  std::unique_ptr<Ticket> Get(absl::Time, SnapshotCallback callback) override {
-    if (schema != nullptr) {
-      callback(SchemaSnapshot{schema, nullptr});
-    } else {
-      callback(why_unknown);
-    }
-    return nullptr;
+  SnapshotOr Get(absl::Time, SnapshotCallback) override {
+    if (schema == nullptr) return why_unknown;
+    return SchemaSnapshot{schema, nullptr};
   }
 
   std::unique_ptr<Ticket> AwaitType(absl::string_view full_name,

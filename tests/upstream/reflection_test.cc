@@ -11,6 +11,7 @@
 #include "headgate/reflection/reflection.pb.h"
 #include "headgate/v1/packet.pb.h"
 #include "tests/testing/fake_upstream.h"
+#include "tests/testing/now_or_ticket.h"
 
 namespace headgate {
 namespace {
@@ -18,6 +19,7 @@ namespace {
 using ::google::protobuf::FileDescriptorProto;
 using reflection::ServerReflectionRequest;
 using reflection::ServerReflectionResponse;
+using testing::AnswerOrTicket;
 using ::testing::ElementsAre;
 using testing::FakeUpstream;
 using ::testing::HasSubstr;
@@ -96,14 +98,15 @@ class ReflectionTest : public ::testing::Test {
 
   // Keeps what was answered in answers_, as "PATH: known" or "PATH: STATUS".
   std::unique_ptr<SchemaSource::Ticket> Resolve(const std::string& path) {
-    return source_->Resolve(path, now_, [this, path](const ResolvedMethod& r) {
+    const auto answer = [this, path](const ResolvedMethod& r) {
       answers_.push_back(absl::StrCat(
           path, ": ",
           r.method != nullptr ? "known" : r.why_unknown.ToString()));
       EXPECT_EQ(r.method != nullptr, r.why_unknown.ok());
       EXPECT_EQ(r.method != nullptr, r.schema != nullptr);
       last_ = r;
-    });
+    };
+    return AnswerOrTicket(source_->Resolve(path, now_, answer), answer);
   }
 
   FakeUpstream::Call& call() {
@@ -587,12 +590,13 @@ TEST_F(ReflectionTest, DestroyedTicketIsNotCalled) {
 
 TEST_F(ReflectionTest, CallbackMayDestroyTicketsAndResolveAgain) {
   std::unique_ptr<SchemaSource::Ticket> own, other, again;
-  own = source_->Resolve("/B/M", now_, [&](const ResolvedMethod&) {
+  const auto answer = [&](const ResolvedMethod&) {
     own.reset();
     other.reset();
     now_ += absl::Seconds(1);
     again = Resolve("/C/M");
-  });
+  };
+  own = AnswerOrTicket(source_->Resolve("/B/M", now_, answer), answer);
   other = Resolve("/A/M");
   Serve();
   EXPECT_THAT(answers_, IsEmpty());

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,7 @@
 #include "gtest/gtest.h"
 #include "headgate/reflection/reflection.pb.h"
 #include "tests/testing/fake_upstream.h"
+#include "tests/testing/now_or_ticket.h"
 #include "tests/testing/test_folder.h"
 
 // Descriptor sets, and what they are together with reflection. The
@@ -31,6 +33,7 @@ using ::google::protobuf::FileDescriptorProto;
 using ::google::protobuf::FileDescriptorSet;
 using reflection::ServerReflectionResponse;
 using ::testing::AllOf;
+using testing::AnswerOrTicket;
 using ::testing::ElementsAre;
 using testing::FakeUpstream;
 using ::testing::HasSubstr;
@@ -112,13 +115,14 @@ class SchemaSourceTest : public ::testing::Test {
   }
 
   std::unique_ptr<SchemaSource::Ticket> Resolve(const std::string& path) {
-    return source_->Resolve(path, now_, [this, path](const ResolvedMethod& r) {
+    const auto answer = [this, path](const ResolvedMethod& r) {
       EXPECT_EQ(r.method != nullptr, r.why_unknown.ok());
       EXPECT_EQ(r.method != nullptr, r.schema != nullptr);
       answers_.push_back(absl::StrCat(
           path, ": ",
           r.method != nullptr ? "known" : r.why_unknown.ToString()));
-    });
+    };
+    return AnswerOrTicket(source_->Resolve(path, now_, answer), answer);
   }
   // Its answer, which must come at once.
   std::string Ask(const std::string& path) {
@@ -129,11 +133,12 @@ class SchemaSourceTest : public ::testing::Test {
   }
   // The same with all rules: the method of GET `path`.
   std::unique_ptr<SchemaSource::Ticket> Get(const std::string& path) {
-    return source_->Get(
-        now_, [this, path](const absl::StatusOr<SchemaSnapshot>& snapshot) {
-          answers_.push_back(RuleAt(snapshot, path));
-          if (snapshot.ok()) last_ = *snapshot;
-        });
+    const auto answer = [this,
+                         path](const absl::StatusOr<SchemaSnapshot>& snapshot) {
+      answers_.push_back(RuleAt(snapshot, path));
+      if (snapshot.ok()) last_ = *snapshot;
+    };
+    return AnswerOrTicket(source_->Get(now_, answer), answer);
   }
   std::string AskRule(const std::string& path) {
     answers_.clear();
@@ -277,8 +282,8 @@ TEST_F(SchemaSourceTest, FileWrittenInPlaceIsReadAgain) {
 TEST_F(SchemaSourceTest, SchemaInUseOutlivesTheChange) {
   Write("a.pb", Set({ServiceFile("A")}));
   Make(false, {"a.pb"});
-  ResolvedMethod held;
-  source_->Resolve("/A/M", now_, [&](const ResolvedMethod& r) { held = r; });
+  const auto held =
+      std::get<ResolvedMethod>(source_->Resolve("/A/M", now_, nullptr));
   Write("a.pb", Set({ServiceFile("B")}));
   now_ += absl::Seconds(1);
   EXPECT_EQ(Ask("/B/M"), "known");
@@ -847,11 +852,12 @@ class SharedStoreTest : public SchemaSourceTest {
   }
   std::unique_ptr<SchemaSource::Ticket> ResolveByOther(
       const std::string& path) {
-    return other_->Resolve(path, now_, [this, path](const ResolvedMethod& r) {
+    const auto answer = [this, path](const ResolvedMethod& r) {
       answers_.push_back(absl::StrCat(
           "other ", path, ": ",
           r.method != nullptr ? "known" : r.why_unknown.ToString()));
-    });
+    };
+    return AnswerOrTicket(other_->Resolve(path, now_, answer), answer);
   }
 
   std::deque<std::function<void()>> tasks_;
