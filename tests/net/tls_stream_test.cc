@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/tls/context.h"
 #include "gateway/tls/engine.h"
+#include "tests/net/memory_stream.h"
 #include "tests/testing/certificates.h"
 #include "tests/testing/fake_upstream.h"
 #include "tests/testing/raw_tls_client.h"
@@ -25,75 +26,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using Kind = ByteStream::Result::Kind;
 
-// A stream whose peer is the test.
-class FakeStream final : public ByteStream {
- public:
-  FakeStream(boost::asio::io_context& io, testing::Log& log)
-      : io_(io), log_(log) {}
-
-  void SetUser(User* user) override { user_ = user; }
-  void AwaitReadable() override { readable_awaited_ = true; }
-  void AwaitWritable() override { writable_awaited_ = true; }
-  Result Read(absl::Span<char> buffer) override {
-    const std::size_t bytes = std::min(buffer.size(), incoming_.size());
-    if (bytes == 0 && ended_) {
-      return {Kind::kEnd, 0, absl::UnavailableError("End of file")};
-    }
-    if (bytes == 0) return {Kind::kWouldBlock, 0, {}};
-    std::copy_n(incoming_.begin(), bytes, buffer.begin());
-    incoming_.erase(0, bytes);
-    return {Kind::kDone, bytes, {}};
-  }
-  Result Write(absl::Span<const absl::string_view> pieces) override {
-    if (broken_) return {Kind::kFailed, 0, absl::UnavailableError("broken")};
-    std::size_t bytes = 0;
-    for (absl::string_view piece : pieces) {
-      piece = piece.substr(0, room_ - bytes);
-      absl::StrAppend(&outgoing_, piece);
-      bytes += piece.size();
-    }
-    room_ -= bytes;
-    if (bytes == 0) return {Kind::kWouldBlock, 0, {}};
-    ++writes_;
-    return {Kind::kDone, bytes, {}};
-  }
-  void EndWrite() override { log_.push_back("end"); }
-  void Close() override { log_.push_back("close"); }
-  std::uint64_t BytesTaken() override { return 7; }
-  std::uint64_t BytesWritten() const override { return 9; }
-  std::size_t held_bytes() const override { return 0; }
-  StreamSocket::executor_type executor() override { return io_.get_executor(); }
-
-  // What the peer does.
-  void Deliver(const std::string& bytes) {
-    incoming_ += bytes;
-    if (std::exchange(readable_awaited_, false)) user_->OnReadable();
-  }
-  void End() {
-    ended_ = true;
-    Deliver("");
-  }
-  void MakeRoom(std::size_t room) {
-    room_ = room;
-    if (std::exchange(writable_awaited_, false)) user_->OnWritable();
-  }
-  std::string TakeOutgoing() { return std::exchange(outgoing_, {}); }
-
-  bool readable_awaited_ = false;
-  bool writable_awaited_ = false;
-  bool broken_ = false;
-  int writes_ = 0;
-  std::string incoming_;
-
- private:
-  boost::asio::io_context& io_;
-  testing::Log& log_;
-  User* user_ = nullptr;
-  bool ended_ = false;
-  std::size_t room_ = SIZE_MAX;
-  std::string outgoing_;
-};
-
 class TlsStreamTest : public ::testing::Test, protected ByteStream::User {
  protected:
   TlsStreamTest() {
@@ -103,7 +35,7 @@ class TlsStreamTest : public ::testing::Test, protected ByteStream::User {
         TlsContext::ForServer({}, {"", identity.certificate, identity.key});
     auto client =
         TlsContext::ForClient({}, {TestAuthority().certificate(), "", ""});
-    carrier_ = std::make_shared<FakeStream>(io_, log_);
+    carrier_ = std::make_shared<MemoryStream>(io_, log_);
     stream_ = std::make_shared<TlsStream>(carrier_, *server, buffers_);
     client_ = std::make_unique<TlsEngine>(*client, "chat.internal");
     stream_->SetUser(this);
@@ -186,7 +118,7 @@ class TlsStreamTest : public ::testing::Test, protected ByteStream::User {
   boost::asio::io_context io_{1};
   testing::Log log_;
   TlsBuffers buffers_;
-  std::shared_ptr<FakeStream> carrier_;
+  std::shared_ptr<MemoryStream> carrier_;
   std::shared_ptr<TlsStream> stream_;
   std::unique_ptr<TlsEngine> client_;
   std::function<void()> act_;
