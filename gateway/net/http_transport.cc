@@ -22,7 +22,7 @@ constexpr std::size_t kMaxPieceBytes = 16 * 1024;
 HttpTransport::HttpTransport(Options options, HttpLink& link)
     : options_(std::move(options)),
       link_(link),
-      continue_due_(options_.expects_continue) {}
+      body_(options_.expects_continue ? Body::kContinueDue : Body::kComing) {}
 
 void HttpTransport::Start(std::unique_ptr<Session> session, absl::Time now) {
   session_ = std::move(session);
@@ -32,11 +32,15 @@ void HttpTransport::Start(std::unique_ptr<Session> session, absl::Time now) {
 // --- The request ---
 
 void HttpTransport::Read() {
-  if (reading_ || notified_ || discarding_) return;
+  if (reading_ || notified_ || body_ == Body::kDropped) return;
   reading_ = true;
-  // Nothing else was sent before the first Read.
-  if (std::exchange(continue_due_, false) && link_.Continue()) {
-    sending_ = sent_any_ = true;
+  if (body_ == Body::kContinueDue) {
+    assert(wire_ == Wire::kFree);  // Nothing is sent before the first Read.
+    body_ = Body::kComing;
+    if (link_.Continue()) {
+      wire_ = Wire::kOwn;
+      sent_any_ = true;
+    }
   }
   link_.ReceiveSoon();
 }
@@ -45,7 +49,9 @@ void HttpTransport::OnReceived() { DeliverBody(); }
 
 void HttpTransport::DeliverBody() {
   if (!reading_ || notified_) return;
-  if (half_closed_) return link_.Receive();  // To see the client leave.
+  assert(body_ == Body::kComing || body_ == Body::kEnded);
+  if (body_ == Body::kEnded)
+    return link_.Receive();  // To see the client leave.
   absl::StatusOr<HttpLink::BodyPiece> taken = link_.TakeBody(
       std::clamp(options_.max_message_bytes, std::size_t{1}, kMaxPieceBytes));
   if (!taken.ok()) {
@@ -58,7 +64,7 @@ void HttpTransport::DeliverBody() {
     body_bytes_ += taken->bytes.size();
     if (TakesOneRequest(options_.kind) &&
         body_bytes_ > options_.max_message_bytes) {
-      discarding_ = true;
+      body_ = Body::kDropped;
       reading_ = false;
       return session_->OnMessageTooBig({});
     }
@@ -66,62 +72,63 @@ void HttpTransport::DeliverBody() {
     return session_->OnMessage({Opcode::kText, std::move(taken->bytes)});
   }
   if (!link_.body_done()) return link_.Receive();
-  half_closed_ = true;
+  body_ = Body::kEnded;
   reading_ = false;
   Flush();  // The head may have waited for this.
   session_->OnMessage({Opcode::kText, ""});
 }
 
 void HttpTransport::FailRequest(int http_status, absl::Status status) {
-  if (closing_) return;
+  if (closing_ != Closing::kNone) return;
   const TransportEnd end{TransportEnd::Cause::kBrokenByClient,
                          CloseCode::kProtocolError,
                          std::string(status.message())};
   end_ =
       OutEnd{Ending{CloseCode::kProtocolError, CallEnd{std::move(status), ""}}};
   failed_request_ = http_status;
-  closing_ = true;
+  closing_ = Closing::kDue;
   outgoing_.reset();
   held_.reset();
   head_.reset();
   NotifyClosed(end);
-  if (head_sent_) return link_.ExchangeOver(HttpLink::Outcome::kCutOff);
+  if (head_is_sent()) return link_.ExchangeOver(HttpLink::Outcome::kCutOff);
   Flush();
 }
 
 // --- The response ---
 
 void HttpTransport::SendHead(OutHead head) {
-  if (notified_ || closing_ || head_sent_) return;
+  if (notified_ || closing_ != Closing::kNone || head_is_sent()) return;
   head_ = std::make_unique<OutHead>(std::move(head));
   if (head_->is_whole) return;
   // What is right behind it comes first.
   link_.Post([this] {
-    head_due_ = true;
+    if (head_state_ == Head::kHeld) head_state_ = Head::kDue;
     Flush();
   });
 }
 
 void HttpTransport::Write(WireMessage message) {
-  assert(head_sent_ || head_ != nullptr || notified_ || closing_);
-  if (notified_ || closing_) return;
+  if (notified_ || closing_ != Closing::kNone) return;
+  assert(head_is_sent() || head_ != nullptr);
+  assert(!outgoing_ && wire_ != Wire::kWrite);
   if (!std::exchange(has_written_, true)) link_.OnFirstAnswer();
   outgoing_ = std::move(message);
   Flush();
 }
 
 void HttpTransport::Close(const OutEnd& end) {
-  if (notified_ || closing_) return;
+  if (notified_ || closing_ != Closing::kNone) return;
   end_ = end;
-  closing_ = true;
+  closing_ = Closing::kDue;
   Flush();
 }
 
 void HttpTransport::Flush() {
-  if (sending_) return;
+  if (wire_ != Wire::kFree) return;
   if (outgoing_) {
     FlushMessage(*std::exchange(outgoing_, std::nullopt));
-  } else if (closing_ && !end_sent_) {
+  } else if (closing_ == Closing::kDue) {
     SendEnd();
   } else if (MaySendHead()) {
     Send(StreamHead());
@@ -130,17 +137,17 @@ void HttpTransport::Flush() {
 
 // Before the end of a request it would promise less: see Head.
 bool HttpTransport::MaySendHead() const {
-  return head_due_ && !notified_ && head_ != nullptr && !head_->is_whole &&
+  return head_state_ == Head::kDue && !notified_ && head_ != nullptr &&
+         !head_->is_whole &&
          (link_.body_done() || !TakesOneRequest(options_.kind));
 }
 
 void HttpTransport::FlushMessage(WireMessage message) {
-  if (!head_sent_ && head_->is_whole) return Hold(std::move(message));
+  if (!head_is_sent() && head_->is_whole) return Hold(std::move(message));
   ResponsePart part;
-  if (!head_sent_) part = StreamHead();
-  writing_ = true;
+  if (!head_is_sent()) part = StreamHead();
   part.content = std::move(message.payload);
-  Send(std::move(part));
+  Send(std::move(part), Wire::kWrite);
 }
 
 void HttpTransport::Hold(WireMessage message) {
@@ -160,7 +167,7 @@ ResponsePart HttpTransport::StreamHead() {
 }
 
 void HttpTransport::SendEnd() {
-  if (!head_sent_ && head_ == nullptr) {
+  if (!head_is_sent() && head_ == nullptr) {
     // There is no codec to tell it.
     if (options_.failure != nullptr) {
       WholeResponse failure = options_.failure(end_.ending.end);
@@ -175,21 +182,21 @@ void HttpTransport::SendEnd() {
         JsonFailure(end_.ending.end.status, "[]", MethodKind::kUnary,
                     options_.error_shape));
   }
-  if (!head_sent_ && head_->is_whole) {
+  if (!head_is_sent() && head_->is_whole) {
     return SendWhole(head_->http_status, std::move(head_->fields),
                      held_ ? std::move(held_->payload) : "");
   }
   if (end_.is_cut_off) {
-    end_sent_ = true;
+    closing_ = Closing::kSent;
     return link_.Post([this] {
       NotifyClosed(
           {TransportEnd::Cause::kClosedByGateway, end_.ending.close, ""});
       link_.ExchangeOver(HttpLink::Outcome::kCutOff);
     });
   }
-  end_sent_ = true;
+  closing_ = Closing::kSent;
   ResponsePart part;
-  if (!head_sent_) part = StreamHead();
+  if (!head_is_sent()) part = StreamHead();
   part.content = std::string(end_.coda);
   part.is_last = true;
   part.trailers = Trailers();
@@ -197,7 +204,7 @@ void HttpTransport::SendEnd() {
 }
 
 void HttpTransport::SendWhole(int status, HttpFields fields, std::string body) {
-  end_sent_ = true;
+  closing_ = Closing::kSent;
   ResponsePart part;
   part.head = MakeHead(status, std::move(fields));
   part.head->is_whole = true;
@@ -207,14 +214,16 @@ void HttpTransport::SendWhole(int status, HttpFields fields, std::string body) {
   Send(std::move(part));
 }
 
-void HttpTransport::Send(ResponsePart part) {
-  sending_ = true;
+void HttpTransport::Send(ResponsePart part, Wire as) {
+  assert(wire_ == Wire::kFree);
+  wire_ = as;
   sent_any_ = true;
   link_.Send(std::move(part));
 }
 
 ResponsePart::Head HttpTransport::MakeHead(int status, HttpFields fields) {
-  head_sent_ = true;
+  assert(head_state_ != Head::kSent);
+  head_state_ = Head::kSent;
   fields.insert(fields.end(), options_.fields.begin(), options_.fields.end());
   AddFieldsOfStatus(status, fields);
   HttpFields metadata;
@@ -238,26 +247,26 @@ HttpFields HttpTransport::Trailers() const {
 }
 
 void HttpTransport::OnSent() {
-  sending_ = false;
-  if (end_sent_) {
+  const Wire sent = std::exchange(wire_, Wire::kFree);
+  assert(sent != Wire::kFree);
+  if (closing_ == Closing::kSent) {
     NotifyClosed(
         {TransportEnd::Cause::kClosedByGateway, end_.ending.close, ""});
     return link_.ExchangeOver(HttpLink::Outcome::kComplete);
   }
-  const bool is_written = std::exchange(writing_, false);
   if (notified_) return Flush();
-  if (options_.is_head && head_sent_) {
+  if (options_.is_head && head_is_sent()) {
     // The head is all there is to say; the stream need not be heard.
     NotifyClosed(
         {TransportEnd::Cause::kClosedByGateway, CloseCode::kNormal, ""});
     return link_.ExchangeOver(HttpLink::Outcome::kComplete);
   }
-  if (!is_written) return Flush();
+  if (sent == Wire::kOwn) return Flush();
   session_->OnWritten();
 }
 
 void HttpTransport::OnLost(const TransportEnd& end) {
-  if (closing_ && end.cause == TransportEnd::Cause::kLost) {
+  if (closing_ != Closing::kNone && end.cause == TransportEnd::Cause::kLost) {
     NotifyClosed(
         {TransportEnd::Cause::kClosedByGateway, end_.ending.close, ""});
   } else {
@@ -271,7 +280,9 @@ void HttpTransport::NotifyClosed(const TransportEnd& end) {
 }
 
 std::optional<std::uint64_t> HttpTransport::UnfinishedMessage() const {
-  if (!reading_ || link_.body_done() || closing_) return std::nullopt;
+  if (!reading_ || link_.body_done() || closing_ != Closing::kNone) {
+    return std::nullopt;
+  }
   if (TakesOneRequest(options_.kind)) return 0;
   return session_->unfinished_message();
 }
@@ -281,7 +292,8 @@ void HttpTransport::OnTick(absl::Time now) {
   if (message_watch_.IsStuck(now, options_.message_timeout, UnfinishedMessage(),
                              wire_bytes_)) {
     // Behind a head the dialect may have a place for it.
-    if (head_sent_) return session_->OnMessageStuck(options_.message_timeout);
+    if (head_is_sent())
+      return session_->OnMessageStuck(options_.message_timeout);
     session_->NoteLimit(Limit::kMessageTime);
     return FailRequest(
         408, absl::DeadlineExceededError(absl::StrCat(
@@ -296,8 +308,9 @@ void HttpTransport::OnTick(absl::Time now) {
 // What stands between client and gateway may end a connection on which nothing
 // comes for a while.
 void HttpTransport::SendFiller(absl::Time now) {
-  if (filler_.empty() || options_.is_head || closing_) return;
-  if (std::exchange(sent_any_, false) || sending_ || !silent_since_) {
+  if (filler_.empty() || options_.is_head || closing_ != Closing::kNone) return;
+  if (std::exchange(sent_any_, false) || wire_ != Wire::kFree ||
+      !silent_since_) {
     silent_since_ = now;
   } else if (now - *silent_since_ >= options_.filler_interval) {
     ResponsePart part;

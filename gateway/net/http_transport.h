@@ -2,6 +2,7 @@
 #define GATEWAY_NET_HTTP_TRANSPORT_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -130,15 +131,42 @@ class HttpTransport final : public Transport {
   // Null until Start.
   const Session* session() const { return session_.get(); }
   // Whether the last of the answer is being sent.
-  bool is_ending() const { return end_sent_ && sending_; }
+  bool is_ending() const {
+    return closing_ == Closing::kSent && wire_ != Wire::kFree;
+  }
 
   void Read() override;
   void Write(WireMessage message) override;
   void SendHead(OutHead head) override;
-  bool head_is_sent() const override { return head_sent_; }
+  bool head_is_sent() const override { return head_state_ == Head::kSent; }
   void Close(const OutEnd& end) override;
 
  private:
+  // The request's body.
+  enum class Body : std::uint8_t {
+    kContinueDue,  // The client sends it when it is told to go on.
+    kComing,
+    kEnded,    // The session has got the half-close.
+    kDropped,  // The message was too long: no Read is answered any more.
+  };
+  // The response's head.
+  enum class Head : std::uint8_t {
+    kHeld,  // Not given yet, or another may take its place.
+    kDue,   // It waits for no message.
+    kSent,  // Or is being sent.
+  };
+  // What the link is sending.
+  enum class Wire : std::uint8_t {
+    kFree,
+    kOwn,    // What no Write is complete with.
+    kWrite,  // What the session wrote.
+  };
+  enum class Closing : std::uint8_t {
+    kNone,
+    kDue,   // Close was called, or the request has failed: `end_`.
+    kSent,  // Or is being sent, or cut off.
+  };
+
   void DeliverBody();
   // The number of the message that has begun, when its rest is waited for.
   std::optional<std::uint64_t> UnfinishedMessage() const;
@@ -155,7 +183,7 @@ class HttpTransport final : public Transport {
   ResponsePart StreamHead();
   void SendEnd();
   void SendWhole(int status, HttpFields fields, std::string body);
-  void Send(ResponsePart part);
+  void Send(ResponsePart part, Wire as = Wire::kOwn);
   ResponsePart::Head MakeHead(int status, HttpFields fields);
   HttpFields Trailers() const;
   void SendFiller(absl::Time now);
@@ -165,10 +193,8 @@ class HttpTransport final : public Transport {
   HttpLink& link_;
   std::unique_ptr<Session> session_;
 
+  Body body_;
   bool reading_ = false;  // Read is pending.
-  bool half_closed_ = false;
-  bool continue_due_ = false;
-  bool discarding_ = false;  // The message was too big.
   std::size_t body_bytes_ = 0;
   std::uint64_t wire_bytes_ = 0;  // Of the body, with what frames it.
   ws::MessageWatch message_watch_;
@@ -178,14 +204,11 @@ class HttpTransport final : public Transport {
   std::optional<WireMessage> held_;      // The whole body, until the end.
   OutEnd end_;
   absl::string_view filler_;  // Of the head that was sent.
-  bool sending_ = false;
-  bool writing_ = false;    // What is being sent answers a Write.
-  bool head_due_ = false;   // It waits for no message any more.
-  bool head_sent_ = false;  // Or is being sent.
-  bool closing_ = false;    // Close was called, or the request has failed.
-  int failed_request_ = 0;  // The HTTP status then.
-  bool end_sent_ = false;   // Or is being sent.
-  bool notified_ = false;
+  Head head_state_ = Head::kHeld;
+  Wire wire_ = Wire::kFree;
+  Closing closing_ = Closing::kNone;
+  int failed_request_ = 0;    // The HTTP status, when the request has failed.
+  bool notified_ = false;     // The session has been told of the end.
   bool has_written_ = false;  // The session has.
 
   bool sent_any_ = false;  // Since the last tick.
