@@ -43,10 +43,15 @@ sessions; what the gateway has sent then is awaited, and compared: JSON as JSON,
 packets as one stream of bytes, everything else byte by byte, and the close code.
 
 A recording has no metadata and no tokens: --bearer and --header stand for them.
-Only WebSocket sessions in the codecs json, packet, protobuf and raw are sent
-again. Left out, and listed at the end: sessions whose beginning is not in the
-recording, those of HTTP rules, plain HTTP, and other dialects (gRPC, gRPC-Web,
-Connect, grpc-websockets), of which a recording has no bytes.
+
+WebSocket sessions in the codecs json, packet, protobuf and raw are opened again
+as they were. Of calls by HTTP rules, plain HTTP and other dialects (gRPC,
+gRPC-Web, Connect, grpc-websockets) a recording has the messages. They are sent
+over a WebSocket, in JSON where the recording has it, else in protobuf, and what
+is compared is messages and status; calls by HTTP rules, whose paths are not in a
+recording, go to /PACKAGE.SERVICE/METHOD. Left out, and listed at the end: sessions
+whose beginning is not in the recording, calls without a message, and several
+calls on one WebSocket (grpc-websockets-multiplex).
 
 Exit status: 0 when nothing differs; 1 when something does, a line for each on
 stdout; 2 when it cannot be told: the file is no recording or has no sessions,
@@ -64,6 +69,8 @@ constexpr int kReplayUsage = 64;  // EX_USAGE of sysexits.h.
 constexpr std::size_t kMaxRecordingBytes = std::size_t{1} << 30;
 // Of a message in a difference.
 constexpr std::size_t kShownBytes = 200;
+// The gateway's own codecs have subprotocols that begin so.
+constexpr absl::string_view kOwnTokens = "headgate.";
 
 struct ReplayFlags {
   std::string file;
@@ -83,11 +90,22 @@ std::string Member(const json::object& event, const char* key) {
              : "";
 }
 
+// What a session's messages are sent as.
+enum class Form {
+  kWire,  // As they were on the wire.
+  // Those of a call that was none of a codec of the gateway's own.
+  kUnknown,  // None has come yet.
+  kJson,
+  kProtobuf,
+};
+
 // The message of a request or response; absent: the recording does not have it.
-std::optional<WireMessage> MessageOf(const json::object& event) {
-  if (event.contains("text")) {
+std::optional<WireMessage> MessageOf(const json::object& event, Form form) {
+  if (event.contains("half_close")) return WireMessage{Opcode::kText, ""};
+  if (form != Form::kProtobuf && event.contains("text")) {
     return WireMessage{Opcode::kText, Member(event, "text")};
   }
+  if (form == Form::kJson) return std::nullopt;
   std::string bytes;
   if (!event.contains("base64") ||
       !absl::Base64Unescape(Member(event, "base64"), &bytes)) {
@@ -111,8 +129,9 @@ bool IsPath(absl::string_view text) {
 
 // A session of the recording, and its like at the other gateway.
 struct Replayed {
-  std::string name;    // For a terminal.
-  std::string path;    // Empty: it cannot be opened again.
+  std::string name;  // For a terminal.
+  std::string path;  // Empty: it cannot be opened again.
+  Form form = Form::kWire;
   bool joins = false;  // Packets: messages are joined as it happens.
   std::unique_ptr<ReplaySocket> socket;  // Null: left out, or broken off.
   std::uint64_t responses = 0;
@@ -145,6 +164,12 @@ class Replay {
       return absl::OkStatus();
     }
     Replayed& session = found->second;
+    if (session.form == Form::kUnknown) {
+      if (const absl::Status status = OpenCall(event, id, session);
+          !status.ok()) {
+        return status;
+      }
+    }
     if (session.socket == nullptr) return absl::OkStatus();
     Wait(event);
     if (kind == "request") Send(event, session);
@@ -169,19 +194,53 @@ class Replay {
  private:
   absl::Status Open(const json::object& event, const std::string& id) {
     Replayed& session = sessions_[id];
-    session.path = Member(event, "path");
-    session.name = OneLine(absl::StrCat(id.substr(0, 8), " ", session.path));
     const std::string subprotocol = Member(event, "subprotocol");
-    session.joins = subprotocol == kPacketDialect.token ||
-                    Member(event, "codec") == kPacketDialect.name;
-    const std::string unfit = WhyUnfit(event, session.path, subprotocol);
-    if (!unfit.empty()) {
-      LeaveOut(id, unfit);
+    const std::string codec = Member(event, "codec");
+    const bool is_wire =
+        !event.contains("media_type") &&
+        (subprotocol.empty() || absl::StartsWith(subprotocol, kOwnTokens));
+    session.path = Member(event, "path");
+    if (!is_wire && session.path.empty() && event.contains("method")) {
+      session.path = absl::StrCat("/", Member(event, "method"));
+    }
+    session.name = OneLine(absl::StrCat(id.substr(0, 8), " ", session.path));
+    session.joins =
+        subprotocol == kPacketDialect.token || codec == kPacketDialect.name;
+    if (session.path.empty()) {
+      LeaveOut(id, is_wire ? "of HTTP rules" : codec);
+    } else if (!IsPath(session.path)) {
+      LeaveOut(id, "its path is not valid");
+    } else if (is_wire) {
+      Wait(event);
+      return Connect(session, DialectOfSubprotocol(subprotocol));
+    } else if (!event.contains("method")) {
+      LeaveOut(id, codec);  // Several calls.
+    } else {
+      session.form = Form::kUnknown;
+    }
+    return absl::OkStatus();
+  }
+
+  // Opens a WebSocket for a call of another dialect, as soon as its first
+  // message says in which form the recording has it.
+  absl::Status OpenCall(const json::object& event, const std::string& id,
+                        Replayed& session) {
+    session.form = event.contains("text") || event.contains("half_close")
+                       ? Form::kJson
+                       : Form::kProtobuf;
+    if (Member(event, "event") == "ended") {
+      LeaveOut(id, "without a message");
       return absl::OkStatus();
     }
     Wait(event);
+    return Connect(session, session.form == Form::kJson ? &kJsonDialect
+                                                        : &kProtobufDialect);
+  }
+
+  // `codec`: null: the first message chooses it.
+  absl::Status Connect(Replayed& session, const Dialect* codec) {
     DialHandshakeOptions options = handshake_;
-    options.codec = DialectOfSubprotocol(subprotocol);
+    options.codec = codec;
     const absl::StatusOr<UpgradeHeaders> headers = MakeDialHandshake(options);
     if (!headers.ok()) return headers.status();
     WsUrl url = url_;
@@ -200,18 +259,6 @@ class Replay {
     ++opened_;
     session.socket = *std::move(socket);
     return absl::OkStatus();
-  }
-
-  // Why the session cannot be opened again; empty: it can.
-  static std::string WhyUnfit(const json::object& event,
-                              const std::string& path,
-                              const std::string& subprotocol) {
-    if (event.contains("media_type")) return Member(event, "codec");
-    if (!subprotocol.empty() && !absl::StartsWith(subprotocol, "headgate.")) {
-      return Member(event, "codec");
-    }
-    if (path.empty()) return "of HTTP rules";
-    return IsPath(path) ? "" : "its path is not valid";
   }
 
   void LeaveOut(const std::string& id, const std::string& why) {
@@ -243,12 +290,15 @@ class Replay {
   }
 
   void Send(const json::object& event, Replayed& session) {
-    std::optional<WireMessage> message = MessageOf(event);
+    std::optional<WireMessage> message = MessageOf(event, session.form);
     if (!message) return BreakOff(session, "a request is not in the recording");
     ++requests_;
+    // A call may be over before its input is.
+    const bool may_be_late =
+        message->opcode == Opcode::kText && message->payload.empty();
     const absl::Status sent = session.socket->Send(
         message->opcode, std::move(message->payload), timeout_);
-    if (!sent.ok()) {
+    if (!sent.ok() && !may_be_late) {
       BreakOff(session,
                absl::StrCat("a request cannot be sent: ", sent.message()));
     }
@@ -257,7 +307,7 @@ class Replay {
   void Compare(const json::object& event, Replayed& session) {
     ++responses_;
     ++session.responses;
-    const std::optional<WireMessage> expected = MessageOf(event);
+    const std::optional<WireMessage> expected = MessageOf(event, session.form);
     if (session.joins && expected) return CompareStream(*expected, session);
     const absl::StatusOr<WireMessage> received =
         session.socket->Receive(timeout_);

@@ -34,8 +34,8 @@ is given and the listener serves `tap-payloads`, too. Metadata is never shown.
 A tap slows no session: what is more than --rate, or than its reader takes, is
 dropped and counted.
 
---record FILE writes what WebSocket clients and the gateway have sent, for
-"headgate replay"; it needs `tap-payloads`, and takes sessions from their
+--record FILE writes what clients and the gateway have sent, for "headgate
+replay"; it needs `tap-payloads`, and takes sessions from their
 beginning. The file has everything that is in the messages.
 
 Exit status: 0 when it is ended by SIGINT, SIGTERM, --count or the gateway's own

@@ -159,6 +159,16 @@ json::value ContentJson(const TapEvent& event, TapContent content,
   return BytesJson(event.payload, content);
 }
 
+// Puts the JSON form of a serialized message of the call, where it is known.
+void PutText(const TapEvent& event, const Schema* schema,
+             json::object& object) {
+  const MessageType type = TypeOf(event, schema);
+  if (type.schema == nullptr) return;
+  const absl::StatusOr<std::string> text = type.schema->ProtoToJson(
+      type.name, event.payload, event.session->route->json.json);
+  if (text.ok()) object["text"] = *text;
+}
+
 void PutMessage(const TapEvent& event, TapContent content, const Schema* schema,
                 json::object& object) {
   const bool is_wire = event.form == TapEvent::Form::kWire;
@@ -168,9 +178,9 @@ void PutMessage(const TapEvent& event, TapContent content, const Schema* schema,
   object["bytes"] = event.bytes;
   // In every codec of the gateway's own but raw.
   const bool is_half_close =
-      is_wire && event.bytes == 0 && event.kind == TapEvent::Kind::kRequest &&
+      event.bytes == 0 && event.kind == TapEvent::Kind::kRequest &&
       event.opcode == Opcode::kText && event.codec != &kRawDialect;
-  if (is_half_close && content != TapContent::kRaw) {
+  if (is_half_close && (content != TapContent::kRaw || !is_wire)) {
     object["half_close"] = true;
   } else if (!event.has_payload) {
     object["truncated"] = true;
@@ -178,7 +188,8 @@ void PutMessage(const TapEvent& event, TapContent content, const Schema* schema,
     object["message"] = ContentJson(event, content, schema);
   } else if (is_wire && event.opcode == Opcode::kText) {
     object["text"] = event.payload;
-  } else if (is_wire) {
+  } else {
+    if (!is_wire) PutText(event, schema, object);
     object["base64"] = absl::Base64Escape(event.payload);
   }
 }

@@ -54,7 +54,9 @@ std::string TapStream::Take(absl::Time now) {
 const Schema* TapStream::SchemaFor(const TapEvent& event, absl::Time now) {
   const bool is_message = event.kind == TapEvent::Kind::kRequest ||
                           event.kind == TapEvent::Kind::kResponse;
-  if (!is_message || content_ == TapContent::kRaw) return nullptr;
+  const bool is_needed =
+      content_ != TapContent::kRaw || event.form == TapEvent::Form::kMessage;
+  if (!is_message || !is_needed) return nullptr;
   Known& known = known_[event.session->route->upstream];
   // As long as nothing is known it may be at any moment.
   if (known.schema == nullptr || now - known.at > kKnownFor) {

@@ -178,6 +178,7 @@ void CallSession::PumpRequests() {
       fault = call_->Send(std::move(message->payload));
     } else if (std::holds_alternative<HalfClose>(decoded)) {
       response_is_due_ = true;
+      TapHalfClose();
       fault = call_->HalfClose();
     } else if (const auto* need = std::get_if<NeedType>(&decoded)) {
       request_pause_.Begin(*context_->schemas, need->full_name,

@@ -164,6 +164,12 @@ class Session : public TransportObserver {
       Tap(kind, Opcode::kBinary, message, method);
     }
   }
+  // Shows the end of the client's side in those dialects.
+  void TapHalfClose() const {
+    if (is_tapped() && TappedForm(tapped_codec()) == TapEvent::Form::kMessage) {
+      Tap(TapEvent::Kind::kRequest, Opcode::kText, "");
+    }
+  }
   // Counts for the rates what has come off the wire; of a message what it is
   // longer, decompressed, than that.
   std::optional<SessionGuard::Violation> CountWireBytes(std::size_t bytes);

@@ -34,8 +34,10 @@ struct TapEvent {
   enum class Kind { kOpened, kRequest, kResponse, kEnded };
   // What the payload is.
   enum class Form {
-    kWire,     // A WebSocket message, in the session's codec.
-    kMessage,  // A message of the call, serialized.
+    kWire,  // A WebSocket message, in the session's codec.
+    // A message of the call, serialized: binary. Empty text: the client has
+    // ended its side.
+    kMessage,
   };
 
   std::shared_ptr<const TapSession> session;

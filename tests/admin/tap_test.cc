@@ -134,6 +134,46 @@ std::shared_ptr<const Schema> SchemaWithMaps() {
   return schema;
 }
 
+// What a replay sends again: JSON where it is known, and protobuf.
+TEST(TapJsonTest, ARecordedMessageOfACallIsProtobufAndJson) {
+  google::protobuf::FileDescriptorProto file;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      R"pb(
+        name: "s.proto"
+        package: "p"
+        syntax: "proto3"
+        message_type {
+          name: "N"
+          field { name: "id" number: 1 label: LABEL_OPTIONAL type: TYPE_INT64 }
+        }
+        service {
+          name: "S"
+          method { name: "Chat" input_type: ".p.N" output_type: ".p.N" }
+        })pb",
+      &file));
+  std::vector<std::string> warnings;
+  const auto schema = Schema::Build({file}, &warnings);
+  TapEvent event = EventOf(TapEvent::Kind::kRequest, &kConnectJsonDialect,
+                           Opcode::kBinary, "\x08\x07");
+  event.form = TapEvent::Form::kMessage;
+  const auto recorded = [&](const Schema* known) {
+    return boost::json::serialize(TapJson(event, TapContent::kRaw, known));
+  };
+  EXPECT_THAT(recorded(schema.get()),
+              HasSubstr(R"("text":"{\"id\":\"7\"}","base64":"CAc=")"));
+  EXPECT_THAT(recorded(nullptr),
+              AllOf(HasSubstr(R"("base64":"CAc=")"), Not(HasSubstr("text"))));
+  event.payload = "\x08";  // Cut short.
+  EXPECT_THAT(recorded(schema.get()),
+              AllOf(HasSubstr(R"("base64":"CA==")"), Not(HasSubstr("text"))));
+
+  event.payload.clear();
+  event.bytes = 0;
+  EXPECT_THAT(recorded(schema.get()), Not(HasSubstr("half_close")));
+  event.opcode = Opcode::kText;
+  EXPECT_THAT(recorded(schema.get()), HasSubstr(R"("half_close":true)"));
+}
+
 std::string RedactedM(const std::string& text) {
   static const auto& schema =
       *new std::shared_ptr<const Schema>(SchemaWithMaps());
