@@ -59,7 +59,13 @@ asio::awaitable<absl::Status> AskAdmin(asio::io_context& io, AdminUrl url,
                                        std::string token, OnBody on_body) {
   AdminSocket socket(io);
   absl::Status connected = co_await ConnectToAdmin(io, socket, url);
-  if (!connected.ok()) co_return connected;
+  if (!connected.ok()) {
+    co_return absl::Status(
+        connected.code(),
+        absl::StrCat("no admin listener at ",
+                     url.socket.empty() ? url.authority : url.socket,
+                     " (--admin): ", connected.message()));
+  }
   http::request<http::empty_body> request(http::verb::get, url.path, 11);
   request.set(http::field::host, url.authority);
   request.set(http::field::user_agent, "headgate");

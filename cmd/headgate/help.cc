@@ -13,6 +13,8 @@ namespace headgate {
 namespace {
 
 constexpr int kNoSuchCommand = 64;  // EX_USAGE of sysexits.h.
+constexpr absl::string_view kSeeHelp =
+    "\nRun \"headgate help\" for those that there are.";
 
 std::vector<std::string> CommandsOf(const CLI::App& app) {
   std::vector<std::string> names;
@@ -35,8 +37,7 @@ std::vector<std::string> FlagsOf(const CLI::App& app) {
 
 std::string NoCommand(const CLI::App& app, absl::string_view word) {
   return absl::StrCat("headgate: there is no command '", word, "'",
-                      DidYouMean(word, CommandsOf(app)),
-                      "\nRun \"headgate help\" for those that there are.");
+                      DidYouMean(word, CommandsOf(app)), kSeeHelp);
 }
 
 int PrintHelp(const CLI::App& app, const std::string& command) {
@@ -77,25 +78,30 @@ void AddHelp(CLI::App& app, std::function<int()>& run) {
       });
 }
 
-std::string FindTypo(const CLI::App& app) {
+std::string UsageFault(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<CLI::App*> commands = app.get_subcommands();
+  if (commands.empty() && app.remaining().empty()) {
+    return absl::StrCat("headgate: a command is missing", kSeeHelp);
+  }
   const CLI::App& asked = commands.empty() ? app : *commands.front();
   const std::string name = commands.empty()
                                ? "headgate"
                                : absl::StrCat("headgate ", asked.get_name());
+  const std::string see =
+      absl::StrCat("\nRun \"", name, " --help\" for those that there are.");
   for (const std::string& word : app.remaining(/*recurse=*/true)) {
     // What comes behind it may be its value.
     if (absl::StartsWith(word, "--")) {
       const std::string flag = word.substr(0, word.find('='));
       return absl::StrCat(name, ": there is no flag '", flag, "'",
-                          DidYouMean(flag, FlagsOf(asked)), "\nRun \"", name,
-                          " --help\" for those that there are.");
+                          DidYouMean(flag, FlagsOf(asked)), see);
     }
     if (commands.empty() && !absl::StartsWith(word, "-")) {
       return NoCommand(app, word);
     }
   }
-  return "";
+  return absl::StrCat(name, ": ", error.what(), "\nRun \"", name,
+                      " --help\" for what it takes.");
 }
 
 }  // namespace headgate

@@ -13,10 +13,10 @@ namespace headgate {
 // `run` is set to what prints it and returns the exit status.
 void AddHelp(CLI::App& app, std::function<int()>& run);
 
-// The first word of the command line that names no command or no flag, as one
-// line for a person, with the name that may have been meant; empty when there
-// is no such word. Requires: `app` has failed to parse a command line.
-std::string FindTypo(const CLI::App& app);
+// What is wrong with the command line, for a person: the first word that names
+// no command or no flag, with the name that may have been meant, or what the
+// parser says. Requires: `app` has failed to parse it with `error`.
+std::string UsageFault(const CLI::App& app, const CLI::ParseError& error);
 
 }  // namespace headgate
 

@@ -102,13 +102,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) {
-      if (const std::string typo = headgate::FindTypo(app); !typo.empty()) {
-        std::cerr << typo << std::endl;
-        return kUsageError;
-      }
+      std::cerr << headgate::UsageFault(app, error) << std::endl;
+      return kUsageError;
     }
-    // Prints the help, or what is wrong with the command line.
-    return app.exit(error) == 0 ? 0 : kUsageError;
+    return app.exit(error);  // Prints the help or the version.
   }
   const bool serves = app.got_subcommand("serve") ||
                       app.got_subcommand("demo") ||

@@ -321,8 +321,11 @@ def test_version_is_told():
      "headgate dial: there is no flag '--codek'; did you mean '--codec'?"),
     (["bench", "--qwertyuiop"],
      "headgate bench: there is no flag '--qwertyuiop'"),
+    ([], "headgate: a command is missing"),
+    (["replay"], "headgate replay: FILE is required"),
+    (["dial", "--codec"], "headgate dial: --codec: 1 required TEXT missing"),
 ])
-def test_typo_is_told_with_what_was_meant(words, error):
+def test_a_fault_of_the_command_line_is_told_with_what_was_meant(words, error):
     result = run(*words)
     assert result.returncode == 64
     assert result.stdout == b""

@@ -24,14 +24,19 @@ routes:
   - {{path: /packets, upstream: main, method: headgate.v1.PacketService/Connect, codec: packet}}
 """
 
+RULES = """\
+  - {prefix: /v1, upstream: main, http_rules: true}
+"""
+
 
 @pytest.fixture
 def serve(stack, backend, tmp_path):
     """serve(parts) -> a gateway whose admin listener serves these, too."""
 
-    def start(parts="", name="headgate.yaml"):
+    def start(parts="", name="headgate.yaml", rules=False):
         file = tmp_path / name
-        file.write_text(CONFIG.format(target=backend.target, parts=parts))
+        file.write_text(CONFIG.format(target=backend.target, parts=parts) +
+                        (RULES if rules else ""))
         gateway = stack.enter_context(
             Gateway.configured(file, "--drain", "2s", admin=None))
         # From here on the names of the upstream's fields are known.
@@ -73,12 +78,16 @@ def greet(gateway, path=HELLO + "SayHello", **options):
     return call_json(gateway, path, {"greeting": "s3cret"}, **options)
 
 
-def over_connect(gateway, body):
+def grpc_frame(message):
+    return struct.pack(">BI", 0, len(message)) + message
+
+
+def over_connect(gateway, body, status=200):
     connection = http.client.HTTPConnection(
         gateway.host, gateway.port, timeout=TIMEOUT)
     connection.request("POST", HELLO + "SayHello", body,
                        {"content-type": "application/json"})
-    assert connection.getresponse().status == 200
+    assert connection.getresponse().status == status
     connection.close()
 
 
@@ -89,6 +98,14 @@ def test_a_listener_serves_no_tap_unless_it_is_told_to(serve):
     result = run("tap", "--admin", f"http://{host}:{port}")
     assert result.returncode == 1
     assert b"does not serve tap" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["tap"], ["explain", "/hello"]])
+def test_where_no_gateway_is_the_address_is_told(words):
+    result = run(*words, "--admin", "http://127.0.0.1:1")
+    assert result.returncode != 0
+    assert (b"no admin listener at 127.0.0.1:1 (--admin): cannot connect: "
+            b"Connection refused") in result.stderr
 
 
 def test_messages_go_by_without_their_values(serve, tap):
@@ -132,8 +149,9 @@ def test_protobuf_and_other_dialects_are_decoded(serve, tap):
     assert request["message"] == {"greeting": "ann"}
 
     over_connect(gateway, b'{"greeting":"bob"}')
-    request, = tapping.events(1, event="request", codec="connect")
+    request, end = tapping.events(2, event="request", codec="connect")
     assert request["message"] == {"greeting": "bob"}
+    assert end["half_close"]
 
 
 def test_filters_choose_whole_sessions(serve, tap):
@@ -254,14 +272,12 @@ def test_a_replay_against_the_same_differs_in_nothing(serve, tap, tmp_path):
         with Client(gateway, "/packets", PACKET) as client:
             client.send(packet(1, 0, b"one") + packet(2, 0, b"two"))
             client.receive()
-        over_connect(gateway, b'{"greeting":"bob"}')
 
-    record(gateway, tap, file, conversation, sessions=5)
+    record(gateway, tap, file, conversation, sessions=4)
     assert file.stat().st_mode & 0o777 == 0o600
     result = replay(file, gateway)
     assert result.stdout == b"", result.stdout
     assert b"4 sessions, " in result.stderr, result.stderr
-    assert b"1 sessions left out (connect: 1)" in result.stderr, result.stderr
     assert result.returncode == 0
     assert replay(file, gateway, "--timing").returncode == 0
 
@@ -278,18 +294,70 @@ def test_a_replay_tells_what_differs(serve, tap, tmp_path):
     assert replay(file, gateway, "--ignore", "reply").returncode == 0
 
 
+# Their messages are made again over a WebSocket: a call by HTTP rules, calls of
+# other gateways' clients, one that fails, one of several requests.
+def test_calls_over_plain_http_are_made_again(serve, tap, tmp_path):
+    gateway = serve(", tap, tap-payloads", rules=True)
+    file = tmp_path / "recording.jsonl"
+
+    def http_get(path, status):
+        connection = http.client.HTTPConnection(
+            gateway.host, gateway.port, timeout=TIMEOUT)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        assert (response.status, bool(response.read())) == (status, True)
+        connection.close()
+
+    def conversation():
+        http_get("/v1/shelves/classics/books/dune?read_mask=title", 200)
+        http_get("/v1/shelves/classics/books/none", 404)
+        over_connect(gateway, b'{"greeting":"bob"}')
+        with Client(gateway, HELLO + "LotsOfGreetings",
+                    "grpc-websockets") as client:
+            client.send(b"content-type: application/grpc-web+proto\r\n")
+            for name in (b"ann", b"bob"):
+                client.send(b"\0" + grpc_frame(b"\x0a\x03" + name))
+            client.send(b"\1")
+            client.receive_all()
+
+    record(gateway, tap, file, conversation, sessions=4)
+    result = replay(file, gateway)
+    assert result.stdout == b"", result.stdout
+    assert re.search(rb"4 sessions, \d+ requests, 3 responses, 0 differences; "
+                     rb"0 sessions left out", result.stderr), result.stderr
+    assert result.returncode == 0
+
+    recorded = file.read_text()
+    file.write_text(recorded.replace("Dune", "Doom")
+                    .replace('"close":4005', '"close":4007'))
+    result = replay(file, gateway)
+    assert result.returncode == 1
+    assert b'recorded {"title":"Doom"}, now {"title":"Dune"}' in result.stdout
+    assert b"recorded Close 4007, now 4005" in result.stdout
+    assert b"2 differences" in result.stderr, result.stderr
+
+    # Without their JSON, as where no descriptors were known.
+    events = [json.loads(line) for line in recorded.splitlines()]
+    for event in events:
+        event.pop("text", None)
+    file.write_text("".join(json.dumps(event) + "\n" for event in events))
+    result = replay(file, gateway)
+    assert (result.returncode, result.stdout) == (0, b"")
+    assert b"4 sessions, " in result.stderr, result.stderr
+
+
 def test_a_recording_that_cannot_be_sent_again_is_no_success(
         serve, tap, tmp_path):
     gateway = serve(", tap, tap-payloads")
     file = tmp_path / "recording.jsonl"
     record(gateway, tap, file,
-           lambda: over_connect(gateway, b'{"greeting":"bob"}'))
+           lambda: over_connect(gateway, b"no JSON", status=400))
     with file.open("a") as more:
         more.write('{"event":"request","session":"older","text":"{}"}\n')
     result = replay(file, gateway)
     assert result.returncode == 2
-    assert b"2 sessions left out (begun before the recording: 1, connect: 1)" \
-        in result.stderr, result.stderr
+    assert b"2 sessions left out (begun before the recording: 1, " \
+        b"without a message: 1)" in result.stderr, result.stderr
 
 
 def test_what_is_no_recording_is_told_with_its_line(serve, tmp_path):
