@@ -340,7 +340,7 @@ void HubThread::Deliver(std::uint64_t id, std::shared_ptr<WorkerHub> worker,
     if (found != hubs_.end()) {
       found->second->OnEvents(std::move(worker), std::move(events));
     }
-    RunRequests();
+    RunRequestsSoon();
     turn_.Run();
   });
 }
@@ -356,6 +356,14 @@ void HubThread::RunOnHubs(std::size_t bytes, Work work) {
   }
   Post([this, request = Request{bytes, std::move(work)}]() mutable {
     requests_.push_back(std::move(request));
+    RunRequestsSoon();
+  });
+}
+
+void HubThread::RunRequestsSoon() {
+  if (requests_.empty() || std::exchange(is_running_requests_, true)) return;
+  Post([this] {
+    is_running_requests_ = false;
     RunRequests();
   });
 }
@@ -368,7 +376,7 @@ void HubThread::RunRequests() {
   HubRequests service(hubs);
   const absl::Time until = absl::Now() + kRequestSlice;
   while (!requests_.empty() && absl::c_all_of(hubs, has_room)) {
-    if (absl::Now() > until) return Post([this] { RunRequests(); });
+    if (absl::Now() > until) return RunRequestsSoon();
     const Request request = std::move(requests_.front());
     requests_.pop_front();
     request_bytes_.fetch_sub(request.bytes);

@@ -140,6 +140,10 @@ class HubThread final : public HubApiHost {
 
   // Runs the requests that wait, while the hubs have room.
   void RunRequests();
+  // The same after the event loop has looked at sockets. One at a time: it
+  // looks once for all tasks that are posted, and each would have a slice of
+  // its own.
+  void RunRequestsSoon();
 
   struct Request {
     std::size_t bytes;
@@ -158,6 +162,7 @@ class HubThread final : public HubApiHost {
   // What hubs that are over have counted, for routes that still have one.
   absl::btree_map<std::string, Stats::PerHub> ended_;
   std::deque<Request> requests_;
+  bool is_running_requests_ = false;  // RunRequestsSoon is due.
   // Of those that wait here or on the way here.
   std::atomic<std::size_t> request_bytes_ = 0;
   bool stopping_ = false;
