@@ -110,6 +110,9 @@ HubTarget HubFrom(const pb::Hub& from, const Section& section) {
       {"events", &HubTarget::events_bytes},
       {"session_events", &HubTarget::session_events_bytes}};
   section.Below("buffers", from.buffers()).Read<HubTarget>(kBuffers, to);
+  static constexpr Binding<HubTarget> kEvents[] = {
+      {"pong", &HubTarget::reports_pongs}};
+  section.Below("events", from.events()).Read<HubTarget>(kEvents, to);
   section.Below("slow", from.slow())
       .Read(TableOf<SlowClientSettings>(), to.slow);
   using Policy = SlowClientSettings::Policy;

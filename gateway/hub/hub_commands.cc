@@ -8,6 +8,7 @@
 #include "gateway/base/utf8.h"
 #include "gateway/hub/audience.h"
 #include "gateway/hub/hub.h"
+#include "gateway/hub/known_fields.h"
 
 namespace headgate {
 namespace {
@@ -168,7 +169,8 @@ void Hub::PumpCommands() {
 
 void Hub::ExecuteOne(const v1::Command& command) {
   ++counts_.commands;
-  absl::Status status;
+  absl::Status status = CheckKnown(command);
+  if (!status.ok()) return ReportFailure(command.id(), status);
   switch (command.kind_case()) {
     case v1::Command::kAccept:
       status = Execute(command.accept());

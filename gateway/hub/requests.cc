@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/utf8.h"
+#include "gateway/hub/known_fields.h"
 
 namespace headgate {
 namespace {
@@ -117,6 +118,7 @@ absl::StatusOr<std::size_t> HubRequests::ForEach(const std::string& route,
 
 absl::StatusOr<v1::PublishResponse> HubRequests::Publish(
     const v1::PublishRequest& request) {
+  if (absl::Status known = CheckKnown(request); !known.ok()) return known;
   const v1::Audience audience = AudienceOf(request);
   if (audience.sessions().empty() && audience.groups().empty() &&
       audience.users().empty()) {
@@ -139,6 +141,7 @@ absl::StatusOr<v1::PublishResponse> HubRequests::Publish(
 void HubRequests::Send(
     const v1::SendRequest& request,
     std::function<void(const absl::StatusOr<v1::SendResponse>&)> done) {
+  if (absl::Status known = CheckKnown(request); !known.ok()) return done(known);
   if (!request.has_wait_sent()) return done(SendNow(request));
   const absl::StatusOr<absl::Duration> patience =
       DurationOf(request.wait_sent(), "wait_sent", absl::Minutes(1));
@@ -174,6 +177,7 @@ absl::StatusOr<v1::SendResponse> HubRequests::SendNow(
 
 absl::StatusOr<v1::CloseResponse> HubRequests::Close(
     const v1::CloseRequest& request) {
+  if (absl::Status known = CheckKnown(request); !known.ok()) return known;
   absl::Status status = request.all() ? CheckNoNumbers(request.to(), "to")
                                       : CheckReceivers(request.to(), "to");
   if (!status.ok()) return status;
@@ -198,6 +202,7 @@ absl::StatusOr<v1::CloseResponse> HubRequests::Close(
 
 absl::StatusOr<v1::UpdateResponse> HubRequests::Update(
     const v1::UpdateRequest& request) {
+  if (absl::Status known = CheckKnown(request); !known.ok()) return known;
   absl::Status status = CheckReceivers(request.to(), "to");
   if (!status.ok()) return status;
   v1::SetData change;
@@ -217,6 +222,7 @@ absl::StatusOr<v1::UpdateResponse> HubRequests::Update(
 
 absl::StatusOr<v1::MembershipResponse> HubRequests::Join(
     const v1::MembershipRequest& request) {
+  if (absl::Status known = CheckKnown(request); !known.ok()) return known;
   absl::Status status = CheckReceivers(request.to(), "to");
   if (!status.ok()) return status;
   const std::vector<std::string> groups(request.groups().begin(),
@@ -235,6 +241,7 @@ absl::StatusOr<v1::MembershipResponse> HubRequests::Join(
 
 absl::StatusOr<v1::MembershipResponse> HubRequests::Leave(
     const v1::MembershipRequest& request) {
+  if (absl::Status known = CheckKnown(request); !known.ok()) return known;
   absl::Status status = CheckReceivers(request.to(), "to");
   if (!status.ok()) return status;
   const std::vector<std::string> groups(request.groups().begin(),
@@ -255,6 +262,7 @@ absl::StatusOr<v1::MembershipResponse> HubRequests::Leave(
 
 absl::StatusOr<v1::SessionInfo> HubRequests::GetSession(
     const v1::GetSessionRequest& request) {
+  if (absl::Status known = CheckKnown(request); !known.ok()) return known;
   for (Hub* hub : hubs_) {
     const auto found = hub->Find(OneSession(request.session()));
     if (found.ok() && !found->empty()) return hub->InfoOf(*found->front());
@@ -264,6 +272,7 @@ absl::StatusOr<v1::SessionInfo> HubRequests::GetSession(
 
 absl::StatusOr<v1::ListSessionsResponse> HubRequests::ListSessions(
     const v1::ListSessionsRequest& request) {
+  if (absl::Status known = CheckKnown(request); !known.ok()) return known;
   absl::Status status = CheckNoNumbers(request.of(), "of");
   if (!status.ok()) return status;
   const absl::StatusOr<std::vector<Hub*>> hubs = HubsOf(request.route());
@@ -301,6 +310,7 @@ absl::StatusOr<v1::ListSessionsResponse> HubRequests::ListSessions(
 
 absl::StatusOr<v1::CountSessionsResponse> HubRequests::CountSessions(
     const v1::CountSessionsRequest& request) {
+  if (absl::Status known = CheckKnown(request); !known.ok()) return known;
   absl::Status status = CheckNoNumbers(request.of(), "of");
   if (!status.ok()) return status;
   const absl::StatusOr<std::vector<Hub*>> hubs = HubsOf(request.route());

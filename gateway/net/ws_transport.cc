@@ -241,7 +241,7 @@ void WsTransport::OnEvent(ws::Endpoint::Event event) {
     case ws::Endpoint::Event::kPing:
       return SendSoon();
     case ws::Endpoint::Event::kPong:
-      return host_.PingAnswered(host_.now() - endpoint_->pinged_at());
+      return OnPong();
     case ws::Endpoint::Event::kClose:
       // The call is cancelled before the connection has come down.
       if (endpoint_->end() == ws::Endpoint::End::kClosedByPeer) {
@@ -259,6 +259,12 @@ void WsTransport::OnEvent(ws::Endpoint::Event event) {
           WaitForAnswers());
     }
   }
+}
+
+void WsTransport::OnPong() {
+  const absl::Duration round_trip = host_.now() - endpoint_->pinged_at();
+  host_.PingAnswered(round_trip);
+  session_->OnPong(round_trip);
 }
 
 void WsTransport::OnMessage() {

@@ -112,6 +112,7 @@ class WsTransport final : public Connection,
   std::size_t Take(absl::string_view bytes);
   void OnEvent(ws::Endpoint::Event event);
   void OnMessage();
+  void OnPong();
   void OnReadFailed(const absl::Status& why);
   // Reports the bytes and control frames that have arrived to the session.
   void ReportTraffic();

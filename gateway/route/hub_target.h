@@ -53,6 +53,7 @@ struct HubTarget {
   std::size_t events_bytes = 1024 * 1024;
   std::size_t session_events_bytes = 64 * 1024;
   SlowClientSettings slow;
+  bool reports_pongs = false;
 
   bool operator==(const HubTarget&) const = default;
 };

@@ -13,6 +13,13 @@ namespace {
 // Fields of headgate.v1.Event.
 constexpr std::uint32_t kBacklogOfEvent = 9;
 constexpr std::uint32_t kSentOfEvent = 10;
+constexpr std::uint32_t kPongOfEvent = 11;
+
+void AppendNumber(std::uint32_t number, std::uint64_t value, std::string& out) {
+  if (value == 0) return;
+  AppendVarint(WireTag(number, WireType::kVarint), out);
+  AppendVarint(value, out);
+}
 
 // A serialized headgate.v1.Event with a Sent.
 HubEventBody SentEvent(HubReport report) {
@@ -29,16 +36,28 @@ HubEventBody SentEvent(HubReport report) {
 HubEventBody BacklogEvent(std::uint64_t queued, bool over,
                           std::uint64_t dropped) {
   std::string backlog;
-  const auto append = [&backlog](std::uint32_t number, std::uint64_t value) {
-    if (value == 0) return;
-    AppendVarint(WireTag(number, WireType::kVarint), backlog);
-    AppendVarint(value, backlog);
-  };
-  append(1, queued);
-  append(2, over ? 1 : 0);
-  append(3, dropped);
+  AppendNumber(1, queued, backlog);
+  AppendNumber(2, over ? 1 : 0, backlog);
+  AppendNumber(3, dropped, backlog);
   HubEventBody event;
   AppendBytesField(kBacklogOfEvent, backlog, event.bytes);
+  return event;
+}
+
+// A serialized headgate.v1.Event with a Pong.
+HubEventBody PongEvent(absl::Duration round_trip) {
+  std::string duration;  // A google.protobuf.Duration.
+  AppendNumber(1,
+               static_cast<std::uint64_t>(absl::IDivDuration(
+                   round_trip, absl::Seconds(1), &round_trip)),
+               duration);
+  AppendNumber(2,
+               static_cast<std::uint64_t>(absl::ToInt64Nanoseconds(round_trip)),
+               duration);
+  std::string pong;
+  AppendBytesField(1, duration, pong);
+  HubEventBody event;
+  AppendBytesField(kPongOfEvent, pong, event.bytes);
   return event;
 }
 
@@ -115,6 +134,13 @@ void HubSession::PumpEvents() {
     }
     member_->Say(std::get<HubEventBody>(std::move(event)));
   }
+}
+
+void HubSession::OnPong(absl::Duration round_trip) {
+  if (!is_open() || !member_->target().reports_pongs || !member_->has_room()) {
+    return;
+  }
+  member_->Say(PongEvent(std::max(round_trip, absl::ZeroDuration())));
 }
 
 std::optional<std::uint64_t> HubSession::unfinished_message() const {

@@ -39,6 +39,7 @@ class HubSession final : public SessionCore,
   std::optional<std::uint64_t> unfinished_message() const override;
 
   void OnMessage(WireMessage message) override;
+  void OnPong(absl::Duration round_trip) override;
   void OnWritten() override;
 
  private:

@@ -56,6 +56,8 @@ class TransportObserver {
   virtual void OnViolation(const Ending& ending, const AnswerWait& wait) = 0;
   // Pings and pongs that the client has sent; not while its messages wait.
   virtual void OnControlFrames(std::size_t /*count*/) {}
+  // The client has answered a ping of the gateway's.
+  virtual void OnPong(absl::Duration /*round_trip*/) {}
   // Bytes that have come off the wire since the last time, with all that frames
   // them. Those of a message are told before it.
   virtual void OnWireBytes(std::size_t /*bytes*/) {}

@@ -358,6 +358,7 @@ routes:
       buffers: {events: 2MiB, session_events: 3KiB}
       slow: {policy: keep-latest, max_bytes: 100KiB, max_messages: 5,
              warn_bytes: 1KiB}
+      events: {pong: true}
 )");
   ASSERT_TRUE(settings.ok()) << settings.status();
   EXPECT_EQ(std::get<HubTarget>(settings->routes[0].target), HubTarget{});
@@ -374,6 +375,7 @@ routes:
   hub.events_bytes = 2 << 20;
   hub.session_events_bytes = 3 << 10;
   hub.slow = {SlowClientSettings::Policy::kKeepLatest, 100 << 10, 5, 1 << 10};
+  hub.reports_pongs = true;
   EXPECT_EQ(std::get<HubTarget>(settings->routes[1].target), hub);
 }
 

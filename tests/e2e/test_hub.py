@@ -18,7 +18,7 @@ from client import JSON, PACKET, PROTOBUF, RAW, Client, refusal
 from harness import LISTENING, ROOT, Gateway, Process, eventually
 from hub_backend import (Command, HubBackend, Payload, generated, hub_pb,
                          packet_pb, pb, text)
-from wire import RawClient
+from wire import PING, PONG, RawClient, varint
 
 CONFIG = """
 threads: 2
@@ -280,6 +280,42 @@ def test_commands_for_nobody_are_reported_when_they_have_an_id(join, hub):
     failed = [(event.failed.command, event.failed.status.code)
               for event in hub.wait("failed", 6)]
     assert failed == [(5, 5), (6, 3), (7, 3), (8, 9), (9, 12), (10, 3)]
+
+
+def with_unknown(message, number):
+    """The message with a field of that number, which it does not have."""
+    message.MergeFromString(varint(number << 3) + b"\1")
+    return message
+
+
+# 3 of Broadcast is reserved: a scope, which this gateway does not have.
+def test_a_command_with_a_field_that_is_not_known_is_not_carried_out(join, hub):
+    client, who = join()
+    other = broadcast("to all gateways")
+    with_unknown(other.broadcast, 3)
+    other.id = 5
+    hub.send(other, with_unknown(send(who, "x", id=6), 100), send(who, "here"))
+    assert client.receive() == "here"
+    failed = [event.failed for event in hub.wait("failed", 2)]
+    assert [(one.command, one.status.code) for one in failed] == [
+        (5, 12), (6, 12)]
+    assert failed[0].status.message == (
+        "field 3 of headgate.v1.Broadcast is not known to this gateway")
+
+
+def test_the_backend_hears_of_pongs(configured, hub):
+    config = CONFIG + "keepalive: {{interval: 100ms, timeout: 30s}}"
+    gateway = configured(config.format(
+        target=hub.target, hub="events: {pong: true}"))
+    with RawClient(gateway) as client:
+        client.upgrade("/rooms/1")
+        for _ in range(2):
+            ping = client.read_frame()
+            assert ping.opcode == PING
+            client.send_frame(PONG, ping.payload)
+        for event in hub.wait("pong", 2):
+            assert event.who == hub.wait("joined").who
+            assert event.pong.round_trip.ToNanoseconds() >= 0
 
 
 # --- Admission ---

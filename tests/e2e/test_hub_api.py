@@ -76,6 +76,14 @@ class Api:
                                      metadata=self._metadata,
                                      wait_for_ready=True)
 
+    def publish(self, request):
+        call = self._channel.unary_unary(
+            "/headgate.v1.HubService/Publish",
+            request_serializer=api_pb.PublishRequest.SerializeToString,
+            response_deserializer=api_pb.PublishResponse.FromString)
+        return call(request, timeout=TIMEOUT, metadata=self._metadata,
+                    wait_for_ready=True)
+
     def publish_stream(self, requests):
         call = self._channel.stream_stream(
             "/headgate.v1.HubService/PublishStream",
@@ -226,6 +234,17 @@ def test_requests_without_sense_are_refused(api):
         api.Close(all=True, code=1001)
     with fails(invalid, "groups: names none"):
         api.Join(to=everyone_in(1))
+
+
+# 7 of PublishRequest is reserved: an id for duplicates.
+def test_a_request_with_a_field_that_is_not_known_is_refused(api):
+    request = api_pb.PublishRequest(groups=["room:1"], payload=text("x"))
+    request.MergeFromString(b"\x3a\x02id")
+    with pytest.raises(grpc.RpcError) as error:
+        api.publish(request)
+    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert error.value.details() == (
+        "field 7 of headgate.v1.PublishRequest is not known to this gateway")
 
 
 def test_a_publish_stream_is_answered_in_order(join, api):

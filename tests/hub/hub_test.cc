@@ -22,6 +22,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
 using StreamState = Hub::StreamState;
 
@@ -292,6 +293,46 @@ TEST_F(HubTest, ALongKeyIsRefused) {
   WriteAll();
   EXPECT_THAT(Events(), Contains("failed 1 3"));
   EXPECT_THAT(Events(), Contains("failed 2 3"));
+}
+
+// A scope, an acknowledgement, another kind of payload: this gateway would do
+// something else than was asked for.
+TEST_F(HubTest, WhatHasAnUnknownFieldIsNotCarriedOut) {
+  Make();
+  Join(1);
+  WriteAll();
+  v1::ToGateway message;
+  const auto add = [&](const std::string& text) -> v1::Command& {
+    v1::Command& command = *message.add_commands();
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &command));
+    command.set_id(static_cast<std::uint64_t>(message.commands_size()));
+    return command;
+  };
+  const auto extend = [](auto& extended) {
+    extended.GetReflection()->MutableUnknownFields(&extended)->AddVarint(1000,
+                                                                         1);
+  };
+  extend(add("broadcast { payload { text: 'a' } }"));
+  extend(*add("broadcast { payload { text: 'a' } }").mutable_broadcast());
+  extend(*add("broadcast { payload { text: 'a' } }")
+              .mutable_broadcast()
+              ->mutable_payload());
+  extend(*add("close { to { filters { key: 'a' op: PRESENT } } }")
+              .mutable_close()
+              ->mutable_to()
+              ->mutable_filters(0));
+  extend(*add("send { who: 1 payload { text: 'a' } }").mutable_send());
+  extend(*add("join { whos: 1 groups: 'a' }").mutable_join());
+  add("send { who: 1 payload { text: 'known' } }");
+  call().observer().OnMessage(message.SerializeAsString());
+  Turn();
+  EXPECT_THAT(told_, ElementsAre("w0 deliver 1 known"));
+  WriteAll();
+  const std::vector<std::string> events = Events();
+  for (int id = 1; id <= 6; ++id) {
+    EXPECT_THAT(events, Contains(absl::StrCat("failed ", id, " 12")));
+  }
+  EXPECT_THAT(events, Not(Contains("failed 7 12")));
 }
 
 TEST_F(HubTest, ALongReasonIsCut) {

@@ -89,6 +89,7 @@ TEST_F(PacketFormTest, WhatAClientSaysSharesAContainer) {
 
 TEST_F(PacketFormTest, EventsWithoutAPlaceAreLeftOut) {
   EXPECT_EQ(Sent(5, "backlog { over: true }"), "");
+  EXPECT_EQ(Sent(5, "pong { round_trip { nanos: 1 } }"), "");
   EXPECT_EQ(Sent(0, "failed { command: 1 }"), "");
   EXPECT_EQ(Sent(0, "replayed { sessions: 1 }"), "");
 }

@@ -142,6 +142,8 @@ class HubSessionTest : public ::testing::Test {
             parsed.has_message()
                 ? "message " + parsed.message().payload().text() +
                       parsed.message().payload().message()
+            : parsed.has_pong()
+                ? absl::StrCat("pong ", parsed.pong().ShortDebugString())
             : parsed.has_sent()
                 ? absl::StrCat("sent ", parsed.sent().command(), " of ",
                                body->report_of)
@@ -307,6 +309,25 @@ TEST_F(HubSessionTest, ABacklogIsToldWhereTheHubHasRoom) {
   Return(1000);
   Pass(absl::Milliseconds(100));
   EXPECT_THAT(Events(), ElementsAre("backlog over dropped 0"));
+}
+
+TEST_F(HubSessionTest, PongsAreToldWhereTheRouteWantsThemAndTheHubHasRoom) {
+  Start();
+  session_->OnPong(absl::Milliseconds(5));
+  EXPECT_THAT(Events(), IsEmpty());
+
+  target_.reports_pongs = true;
+  target_.session_events_bytes = 300;
+  Start();
+  session_->OnPong(absl::Milliseconds(2005));
+  session_->OnPong(-absl::Milliseconds(1));
+  EXPECT_THAT(Events(),
+              ElementsAre("pong round_trip { seconds: 2 nanos: 5000000 }",
+                          "pong round_trip { }"));
+  Text(std::string(300, 'x'));
+  Events();
+  session_->OnPong(absl::Milliseconds(5));
+  EXPECT_THAT(Events(), IsEmpty());
 }
 
 TEST_F(HubSessionTest, AFarewellLeavesBehindWhatWaits) {
