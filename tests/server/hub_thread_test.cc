@@ -1,0 +1,36 @@
+#include "gateway/server/hub_thread.h"
+
+#include <future>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace headgate {
+namespace {
+
+using ::testing::ElementsAre;
+
+// Else each of many requests has a slice of time of its own before the thread
+// looks at the sockets of other hubs.
+TEST(HubThreadTest, RequestsThatArriveTogetherShareOneSliceBehindWhatWaits) {
+  HubThread hubs(/*workers=*/1);
+  std::vector<std::string> log;
+  std::promise<void> done;
+  const auto note = [&](const char* what) {
+    log.emplace_back(what);
+    if (log.size() == 4) done.set_value();
+  };
+  for (const char* name : {"first", "second", "third"}) {
+    hubs.RunOnHubs(/*bytes=*/0,
+                   [&, name](absl::StatusOr<HubRequests*>) { note(name); });
+  }
+  hubs.List([&](std::vector<HubInfo>) { note("other"); });
+  hubs.Start();
+  done.get_future().wait();
+  hubs.Stop();
+  EXPECT_THAT(log, ElementsAre("other", "first", "second", "third"));
+}
+
+}  // namespace
+}  // namespace headgate
