@@ -14,6 +14,7 @@
 #include "gateway/base/metadata.h"
 #include "gateway/config/check.h"
 #include "gateway/config/suggestion.h"
+#include "gateway/route/hub_group.h"
 #include "gateway/route/path_segments.h"
 #include "gateway/route/path_template.h"
 #include "gateway/route/plan.h"
@@ -246,16 +247,23 @@ class RouteCheck {
   void CheckHubGroup(absl::string_view member, absl::string_view group) {
     if (group.empty()) return Add(member, "must not be empty");
     const std::vector<std::string> names = VariableNames();
+    std::size_t constant = group.size();
     for (std::size_t open = group.find('{'); open != group.npos;
          open = group.find('{', open + 1)) {
       const std::size_t close = group.find('}', open);
       if (close == group.npos) return Add(member, "has a { without }");
+      constant -= std::min(constant, close + 1 - open);
       const absl::string_view name = group.substr(open + 1, close - open - 1);
       if (!absl::c_linear_search(names, name)) {
         Add(member, absl::StrCat("{", name,
                                  "} is not a variable of the route's template",
                                  DidYouMean(std::string(name), names)));
       }
+    }
+    if (constant > kMaxGroupNameBytes) {
+      Add(member,
+          absl::StrCat("must have at most ", kMaxGroupNameBytes, " bytes, has ",
+                       constant, " besides its variables"));
     }
   }
 

@@ -15,10 +15,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/hub/batch.h"
+#include "gateway/route/hub_group.h"
 
 namespace headgate {
 
-inline constexpr std::size_t kMaxGroupNameBytes = 128;
 inline constexpr std::size_t kMaxDataKeys = 32;
 inline constexpr std::size_t kMaxDataBytes = 4096;  // Keys and values.
 inline constexpr std::size_t kMaxStateBytes = 4096;

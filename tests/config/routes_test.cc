@@ -253,12 +253,16 @@ TEST_F(HubRoutesTest, TakeEveryCodecAndVariables) {
 }
 
 TEST_F(HubRoutesTest, GroupsNameVariablesOfTheTemplate) {
-  hub().groups = {"", "{rom}", "{room"};
+  hub().groups = {"", "{rom}", "{room",
+                  std::string(124, 'g') + "{room}:{room}x",
+                  std::string(128, 'g') + "{room}:"};
   EXPECT_EQ(Faults(),
             "routes[0].hub.groups[0]: must not be empty\n"
             "routes[0].hub.groups[1]: {rom} is not a variable of the route's "
             "template; did you mean 'room'?\n"
-            "routes[0].hub.groups[2]: has a { without }");
+            "routes[0].hub.groups[2]: has a { without }\n"
+            "routes[0].hub.groups[4]: must have at most 128 bytes, has 129 "
+            "besides its variables");
 }
 
 TEST_F(HubRoutesTest, HaveLimits) {
