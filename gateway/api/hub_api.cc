@@ -71,6 +71,12 @@ void Add(const Names& names, std::vector<absl::string_view>& to) {
   to.insert(to.end(), names.begin(), names.end());
 }
 
+HubApiScope GroupsOf(const v1::Audience& audience) {
+  HubApiScope scope;
+  Add(audience.groups(), scope.groups);
+  return scope;
+}
+
 HubApiScope ScopeOf(const v1::PublishRequest& request) {
   HubApiScope scope;
   Add(request.groups(), scope.groups);
@@ -78,30 +84,21 @@ HubApiScope ScopeOf(const v1::PublishRequest& request) {
   return scope;
 }
 HubApiScope ScopeOf(const v1::CloseRequest& request) {
-  HubApiScope scope;
-  if (!request.all()) Add(request.to().groups(), scope.groups);
-  return scope;
+  return request.all() ? HubApiScope() : GroupsOf(request.to());
 }
 HubApiScope ScopeOf(const v1::UpdateRequest& request) {
-  HubApiScope scope;
-  Add(request.to().groups(), scope.groups);
-  return scope;
+  return GroupsOf(request.to());
 }
 HubApiScope ScopeOf(const v1::MembershipRequest& request) {
-  HubApiScope scope;
-  Add(request.to().groups(), scope.groups);
+  HubApiScope scope = GroupsOf(request.to());
   Add(request.groups(), scope.memberships);
   return scope;
 }
 HubApiScope ScopeOf(const v1::ListSessionsRequest& request) {
-  HubApiScope scope;
-  Add(request.of().groups(), scope.groups);
-  return scope;
+  return GroupsOf(request.of());
 }
 HubApiScope ScopeOf(const v1::CountSessionsRequest& request) {
-  HubApiScope scope;
-  Add(request.of().groups(), scope.groups);
-  return scope;
+  return GroupsOf(request.of());
 }
 HubApiScope ScopeOf(const v1::SendRequest&) { return {}; }
 HubApiScope ScopeOf(const v1::GetSessionRequest&) { return {}; }

@@ -77,6 +77,15 @@ v1::Audience AudienceOf(const v1::PublishRequest& request) {
   return audience;
 }
 
+// A response that says how many sessions it was.
+template <typename Response>
+absl::StatusOr<Response> CountOf(const absl::StatusOr<std::size_t>& sessions) {
+  if (!sessions.ok()) return sessions.status();
+  Response response;
+  response.set_sessions(*sessions);
+  return response;
+}
+
 v1::Audience OneSession(const std::string& session) {
   v1::Audience audience;
   audience.add_sessions(session);
@@ -128,14 +137,9 @@ absl::StatusOr<v1::PublishResponse> HubRequests::Publish(
   if (absl::Status status = CheckPayload(request.payload()); !status.ok()) {
     return status;
   }
-  const absl::StatusOr<std::size_t> sessions =
-      ForEach(request.route(), [&](Hub& hub) {
-        return hub.Publish(audience, request.payload(), request.key());
-      });
-  if (!sessions.ok()) return sessions.status();
-  v1::PublishResponse response;
-  response.set_sessions(*sessions);
-  return response;
+  return CountOf<v1::PublishResponse>(ForEach(request.route(), [&](Hub& hub) {
+    return hub.Publish(audience, request.payload(), request.key());
+  }));
 }
 
 void HubRequests::Send(
@@ -190,12 +194,8 @@ absl::StatusOr<v1::CloseResponse> HubRequests::Close(
   close.set_reason(request.reason());
   if (request.has_farewell()) *close.mutable_farewell() = request.farewell();
   close.set_now(request.now());
-  const absl::StatusOr<std::size_t> sessions = ForEach(
-      request.route(), [&](Hub& hub) { return hub.Close(close, *spread); });
-  if (!sessions.ok()) return sessions.status();
-  v1::CloseResponse response;
-  response.set_sessions(*sessions);
-  return response;
+  return CountOf<v1::CloseResponse>(ForEach(
+      request.route(), [&](Hub& hub) { return hub.Close(close, *spread); }));
 }
 
 // --- What a session is ---
@@ -208,54 +208,39 @@ absl::StatusOr<v1::UpdateResponse> HubRequests::Update(
   v1::SetData change;
   *change.mutable_set() = request.set();
   *change.mutable_unset() = request.unset();
-  const absl::StatusOr<std::size_t> sessions =
-      ForEach(request.route(), [&](Hub& hub) {
-        return hub.Update(
-            request.to(), change,
-            request.has_expires_at() ? &request.expires_at() : nullptr);
-      });
-  if (!sessions.ok()) return sessions.status();
-  v1::UpdateResponse response;
-  response.set_sessions(*sessions);
-  return response;
+  return CountOf<v1::UpdateResponse>(ForEach(request.route(), [&](Hub& hub) {
+    return hub.Update(
+        request.to(), change,
+        request.has_expires_at() ? &request.expires_at() : nullptr);
+  }));
 }
 
 absl::StatusOr<v1::MembershipResponse> HubRequests::Join(
     const v1::MembershipRequest& request) {
-  if (absl::Status known = CheckKnown(request); !known.ok()) return known;
-  absl::Status status = CheckReceivers(request.to(), "to");
-  if (!status.ok()) return status;
-  const std::vector<std::string> groups(request.groups().begin(),
-                                        request.groups().end());
-  if (groups.empty()) {
-    return absl::InvalidArgumentError("groups: names none to join");
-  }
-  const absl::StatusOr<std::size_t> sessions =
-      ForEach(request.route(),
-              [&](Hub& hub) { return hub.Join(request.to(), groups); });
-  if (!sessions.ok()) return sessions.status();
-  v1::MembershipResponse response;
-  response.set_sessions(*sessions);
-  return response;
+  return ChangeMembership(request, "join", &Hub::Join);
 }
 
 absl::StatusOr<v1::MembershipResponse> HubRequests::Leave(
     const v1::MembershipRequest& request) {
+  return ChangeMembership(request, "leave", &Hub::Leave);
+}
+
+absl::StatusOr<v1::MembershipResponse> HubRequests::ChangeMembership(
+    const v1::MembershipRequest& request, absl::string_view verb,
+    HubOutcome (Hub::*change)(const v1::Audience&,
+                              const std::vector<std::string>&)) {
   if (absl::Status known = CheckKnown(request); !known.ok()) return known;
   absl::Status status = CheckReceivers(request.to(), "to");
   if (!status.ok()) return status;
   const std::vector<std::string> groups(request.groups().begin(),
                                         request.groups().end());
   if (groups.empty()) {
-    return absl::InvalidArgumentError("groups: names none to leave");
+    return absl::InvalidArgumentError(
+        absl::StrCat("groups: names none to ", verb));
   }
-  const absl::StatusOr<std::size_t> sessions =
+  return CountOf<v1::MembershipResponse>(
       ForEach(request.route(),
-              [&](Hub& hub) { return hub.Leave(request.to(), groups); });
-  if (!sessions.ok()) return sessions.status();
-  v1::MembershipResponse response;
-  response.set_sessions(*sessions);
-  return response;
+              [&](Hub& hub) { return (hub.*change)(request.to(), groups); }));
 }
 
 // --- Looking ---

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gateway/hub/hub.h"
 #include "headgate/v1/hub_service.pb.h"
@@ -43,6 +44,11 @@ class HubRequests {
 
  private:
   absl::StatusOr<v1::SendResponse> SendNow(const v1::SendRequest& request);
+  // `verb`: what `change` does, for an error.
+  absl::StatusOr<v1::MembershipResponse> ChangeMembership(
+      const v1::MembershipRequest& request, absl::string_view verb,
+      HubOutcome (Hub::*change)(const v1::Audience&,
+                                const std::vector<std::string>&));
   // The hubs of the route; NOT_FOUND: it has none. "": all.
   absl::StatusOr<std::vector<Hub*>> HubsOf(const std::string& route) const;
   // Calls `act` for each of them, and adds up the sessions.
