@@ -9,43 +9,10 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/base/reason_phrase.h"
 #include "gateway/base/utf8.h"
 
 namespace headgate {
-namespace {
-
-// The reason phrases (RFC 9110 section 15) of what HttpStatusFor returns. 499
-// is nginx's.
-absl::string_view ReasonPhrase(int http_status) {
-  switch (http_status) {
-    case 200:
-      return "OK";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 409:
-      return "Conflict";
-    case 429:
-      return "Too Many Requests";
-    case 499:
-      return "Client Closed Request";
-    case 501:
-      return "Not Implemented";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    default:
-      return "Internal Server Error";
-  }
-}
-
-}  // namespace
 
 std::string JsonString(absl::string_view text) {
   const std::string utf8 = ToUtf8(text);
