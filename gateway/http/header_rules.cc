@@ -329,7 +329,8 @@ std::string ClientAddress(const HeaderList& headers, const std::string& peer,
       headers.Elements("X-Forwarded-For");
   for (auto hop = hops.rbegin(); hop != hops.rend(); ++hop) {
     const absl::string_view address = WithoutPort(*hop);
-    if (!Network::Parse(address).ok()) return kUnknownClient;
+    const bool is_address = !AddressNetwork(address).empty();
+    if (!is_address) return kUnknownClient;
     if (!Contains(trusted_proxies, address)) return std::string(address);
   }
   return peer;

@@ -264,6 +264,8 @@ TEST_F(RequestMetadataTest, TheClientIsWhomTheTrustedProxiesTell) {
   EXPECT_EQ(client("1.1.1.1, 198.51.100.7, 10.0.0.2"), "198.51.100.7")
       << "what stands before is the client's own word";
   EXPECT_EQ(client("evil, 10.0.0.2"), "unknown");
+  EXPECT_EQ(client("198.51.100.7/0, 10.0.0.2"), "unknown")
+      << "a network is no client's address";
   EXPECT_EQ(CountedAddress("unknown", trusted_), "unknown");
   EXPECT_EQ(client(""), "10.0.0.1");
   EXPECT_EQ(client("2001:db8::1"), "2001:db8::1");
