@@ -9,14 +9,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "gateway/admin/admin_server.h"
 #include "gateway/admin/gateway.h"
 #include "gateway/config/settings.h"
@@ -200,6 +203,35 @@ class Server final : private Gateway {
   // Last: they ask all of the others.
   std::vector<std::unique_ptr<AdminServer>> admin_;
 };
+
+template <typename Answer>
+void Server::AskWorkers(
+    std::function<void(Worker&, std::function<void(Answer)>)> ask,
+    std::function<void(Answers<Answer>)> done) {
+  struct Round {
+    Answers<Answer> answers;
+    std::size_t missing;
+    std::function<void(Answers<Answer>)> done;  // Null once it is called.
+  };
+  auto round = std::make_shared<Round>(Round{Answers<Answer>(workers_.size()),
+                                             workers_.size(), std::move(done)});
+  const auto finish = [this, round] {
+    if (round->done == nullptr || stopped_) return;
+    std::exchange(round->done, nullptr)(std::move(round->answers));
+  };
+  questions_.push_back({absl::Now(), finish});
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    ask(*workers_[i], [this, i, round, finish](Answer answer) {
+      // The workers' threads end before the server does.
+      boost::asio::post(
+          control_, [i, round, finish, answer = std::move(answer)]() mutable {
+            if (round->done == nullptr) return;  // It came too late.
+            round->answers[i] = std::move(answer);
+            if (--round->missing == 0) finish();
+          });
+    });
+  }
+}
 
 }  // namespace headgate
 
