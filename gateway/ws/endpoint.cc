@@ -150,7 +150,8 @@ void Endpoint::Write(Opcode opcode, std::string payload) {
       payload.size() >= sending_.min_deflate_bytes) {
     compressed = sending_.deflater->Deflate(payload);
   }
-  if (compressed) payload = *std::move(compressed);
+  const bool is_compressed = compressed.has_value();
+  if (is_compressed) payload = *std::move(compressed);
   MaskKey key;
   const MaskKey* mask = nullptr;
   if (sending_.masks != nullptr) {
@@ -161,7 +162,7 @@ void Endpoint::Write(Opcode opcode, std::string payload) {
   std::string head;
   AppendFrameHead(
       opcode == Opcode::kText ? FrameOpcode::kText : FrameOpcode::kBinary,
-      payload.size(), compressed.has_value(), mask, head);
+      payload.size(), is_compressed, mask, head);
   sending_.outbox.Put(head, std::move(payload));
   sending_.phase = Sending::Phase::kWriting;
   sending_.stalled_since.reset();
