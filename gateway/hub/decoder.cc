@@ -55,7 +55,7 @@ class PacketDecoder final : public HubDecoder {
       Decoded decoded = codec_->Next();
       if (std::holds_alternative<NeedInput>(decoded)) return NeedInput{};
       if (auto* ending = std::get_if<Ending>(&decoded))
-        return *std::move(ending);
+        return std::move(*ending);
       if (const auto* packet = std::get_if<RequestMessage>(&decoded)) {
         return EventOf(PayloadField::kPacket, packet->payload);
       }
@@ -85,7 +85,7 @@ class PlainDecoder final : public HubDecoder {
     if (!is_text) return EventOf(PayloadField::kMessage, message.payload);
     Decoded decoded =
         DecodeTextOfBinaryCodec(kProtobufDialect.name, message.payload);
-    if (auto* ending = std::get_if<Ending>(&decoded)) return *std::move(ending);
+    if (auto* ending = std::get_if<Ending>(&decoded)) return std::move(*ending);
     return NeedInput{};
   }
 
