@@ -13,6 +13,7 @@ constexpr int kMaxRounds = 16;
 Turn::~Turn() {
   soon_.Clear();
   at_end_.Clear();
+  postponed_.Clear();
   next_.Clear();
 }
 
@@ -28,14 +29,30 @@ void Turn::Run() {
     const std::vector<std::shared_ptr<void>> dead = std::exchange(dead_, {});
   }
   running_ = false;
-  if (!soon_.alone() || !at_end_.alone() || !next_.alone()) WakeUp();
+  if (!soon_.alone() || !at_end_.alone() || !postponed_.alone() ||
+      !next_.alone()) {
+    WakeUp();
+  }
 }
 
 void Turn::OnWoken() {
   woken_ = false;
   worked_ = {};
-  at_end_.TakeAll(next_);
+  running_ = true;
+  RunSome(postponed_);
+  RunSome(next_);
+  running_ = false;
   Run();
+}
+
+void Turn::RunSome(Link<TurnTask>& list) {
+  Link<TurnTask> now;
+  now.TakeAll(list);
+  if (!now.alone()) RunFirst(now);
+  while (!now.alone() && !has_worked_long()) RunFirst(now);
+  // These stay in front of those that have had their turn and go on.
+  now.TakeAll(list);
+  list.TakeAll(now);
 }
 
 bool Turn::RunAll(Link<TurnTask>& list) {
@@ -43,12 +60,14 @@ bool Turn::RunAll(Link<TurnTask>& list) {
   // Those that are put off meanwhile wait for the next round.
   Link<TurnTask> now;
   now.TakeAll(list);
-  while (!now.alone()) {
-    TurnTask& task = *now.next->owner;
-    task.link_.Remove();
-    task.OnTurn();
-  }
+  while (!now.alone()) RunFirst(now);
   return true;
+}
+
+void Turn::RunFirst(Link<TurnTask>& list) {
+  TurnTask& task = *list.next->owner;
+  task.link_.Remove();
+  task.OnTurn();
 }
 
 }  // namespace headgate

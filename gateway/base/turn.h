@@ -42,6 +42,7 @@ class TurnTask {
 //   turn.Soon(*this);                 // Notify an observer, from the top.
 //   turn.AtEnd(*this);                // Write what the others have put.
 //   turn.Next(*this);                 // Go on with what takes long.
+//   turn.Postpone(*this);             // Begin with it, when there is time.
 //   turn.Bury(std::move(call_));      // It may be what is calling.
 //
 // Handlers of the event loop end with Run. What is put off outside of Run has
@@ -66,26 +67,43 @@ class Turn {
   // Runs it when none of those is left.
   void AtEnd(TurnTask& task) { Put(task, at_end_); }
   // Runs it in another iteration, after the event loop has looked at sockets.
+  // Those that wait longest come first, as many as 2 ms of Work allow, and one
+  // at least.
   void Next(TurnTask& task) { Put(task, next_); }
+  // The same of a task that has not begun, and therefore comes before those
+  // that go on.
+  void Postpone(TurnTask& task) { Put(task, postponed_); }
 
-  // Counts the time of a task while it exists. A task that may take long, and
-  // of which a peer can have many wait at once, begins with:
+  // Counts the time of a task while it exists; within another one it counts
+  // nothing. What may take long, and of which peers can have many wait at once,
+  // begins with:
   //
-  //   if (turn.has_worked_long()) return turn.Next(*this);
+  //   if (turn.has_worked_long()) return turn.Postpone(*this);
   //   const Turn::Work work(turn);
   class Work {
    public:
-    explicit Work(Turn& turn) : turn_(turn) {}
-    ~Work() { turn_.worked_ += Clock::now() - begin_; }
+    explicit Work(Turn& turn)
+        : turn_(turn), is_outer_(turn.working_since_ == Clock::time_point()) {
+      if (is_outer_) turn_.working_since_ = Clock::now();
+    }
+    ~Work() {
+      if (!is_outer_) return;
+      turn_.worked_ += Clock::now() - turn_.working_since_;
+      turn_.working_since_ = {};
+    }
     Work(const Work&) = delete;
     Work& operator=(const Work&) = delete;
 
    private:
     Turn& turn_;
-    const Clock::time_point begin_ = Clock::now();
+    const bool is_outer_;
   };
-  // Whether that is long enough for sockets to wait: some 2 ms.
-  bool has_worked_long() const { return worked_ >= kLong; }
+  // Whether that is long enough for sockets to wait: some 2 ms. Reads the clock
+  // within Work, so that a long task can see whether to go on.
+  bool has_worked_long() const {
+    if (working_since_ == Clock::time_point()) return worked_ >= kLong;
+    return worked_ + (Clock::now() - working_since_) >= kLong;
+  }
 
   // Destroys what `owner` points to once the tasks have run; of a shared
   // object, gives up this share.
@@ -120,13 +138,18 @@ class Turn {
   }
   // Those that wait now; false when there are none.
   static bool RunAll(Link<TurnTask>& list);
+  static void RunFirst(Link<TurnTask>& list);
+  // At least one, if there is one, and then as many as there is time for.
+  void RunSome(Link<TurnTask>& list);
 
   const std::function<void()> wake_;
   bool running_ = false;
-  bool woken_ = false;           // OnWoken will come.
-  Clock::duration worked_ = {};  // Since OnWoken.
+  bool woken_ = false;                    // OnWoken will come.
+  Clock::duration worked_ = {};           // Since OnWoken.
+  Clock::time_point working_since_ = {};  // Of the outer Work, if there is one.
   Link<TurnTask> soon_;
   Link<TurnTask> at_end_;
+  Link<TurnTask> postponed_;
   Link<TurnTask> next_;
   std::vector<std::shared_ptr<void>> dead_;
 };

@@ -231,5 +231,71 @@ TEST_F(TurnTest, LongWorkIsCountedUntilTheLoopHasLookedAtSockets) {
   EXPECT_FALSE(turn_.has_worked_long());
 }
 
+// Long enough for sockets to wait.
+void WorkLong(Turn& turn) {
+  const Turn::Work work(turn);
+  while (!turn.has_worked_long()) {
+  }
+}
+
+TEST_F(TurnTest, WorkWithinWorkIsCountedOnce) {
+  {
+    const Turn::Work outer(turn_);
+    for (int i = 0; i < 1000; ++i) const Turn::Work inner(turn_);
+    WorkLong(turn_);
+    EXPECT_TRUE(turn_.has_worked_long());
+  }
+  EXPECT_TRUE(turn_.has_worked_long());
+  turn_.OnWoken();
+  EXPECT_FALSE(turn_.has_worked_long());
+}
+
+// Nor does who has begun keep others from beginning.
+TEST_F(TurnTest, WhatHasNotBegunComesBeforeWhatGoesOn) {
+  Task on([&] {
+    log_.push_back("on");
+    turn_.Next(on);
+    WorkLong(turn_);
+  });
+  Task a([&] {
+    log_.push_back("a");
+    WorkLong(turn_);
+  });
+  Task b([&] { log_.push_back("b"); });
+  turn_.Next(on);
+  turn_.Postpone(a);
+  turn_.Postpone(b);
+  turn_.OnWoken();
+  EXPECT_THAT(log_, ElementsAre("a", "on"));
+  turn_.OnWoken();
+  EXPECT_THAT(log_, ElementsAre("a", "on", "b", "on"));
+}
+
+// Who has a lot to do does not keep others from what they have.
+TEST_F(TurnTest, WhatTakesLongIsDoneInTurns) {
+  Task a([&] {
+    log_.push_back("a");
+    turn_.Next(a);
+    WorkLong(turn_);
+  });
+  Task b([&] {
+    log_.push_back("b");
+    turn_.Next(b);
+    WorkLong(turn_);
+  });
+  Task c([&] { log_.push_back("c"); });
+  turn_.Next(a);
+  turn_.Next(b);
+  turn_.Next(c);
+  turn_.OnWoken();
+  EXPECT_THAT(log_, ElementsAre("a"));
+  turn_.OnWoken();
+  EXPECT_THAT(log_, ElementsAre("a", "b"));
+  turn_.OnWoken();
+  EXPECT_THAT(log_, ElementsAre("a", "b", "c", "a"));
+  turn_.OnWoken();
+  EXPECT_EQ(log_.back(), "b");
+}
+
 }  // namespace
 }  // namespace headgate
