@@ -40,6 +40,7 @@ WorkerUpstream::WorkerUpstream(const UpstreamSettings& settings,
       fetch_timeout_(general.timeouts.reflection),
       shared_(std::move(shared)),
       voice_(voice),
+      turn_(turn),
       upstream_(MakePooledUpstream(options_, io_context, turn)) {
   schemas_ = MakeSchemaSource(
       *upstream_, shared_->schemas(),
@@ -69,6 +70,7 @@ std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
     std::shared_ptr<const SessionTaps> taps) {
   const std::shared_ptr<WorkerUpstream> self = shared_from_this();
   auto context = std::make_shared<SessionContext>();
+  context->turn = &turn_;
   context->limits = limits;
   context->upstream = std::shared_ptr<Upstream>(self, upstream_.get());
   context->call_ended = std::move(call_ended);

@@ -82,6 +82,7 @@ class WorkerUpstream final
   const absl::Duration fetch_timeout_;
   const std::shared_ptr<SharedUpstream> shared_;
   const Voice voice_;
+  Turn& turn_;
 
   std::unique_ptr<PooledUpstream> upstream_;
   std::unique_ptr<SchemaSource> schemas_;

@@ -204,7 +204,7 @@ bool GrpcMultiplexSession::TakeNext() {
   const bool is_last = std::exchange(incoming_, std::nullopt)->is_last;
   stream = FindStream(number);
   if (stream != nullptr && stream->codec().inside_message() &&
-      held_by_calls() > most_held_bytes()) {
+      held_by_messages() > most_held_bytes()) {
     // There is no other bound to the beginnings of messages.
     stream->Fail({absl::ResourceExhaustedError(
                       "too many messages have begun that are not complete"),

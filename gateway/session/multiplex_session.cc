@@ -1,5 +1,7 @@
 #include "gateway/session/multiplex_session.h"
 
+#include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -11,11 +13,17 @@ namespace {
 // Numbers that are kept for the rest of a stream that is over; the oldest is
 // given up for a newer one.
 constexpr std::size_t kMostBarred = 1024;
+// What one takes in memory, about.
+constexpr std::size_t kBarredBytes = 16;
 
 // Calls that a client may open and end by what it sends between two ticks; then
 // the rest waits for the next. Without this bound one message of 1 MiB opens
 // and resets 85,000 streams in one event loop iteration.
 constexpr std::size_t kMostCutShort = 64;
+
+// What a session that has had to wait takes out of its message before others
+// that wait have their turn.
+constexpr std::size_t kMostInTurn = 4;
 
 }  // namespace
 
@@ -35,12 +43,22 @@ void MultiplexSession::OnMessage(WireMessage message) {
   Pump();
 }
 
-void MultiplexSession::Pump() {
+void MultiplexSession::OnTurn() { Take(kMostInTurn); }
+
+void MultiplexSession::Pump() { Take(std::numeric_limits<std::size_t>::max()); }
+
+void MultiplexSession::Take(std::size_t most) {
   if (taking_) return;
-  while (is_open() && !is_full()) {
+  std::optional<Turn::Work> work;
+  for (std::size_t taken = 0; is_open() && !is_full(); ++taken) {
     if (wind_down().is_draining()) DropInput();
     if (!has_input()) return ReadTransport();
     if (cut_short_ >= kMostCutShort) return;  // OnTick goes on.
+    if (Turn* const turn = context_->turn;
+        turn != nullptr && (taken > 0 || has_opened_)) {
+      if (taken >= most || turn->has_worked_long()) return turn->Next(*this);
+      if (!work) work.emplace(*turn);
+    }
     taking_ = true;
     const bool has_taken = TakeNext();
     taking_ = false;
@@ -69,6 +87,9 @@ MultiplexSession::NumberedCall* MultiplexSession::Open(
   const std::uint32_t number = call->number();
   const auto added = calls_.emplace(number, std::move(call));
   sending_.insert(number);
+  std::optional<Turn::Work> work;
+  if (context_->turn != nullptr) work.emplace(*context_->turn);
+  has_opened_ = true;
   added.first->second->Start();
   return Find(number);
 }
@@ -171,6 +192,7 @@ Outlook MultiplexSession::outlook() const {
 
 void MultiplexSession::TickCalls(absl::Time now) {
   now_ = now;
+  has_opened_ = false;
   for (const std::uint32_t number : OpenNumbers()) {
     if (NumberedCall* call = Find(number)) call->OnTick(now);
   }
@@ -186,10 +208,17 @@ std::vector<std::uint32_t> MultiplexSession::OpenNumbers() const {
 
 // --- What it holds ---
 
-std::size_t MultiplexSession::held_by_calls() const {
+std::size_t MultiplexSession::held_by_messages() const {
   std::size_t bytes = held_input_bytes();
   for (const auto& [number, call] : calls_) bytes += call->held_bytes();
   return bytes;
+}
+
+std::size_t MultiplexSession::held_by_calls() const {
+  std::size_t bytes = held_by_messages();
+  bytes += calls_.size() * context_->upstream->call_bytes();
+  for (const auto& [number, call] : calls_) bytes += call->metadata_bytes();
+  return bytes + barred_.size() * kBarredBytes;
 }
 
 std::size_t MultiplexSession::waiting_bytes() const {

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/time/time.h"
+#include "gateway/base/turn.h"
 #include "gateway/session/session_core.h"
 #include "gateway/session/transport.h"
 
@@ -26,7 +27,10 @@ namespace headgate {
 // which the calls came to a halt. What waits for the client is at most one
 // response of each call beyond `SessionLimits::answers`; what waits for the
 // backend is, for each call, the window and the message that filled it.
-class MultiplexSession : public SessionCore {
+//
+// A message of a few KiB opens a hundred calls. So it is taken in parts, which
+// leave other sockets theirs (Turn).
+class MultiplexSession : public SessionCore, private TurnTask {
  public:
   ~MultiplexSession() override;
 
@@ -71,7 +75,8 @@ class MultiplexSession : public SessionCore {
 
   // --- What it uses for that ---
 
-  // Takes out of the client's message as long as there is room for responses.
+  // Takes out of the client's message as long as there is room for responses,
+  // and time in this iteration of the event loop.
   void Pump();
 
   absl::Time now() const { return now_; }  // Of the last tick.
@@ -94,9 +99,14 @@ class MultiplexSession : public SessionCore {
   void Send(std::string message);
 
   void TickCalls(absl::Time now) override;
-  std::size_t held_by_calls() const final;
+  // Messages of the client's and of the calls', bytes.
+  std::size_t held_by_messages() const;
 
  private:
+  void OnTurn() final;
+  // Takes `most` things at most.
+  void Take(std::size_t most);
+
   void Begin(absl::Time now) final { now_ = now; }
   Outlook outlook() const final;
   void EncodeEnding(const Ending& ending, Outgoing& out) final;
@@ -104,6 +114,7 @@ class MultiplexSession : public SessionCore {
   void EndCalls(const absl::Status& status) final;
   void DropWaiting() final { DropInput(); }
   std::size_t waiting_bytes() const final;
+  std::size_t held_by_calls() const final;
 
   // Of a call: a response, and its status, after which the call is gone.
   void Respond(NumberedCall& call, std::string message);
@@ -136,6 +147,9 @@ class MultiplexSession : public SessionCore {
   // reset at once, for a few bytes.
   std::size_t cut_short_ = 0;
   bool taking_ = false;
+  // A call, since the last tick. The first is opened at once, so that who needs
+  // one does not wait for those who open many.
+  bool has_opened_ = false;
 };
 
 }  // namespace headgate

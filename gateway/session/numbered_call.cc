@@ -9,6 +9,12 @@
 namespace headgate {
 namespace {
 
+std::size_t BytesOf(const Metadata& metadata) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : metadata) bytes += key.size() + value.size();
+  return bytes;
+}
+
 CallEnd FailedCall(absl::Status status) {
   return CallEnd{std::move(status), ""};
 }
@@ -22,6 +28,7 @@ MultiplexSession::NumberedCall::NumberedCall(MultiplexSession& session,
       number_(number),
       method_(options.request.method),
       options_(std::move(options)),
+      metadata_bytes_(BytesOf(options_.request.metadata)),
       began_(session.Clock()) {}
 
 void MultiplexSession::NumberedCall::Start() {

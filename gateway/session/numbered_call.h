@@ -49,6 +49,8 @@ class MultiplexSession::NumberedCall : private CallObserver {
     return waiting_bytes() + (call_ == nullptr ? 0 : call_->held_bytes()) +
            (waiting_response_ ? waiting_response_->size() : 0);
   }
+  // Of what the call was opened with.
+  std::size_t metadata_bytes() const { return metadata_bytes_; }
   // The window is full: another message would end the call.
   bool is_full() const { return pending_bytes() > options_.window_bytes; }
 
@@ -128,6 +130,7 @@ class MultiplexSession::NumberedCall : private CallObserver {
   const std::uint32_t number_;
   const std::string method_;
   Options options_;
+  const std::size_t metadata_bytes_;
   const absl::Time began_;  // As of Session::Clock.
   Client client_ = Client::kSending;
   // The backend has sent nothing since the client has.

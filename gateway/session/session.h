@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "gateway/base/turn.h"
 #include "gateway/base/watermark_queue.h"
 #include "gateway/codec/codec.h"
 #include "gateway/http/session_request.h"
@@ -47,6 +48,9 @@ struct SessionContext {
   std::function<absl::Time()> clock = nullptr;
   // The worker's. May be null.
   std::shared_ptr<const SessionTaps> taps = nullptr;
+  // The worker's, for sessions whose clients begin much with few bytes. Null:
+  // nobody else waits. Must outlive the sessions.
+  Turn* turn = nullptr;
 };
 
 // What waits in a session, bytes.

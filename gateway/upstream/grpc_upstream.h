@@ -37,6 +37,8 @@ class GrpcUpstream final : public PooledUpstream {
   std::unique_ptr<UpstreamCall> StartCall(
       CallRequest request, UpstreamCallObserver& observer) override;
 
+  std::size_t call_bytes() const override { return 11 * 1024; }
+
   void OnTick(absl::Time now) override;
   std::size_t channel_count() const override;
   void KeepConnected() override;

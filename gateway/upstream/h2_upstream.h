@@ -45,6 +45,8 @@ class H2Upstream final : public PooledUpstream {
   std::unique_ptr<UpstreamCall> StartCall(
       CallRequest request, UpstreamCallObserver& observer) override;
 
+  std::size_t call_bytes() const override { return 3 * 1024; }
+
   void OnTick(absl::Time now) override;
   std::size_t channel_count() const override;
   void KeepConnected() override;

@@ -88,6 +88,8 @@ class Upstream {
   // OnDone with UNAVAILABLE.
   virtual std::unique_ptr<UpstreamCall> StartCall(
       CallRequest request, UpstreamCallObserver& observer) = 0;
+  // What an open call takes besides its messages and metadata, bytes, about.
+  virtual std::size_t call_bytes() const { return 0; }
 };
 
 }  // namespace headgate

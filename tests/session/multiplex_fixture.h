@@ -55,7 +55,8 @@ class MultiplexFixture : public ::testing::Test {
     request.timeout = absl::Seconds(7);
     session_.emplace(std::move(request),
                      std::make_shared<const SessionContext>(
-                         SessionContext{limits_, upstream_, schemas_}),
+                         SessionContext{limits_, upstream_, schemas_, nullptr,
+                                        nullptr, nullptr, context_turn_}),
                      transport_);
     session_->Start(now_);
     return *session_;
@@ -101,6 +102,13 @@ class MultiplexFixture : public ::testing::Test {
         {now_, now_ + absl::Seconds(10), "the gateway is shutting down"});
   }
 
+  // As long as one task should in an iteration of the event loop.
+  void WorkLong() {
+    const Turn::Work work(turn_);
+    while (!turn_.has_worked_long()) {
+    }
+  }
+
   // What happened since the last look.
   testing::Log Steps() { return std::exchange(log_, {}); }
 
@@ -132,6 +140,8 @@ class MultiplexFixture : public ::testing::Test {
   const std::shared_ptr<Route> route_ = std::make_shared<Route>();
   testing::FakeTransport transport_{
       log_, [this](const std::string& message) { return Describe(message); }};
+  Turn turn_{[] {}};
+  Turn* context_turn_ = nullptr;  // Set by those who care for the time.
   SessionLimits limits_;
   absl::Time now_ = absl::UnixEpoch();
   std::optional<PacketSession> session_;

@@ -1,16 +1,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <string>
+
 #include "tests/session/multiplex_fixture.h"
 
 namespace headgate {
 namespace {
 
+using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::Log;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 // What one empty message costs in a queue.
@@ -397,6 +402,96 @@ TEST_F(MultiplexFlowTest, SaysWhatIsUnimplementedWhenTheBackendDoesNot) {
   EXPECT_THAT(Steps(),
               ElementsAre("ws binary end#1 UNIMPLEMENTED unknown method "
                           "s/Talk"));
+}
+
+// docs/security.md: a message of 1.5 KiB opens 100 calls, which costs as much
+// as 64 KiB of other messages, or more.
+class MultiplexTurnTest : public MultiplexFixture {
+ protected:
+  MultiplexTurnTest() { context_turn_ = &turn_; }
+};
+
+TEST_F(MultiplexTurnTest, CallsThatTakeLongToOpenLeaveTimeToOthers) {
+  upstream_->on_start_ = [this] { WorkLong(); };
+  Start();
+  Steps();
+  Send(Packet(kTalk, 1) + Packet(kTalk, 2) + Packet(kTalk, 1, "a"));
+  EXPECT_EQ(upstream_->call_count(), 1u);
+  turn_.Run();
+  EXPECT_EQ(upstream_->call_count(), 1u);
+  turn_.OnWoken();
+  EXPECT_EQ(upstream_->call_count(), 2u);
+  EXPECT_THAT(Steps(), Not(Contains("ws read")));
+  turn_.OnWoken();
+  EXPECT_THAT(upstream_->call(0).written(), Contains(""));
+  backend(0).OnWritten();
+  EXPECT_THAT(upstream_->call(0).written(), Contains("a"));
+  EXPECT_THAT(Steps(), Contains("ws read"));
+}
+
+// One call in a tick, and messages of open calls, do not wait.
+TEST_F(MultiplexTurnTest, WhereOthersHaveWorkedLongFurtherCallsWait) {
+  Start();
+  WorkLong();
+  Send(Packet(kTalk, 1));
+  EXPECT_EQ(upstream_->call_count(), 1u);
+  Send(Packet(kTalk, 2));
+  EXPECT_EQ(upstream_->call_count(), 1u);
+  turn_.OnWoken();
+  EXPECT_EQ(upstream_->call_count(), 2u);
+  session_->OnTick(now_);
+  WorkLong();
+  Send(Packet(kTalk, 3));
+  EXPECT_EQ(upstream_->call_count(), 3u);
+}
+
+// Who begins later need not wait until the others are done.
+TEST_F(MultiplexTurnTest, SessionsThatOpenManyCallsTakeTurns) {
+  Start();
+  bool others_had_theirs = false;
+  class Other final : public TurnTask {
+   public:
+    explicit Other(bool& had) : had_(had) {}
+    void OnTurn() override { had_ = true; }
+
+   private:
+    bool& had_;
+  } other(others_had_theirs);
+  WorkLong();
+  std::string packets;
+  for (std::uint32_t who = 1; who <= 50; ++who) packets += Packet(kTalk, who);
+  Send(packets);
+  turn_.Next(other);
+  for (int i = 0; i < 20 && !others_had_theirs; ++i) turn_.OnWoken();
+  EXPECT_TRUE(others_had_theirs);
+  EXPECT_LT(upstream_->call_count(), 50u);
+  for (int i = 0; i < 50; ++i) turn_.OnWoken();
+  EXPECT_EQ(upstream_->call_count(), 50u);
+}
+
+// docs/security.md: what counts for max_memory.
+TEST_F(MultiplexFlowTest, OpenCallsCountAsMemory) {
+  upstream_->call_bytes_ = 3000;
+  Start();
+  EXPECT_EQ(session_->held_bytes(), 0u);
+  Send(Packet(kTalk, 1) + Packet(kTalk, 2));
+  EXPECT_GE(session_->held_bytes(), 2 * (3000 + std::strlen("x-playerann")));
+  EXPECT_LT(session_->held_bytes(), 7000u);
+  backend(0).OnDone({});
+  EXPECT_LT(session_->held_bytes(), 5000u);
+  backend(1).OnDone({});
+  EXPECT_LT(session_->held_bytes(), 100u);
+}
+
+TEST_F(MultiplexTurnTest, AMessageThatWaitsMayOutliveItsSession) {
+  Start();
+  WorkLong();
+  Send(Packet(kTalk, 1) + Packet(kTalk, 2));
+  session_->OnClosed({TransportEnd::Cause::kLost, CloseCode::kAbnormal, ""});
+  turn_.OnWoken();
+  EXPECT_EQ(upstream_->call_count(), 1u);
+  session_.reset();
+  turn_.OnWoken();
 }
 
 }  // namespace

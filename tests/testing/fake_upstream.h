@@ -2,6 +2,7 @@
 #define TESTS_TESTING_FAKE_UPSTREAM_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -94,12 +95,18 @@ class FakeUpstream final : public Upstream {
         calls_.empty() ? "" : absl::StrCat("#", calls_.size(), " ");
     log_.push_back(absl::StrCat(prefix, "start ", request.method));
     calls_.push_back(std::make_shared<Call>(std::move(request), observer));
+    if (on_start_) on_start_();
     return std::make_unique<FakeCall>(log_, prefix, calls_.back());
   }
 
   std::size_t call_count() const { return calls_.size(); }
   // In the order in which they were started.
   Call& call(std::size_t index) { return *calls_.at(index); }
+  // Called within StartCall. May be empty.
+  std::function<void()> on_start_;
+
+  std::size_t call_bytes() const override { return call_bytes_; }
+  std::size_t call_bytes_ = 0;
 
  private:
   class FakeCall final : public UpstreamCall {
