@@ -37,7 +37,13 @@ void Arrival::OnReadable() {
   const auto self = shared_from_this();
   assert(state_ != State::kFinished);
   if (state_ == State::kProxyHeader) return ReadProxyHeader();
+  // A step of a handshake takes up to some ms, and many may come at once.
+  if (host_.turn().has_worked_long()) return host_.turn().Postpone(*this);
   state_ == State::kHello ? BeginTls() : ContinueTls();
+}
+
+void Arrival::OnTurn() {
+  if (state_ == State::kHello || state_ == State::kTls) OnReadable();
 }
 
 // Reads no byte of what is behind the header: that is TLS's, or HTTP's.
@@ -99,6 +105,7 @@ void Arrival::OnHandshakeAllowed() {
 }
 
 void Arrival::ContinueTls() {
+  const Turn::Work work(host_.turn());
   const absl::StatusOr<bool> complete = tls_->Handshake();
   if (!complete.ok()) {
     return Fail(absl::StripPrefix(complete.status().message(), "TLS: "));

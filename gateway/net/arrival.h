@@ -7,6 +7,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "gateway/base/turn.h"
 #include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
 #include "gateway/net/socket_stream.h"
@@ -23,6 +24,7 @@ namespace headgate {
 class Arrival final : public Connection,
                       private ByteStream::User,
                       public HandshakeWaiter,
+                      private TurnTask,
                       public std::enable_shared_from_this<Arrival> {
  public:
   // `host` must outlive it. `peer`: the connection's address.
@@ -52,6 +54,7 @@ class Arrival final : public Connection,
   void OnReadable() override;
   void OnWritable() override {}
   void OnHandshakeAllowed() override;
+  void OnTurn() override;
 
   void ReadProxyHeader();
   // Counts it by the address that the PROXY header told; false: it was refused.

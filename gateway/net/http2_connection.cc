@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,11 @@ constexpr std::size_t kKeptBytes = 16 * 1024;
 // from.
 constexpr std::size_t kMaxWaitingFrames = 256;
 constexpr int kResetsBehindProxy = 100;
+// Requests that a connection which has had to wait starts, and what is read of
+// it, before others that wait have their turn.
+constexpr int kMostInTurn = 4;
+constexpr int kNoLimit = std::numeric_limits<int>::max();
+constexpr std::size_t kReadInTurn = 2048;
 // What an open stream takes, with nghttp2's share, about.
 constexpr std::size_t kStreamBytes = 2048;
 
@@ -68,7 +74,9 @@ void Http2Connection::Start(absl::string_view received) {
   host_.Http2Begun(listener_);
   UpdateIdle();
   FlushSoon();
+  const Turn::Work work(host_.turn());
   if (!received.empty()) OnBytes(received);
+  StartRequests(kNoLimit);
   Await();
 }
 
@@ -76,6 +84,7 @@ void Http2Connection::Start(absl::string_view received) {
 
 void Http2Connection::Await() {
   if (state_ == State::kFinished || reading_.awaited) return;
+  if (!arrived_.empty()) return;  // StartRequests goes on.
   const bool is_full = writing_.blocked && state_ != State::kLingering &&
                        session_->waiting_frames() > kMaxWaitingFrames;
   if (is_full) return;  // WriteOn goes on with it.
@@ -83,16 +92,35 @@ void Http2Connection::Await() {
   stream_->AwaitReadable();
 }
 
+// A read may hold a hundred requests, and many connections may have one.
 void Http2Connection::OnReadable() {
+  if (host_.turn().has_worked_long()) return host_.turn().Postpone(going_on_);
+  Read(host_.ReadBuffer(), kNoLimit);
+}
+
+void Http2Connection::GoOn() {
   const auto self = shared_from_this();
+  if (state_ == State::kFinished) return;
+  if (reading_.awaited) {
+    return Read(host_.ReadBuffer().subspan(0, kReadInTurn), kMostInTurn);
+  }
+  const Turn::Work work(host_.turn());
+  StartRequests(kMostInTurn);
+  Await();
+}
+
+void Http2Connection::Read(absl::Span<char> buffer, int most_requests) {
+  const auto self = shared_from_this();
+  const Turn::Work work(host_.turn());
   reading_.awaited = false;
-  const absl::Span<char> buffer = host_.ReadBuffer();
   const ByteStream::Result read = stream_->Read(buffer);
   switch (read.kind) {
     case ByteStream::Result::Kind::kWouldBlock:
       break;
     case ByteStream::Result::Kind::kDone:
-      if (state_ != State::kLingering) OnBytes({buffer.data(), read.bytes});
+      if (state_ == State::kLingering) break;
+      OnBytes({buffer.data(), read.bytes});
+      StartRequests(most_requests);
       break;
     case ByteStream::Result::Kind::kEnd:
     case ByteStream::Result::Kind::kFailed:
@@ -121,7 +149,6 @@ void Http2Connection::OnBytes(absl::string_view bytes) {
     since_ = now;
   }
   FlushSoon();
-  StartRequests();
 }
 
 h2::Stream* Http2Connection::OnRequest() {
@@ -138,15 +165,20 @@ void Http2Connection::OnRequestHead(Http2Stream& stream) {
   arrived_.push_back(stream.shared_from_this());
 }
 
-void Http2Connection::StartRequests() {
+void Http2Connection::StartRequests(int most) {
   UpdateIdle();
   if (arrived_.empty()) return;
   settings_ = host_.SettingsOf(listener_);
-  for (std::shared_ptr<Http2Stream>& stream : std::exchange(arrived_, {})) {
+  int started = 0;
+  do {
+    std::shared_ptr<Http2Stream> stream = std::move(arrived_.front());
+    arrived_.pop_front();
     std::make_shared<Http2Exchange>(std::move(stream), peer_, listener_,
                                     settings_, host_)
         ->Start();
-  }
+  } while (!arrived_.empty() && ++started < most &&
+           !host_.turn().has_worked_long());
+  if (!arrived_.empty()) host_.turn().Next(going_on_);
 }
 
 // --- Streams ---

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -99,11 +100,24 @@ class Http2Connection final
   void OnWritable() override;
 
   void OnTurn() override { Flush(); }
+  class GoingOn final : public TurnTask {
+   public:
+    explicit GoingOn(Http2Connection& connection) : connection_(connection) {}
+    void OnTurn() override { connection_.GoOn(); }
+
+   private:
+    Http2Connection& connection_;
+  };
+  // Goes on with what the client has sent, after other sockets.
+  void GoOn();
+  // Reads as much as `buffer` holds, and serves `most_requests` of that.
+  void Read(absl::Span<char> buffer, int most_requests);
 
   void Await();
   void OnBytes(absl::string_view bytes);
-  // Serves the requests whose heads have come.
-  void StartRequests();
+  // Serves the requests whose heads have come, `most` of them and as many as
+  // there is time for; GoOn does the rest.
+  void StartRequests(int most);
   void SendKeepalive(absl::Time now);
   // Sends what there is to send, as far as the client takes it.
   void Flush();
@@ -129,9 +143,11 @@ class Http2Connection final
   bool idle_ = false;  // As the host knows.
   bool rests_ = false;
 
+  GoingOn going_on_{*this};
   std::optional<h2::Session> session_;
   absl::flat_hash_map<Http2Stream*, std::shared_ptr<Http2Stream>> streams_;
-  std::vector<std::shared_ptr<Http2Stream>> arrived_;    // With a whole head.
+  // With a whole head; nothing more is read meanwhile.
+  std::deque<std::shared_ptr<Http2Stream>> arrived_;
   std::vector<std::shared_ptr<Http2Stream>> finishing_;  // FinishWhenSent.
   int heads_too_long_ = 0;  // Since the last OnBytes.
 

@@ -49,7 +49,7 @@ void Http2Exchange::OnReadable() {
 void Http2Exchange::OnTurn() {
   const auto self = shared_from_this();
   Turn& turn = host_.turn();
-  if (turn.has_worked_long()) return turn.Next(*this);
+  if (turn.has_worked_long()) return turn.Postpone(*this);
   const Turn::Work work(turn);
   if (state_ == State::kExchange) call_.exchange().OnReceived();
 }

@@ -274,7 +274,7 @@ void Http2Stream::Notify() {
 void Http2Stream::OnTurn() {
   const auto self = shared_from_this();
   Turn& turn = connection_->turn();
-  if (turn.has_worked_long()) return turn.Next(*this);
+  if (turn.has_worked_long()) return turn.Postpone(*this);
   const Turn::Work work(turn);
   if (readable_awaited_ && is_readable()) {
     readable_awaited_ = false;

@@ -87,8 +87,9 @@ void HttpConnection::OnReadable() {
 
 void HttpConnection::OnTurn() {
   const auto self = shared_from_this();
+  if (state_ == State::kHead) return ReadHead();
   Turn& turn = host_.turn();
-  if (turn.has_worked_long()) return turn.Next(*this);
+  if (turn.has_worked_long()) return turn.Postpone(*this);
   const Turn::Work work(turn);
   if (state_ == State::kExchange) call_.exchange().OnReceived();
 }
@@ -242,6 +243,10 @@ void HttpConnection::ReadHead() {
     SetIdle(true);
     return Receive();
   }
+  // A client may have sent many requests at once, on many connections.
+  Turn& turn = host_.turn();
+  if (turn.has_worked_long()) return turn.Postpone(*this);
+  const Turn::Work work(turn);
   if (MayBeHttp2()) {
     if (received_.size() >= kHttp2Preface.size()) return ServeHttp2();
     SetIdle(true);

@@ -88,7 +88,7 @@ class HttpConnection final
   void OnCall(Admission admission, HttpTransport::Options options) override;
   std::shared_ptr<void> KeepAlive() override { return shared_from_this(); }
 
-  // Delivers of the request's body what has come.
+  // Goes on with the request's head, or delivers of its body what has come.
   void OnTurn() override;
 
   // ByteStream::User.

@@ -361,6 +361,12 @@ class ConnectionTest : public ::testing::Test {
     }
     return done();
   }
+  // As long as one task should in an iteration of the event loop.
+  void WorkLong() {
+    const Turn::Work work(turn_);
+    while (!turn_.has_worked_long()) {
+    }
+  }
   // Lets happen what can happen by itself.
   void Settle() {
     for (int step = 0; step < 20; ++step) {

@@ -363,6 +363,69 @@ TEST_F(Http2ConnectionTest, ManyMessagesAtOnceLeaveTimeToOthers) {
   EXPECT_NE(std::find(first, second, "other"), second);
 }
 
+// A read of some KiB has a hundred of them.
+class Http2BurstTest : public Http2ConnectionTest {
+ protected:
+  // Requests each of which takes as long as one task should.
+  void SendRequests(int count) {
+    host_->open_ = [open = host_->open_, this](SessionRequest request,
+                                               Transport& transport) {
+      WorkLong();
+      return open(std::move(request), transport);
+    };
+    ConnectHttp2();
+    for (int i = 0; i < count; ++i) {
+      h2::LoggedStream& stream =
+          streams_.emplace_back(absl::StrCat("c", i), client_log_);
+      stream.Put("", /*last=*/true);
+      ASSERT_TRUE(
+          h2_.Open(stream, h2::Views(H2Request("GET", "/api/things/a:watch"))));
+    }
+    std::string out;
+    ASSERT_TRUE(h2_.Send(1 << 20, out).ok());
+    Send(out);
+  }
+};
+
+TEST_F(Http2BurstTest, LeavesTimeToOthers) {
+  SendRequests(3);
+  std::size_t before = 0;
+  ASSERT_TRUE(Until([&] {  // After each handler of the event loop.
+    EXPECT_LE(sessions_.size() - before, 1u);
+    before = sessions_.size();
+    return before == 3;
+  }));
+  // And is read on.
+  Open(H2Request("GET", "/api/things/b"));
+  EXPECT_EQ(sessions_.size(), 4u);
+}
+
+TEST_F(Http2BurstTest, EndsWithTheConnection) {
+  SendRequests(3);
+  ASSERT_TRUE(Until([&] { return sessions_.size() == 1; }));
+  Abort();
+  Settle();
+  h2_.DetachAll();
+  EXPECT_EQ(sessions_.size(), 1u);
+  EXPECT_TRUE(host_->connections_.empty());
+  EXPECT_EQ(host_->admitted_, 0);
+}
+
+// What others do comes first, also before it is read.
+TEST_F(Http2BurstTest, WaitsWhereOthersHaveWorkedLong) {
+  bool had_worked_long = true;
+  ConnectHttp2();
+  host_->open_ = [open = host_->open_, &had_worked_long, this](
+                     SessionRequest request, Transport& transport) {
+    had_worked_long = turn_.has_worked_long();
+    return open(std::move(request), transport);
+  };
+  WorkLong();
+  Open(H2Request("GET", "/api/things/a:watch"));
+  ASSERT_EQ(sessions_.size(), 1u);
+  EXPECT_FALSE(had_worked_long);
+}
+
 // docs/security.md: all clients together.
 TEST_F(Http2ConnectionTest, ResponsesThatAreNotTakenAreCountedAndFreed) {
   opens_windows_ = false;

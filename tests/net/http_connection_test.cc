@@ -184,6 +184,20 @@ TEST_F(HttpConnectionTest, RefusalByCloseSurvivesDrainAbortAndSilence) {
 
 // Idle connections do not hold a drain up; a request that has begun is
 // answered.
+// docs/security.md: requests that many clients send at once.
+TEST_F(HttpConnectionTest, WhereOthersHaveWorkedLongARequestWaits) {
+  bool had_worked_long = true;
+  host_->open_ = [&](SessionRequest, Transport&) {
+    had_worked_long = turn_.has_worked_long();
+    return nullptr;
+  };
+  Connect();
+  WorkLong();
+  Send(Request("/raw"));
+  ASSERT_TRUE(Until([&] { return !host_->requests_.empty(); }));
+  EXPECT_FALSE(had_worked_long);
+}
+
 TEST_F(HttpConnectionTest, DrainEndsConnectionsThatHaveSentNothing) {
   Connect();
   Drain();
