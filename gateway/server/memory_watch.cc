@@ -51,6 +51,7 @@ MemoryWatch::Verdict MemoryWatch::Judge(absl::Time now, std::uint64_t used,
                      [&](const auto& closing) { return now >= closing.first; }),
       closing_.end());
   const bool hold_back = used >= Percent(limit, 95);
+  if (!hold_back) nothing_to_free_ = false;
   if (now < next_free_) return {refuses_, hold_back, 0, false};
   if (used >= limit)
     return {refuses_, hold_back, used - Percent(limit, 85), true};
@@ -64,6 +65,7 @@ MemoryWatch::Verdict MemoryWatch::Judge(absl::Time now, std::uint64_t used,
 void MemoryWatch::OnClosing(absl::Time now, std::uint64_t bytes) {
   closing_.emplace_back(now + kPatience, bytes);
   freed_since_trim_ = true;
+  nothing_to_free_ = false;
 }
 
 }  // namespace headgate

@@ -61,7 +61,12 @@ class MemoryWatch {
   // `limit`: 0: none.
   Verdict Judge(absl::Time now, std::uint64_t used, std::uint64_t limit);
   // No session holds anything worth mentioning: none is asked for soon.
-  void OnNothingToFree(absl::Time now) { next_free_ = now + kInterval; }
+  // Returns whether that is news, which it is once until memory is not short or
+  // some can be freed.
+  bool OnNothingToFree(absl::Time now) {
+    next_free_ = now + kInterval;
+    return !std::exchange(nothing_to_free_, true);
+  }
   // Sessions that hold so many bytes are being closed.
   void OnClosing(absl::Time now, std::uint64_t bytes);
 
@@ -70,6 +75,7 @@ class MemoryWatch {
   absl::Time trimmed_at_ = absl::InfinitePast();
   bool freed_since_trim_ = false;
   absl::Time next_free_ = absl::InfinitePast();
+  bool nothing_to_free_ = false;
   absl::Duration spare_interval_ = kLeastSpareInterval;
   // Until when it is taken off, and what the sessions held.
   std::vector<std::pair<absl::Time, std::uint64_t>> closing_;

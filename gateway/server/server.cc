@@ -451,18 +451,21 @@ void Server::CloseHolders(Holders holders, std::uint64_t bytes, bool urgent,
     ++count;
     (*chosen)[worker].push_back(std::move(holder.connection));
   }
+  if (count == 0) {
+    freeing_ = false;
+    if (memory_watch_.OnNothingToFree(absl::Now())) {
+      Log(LogLevel::kWarning, "memory is short, and no session holds much",
+          {{"used", absl::StrCat(used)},
+           {"max_memory", absl::StrCat(memory_limit_)}});
+    }
+    return;
+  }
   LogRepeated(LogLevel::kWarning,
-              count > 0 ? "memory is short, sessions that hold most are closed"
-                        : "memory is short, and no session holds much",
+              "memory is short, sessions that hold most are closed",
               {{"sessions", absl::StrCat(count)},
                {"held", absl::StrCat(held)},
                {"used", absl::StrCat(used)},
                {"max_memory", absl::StrCat(memory_limit_)}});
-  if (count == 0) {
-    memory_watch_.OnNothingToFree(absl::Now());
-    freeing_ = false;
-    return;
-  }
   if (!urgent) memory_watch_.OnClosing(absl::Now(), held);
   const absl::Duration patience =
       urgent ? absl::ZeroDuration() : kMemoryPatience;

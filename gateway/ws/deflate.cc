@@ -22,6 +22,11 @@ constexpr int kMinTheirWindowBits = 8;
 // zlib's memLevel: 5 takes 16 KiB. The default, 8, takes 128 KiB and makes
 // messages less than 0.1 % smaller.
 constexpr int kMemoryLevel = 5;
+// What zlib's streams take beside the window, and beside the chains of
+// positions that deflate has for it (2 bytes for each of its bytes); with the
+// pages of these that are used in part.
+constexpr std::size_t kDeflateBytes = 32 * 1024;
+constexpr std::size_t kInflateBytes = 8 * 1024;
 // The end of a sync flush, which senders leave out.
 constexpr absl::string_view kTail("\x00\x00\xFF\xFF", 4);
 
@@ -192,12 +197,26 @@ std::optional<std::string> Deflater::Deflate(absl::string_view message) {
   out.resize(out.size() - stream_->avail_out);
   if (result != Z_OK || stream_->avail_in > 0 || !absl::EndsWith(out, kTail)) {
     // The peer never sees this message, so later ones must not refer to it.
-    stream_.reset();
+    Release();
     return std::nullopt;
   }
   out.resize(out.size() - kTail.size());
+  most_in_ = std::max<std::size_t>(most_in_, stream_->total_in);
   if (resets_) deflateReset(stream_.get());
   return out;
+}
+
+void Deflater::Release() {
+  stream_.reset();
+  most_in_ = 0;
+}
+
+// The window is kept twice, so that it need not be moved for each byte.
+std::size_t Deflater::held_bytes() const {
+  if (stream_ == nullptr) return 0;
+  const std::size_t window = std::size_t{1} << window_bits_;
+  return kDeflateBytes + std::min(most_in_, 2 * window) +
+         2 * std::min(most_in_, window);
 }
 
 struct Inflater::Stream : z_stream {
@@ -243,6 +262,13 @@ Inflater::Outcome Inflater::Inflate(absl::string_view bytes,
       return stream_->avail_in == 0 ? Outcome::kOk : Outcome::kBroken;
     }
   }
+}
+
+void Inflater::Release() { stream_.reset(); }
+
+std::size_t Inflater::held_bytes() const {
+  if (stream_ == nullptr) return 0;
+  return kInflateBytes + (std::size_t{1} << window_bits_);
 }
 
 Inflater::Outcome Inflater::End(std::size_t max_bytes, std::string& to) {

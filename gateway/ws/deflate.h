@@ -47,6 +47,11 @@ class Deflater {
   // must be sent uncompressed.
   std::optional<std::string> Deflate(absl::string_view message);
 
+  // Frees its memory; a message after this refers to none before it.
+  void Release();
+  // Bytes of memory, about: what zlib has written to of what it allocates.
+  std::size_t held_bytes() const;
+
   int window_bits() const { return window_bits_; }
   int level() const { return level_; }
   // Whether no message refers to the ones before it.
@@ -58,6 +63,7 @@ class Deflater {
   const int window_bits_;
   const int level_;
   const bool resets_;
+  std::size_t most_in_ = 0;  // Of the stream, between two resets.
 };
 
 // Decompresses the messages of one side.
@@ -75,6 +81,11 @@ class Inflater {
   // Ends a message: adds the bytes that the sender has left out (section
   // 7.2.2). kBroken also if the message cannot end here.
   Outcome End(std::size_t max_bytes, std::string& to);
+
+  // Frees its memory. It cannot be used any more.
+  void Release();
+  // Bytes of memory, about.
+  std::size_t held_bytes() const;
 
  private:
   struct Stream;

@@ -251,6 +251,7 @@ void Endpoint::PutClose(CloseCode code, absl::string_view reason) {
     AppendCloseFrame(code, reason, &mask, frame);
   }
   if (sending_.phase != Sending::Phase::kFailed) sending_.outbox.Put(frame);
+  if (sending_.deflater != nullptr) sending_.deflater->Release();
 }
 
 void Endpoint::PutFrame(FrameOpcode opcode, absl::string_view payload) {

@@ -200,9 +200,11 @@ class Endpoint {
   void OnSent(std::size_t bytes);
   // Nothing can be sent any more.
   void OnSendFailed();
-  // Bytes of messages that it holds, both ways.
+  // Bytes of memory, about: messages both ways, and what (de)compressing the
+  // next ones takes.
   std::size_t held_bytes() const {
-    return sending_.outbox.size() + reader_.held_bytes();
+    return sending_.outbox.size() + reader_.held_bytes() +
+           (sending_.deflater == nullptr ? 0 : sending_.deflater->held_bytes());
   }
 
   // --- Time ---

@@ -284,6 +284,7 @@ Reader::Event Reader::EndClose() {
     }
   }
   state_ = State::kOver;
+  if (inflater_ != nullptr) inflater_->Release();
   return Event::kClose;
 }
 
@@ -302,6 +303,7 @@ void Reader::DropMessages() {
   dropping_ = in_message_;
   std::string().swap(message_);
   checked_ = 0;
+  if (inflater_ != nullptr) inflater_->Release();
 }
 
 Reader::Event Reader::FailTooBig() {
@@ -314,6 +316,7 @@ Reader::Event Reader::Fail(CloseCode code, absl::string_view what) {
   state_ = State::kOver;
   fault_ = {code, what};
   std::string().swap(message_);
+  if (inflater_ != nullptr) inflater_->Release();
   return Event::kFault;
 }
 

@@ -80,7 +80,10 @@ class Reader {
     return messages_;
   }
   // Bytes of memory.
-  std::size_t held_bytes() const { return message_.capacity(); }
+  std::size_t held_bytes() const {
+    return message_.capacity() +
+           (inflater_ == nullptr ? 0 : inflater_->held_bytes());
+  }
   // Bytes of messages that have arrived, as they were sent.
   std::uint64_t data_bytes() const { return data_bytes_; }
   // Bytes of the current frame that have not arrived, as far as known.

@@ -79,6 +79,19 @@ TEST_F(MemoryWatchTest, WhereNobodyHoldsMuchItIsNotTriedAllTheTime) {
   EXPECT_GT(JudgeAfter(absl::Milliseconds(1), 1100).free, 0u);
 }
 
+// For the log.
+TEST_F(MemoryWatchTest, ThatNobodyHoldsMuchIsNewsOnce) {
+  EXPECT_GT(JudgeAfter(kTick, 1100).free, 0u);
+  EXPECT_TRUE(watch_.OnNothingToFree(now_));
+  EXPECT_GT(JudgeAfter(MemoryWatch::kInterval, 1100).free, 0u);
+  EXPECT_FALSE(watch_.OnNothingToFree(now_));
+  JudgeAfter(kTick, 900);
+  EXPECT_GT(JudgeAfter(MemoryWatch::kInterval, 1100).free, 0u);
+  EXPECT_TRUE(watch_.OnNothingToFree(now_));
+  watch_.OnClosing(now_, 10);
+  EXPECT_TRUE(watch_.OnNothingToFree(now_));
+}
+
 // However much is being closed.
 TEST_F(MemoryWatchTest, ThoseThatHoldMuchAreHeldBackFromNinetyFivePercent) {
   EXPECT_FALSE(JudgeAfter(kTick, 949).hold_back);

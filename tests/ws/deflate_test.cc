@@ -128,6 +128,22 @@ TEST(DeflateTest, WhatIsDeflatedInflatesToTheSame) {
   }
 }
 
+// docs/security.md: what counts for max_memory.
+TEST(DeflateTest, CountsTheMemoryThatTheFirstMessageTakes) {
+  for (const bool takeover : {true, false}) {
+    const DeflateSide side = {15, !takeover};
+    Deflater deflater(side, 6);
+    Inflater inflater(side);
+    EXPECT_EQ(deflater.held_bytes() + inflater.held_bytes(), 0u);
+    EXPECT_EQ(Inflated(inflater, *deflater.Deflate("hello")), "hello");
+    EXPECT_GE(deflater.held_bytes(), 32u * 1024);
+    EXPECT_LT(deflater.held_bytes(), 36u * 1024);
+    EXPECT_EQ(inflater.held_bytes(), 40u * 1024);
+    ASSERT_TRUE(deflater.Deflate(std::string(1 << 20, 'x')));
+    EXPECT_EQ(deflater.held_bytes(), 160u * 1024);
+  }
+}
+
 // The examples of section 7.2.3.
 TEST(DeflateTest, ReadsTheExamplesOfTheRfc) {
   Inflater inflater{DeflateSide()};
