@@ -81,6 +81,7 @@ void WsTransport::Respond(const HttpRequest& request,
         request.headers.Values("Sec-WebSocket-Extensions"), compression);
     options.deflate_level = settings_->compression.level;
     options.min_deflate_bytes = settings_->compression.min_bytes;
+    compresses_ = options.deflate.has_value();
     if (options.deflate) {
       fields.emplace_back("Sec-WebSocket-Extensions", options.deflate->header);
     }
@@ -162,7 +163,9 @@ void WsTransport::OnReadable() {
   assert(reading_.phase == Reading::Phase::kAwaiting);
   reading_.phase = Reading::Phase::kPaused;
   if (!WantsBytes()) return;
-  if (host_.is_short_of_memory() && held_bytes() >= kLeastHeldBytes) {
+  // The first message to be decompressed takes that much by itself.
+  if (host_.is_short_of_memory() &&
+      (compresses_ || held_bytes() >= kLeastHeldBytes)) {
     return Wake();  // For OnTick, which goes on.
   }
   const absl::Span<char> buffer = host_.ReadBuffer();

@@ -189,7 +189,8 @@ class WsTransport final : public Connection,
   State state_ = State::kHandshake;
   Rests rests_ = Rests::kAwake;
   bool is_stream_ = false;
-  bool responded_ = false;  // The session has written its first response.
+  bool compresses_ = false;  // As agreed on.
+  bool responded_ = false;   // The session has written its first response.
 };
 
 }  // namespace headgate

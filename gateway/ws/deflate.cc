@@ -250,6 +250,7 @@ Inflater::Outcome Inflater::Inflate(absl::string_view bytes,
     const std::size_t size = piece.size() - stream_->avail_out;
     if (size > max_bytes - to.size()) return Outcome::kTooBig;
     to.append(piece.data(), size);
+    most_out_ = std::max<std::size_t>(most_out_, stream_->total_out);
     if (result == Z_STREAM_END) {
       // Section 7.2.3.4: a block may have BFINAL set. The next block may still
       // refer to what came before it.
@@ -268,7 +269,7 @@ void Inflater::Release() { stream_.reset(); }
 
 std::size_t Inflater::held_bytes() const {
   if (stream_ == nullptr) return 0;
-  return kInflateBytes + (std::size_t{1} << window_bits_);
+  return kInflateBytes + std::min(most_out_, std::size_t{1} << window_bits_);
 }
 
 Inflater::Outcome Inflater::End(std::size_t max_bytes, std::string& to) {

@@ -92,6 +92,7 @@ class Inflater {
   std::unique_ptr<Stream> stream_;
   const int window_bits_;
   const bool resets_;
+  std::size_t most_out_ = 0;  // Of the stream, between two resets.
 };
 
 }  // namespace headgate::ws
