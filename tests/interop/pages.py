@@ -57,6 +57,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         super().__init__(*arguments, directory=NODE, **options)
 
     extensions_map = {".mjs": "text/javascript", ".js": "text/javascript",
+                      ".html": "text/html",
                       "": "application/octet-stream"}
 
     def log_message(self, *arguments):
@@ -109,23 +110,29 @@ class PageServer:
         self._server.shutdown()
         self._server.server_close()
 
+    @contextlib.contextmanager
+    def open(self, path, *flags):
+        """Yields what the page has seen, as long as it is open."""
+        with tempfile.TemporaryDirectory(prefix="headgate-chromium-",
+                                         ignore_cleanup_errors=True) as profile:
+            browser = subprocess.Popen(
+                [shutil.which("chromium"), *CHROMIUM_FLAGS, *flags,
+                 "--remote-debugging-port=0",
+                 f"--user-data-dir={profile}", f"{self.origin}{path}"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                seen = self._seen.get(timeout=3 * TIMEOUT)
+                assert "error" not in seen, seen
+                yield seen
+            finally:
+                browser.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    browser.wait(TIMEOUT)
+
     def run(self, gateway, *scenarios):
         """{client: {scenario: what it saw}}"""
         query = urllib.parse.urlencode(
             {"gateway": f"http://{gateway.host}:{gateway.port}",
              "scenario": scenarios}, doseq=True)
-        with tempfile.TemporaryDirectory(prefix="headgate-chromium-",
-                                         ignore_cleanup_errors=True) as profile:
-            browser = subprocess.Popen(
-                [shutil.which("chromium"), *CHROMIUM_FLAGS,
-                 "--remote-debugging-port=0",
-                 f"--user-data-dir={profile}", f"{self.origin}/?{query}"],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                seen = self._seen.get(timeout=3 * TIMEOUT)
-            finally:
-                browser.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    browser.wait(TIMEOUT)
-        assert "error" not in seen, seen
-        return seen
+        with self.open(f"/?{query}") as seen:
+            return seen

@@ -3,6 +3,7 @@ Chromium."""
 
 import pytest
 
+from certificates import Authority
 from client import stats
 from harness import Gateway, eventually
 from pages import PageServer
@@ -96,3 +97,18 @@ def test_an_origin_that_is_not_allowed_sees_nothing(pages):
         seen = pages.run(gateway, "unary")
         for client in CLIENTS:
             assert seen[client]["unary"].get("code") != 0, client
+
+
+# RFC 8441, as Chromium does it by itself where it has a connection of HTTP/2 to
+# the origin.
+def test_a_hundred_websockets_of_a_page_share_one_connection(pages, tmp_path):
+    certificate, key = Authority(tmp_path).issue("gateway", "IP:127.0.0.1")
+    with Gateway.demo("--allow-origin", pages.origin, "--tls-cert",
+                      certificate, "--tls-key", key) as gateway:
+        address = f"{gateway.host}:{gateway.port}"
+        with pages.open(f"/sockets.html?gateway={address}&count=100",
+                        "--ignore-certificate-errors") as seen:
+            assert seen["echoes"] == [f"hello {i}" for i in range(100)]
+            assert len(gateway.sessions("?limit=1000")) == 100
+            assert gateway.metric("headgate_connections") == 1
+            assert gateway.metric("headgate_http2_connections_total") == 1
