@@ -27,7 +27,8 @@ absl::StatusOr<std::shared_ptr<const TlsContext>> MakeClientTls(
   own->ca = std::move(authorities->ca);
 
   TlsClientOptions tls;
-  tls.protocol = "http/1.1";
+  tls.requires_protocol = options.http == ClientTlsOptions::Http::k2;
+  tls.protocol = tls.requires_protocol ? "h2" : "http/1.1";
   tls.verifies_server = options.peer == ClientTlsOptions::Peer::kVerified;
   return TlsContext::ForClient(tls, *own);
 }

@@ -18,7 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
-#include "cmd/headgate/bench/messages.h"
+#include "cmd/headgate/bench/dialect.h"
 #include "cmd/headgate/bench/report.h"
 #include "cmd/headgate/bench/run.h"
 #include "cmd/headgate/bench/target.h"
@@ -26,9 +26,6 @@
 #include "cmd/headgate/dial/output.h"
 #include "cmd/headgate/duration_flag.h"
 #include "gateway/base/file.h"
-#include "gateway/codec/connect.h"
-#include "gateway/codec/grpc_web.h"
-#include "gateway/codec/grpc_websockets.h"
 
 namespace headgate {
 namespace {
@@ -40,19 +37,26 @@ constexpr char kBenchFooter[] = R"(URL:
   wss://HOST[:PORT]/PATH[?QUERY]             the same with TLS
   ws+unix:/SOCKET:/PATH[?QUERY]              over the Unix socket /SOCKET,
                                              wss+unix: with TLS
-  http://HOST[:PORT]/package.Service/Method  unary calls over HTTP/1.1, with
-                                             --codec connect or grpc-web
-  grpc://HOST:PORT/package.Service/Method    gRPC, of the backend itself for
+  http://HOST[:PORT]/package.Service/Method  calls, or a stream of messages,
+  https://HOST[:PORT]/package.Service/Method over HTTP; https:// with HTTP/2
+                                             only
+  grpc://HOST:PORT/package.Service/Method    gRPC C++, of the backend itself for
                                              comparison, or through a gateway
+
+--codec, and what a connection of the load is:
+  with ws://, a WebSocket: protobuf, packet, json, raw; grpc-websockets;
+    grpc-websockets-multiplex, with one call
+  with http://, calls of one message each: connect, connect-json, grpc-web,
+    grpc-web-text, grpc
+  with http://, one call with a stream of messages: connect-stream,
+    connect-stream-json, grpc-stream
+grpc and the streams are over HTTP/2, the others with --http2.
 
 The method must answer each message with one message, in order, as the demo
 backend's headgate.v1.PacketService/Connect does (/packets; with raw: /echo).
-The default message is one that it echoes; with http:// it is one of
-headgate.demo.v1.HelloService/SayHello. --message, by codec:
-  protobuf, raw, grpc-websockets, connect, grpc-web
-                  the bytes of one message
-  packet          the content of one packet
-  json            one line of JSON
+The default message is one that it echoes; with calls it is one of
+headgate.demo.v1.HelloService/SayHello. --message is the content of a packet
+with packet, a line of JSON with json, and else the bytes of one message.
 
 Closed loop: each connection keeps --in-flight messages outstanding; the answer
 to one sends the next. Open loop (--rate): messages are sent at their time
@@ -71,7 +75,11 @@ Examples:
   headgate bench --connections 64 --in-flight 16 ws://127.0.0.1:8080/packets
   headgate bench --rate 20000 --connections 100 --json --pid $(pidof headgate) \
     ws://127.0.0.1:8080/packets
-  headgate bench --connections 1 --idle 10000 ws://127.0.0.1:8080/packets)";
+  headgate bench --connections 1 --idle 10000 ws://127.0.0.1:8080/packets
+  headgate bench --http2 --streams 100 --connections 100 --insecure \
+    wss://127.0.0.1:8443/packets
+  headgate bench --codec grpc --in-flight 16 \
+    http://127.0.0.1:8080/headgate.demo.v1.HelloService/SayHello)";
 
 // The flags as they were typed.
 struct BenchFlags {
@@ -89,6 +97,8 @@ struct BenchFlags {
   std::optional<double> ramp;
   std::size_t idle = 0;
   std::size_t threads = 1;
+  bool http2 = false;
+  std::optional<std::size_t> streams;
   std::string connect_timeout = "10s";
   std::string bearer;
   std::vector<std::string> headers;
@@ -101,25 +111,6 @@ constexpr std::size_t kMaxConnections = 1'000'000;
 constexpr std::size_t kMaxInFlight = 1'000'000;
 constexpr std::size_t kOpenLoopInFlight = 1024;
 constexpr std::size_t kMaxSize = 64 * 1024 * 1024;
-
-// Besides the gateway's own codecs.
-constexpr const Dialect* kForeignDialects[] = {
-    &kGrpcWebSocketsDialect, &kConnectProtoDialect, &kGrpcWebDialect};
-
-std::vector<std::string> BenchCodecs() {
-  std::vector<std::string> names = DialectNames();
-  for (const Dialect* dialect : kForeignDialects) {
-    names.emplace_back(dialect->name);
-  }
-  return names;
-}
-
-const Dialect* BenchDialect(absl::string_view name) {
-  for (const Dialect* dialect : kForeignDialects) {
-    if (dialect->name == name) return dialect;
-  }
-  return FindDialect(name);
-}
 
 void Say(absl::string_view text) {
   WriteOut(STDERR_FILENO, absl::StrCat("headgate bench: ", text, "\n"));
@@ -140,12 +131,13 @@ absl::StatusOr<std::string> MessageContent(const std::string& text) {
 absl::Status SetMessage(const BenchFlags& flags, BenchOptions& options) {
   options.size = flags.size;
   if (!flags.message.has_value()) {
-    options.message = MakeBenchMessage(options.codec, flags.size);
+    options.message =
+        options.dialect->wire(options.dialect->content(flags.size));
     return absl::OkStatus();
   }
   auto content = MessageContent(*flags.message);
   if (!content.ok()) return content.status();
-  if (options.codec == &kJsonDialect &&
+  if (options.dialect == &kBenchJson &&
       absl::StripSuffix(*content, "\n").find('\n') != std::string::npos) {
     return absl::InvalidArgumentError(
         "--message: must be one line with --codec json");
@@ -155,23 +147,25 @@ absl::Status SetMessage(const BenchFlags& flags, BenchOptions& options) {
         absl::StrCat("--message: must be at most ", kMaxSize, " bytes"));
   }
   options.size = content->size();
-  options.message = MakeOwnMessage(options.codec, *content);
+  options.message = options.dialect->wire(*content);
   return absl::OkStatus();
 }
 
 absl::Status SetHandshake(const BenchFlags& flags, BenchOptions& options) {
   const bool is_grpc = std::holds_alternative<GrpcTarget>(options.target);
-  const bool is_http = std::holds_alternative<UnaryTarget>(options.target);
-  if (is_http != (options.codec->on == Dialect::On::kHttp)) {
+  const bool is_http = std::holds_alternative<HttpMethodTarget>(options.target);
+  if (is_http != options.dialect->is_http()) {
     return absl::InvalidArgumentError(
-        "--codec: http:// takes connect and grpc-web, which are its own");
+        absl::StrCat("--codec: ", options.dialect->name,
+                     is_http ? " is not for http:// and https://"
+                             : " is for http:// and https:// only"));
   }
-  if (is_grpc && options.codec != &kProtobufDialect) {
+  if (is_grpc && options.dialect != &kBenchProtobuf) {
     return absl::InvalidArgumentError("--codec: grpc:// takes protobuf only");
   }
   DialHandshakeOptions handshake;
   if (!is_grpc && !is_http && !flags.no_subprotocol) {
-    handshake.codec = options.codec;
+    handshake.codec = options.dialect->dialect;
   }
   handshake.headers = flags.headers;
   if ((is_grpc || is_http) && !flags.bearer.empty()) {
@@ -186,10 +180,36 @@ absl::Status SetHandshake(const BenchFlags& flags, BenchOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status SetHttp2(const BenchFlags& flags, BenchOptions& options) {
+  const bool is_grpc = std::holds_alternative<GrpcTarget>(options.target);
+  if (is_grpc && (flags.http2 || flags.streams.has_value())) {
+    return absl::InvalidArgumentError(
+        "--http2 and --streams: grpc:// has HTTP/2 of its own");
+  }
+  const bool is_http2 = flags.http2 || options.dialect->needs_http2();
+  if (is_http2) {
+    options.http2_streams = flags.streams.value_or(1);
+  } else if (flags.streams.has_value()) {
+    return absl::InvalidArgumentError("--streams: needs --http2");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SetTls(const BenchFlags& flags, BenchOptions& options) {
-  const auto* const url = std::get_if<WsUrl>(&options.target);
-  auto tls = ClientTlsOf(
-      flags.tls, url == nullptr ? WsUrl::Security::kPlain : url->security);
+  WsUrl::Security security = WsUrl::Security::kPlain;
+  if (const auto* url = std::get_if<WsUrl>(&options.target)) {
+    security = url->security;
+  } else if (const auto* http =
+                 std::get_if<HttpMethodTarget>(&options.target)) {
+    security = http->url.security;
+    if (security == WsUrl::Security::kTls && !options.http2_streams) {
+      return absl::InvalidArgumentError("https://: needs --http2");
+    }
+  }
+  auto tls = ClientTlsOf(flags.tls, security,
+                         options.http2_streams.has_value()
+                             ? ClientTlsOptions::Http::k2
+                             : ClientTlsOptions::Http::k11);
   if (!tls.ok()) return tls.status();
   options.tls = *std::move(tls);
   return absl::OkStatus();
@@ -213,10 +233,12 @@ absl::Status SetLoad(const BenchFlags& flags, BenchOptions& options) {
   }
   load.rate = flags.rate;
   load.ramp = flags.ramp;
-  const bool is_http = std::holds_alternative<UnaryTarget>(options.target);
+  const bool is_http1 =
+      std::holds_alternative<HttpMethodTarget>(options.target) &&
+      !options.http2_streams.has_value();
   load.in_flight = flags.in_flight.value_or(
-      flags.rate.has_value() && !is_http ? kOpenLoopInFlight : std::size_t{1});
-  if (is_http && load.in_flight > 1) {
+      flags.rate.has_value() && !is_http1 ? kOpenLoopInFlight : std::size_t{1});
+  if (is_http1 && load.in_flight > 1) {
     return absl::InvalidArgumentError(
         "--in-flight: a connection of HTTP/1.1 has one request at a time");
   }
@@ -254,11 +276,11 @@ absl::StatusOr<BenchOptions> OptionsOf(const BenchFlags& flags) {
   auto target = ParseBenchTarget(flags.url);
   if (!target.ok()) return target.status();
   options.target = *std::move(target);
-  options.codec = BenchDialect(flags.codec);
+  options.dialect = FindBenchDialect(flags.codec);
   options.threads = flags.threads;
   options.pid = flags.pid;
   for (absl::Status (*set)(const BenchFlags&, BenchOptions&) :
-       {SetMessage, SetHandshake, SetTls, SetLoad, SetWindow}) {
+       {SetMessage, SetHandshake, SetHttp2, SetTls, SetLoad, SetWindow}) {
     const absl::Status status = set(flags, options);
     if (!status.ok()) return status;
   }
@@ -278,7 +300,7 @@ int RunBench(const BenchFlags& flags) {
   }
   if (result->counts.codec_declined) {
     Say(absl::StrCat("note: the other side did not take the subprotocol ",
-                     options->codec->token));
+                     options->dialect->dialect->token));
   }
   WriteOut(STDERR_FILENO, ReportFailures(*result));
   WriteOut(STDOUT_FILENO, flags.json ? absl::StrCat(ReportJson(*result), "\n")
@@ -327,6 +349,14 @@ void AddLoadFlags(CLI::App& bench, BenchFlags& flags) {
                   "its answer and stay open in silence")
       ->check(CLI::Range(std::size_t{0}, kMaxConnections))
       ->capture_default_str();
+  bench.add_flag("--http2", flags.http2,
+                 "HTTP/2, by prior knowledge or, with TLS, by ALPN: WebSockets "
+                 "are streams (RFC 8441), calls run at the same time");
+  bench
+      .add_option("--streams", flags.streams,
+                  "With HTTP/2, so many connections of the load share a "
+                  "socket: 1 by default")
+      ->check(CLI::Range(std::size_t{1}, kMaxConnections));
   bench
       .add_option("--threads", flags.threads,
                   "So many threads share the connections; with grpc://, gRPC "
@@ -345,14 +375,15 @@ void AddBench(CLI::App& app, std::function<int()>& run) {
   bench
       ->add_option("URL", flags->url,
                    "ws://HOST[:PORT]/PATH[?QUERY], wss://, "
-                   "ws+unix:/SOCKET:/PATH, http://HOST[:PORT]/PATH or "
-                   "grpc://HOST:PORT/package.Service/Method")
+                   "ws+unix:/SOCKET:/PATH, http://HOST[:PORT]/PATH, https:// "
+                   "or grpc://HOST:PORT/package.Service/Method")
       ->required();
   bench
-      ->add_option("--codec", flags->codec,
-                   "What messages are, and the subprotocol headgate.CODEC.v1, "
-                   "or grpc-websockets; with http:// connect or grpc-web")
-      ->check(CLI::IsMember(BenchCodecs()))
+      ->add_option(
+          "--codec", flags->codec,
+          "What messages are, and the subprotocol headgate.CODEC.v1 or "
+          "that of another dialect; see below")
+      ->check(CLI::IsMember(BenchDialectNames()))
       ->capture_default_str();
   bench->add_flag("--no-subprotocol", flags->no_subprotocol,
                   "Offer no subprotocol, for gateways that know none");

@@ -31,12 +31,14 @@ void AddClientTlsFlags(CLI::App& app, ClientTlsFlags& flags) {
 }
 
 absl::StatusOr<std::shared_ptr<const TlsContext>> ClientTlsOf(
-    const ClientTlsFlags& flags, WsUrl::Security security) {
+    const ClientTlsFlags& flags, WsUrl::Security security,
+    ClientTlsOptions::Http http) {
   ClientTlsOptions tls = flags.tls;
+  tls.http = http;
   if (security == WsUrl::Security::kPlain) {
     if (!tls.ca.empty() || !tls.certificate.empty() || flags.insecure) {
       return absl::InvalidArgumentError(
-          "--ca, --cert, --key and --insecure: only with wss://");
+          "--ca, --cert, --key and --insecure: only with wss:// and https://");
     }
     return std::shared_ptr<const TlsContext>();
   }

@@ -22,7 +22,8 @@ void AddClientTlsFlags(CLI::App& app, ClientTlsFlags& flags);
 
 // Null where `security` is kPlain. INVALID_ARGUMENT names the flag.
 absl::StatusOr<std::shared_ptr<const TlsContext>> ClientTlsOf(
-    const ClientTlsFlags& flags, WsUrl::Security security);
+    const ClientTlsFlags& flags, WsUrl::Security security,
+    ClientTlsOptions::Http http = ClientTlsOptions::Http::k11);
 
 }  // namespace headgate
 

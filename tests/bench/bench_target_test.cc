@@ -41,19 +41,27 @@ TEST(BenchTargetTest, RefusesOtherGrpcUrls) {
   }
 }
 
-TEST(BenchTargetTest, HttpUrlsAreOfUnaryMethods) {
+TEST(BenchTargetTest, HttpUrlsAreOfMethods) {
   const auto target = ParseBenchTarget("http://a:1/p.S/M");
   ASSERT_TRUE(target.ok()) << target.status();
-  EXPECT_EQ(std::get<UnaryTarget>(*target).url.authority, "a:1");
-  EXPECT_EQ(std::get<UnaryTarget>(*target).url.target, "/p.S/M");
+  EXPECT_EQ(std::get<HttpMethodTarget>(*target).url.authority, "a:1");
+  EXPECT_EQ(std::get<HttpMethodTarget>(*target).url.target, "/p.S/M");
   EXPECT_THAT(std::string(ParseBenchTarget("http://").status().message()),
               HasSubstr("must be http://HOST[:PORT]/PATH"));
 }
 
+TEST(BenchTargetTest, HttpsIsTheSameWithTls) {
+  const auto target = ParseBenchTarget("https://a/p.S/M");
+  ASSERT_TRUE(target.ok()) << target.status();
+  const WsUrl& url = std::get<HttpMethodTarget>(*target).url;
+  EXPECT_EQ(url.security, WsUrl::Security::kTls);
+  EXPECT_EQ(url.port, "443");
+}
+
 TEST(BenchTargetTest, RefusesOtherSchemes) {
   EXPECT_EQ(ParseBenchTarget("ftp://a/").status().message(),
-            "'ftp://a/': must start with ws://, wss://, ws+unix:, http:// or "
-            "grpc://");
+            "'ftp://a/': must start with ws://, wss://, ws+unix:, http://, "
+            "https:// or grpc://");
 }
 
 }  // namespace

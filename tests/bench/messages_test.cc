@@ -10,9 +10,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "gateway/codec/connect.h"
-#include "gateway/codec/grpc_web.h"
-#include "gateway/codec/grpc_websockets.h"
 #include "headgate/v1/packet.pb.h"
 
 namespace headgate {
@@ -20,6 +17,10 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::Optional;
+
+WireMessage DefaultMessage(const BenchDialect& dialect, std::size_t size) {
+  return dialect.wire(dialect.content(size));
+}
 
 // Counts the answers of one message that comes in pieces of `bytes`.
 std::optional<std::size_t> Count(AnswerCounter& counter,
@@ -29,7 +30,7 @@ std::optional<std::size_t> Count(AnswerCounter& counter,
   for (std::size_t i = 0; i == 0 || i < message.size(); i += bytes) {
     const auto piece = absl::string_view(message).substr(i, bytes);
     const auto taken = counter.Take(piece, i + bytes >= message.size());
-    if (!taken.has_value()) return std::nullopt;
+    if (!taken.ok()) return std::nullopt;
     sum += *taken;
   }
   return sum;
@@ -47,14 +48,14 @@ std::string Packet(std::uint32_t type, const std::string& content) {
 // ---- Messages
 
 TEST(BenchMessageTest, GrpcWebSocketsIsTheSamePacketInAFrameBehindHeaders) {
-  const WireMessage message = MakeBenchMessage(&kGrpcWebSocketsDialect, 64);
+  const WireMessage message = DefaultMessage(kBenchGrpcWebSockets, 64);
   EXPECT_EQ(message.payload.substr(6),
-            MakeBenchMessage(&kProtobufDialect, 64).payload);
+            DefaultMessage(kBenchProtobuf, 64).payload);
   EXPECT_EQ(message.payload.substr(0, 5), std::string(5, '\0'));
   EXPECT_EQ(static_cast<std::size_t>(message.payload[5]),
             message.payload.size() - 6);
-  EXPECT_TRUE(MakeBenchHead(&kGrpcWebSocketsDialect).has_value());
-  EXPECT_FALSE(MakeBenchHead(&kProtobufDialect).has_value());
+  EXPECT_EQ(kBenchGrpcWebSockets.head("/p.S/M").payload,
+            "content-type: application/grpc-web+proto\r\n");
 }
 
 TEST(BenchMessageTest, OverHttpItIsAGreetingInAWholeRequest) {
@@ -63,32 +64,32 @@ TEST(BenchMessageTest, OverHttpItIsAGreetingInAWholeRequest) {
   url.target = "/p.S/M";
   UpgradeHeaders headers;
   headers.headers = {{"a", "1"}};
-  const WireMessage connect = MakeBenchMessage(&kConnectProtoDialect, 3);
+  const WireMessage connect = DefaultMessage(kBenchConnect, 3);
   EXPECT_EQ(connect.payload.substr(0, 2), "\x0a\x03");
   EXPECT_EQ(connect.payload.size(), 5u);
-  EXPECT_EQ(MakeHttpRequest(&kConnectProtoDialect, url, headers, connect),
+  EXPECT_EQ(MakeHttpRequest(kBenchConnect, url, headers, connect),
             absl::StrCat("POST /p.S/M HTTP/1.1\r\nHost: h:1\r\nUser-Agent: "
                          "headgate-bench\r\nContent-Type: application/proto\r\n"
                          "Content-Length: 5\r\na: 1\r\n\r\n",
                          connect.payload));
-  const WireMessage web = MakeBenchMessage(&kGrpcWebDialect, 3);
+  const WireMessage web = DefaultMessage(kBenchGrpcWeb, 3);
   EXPECT_EQ(web.payload,
             absl::StrCat(std::string("\0\0\0\0\5", 5), connect.payload));
 }
 
 TEST(AnswerCounterTest, BlocksOfGrpcWebSocketsAreNoAnswers) {
   for (const std::size_t bytes : {1, 2, 100}) {
-    AnswerCounter counter(&kGrpcWebSocketsDialect);
+    const auto counter = kBenchGrpcWebSockets.counter();
     const std::string answer("\0\0\0\0\1a", 6);
     const std::string block("\x80\0\0\0\1a", 6);
-    EXPECT_THAT(Count(counter, block, bytes), Optional(0u));
-    EXPECT_THAT(Count(counter, answer, bytes), Optional(1u));
-    EXPECT_THAT(Count(counter, block, bytes), Optional(0u));
+    EXPECT_THAT(Count(*counter, block, bytes), Optional(0u));
+    EXPECT_THAT(Count(*counter, answer, bytes), Optional(1u));
+    EXPECT_THAT(Count(*counter, block, bytes), Optional(0u));
   }
 }
 
 TEST(BenchMessageTest, ProtobufIsAPacketWithSoMuchContent) {
-  const WireMessage message = MakeBenchMessage(&kProtobufDialect, 64);
+  const WireMessage message = DefaultMessage(kBenchProtobuf, 64);
   EXPECT_EQ(message.opcode, Opcode::kBinary);
   v1::Packet packet;
   ASSERT_TRUE(packet.ParseFromString(message.payload));
@@ -97,7 +98,7 @@ TEST(BenchMessageTest, ProtobufIsAPacketWithSoMuchContent) {
 }
 
 TEST(BenchMessageTest, PacketIsTheSameOnTheWire) {
-  const WireMessage message = MakeBenchMessage(&kPacketDialect, 64);
+  const WireMessage message = DefaultMessage(kBenchPacket, 64);
   EXPECT_EQ(message.opcode, Opcode::kBinary);
   EXPECT_EQ(message.payload.substr(0, 12),
             absl::HexStringToBytes("00000001000000400000002a"));
@@ -105,7 +106,7 @@ TEST(BenchMessageTest, PacketIsTheSameOnTheWire) {
 }
 
 TEST(BenchMessageTest, JsonIsTheSameInALine) {
-  const WireMessage message = MakeBenchMessage(&kJsonDialect, 3);
+  const WireMessage message = DefaultMessage(kBenchJson, 3);
   EXPECT_EQ(message.opcode, Opcode::kText);
   EXPECT_THAT(message.payload,
               testing::MatchesRegex(R"(\{"type":1,"content":"[^"]{4}"\}.)"));
@@ -113,32 +114,32 @@ TEST(BenchMessageTest, JsonIsTheSameInALine) {
 }
 
 TEST(BenchMessageTest, RawIsBytes) {
-  const WireMessage message = MakeBenchMessage(&kRawDialect, 64);
+  const WireMessage message = DefaultMessage(kBenchRaw, 64);
   EXPECT_EQ(message.opcode, Opcode::kBinary);
   EXPECT_EQ(message.payload.size(), 64u);
 }
 
 TEST(BenchMessageTest, MayBeEmpty) {
-  EXPECT_EQ(MakeBenchMessage(&kRawDialect, 0).payload, "");
-  EXPECT_EQ(MakeBenchMessage(&kPacketDialect, 0).payload.size(), 12u);
+  EXPECT_EQ(DefaultMessage(kBenchRaw, 0).payload, "");
+  EXPECT_EQ(DefaultMessage(kBenchPacket, 0).payload.size(), 12u);
 }
 
 TEST(OwnMessageTest, IsWhatTheCodecMakesOfIt) {
-  EXPECT_EQ(MakeOwnMessage(&kProtobufDialect, "abc").payload, "abc");
-  EXPECT_EQ(MakeOwnMessage(&kRawDialect, "abc").payload, "abc");
-  EXPECT_EQ(MakeOwnMessage(&kJsonDialect, "{}").payload, "{}\n");
-  EXPECT_EQ(MakeOwnMessage(&kJsonDialect, "{}\n").payload, "{}\n");
-  EXPECT_EQ(MakeOwnMessage(&kPacketDialect, "abc").payload,
+  EXPECT_EQ(kBenchProtobuf.wire("abc").payload, "abc");
+  EXPECT_EQ(kBenchRaw.wire("abc").payload, "abc");
+  EXPECT_EQ(kBenchJson.wire("{}").payload, "{}\n");
+  EXPECT_EQ(kBenchJson.wire("{}\n").payload, "{}\n");
+  EXPECT_EQ(kBenchPacket.wire("abc").payload,
             absl::HexStringToBytes("00000001000000030000002a") + "abc");
 }
 
 // ---- Answers
 
 TEST(AnswerCounterTest, ProtobufAndRawCountMessages) {
-  for (const Dialect* codec : {&kProtobufDialect, &kRawDialect}) {
-    AnswerCounter counter(codec);
-    EXPECT_THAT(Count(counter, "a\nb\nc", 2), Optional(1u));
-    EXPECT_THAT(Count(counter, "", 2), Optional(1u));
+  for (const BenchDialect* codec : {&kBenchProtobuf, &kBenchRaw}) {
+    const auto counter = codec->counter();
+    EXPECT_THAT(Count(*counter, "a\nb\nc", 2), Optional(1u));
+    EXPECT_THAT(Count(*counter, "", 2), Optional(1u));
   }
 }
 
@@ -146,31 +147,32 @@ TEST(AnswerCounterTest, PacketCountsPacketsThatShareAMessage) {
   const std::string message =
       Packet(1, "ab") + Packet(7, "") + Packet(0xFFFFFFFE, Packet(1, "x"));
   for (const std::size_t bytes : {1, 2, 3, 11, 12, 13, 100}) {
-    AnswerCounter counter(&kPacketDialect);
-    EXPECT_THAT(Count(counter, message, bytes), Optional(3u)) << bytes;
-    EXPECT_THAT(Count(counter, Packet(1, ""), bytes), Optional(1u)) << bytes;
+    const auto counter = kBenchPacket.counter();
+    EXPECT_THAT(Count(*counter, message, bytes), Optional(3u)) << bytes;
+    EXPECT_THAT(Count(*counter, Packet(1, ""), bytes), Optional(1u)) << bytes;
   }
 }
 
 TEST(AnswerCounterTest, PacketCountsAPacketWhenAllOfItIsThere) {
-  AnswerCounter counter(&kPacketDialect);
+  const auto counter = kBenchPacket.counter();
   const std::string packet = Packet(1, "abc");
-  EXPECT_THAT(counter.Take(absl::string_view(packet).substr(0, 14), false),
-              Optional(0u));
-  EXPECT_THAT(counter.Take(absl::string_view(packet).substr(14), true),
-              Optional(1u));
+  EXPECT_EQ(
+      counter->Take(absl::string_view(packet).substr(0, 14), false).value(),
+      0u);
+  EXPECT_EQ(counter->Take(absl::string_view(packet).substr(14), true).value(),
+            1u);
 }
 
 TEST(AnswerCounterTest, EndPacketIsNoAnswer) {
-  AnswerCounter counter(&kPacketDialect);
-  EXPECT_THAT(Count(counter, Packet(1, "a") + Packet(0xFFFFFFFF, "status"), 5),
+  const auto counter = kBenchPacket.counter();
+  EXPECT_THAT(Count(*counter, Packet(1, "a") + Packet(0xFFFFFFFF, "status"), 5),
               Optional(1u));
 }
 
 TEST(AnswerCounterTest, RefusesAPacketThatIsCutShort) {
   for (const std::size_t size : {1, 11, 12, 13}) {
-    AnswerCounter counter(&kPacketDialect);
-    EXPECT_EQ(Count(counter, Packet(1, "ab").substr(0, size), 100),
+    const auto counter = kBenchPacket.counter();
+    EXPECT_EQ(Count(*counter, Packet(1, "ab").substr(0, size), 100),
               std::nullopt)
         << size;
   }
@@ -184,8 +186,8 @@ TEST(AnswerCounterTest, JsonCountsLinesAndWhatHasNoEnd) {
                 {"{}\n\n{}", 2}, {"\n", 0},   {"", 0}};
   for (const auto& test : kCases) {
     for (const std::size_t bytes : {1, 2, 100}) {
-      AnswerCounter counter(&kJsonDialect);
-      EXPECT_THAT(Count(counter, test.message, bytes), Optional(test.answers))
+      const auto counter = kBenchJson.counter();
+      EXPECT_THAT(Count(*counter, test.message, bytes), Optional(test.answers))
           << test.message << " in pieces of " << bytes;
     }
   }

@@ -165,18 +165,6 @@ def http_url(demo, path):
     return f"http://{demo.host}:{demo.port}{path}"
 
 
-@pytest.mark.parametrize("codec", ["connect", "grpc-web"])
-def test_unary_calls_over_http(demo, codec):
-    before = demo.metric("headgate_messages_total", dialect=codec,
-                         direction="out") or 0
-    report = succeed(http_url(demo, HELLO + "SayHello"), "--codec", codec,
-                     "--connections", "3", "--idle", "1", *FEW)
-    assert (report["codec"], report["messages"]) == (codec, 40)
-    eventually(lambda: demo.metric("headgate_messages_total", dialect=codec,
-                                   direction="out") == before + 41,
-               "the gateway has counted them")
-
-
 @pytest.mark.parametrize("codec, why", [
     ("connect", "refused: HTTP 501"), ("grpc-web", "grpc-status 12")])
 def test_calls_over_http_that_fail(demo, codec, why):
@@ -186,10 +174,141 @@ def test_calls_over_http_that_fail(demo, codec, why):
     assert why in errors
 
 
-def test_grpc_websockets(demo):
-    report = succeed(demo.url("/headgate.v1.PacketService/Connect"), "--codec",
-                     "grpc-websockets", "--connections", "2", *FEW)
-    assert (report["codec"], report["messages"]) == ("grpc-websockets", 40)
+PACKET_SERVICE = "/headgate.v1.PacketService/Connect"
+SAY_HELLO = HELLO + "SayHello"
+# What it is called, the URL's scheme, the path, the label of its metrics.
+DIALECTS = [
+    ("protobuf", "ws", PACKETS, "protobuf"),
+    ("packet", "ws", PACKETS, "packet"),
+    ("json", "ws", PACKETS, "json"),
+    ("raw", "ws", "/echo", "raw"),
+    ("grpc-websockets", "ws", PACKET_SERVICE, "grpc-websockets"),
+    ("grpc-websockets-multiplex", "ws", PACKET_SERVICE,
+     "grpc-websockets-multiplex"),
+    ("grpc-web", "http", SAY_HELLO, "grpc-web"),
+    ("grpc-web-text", "http", SAY_HELLO, "grpc-web"),
+    ("connect", "http", SAY_HELLO, "connect"),
+    ("connect-json", "http", SAY_HELLO, "connect"),
+    ("connect-stream", "http", PACKET_SERVICE, "connect"),
+    ("connect-stream-json", "http", PACKET_SERVICE, "connect"),
+    ("grpc", "http", SAY_HELLO, "grpc"),
+    ("grpc-stream", "http", PACKET_SERVICE, "grpc"),
+]
+every_dialect = pytest.mark.parametrize("codec, scheme, path, label", DIALECTS)
+
+
+def dialect_url(gateway, scheme, path):
+    return f"{scheme}://{gateway.host}:{gateway.port}{path}"
+
+
+# What the gateway sends at the end of a call counts as a message where it is
+# one of the dialect's.
+ENDS_IN_BAND = {"grpc-websockets", "grpc-websockets-multiplex",
+                "connect-stream", "connect-stream-json"}
+
+
+def messages_out(gateway, label):
+    return gateway.metric("headgate_messages_total", dialect=label,
+                          direction="out") or 0
+
+
+# The gateway has sent as many responses in that dialect as bench counts: 40,
+# one for the idle connection, and the ends of four calls.
+@every_dialect
+def test_each_dialect(demo, codec, scheme, path, label):
+    before = messages_out(demo, label)
+    report = succeed(dialect_url(demo, scheme, path), "--codec", codec,
+                     "--connections", "3", "--idle", "1", "--threads", "2",
+                     *FEW)
+    assert (report["codec"], report["messages"]) == (codec, 40)
+    assert report["bytes_received"] > 0
+    ends = 4 if codec in ENDS_IN_BAND else 0
+    eventually(lambda: messages_out(demo, label) == before + 41 + ends,
+               "the gateway has counted them")
+
+
+# Three of four share a socket. One message at a time: packets that wait would
+# share a message.
+@every_dialect
+def test_each_dialect_over_http2(demo, codec, scheme, path, label):
+    before = messages_out(demo, label)
+    connections = demo.metric("headgate_http2_connections_total")
+    report = succeed(dialect_url(demo, scheme, path), "--codec", codec,
+                     "--http2", "--streams", "3", "--connections", "4", *FEW)
+    assert (report["codec"], report["messages"]) == (codec, 40)
+    assert demo.metric("headgate_http2_connections_total") == connections + 2
+    ends = 4 if codec in ENDS_IN_BAND else 0
+    eventually(lambda: messages_out(demo, label) == before + 40 + ends,
+               "the gateway has counted them")
+
+
+@pytest.mark.parametrize("codec, scheme, path", [
+    ("raw", "wss", "/echo"), ("grpc", "https", SAY_HELLO),
+    ("connect-stream", "https", PACKET_SERVICE)])
+def test_http2_over_tls(start_demo, authority, codec, scheme, path):
+    certificate, key = authority.issue("gateway", "IP:127.0.0.1")
+    gateway = start_demo("--tls-cert", certificate, "--tls-key", key)
+    report = succeed(dialect_url(gateway, scheme, path), "--codec", codec,
+                     "--http2", "--streams", "100", "--connections", "10",
+                     "--size", "20000", "--in-flight", "3", "--ca",
+                     authority.ca, *FEW)
+    assert report["messages"] == 40
+    assert gateway.metric("headgate_http2_connections_total") == 1
+
+
+@pytest.mark.parametrize("codec, scheme, path", [
+    ("raw", "ws", "/echo"), ("grpc", "http", SAY_HELLO),
+    ("grpc-stream", "http", PACKET_SERVICE)])
+def test_open_loop_over_http2(demo, codec, scheme, path):
+    report = succeed(dialect_url(demo, scheme, path), "--codec", codec,
+                     "--http2", "--streams", "2", "--connections", "3",
+                     "--rate", "2000", "--messages", "100")
+    assert report["messages"] == 100
+    assert report["unsent"] == report["unanswered"] == 0
+
+
+@pytest.mark.parametrize("codec, scheme, path, why", [
+    ("raw", "ws", "/nothing", "refused: HTTP 404"),
+    ("connect", "http", "/no.Service/Method", "refused: HTTP 501"),
+    ("grpc-web", "http", "/no.Service/Method", "grpc-status 12"),
+    ("grpc", "http", "/no.Service/Method", "grpc-status 12"),
+    ("grpc-stream", "http", "/no.Service/Method", "grpc-status 12"),
+    ("connect-stream", "http", "/no.Service/Method",
+     "the stream has ended: {"),
+])
+def test_failures_over_http2(demo, codec, scheme, path, why):
+    status, _, errors = bench(dialect_url(demo, scheme, path), "--codec",
+                              codec, "--http2", *FEW)
+    assert status == 1
+    assert why in errors
+
+
+def test_the_servers_limit_of_streams_is_told(demo):
+    status, report, errors = bench(demo.url("/echo"), "--codec", "raw",
+                                   "--http2", "--streams", "130",
+                                   "--connections", "130", *FEW)
+    assert (status, report["connect_failures"]) == (1, 2)
+    assert ("2 x could not connect: the server takes 128 streams on a "
+            "connection") in errors
+
+
+def test_a_server_of_http1_is_told():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        status, report, errors = bench(
+            f"ws://127.0.0.1:{server.getsockname()[1]}/", "--http2", *FEW)
+        thread.join()
+    assert (status, report["connect_failures"]) == (1, 1)
+    assert "could not connect: connection broken (HTTP/2: " in errors
 
 
 def test_grpc_takes_as_many_connections_as_its_calls_need(backend):
@@ -613,7 +732,7 @@ def test_packets_that_are_none():
                                   "--no-subprotocol", "--messages", "5")
     assert status == 1
     assert report["errors"] == {
-        "lost: an answer is not what the codec has": 1}
+        "lost: a packet is cut short": 1}
 
 
 def say_nothing(connection):
@@ -719,10 +838,14 @@ def test_socket_file(start_demo, tmp_path):
 
 @pytest.mark.parametrize("flags, why", [
     (("ftp://a/",),
-     "must start with ws://, wss://, ws+unix:, http:// or grpc://"),
-    (("http://a/b.C/D",), "--codec: http:// takes connect and grpc-web"),
+     "must start with ws://, wss://, ws+unix:, http://, https:// or grpc://"),
+    (("http://a/b.C/D",), "--codec: protobuf is not for http://"),
     (("ws://a/", "--codec", "connect"),
-     "--codec: http:// takes connect and grpc-web"),
+     "--codec: connect is for http:// and https:// only"),
+    (("https://a/b.C/D", "--codec", "connect"), "https://: needs --http2"),
+    (("https://", "--codec", "grpc"), "must be https://HOST[:PORT]/PATH"),
+    (("ws://a/", "--streams", "2"), "--streams: needs --http2"),
+    (("grpc://a:1/b/c", "--http2"), "grpc:// has HTTP/2 of its own"),
     (("http://a/b.C/D", "--codec", "connect", "--in-flight", "2"),
      "--in-flight: a connection of HTTP/1.1 has one request at a time"),
     (("wss://a/", "--ca", "/nowhere"), "--ca /nowhere cannot be read"),

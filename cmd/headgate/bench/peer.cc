@@ -76,7 +76,7 @@ class HttpPeer final : public BenchPeer {
         failure_ = Lost{absl::StrCat("grpc-status ", response.grpc_status)};
         return false;
       }
-      observer.OnPiece("", /*end=*/true);
+      observer.OnPiece(response.body, /*end=*/true);
     }
   }
   ClientFailure failure() const override { return failure_; }

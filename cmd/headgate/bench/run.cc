@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cmd/headgate/bench/grpc_load.h"
+#include "cmd/headgate/bench/h2_load.h"
 #include "cmd/headgate/bench/messages.h"
 #include "cmd/headgate/bench/ws_load.h"
 #include "cmd/headgate/dial/output.h"
@@ -147,7 +148,7 @@ class Bench {
     if (status.ok()) status = MakeLoads();
     if (!status.ok()) return status;
     result_.url = options_.url;
-    result_.codec = std::string(options_.codec->name);
+    result_.codec = std::string(options_.dialect->name);
     result_.connections = options_.load.connections;
     result_.in_flight = options_.load.in_flight;
     result_.rate = options_.load.rate;
@@ -175,37 +176,53 @@ class Bench {
 
  private:
   absl::Status MakeLoads() {
-    const auto* const http = std::get_if<UnaryTarget>(&options_.target);
-    const WsUrl* const url =
-        http != nullptr ? &http->url : std::get_if<WsUrl>(&options_.target);
-    if (url != nullptr) {
-      auto endpoints = Resolve(*url);
-      if (!endpoints.ok()) return endpoints.status();
-      ws_ = std::make_unique<WsLoadOptions>(WsLoadOptions{
-          options_.load, *std::move(endpoints),
-          UpgradeRequest(*url, options_.handshake, "headgate-bench",
-                         RandomUpgradeKey()),
-          options_.tls, url->host, options_.codec, options_.message});
-      if (http != nullptr) {
-        ws_->http_request = MakeHttpRequest(
-            options_.codec, *url, options_.handshake, options_.message);
-      }
-    } else {
-      grpc_ = std::make_unique<GrpcLoadOptions>(
-          GrpcLoadOptions{options_.load, std::get<GrpcTarget>(options_.target),
-                          options_.handshake, options_.message.payload});
-    }
+    const absl::Status status = PrepareLoads();
+    if (!status.ok()) return status;
     for (std::size_t i = 0; i < options_.threads; ++i) {
-      const Share share{i, options_.threads};
-      if (grpc_ != nullptr) {
-        crew_.Add(MakeGrpcLoad(*grpc_, share, stop_));
-        continue;
-      }
-      auto load = MakeWsLoad(*ws_, share, stop_);
+      auto load = MakeLoad({i, options_.threads});
       if (!load.ok()) return load.status();
       crew_.Add(*std::move(load));
     }
     return absl::OkStatus();
+  }
+
+  // What the threads' loads have in common.
+  absl::Status PrepareLoads() {
+    if (const auto* grpc = std::get_if<GrpcTarget>(&options_.target)) {
+      grpc_ = std::make_unique<GrpcLoadOptions>(GrpcLoadOptions{
+          options_.load, *grpc, options_.handshake, options_.message.payload});
+      return absl::OkStatus();
+    }
+    const auto* const http = std::get_if<HttpMethodTarget>(&options_.target);
+    const WsUrl& url =
+        http != nullptr ? http->url : std::get<WsUrl>(options_.target);
+    auto endpoints = Resolve(url);
+    if (!endpoints.ok()) return endpoints.status();
+    const BenchDialect& dialect = *options_.dialect;
+    std::optional<WireMessage> head;
+    if (dialect.head != nullptr) head = dialect.head(url.target);
+    if (options_.http2_streams.has_value()) {
+      h2_ = std::make_unique<H2LoadOptions>(H2LoadOptions{
+          options_.load, *std::move(endpoints), url, options_.handshake,
+          options_.tls, &dialect, options_.message, std::move(head),
+          *options_.http2_streams});
+      return absl::OkStatus();
+    }
+    ws_ = std::make_unique<WsLoadOptions>(WsLoadOptions{
+        options_.load, *std::move(endpoints),
+        UpgradeRequest(url, options_.handshake, "headgate-bench",
+                       RandomUpgradeKey()),
+        options_.tls, url.host, &dialect, options_.message, std::move(head),
+        http == nullptr ? ""
+                        : MakeHttpRequest(dialect, url, options_.handshake,
+                                          options_.message)});
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::unique_ptr<Load>> MakeLoad(Share share) {
+    if (grpc_ != nullptr) return MakeGrpcLoad(*grpc_, share, stop_);
+    return h2_ != nullptr ? MakeH2Load(*h2_, share, stop_)
+                          : MakeWsLoad(*ws_, share, stop_);
   }
 
   void OpenAll() {
@@ -364,7 +381,8 @@ class Bench {
   const BenchOptions& options_;
   Signals signals_;
   StopFlag stop_;
-  std::unique_ptr<WsLoadOptions> ws_;  // One of these two.
+  std::unique_ptr<WsLoadOptions> ws_;  // One of these three.
+  std::unique_ptr<H2LoadOptions> h2_;
   std::unique_ptr<GrpcLoadOptions> grpc_;
   Crew crew_;
   BenchResult result_;

@@ -11,11 +11,11 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "cmd/headgate/bench/dialect.h"
 #include "cmd/headgate/bench/load.h"
 #include "cmd/headgate/bench/report.h"
 #include "cmd/headgate/bench/target.h"
 #include "cmd/headgate/dial/handshake.h"
-#include "gateway/codec/dialect.h"
 #include "gateway/tls/context.h"
 
 namespace headgate {
@@ -23,9 +23,11 @@ namespace headgate {
 struct BenchOptions {
   std::string url;  // As it was given, for the report.
   BenchTarget target;
-  const Dialect* codec = &kProtobufDialect;
+  const BenchDialect* dialect = &kBenchProtobuf;
   UpgradeHeaders handshake;
-  std::shared_ptr<const TlsContext> tls;  // Null without wss://.
+  std::shared_ptr<const TlsContext> tls;  // Null without wss:// or https://.
+  // Over HTTP/2, so many connections of the load on each socket; else null.
+  std::optional<std::size_t> http2_streams;
   WireMessage message;
   std::size_t size = 0;  // Of the message's content, for the report.
   LoadOptions load;

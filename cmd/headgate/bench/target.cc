@@ -12,6 +12,7 @@ namespace {
 
 constexpr absl::string_view kGrpcScheme = "grpc://";
 constexpr absl::string_view kHttpScheme = "http://";
+constexpr absl::string_view kHttpsScheme = "https://";
 
 bool IsMethod(absl::string_view path) {
   const std::size_t slash = path.find('/', 1);
@@ -20,23 +21,33 @@ bool IsMethod(absl::string_view path) {
          path.find_first_of("/?", slash + 1) == absl::string_view::npos;
 }
 
+// Of the same form as a WebSocket's but for the scheme.
+absl::StatusOr<BenchTarget> ParseHttpUrl(absl::string_view url,
+                                         absl::string_view ws_scheme,
+                                         absl::string_view scheme) {
+  auto parsed = ParseWsUrl(absl::StrCat(ws_scheme, url.substr(scheme.size())));
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", url, "': must be ", scheme, "HOST[:PORT]/PATH"));
+  }
+  return HttpMethodTarget{*std::move(parsed)};
+}
+
 }  // namespace
 
 absl::StatusOr<BenchTarget> ParseBenchTarget(absl::string_view url) {
   if (absl::StartsWithIgnoreCase(url, kHttpScheme)) {
-    auto parsed =
-        ParseWsUrl(absl::StrCat("ws://", url.substr(kHttpScheme.size())));
-    if (!parsed.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("'", url, "': must be http://HOST[:PORT]/PATH"));
-    }
-    return UnaryTarget{*std::move(parsed)};
+    return ParseHttpUrl(url, "ws://", kHttpScheme);
+  }
+  if (absl::StartsWithIgnoreCase(url, kHttpsScheme)) {
+    return ParseHttpUrl(url, "wss://", kHttpsScheme);
   }
   if (!absl::StartsWithIgnoreCase(url, kGrpcScheme)) {
     if (!absl::StartsWithIgnoreCase(url, "ws")) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "'", url,
-          "': must start with ws://, wss://, ws+unix:, http:// or grpc://"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", url,
+                       "': must start with ws://, wss://, ws+unix:, http://, "
+                       "https:// or grpc://"));
     }
     auto parsed = ParseWsUrl(url);
     if (!parsed.ok()) return parsed.status();

@@ -16,16 +16,16 @@ struct GrpcTarget {
   std::string method;   // "/package.Service/Method"
 };
 
-// A unary method that is called over HTTP/1.1.
-struct UnaryTarget {
+// A method that is called over HTTP; the URL's security is kTls for https://.
+struct HttpMethodTarget {
   WsUrl url;
 };
 
-using BenchTarget = std::variant<WsUrl, GrpcTarget, UnaryTarget>;
+using BenchTarget = std::variant<WsUrl, GrpcTarget, HttpMethodTarget>;
 
 // The target of a WebSocket's URL, as dial takes them, of
-// http://HOST[:PORT]/PATH, or of grpc://HOST:PORT/package.Service/Method.
-// INVALID_ARGUMENT for anything else.
+// http://HOST[:PORT]/PATH, https:// the same with TLS, or of
+// grpc://HOST:PORT/package.Service/Method. INVALID_ARGUMENT for anything else.
 absl::StatusOr<BenchTarget> ParseBenchTarget(absl::string_view url);
 
 }  // namespace headgate

@@ -2,14 +2,15 @@
 #define CMD_HEADGATE_BENCH_WS_LOAD_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/upgrade.h"
+#include "cmd/headgate/bench/dialect.h"
 #include "cmd/headgate/bench/endpoints.h"
 #include "cmd/headgate/bench/load.h"
-#include "gateway/codec/dialect.h"
 #include "gateway/tls/context.h"
 
 namespace headgate {
@@ -22,21 +23,18 @@ struct WsLoadOptions {
   // Null: plain. Else certificates must be for `server`.
   std::shared_ptr<const TlsContext> tls;
   std::string server;
-  const Dialect* codec = &kProtobufDialect;
+  const BenchDialect* dialect = &kBenchProtobuf;
   WireMessage message;
+  // What a WebSocket sends before its messages.
+  std::optional<WireMessage> head = std::nullopt;
   // A message is this request of HTTP/1.1; empty: one of a WebSocket.
   std::string http_request = {};
 };
 
-// WebSockets, or connections of HTTP/1.1, over TCP or a Unix socket, on an
-// epoll(7) of its own without a library in between, so that a message costs the
-// load generator far less than the gateway. All that is due on a connection is
-// one write, all that has arrived one read, into a buffer that the thread's
-// connections share. All messages are the same, so their frames are made once.
-//
-// In a closed loop the latency of a message counts from just before the write
-// of the message to just after the read of its response. In an open loop the
-// thread sleeps until the next message is due, but at least 20 µs.
+// WebSockets, or connections of HTTP/1.1, each over a socket of its own
+// (SocketLoad). All that is due on a connection is one write, all that has
+// arrived one read, into a buffer that the thread's connections share. All
+// messages are the same, so their frames are made once.
 //
 // Both arguments must outlive the load. INTERNAL when the system has no
 // descriptors.
