@@ -39,6 +39,40 @@ http {{
 }}
 """
 
+NGINX_GRPC = """
+worker_processes 1;
+daemon off;
+master_process off;
+error_log stderr;
+pid {folder}/nginx.pid;
+events {{ worker_connections {descriptors}; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder};
+  proxy_temp_path {folder};
+  fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder};
+  scgi_temp_path {folder};
+  keepalive_requests 100000000;
+  client_max_body_size 0;
+  upstream backend {{
+    server {target};
+    keepalive 128;
+    keepalive_requests 100000000;
+  }}
+  server {{
+    listen 127.0.0.1:{port} http2;
+    http2_max_concurrent_streams 256;
+    location / {{
+      grpc_pass grpc://backend;
+      grpc_read_timeout 1h;
+      grpc_send_timeout 1h;
+      client_body_timeout 1h;
+    }}
+  }}
+}}
+"""
+
 HAPROXY = """
 global
   nbthread 1
@@ -77,7 +111,22 @@ def binary(kind):
 @contextlib.contextmanager
 def tunnel(kind, target):
     """One process, one thread; yields (pid, address)."""
-    template, command = KINDS[kind]
+    with _proxy(kind, *KINDS[kind], target) as front:
+        yield front
+
+
+@contextlib.contextmanager
+def grpc_pass(target, prefix=()):
+    """nginx that passes gRPC on, under `prefix`; yields (pid, address)."""
+    def command(folder, program):
+        return [*prefix, *_nginx(folder, program)]
+
+    with _proxy("nginx", NGINX_GRPC, command, target) as front:
+        yield front
+
+
+@contextlib.contextmanager
+def _proxy(program, template, command, target):
     with tempfile.TemporaryDirectory(prefix="headgate-") as directory:
         folder = pathlib.Path(directory)
         port = _free_port()
@@ -87,7 +136,7 @@ def tunnel(kind, target):
             # Each takes two, and HAProxy keeps some to itself.
             connections=descriptors // 2 - 100))
         with tempfile.TemporaryFile() as errors:
-            process = start(command(folder, binary(kind)), stdout=errors,
+            process = start(command(folder, binary(program)), stdout=errors,
                             stderr=errors)
             try:
                 _await(process, port, errors)
