@@ -88,6 +88,70 @@ TEST(AnswerCounterTest, BlocksOfGrpcWebSocketsAreNoAnswers) {
   }
 }
 
+TEST(AnswerCounterTest, AResponseOfGrpcWebSocketsMultiplexIsBehindItsCall) {
+  for (const std::size_t bytes : {1, 4, 5, 100}) {
+    const auto counter = kBenchGrpcWebSocketsMultiplex.counter();
+    const std::string answer("\0\0\0\1\0\0\0\0\1a", 10);
+    const std::string block("\0\0\0\1\x80\0\0\0\1a", 10);
+    EXPECT_THAT(Count(*counter, block, bytes), Optional(0u));
+    EXPECT_THAT(Count(*counter, answer, bytes), Optional(1u));
+    EXPECT_EQ(Count(*counter, answer.substr(0, 4), bytes), std::nullopt);
+  }
+  EXPECT_EQ(kBenchGrpcWebSocketsMultiplex.head("/p.S/M").payload,
+            std::string("\0\0\0\1", 4) +
+                "content-type: application/grpc-web+proto\r\n"
+                "grpc-websockets-path: /p.S/M\r\n");
+}
+
+std::string Trailers(const std::string& lines) {
+  std::string block("\x80\0\0\0", 4);
+  block.push_back(static_cast<char>(lines.size()));
+  return block + lines;
+}
+
+TEST(AnswerCounterTest, GrpcWebCountsBodiesWhoseTrailersSayOk) {
+  const std::string message("\0\0\0\0\1a", 6);
+  const std::string ok = message + Trailers("grpc-status: 0\r\n");
+  for (const BenchDialect* dialect : {&kBenchGrpcWeb, &kBenchGrpcWebText}) {
+    const auto sent = [dialect](const std::string& body) {
+      return dialect == &kBenchGrpcWeb ? body : absl::Base64Escape(body);
+    };
+    for (const std::size_t bytes : {1, 3, 100}) {
+      const auto counter = dialect->counter();
+      EXPECT_THAT(Count(*counter, sent(ok), bytes), Optional(1u));
+      EXPECT_THAT(Count(*counter, sent(ok), bytes), Optional(1u));
+      EXPECT_EQ(Count(*counter, sent(message), bytes), std::nullopt);
+    }
+    const auto counter = dialect->counter();
+    EXPECT_EQ(counter
+                  ->Take(sent(Trailers("grpc-status:5\r\n"
+                                       "grpc-message: no\r\n")),
+                         true)
+                  .status()
+                  .message(),
+              "grpc-status 5: no");
+  }
+}
+
+TEST(AnswerCounterTest, StreamsCountMessagesAsTheyCome) {
+  const std::string messages("\0\0\0\0\1a\0\0\0\0\0\0\0\0\0\2bb", 18);
+  for (const BenchDialect* dialect :
+       {&kBenchGrpcStream, &kBenchConnectStream, &kBenchConnectStreamJson}) {
+    for (const std::size_t bytes : {1, 6, 100}) {
+      const auto counter = dialect->counter();
+      EXPECT_THAT(Count(*counter, messages, bytes), Optional(3u));
+    }
+  }
+  EXPECT_EQ(kBenchConnectStream.counter()
+                ->Take(std::string("\2\0\0\0\2{}", 7), false)
+                .status()
+                .message(),
+            "the stream has ended: {}");
+  EXPECT_FALSE(kBenchGrpcStream.counter()
+                   ->Take(std::string("\2\0\0\0\2{}", 7), false)
+                   .ok());
+}
+
 TEST(BenchMessageTest, ProtobufIsAPacketWithSoMuchContent) {
   const WireMessage message = DefaultMessage(kBenchProtobuf, 64);
   EXPECT_EQ(message.opcode, Opcode::kBinary);
