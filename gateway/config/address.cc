@@ -94,6 +94,10 @@ std::string FormatAddress(absl::string_view host, std::uint16_t port) {
 std::string AddressNetwork(absl::string_view address) {
   std::optional<std::string> bytes = AddressBytes(address);
   if (!bytes) return "";
+  // IPv4 behind a translator, RFC 6052 section 2.1.
+  constexpr absl::string_view kTranslated("\0\x64\xff\x9b\0\0\0\0\0\0\0\0", 12);
+  if (absl::StartsWith(*bytes, kTranslated))
+    bytes->erase(0, kTranslated.size());
   const int family = bytes->size() == 4 ? AF_INET : AF_INET6;
   if (family == AF_INET6) bytes->replace(8, 8, 8, '\0');
   char text[INET6_ADDRSTRLEN] = {};

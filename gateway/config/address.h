@@ -39,7 +39,9 @@ bool IsOfThisMachine(const ListenAddress& address);
 std::string FormatAddress(absl::string_view host, std::uint16_t port);
 
 // What belongs to one client as a rule: of an IPv6 address the network of 64
-// bits, "2001:db8:0:1::"; any other address as it is, and "" for what is none.
+// bits, "2001:db8:0:1::", or the IPv4 address that a translator has put into it
+// (64:ff9b::/96, RFC 6052); any other address as it is, and "" for what is
+// none.
 std::string AddressNetwork(absl::string_view address);
 
 // A range of IP addresses in CIDR notation (RFC 4632). Immutable.

@@ -280,6 +280,7 @@ TEST_F(RequestMetadataTest, AddressesAreCountedByWhatOneClientHas) {
   EXPECT_EQ(CountedAddress("::ffff:192.0.2.1", trusted_), "192.0.2.1");
   EXPECT_EQ(CountedAddress("2001:db8:1:2:3:4:5:6", trusted_),
             CountedAddress("2001:db8:1:2:ffff::1", trusted_));
+  EXPECT_EQ(CountedAddress("64:ff9b::192.0.2.1", trusted_), "192.0.2.1");
   EXPECT_NE(CountedAddress("2001:db8:1:2::1", trusted_),
             CountedAddress("2001:db8:1:3::1", trusted_));
   for (const char* uncounted :
