@@ -11,6 +11,7 @@ namespace {
 
 // Where a status keeps what only the log should show.
 constexpr char kDetailForLog[] = "headgate/detail-for-log";
+constexpr char kMessageForLog[] = "headgate/message-for-log";
 
 // Appends one field of a protobuf message; both wire forms that
 // google.rpc.Status {int32 code = 1; string message = 2;} needs.
@@ -112,6 +113,11 @@ absl::Status Annotate(const absl::Status& status, absl::string_view context) {
   status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
     annotated.SetPayload(type, payload);
   });
+  if (const auto message = status.GetPayload(kMessageForLog)) {
+    annotated.SetPayload(
+        kMessageForLog,
+        absl::Cord(absl::StrCat(context, ": ", std::string(*message))));
+  }
   return annotated;
 }
 
@@ -120,10 +126,18 @@ absl::Status WithDetailForLog(absl::Status status, absl::string_view detail) {
   return status;
 }
 
+absl::Status WithMessageForLog(absl::Status status, absl::string_view message) {
+  status.SetPayload(kMessageForLog, absl::Cord(message));
+  return status;
+}
+
 std::string MessageForLog(const absl::Status& status) {
+  const auto replaced = status.GetPayload(kMessageForLog);
+  std::string message =
+      replaced ? std::string(*replaced) : std::string(status.message());
   const auto detail = status.GetPayload(kDetailForLog);
-  if (!detail) return std::string(status.message());
-  return absl::StrCat(status.message(), " (", std::string(*detail), ")");
+  if (detail) absl::StrAppend(&message, " (", std::string(*detail), ")");
+  return message;
 }
 
 }  // namespace headgate

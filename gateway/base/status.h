@@ -85,7 +85,11 @@ absl::Status Annotate(const absl::Status& status, absl::string_view context);
 // address behind the gateway. Requires: not OK.
 absl::Status WithDetailForLog(absl::Status status, absl::string_view detail);
 
-// The message for the log: with that detail, where there is one.
+// Returns `status` with what the log should show in place of its message, which
+// repeats values that a client has sent. Requires: not OK.
+absl::Status WithMessageForLog(absl::Status status, absl::string_view message);
+
+// The message for the log: that one, and the detail, where there are such.
 std::string MessageForLog(const absl::Status& status);
 
 }  // namespace headgate

@@ -34,7 +34,7 @@ class JsonCodec final : public Codec {
     if (half_close_) {
       half_close_ = false;
       if (!stream_.inside_text()) return HalfClose{};
-      return JsonFault(stream_.End(), "",
+      return JsonFault(stream_.End(),
                        absl::InvalidArgumentError(
                            "the client ended its side inside a JSON text"));
     }

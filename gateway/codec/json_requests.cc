@@ -88,7 +88,7 @@ Decoded JsonRequests::Next() {
   if (half_close_) {
     if (!stream_.inside_text()) return NextOfEnd();
     half_close_ = false;
-    return JsonFault(stream_.End(), "",
+    return JsonFault(stream_.End(),
                      absl::InvalidArgumentError(
                          "the client ended its side inside a JSON text"));
   }
@@ -130,9 +130,8 @@ Decoded JsonRequests::NextOfCollected() {
   if (std::holds_alternative<NeedInput>(decoded)) {
     if (!stream_.inside_text()) return NextOfEnd();
     half_close_ = false;
-    return JsonFault(
-        stream_.End(), "",
-        absl::InvalidArgumentError("the body ends inside a JSON text"));
+    return JsonFault(stream_.End(), absl::InvalidArgumentError(
+                                        "the body ends inside a JSON text"));
   }
   return decoded;
 }

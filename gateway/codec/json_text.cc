@@ -3,19 +3,17 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/base/status.h"
 #include "gateway/codec/json_failure.h"
 
 namespace headgate {
 
-Ending JsonFault(const StreamPosition& position, absl::string_view field,
-                 const absl::Status& status) {
-  std::string place = ToString(position);
-  if (!field.empty()) absl::StrAppend(&place, ", field ", field);
-  return EndingOf(Annotate(status, place));
+Ending JsonFault(const StreamPosition& position, const absl::Status& status) {
+  return EndingOf(Annotate(status, ToString(position)));
 }
 
 Ending JsonFault(const JsonStream::Fault& fault) {
-  Ending ending = JsonFault(fault.position, "", fault.status);
+  Ending ending = JsonFault(fault.position, fault.status);
   // Too long is a matter of the WebSocket, all else of the call.
   if (absl::IsResourceExhausted(fault.status)) {
     ending.close = CloseCode::kMessageTooBig;
@@ -24,8 +22,14 @@ Ending JsonFault(const JsonStream::Fault& fault) {
 }
 
 Ending JsonMismatch(const JsonStream& stream, const JsonError& error) {
-  return JsonFault(stream.PositionOf(error.offset), error.field,
-                   absl::InvalidArgumentError(error.message));
+  const std::string place = ToString(stream.PositionOf(error.offset));
+  const auto text = [&](const std::string& field, const std::string& message) {
+    return absl::StrCat(place, field.empty() ? "" : ", field ", field, ": ",
+                        message);
+  };
+  return EndingOf(WithMessageForLog(
+      absl::InvalidArgumentError(text(error.field, error.message)),
+      text(error.field_for_log, error.message_for_log)));
 }
 
 std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
@@ -41,9 +45,8 @@ std::variant<std::string, Ending> DecodeJsonText(const Schema& schema,
   }
   const auto* text = std::get_if<JsonStream::Text>(&event);
   if (text == nullptr) {
-    return JsonFault(
-        stream.End(), "",
-        absl::InvalidArgumentError("the JSON text is empty, or cut short"));
+    return JsonFault(stream.End(), absl::InvalidArgumentError(
+                                       "the JSON text is empty, or cut short"));
   }
   JsonError error;
   absl::StatusOr<std::string> message =

@@ -16,9 +16,8 @@ namespace headgate {
 
 // What the JSON codecs share.
 
-// The ending of a client's fault: "line 3, byte 57, field a.b: ...".
-Ending JsonFault(const StreamPosition& position, absl::string_view field,
-                 const absl::Status& status);
+// The ending of a client's fault: "line 3, byte 57: ...".
+Ending JsonFault(const StreamPosition& position, const absl::Status& status);
 Ending JsonFault(const JsonStream::Fault& fault);
 
 // The text that the stream has just returned does not fit its message.

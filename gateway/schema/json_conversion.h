@@ -48,6 +48,9 @@ absl::Status ProtoFieldToJson(JsonTypes& types, const JsonType& type,
                               const JsonOptions& options, std::string& json,
                               std::string* awaited_type = nullptr);
 
+// INVALID_ARGUMENT with the field and what is wrong there.
+absl::Status ToStatus(const JsonError& error);
+
 }  // namespace headgate
 
 #endif  // GATEWAY_SCHEMA_JSON_CONVERSION_H_

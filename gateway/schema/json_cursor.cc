@@ -9,31 +9,46 @@
 
 namespace headgate {
 
+namespace {
+
+void AppendPart(const std::string& part, std::string& path) {
+  const bool joins = !path.empty() && part[0] != '[';
+  absl::StrAppend(&path, joins ? "." : "", part);
+}
+
+void CutPath(std::string& path) {
+  if (path.size() <= kMaxPathBytes) return;
+  path = absl::StrCat(CutUtf8(path, kMaxPathBytes), "...");
+}
+
+}  // namespace
+
 JsonError JsonCursor::TakeError() {
   if (!failed()) Fail("the JSON text is cut short or malformed");
   JsonError& error = failure_->error;
-  const std::vector<std::string>& path = failure_->path;
+  const std::vector<PathPart>& path = failure_->path;
   for (auto part = path.rbegin(); part != path.rend(); ++part) {
-    const bool joins = !error.field.empty() && (*part)[0] != '[';
-    absl::StrAppend(&error.field, joins ? "." : "", *part);
+    AppendPart(part->text, error.field);
+    AppendPart(part->for_log, error.field_for_log);
   }
-  if (error.field.size() > kMaxPathBytes) {
-    error.field = absl::StrCat(CutUtf8(error.field, kMaxPathBytes), "...");
-  }
+  CutPath(error.field);
+  CutPath(error.field_for_log);
   return std::move(error);
 }
 
-bool JsonCursor::FailAt(const char* at, std::string message) {
+bool JsonCursor::FailAt(const char* at, std::string message,
+                        absl::string_view shown) {
   if (failed()) return false;
   failure_ = std::make_unique<Failure>();
-  failure_->error.message = std::move(message);
+  failure_->error.message = absl::StrCat(message, shown);
+  failure_->error.message_for_log = std::move(message);
   failure_->error.offset = static_cast<std::size_t>(at - json_.data());
   return false;
 }
 
 bool JsonCursor::FailValue(const char* at, absl::string_view must_be) {
-  return !failed() &&
-         FailAt(at, absl::StrCat("must be ", must_be, ", is ", Show(at)));
+  return !failed() && FailAt(at, absl::StrCat("must be ", must_be),
+                             absl::StrCat(", is ", Show(at)));
 }
 
 std::string JsonCursor::Show(const char* at) const {
@@ -55,9 +70,9 @@ std::string JsonCursor::Show(const char* at) const {
   return absl::StrCat(shown, rest[0] == '"' ? "...\"" : "...");
 }
 
-bool JsonCursor::WithinPart(std::string part) {
+bool JsonCursor::WithinPart(std::string part, std::string for_log) {
   Fail("malformed JSON");
-  failure_->path.push_back(std::move(part));
+  failure_->path.push_back({std::move(part), std::move(for_log)});
   return false;
 }
 
@@ -65,8 +80,8 @@ bool JsonCursor::WithinKey(absl::string_view key) {
   const std::string valid = ToUtf8(key);
   const absl::string_view cut = CutUtf8(valid, kMaxShownBytes);
   return WithinPart(absl::StrCat("[\"", absl::Utf8SafeCEscape(cut),
-                                 cut.size() < valid.size() ? "..." : "",
-                                 "\"]"));
+                                 cut.size() < valid.size() ? "..." : "", "\"]"),
+                    "[...]");
 }
 
 bool JsonCursor::FailUnknown(const char* at, absl::string_view key) {
@@ -75,7 +90,7 @@ bool JsonCursor::FailUnknown(const char* at, absl::string_view key) {
                        std::all_of(key.begin(), key.end(), [](char c) {
                          return absl::ascii_isalnum(c) || c == '_';
                        });
-  return is_name ? Within(key) : WithinKey(key);
+  return is_name ? WithinPart(std::string(key), "...") : WithinKey(key);
 }
 
 bool JsonCursor::NumberText(absl::string_view& text) {

@@ -33,8 +33,10 @@ class JsonCursor {
   // --- Errors ---
 
   bool failed() const { return failure_ != nullptr; }
-  // Always false. The first one counts.
-  bool FailAt(const char* at, std::string message);
+  // Always false. The first one counts. `shown`: the end of the message, which
+  // repeats something of the text.
+  bool FailAt(const char* at, std::string message,
+              absl::string_view shown = "");
   bool Fail(std::string message) { return FailAt(at_, std::move(message)); }
   // The value at `at` is not what it must be.
   bool FailValue(const char* at, absl::string_view must_be);
@@ -42,11 +44,15 @@ class JsonCursor {
   // The value at `at` for people.
   std::string Show(const char* at) const;
   // Always false: an error on its way out of the value of `name`.
-  bool Within(absl::string_view name) { return WithinPart(std::string(name)); }
-  bool WithinIndex(std::size_t index) {
-    return WithinPart(absl::StrCat("[", index, "]"));
+  bool Within(absl::string_view name) {
+    return WithinPart(std::string(name), std::string(name));
   }
-  bool WithinPart(std::string part);
+  bool WithinIndex(std::size_t index) {
+    const std::string part = absl::StrCat("[", index, "]");
+    return WithinPart(part, part);
+  }
+  // `for_log`: the same without what is the client's.
+  bool WithinPart(std::string part, std::string for_log);
   // A key that is the client's.
   bool WithinKey(absl::string_view key);
   bool FailUnknown(const char* at, absl::string_view key);
@@ -123,9 +129,14 @@ class JsonCursor {
   // Appends the rest of a string and goes over its closing quote.
   bool Unescape(std::string& text);
 
+  // A step of the way to an error.
+  struct PathPart {
+    std::string text;
+    std::string for_log;
+  };
   struct Failure {
-    JsonError error;                // Without `field`.
-    std::vector<std::string> path;  // To the error, from its end.
+    JsonError error;             // Without its fields.
+    std::vector<PathPart> path;  // To the error, from its end.
   };
 
   const absl::string_view json_;

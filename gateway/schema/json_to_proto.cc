@@ -12,6 +12,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/base/status.h"
 #include "gateway/base/utf8.h"
 #include "gateway/schema/json_base64.h"
 #include "gateway/schema/json_conversion.h"
@@ -558,6 +559,15 @@ bool JsonToProtoField(JsonTypes& types, const JsonField& field,
                       std::string& message, JsonError& error) {
   return Convert(types, json, options, message, error,
                  [&](JsonReader& reader) { return reader.WholeField(field); });
+}
+
+absl::Status ToStatus(const JsonError& error) {
+  const auto text = [](const std::string& field, const std::string& message) {
+    return absl::StrCat(field.empty() ? "invalid JSON" : field, ": ", message);
+  };
+  return WithMessageForLog(
+      absl::InvalidArgumentError(text(error.field, error.message)),
+      text(error.field_for_log, error.message_for_log));
 }
 
 }  // namespace headgate

@@ -154,11 +154,11 @@ bool JsonReader::Any(int depth) {
   const JsonType* const type =
       name.empty() ? nullptr : types_.FindInAny(name, is_awaited);
   if (type == nullptr) {
-    FailAt(at_, absl::StrCat(name.empty()
-                                 ? "must be a URL that ends with a slash and "
-                                   "the name of a type, is "
-                                 : "the gateway knows no type ",
-                             Show(at_)));
+    FailAt(at_,
+           name.empty() ? "must be a URL that ends with a slash and the name "
+                          "of a type"
+                        : "the gateway knows no type",
+           absl::StrCat(name.empty() ? ", is " : " ", Show(at_)));
     if (is_awaited) failure_->error.awaited_type = std::string(name);
     return Within("@type");
   }

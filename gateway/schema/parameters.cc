@@ -165,7 +165,10 @@ class Builder {
     std::string bytes;
     JsonError error;
     if (!JsonToProtoField(types_, field, json, options, bytes, error)) {
-      return absl::InvalidArgumentError(FaultOf(field, error));
+      return WithMessageForLog(
+          absl::InvalidArgumentError(
+              FaultOf(field, error, error.field, error.message)),
+          FaultOf(field, error, error.field_for_log, error.message_for_log));
     }
     Node* node = &root_;
     for (std::size_t i = 0; i + 1 < target.way.size(); ++i) {
@@ -229,16 +232,17 @@ class Builder {
   }
 
   // What is wrong with the value, without the field's own name.
-  static std::string FaultOf(const JsonField& field, const JsonError& error) {
+  static std::string FaultOf(const JsonField& field, const JsonError& error,
+                             absl::string_view within,
+                             absl::string_view message) {
     if (field.is_map && error.offset == 1) {
-      return absl::StrCat("the key ", error.message);
+      return absl::StrCat("the key ", message);
     }
-    absl::string_view within = error.field;
     if (field.is_repeated) {  // "[0]" or "[\"key\"]"; the value is behind it.
       within.remove_prefix(std::min(within.find(']') + 1, within.size()));
       within.remove_prefix(absl::StartsWith(within, ".") ? 1 : 0);
     }
-    return absl::StrCat(within, within.empty() ? "" : ": ", error.message);
+    return absl::StrCat(within, within.empty() ? "" : ": ", message);
   }
 
   // Of each oneof on the way, no other member may be set.
@@ -285,11 +289,22 @@ class Builder {
   absl::flat_hash_map<std::string, const JsonField*> chosen_;
 };
 
+// What is wrong with a parameter. `target`: what it was found to be, which is
+// all that a log may show of its name.
 absl::Status Named(absl::string_view kind, absl::string_view name,
+                   const absl::StatusOr<Target>& target,
                    const absl::Status& status) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(kind, " \"", ToUtf8(name.substr(0, kMaxShownBytes)),
-                   "\": ", status.message()));
+  const auto text = [kind](absl::string_view shown, absl::string_view message) {
+    return absl::StrCat(kind, " \"", shown, "\": ", message);
+  };
+  const absl::string_view known =
+      target.ok() ? absl::string_view(target->canonical)
+                        .substr(0, target->canonical.find('['))
+                  : "...";
+  return WithMessageForLog(
+      absl::InvalidArgumentError(
+          text(ToUtf8(name.substr(0, kMaxShownBytes)), status.message())),
+      text(known, MessageForLog(status)));
 }
 
 }  // namespace
@@ -318,7 +333,8 @@ absl::StatusOr<std::string> Schema::BindParameters(
       }
       status = builder.Set(*target, values, JsonOptions());
     }
-    if (!status.ok()) return Named("path variable", variable.field, status);
+    if (!status.ok())
+      return Named("path variable", variable.field, target, status);
     bound.push_back(target->canonical);
   }
   const bool lenient =
@@ -329,7 +345,7 @@ absl::StatusOr<std::string> Schema::BindParameters(
     absl::Status status = target.status();
     if (absl::IsNotFound(status)) {
       if (lenient) continue;
-      return Named("query parameter", parameter.field, status);
+      return Named("query parameter", parameter.field, target, status);
     }
     if (status.ok()) {
       bool taken = binding.body == "*";
@@ -341,7 +357,8 @@ absl::StatusOr<std::string> Schema::BindParameters(
                            "is set by the path or the body of the request")
                      : builder.Set(*target, {parameter.value}, options);
     }
-    if (!status.ok()) return Named("query parameter", parameter.field, status);
+    if (!status.ok())
+      return Named("query parameter", parameter.field, target, status);
   }
   return builder.TakeMessage();
 }
@@ -360,15 +377,15 @@ absl::StatusOr<std::string> Schema::FieldFromJson(absl::string_view type,
                                                   JsonError& error) const {
   const JsonField* const found = JsonFieldOf(type, field);
   if (found == nullptr) {
-    error = {"", absl::StrCat(type, " has no field ", field), 0};
+    error.message = error.message_for_log =
+        absl::StrCat(type, " has no field ", field);
     return absl::InvalidArgumentError(error.message);
   }
   std::string message;
   if (JsonToProtoField(*json_types_, *found, json, options, message, error)) {
     return message;
   }
-  return Annotate(absl::InvalidArgumentError(error.message),
-                  error.field.empty() ? "invalid JSON" : error.field);
+  return ToStatus(error);
 }
 
 const JsonField* Schema::JsonFieldOf(absl::string_view type,

@@ -323,13 +323,13 @@ absl::StatusOr<std::string> Schema::JsonToProto(absl::string_view type,
   std::string message;
   const JsonType* const found = json_types_->Find(type);
   if (found == nullptr) {
-    error = {"", absl::StrCat("unknown message type ", type), 0};
+    error.message = error.message_for_log =
+        absl::StrCat("unknown message type ", type);
   } else if (headgate::JsonToProto(*json_types_, *found, json, options, message,
                                    error)) {
     return message;
   }
-  return Annotate(absl::InvalidArgumentError(error.message),
-                  error.field.empty() ? "invalid JSON" : error.field);
+  return ToStatus(error);
 }
 
 absl::StatusOr<std::string> Schema::ProtoToJson(

@@ -65,6 +65,10 @@ struct JsonError {
   std::string message;
   // Where in the text, bytes.
   std::size_t offset = 0;
+  // Both for a log: without what the client has written, be it a value, the key
+  // of a map or the name of a field that is not there.
+  std::string field_for_log = {};
+  std::string message_for_log = {};
   // The full name of the type, where what is wrong is an Any of a type that no
   // descriptor defines, and for which the server is being asked.
   std::string awaited_type = {};

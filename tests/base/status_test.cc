@@ -119,5 +119,14 @@ TEST(StatusTest, ADetailForTheLogStaysOutOfTheMessage) {
             std::string::npos);
 }
 
+TEST(StatusTest, WhatAClientHasWrittenIsNotForTheLog) {
+  const absl::Status status = Annotate(
+      WithMessageForLog(absl::InvalidArgumentError("must be a date, is \"x\""),
+                        "must be a date"),
+      "born");
+  EXPECT_EQ(status.message(), "born: must be a date, is \"x\"");
+  EXPECT_EQ(MessageForLog(status), "born: must be a date");
+}
+
 }  // namespace
 }  // namespace headgate

@@ -95,7 +95,47 @@ def test_what_reorders_or_breaks_a_line_is_escaped(form):
         assert json.loads(line)["reason"] == f"a{hostile}b"
 
 
-# Wherever a token or a cookie may come in, and whatever goes wrong then.
+# What cannot be converted is told to the client, and only there.
+def test_what_users_have_written_is_not_in_the_log(start_demo):
+    gateway = start_demo()
+    library, echo = "/headgate.demo.v1.LibraryService/", ECHO
+    bodies = [
+        (echo + "Fail", b'{"code": "%s"}'),
+        (echo + "Fail", b'{"%s": 1}'),
+        (echo + "Fail", b'{"details": [{"@type": "a/%s"}]}'),
+        (echo + "Fail", b'{"details": [{"@type": "type.googleapis.com/'
+                        b'google.protobuf.Duration", "value": "%s"}]}'),
+        (library + "CreateBook", b'{"book": {"genre": "%s"}}'),
+        (library + "CreateBook", b'{"book": {"pages": "%s"}}'),
+    ]
+    for path, body in bodies:
+        body = body.replace(b"%s", SECRET.encode())
+        with RawClient(gateway) as client:
+            client.send(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n"
+                        "Content-Type: application/json\r\n"
+                        f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            response = client.read_response()
+        assert response.status == 400, body
+        assert SECRET in response.json()["message"], body
+        with Client(gateway, path, JSON) as client:
+            client.send(body.decode())
+            code, reason = client.receive_close()
+        assert code == 4003 and SECRET in reason, body
+    for query in (f"page_size={SECRET}", f"{SECRET}=1", f"genre[{SECRET}]=1"):
+        with RawClient(gateway) as client:
+            client.send(f"GET /v1/shelves/a/books?{query} HTTP/1.1\r\n"
+                        "Host: localhost\r\n\r\n".encode())
+            response = client.read_response()
+        assert response.status == 400, query
+        assert SECRET in response.json()["message"], query
+    told = eventually(
+        lambda: gateway.stderr().count('reason="') >= 2 * len(bodies) + 3
+        and gateway.stderr(), "a line for each")
+    assert "field code: must be an int32" in told
+    assert 'query parameter \\"page_size\\": must be an int32' in told
+    assert SECRET not in told
+
+
 def test_no_secret_is_ever_logged_or_shown(tmp_path, stack):
     file = tmp_path / "headgate.yaml"
     file.write_text(json.dumps({

@@ -130,7 +130,29 @@ TEST_F(JsonConversionTest, ErrorsNameTheFieldAndItsPlace) {
             "number | is required and missing | 1");
 }
 
-// They go into statuses, Close frames and logs.
+TEST_F(JsonConversionTest, ErrorsForALogRepeatNothingOfTheClients) {
+  const auto for_log = [this](const std::string& json) {
+    std::string message;
+    JsonError error;
+    EXPECT_FALSE(JsonToProto(types_, types_.Of(*test::Every3::descriptor()),
+                             json, kDefault, message, error));
+    return absl::StrCat(error.field_for_log, " | ", error.message_for_log);
+  };
+  EXPECT_EQ(for_log(R"({"optionalInt32":"x"})"),
+            "optionalInt32 | must be an int32");
+  EXPECT_EQ(for_log(R"({"zz":1})"), "... | no such field");
+  EXPECT_EQ(for_log(R"({"optionalNestedMessage":{"z z":1}})"),
+            "optionalNestedMessage[...] | no such field");
+  EXPECT_EQ(for_log(R"({"mapStringNestedMessage":{"k":{"a":[]}}})"),
+            "mapStringNestedMessage[...].a | must be an int32");
+  EXPECT_EQ(for_log(R"({"optionalStruct":{"a":[1,{"b":1e999}]}})"),
+            "optionalStruct[...][1][...] | must be a JSON value that a double "
+            "can hold");
+  EXPECT_EQ(for_log(R"({"optionalAny":{"@type":"a/none"}})"),
+            "optionalAny.@type | the gateway knows no type");
+}
+
+// They go into statuses and Close frames.
 TEST_F(JsonConversionTest, ErrorsAreShort) {
   const std::string huge(1 << 20, 'x');
   for (const std::string& json :

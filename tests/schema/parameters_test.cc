@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/base/status.h"
 #include "gateway/schema/schema.h"
 #include "google/protobuf/text_format.h"
 #include "parameters.pb.h"
@@ -52,6 +53,20 @@ class ParametersTest : public ::testing::Test {
   RequestBinding binding_{{}, {}, "", ""};
   JsonOptions options_;
 };
+
+TEST_F(ParametersTest, FaultsForALogRepeatNothingOfTheClients) {
+  const auto for_log = [this](const std::string& field,
+                              const std::string& value) {
+    binding_.query = {{field, value}};
+    return MessageForLog(
+        schema_->BindParameters(kEvery, binding_, options_).status());
+  };
+  EXPECT_EQ(for_log("int32_field", "x"),
+            "query parameter \"int32_field\": must be an int32");
+  EXPECT_THAT(for_log("zz", "x"),
+              HasSubstr("query parameter \"...\": headgate.test.Every has no "
+                        "such field"));
+}
 
 TEST_F(ParametersTest, EveryKindOfField) {
   const struct {
