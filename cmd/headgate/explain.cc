@@ -16,12 +16,12 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
 #include "cmd/headgate/admin_client.h"
 #include "cmd/headgate/dial/text.h"
 #include "cmd/headgate/known_descriptors.h"
 #include "cmd/headgate/serve.h"
 #include "gateway/admin/explain.h"
+#include "gateway/base/clock.h"
 #include "gateway/config/load.h"
 #include "gateway/net/listening_socket.h"
 #include "gateway/server/configuration.h"
@@ -179,7 +179,7 @@ absl::StatusOr<json::object> ExplainFile(const ExplainFlags& flags,
     }
     return known;
   };
-  return Explain(*settings, policies, query, schema_of, absl::Now());
+  return Explain(*settings, policies, query, schema_of, Now());
 }
 
 // The same of the gateway that runs.

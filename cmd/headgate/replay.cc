@@ -29,6 +29,7 @@
 #include "cmd/headgate/dial/text.h"
 #include "cmd/headgate/duration_flag.h"
 #include "cmd/headgate/replay_socket.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/file.h"
 
 namespace headgate {
@@ -285,8 +286,8 @@ class Replay {
                                            Member(event, "at"), &at, &error)) {
       return;
     }
-    if (!offset_) offset_ = absl::Now() - at;
-    absl::SleepFor(at + *offset_ - absl::Now());
+    if (!offset_) offset_ = SteadyNow() - at;
+    absl::SleepFor(at + *offset_ - SteadyNow());
   }
 
   void Send(const json::object& event, Replayed& session) {

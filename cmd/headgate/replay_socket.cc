@@ -16,7 +16,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "gateway/base/clock.h"
 
 namespace headgate {
 namespace {
@@ -161,7 +161,7 @@ void ReplaySocket::Close() {
 
 absl::Status ReplaySocket::Pump(absl::FunctionRef<bool()> done,
                                 absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   while (!done()) {
     if (closed_ && !web_socket_.has_output()) {
       return absl::UnavailableError("the session is over");
@@ -169,7 +169,7 @@ absl::Status ReplaySocket::Pump(absl::FunctionRef<bool()> done,
     const bool wants_write = web_socket_.has_output();
     pollfd wait = {fd_,
                    static_cast<short>(POLLIN | (wants_write ? POLLOUT : 0)), 0};
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - SteadyNow();
     const int ready =
         left <= absl::ZeroDuration()
             ? 0
@@ -179,7 +179,7 @@ absl::Status ReplaySocket::Pump(absl::FunctionRef<bool()> done,
     if (ready < 0 && errno != EINTR) {
       return absl::UnavailableError(std::strerror(errno));
     }
-    if (ready == 0 && absl::Now() >= deadline) {
+    if (ready == 0 && SteadyNow() >= deadline) {
       return absl::DeadlineExceededError("nothing came in time");
     }
     if (ready <= 0) continue;

@@ -20,6 +20,7 @@
 #include "absl/time/clock.h"
 #include "gateway/admin/explain.h"
 #include "gateway/admin/metrics_text.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/base/utf8.h"
 #include "gateway/config/address.h"
@@ -246,7 +247,7 @@ json::object RouteJson(const Route& route) {
   return object;
 }
 
-json::object SessionJson(const SessionInfo& session, absl::Time now) {
+json::object SessionJson(const SessionInfo& session, Moment now) {
   return {
       {"id", session.id},
       {"peer", session.peer},
@@ -254,9 +255,10 @@ json::object SessionJson(const SessionInfo& session, absl::Time now) {
       {"upstream", session.upstream},
       {"method", ToUtf8(session.method)},
       {"codec", session.codec},
-      {"opened_at", absl::FormatTime(absl::RFC3339_sec, session.opened_at,
-                                     absl::UTCTimeZone())},
-      {"age_seconds", absl::ToDoubleSeconds(now - session.opened_at)},
+      {"opened_at",
+       absl::FormatTime(absl::RFC3339_sec, now.WallAt(session.opened_at),
+                        absl::UTCTimeZone())},
+      {"age_seconds", absl::ToDoubleSeconds(now.steady - session.opened_at)},
       {"messages_in", session.messages_in},
       {"bytes_in", session.bytes_in},
       {"messages_out", session.messages_out},
@@ -346,7 +348,7 @@ void Sessions(const Query& query, Gateway& gateway, AdminResponder respond) {
   gateway.ListSessions(std::move(filter), page,
                        [respond = std::move(respond)](const SessionList& list) {
                          json::array sessions;
-                         const absl::Time now = absl::Now();
+                         const Moment now = Now();
                          for (const SessionInfo& session : list.sessions) {
                            sessions.push_back(SessionJson(session, now));
                          }
@@ -390,7 +392,7 @@ void ExplainRequest(const Query& query, Gateway& gateway,
   const absl::StatusOr<json::object> facts = Explain(
       gateway.settings(), gateway.policies(), asked,
       [&](const std::string& name) { return gateway.GetKnownSchema(name); },
-      absl::Now());
+      Now());
   if (!facts.ok()) {
     return respond(BadQuery(std::string(facts.status().message())));
   }

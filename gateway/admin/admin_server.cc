@@ -25,8 +25,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "gateway/admin/admin_handlers.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/net/listening_socket.h"
 #include "gateway/net/stream_socket.h"
@@ -207,7 +207,7 @@ class AdminConnection final
   // whether it is still there.
   void WriteLines() {
     if (owner_ == nullptr || is_writing_lines_) return;
-    if (lines_.empty()) lines_ = tap_->Take(absl::Now());
+    if (lines_.empty()) lines_ = tap_->Take(SteadyNow());
     if (lines_.empty()) return AwaitSilence();
     is_writing_lines_ = true;
     Limit();

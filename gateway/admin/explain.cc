@@ -368,13 +368,13 @@ std::string SourceText(CredentialSource source, const Route& route) {
   return absl::StrCat("query parameter ", route.token_query);
 }
 
-json::object CredentialsJson(const Admission& admission, absl::Time now) {
+json::object CredentialsJson(const Admission& admission, Moment now) {
   const Route& route = *admission.session.route;
   json::object object = {
       {"authorization", SourceText(admission.credentials, route)}};
   if (admission.session.token_expiry != absl::InfiniteFuture()) {
-    object["expires_in"] = absl::FormatDuration(
-        absl::Trunc(admission.session.token_expiry - now, absl::Seconds(1)));
+    object["expires_in"] = absl::FormatDuration(absl::Trunc(
+        admission.session.token_expiry - now.steady, absl::Seconds(1)));
     object["leeway"] = absl::FormatDuration(route.token.leeway);
   }
   return object;
@@ -439,7 +439,7 @@ json::object UpstreamJson(const std::string& name,
 class Explainer {
  public:
   Explainer(const Settings& settings, const HandshakePolicy& policy,
-            const HttpRequest& request, Peer peer, absl::Time now)
+            const HttpRequest& request, Peer peer, Moment now)
       : settings_(settings),
         policy_(policy),
         request_(request),
@@ -553,7 +553,7 @@ class Explainer {
   const HandshakePolicy& policy_;
   const HttpRequest& request_;
   Peer peer_;
-  const absl::Time now_;
+  const Moment now_;
 };
 
 }  // namespace
@@ -563,7 +563,7 @@ absl::StatusOr<json::object> Explain(
     const std::vector<const HandshakePolicy*>& policies,
     const ExplainQuery& query,
     const std::function<KnownSchema(const std::string& upstream)>& schema_of,
-    absl::Time now) {
+    Moment now) {
   const absl::StatusOr<Addressed> addressed = ParseAddressed(query.url);
   if (!addressed.ok()) return addressed.status();
   if (!IsToken(query.verb)) {

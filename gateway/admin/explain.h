@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/admin/gateway.h"
+#include "gateway/base/clock.h"
 #include "gateway/config/settings.h"
 #include "gateway/http/handshake.h"
 
@@ -35,7 +36,7 @@ absl::StatusOr<boost::json::object> Explain(
     const std::vector<const HandshakePolicy*>& policies,
     const ExplainQuery& query,
     const std::function<KnownSchema(const std::string& upstream)>& schema_of,
-    absl::Time now);
+    Moment now);
 
 }  // namespace headgate
 

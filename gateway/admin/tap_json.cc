@@ -202,8 +202,8 @@ json::object TapJson(const TapEvent& event, TapContent content,
   const std::string& method =
       event.method.empty() ? session.method : event.method;
   json::object object = {
-      {"at",
-       absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", event.at, absl::UTCTimeZone())},
+      {"at", absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", event.at.wall,
+                              absl::UTCTimeZone())},
       {"event", std::string(EventName(event.kind))},
       {"session", session.id},
       {"route", RouteName(*session.route)}};

@@ -56,7 +56,7 @@ void TapQueue::NotifyReader() {
 void TapQueue::Offer(const TapEvent& event, absl::string_view payload) {
   const bool has_payload = payload.size() <= limits_.max_payload_bytes;
   if (!has_payload) payload = {};
-  if (Reserve(kEventBytes + payload.size(), event.at)) {
+  if (Reserve(kEventBytes + payload.size(), event.at.steady)) {
     TapEvent copy = event;
     copy.has_payload = has_payload;
     copy.payload.assign(payload.data(), payload.size());

@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/api/api_listener.h"
 #include "gateway/api/grants.h"
+#include "gateway/base/clock.h"
 #include "headgate/v1/hub_service.grpc.pb.h"
 
 namespace headgate {
@@ -112,7 +113,7 @@ struct ApiContext {
   template <typename Request>
   absl::Status Check(const grpc::CallbackServerContext& call,
                      absl::string_view method, const Request& request) {
-    return grants.Check(CallerOf(call), method, ScopeOf(request), absl::Now());
+    return grants.Check(CallerOf(call), method, ScopeOf(request), SteadyNow());
   }
 };
 

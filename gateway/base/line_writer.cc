@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "gateway/base/clock.h"
 
 namespace headgate {
 namespace {
@@ -31,10 +32,10 @@ int PollTimeout(absl::Duration left) {
 }  // namespace
 
 bool WriteWithin(int fd, absl::string_view text, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   while (!text.empty()) {
     pollfd ready = {fd, POLLOUT, 0};
-    const int count = poll(&ready, 1, PollTimeout(deadline - absl::Now()));
+    const int count = poll(&ready, 1, PollTimeout(deadline - SteadyNow()));
     if (count == 0) return false;
     if (count < 0) {
       if (errno == EINTR) continue;
@@ -47,7 +48,7 @@ bool WriteWithin(int fd, absl::string_view text, absl::Duration timeout) {
     } else if (errno == EAGAIN) {
       // Another writer took the room, or poll was wrong about it.
       absl::SleepFor(absl::Milliseconds(10));
-      if (absl::Now() >= deadline) return false;
+      if (SteadyNow() >= deadline) return false;
     } else if (errno != EINTR) {
       return false;
     }

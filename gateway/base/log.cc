@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/line_writer.h"
 #include "gateway/base/repeat_limiter.h"
 #include "gateway/base/utf8.h"
@@ -133,7 +134,7 @@ class Repeats {
                                      absl::string_view message) {
     const std::lock_guard lock(mutex_);
     levels_[message] = level;
-    return limiter_.Admit(message, absl::Now());
+    return limiter_.Admit(message, SteadyNow());
   }
   struct LeftOut {
     LogLevel level;

@@ -41,8 +41,7 @@ absl::Time ExpiryOfToken(Metadata& metadata, const Route& route) {
 absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
                                        const SessionRequest& session,
                                        const Route& route,
-                                       absl::string_view method,
-                                       absl::Time now) {
+                                       absl::string_view method, Moment now) {
   absl::StatusOr<Metadata> metadata =
       MetadataFromCallHeaders(headers, route, session.metadata);
   if (!metadata.ok()) return metadata.status();
@@ -57,10 +56,10 @@ absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
   const absl::StatusOr<absl::Duration> timeout = TimeoutFromHeaders(headers);
   if (!timeout.ok()) return timeout.status();
   const absl::Time token_expiry = ExpiryOfToken(*metadata, route);
-  if (token_expiry + route.token.leeway <= now) return TokenExpired();
+  if (token_expiry + route.token.leeway <= now.wall) return TokenExpired();
   return CallHead{*std::move(metadata),
                   std::min({*timeout, session.timeout, route.deadline}),
-                  token_expiry};
+                  now.SteadyAt(token_expiry)};
 }
 
 absl::Status TokenExpired() {

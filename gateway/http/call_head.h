@@ -5,6 +5,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/metadata.h"
 #include "gateway/http/request.h"
 #include "gateway/http/session_request.h"
@@ -30,8 +31,7 @@ struct CallHead {
 absl::StatusOr<CallHead> JudgeCallHead(const HeaderList& headers,
                                        const SessionRequest& session,
                                        const Route& route,
-                                       absl::string_view method,
-                                       absl::Time now);
+                                       absl::string_view method, Moment now);
 // Of a call whose token has expired.
 absl::Status TokenExpired();
 

@@ -596,7 +596,7 @@ std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
 
 std::variant<Refusal, Admission> JudgeSession(
     const HttpRequest& request, const HandshakePolicy& policy, const Peer& peer,
-    const Located& located, const Destination& destination, absl::Time now) {
+    const Located& located, const Destination& destination, Moment now) {
   const Route& route = *located.match.route;
   const RoutePlan& plan = *located.match.plan;
   const auto refuse = [&](Refusal refusal) {
@@ -620,7 +620,7 @@ std::variant<Refusal, Admission> JudgeSession(
       route.token.expiry == TokenRule::Expiry::kCloses && *authorization;
   const absl::Time token_expiry =
       token_counts ? TokenExpiry(**authorization) : absl::InfiniteFuture();
-  if (token_expiry + route.token.leeway <= now) {
+  if (token_expiry + route.token.leeway <= now.wall) {
     return refuse(
         Refuse(RefusalReason::kTokenExpired, "the token has expired"));
   }
@@ -678,7 +678,7 @@ std::variant<Refusal, Admission> JudgeSession(
     session.codec = &HttpDialect(request, destination);
   }
   session.binary_codec = plan.binary_codec;
-  session.token_expiry = token_expiry;
+  session.token_expiry = now.SteadyAt(token_expiry);
   session.wants_status = WantsStatus(located);
   session.id = peer.session_id;
   session.peer = peer.client_or_peer();

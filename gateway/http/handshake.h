@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "gateway/base/clock.h"
 #include "gateway/config/address.h"
 #include "gateway/console/console.h"
 #include "gateway/http/credentials.h"
@@ -93,7 +94,7 @@ std::variant<Refusal, Destination> FindDestination(const HttpRequest& request,
 // The last step: origin, credentials, metadata, deadline and codec.
 std::variant<Refusal, Admission> JudgeSession(
     const HttpRequest& request, const HandshakePolicy& policy, const Peer& peer,
-    const Located& located, const Destination& destination, absl::Time now);
+    const Located& located, const Destination& destination, Moment now);
 
 // A request for the console, on a listener that serves it; absent: it is for a
 // route. The host must be the listener's own, whatever origins are allowed.

@@ -178,7 +178,8 @@ v1::SessionInfo Hub::InfoOf(const HubRecord& record) const {
     (*session.mutable_data())[key] = value;
   }
   for (const HubGroup* group : record.groups) session.add_groups(group->name);
-  SetTimestamp(record.opened_at, *session.mutable_opened_at());
+  SetTimestamp(host_.clock().WallAt(record.opened_at),
+               *session.mutable_opened_at());
   if (record.expires_at < absl::InfiniteFuture()) {
     SetTimestamp(record.expires_at, *session.mutable_expires_at());
   }
@@ -314,7 +315,8 @@ void Hub::Drain(absl::Time deadline) {
 
 void Hub::EnqueueDraining() {
   v1::Event event;
-  SetTimestamp(*drains_until_, *event.mutable_draining()->mutable_deadline());
+  SetTimestamp(host_.clock().WallAt(*drains_until_),
+               *event.mutable_draining()->mutable_deadline());
   Queued queued{0, Queued::Kind::kReport, event.SerializeAsString()};
   report_bytes_ += queued.body.size() + kHubEventCost;
   Enqueue(std::move(queued));

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "gateway/base/clock.h"
 #include "gateway/hub/batch.h"
 #include "gateway/hub/encoder.h"
 #include "gateway/hub/roster.h"
@@ -29,7 +30,9 @@ namespace headgate {
 // What a hub needs of its surroundings.
 class HubHost {
  public:
+  // clock().steady.
   virtual absl::Time now() = 0;
+  virtual Moment clock() = 0;
   // Has Hub::Flush called at the end of this event loop iteration.
   virtual void FlushSoon() = 0;
   // Has Hub::GoOn called after the event loop has looked at sockets.

@@ -9,6 +9,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/turn.h"
 #include "gateway/config/settings.h"
 #include "gateway/console/schema_cache.h"
@@ -181,7 +182,9 @@ class ConnectionHost {
   virtual void FirstAnswer(const Session& session) = 0;
   // A client has answered a ping.
   virtual void PingAnswered(absl::Duration round_trip) = 0;
+  // clock().steady.
   virtual absl::Time now() const = 0;
+  virtual Moment clock() const = 0;
   // The process is so short of memory that connections which hold much of it
   // must not be read until it is not.
   virtual bool is_short_of_memory() const = 0;

@@ -134,7 +134,7 @@ void Http2Exchange::OnOwnResponse(OwnResponse response) {
   ResponsePart::Head head;
   head.status = response.status;
   head.fields = std::move(response.fields);
-  HttpFields common = CommonFields(host_.now());
+  HttpFields common = CommonFields(host_.clock().wall);
   std::move(common.begin(), common.end(), std::back_inserter(head.fields));
   head.is_whole = true;
   ResponsePart part;

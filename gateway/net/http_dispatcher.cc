@@ -188,7 +188,7 @@ void HttpDispatcher::Judge(const HttpRules* rules) {
   }
   const Destination& destination = std::get<Destination>(found);
   Judgement judgement = JudgeSession(request_, settings_->policy, peer_,
-                                     *located_, destination, host_.now());
+                                     *located_, destination, host_.clock());
   if (std::holds_alternative<Refusal>(judgement)) {
     return EndWith(std::move(judgement));
   }
@@ -248,7 +248,7 @@ HttpTransport::Options HttpDispatcher::OptionsOf(const Admission& admission,
   options.filler_interval = settings_->keepalive.interval;
   options.failure = admission.session.codec->failure;
   options.is_cross_origin = !request_.headers.Value("Origin").empty();
-  options.fields = CommonFields(host_.now());
+  options.fields = CommonFields(host_.clock().wall);
   for (const auto& [key, value] : admission.session.metadata) {
     if (key == "x-request-id")
       options.fields.emplace_back("X-Request-Id", value);

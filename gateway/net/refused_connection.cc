@@ -83,7 +83,7 @@ void RefusedConnection::OnReadable() {
 void RefusedConnection::Answer(absl::string_view received) {
   if (std::exchange(answered_, true)) return;
   const ByteStream::Result written =
-      stream_->Write({AnswerOf(refusal_, received, host_.now())});
+      stream_->Write({AnswerOf(refusal_, received, host_.clock().wall)});
   if (written.kind == ByteStream::Result::Kind::kFailed) return Finish();
   stream_->EndWrite();
 }
@@ -116,7 +116,8 @@ void RefuseConnection(std::shared_ptr<ByteStream> stream, std::size_t listener,
     const ByteStream::Result read = stream->Read(buffer);
     const std::size_t received =
         read.kind == ByteStream::Result::Kind::kDone ? read.bytes : 0;
-    stream->Write({AnswerOf(refusal, {buffer.data(), received}, host.now())});
+    stream->Write(
+        {AnswerOf(refusal, {buffer.data(), received}, host.clock().wall)});
     return stream->Close();
   }
   auto connection = std::make_shared<RefusedConnection>(

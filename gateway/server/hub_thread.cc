@@ -13,7 +13,7 @@
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/upstream/pooled_upstream.h"
 #include "gateway/upstream/schema_source.h"
@@ -92,7 +92,7 @@ WorkerHub::WorkerHub(std::uint64_t id, const HubSpec& spec, std::size_t worker,
       hubs_(hubs),
       io_context_(io_context),
       turn_(turn),
-      slices_(turn, [] { return absl::Now(); }),
+      slices_(turn, [] { return SteadyNow(); }),
       port_(
           spec.target, spec.form, worker, workers,
           [this] { turn_.AtEnd(*this); }, &slices_) {}
@@ -117,8 +117,8 @@ void WorkerHub::Post(HubCommands commands) {
 }
 
 void WorkerHub::ApplySlices() {
-  const absl::Time until = absl::Now() + kCommandSlice;
-  is_applying_ = port_.ApplySlice([until] { return absl::Now() > until; });
+  const absl::Time until = SteadyNow() + kCommandSlice;
+  is_applying_ = port_.ApplySlice([until] { return SteadyNow() > until; });
   if (!is_applying_) return;
   boost::asio::post(io_context_, [self = shared_from_this()] {
     self->ApplySlices();
@@ -167,7 +167,7 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
   Hub& hub() { return hub_; }
 
   void Retire() {
-    if (!retired_at_) retired_at_ = absl::Now();
+    if (!retired_at_) retired_at_ = SteadyNow();
   }
   bool is_retired() const { return retired_at_.has_value(); }
   void Finish() { hub_.Finish(); }
@@ -213,7 +213,8 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
  private:
   HubHost& Host() { return *this; }
 
-  absl::Time now() override { return absl::Now(); }
+  absl::Time now() override { return SteadyNow(); }
+  Moment clock() override { return Now(); }
   void FlushSoon() override { thread_.turn_.AtEnd(*this); }
   void GoOnNext() override { thread_.turn_.Next(more_); }
   void OnTurn() override { hub_.Flush(); }
@@ -227,7 +228,7 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
   void FindSchema() {
     if (ticket_ != nullptr) return;
     SchemaSource::SnapshotOr found = schemas_->Get(
-        absl::Now(), [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
+        SteadyNow(), [this](const absl::StatusOr<SchemaSnapshot>& snapshot) {
           OnSchema(snapshot);
           thread_.turn_.Bury(std::move(ticket_));
         });
@@ -374,9 +375,9 @@ void HubThread::RunRequests() {
   for (const auto& [id, hub] : hubs_) hubs.push_back(&hub->hub());
   const auto has_room = [](const Hub* hub) { return hub->has_room(); };
   HubRequests service(hubs);
-  const absl::Time until = absl::Now() + kRequestSlice;
+  const absl::Time until = SteadyNow() + kRequestSlice;
   while (!requests_.empty() && absl::c_all_of(hubs, has_room)) {
-    if (absl::Now() > until) return RunRequestsSoon();
+    if (SteadyNow() > until) return RunRequestsSoon();
     const Request request = std::move(requests_.front());
     requests_.pop_front();
     request_bytes_.fetch_sub(request.bytes);
@@ -414,7 +415,7 @@ void HubThread::Stop() {
     stopping_ = true;
     for (const auto& [id, hub] : hubs_) hub->Finish();
     turn_.Run();
-    Finish(absl::Now() + kFinishPatience);
+    Finish(SteadyNow() + kFinishPatience);
   });
   thread_.join();
 }
@@ -422,7 +423,7 @@ void HubThread::Stop() {
 void HubThread::Finish(absl::Time deadline) {
   const bool is_finished = absl::c_all_of(
       hubs_, [](const auto& hub) { return hub.second->is_finished(); });
-  if (is_finished || absl::Now() >= deadline) return End();
+  if (is_finished || SteadyNow() >= deadline) return End();
   timer_.expires_after(kFinishTick);
   timer_.async_wait([this, deadline](boost::system::error_code) {
     Finish(deadline);
@@ -500,7 +501,7 @@ void HubThread::PublishStats() {
 }
 
 void HubThread::OnTick() {
-  const absl::Time now = absl::Now();
+  const absl::Time now = SteadyNow();
   PublishStats();
   for (auto hub = hubs_.begin(); hub != hubs_.end();) {
     hub->second->OnTick(now);

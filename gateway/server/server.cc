@@ -9,7 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/descriptor_limit.h"
 #include "gateway/base/log.h"
 #include "gateway/base/process_memory.h"
@@ -344,7 +344,7 @@ void Server::Housekeep() {
   housekeeping_.async_wait([this](Error cancelled) {
     // A timer that has expired is not cancelled any more.
     if (cancelled || stopped_) return;
-    const absl::Time now = absl::Now();
+    const absl::Time now = SteadyNow();
     Watch();
     while (!questions_.empty() &&
            now - questions_.front().asked >= kAnswerPatience) {
@@ -363,7 +363,7 @@ void Server::Watch() {
   for (const auto& worker : workers_) {
     iterations.push_back(worker->iterations());
   }
-  watch_.Observe(absl::Now(), iterations);
+  watch_.Observe(SteadyNow(), iterations);
   for (std::size_t i = 0; i < watch_.loops().size(); ++i) {
     const LoopWatch::Loop& loop = watch_.loops()[i];
     if (loop.stalled() == stalled_[i]) continue;
@@ -392,7 +392,7 @@ void Server::WatchMemory() {
 }
 
 void Server::LookAtMemory() {
-  const absl::Time now = absl::Now();
+  const absl::Time now = SteadyNow();
   memory_used_ = UsedMemory();
   if (memory_watch_.WantsTrim(now, memory_used_, memory_limit_)) {
     TrimMemory();
@@ -453,7 +453,7 @@ void Server::CloseHolders(Holders holders, std::uint64_t bytes, bool urgent,
   }
   if (count == 0) {
     freeing_ = false;
-    if (memory_watch_.OnNothingToFree(absl::Now())) {
+    if (memory_watch_.OnNothingToFree(SteadyNow())) {
       Log(LogLevel::kWarning, "memory is short, and no session holds much",
           {{"used", absl::StrCat(used)},
            {"max_memory", absl::StrCat(memory_limit_)}});
@@ -466,7 +466,7 @@ void Server::CloseHolders(Holders holders, std::uint64_t bytes, bool urgent,
                {"held", absl::StrCat(held)},
                {"used", absl::StrCat(used)},
                {"max_memory", absl::StrCat(memory_limit_)}});
-  if (!urgent) memory_watch_.OnClosing(absl::Now(), held);
+  if (!urgent) memory_watch_.OnClosing(SteadyNow(), held);
   const absl::Duration patience =
       urgent ? absl::ZeroDuration() : kMemoryPatience;
   AskWorkers<bool>(
@@ -587,7 +587,7 @@ void Server::Drain(absl::Duration delay, absl::Duration timeout,
 void Server::BeginDrain(absl::Duration timeout) {
   state_.draining = true;
   CloseListeners();
-  if (hubs_ != nullptr) hubs_->Drain(absl::Now() + timeout);
+  if (hubs_ != nullptr) hubs_->Drain(SteadyNow() + timeout);
   busy_workers_ = workers_.size();
   // The last fifth is for what is under way.
   const DrainPlan plan = {timeout * 0.8, timeout * 0.9};
@@ -616,7 +616,7 @@ void Server::Stop() {
   hub_api_.reset();  // Waits for what it has given to the hubs.
   if (hubs_ != nullptr) hubs_->Stop();
   builder_->Stop();  // Its tasks post to the workers, which are still there.
-  FlushSuppressed(absl::Now());
+  FlushSuppressed(SteadyNow());
   if (on_stopped_ != nullptr) std::exchange(on_stopped_, nullptr)();
 }
 

@@ -19,9 +19,9 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "absl/status/statusor.h"
-#include "absl/time/clock.h"
 #include "gateway/admin/admin_server.h"
 #include "gateway/admin/gateway.h"
+#include "gateway/base/clock.h"
 #include "gateway/config/settings.h"
 #include "gateway/net/listening_socket.h"
 #include "gateway/server/configuration.h"
@@ -219,7 +219,7 @@ void Server::AskWorkers(
     if (round->done == nullptr || stopped_) return;
     std::exchange(round->done, nullptr)(std::move(round->answers));
   };
-  questions_.push_back({absl::Now(), finish});
+  questions_.push_back({SteadyNow(), finish});
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     ask(*workers_[i], [this, i, round, finish](Answer answer) {
       // The workers' threads end before the server does.

@@ -19,6 +19,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/random/random.h"
 #include "gateway/admin/gateway.h"
+#include "gateway/base/clock.h"
 #include "gateway/net/connection.h"
 #include "gateway/net/place.h"
 #include "gateway/server/configuration.h"
@@ -169,7 +170,8 @@ class Worker final : private ConnectionHost {
                    const std::string& peer, const std::string& why) override;
   void FirstAnswer(const Session& session) override;
   void PingAnswered(absl::Duration round_trip) override;
-  absl::Time now() const override { return absl::Now(); }
+  Moment clock() const override { return Now(); }
+  absl::Time now() const override { return SteadyNow(); }
   bool is_short_of_memory() const override {
     return state_.short_of_memory.load(std::memory_order_relaxed);
   }

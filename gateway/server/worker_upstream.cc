@@ -6,7 +6,7 @@
 #include <boost/asio/post.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/base/status.h"
 
@@ -74,7 +74,7 @@ std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
   context->limits = limits;
   context->upstream = std::shared_ptr<Upstream>(self, upstream_.get());
   context->call_ended = std::move(call_ended);
-  context->clock = absl::Now;
+  context->clock = Now;
   context->taps = std::move(taps);
   context->schemas = std::shared_ptr<SchemaSource>(self, schemas_.get());
   return context;

@@ -18,7 +18,7 @@ CallSession::CallSession(SessionRequest request,
 CallSession::~CallSession() = default;
 
 void CallSession::Begin(absl::Time now) {
-  began_ = Clock();
+  began_ = Clock().steady;
   // Such a dialect tells any end in-band, also one before the method is known.
   const Dialect* dialect = request_.codec;
   if (dialect != nullptr && dialect->head == Dialect::Head::kFirstMessage &&

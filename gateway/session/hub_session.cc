@@ -303,7 +303,7 @@ void HubSession::Depart(const TransportEnd& end) {
   departure.code = report_.close;
   departure.reason = end.reason;
   departure.messages_unsent = unsent_ + queue_.messages();
-  departure.lasted = Clock() - opened_at();
+  departure.lasted = Clock().steady - opened_at();
   switch (end.cause) {
     case Cause::kClosedByClient:
       departure.cause = HubDeparture::Cause::kClient;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "gateway/base/clock.h"
 #include "gateway/hub/decoder.h"
 #include "gateway/hub/member_queue.h"
 #include "gateway/hub/port.h"
@@ -57,7 +58,9 @@ class HubSession final : public SessionCore,
   void OnHubFrame(ws::SharedFrame& frame, const std::string& key,
                   HubReport report) override;
   void OnHubGreeting(ws::SharedFrame& frame) override;
-  void OnHubExpiry(absl::Time at) override { guard_.ExpireAt(at); }
+  void OnHubExpiry(absl::Time at) override {
+    guard_.ExpireAt(Clock().SteadyAt(at));
+  }
   void OnHubClose(const HubClose& close, ws::SharedFrame* farewell) override;
   void OnHubWritable() override { PumpEvents(); }
   void OnSlice() override;

@@ -29,7 +29,7 @@ MultiplexSession::NumberedCall::NumberedCall(MultiplexSession& session,
       method_(options.request.method),
       options_(std::move(options)),
       metadata_bytes_(BytesOf(options_.request.metadata)),
-      began_(session.Clock()) {}
+      began_(session.Clock().steady) {}
 
 void MultiplexSession::NumberedCall::Start() {
   SchemaSource::Resolution resolution = session_.context_->schemas->Resolve(

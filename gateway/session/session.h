@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/turn.h"
 #include "gateway/base/watermark_queue.h"
 #include "gateway/codec/codec.h"
@@ -45,7 +46,7 @@ struct SessionContext {
       call_ended = nullptr;
   // The worker's clock, read when a call begins and ends, never for a message.
   // Empty: durations are not known, and 0.
-  std::function<absl::Time()> clock = nullptr;
+  std::function<Moment()> clock = nullptr;
   // The worker's. May be null.
   std::shared_ptr<const SessionTaps> taps = nullptr;
   // The worker's, for sessions whose clients begin much with few bytes. Null:
@@ -141,14 +142,14 @@ class Session : public TransportObserver {
   Session(SessionRequest request,
           std::shared_ptr<const SessionContext> context);
 
-  absl::Time Clock() const {
-    return context_->clock ? context_->clock() : absl::UnixEpoch();
+  Moment Clock() const {
+    return context_->clock ? context_->clock() : Moment();
   }
-  // `began`: Clock() as the client asked for the call.
+  // `began`: Clock().steady as the client asked for the call.
   void TellCallEnded(absl::string_view method, const absl::Status& status,
                      absl::Time began) {
     if (!context_->call_ended) return;
-    context_->call_ended(method, status.code(), Clock() - began);
+    context_->call_ended(method, status.code(), Clock().steady - began);
   }
   bool is_tapped() const {
     return context_->taps != nullptr && context_->taps->active();

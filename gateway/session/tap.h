@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/status.h"
 #include "gateway/codec/dialect.h"
 #include "gateway/http/session_request.h"
@@ -43,7 +44,7 @@ struct TapEvent {
   std::shared_ptr<const TapSession> session;
   Kind kind = Kind::kRequest;
   Form form = Form::kWire;
-  absl::Time at;
+  Moment at;
   const Dialect* codec = nullptr;  // Null until it is chosen.
   std::string method;  // Of kMessage, where the session has several.
   Opcode opcode = Opcode::kBinary;

@@ -11,7 +11,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/status.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "google/protobuf/io/coded_stream.h"
@@ -132,7 +132,7 @@ class Conversation final : public ReflectionConversation,
       : upstream_(upstream),
         method_(method),
         timeout_(timeout),
-        deadline_(absl::Now() + timeout),
+        deadline_(SteadyNow() + timeout),
         observer_(observer),
         is_known_(std::move(is_known)) {
     unasked_.push_back(type.empty() ? Question{Question::kServices, ""}
@@ -207,7 +207,7 @@ class Conversation final : public ReflectionConversation,
   // of long calls, not because the server is gone.
   bool MayGoOn(const absl::Status& status) const {
     return listed_ && !absl::IsUnavailable(status) &&
-           !absl::IsDeadlineExceeded(status) && absl::Now() < deadline_;
+           !absl::IsDeadlineExceeded(status) && SteadyNow() < deadline_;
   }
 
   // Another call, for what is left. It is asked one by one from now on, so that
@@ -229,7 +229,7 @@ class Conversation final : public ReflectionConversation,
     }
     if (unasked_.empty() && !AskForMore().ok()) return Finish(TooMuch());
     if (complete_) return Finish(absl::OkStatus());
-    StartCall(std::max(deadline_ - absl::Now(), absl::Milliseconds(1)));
+    StartCall(std::max(deadline_ - SteadyNow(), absl::Milliseconds(1)));
   }
 
   void Ask(Question question) {

@@ -35,9 +35,9 @@ class ExplainTest : public ::testing::Test {
     policy_.router = std::make_shared<const Router>(settings_.routes);
     std::vector<const HandshakePolicy*> policies(settings_.listeners.size(),
                                                  &policy_);
-    const auto facts = Explain(
-        settings_, policies, query_, [&](const std::string&) { return known_; },
-        absl::UnixEpoch());
+    const auto facts = Explain(settings_, policies, query_,
+                               [&](const std::string&) { return known_; },
+                               {absl::UnixEpoch(), absl::UnixEpoch()});
     return facts.ok() ? boost::json::serialize(*facts)
                       : std::string(facts.status().message());
   }

@@ -38,7 +38,7 @@ TapEvent EventOf(TapEvent::Kind kind, const Dialect* codec, Opcode opcode,
   event.bytes = payload.size();
   event.payload = payload;
   event.has_payload = true;
-  event.at = absl::UnixEpoch();
+  event.at = {absl::UnixEpoch(), absl::UnixEpoch()};
   return event;
 }
 
@@ -333,7 +333,7 @@ TEST(TapQueueTest, MoreThanTheRateIsDropped) {
   TapQueue queue({}, limits, [] {});
   for (int i = 0; i < 5; ++i) OfferTo(queue, JsonRequest("now"));
   TapEvent later = JsonRequest("later");
-  later.at += absl::Milliseconds(500);
+  later.at.steady += absl::Milliseconds(500);
   OfferTo(queue, later);
   const TapQueue::Batch batch = queue.Take(100);
   EXPECT_THAT(Payloads(batch), ElementsAre("now", "now", "later"));

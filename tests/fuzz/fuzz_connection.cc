@@ -369,6 +369,7 @@ class Host final : public ConnectionHost {
   void FirstAnswer(const Session&) override {}
   void PingAnswered(absl::Duration) override {}
   absl::Time now() const override { return now_; }
+  Moment clock() const override { return {now_, now_}; }
   bool is_short_of_memory() const override { return false; }
   Turn& turn() override { return turn_; }
   absl::Span<char> ReadBuffer() override {

@@ -26,6 +26,7 @@ inline constexpr std::size_t kWorkers = 2;
 class FuzzHubHost final : public HubHost {
  public:
   absl::Time now() override { return now_; }
+  Moment clock() override { return {now_, now_}; }
   void FlushSoon() override { flush_ = true; }
   void GoOnNext() override { go_on_ = true; }
   const Schema* schema() override { return nullptr; }

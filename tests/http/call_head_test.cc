@@ -34,7 +34,7 @@ class CallHeadTest : public ::testing::Test {
       const std::vector<std::pair<std::string, std::string>>& fields) {
     HeaderList headers;
     for (const auto& [name, value] : fields) headers.Add(name, value);
-    return JudgeCallHead(headers, session_, *route_, "/p.S/M", now_);
+    return JudgeCallHead(headers, session_, *route_, "/p.S/M", {now_, now_});
   }
   Metadata Accepted(
       const std::vector<std::pair<std::string, std::string>>& fields) {

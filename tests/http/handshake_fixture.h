@@ -59,7 +59,7 @@ class HandshakeFixture : public ::testing::Test {
     auto found = FindDestination(request, where, rules_.get());
     if (auto* refusal = std::get_if<Refusal>(&found)) return *refusal;
     return JudgeSession(request, policy_, peer_, where,
-                        std::get<Destination>(found), now_);
+                        std::get<Destination>(found), {now_, now_ + ahead_});
   }
   Refusal Refused(const std::string& line, const std::string& headers) {
     auto result = Judge(line, headers);
@@ -90,6 +90,7 @@ class HandshakeFixture : public ::testing::Test {
              .session_id = "0123456789abcdef0123456789abcdef"};
   Capacity capacity_ = Capacity::kFree;
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);
+  absl::Duration ahead_;  // Of the time of day before the steady one.
 };
 
 }  // namespace headgate

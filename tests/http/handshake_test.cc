@@ -57,6 +57,11 @@ TEST_F(HandshakeTest, TokenThatHasExpiredIs401WhereTheRouteSaysSo) {
   EXPECT_EQ(Admitted(WebSocket(kExpired), "GET /other").session.token_expiry,
             absl::InfiniteFuture());
 
+  // The time of day decides; the session goes by the other clock.
+  ahead_ = absl::Seconds(9);
+  EXPECT_EQ(Admitted(WebSocket(kExpired)).session.token_expiry,
+            absl::FromUnixSeconds(1'000'000) - ahead_);
+  ahead_ = absl::ZeroDuration();
   now_ += absl::Seconds(9);
   Admitted(WebSocket(kExpired));
   now_ += absl::Seconds(1);

@@ -140,6 +140,7 @@ class HubTest : public ::testing::Test, private HubHost {
   // --- HubHost ---
 
   absl::Time now() override { return now_ += passes_; }
+  Moment clock() override { return {now_, now_}; }
   void FlushSoon() override { flush_ = true; }
   void GoOnNext() override { go_on_ = true; }
   const Schema* schema() override { return nullptr; }

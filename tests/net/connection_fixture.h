@@ -195,6 +195,7 @@ class FakeHost final : public ConnectionHost {
     round_trips_.push_back(round_trip);
   }
   absl::Time now() const override { return now_; }
+  Moment clock() const override { return {now_, now_}; }
   bool is_short_of_memory() const override { return short_of_memory_; }
   Turn& turn() override { return turn_; }
   absl::Span<char> ReadBuffer() override {

@@ -34,7 +34,10 @@ class CallFixture : public ::testing::Test {
     session_.emplace(std::move(request),
                      std::make_shared<const SessionContext>(
                          SessionContext{limits_, upstream_, schemas_, nullptr,
-                                        [this] { return now_; }, taps_}),
+                                        [this] {
+                                          return Moment{now_, now_};
+                                        },
+                                        taps_}),
                      transport_);
     session_->Start(now_);
     return *session_;

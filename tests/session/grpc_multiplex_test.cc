@@ -63,11 +63,13 @@ class GrpcMultiplexTest : public ::testing::Test {
     request.metadata = {{"x-player", "ann"}};
     request.router = std::move(router);
     request.host = "h";
-    session_.emplace(
-        std::move(request),
-        std::make_shared<const SessionContext>(SessionContext{
-            limits_, upstream_, schemas_, nullptr, [this] { return now_; }}),
-        transport_);
+    session_.emplace(std::move(request),
+                     std::make_shared<const SessionContext>(
+                         SessionContext{limits_, upstream_, schemas_, nullptr,
+                                        [this] {
+                                          return Moment{now_, now_};
+                                        }}),
+                     transport_);
     session_->Start(now_);
   }
   void Send(std::uint32_t number, absl::string_view bytes) {

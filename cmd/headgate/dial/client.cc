@@ -33,7 +33,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include "client/random_masks.h"
 #include "client/upgrade.h"
 #include "client/web_socket.h"
@@ -43,6 +42,7 @@
 #include "cmd/headgate/dial/line_reader.h"
 #include "cmd/headgate/dial/output.h"
 #include "cmd/headgate/dial/text.h"
+#include "gateway/base/clock.h"
 
 namespace headgate {
 namespace {
@@ -149,7 +149,7 @@ class Client final : private ClientWebSocketObserver {
   // Session after session, until one ends for good.
   asio::awaitable<void> Sessions() {
     for (;;) {
-      const absl::Time start = absl::Now();
+      const absl::Time start = SteadyNow();
       answered_ = false;
       ending_ = co_await Session();
       connection_ = nullptr;
@@ -161,7 +161,7 @@ class Client final : private ClientWebSocketObserver {
       if (options_.on_loss == OnLoss::kEnd || leaving_ || !IsPassing(ending_)) {
         break;
       }
-      if (answered_ || absl::Now() - start > kLongSession) backoff_.Reset();
+      if (answered_ || SteadyNow() - start > kLongSession) backoff_.Reset();
       // All that were asked to come back after the same time must not do so in
       // the same moment.
       const absl::Duration wait =
