@@ -271,6 +271,7 @@ class Replay {
     std::map<std::string, int> reasons;
     for (const auto& [id, why] : left_out_) ++reasons[why];
     std::vector<std::string> parts;
+    parts.reserve(reasons.size());
     for (const auto& [why, count] : reasons) {
       parts.push_back(absl::StrCat(OneLine(why), ": ", count));
     }

@@ -555,7 +555,7 @@ absl::StatusOr<Settings> SettingsFrom(const ServeFlags& flags,
 
   // A last route to hear what the flags say of every route.
   settings->routes.push_back(BaseRoute(*settings));
-  for (const auto& override_ : flags.overrides) override_(*settings);
+  for (const auto& apply : flags.overrides) apply(*settings);
   const Route base = settings->routes.back();
   settings->routes.pop_back();
   if (absl::Status added = AddRoutes(built_in, base, settings->routes);

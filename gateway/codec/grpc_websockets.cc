@@ -128,10 +128,10 @@ class GrpcWebSocketsCodec final : public Codec {
     const WireMessage message = *std::exchange(message_, std::nullopt);
     std::variant<InBandHead, Ending> head =
         ParseGrpcWebHead(message.payload, limits_.max_head_bytes);
-    if (auto* fault = std::get_if<Ending>(&head)) return *std::move(fault);
+    if (auto* fault = std::get_if<Ending>(&head)) return std::move(*fault);
     std::variant<GrpcEncoding, Ending> encoding =
         GrpcEncodingOf(std::get<InBandHead>(head));
-    if (auto* fault = std::get_if<Ending>(&encoding)) return *std::move(fault);
+    if (auto* fault = std::get_if<Ending>(&encoding)) return std::move(*fault);
     encoding_ = std::get<GrpcEncoding>(encoding);
     return std::get<InBandHead>(std::move(head));
   }

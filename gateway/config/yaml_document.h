@@ -44,8 +44,8 @@ class YamlDocument {
   YAML::Node Find(absl::string_view path, bool& whole) const;
 
  private:
-  YamlDocument(YAML::Node root, bool has_variables)
-      : root_(std::move(root)), has_variables_(has_variables) {}
+  YamlDocument(const YAML::Node& root, bool has_variables)
+      : root_(root), has_variables_(has_variables) {}
 
   YAML::Node root_;
   bool has_variables_;

@@ -48,7 +48,7 @@ class Http2Connection final
   // `host` must outlive it. `since`: when the connection was accepted.
   Http2Connection(std::shared_ptr<ByteStream> stream, Peer peer,
                   std::size_t listener, absl::Time since, ConnectionHost& host);
-  ~Http2Connection();
+  ~Http2Connection() override;
 
   // `received`: what has been read of the stream already.
   void Start(absl::string_view received);

@@ -38,7 +38,7 @@ class Http2Stream final : public ByteStream,
   static constexpr std::size_t kMaxUnsentBytes = 32 * 1024;
 
   explicit Http2Stream(std::shared_ptr<Http2Connection> connection);
-  ~Http2Stream();
+  ~Http2Stream() override;
 
   // The head of the request, which is complete; once.
   std::unique_ptr<Http2Request> TakeRequest() { return std::move(request_); }

@@ -45,7 +45,7 @@ void HttpDispatcher::Start() {
   std::variant<Refusal, Located> located =
       LocateRequest(request_, settings_->policy, peer_);
   if (auto* refusal = std::get_if<Refusal>(&located)) {
-    return EndWith(*std::move(refusal));
+    return EndWith(std::move(*refusal));
   }
   located_ = std::get<Located>(std::move(located));
   if (!located_->is_websocket && AnswerOptions(DialectVerbs(*located_))) {
@@ -184,7 +184,7 @@ void HttpDispatcher::Judge(const HttpRules* rules) {
   std::variant<Refusal, Destination> found =
       FindDestination(request_, *located_, rules);
   if (auto* refusal = std::get_if<Refusal>(&found)) {
-    return EndWith(*std::move(refusal));
+    return EndWith(std::move(*refusal));
   }
   const Destination& destination = std::get<Destination>(found);
   Judgement judgement = JudgeSession(request_, settings_->policy, peer_,

@@ -34,7 +34,7 @@ class ListeningSocket {
         family_(other.family_),
         address_(std::move(other.address_)),
         unlink_path_(std::exchange(other.unlink_path_, "")),
-        inode_(other.inode_) {}
+        inode_(std::move(other.inode_)) {}
   ListeningSocket& operator=(ListeningSocket&&) = delete;
   ~ListeningSocket();
 

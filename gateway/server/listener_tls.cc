@@ -50,7 +50,7 @@ bool ListenerTls::UseFiles() {
       TlsContext::ForServer(OptionsFrom(settings_), *files_.material());
   status_ = context.status();
   if (context.ok()) context_ = *std::move(context);
-  return context.ok();
+  return status_.ok();
 }
 
 absl::StatusOr<std::unique_ptr<ListenerTls>> ListenerTls::Make(

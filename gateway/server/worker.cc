@@ -378,7 +378,7 @@ void Worker::Add(std::shared_ptr<Connection> connection, std::size_t listener) {
   connections_.Add(connection, listener, state_.next_connection++);
   // What comes in while sessions are told, a socket that was accepted before or
   // a request that has become a session, is told with the next of them.
-  if (draining_) draining_->waiting.push_back(std::move(connection));
+  if (draining_) draining_->waiting.push_back(connection);
 }
 
 void Worker::Remove(Connection& connection) {

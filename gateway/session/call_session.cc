@@ -230,7 +230,8 @@ void CallSession::Encode(std::string response) {
   const absl::Status encoded =
       codec_->EncodeMessage(std::move(response), outgoing());
   if (const std::string type = AwaitedType(encoded); !type.empty()) {
-    waiting_response_ = std::move(response);
+    // EncodeMessage has left it as it was.
+    waiting_response_ = std::move(response);  // NOLINT(bugprone-use-after-move)
     const auto again = [this] {
       Encode(*std::exchange(waiting_response_, std::nullopt));
     };

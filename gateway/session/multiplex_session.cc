@@ -107,7 +107,9 @@ void MultiplexSession::Respond(NumberedCall& call, std::string message) {
   const std::uint32_t number = call.number();
   absl::StatusOr<std::string> encoded = call.Encode(std::move(message));
   if (const std::string type = AwaitedType(encoded.status()); !type.empty()) {
-    return call.AwaitType(type, std::move(message));
+    // Encode has left it as it was.
+    return call.AwaitType(
+        type, std::move(message));  // NOLINT(bugprone-use-after-move)
   }
   if (!encoded.ok()) return BreakOff(number, CallEnd{encoded.status(), ""});
   Send(*std::move(encoded));

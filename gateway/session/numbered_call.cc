@@ -153,7 +153,7 @@ void MultiplexSession::NumberedCall::Forward(std::string content) {
 void MultiplexSession::NumberedCall::ForwardHalfClose() {
   client_ = Client::kHalfClosed;
   if (std::optional<Ending> fault = call_->HalfClose()) {
-    End(std::move(fault->end));
+    End(fault->end);
   }
 }
 

@@ -61,7 +61,7 @@ class MultiplexSession::NumberedCall : private CallObserver {
   // May end the call.
   void HalfClose();
   // A fault of the client's that concerns this call alone. Ends it.
-  void Fail(CallEnd end) { BreakOff(std::move(end)); }
+  void Fail(const CallEnd& end) { BreakOff(end); }
   bool is_half_closed() const { return client_ != Client::kSending; }
   // Asks for the next response.
   void Read() { call_->Read(); }

@@ -67,7 +67,7 @@ class PacketSession::PacketCall final : public NumberedCall {
         DecodeJsonText(*resolved().schema, resolved().method->input, content,
                        route_.json.json, &awaited_type);
     if (auto* decoded = std::get_if<std::string>(&message)) {
-      return RequestMessage{*std::move(decoded)};
+      return RequestMessage{std::move(*decoded)};
     }
     if (request_wait_.IsFor(awaited_type)) {
       return NeedType{std::move(awaited_type)};
@@ -96,7 +96,7 @@ void PacketSession::TakeIn(WireMessage message) {
     Decoded decoded =
         DecodeTextOfBinaryCodec(kPacketDialect.name, message.payload);
     if (auto* fault = std::get_if<Ending>(&decoded)) {
-      return EndWith(std::move(*fault));
+      return EndWith(*fault);
     }
     return HalfCloseAll();
   }
