@@ -147,8 +147,8 @@ class MultiplexSession : public SessionCore, private TurnTask {
   // reset at once, for a few bytes.
   std::size_t cut_short_ = 0;
   bool taking_ = false;
-  // A call, since the last tick. The first is opened at once, so that who needs
-  // one does not wait for those who open many.
+  // A call, since the last tick. The first is opened at once: a client that
+  // needs one does not wait for clients that open many.
   bool has_opened_ = false;
 };
 

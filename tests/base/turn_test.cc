@@ -250,7 +250,7 @@ TEST_F(TurnTest, WorkWithinWorkIsCountedOnce) {
   EXPECT_FALSE(turn_.has_worked_long());
 }
 
-// Nor does who has begun keep others from beginning.
+// Nor does a task that has begun keep others from beginning.
 TEST_F(TurnTest, WhatHasNotBegunComesBeforeWhatGoesOn) {
   Task on([&] {
     log_.push_back("on");
@@ -271,7 +271,7 @@ TEST_F(TurnTest, WhatHasNotBegunComesBeforeWhatGoesOn) {
   EXPECT_THAT(log_, ElementsAre("a", "on", "b", "on"));
 }
 
-// Who has a lot to do does not keep others from what they have.
+// A task with a lot to do does not keep others from what they have to do.
 TEST_F(TurnTest, WhatTakesLongIsDoneInTurns) {
   Task a([&] {
     log_.push_back("a");

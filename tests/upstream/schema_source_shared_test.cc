@@ -106,8 +106,8 @@ TEST_F(SharedStoreTest, ClientsWaitUntilTheFilesAreRead) {
                                              StartsWith("other /B/M: UNI")));
 }
 
-// The files are read while the server is asked; who needs no answer of the
-// server's does not wait for it.
+// The files are read while the server is asked: a call that needs no answer of
+// the server's does not wait for it.
 TEST_F(SharedStoreTest, MethodOfAFileIsKnownWhenTheFileIsRead) {
   Write("a.pb", Set({ServiceFile("A")}));
   MakeTwo(true, {"a.pb"}, Later());

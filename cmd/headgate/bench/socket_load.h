@@ -65,8 +65,8 @@ std::string SocketErrorText(int error);
 
 // The load on connections over sockets, on an epoll(7) of its own without a
 // library in between, so that a message costs the load generator far less than
-// the gateway: opens them, sends what is due, sees who takes too long, closes
-// them. What a connection is, its heirs say.
+// the gateway: opens them, sends what is due, notices those that take too long,
+// closes them. What a connection is, its heirs say.
 //
 // In a closed loop the latency of a message counts from just before the write
 // of the message to just after the read of its response. In an open loop the
