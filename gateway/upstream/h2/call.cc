@@ -360,6 +360,13 @@ void H2Call::OnTurn() {
   if (reader_.in_message() && end_->status.ok()) {
     *end_ = {absl::InternalError("the upstream sent half a message"), ""};
   }
+  // With a connection all of its calls may end at once.
+  Turn& turn = host_->turn();
+  std::optional<Turn::Work> work;
+  if (!end_->status.ok()) {
+    if (turn.has_worked_long()) return turn.Postpone(*this);
+    work.emplace(turn);
+  }
   read_pending_ = false;
   told_done_ = true;
   const std::unique_ptr<CallEnd> end = std::move(end_);

@@ -735,6 +735,27 @@ TEST_P(H2WireTest, ConnectionThatBrokeIsMadeAnew) {
   EXPECT_EQ(server_.connections().size(), 2u);
 }
 
+// There may be thousands of them, and as many sessions that end.
+TEST_P(H2WireTest, CallsOfALostConnectionLeaveTimeToOthers) {
+  constexpr int kCalls = 3;
+  int ended = 0;
+  for (int i = 0; i < kCalls; ++i) {
+    Open().on_end = [&] {
+      ++ended;
+      const Turn::Work work(turn_);
+      while (!turn_.has_worked_long()) {
+      }
+    };
+  }
+  peer().Close();
+  int before = 0;
+  ASSERT_TRUE(RunUntil([&] {  // After each handler of the event loop.
+    EXPECT_LE(ended - before, 1);
+    before = ended;
+    return ended == kCalls;
+  }));
+}
+
 // --- time ---
 
 TEST_P(H2WireTest, DeadlineResetsTheStream) {

@@ -33,6 +33,7 @@ class WireCall final : private UpstreamCallObserver {
   void Destroy() { call_.reset(); }
 
   bool reads_on = true;
+  std::function<void()> on_end;  // May be empty.
   std::optional<Metadata> headers;
   std::vector<std::string> messages;
   int written = 0;
@@ -45,7 +46,10 @@ class WireCall final : private UpstreamCallObserver {
     if (reads_on) call_->Read();
   }
   void OnWritten() override { ++written; }
-  void OnDone(CallEnd call_end) override { end = std::move(call_end); }
+  void OnDone(CallEnd call_end) override {
+    end = std::move(call_end);
+    if (on_end) on_end();
+  }
 
   std::unique_ptr<UpstreamCall> call_;
 };
