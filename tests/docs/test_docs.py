@@ -24,7 +24,8 @@ COMMANDS = ("serve", "demo", "backend", "bench", "dial", "check",
 TIMEOUT = 60.0
 
 # Flags of other programs, where they have no short form.
-OTHERS = {"--http2-prior-knowledge"}  # curl
+OTHERS = {"--http2-prior-knowledge",  # curl
+          "--rooms"}  # script/lint
 
 # Other programs' flags have underscores, ours none.
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*(?![\w-])")
