@@ -516,13 +516,16 @@ def test_operators_see_hubs_and_groups(join, gateway, hub):
 # --- The backend is lost ---
 
 
-def test_sessions_survive_a_restart_of_the_backend(join, hub):
+def test_sessions_survive_a_restart_of_the_backend(gateway, join, hub):
     (a, who_a), (b, who_b) = join(), join()
     hub.send(Command(set_data=pb.SetData(
         who=who_a, user="ann", set={"k": "v"}, state=b"mine")),
         Command(join=pb.Join(whos=[who_a], groups=["g"])), send(who_a, "x"))
     assert a.receive() == "x"
     hub.stop()
+    # What is under way when a stream breaks is lost with it.
+    eventually(lambda: gateway.metric("headgate_hub_stream_up") == 0,
+               "the gateway to notice")
     a.send("while it is away")
     hub.restart()
     hub.wait("replayed")

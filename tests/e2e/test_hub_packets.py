@@ -179,9 +179,12 @@ def test_accept_greets(join, hub):
     assert client.receive() == wire(1, who, b"hello")
 
 
-def test_sessions_are_named_again_on_a_new_stream(join, hub):
+def test_sessions_are_named_again_on_a_new_stream(gateway, join, hub):
     client, who = join()
     hub.stop()
+    # What is under way when a stream breaks is lost with it.
+    eventually(lambda: gateway.metric("headgate_hub_stream_up") == 0,
+               "the gateway to notice")
     client.send(wire(1, 0, b"while it is away"))
     hub.restart()
     eventually(lambda: hub.of_kind(CONTENTS), "what waited")
