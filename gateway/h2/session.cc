@@ -434,7 +434,7 @@ void Session::Count(Nuisance nuisance) {
 absl::Status Session::Send(std::size_t max_bytes, std::string& out) {
   if (failed_) return absl::OkStatus();
   sending_to_ = &out;
-  while (out.size() < max_bytes) {
+  while (out.size() < max_bytes && wants_send()) {
     const std::uint8_t* bytes = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
     if (size < 0) {

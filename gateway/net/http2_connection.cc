@@ -148,7 +148,7 @@ void Http2Connection::OnBytes(absl::string_view bytes) {
     state_ = State::kServing;
     since_ = now;
   }
-  FlushSoon();
+  if (session_->wants_send() || session_->is_done()) FlushSoon();
 }
 
 h2::Stream* Http2Connection::OnRequest() {
