@@ -51,7 +51,7 @@ void CallSession::OnResolved(const ResolvedMethod& resolved) {
     StartCall(std::move(request_.metadata), request_.timeout);
   }
   if (early_message_) {
-    Decode(*std::exchange(early_message_, std::nullopt));
+    Decode(std::move(*std::exchange(early_message_, nullptr)));
   } else if (codec_ != nullptr) {
     PumpRequests();  // Path and query may be all there is of the request.
   }
@@ -134,7 +134,7 @@ void CallSession::OnMessage(WireMessage message) {
   const std::size_t messages = is_http ? 0 : 1;
   if (!Admit(message, messages)) return;
   if (stage_ == Stage::kResolving) {
-    early_message_ = std::move(message);
+    early_message_ = std::make_unique<WireMessage>(std::move(message));
     return;
   }
   Decode(std::move(message));
@@ -153,7 +153,9 @@ void CallSession::Decode(WireMessage message) {
   if (const auto headers = std::move(early_headers_)) {
     OnCallHeaders(*headers);
   }
-  if (early_response_) Deliver(*std::exchange(early_response_, std::nullopt));
+  if (early_response_) {
+    Deliver(std::move(*std::exchange(early_response_, nullptr)));
+  }
 }
 
 void CallSession::PumpRequests() {
@@ -215,7 +217,7 @@ void CallSession::OnCallMessage(std::string payload) {
   wind_down().OnResponse();
   response_is_due_ = false;
   if (codec_ == nullptr) {
-    early_response_ = std::move(payload);
+    early_response_ = std::make_unique<std::string>(std::move(payload));
     return;
   }
   Deliver(std::move(payload));
@@ -231,9 +233,10 @@ void CallSession::Encode(std::string response) {
       codec_->EncodeMessage(std::move(response), outgoing());
   if (const std::string type = AwaitedType(encoded); !type.empty()) {
     // EncodeMessage has left it as it was.
-    waiting_response_ = std::move(response);  // NOLINT(bugprone-use-after-move)
+    // NOLINTNEXTLINE(bugprone-use-after-move)
+    waiting_response_ = std::make_unique<std::string>(std::move(response));
     const auto again = [this] {
-      Encode(*std::exchange(waiting_response_, std::nullopt));
+      Encode(std::move(*std::exchange(waiting_response_, nullptr)));
     };
     if (!response_pause_.Begin(*context_->schemas, type, again)) again();
     return;
@@ -264,7 +267,8 @@ void CallSession::OnCallDone(CallEnd end) {
   if (waiting_response_) {
     // The call has broken off. The response goes as far as it is known.
     response_pause_.Cancel();
-    std::string response = *std::exchange(waiting_response_, std::nullopt);
+    std::string response =
+        std::move(*std::exchange(waiting_response_, nullptr));
     const absl::Status encoded =
         codec_->EncodeMessage(std::move(response), outgoing());
     if (!encoded.ok() && AwaitedType(encoded).empty()) {
@@ -283,13 +287,13 @@ bool CallSession::AwaitDetails(CallEnd& end) {
   resolved_.schema->StatusDetailsToJson(SerializeRpcStatus(end),
                                         request_.route->json.json, &type);
   if (type.empty()) return false;
-  waiting_end_ = std::move(end);
+  waiting_end_ = std::make_unique<CallEnd>(std::move(end));
   if (response_pause_.Begin(*context_->schemas, type, [this] {
-        FinishCall(*std::exchange(waiting_end_, std::nullopt));
+        FinishCall(std::move(*std::exchange(waiting_end_, nullptr)));
       })) {
     return true;
   }
-  end = *std::exchange(waiting_end_, std::nullopt);
+  end = std::move(*std::exchange(waiting_end_, nullptr));
   return false;
 }
 
@@ -322,7 +326,7 @@ Outlook CallSession::outlook() const {
   Outlook outlook;
   if (call_ == nullptr) {
     outlook.has_ended = true;
-    outlook.response_is_due = early_message_.has_value();
+    outlook.response_is_due = early_message_ != nullptr;
     return outlook;
   }
   outlook.may_respond = call_->may_answer();

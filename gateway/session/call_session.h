@@ -89,18 +89,20 @@ class CallSession final : public SessionCore, private CallObserver {
   std::unique_ptr<Call> call_;  // From kCalling on.
   Stage stage_ = Stage::kResolving;
 
+  // What few sessions have, and none for long, is not part of the session.
+
   // The client's first message, until the method is known.
-  std::optional<WireMessage> early_message_;
+  std::unique_ptr<WireMessage> early_message_;
   // The backend's metadata and first response, until the client has chosen a
   // codec.
   std::unique_ptr<const Metadata> early_headers_;
-  std::optional<std::string> early_response_;
+  std::unique_ptr<std::string> early_response_;
 
   // While the server is asked for the type of an Any: in a request, which the
   // codec keeps; in a response or the call's end, which are kept here.
   TypePause request_pause_, response_pause_;
-  std::optional<std::string> waiting_response_;
-  std::optional<CallEnd> waiting_end_;
+  std::unique_ptr<std::string> waiting_response_;
+  std::unique_ptr<CallEnd> waiting_end_;
 
   std::uint64_t requests_ = 0;  // That have been decoded.
   bool call_read_withheld_ = false;

@@ -13,30 +13,26 @@ constexpr absl::Duration kPatience = absl::Seconds(5);
 
 bool TypePause::Begin(SchemaSource& schemas, const std::string& full_name,
                       std::function<void()> then) {
-  ticket_ = schemas.AwaitType(full_name, [this] { End(); });
-  if (ticket_ == nullptr) return false;
-  then_ = std::move(then);
+  auto pause = std::make_unique<Pause>();
+  pause->ticket = schemas.AwaitType(full_name, [this] { End(); });
+  if (pause->ticket == nullptr) return false;
+  pause->then = std::move(then);
+  pause_ = std::move(pause);
   return true;
 }
 
 void TypePause::OnTick(absl::Time now) {
   if (!is_active()) return;
-  if (!ends_) {
-    ends_ = now + kPatience;
-  } else if (now >= *ends_) {
+  if (!pause_->ends) {
+    pause_->ends = now + kPatience;
+  } else if (now >= *pause_->ends) {
     End();
   }
 }
 
-void TypePause::Cancel() {
-  ticket_.reset();
-  then_ = nullptr;
-  ends_.reset();
-}
-
 void TypePause::End() {
-  const std::function<void()> then = std::move(then_);
-  Cancel();
+  const std::function<void()> then = std::move(pause_->then);
+  pause_.reset();
   then();
 }
 

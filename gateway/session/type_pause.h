@@ -15,7 +15,7 @@ namespace headgate {
 // Any. Destroying it cancels.
 class TypePause {
  public:
-  bool is_active() const { return then_ != nullptr; }
+  bool is_active() const { return pause_ != nullptr; }
 
   // Has `then` called once the server has answered, or has taken too long.
   // False, and it is not called: the server is not being asked.
@@ -23,14 +23,18 @@ class TypePause {
   bool Begin(SchemaSource& schemas, const std::string& full_name,
              std::function<void()> then);
   void OnTick(absl::Time now);
-  void Cancel();
+  void Cancel() { pause_.reset(); }
 
  private:
+  struct Pause {
+    std::unique_ptr<SchemaSource::Ticket> ticket;
+    std::function<void()> then;
+    std::optional<absl::Time> ends;  // Known from the first tick on.
+  };
+
   void End();
 
-  std::unique_ptr<SchemaSource::Ticket> ticket_;
-  std::function<void()> then_;
-  std::optional<absl::Time> ends_;  // Known from the first tick on.
+  std::unique_ptr<Pause> pause_;  // Few calls ever have one.
 };
 
 }  // namespace headgate
