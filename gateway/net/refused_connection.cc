@@ -31,10 +31,23 @@ std::string Http2AnswerOf(const Refusal& refusal) {
   return absl::StrCat(frame_head(0, 4), frame_head(goaway.size(), 7), goaway);
 }
 
+// A fatal alert, internal_error (RFC 8446 sections 5.1 and 6.2), which is in
+// plaintext before the ServerHello. Its record has the version that every
+// client reads.
+constexpr absl::string_view kTlsAlert("\x15\x03\x01\0\x02\x02\x50", 7);
+constexpr char kTlsHandshakeRecord = 0x16;
+
+using Language = RefusedConnection::Language;
+
 // The whole response: small enough for any socket's buffer. `received`: the
 // first bytes of the client.
-std::string AnswerOf(const Refusal& refusal, absl::string_view received,
-                     absl::Time now) {
+std::string AnswerOf(const Refusal& refusal, Language language,
+                     absl::string_view received, absl::Time now) {
+  if (language == Language::kTls) {
+    const bool is_hello =
+        !received.empty() && received.front() == kTlsHandshakeRecord;
+    return std::string(is_hello ? kTlsAlert : "");
+  }
   if (absl::StartsWith(received, kHttp2Preface.substr(0, 4))) {
     return Http2AnswerOf(refusal);
   }
@@ -51,9 +64,11 @@ std::string AnswerOf(const Refusal& refusal, absl::string_view received,
 }  // namespace
 
 RefusedConnection::RefusedConnection(std::shared_ptr<ByteStream> stream,
+                                     Language language,
                                      std::unique_ptr<Place> place,
                                      Refusal refusal, ConnectionHost& host)
     : stream_(std::move(stream)),
+      language_(language),
       place_(std::move(place)),
       refusal_(std::move(refusal)),
       host_(host),
@@ -82,8 +97,10 @@ void RefusedConnection::OnReadable() {
 
 void RefusedConnection::Answer(absl::string_view received) {
   if (std::exchange(answered_, true)) return;
-  const ByteStream::Result written =
-      stream_->Write({AnswerOf(refusal_, received, host_.clock().wall)});
+  const std::string answer =
+      AnswerOf(refusal_, language_, received, host_.clock().wall);
+  if (answer.empty()) return Finish();
+  const ByteStream::Result written = stream_->Write({answer});
   if (written.kind == ByteStream::Result::Kind::kFailed) return Finish();
   stream_->EndWrite();
 }
@@ -108,7 +125,7 @@ void RefuseConnection(std::shared_ptr<ByteStream> stream, std::size_t listener,
   const Refusal refusal = NoConnection(capacity);
   std::unique_ptr<Place> place =
       host.ConnectionRefused(listener, refusal, peer);
-  if (needs_tls) return stream->Close();
+  const Language language = needs_tls ? Language::kTls : Language::kHttp;
   if (place == nullptr) {
     // What has come is read first: closing with bytes unread resets the
     // connection, and may take the answer away from the client.
@@ -116,12 +133,13 @@ void RefuseConnection(std::shared_ptr<ByteStream> stream, std::size_t listener,
     const ByteStream::Result read = stream->Read(buffer);
     const std::size_t received =
         read.kind == ByteStream::Result::Kind::kDone ? read.bytes : 0;
-    stream->Write(
-        {AnswerOf(refusal, {buffer.data(), received}, host.clock().wall)});
+    const std::string answer = AnswerOf(
+        refusal, language, {buffer.data(), received}, host.clock().wall);
+    if (!answer.empty()) stream->Write({answer});
     return stream->Close();
   }
   auto connection = std::make_shared<RefusedConnection>(
-      std::move(stream), std::move(place), refusal, host);
+      std::move(stream), language, std::move(place), refusal, host);
   host.Add(connection, listener);
   connection->Start();
 }

@@ -15,7 +15,8 @@ namespace headgate {
 
 // A connection for which there is no room: it waits for the first bytes of a
 // request, answers with 503, or with GOAWAY where they are HTTP/2's, and lets
-// the client read that before it closes.
+// the client read that before it closes. No handshake is made for one of TLS:
+// its ClientHello is answered with an alert.
 // It takes no longer than kRefusalPatience, and what comes is dropped unread.
 //
 // Thread: the worker's. Lifetime: a Connection.
@@ -24,8 +25,11 @@ class RefusedConnection final
       private ByteStream::User,
       public std::enable_shared_from_this<RefusedConnection> {
  public:
-  // `place`: among those that wait; given back at the end. Requires: no TLS.
-  RefusedConnection(std::shared_ptr<ByteStream> stream,
+  enum class Language { kHttp, kTls };
+
+  // `place`: among those that wait; given back at the end. `stream`: the
+  // socket's own.
+  RefusedConnection(std::shared_ptr<ByteStream> stream, Language language,
                     std::unique_ptr<Place> place, Refusal refusal,
                     ConnectionHost& host);
 
@@ -45,6 +49,7 @@ class RefusedConnection final
   void Finish();
 
   const std::shared_ptr<ByteStream> stream_;
+  const Language language_;
   std::unique_ptr<Place> place_;
   const Refusal refusal_;
   ConnectionHost& host_;

@@ -1,11 +1,13 @@
 #include "gateway/net/refused_connection.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "gateway/net/socket_stream.h"
 #include "tests/net/connection_fixture.h"
 
 namespace headgate {
@@ -62,6 +64,48 @@ TEST_F(RefusedConnectionTest, AClientOfHttp2GetsGoaway) {
   Expect(std::string("\0\0\0\4\0\0\0\0\0", 9));
   Expect(std::string("\0\0\x26\7\0\0\0\0\0\0\0\0\0\0\0\0\x0B", 17));
   Expect("there are too many connections");
+  ExpectEnd();
+}
+
+class RefusedTlsConnectionTest : public RefusedConnectionTest {
+ protected:
+  void RefuseTls(AcceptedConnection accepted) {
+    RefuseConnection(
+        std::make_shared<SocketStream>(std::move(accepted.socket),
+                                       std::move(accepted.place), nullptr),
+        accepted.listener, accepted.address, /*needs_tls=*/true,
+        Capacity::kFull, *host_);
+  }
+  // internal_error, and FIN.
+  void ExpectAlert() {
+    Expect(std::string("\x15\3\1\0\2\2\x50", 7));
+    ExpectEnd();
+  }
+};
+
+constexpr char kBeginOfClientHello[] = "\x16\3\1";
+
+TEST_F(RefusedTlsConnectionTest, AClientHelloIsAnsweredWithAnAlert) {
+  RefuseTls(Accept());
+  Settle();
+  Receive();
+  EXPECT_EQ(received_, "");
+  Send(kBeginOfClientHello);
+  ExpectAlert();
+}
+
+TEST_F(RefusedTlsConnectionTest, AlsoWhereManyWaitIfItHasCome) {
+  host_->refused_wait_ = false;
+  AcceptedConnection accepted = Accept();
+  Send(kBeginOfClientHello);
+  Settle();
+  RefuseTls(std::move(accepted));
+  ExpectAlert();
+}
+
+TEST_F(RefusedTlsConnectionTest, WhatIsNotTlsIsClosed) {
+  RefuseTls(Accept());
+  Send(kGet);
   ExpectEnd();
 }
 
