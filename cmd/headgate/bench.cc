@@ -38,8 +38,7 @@ constexpr char kBenchFooter[] = R"(URL:
   ws+unix:/SOCKET:/PATH[?QUERY]              over the Unix socket /SOCKET,
                                              wss+unix: with TLS
   http://HOST[:PORT]/package.Service/Method  calls, or a stream of messages,
-  https://HOST[:PORT]/package.Service/Method over HTTP; https:// with HTTP/2
-                                             only
+  https://HOST[:PORT]/package.Service/Method over HTTP
   grpc://HOST:PORT/package.Service/Method    gRPC C++, of the backend itself for
                                              comparison, or through a gateway
 
@@ -202,9 +201,6 @@ absl::Status SetTls(const BenchFlags& flags, BenchOptions& options) {
   } else if (const auto* http =
                  std::get_if<HttpMethodTarget>(&options.target)) {
     security = http->url.security;
-    if (security == WsUrl::Security::kTls && !options.http2_streams) {
-      return absl::InvalidArgumentError("https://: needs --http2");
-    }
   }
   auto tls = ClientTlsOf(flags.tls, security,
                          options.http2_streams.has_value()

@@ -256,6 +256,33 @@ def test_http2_over_tls(start_demo, authority, codec, scheme, path):
     assert gateway.metric("headgate_http2_connections_total") == 1
 
 
+# Of messages longer than a TLS record. Each connection is one handshake.
+@pytest.mark.parametrize("codec", [
+    "connect", "connect-json", "grpc-web", "grpc-web-text"])
+def test_http1_over_tls(start_demo, authority, codec):
+    certificate, key = authority.issue("gateway", "IP:127.0.0.1")
+    gateway = start_demo("--tls-cert", certificate, "--tls-key", key)
+    report = succeed(dialect_url(gateway, "https", SAY_HELLO), "--codec", codec,
+                     "--connections", "3", "--idle", "1", "--threads", "2",
+                     "--size", "20000", "--ca", authority.ca, *FEW)
+    assert report["messages"] == 40
+    assert not gateway.metric("headgate_http2_connections_total")
+
+
+def test_http1_over_tls_that_fails(start_demo, authority):
+    certificate, key = authority.issue("gateway", "DNS:other.test")
+    gateway = start_demo("--tls-cert", certificate, "--tls-key", key)
+    url = dialect_url(gateway, "https", SAY_HELLO)
+    status, _, errors = bench(url, "--codec", "connect", "--ca", authority.ca,
+                              *FEW)
+    assert status == 1
+    assert "TLS: " in errors
+    status, _, errors = bench(url.replace(SAY_HELLO, "/no.Service/Method"),
+                              "--codec", "connect", "--insecure", *FEW)
+    assert status == 1
+    assert "refused: HTTP 501" in errors
+
+
 @pytest.mark.parametrize("codec, scheme, path", [
     ("raw", "ws", "/echo"), ("grpc", "http", SAY_HELLO),
     ("grpc-stream", "http", PACKET_SERVICE)])
@@ -842,7 +869,6 @@ def test_socket_file(start_demo, tmp_path):
     (("http://a/b.C/D",), "--codec: protobuf is not for http://"),
     (("ws://a/", "--codec", "connect"),
      "--codec: connect is for http:// and https:// only"),
-    (("https://a/b.C/D", "--codec", "connect"), "https://: needs --http2"),
     (("https://", "--codec", "grpc"), "must be https://HOST[:PORT]/PATH"),
     (("ws://a/", "--streams", "2"), "--streams: needs --http2"),
     (("grpc://a:1/b/c", "--http2"), "grpc:// has HTTP/2 of its own"),

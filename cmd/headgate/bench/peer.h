@@ -3,11 +3,13 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "client/failure.h"
 #include "client/web_socket.h"
 #include "gateway/codec/codec.h"
+#include "gateway/tls/context.h"
 
 namespace headgate {
 
@@ -49,8 +51,10 @@ std::unique_ptr<BenchPeer> MakeWebSocketPeer(
     const ClientWebSocket::Options& options, std::optional<WireMessage> head);
 
 // Calls over HTTP/1.1, each message a request. A response with another status
-// than 200, or a gRPC status other than 0, is a failure.
-std::unique_ptr<BenchPeer> MakeHttpPeer();
+// than 200, or a gRPC status other than 0, is a failure. Null `tls`: plain.
+// Else the certificate must be for `server`.
+std::unique_ptr<BenchPeer> MakeHttpPeer(
+    const std::shared_ptr<const TlsContext>& tls, const std::string& server);
 
 }  // namespace headgate
 

@@ -162,7 +162,9 @@ class WsLoad final : public SocketLoad {
   }
 
   std::unique_ptr<BenchPeer> MakePeer() {
-    if (!options_.http_request.empty()) return MakeHttpPeer();
+    if (!options_.http_request.empty()) {
+      return MakeHttpPeer(options_.tls, options_.server);
+    }
     ClientWebSocket::Options options;
     options.delivery = ws::Delivery::kPieces;
     options.tls = options_.tls;
