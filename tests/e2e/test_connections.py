@@ -6,6 +6,7 @@ import json
 import re
 import resource
 import socket
+import ssl
 import struct
 import time
 
@@ -203,6 +204,27 @@ def test_where_none_is_idle_a_connection_is_refused(tmp_path, stack):
         eventually(lambda: gateway.metric("headgate_sessions") == 2, "it goes")
         assert call_json(gateway, BIDI, {"greeting": "bob"},
                          half_close=True) == [{"reply": "hello, bob"}]
+
+
+# No handshake is made for it.
+def test_where_none_is_idle_a_client_of_tls_gets_an_alert(tmp_path, stack):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("gateway", "DNS:localhost")
+    with configured(tmp_path, {"max_connections": 1},
+                    tls={"certificate": str(certificate),
+                         "key": str(key)}) as gateway:
+        tls = ssl.create_default_context(cafile=authority.ca)
+        session = stack.enter_context(RawClient(gateway, tls=tls))
+        session.upgrade(BIDI)
+        for _ in range(5):
+            with pytest.raises(ssl.SSLError, match="ALERT_INTERNAL_ERROR"):
+                RawClient(gateway, tls=tls)
+        assert refused(gateway, "max_connections") == 5
+        session.close()
+        eventually(lambda: gateway.metric("headgate_sessions") == 0, "it goes")
+        late = stack.enter_context(RawClient(gateway, tls=tls))
+        late.send(REQUEST)
+        assert late.read_response().status == 404
 
 
 # Otherwise they would keep everybody out until the handshake timeout.
