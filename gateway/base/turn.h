@@ -51,12 +51,15 @@ class TurnTask {
 // Thread:   the worker's.
 // Lifetime: tasks may outlive it; then they do not run.
 class Turn {
+ public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds kLong{2};
 
- public:
-  // `wake` has OnWoken called from the event loop, once.
-  explicit Turn(std::function<void()> wake) : wake_(std::move(wake)) {}
+  // `wake` has OnWoken called from the event loop, once. `now` is what Work
+  // takes the time from, and never before 1 ns after the epoch.
+  explicit Turn(std::function<void()> wake,
+                std::function<Clock::time_point()> now = Clock::now)
+      : wake_(std::move(wake)), now_(std::move(now)) {}
   ~Turn();
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
@@ -84,11 +87,11 @@ class Turn {
    public:
     explicit Work(Turn& turn)
         : turn_(turn), is_outer_(turn.working_since_ == Clock::time_point()) {
-      if (is_outer_) turn_.working_since_ = Clock::now();
+      if (is_outer_) turn_.working_since_ = turn_.now_();
     }
     ~Work() {
       if (!is_outer_) return;
-      turn_.worked_ += Clock::now() - turn_.working_since_;
+      turn_.worked_ += turn_.now_() - turn_.working_since_;
       turn_.working_since_ = {};
     }
     Work(const Work&) = delete;
@@ -102,7 +105,7 @@ class Turn {
   // within Work, so that a long task can see whether to go on.
   bool has_worked_long() const {
     if (working_since_ == Clock::time_point()) return worked_ >= kLong;
-    return worked_ + (Clock::now() - working_since_) >= kLong;
+    return worked_ + (now_() - working_since_) >= kLong;
   }
 
   // Destroys what `owner` points to once the tasks have run; of a shared
@@ -143,6 +146,7 @@ class Turn {
   void RunSome(Link<TurnTask>& list);
 
   const std::function<void()> wake_;
+  const std::function<Clock::time_point()> now_;
   bool running_ = false;
   bool woken_ = false;                    // OnWoken will come.
   Clock::duration worked_ = {};           // Since OnWoken.

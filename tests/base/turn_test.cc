@@ -10,6 +10,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/testing/turn_clock.h"
+
 namespace headgate {
 namespace {
 
@@ -38,6 +40,9 @@ class Body {
   const std::function<void()> end_;
 };
 
+constexpr Turn::Clock::duration kQuarter =
+    Turn::Clock::duration(Turn::kLong) / 4;
+
 class TurnTest : public ::testing::Test {
  protected:
   // How often the loop was woken since this was asked last.
@@ -45,7 +50,8 @@ class TurnTest : public ::testing::Test {
 
   int woken_ = 0;
   std::vector<std::string> log_;
-  Turn turn_{[this] { ++woken_; }};
+  testing::TurnClock clock_;
+  Turn turn_{[this] { ++woken_; }, clock_.now()};
 };
 
 TEST_F(TurnTest, TasksRunInOrderAndOnce) {
@@ -220,9 +226,10 @@ TEST_F(TurnTest, TasksMayOutliveIt) {
 }
 
 TEST_F(TurnTest, LongWorkIsCountedUntilTheLoopHasLookedAtSockets) {
-  EXPECT_FALSE(turn_.has_worked_long());
-  for (int i = 0; i < 100'000'000 && !turn_.has_worked_long(); ++i) {
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_FALSE(turn_.has_worked_long());
     const Turn::Work work(turn_);
+    clock_.Advance(kQuarter);
   }
   EXPECT_TRUE(turn_.has_worked_long());
   turn_.Run();
@@ -231,18 +238,15 @@ TEST_F(TurnTest, LongWorkIsCountedUntilTheLoopHasLookedAtSockets) {
   EXPECT_FALSE(turn_.has_worked_long());
 }
 
-// Long enough for sockets to wait.
-void WorkLong(Turn& turn) {
-  const Turn::Work work(turn);
-  while (!turn.has_worked_long()) {
-  }
-}
-
 TEST_F(TurnTest, WorkWithinWorkIsCountedOnce) {
   {
     const Turn::Work outer(turn_);
-    for (int i = 0; i < 1000; ++i) const Turn::Work inner(turn_);
-    WorkLong(turn_);
+    for (int i = 0; i < 3; ++i) {
+      const Turn::Work inner(turn_);
+      clock_.Advance(kQuarter);
+    }
+    EXPECT_FALSE(turn_.has_worked_long());
+    clock_.WorkLong(turn_);
     EXPECT_TRUE(turn_.has_worked_long());
   }
   EXPECT_TRUE(turn_.has_worked_long());
@@ -255,11 +259,11 @@ TEST_F(TurnTest, WhatHasNotBegunComesBeforeWhatGoesOn) {
   Task on([&] {
     log_.push_back("on");
     turn_.Next(on);
-    WorkLong(turn_);
+    clock_.WorkLong(turn_);
   });
   Task a([&] {
     log_.push_back("a");
-    WorkLong(turn_);
+    clock_.WorkLong(turn_);
   });
   Task b([&] { log_.push_back("b"); });
   turn_.Next(on);
@@ -276,12 +280,12 @@ TEST_F(TurnTest, WhatTakesLongIsDoneInTurns) {
   Task a([&] {
     log_.push_back("a");
     turn_.Next(a);
-    WorkLong(turn_);
+    clock_.WorkLong(turn_);
   });
   Task b([&] {
     log_.push_back("b");
     turn_.Next(b);
-    WorkLong(turn_);
+    clock_.WorkLong(turn_);
   });
   Task c([&] { log_.push_back("c"); });
   turn_.Next(a);

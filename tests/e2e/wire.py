@@ -7,9 +7,9 @@ import dataclasses
 import json
 import os
 import select
-import select
 import socket
 import struct
+import time
 
 from harness import TIMEOUT
 
@@ -227,6 +227,20 @@ class RawClient:
             length, = struct.unpack(">Q", self._take(8))
         return Frame(bool(first & 0x80), first & 0x0F, self._take(length))
 
+    def read_slowly(self, bytes_at_once, pause, seconds):
+        """Reads frames for so long, with a pause before each so many bytes,
+        and answers the pings among them."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            data = self._socket.recv(bytes_at_once)
+            assert data, "the connection has ended"
+            self._received += data
+            while (size := frame_size(self._received)) is not None:
+                if self._received[0] & 0x0F == PING:
+                    self.send_frame(PONG, self._received[2:size])
+                self._received = self._received[size:]
+            time.sleep(pause)
+
     def read_message(self):
         """The next data message, joined, as (opcode, payload)."""
         opcode, payload = None, b""
@@ -253,6 +267,20 @@ class RawClient:
             pass  # The gateway need not wait for it after a broken message.
         assert self.at_end(), "bytes after the Close frame"
         return code, piece.payload[2:].decode()
+
+
+def frame_size(data):
+    """The bytes of the gateway's frame that `data` begins with; None when it
+    is not all there."""
+    if len(data) < 2:
+        return None
+    length = 2 + data[1]
+    if data[1] >= 126:
+        wide = 2 if data[1] == 126 else 8
+        if len(data) < 2 + wide:
+            return None
+        length = 2 + wide + int.from_bytes(data[2:2 + wide], "big")
+    return length if len(data) >= length else None
 
 
 def frame(opcode, payload=b"", *, fin=True, masked=True, reserved=0,

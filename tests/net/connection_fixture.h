@@ -25,6 +25,7 @@
 #include "gateway/net/connection.h"
 #include "gateway/upstream/loop_turn.h"
 #include "tests/testing/fake_upstream.h"
+#include "tests/testing/turn_clock.h"
 #include "tests/ws/frames.h"
 
 namespace headgate {
@@ -363,11 +364,7 @@ class ConnectionTest : public ::testing::Test {
     return done();
   }
   // As long as one task should in an iteration of the event loop.
-  void WorkLong() {
-    const Turn::Work work(turn_);
-    while (!turn_.has_worked_long()) {
-    }
-  }
+  void WorkLong() { turn_clock_.WorkLong(turn_); }
   // Lets happen what can happen by itself.
   void Settle() {
     for (int step = 0; step < 20; ++step) {
@@ -491,7 +488,8 @@ class ConnectionTest : public ::testing::Test {
   }
 
   testing::Log log_;
-  LoopTurn turn_{io_};
+  testing::TurnClock turn_clock_;
+  LoopTurn turn_{io_, turn_clock_.now()};
   std::unique_ptr<FakeHost> host_ = std::make_unique<FakeHost>(log_, turn_);
   ConnectionSettings settings_;
   boost::asio::io_context io_{1};

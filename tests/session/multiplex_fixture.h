@@ -20,6 +20,7 @@
 #include "tests/testing/fake_schema_source.h"
 #include "tests/testing/fake_transport.h"
 #include "tests/testing/fake_upstream.h"
+#include "tests/testing/turn_clock.h"
 
 namespace headgate {
 
@@ -103,11 +104,7 @@ class MultiplexFixture : public ::testing::Test {
   }
 
   // As long as one task should in an iteration of the event loop.
-  void WorkLong() {
-    const Turn::Work work(turn_);
-    while (!turn_.has_worked_long()) {
-    }
-  }
+  void WorkLong() { turn_clock_.WorkLong(turn_); }
 
   // What happened since the last look.
   testing::Log Steps() { return std::exchange(log_, {}); }
@@ -140,7 +137,8 @@ class MultiplexFixture : public ::testing::Test {
   const std::shared_ptr<Route> route_ = std::make_shared<Route>();
   testing::FakeTransport transport_{
       log_, [this](const std::string& message) { return Describe(message); }};
-  Turn turn_{[] {}};
+  testing::TurnClock turn_clock_;
+  Turn turn_{[] {}, turn_clock_.now()};
   Turn* context_turn_ = nullptr;  // Set by those who care for the time.
   SessionLimits limits_;
   absl::Time now_ = absl::UnixEpoch();

@@ -162,10 +162,12 @@ class RawServer {
 
     void Read() {
       socket_.async_read_some(
-          boost::asio::buffer(buffer_), [this](auto error, std::size_t size) {
-            if (error == boost::asio::error::operation_aborted) {
-              return;
-            }
+          boost::asio::buffer(buffer_),
+          [this, alive = std::weak_ptr<void>(alive_)](auto error,
+                                                      std::size_t size) {
+            // Also what had come before is of no use to one that is gone.
+            if (alive.expired()) return;
+            if (error == boost::asio::error::operation_aborted) return;
             if (error) {
               ended_ = true;
               return;
@@ -244,6 +246,7 @@ class RawServer {
     bool preface_seen_ = false;
     bool ended_ = false;
     std::deque<Frame> frames_;
+    const std::shared_ptr<void> alive_ = std::make_shared<bool>();
   };
 
   explicit RawServer(boost::asio::io_context& worker,
@@ -278,8 +281,9 @@ class RawServer {
 
  private:
   void Accept() {
-    acceptor_.async_accept([this](auto error, auto socket) {
-      if (error) return;
+    acceptor_.async_accept([this, alive = std::weak_ptr<void>(alive_)](
+                               auto error, auto socket) {
+      if (error || alive.expired()) return;
       connections_.emplace_back(
           std::move(socket), greeting_.empty() || !acknowledges_,
           tls_options_ ? std::make_unique<TlsServer>(*tls_options_) : nullptr,
@@ -296,6 +300,7 @@ class RawServer {
   std::optional<TlsTestServerOptions> tls_options_;
   std::optional<Limit> limit_;
   std::deque<Connection> connections_;
+  const std::shared_ptr<void> alive_ = std::make_shared<bool>();
 };
 
 }  // namespace headgate

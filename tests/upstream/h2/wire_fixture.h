@@ -14,6 +14,7 @@
 
 #include "gateway/upstream/h2_upstream.h"
 #include "gateway/upstream/loop_turn.h"
+#include "tests/testing/turn_clock.h"
 #include "tests/upstream/h2/raw_server.h"
 #include "tests/upstream/test_call.h"
 
@@ -125,7 +126,8 @@ class H2WireFixture : public ::testing::Test {
   }
 
   boost::asio::io_context worker_{1};
-  LoopTurn turn_{worker_};
+  testing::TurnClock turn_clock_;
+  LoopTurn turn_{worker_, turn_clock_.now()};
   RawServer server_{worker_};
   UpstreamOptions options_;
   H2Timing timing_;
