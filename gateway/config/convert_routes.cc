@@ -6,6 +6,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "gateway/config/convert.h"
+#include "gateway/route/plan.h"
 
 namespace headgate {
 namespace {
@@ -106,6 +107,16 @@ HubTarget HubFrom(const pb::Hub& from, const Section& section) {
          {{pb::Hub::ON_BACKEND_LOSS_HOLD, HubTarget::OnBackendLoss::kHold},
           {pb::Hub::ON_BACKEND_LOSS_CLOSE, HubTarget::OnBackendLoss::kClose}},
          to.on_backend_loss);
+  Choose(from.delivery(),
+         {{pb::Hub::DELIVERY_AT_MOST_ONCE, HubTarget::Delivery::kAtMostOnce},
+          {pb::Hub::DELIVERY_AT_LEAST_ONCE, HubTarget::Delivery::kAtLeastOnce}},
+         to.delivery);
+  if (to.delivery == HubTarget::Delivery::kAtLeastOnce &&
+      to.method == kPacketMethod) {
+    section.AddFault("delivery",
+                     "packets cannot be acknowledged: at-least-once needs "
+                     "another method");
+  }
   static constexpr Binding<HubTarget> kBuffers[] = {
       {"events", &HubTarget::events_bytes},
       {"session_events", &HubTarget::session_events_bytes}};

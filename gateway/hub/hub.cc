@@ -9,6 +9,7 @@
 #include "absl/strings/str_replace.h"
 #include "gateway/base/utf8.h"
 #include "gateway/codec/protobuf_wire.h"
+#include "gateway/hub/decoder.h"
 
 namespace headgate {
 namespace {
@@ -132,7 +133,7 @@ void Hub::Take(Who who, HubArrival& arrival) {
     text += IsBinaryKey(key) ? absl::Base64Escape(value) : value;
   }
   ++counts_.joined;
-  Enqueue({who, Queued::Kind::kJoined, event.SerializeAsString()});
+  Enqueue({who, QueuedEvent::Kind::kJoined, event.SerializeAsString()});
 }
 
 absl::StatusOr<std::vector<std::string>> Hub::RouteGroups(
@@ -188,7 +189,7 @@ v1::SessionInfo Hub::InfoOf(const HubRecord& record) const {
 
 bool Hub::is_overloaded() const {
   constexpr std::size_t kLeast = 1024 * 1024;
-  return queue_bytes_ > 4 * std::max(options_.target.events_bytes, kLeast);
+  return queued_bytes() > 4 * std::max(options_.target.events_bytes, kLeast);
 }
 
 void Hub::TurnAway(Who who, bool asks, const absl::Status& status) {
@@ -224,7 +225,8 @@ void Hub::Take(Who who, HubEventBody event) {
     if (WireReader(event.bytes).Next(kind) && kind.tag == kMessage) {
       ++counts_.messages;
     }
-    return Enqueue({who, Queued::Kind::kOther, std::move(event.bytes), credit});
+    return Enqueue(
+        {who, QueuedEvent::Kind::kOther, std::move(event.bytes), credit});
   }
   if (event.report_of == kApiReports) {
     v1::Event sent;
@@ -242,7 +244,7 @@ void Hub::Take(Who who, HubEventBody event) {
     return ReturnCredit(who, credit);
   }
   report_bytes_ += credit;
-  Enqueue({who, Queued::Kind::kReport, std::move(event.bytes), credit});
+  Enqueue({who, QueuedEvent::Kind::kReport, std::move(event.bytes), credit});
 }
 
 void Hub::Take(Who who, const HubDeparture& departure) {
@@ -264,11 +266,11 @@ void Hub::Take(Who who, const HubDeparture& departure) {
   left.set_state(record->state);
   ++counts_.left;
   if (departure.cause == HubDeparture::Cause::kSlow) ++counts_.slow;
-  Enqueue({who, Queued::Kind::kLeft, event.SerializeAsString()});
+  Enqueue({who, QueuedEvent::Kind::kLeft, event.SerializeAsString()});
 }
 
-void Hub::Enqueue(Queued event) {
-  queue_bytes_ += event.body.size() + kHubEventCost;
+void Hub::Enqueue(QueuedEvent event) {
+  queue_bytes_ += event.bytes();
   queue_.push_back(std::move(event));
   host_.FlushSoon();
 }
@@ -285,7 +287,8 @@ void Hub::ReturnCredit(Who who, std::size_t bytes) {
 }
 
 bool Hub::is_idle() const {
-  return roster_.records().empty() && !closing_ &&
+  // A backend that acknowledges nothing does not keep it alive.
+  return roster_.records().size() == kept_.lefts() && !closing_ &&
          std::all_of(
              outbox_.begin(), outbox_.end(),
              [](const HubCommands& commands) { return commands.empty(); });
@@ -317,8 +320,8 @@ void Hub::EnqueueDraining() {
   v1::Event event;
   SetTimestamp(host_.clock().WallAt(*drains_until_),
                *event.mutable_draining()->mutable_deadline());
-  Queued queued{0, Queued::Kind::kReport, event.SerializeAsString()};
-  report_bytes_ += queued.body.size() + kHubEventCost;
+  QueuedEvent queued{0, QueuedEvent::Kind::kReport, event.SerializeAsString()};
+  report_bytes_ += queued.bytes();
   Enqueue(std::move(queued));
 }
 
@@ -360,8 +363,10 @@ std::string Hub::HelloBatch() {
 }
 
 bool Hub::AppendEvent(Who who, absl::string_view body, std::string& batch) {
-  if (!form_->Append(seq_ + 1, who, body, batch)) return false;
-  ++seq_;
+  // What is not kept needs no number where the others are acknowledged by it.
+  const std::uint64_t seq = keeps() ? 0 : seq_ + 1;
+  if (!form_->Append(seq, who, body, batch)) return false;
+  if (!keeps()) ++seq_;
   return true;
 }
 
@@ -424,12 +429,26 @@ std::string Hub::ReplayBatch() {
   std::string batch;
   while (!replay_.empty() && batch.size() < kBatchBytes) {
     const Who who = replay_.back();
-    // Its Left, which would have removed it, is behind the replay.
-    const HubRecord& record = *roster_.Find(who);
+    // Left that wait are behind the replay; but the backend may acknowledge one
+    // meanwhile that an earlier stream has carried.
+    const HubRecord* found = roster_.Find(who);
+    if (found == nullptr) {
+      replay_.pop_back();
+      continue;
+    }
+    const HubRecord& record = *found;
     v1::Event event = JoinedEvent(record);
     event.mutable_joined()->set_resumed(true);
     event.mutable_joined()->set_asks(record.phase == HubRecord::Phase::kAsking);
     event.mutable_joined()->set_state(record.state);
+    if (const QueuedEvent* joined = kept_.Find(record.joined_seq)) {
+      // The backend may not have seen it.
+      v1::Event first;
+      if (first.ParseFromString(joined->body)) {
+        event.mutable_joined()->mutable_metadata()->swap(
+            *first.mutable_joined()->mutable_metadata());
+      }
+    }
     if (!AppendEvent(who, event.SerializeAsString(), batch)) return batch;
     replay_.pop_back();
     ++replayed_;
@@ -445,23 +464,64 @@ std::string Hub::ReplayBatch() {
 
 std::string Hub::EventBatch() {
   std::string batch;
+  while (kept_.has_again() && batch.size() < kBatchBytes) {
+    if (!AppendAgain(batch)) return batch;
+  }
   while (!queue_.empty() && batch.size() < kBatchBytes) {
-    const Queued& event = queue_.front();
-    if (!AppendEvent(event.who, event.body, batch)) break;
-    const std::size_t bytes = event.body.size() + kHubEventCost;
-    queue_bytes_ -= bytes;
-    if (event.credit > 0) in_flight_.emplace_back(event.who, event.credit);
-    if (event.kind == Queued::Kind::kReport) {
-      report_bytes_ -= bytes;
-    } else if (event.kind == Queued::Kind::kJoined) {
-      roster_.Find(event.who)->is_told = true;
-    } else if (event.kind == Queued::Kind::kLeft) {
-      roster_.Remove(event.who);
-      --gone_;
+    QueuedEvent& event = queue_.front();
+    const bool is_kept = keeps() && event.kind != QueuedEvent::Kind::kReport;
+    const bool has_place =
+        is_kept ? form_->Append(seq_ + 1, event.who, event.body, batch)
+                : AppendEvent(event.who, event.body, batch);
+    if (!has_place) break;
+    queue_bytes_ -= event.bytes();
+    if (event.kind == QueuedEvent::Kind::kReport) {
+      report_bytes_ -= event.bytes();
+    } else if (event.kind == QueuedEvent::Kind::kJoined) {
+      HubRecord& record = *roster_.Find(event.who);
+      record.is_told = true;
+      if (is_kept) record.joined_seq = seq_ + 1;
+    }
+    if (is_kept) {
+      kept_.Add(++seq_, std::move(event));
+    } else {
+      if (event.credit > 0) in_flight_.emplace_back(event.who, event.credit);
+      event.credit = 0;
+      OnTaken(event);
     }
     queue_.pop_front();
   }
   return batch;
+}
+
+void Hub::OnTaken(const QueuedEvent& event) {
+  if (event.credit > 0) ReturnCredit(event.who, event.credit);
+  if (event.kind != QueuedEvent::Kind::kLeft) return;
+  roster_.Remove(event.who);
+  --gone_;
+}
+
+bool Hub::AppendAgain(std::string& batch) {
+  const QueuedEvent& event = *kept_.Find(kept_.again());
+  const std::uint64_t seq = kept_.again();
+  WireField kind;
+  const bool is_message =
+      WireReader(event.body).Next(kind) &&
+      kind.tag == WireTag(v1::Event::kMessageFieldNumber, WireType::kBytes);
+  if (is_message) {
+    std::string message(kind.bytes);
+    AppendVarint(
+        WireTag(v1::ClientMessage::kRedeliveredFieldNumber, WireType::kVarint),
+        message);
+    AppendVarint(1, message);
+    std::string body;
+    AppendBytesField(v1::Event::kMessageFieldNumber, message, body);
+    if (!form_->Append(seq, event.who, body, batch)) return false;
+  } else if (event.kind != QueuedEvent::Kind::kJoined) {
+    if (!form_->Append(seq, event.who, event.body, batch)) return false;
+  }  // The replay has named those that have joined.
+  kept_.SkipAgain();
+  return true;
 }
 
 void Hub::OnDone(CallEnd end) {
@@ -505,15 +565,16 @@ void Hub::DropStream() {
   has_commands_ = false;
   ReturnCreditInFlight();
   DropReports();
+  kept_.Rewind();
   state_ = StreamState::kLost;
   ++counts_.streams_lost;
 }
 
 void Hub::DropReports() {
   if (report_bytes_ == 0) return;
-  std::deque<Queued> kept;
-  for (Queued& event : queue_) {
-    if (event.kind == Queued::Kind::kReport) {
+  std::deque<QueuedEvent> kept;
+  for (QueuedEvent& event : queue_) {
+    if (event.kind == QueuedEvent::Kind::kReport) {
       ReturnCredit(event.who, event.credit);
     } else {
       kept.push_back(std::move(event));
@@ -584,10 +645,13 @@ void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
   // Its Hello is of the incarnation that is over.
   if (state_ == StreamState::kGreeting) DropStream();
   ++incarnation_;
-  seq_ = 0;
+  const std::uint64_t seq = std::exchange(seq_, 0);
   resumes_ = false;
-  for (const Queued& event : queue_) ReturnCredit(event.who, event.credit);
+  for (const QueuedEvent& event : queue_) ReturnCredit(event.who, event.credit);
   queue_.clear();
+  QueuedEvent kept;
+  while (kept_.PopUpTo(seq, kept)) ReturnCredit(kept.who, kept.credit);
+  kept_.Clear();
   queue_bytes_ = report_bytes_ = 0;
   asking_.clear();
   spread_closes_.clear();

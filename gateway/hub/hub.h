@@ -19,6 +19,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/hub/batch.h"
 #include "gateway/hub/encoder.h"
+#include "gateway/hub/kept_events.h"
 #include "gateway/hub/roster.h"
 #include "gateway/hub/stream_form.h"
 #include "gateway/route/hub_target.h"
@@ -155,7 +156,8 @@ class Hub final : private UpstreamCallObserver {
   bool is_idle() const;
   // Those whose clients are there.
   std::size_t sessions() const { return roster_.records().size() - gone_; }
-  std::size_t queued_bytes() const { return queue_bytes_; }
+  // Of events that wait for the stream, or for an Ack.
+  std::size_t queued_bytes() const { return queue_bytes_ + kept_.bytes(); }
   const HubCounts& counts() const { return counts_; }
   const Options& options() const { return options_; }
 
@@ -163,14 +165,6 @@ class Hub final : private UpstreamCallObserver {
   static constexpr std::size_t kWorkerCost = 1024 * 1024;
 
  private:
-  // An event that waits for the stream.
-  struct Queued {
-    enum class Kind { kOther, kJoined, kLeft, kReport };
-    Who who = 0;
-    Kind kind = Kind::kOther;
-    std::string body;        // Serialized, without seq and who.
-    std::size_t credit = 0;  // Of a worker's event.
-  };
   // Sessions that are closed one after the other.
   struct Closing {
     std::vector<Who> whos;  // The last is the next.
@@ -218,9 +212,19 @@ class Hub final : private UpstreamCallObserver {
   std::string HelloBatch();
   std::string ReplayBatch();
   std::string EventBatch();
-  // False: the event needs a message of its own.
+  // Appends to the batch what a stream before has carried. False: it has no
+  // more place.
+  bool AppendAgain(std::string& batch);
+  // Appends an event that is not sent again. False: it needs a message of its
+  // own.
   bool AppendEvent(Who who, absl::string_view body, std::string& batch);
-  void Enqueue(Queued event);
+  // The stream has taken an event that is not kept.
+  void OnTaken(const QueuedEvent& event);
+  // Whether events are kept until they are acknowledged.
+  bool keeps() const {
+    return options_.target.delivery == HubTarget::Delivery::kAtLeastOnce;
+  }
+  void Enqueue(QueuedEvent event);
   void EnqueueDraining();
   void ReturnCredit(Who who, std::size_t bytes);
   void ReturnCreditInFlight();
@@ -250,6 +254,7 @@ class Hub final : private UpstreamCallObserver {
   void SetExpiry(HubRecord& record, absl::Time at);
   absl::Status Execute(const v1::Join& join);
   absl::Status Execute(const v1::Leave& leave);
+  absl::Status Execute(const v1::Ack& ack);
   absl::StatusOr<HubRecord*> FindIn(Who who);
   void ReportFailure(std::uint64_t command, const absl::Status& status);
 
@@ -305,7 +310,8 @@ class Hub final : private UpstreamCallObserver {
   absl::Time refuse_until_ = absl::InfinitePast();
   absl::Status refusal_;
 
-  std::deque<Queued> queue_;
+  std::deque<QueuedEvent> queue_;
+  KeptEvents kept_;  // With HubTarget::Delivery::kAtLeastOnce.
   std::size_t queue_bytes_ = 0;
   std::size_t report_bytes_ = 0;  // Of reports on commands among them.
   std::vector<std::pair<Who, std::size_t>> in_flight_;  // Credit.

@@ -199,6 +199,9 @@ void Hub::ExecuteOne(const v1::Command& command) {
     case v1::Command::kExpire:
       status = Execute(command.expire());
       break;
+    case v1::Command::kAck:
+      status = Execute(command.ack());
+      break;
     case v1::Command::KIND_NOT_SET:
       status = absl::UnimplementedError("the command is not known");
       break;
@@ -214,8 +217,8 @@ void Hub::ReportFailure(std::uint64_t command, const absl::Status& status) {
   failed.set_command(command);
   failed.mutable_status()->set_code(static_cast<int>(status.code()));
   failed.mutable_status()->set_message(std::string(status.message()));
-  Queued queued{0, Queued::Kind::kReport, event.SerializeAsString()};
-  report_bytes_ += queued.body.size() + kHubEventCost;
+  QueuedEvent queued{0, QueuedEvent::Kind::kReport, event.SerializeAsString()};
+  report_bytes_ += queued.bytes();
   Enqueue(std::move(queued));
 }
 
@@ -281,6 +284,20 @@ absl::Status Hub::Execute(const v1::Accept& accept) {
   const std::size_t cost = greeting == nullptr ? 0 : greeting->payload.size();
   Tell(WorkerOf(record->who),
        HubAdmit{record->who, std::move(greeting), expires_at}, cost);
+  return absl::OkStatus();
+}
+
+absl::Status Hub::Execute(const v1::Ack& ack) {
+  if (!keeps()) {
+    return absl::FailedPreconditionError(
+        "events are not kept without hub.delivery: at-least-once");
+  }
+  if (ack.seq() > seq_) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("seq: event ", ack.seq(), " was not sent"));
+  }
+  QueuedEvent event;
+  while (kept_.PopUpTo(ack.seq(), event)) OnTaken(event);
   return absl::OkStatus();
 }
 

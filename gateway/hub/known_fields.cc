@@ -73,6 +73,9 @@ absl::Status CheckKnown(const v1::Command& command) {
     case v1::Command::kExpire:
       known.In(command.expire());
       break;
+    case v1::Command::kAck:
+      known.In(command.ack());
+      break;
     case v1::Command::KIND_NOT_SET:
       break;
   }

@@ -33,7 +33,7 @@ struct HubRecord {
     kAsking,  // Not admitted: gets nothing but a verdict.
     kIn,
     kClosing,  // It was told to end: gets nothing more.
-    kGone,     // The client has left; its Left waits for the stream.
+    kGone,  // The client has left; its Left waits for the stream, or its Ack.
   };
 
   Who who = 0;
@@ -41,6 +41,7 @@ struct HubRecord {
   Phase phase = Phase::kIn;
   // Its Joined was given to a stream.
   bool is_told = false;
+  std::uint64_t joined_seq = 0;  // Its number; 0: it has none.
 
   std::string session;
   std::string peer;

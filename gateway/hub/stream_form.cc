@@ -38,7 +38,7 @@ class BatchForm final : public StreamForm {
     constexpr std::uint32_t kSeq = 1;
     constexpr std::uint32_t kWho = 2;
     constexpr std::uint32_t kEvents = WireTag(1, WireType::kBytes);
-    const std::size_t bytes = 1 + VarintSize(seq) +
+    const std::size_t bytes = (seq == 0 ? 0 : 1 + VarintSize(seq)) +
                               (who == 0 ? 0 : 1 + VarintSize(who)) +
                               body.size();
     AppendVarint(kEvents, message);

@@ -34,6 +34,11 @@ struct HubTarget {
     kOpen,  // At once.
   };
   enum class OnBackendLoss { kHold, kClose };
+  // Of events to the backend, across streams.
+  enum class Delivery {
+    kAtMostOnce,
+    kAtLeastOnce,  // They are kept until the backend acknowledges them.
+  };
 
   std::string method = "/headgate.v1.HubBackend/Attach";
   Admission admission = Admission::kAsk;
@@ -48,6 +53,7 @@ struct HubTarget {
 
   OnBackendLoss on_backend_loss = OnBackendLoss::kHold;
   absl::Duration hold = absl::Seconds(15);
+  Delivery delivery = Delivery::kAtMostOnce;
   // Of clients' messages that the stream has not taken: in all, and of one
   // session.
   std::size_t events_bytes = 1024 * 1024;

@@ -355,6 +355,7 @@ routes:
       max_groups: 9
       on_backend_loss: close
       hold: 3s
+      delivery: at-least-once
       buffers: {events: 2MiB, session_events: 3KiB}
       slow: {policy: keep-latest, max_bytes: 100KiB, max_messages: 5,
              warn_bytes: 1KiB}
@@ -372,11 +373,18 @@ routes:
   hub.max_groups = 9;
   hub.on_backend_loss = HubTarget::OnBackendLoss::kClose;
   hub.hold = absl::Seconds(3);
+  hub.delivery = HubTarget::Delivery::kAtLeastOnce;
   hub.events_bytes = 2 << 20;
   hub.session_events_bytes = 3 << 10;
   hub.slow = {SlowClientSettings::Policy::kKeepLatest, 100 << 10, 5, 1 << 10};
   hub.reports_pongs = true;
   EXPECT_EQ(std::get<HubTarget>(settings->routes[1].target), hub);
+}
+
+TEST(LoadTest, PacketsOfAHubCannotBeAcknowledged) {
+  EXPECT_THAT(FaultsOf("routes: [{path: /x, hub: {delivery: at-least-once, "
+                       "method: headgate.v1.PacketService/Connect}}]"),
+              HasSubstr("delivery: packets cannot be acknowledged"));
 }
 
 TEST(LoadTest, TextsAreNotEmpty) {

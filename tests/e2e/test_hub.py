@@ -545,6 +545,76 @@ def test_sessions_survive_a_restart_of_the_backend(gateway, join, hub):
     assert (a.receive(), b.receive()) == ("again", "again")
 
 
+def acknowledge(event):
+    return Command(id=event.seq, ack=pb.Ack(seq=event.seq))
+
+
+def numbers(stream):
+    """Of the texts of clients that a stream has carried."""
+    return [(event.seq, event.message.payload.text, event.message.redelivered)
+            for event in list(stream) if event.HasField("message")]
+
+
+def test_what_the_backend_has_not_acknowledged_is_sent_again(
+        start, hub, stack):
+    client = stack.enter_context(Client(
+        start("delivery: at-least-once"), "/rooms/1"))
+    for i in range(4):
+        client.send(str(i))
+    messages = hub.wait("message", 4)
+    first = hub.wait("joined").seq
+    assert [event.seq for event in messages] == list(range(first + 1, first + 5))
+    # The answer shows that the gateway has had the acknowledgement.
+    hub.send(acknowledge(messages[1]), Command(send=pb.Send(
+        who=messages[0].who, payload=text("done"))))
+    assert client.receive() == "done"
+    hub.stop()
+    client.send("4")
+    hub.restart()
+    eventually(lambda: len(hub.streams) > 1 and len(numbers(hub.streams[-1])) == 3,
+               "the rest")
+    assert [(number - first, what) for number, what, _
+            in numbers(hub.streams[-1])] == [(3, "2"), (4, "3"), (5, "4")]
+    assert [again for _, _, again in numbers(hub.streams[-1])][:2] == [True, True]
+    hub.send(acknowledge(hub.of_kind("message")[-1]),
+             Command(send=pb.Send(who=messages[0].who, payload=text("all"))))
+    assert client.receive() == "all"
+    hub.end_stream()
+    client.send("5")
+    eventually(lambda: len(hub.streams) > 2 and numbers(hub.streams[-1]),
+               "the next stream")
+    assert [what for _, what, _ in numbers(hub.streams[-1])] == ["5"]
+
+
+def test_a_client_waits_for_a_backend_that_does_not_acknowledge(
+        start, hub, stack):
+    gateway = start("delivery: at-least-once, buffers: {session_events: 4KiB}")
+    client = stack.enter_context(Client(gateway, "/rooms/1"))
+    for _ in range(64):
+        client.send("x" * 1000)
+    hub.wait("message", 4)
+    before = len(hub.of_kind("message"))
+    assert before < 64
+    # What waits is bounded: the client's messages, its Joined.
+    assert gateway.metric("headgate_hub_event_queue_bytes") < 16 * 1024
+    done = 0
+    while done < 64:  # Each acknowledgement lets more of them come.
+        messages = eventually(
+            lambda: len(hub.of_kind("message")) > done and
+            hub.of_kind("message"), "more messages")
+        done = len(messages)
+        hub.send(acknowledge(messages[-1]))
+    assert done == 64
+    assert hub.of_kind("failed") == []
+
+
+def test_an_acknowledgement_of_what_was_not_sent_is_refused(start, hub, stack):
+    stack.enter_context(Client(start("delivery: at-least-once"), "/rooms/1"))
+    hub.wait("joined")
+    hub.send(Command(id=7, ack=pb.Ack(seq=2 ** 63)))
+    assert hub.wait("failed").failed.status.code == 3
+
+
 def test_a_stream_that_the_backend_ends_is_opened_again(join, hub):
     client, _ = join()
     hub.end_stream()
