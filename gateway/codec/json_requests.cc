@@ -6,6 +6,13 @@
 #include "google/api/httpbody.pb.h"
 
 namespace headgate {
+namespace {
+
+Ending UnwantedBody() {
+  return EndingOf(absl::InvalidArgumentError("the request has no body here"));
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<JsonRequests>> JsonRequests::Make(
     const JsonCodecOptions& options, HttpBodies bodies,
@@ -33,8 +40,9 @@ JsonRequests::JsonRequests(const JsonCodecOptions& options, HttpBodies bodies,
       stream_(options.max_message_bytes, options.json.max_depth) {}
 
 JsonRequests::Form JsonRequests::FormOf(HttpBodies bodies) const {
-  if (body_.empty()) return Form::kNone;
-  if (bodies == HttpBodies::kJson) return Form::kJson;
+  const bool websocket = bodies == HttpBodies::kJson;
+  if (body_.empty()) return websocket ? Form::kNone : Form::kEmptyBody;
+  if (websocket) return Form::kJson;
   const std::string type = body_ == "*"
                                ? method_.input
                                : schema_->MessageTypeOf(method_.input, body_);
@@ -51,6 +59,7 @@ void JsonRequests::Feed(WireMessage message) {
   }
   switch (form_) {
     case Form::kNone:
+    case Form::kEmptyBody:
       unwanted_ =
           options_.json.unknown_fields == JsonOptions::UnknownFields::kReject;
       break;
@@ -75,6 +84,8 @@ Decoded JsonRequests::Next() {
   switch (form_) {
     case Form::kNone:
       return NextOfNone();
+    case Form::kEmptyBody:
+      return NextOfEmptyBody();
     case Form::kCollectedJson:
     case Form::kCollectedBytes:
       return NextOfCollected();
@@ -100,14 +111,20 @@ Decoded JsonRequests::NextOfNone() {
     ending_side_ = true;
     return Request("");
   }
-  if (std::exchange(unwanted_, false)) {
-    return EndingOf(absl::InvalidArgumentError("the request has no body here"));
-  }
+  if (std::exchange(unwanted_, false)) return UnwantedBody();
   // The gateway has half-closed already; the client may, once.
   if (std::exchange(half_close_, false) && std::exchange(client_ended_, true)) {
     return HalfClose{};
   }
   return NeedInput{};
+}
+
+// A call whose body may be wrong has not begun.
+Decoded JsonRequests::NextOfEmptyBody() {
+  if (std::exchange(unwanted_, false)) return UnwantedBody();
+  if (first_sent_ || !std::exchange(half_close_, false)) return NeedInput{};
+  ending_side_ = true;
+  return Request("");
 }
 
 Decoded JsonRequests::NextOfCollected() {

@@ -18,15 +18,16 @@ namespace headgate {
 
 // What a google.api.HttpBody is to the client.
 enum class HttpBodies {
-  kJson,   // JSON like any other message.
-  kBytes,  // Its data, as they are.
+  kJson,   // JSON like any other message: over a WebSocket.
+  kBytes,  // Its data, as they are: over plain HTTP.
 };
 
 // The client's side of a call whose path and query take part in the request
 // (google.api.http, or a route's template):
 //   * body "*": each JSON text is a message; "field": each is the value of that
 //     field; "": there is no body, and the one message that path and query make
-//     comes out before anything was fed, the half-close right behind it.
+//     comes out, the half-close right behind it, before anything was fed; over
+//     plain HTTP, once the request's end has shown that there is none.
 //   * The first message also has what path and query say. A half-close before
 //     any text, of a method that takes one request, is that message alone.
 //   * google.api.HttpBody as bytes, as the message or as the body's field: of a
@@ -58,6 +59,7 @@ class JsonRequests {
   // What the client's bytes are.
   enum class Form {
     kNone,            // Nothing: the request has no body.
+    kEmptyBody,       // Nothing, which the half-close shows.
     kJson,            // JSON texts, a message each.
     kCollectedJson,   // One JSON text, which only the half-close ends.
     kCollectedBytes,  // The data of one HttpBody, up to the half-close.
@@ -71,6 +73,7 @@ class JsonRequests {
 
   Form FormOf(HttpBodies bodies) const;
   Decoded NextOfNone();
+  Decoded NextOfEmptyBody();
   Decoded NextOfCollected();
   Decoded NextOfStream();
   Decoded Text(absl::string_view json);

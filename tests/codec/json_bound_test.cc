@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
 template <typename Message>
@@ -101,6 +102,7 @@ class JsonBoundTest : public ::testing::Test {
 // --- without a body ---
 
 TEST_F(JsonBoundTest, WithoutABodyTheRequestIsThereBeforeAnythingWasSaid) {
+  dialect_ = &kJsonDialect;
   Bind("GetBook", "", {{"name", "shelves/a"}}, {{"read_mask", "title"}});
   const auto codec = MakeCodec();
   Decoded first = codec->Next();
@@ -114,6 +116,7 @@ TEST_F(JsonBoundTest, WithoutABodyTheRequestIsThereBeforeAnythingWasSaid) {
 }
 
 TEST_F(JsonBoundTest, WithoutABodyTheClientMayHalfCloseOnce) {
+  dialect_ = &kJsonDialect;
   Bind("GetBook", "", {});
   EXPECT_THAT(Say({Text("")}), ElementsAre("request {}", "half-close"));
   EXPECT_THAT(Say({Text(""), Text("")}),
@@ -121,6 +124,7 @@ TEST_F(JsonBoundTest, WithoutABodyTheClientMayHalfCloseOnce) {
 }
 
 TEST_F(JsonBoundTest, WithoutABodyDataIsAFault) {
+  dialect_ = &kJsonDialect;
   Bind("GetBook", "", {});
   EXPECT_THAT(Say({Text("{}")}),
               ElementsAre("request {}", "half-close",
@@ -128,7 +132,16 @@ TEST_F(JsonBoundTest, WithoutABodyDataIsAFault) {
                           "body here"));
 }
 
-// --- the whole message ---
+// However late it comes, and however fast a backend would answer.
+TEST_F(JsonBoundTest, OverHttpACallBeginsOnceThereIsNoBody) {
+  Bind("GetBook", "", {{"name", "a"}});
+  EXPECT_THAT(Say({}), IsEmpty());
+  EXPECT_THAT(Say({Text("")}),
+              ElementsAre("request {\"name\":\"a\"}", "half-close"));
+  EXPECT_THAT(Say({Text("{}"), Text("")}),
+              ElementsAre("close 4003 INVALID_ARGUMENT: the request has no "
+                          "body here"));
+}
 
 // As grpc-gateway does.
 TEST_F(JsonBoundTest, WithoutABodyDataIsIgnoredAsUnknownFieldsAre) {
@@ -137,6 +150,8 @@ TEST_F(JsonBoundTest, WithoutABodyDataIsIgnoredAsUnknownFieldsAre) {
   EXPECT_THAT(Say({Text("{\"name\":"), Text("x"), Text("")}),
               ElementsAre("request {\"name\":\"a\"}", "half-close"));
 }
+
+// --- the whole message ---
 
 TEST_F(JsonBoundTest, PathWinsOverBody) {
   Bind("MoveBook", "*", {{"name", "path"}});
