@@ -23,6 +23,7 @@ ROOMS = {
     "http": {"absl", "boost/json", "boost/url"},
     "h2": {"absl", "nghttp2"},
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "openssl/evp"},
+    "trace": {"absl", "boost"},
     "hub": {"absl", "google/protobuf", "headgate/v1"},
     "session": {"absl"},
     "net": {"absl", "boost"},

@@ -398,6 +398,14 @@ void AddProcess(const MetricsSource& source, Families& families) {
       .Gauge("headgate_memory_limit_bytes",
              "What max_memory comes to; 0: no limit.")
       .Add(static_cast<double>(stats.memory_limit));
+  families
+      .Counter("headgate_spans_total",
+               "Spans of sampled calls: taken by the collector (`exported`), "
+               "not taken (`failed`), or dropped because too many waited "
+               "(`dropped`).")
+      .Add(static_cast<double>(stats.spans_exported), {{"outcome", "exported"}})
+      .Add(static_cast<double>(stats.spans_failed), {{"outcome", "failed"}})
+      .Add(static_cast<double>(stats.spans_dropped), {{"outcome", "dropped"}});
   families.Gauge("headgate_taps", "Readers of /tap.")
       .Add(static_cast<double>(stats.taps));
   families

@@ -122,6 +122,10 @@ struct Stats {
   // Of the process, bytes; 0: no limit. Set once, not merged.
   std::uint64_t memory_used = 0;
   std::uint64_t memory_limit = 0;
+  // Spans, by what became of them; set once, not merged.
+  std::uint64_t spans_exported = 0;
+  std::uint64_t spans_failed = 0;        // The collector did not take them.
+  std::uint64_t spans_dropped = 0;       // The queue was full.
   std::uint64_t taps = 0;                // Readers of /tap.
   std::uint64_t tap_events_dropped = 0;  // Of all readers so far.
   std::uint64_t reloads_ok = 0;

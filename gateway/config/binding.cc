@@ -234,6 +234,16 @@ absl::Span<const Binding<HubApiTlsSettings>> TableOf() {
 }
 
 template <>
+absl::Span<const Binding<TracingSettings>> TableOf() {
+  using S = TracingSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"endpoint", &S::endpoint},
+      {"service_name", &S::service_name},
+  };
+  return kTable;
+}
+
+template <>
 absl::Span<const Binding<HubGrantSettings>> TableOf() {
   using S = HubGrantSettings;
   static constexpr Binding<S> kTable[] = {

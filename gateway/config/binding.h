@@ -134,6 +134,8 @@ absl::Span<const Binding<HubApiSettings>> TableOf();
 template <>
 absl::Span<const Binding<HubApiTlsSettings>> TableOf();
 template <>
+absl::Span<const Binding<TracingSettings>> TableOf();
+template <>
 absl::Span<const Binding<HubGrantSettings>> TableOf();
 template <>
 absl::Span<const Binding<DescriptorSettings>> TableOf();

@@ -17,6 +17,7 @@ void CheckSettings(const Settings& settings, Faults& faults);
 void CheckListeners(const Settings& settings, Faults& faults);
 void CheckAdmin(const Settings& settings, Faults& faults);
 void CheckHubApi(const Settings& settings, Faults& faults);
+void CheckTracing(const Settings& settings, Faults& faults);
 void CheckUpstreams(const Settings& settings, Faults& faults);
 void CheckRoutes(const Settings& settings, Faults& faults);
 // Routes that an earlier one leaves no request to.

@@ -1,6 +1,7 @@
 #include "gateway/config/convert.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/config/check.h"
 
@@ -100,6 +101,16 @@ HubApiSettings HubApiFrom(const pb::HubApi& from, const Section& section) {
     granted.methods.assign(grant.methods().begin(), grant.methods().end());
     granted.groups.assign(grant.groups().begin(), grant.groups().end());
     to.grants.push_back(std::move(granted));
+  }
+  return to;
+}
+
+TracingSettings TracingFrom(const pb::Tracing& from, const Section& section) {
+  TracingSettings to;
+  section.Read(TableOf<TracingSettings>(), to);
+  if (from.has_sample_ratio() &&
+      !absl::SimpleAtod(from.sample_ratio(), &to.sample_ratio)) {
+    section.AddFault("sample_ratio", "must be a number from 0 to 1");
   }
   return to;
 }
@@ -243,6 +254,10 @@ Settings ConvertConfig(const pb::Config& config, const std::string& directory,
     to.hub_api = HubApiFrom(
         config.hub().api(),
         section.Below("hub", config.hub()).Below("api", config.hub().api()));
+  }
+  if (config.has_tracing()) {
+    to.tracing = TracingFrom(config.tracing(),
+                             section.Below("tracing", config.tracing()));
   }
   static constexpr Binding<Settings> kTable[] = {
       {"threads", &Settings::threads},

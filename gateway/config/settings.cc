@@ -61,6 +61,7 @@ void CheckSettings(const Settings& settings, Faults& faults) {
   CheckListeners(settings, faults);
   CheckAdmin(settings, faults);
   CheckHubApi(settings, faults);
+  CheckTracing(settings, faults);
   CheckUpstreams(settings, faults);
   CheckRoutes(settings, faults);
   CheckReach(settings, faults);

@@ -271,6 +271,16 @@ struct HubApiSettings {
   bool operator==(const HubApiSettings&) const = default;
 };
 
+// Spans of calls, for an OpenTelemetry collector.
+struct TracingSettings {
+  std::string endpoint = "http://127.0.0.1:4318/v1/traces";
+  // Of calls without a parent; 0 to 1.
+  double sample_ratio = 0.01;
+  std::string service_name = "headgate";
+
+  bool operator==(const TracingSettings&) const = default;
+};
+
 struct TimeoutSettings {
   // From accept to the end of the request's headers.
   absl::Duration handshake = absl::Seconds(5);
@@ -302,7 +312,8 @@ struct Settings {
   KeepaliveSettings keepalive;
   TimeoutSettings timeouts;
   std::vector<AdminSettings> admin = {AdminSettings{}};
-  std::optional<HubApiSettings> hub_api;  // Absent: it is not served.
+  std::optional<HubApiSettings> hub_api;   // Absent: it is not served.
+  std::optional<TracingSettings> tracing;  // Absent: no spans.
   int threads = 0;  // 0: as many as the machine has cores.
   // The process's, not the server's: who starts it sets them.
   LogLevel log_level = LogLevel::kInfo;

@@ -195,10 +195,7 @@ void AddTrace(const HeaderList& headers, const Peer& peer, Metadata& metadata) {
   } else {
     metadata.erase(std::remove_if(metadata.begin(), metadata.end(), is_parent),
                    metadata.end());
-    metadata.emplace_back(
-        "traceparent",
-        absl::StrCat("00-", peer.session_id, "-",
-                     absl::string_view(peer.session_id).substr(0, 16), "-01"));
+    metadata.emplace_back("traceparent", OwnTraceparent(peer.session_id));
   }
   AddTracing(headers, "baggage", metadata);
 }
@@ -313,6 +310,10 @@ absl::StatusOr<Metadata> MetadataFromCallHeaders(const HeaderList& headers,
   }
   std::move(own->begin(), own->end(), std::back_inserter(request));
   return request;
+}
+
+std::string OwnTraceparent(absl::string_view session_id) {
+  return absl::StrCat("00-", session_id, "-", session_id.substr(0, 16), "-01");
 }
 
 std::string TraceIdOf(const Metadata& metadata) {

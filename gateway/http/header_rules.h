@@ -83,6 +83,9 @@ absl::StatusOr<Metadata> MetadataFromCallHeaders(const HeaderList& headers,
                                                  const Route& route,
                                                  Metadata request);
 
+// The `traceparent` of a session whose client sends none that is valid.
+std::string OwnTraceparent(absl::string_view session_id);
+
 // The trace of MetadataFromHeaders' `traceparent`, 32 hexadecimal digits.
 std::string TraceIdOf(const Metadata& metadata);
 

@@ -166,6 +166,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
 Server::Server(asio::io_context& control)
     : control_(control),
       builder_(std::make_shared<BuilderThread>()),
+      exporter_(control, state_.spans),
       housekeeping_(control),
       memory_timer_(control),
       drain_timer_(control) {}
@@ -198,6 +199,7 @@ void Server::Configure(Settings settings) {
         builder->Post(std::move(task));
       });
   RunHubs(before.get());
+  exporter_.Configure(this->settings().tracing);
   for (const auto& worker : workers_) worker->Reload(configuration_);
 }
 
@@ -611,6 +613,7 @@ void Server::Stop() {
   drain_timer_.cancel();
   housekeeping_.cancel();
   memory_timer_.cancel();
+  exporter_.Configure(std::nullopt);
   CloseListeners();
   for (const auto& worker : workers_) worker->Stop();
   hub_api_.reset();  // Waits for what it has given to the hubs.

@@ -29,6 +29,7 @@
 #include "gateway/server/loop_watch.h"
 #include "gateway/server/memory_watch.h"
 #include "gateway/server/worker.h"
+#include "gateway/trace/exporter.h"
 #include "gateway/upstream/builder_thread.h"
 
 namespace headgate {
@@ -185,6 +186,7 @@ class Server final : private Gateway {
   std::list<Question> questions_;
   // What each worker last answered, for when it does not.
   std::vector<Stats> last_stats_;
+  SpanExporter exporter_;
   boost::asio::steady_timer housekeeping_;
   boost::asio::steady_timer memory_timer_;
   MemoryWatch memory_watch_;

@@ -57,6 +57,9 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
         }
         all.memory_used = memory_used_;
         all.memory_limit = memory_limit_;
+        all.spans_exported = exporter_.exported();
+        all.spans_failed = exporter_.failed();
+        all.spans_dropped = state_.spans->dropped();
         all.taps = taps_.size();
         all.tap_events_dropped = ended_taps_dropped_;
         for (const auto& tap : taps_) all.tap_events_dropped += tap->dropped();

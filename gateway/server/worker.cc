@@ -278,11 +278,18 @@ void Worker::MakeUpstreams() {
           recorder_.OnCallEnded(name, method, code, duration);
           shared->OnCallEnded(code);
         },
-        taps_);
+        taps_, Tracing());
     upstreams.emplace(wanted.name,
                       UpstreamEntry{std::move(upstream), std::move(context)});
   }
   upstreams_ = std::move(upstreams);
+}
+
+std::optional<CallTracing> Worker::Tracing() {
+  const std::optional<TracingSettings>& tracing =
+      configuration_->settings.tracing;
+  if (!tracing) return std::nullopt;
+  return CallTracing{tracing->sample_ratio, state_.spans, Now, absl::BitGen()};
 }
 
 void Worker::AddTap(std::shared_ptr<TapSink> sink,

@@ -30,6 +30,7 @@
 #include "gateway/server/session_census.h"
 #include "gateway/server/stats_recorder.h"
 #include "gateway/server/worker_upstream.h"
+#include "gateway/trace/span_queue.h"
 #include "gateway/upstream/loop_turn.h"
 #include "gateway/upstream/schema_source.h"
 
@@ -54,6 +55,8 @@ struct ServerState {
   // The number of the connection that comes next.
   std::atomic<std::uint64_t> next_connection = 1;
   CallSeries call_series;
+  // Of sampled calls, for the exporter.
+  const std::shared_ptr<SpanQueue> spans = std::make_shared<SpanQueue>();
 };
 
 // How a server stops.
@@ -209,6 +212,8 @@ class Worker final : private ConnectionHost {
   void StartTicking();
   void OnTick();
   void MakeUpstreams();
+  // Absent: calls are not traced.
+  std::optional<CallTracing> Tracing();
   void CheckIdle();
   // Tells those of the connections whose turn has come.
   void DrainSome(absl::Time now);

@@ -67,12 +67,17 @@ std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
     const SessionLimits& limits,
     std::function<void(absl::string_view, absl::StatusCode, absl::Duration)>
         call_ended,
-    std::shared_ptr<const SessionTaps> taps) {
+    std::shared_ptr<const SessionTaps> taps,
+    std::optional<CallTracing> tracing) {
   const std::shared_ptr<WorkerUpstream> self = shared_from_this();
   auto context = std::make_shared<SessionContext>();
   context->turn = &turn_;
   context->limits = limits;
   context->upstream = std::shared_ptr<Upstream>(self, upstream_.get());
+  if (tracing) {
+    context->upstream = std::make_shared<TracedUpstream>(
+        std::move(context->upstream), *std::move(tracing));
+  }
   context->call_ended = std::move(call_ended);
   context->clock = Now;
   context->taps = std::move(taps);

@@ -15,6 +15,7 @@
 #include "gateway/server/reachability.h"
 #include "gateway/server/shared_upstream.h"
 #include "gateway/session/session.h"
+#include "gateway/trace/traced_upstream.h"
 #include "gateway/upstream/pooled_upstream.h"
 #include "gateway/upstream/probe.h"
 #include "gateway/upstream/schema_source.h"
@@ -49,7 +50,8 @@ class WorkerUpstream final
       const SessionLimits& limits,
       std::function<void(absl::string_view, absl::StatusCode, absl::Duration)>
           call_ended,
-      std::shared_ptr<const SessionTaps> taps);
+      std::shared_ptr<const SessionTaps> taps,
+      std::optional<CallTracing> tracing);
 
   const UpstreamSettings& settings() const { return settings_; }
   SchemaSource& schemas() { return *schemas_; }

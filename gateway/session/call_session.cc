@@ -74,11 +74,13 @@ void CallSession::StartCall(Metadata metadata, absl::Duration timeout) {
                               ? resolved_.method->kind
                               : MethodKind::kBidiStreaming;
   CallObserver& observer = *this;
-  call_ = std::make_unique<Call>(
-      kind,
-      CallRequest{request_.method, std::move(metadata), timeout,
-                  metadata_delivery()},
-      context_->limits.requests, *context_->upstream, observer);
+  CallRequest request{request_.method, std::move(metadata), timeout,
+                      metadata_delivery()};
+  request.route = request_.route.get();
+  request.client = request_.peer;
+  call_ = std::make_unique<Call>(kind, std::move(request),
+                                 context_->limits.requests, *context_->upstream,
+                                 observer);
   call_->Read();
 }
 

@@ -106,6 +106,8 @@ void MultiplexSession::NumberedCall::OnResolved(
   }
   CallObserver& observer = *this;
   const std::size_t window = options_.window_bytes;
+  options_.request.route = session_.request_.route.get();
+  options_.request.client = session_.request_.peer;
   call_ = std::make_unique<Call>(
       resolved_.method != nullptr ? resolved_.method->kind
                                   : MethodKind::kBidiStreaming,

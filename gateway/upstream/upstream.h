@@ -6,9 +6,11 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/base/metadata.h"
 #include "gateway/base/status.h"
+#include "gateway/route/route.h"
 
 namespace headgate {
 
@@ -77,6 +79,10 @@ struct CallRequest {
   // A longer answer ends the call with RESOURCE_EXHAUSTED, where the transport
   // can tell calls apart (not gRPC C++); 0: that of UpstreamOptions.
   std::size_t max_answer_bytes = 0;
+  // Of the session, for spans. Valid while the call is being started; may be
+  // null and empty.
+  const Route* route = nullptr;
+  absl::string_view client = {};  // The client's address, as in the log.
 };
 
 // One gRPC target, for the calls of one worker.

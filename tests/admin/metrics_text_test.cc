@@ -50,6 +50,9 @@ TEST(MetricsTextTest, SamplesHaveTheirLabels) {
   stats.workers[1].silence = 6;
   stats.call_durations[{"up", "/s/m", "OK"}].duration.Observe(0.02);
   source.log_lines_dropped = 10;
+  stats.spans_exported = 12;
+  stats.spans_failed = 13;
+  stats.spans_dropped = 14;
   stats.taps = 2;
   stats.tap_events_dropped = 11;
   const std::string text = MetricsText(source);
@@ -74,6 +77,9 @@ TEST(MetricsTextTest, SamplesHaveTheirLabels) {
        "headgate_log_lines_dropped_total 10",
        "headgate_ready 1",
        "headgate_draining 1",
+       R"(headgate_spans_total{outcome="exported"} 12)",
+       R"(headgate_spans_total{outcome="failed"} 13)",
+       R"(headgate_spans_total{outcome="dropped"} 14)",
        "headgate_taps 2",
        "headgate_tap_events_dropped_total 11"}) {
     EXPECT_THAT(text, HasLine(line));

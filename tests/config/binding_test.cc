@@ -120,6 +120,7 @@ TEST(BindingTest, DefaultsAreThoseOfTheDocuments) {
   ExpectDocumented("admin[]", TableOf<AdminSettings>());
   ExpectDocumented("hub.api", TableOf<HubApiSettings>());
   ExpectDocumented("hub.api.tls", TableOf<HubApiTlsSettings>());
+  ExpectDocumented("tracing", TableOf<TracingSettings>());
   ExpectDocumented("hub.api.grants[]", TableOf<HubGrantSettings>());
 }
 
