@@ -213,6 +213,7 @@ class Session {
   std::vector<Stream*> DetachAll();
 
   std::size_t stream_count() const { return streams_.size(); }
+  const std::vector<Stream*>& streams() const { return streams_; }
   // The peer's SETTINGS have come since this was asked.
   bool TakeSettingsCame() { return std::exchange(settings_came_, false); }
   std::uint32_t peer_max_streams() const {

@@ -70,7 +70,6 @@ Hub::Hub(Options options, Upstream& upstream, HubHost& host)
       upstream_(upstream),
       host_(host),
       backoff_(kFirstBackoff),
-      form_(MakeStreamForm(options_.target, roster_)),
       outbox_(options_.workers),
       outstanding_(options_.workers) {}
 
@@ -240,7 +239,7 @@ void Hub::Take(Who who, HubEventBody event) {
     }
     return ReturnCredit(who, credit);
   }
-  if (event.report_of != counts_.streams_opened || call_ == nullptr) {
+  if (stream_ == nullptr || event.report_of != stream_->number) {
     return ReturnCredit(who, credit);
   }
   report_bytes_ += credit;
@@ -333,16 +332,16 @@ void Hub::Finish() {
 // --- The stream ---
 
 void Hub::OpenStream() {
-  assert(call_ == nullptr);
+  assert(stream_ == nullptr);
   state_ = StreamState::kGreeting;
   opened_at_ = host_.now();
   ++counts_.streams_opened;
-  UpstreamCallObserver& observer = *this;
-  call_ =
-      upstream_.StartCall(CallRequest{options_.target.method, {}}, observer);
-  writing_ = reading_ = true;
-  call_->Read();
-  call_->Write(HelloBatch(), WriteHint::kLast);
+  stream_ = std::make_unique<Stream>(*this, counts_.streams_opened,
+                                     MakeStreamForm(options_.target, roster_));
+  stream_->call =
+      upstream_.StartCall(CallRequest{options_.target.method, {}}, *stream_);
+  stream_->call->Read();
+  stream_->call->Write(HelloBatch(), WriteHint::kLast);
 }
 
 std::string Hub::incarnation() const {
@@ -365,28 +364,73 @@ std::string Hub::HelloBatch() {
 bool Hub::AppendEvent(Who who, absl::string_view body, std::string& batch) {
   // What is not kept needs no number where the others are acknowledged by it.
   const std::uint64_t seq = keeps() ? 0 : seq_ + 1;
-  if (!form_->Append(seq, who, body, batch)) return false;
+  if (!stream_->form->Append(seq, who, body, batch)) return false;
   if (!keeps()) ++seq_;
   return true;
 }
 
-void Hub::OnWritten() {
-  writing_ = false;
+void Hub::OnWritten(Stream& stream) {
+  stream.writing = false;
+  if (&stream == retired_.get()) return HalfCloseRetired();
   ReturnCreditInFlight();
-  if (state_ == StreamState::kGreeting) {
-    host_.OnStreamUp(resumes_, sessions());
-    state_ = resumes_ ? StreamState::kReplaying : StreamState::kLive;
-    replay_.clear();
-    replayed_ = 0;
-    if (resumes_) {
-      for (const auto& [who, record] : roster_.records()) {
-        if (record->is_told) replay_.push_back(who);
-      }
-      std::sort(replay_.rbegin(), replay_.rend());
+  if (state_ == StreamState::kGreeting) OnGreeted();
+  host_.FlushSoon();
+}
+
+void Hub::OnGreeted() {
+  host_.OnStreamUp(resumes_, sessions());
+  state_ = resumes_ ? StreamState::kReplaying : StreamState::kLive;
+  replay_.clear();
+  replayed_ = 0;
+  if (resumes_) {
+    for (const auto& [who, record] : roster_.records()) {
+      if (record->is_told) replay_.push_back(who);
     }
-    resumes_ = true;
-    if (drains_until_) EnqueueDraining();
+    std::sort(replay_.rbegin(), replay_.rend());
   }
+  resumes_ = true;
+  if (drains_until_) EnqueueDraining();
+  retired_until_ = host_.now() + kLongestSuccession;
+  HalfCloseRetired();
+  if (stream_->drains) Retire();
+}
+
+void Hub::OnDraining(Stream& stream) {
+  if (&stream != stream_.get() || finishing_) return;
+  stream.drains = true;
+  if (is_up()) Retire();
+}
+
+void Hub::Retire() {
+  const absl::Time now = host_.now();
+  ProveStream();
+  retry_at_ = now;
+  if (now - opened_at_ < kProof) {  // Not without a pause between them.
+    retry_at_ += backoff_;
+    backoff_ = std::min(2 * backoff_, kLongestBackoff);
+  }
+  if (!lost_since_) lost_since_ = now;
+  DropRetired();
+  retired_ = std::move(stream_);
+  retired_until_ = absl::InfiniteFuture();
+  is_overtaken_ = false;
+  ReturnCreditInFlight();
+  DropReports();
+  state_ = StreamState::kLost;
+  host_.FlushSoon();
+}
+
+void Hub::HalfCloseRetired() {
+  if (retired_ == nullptr || retired_->writing || !is_up()) return;
+  if (!std::exchange(retired_->half_closed, true)) {
+    retired_->call->WritesDone();
+  }
+}
+
+void Hub::DropRetired() {
+  if (retired_ == nullptr) return;
+  retired_.reset();
+  kept_.Rewind();
   host_.FlushSoon();
 }
 
@@ -396,7 +440,7 @@ void Hub::ReturnCreditInFlight() {
 }
 
 void Hub::PumpStream() {
-  if (finishing_ && call_ == nullptr) return;
+  if (is_finished()) return;
   if (state_ == StreamState::kNone && needs_stream()) {
     state_ = StreamState::kLost;
     if (!lost_since_) lost_since_ = host_.now();
@@ -410,19 +454,23 @@ void Hub::PumpStream() {
     }
     return;
   }
-  if (call_ == nullptr || writing_ || half_closed_) return;
+  if (stream_ == nullptr || stream_->writing || stream_->half_closed) return;
+  if (state_ == StreamState::kGreeting || is_held()) return;
   std::string batch;
   if (state_ == StreamState::kReplaying) batch = ReplayBatch();
   if (state_ == StreamState::kLive && batch.empty()) batch = EventBatch();
   if (batch.empty()) {
     ReturnCreditInFlight();  // Of events that have no place in the form.
     const bool is_done = finishing_ && state_ == StreamState::kLive;
-    if (is_done && !std::exchange(half_closed_, true)) call_->WritesDone();
+    if (is_done && !std::exchange(stream_->half_closed, true)) {
+      stream_->call->WritesDone();
+    }
     return;
   }
-  writing_ = true;
-  call_->Write(std::move(batch),
-               queue_.empty() ? WriteHint::kLast : WriteHint::kMoreFollows);
+  stream_->writing = true;
+  stream_->call->Write(std::move(batch), queue_.empty()
+                                             ? WriteHint::kLast
+                                             : WriteHint::kMoreFollows);
 }
 
 std::string Hub::ReplayBatch() {
@@ -471,7 +519,7 @@ std::string Hub::EventBatch() {
     QueuedEvent& event = queue_.front();
     const bool is_kept = keeps() && event.kind != QueuedEvent::Kind::kReport;
     const bool has_place =
-        is_kept ? form_->Append(seq_ + 1, event.who, event.body, batch)
+        is_kept ? stream_->form->Append(seq_ + 1, event.who, event.body, batch)
                 : AppendEvent(event.who, event.body, batch);
     if (!has_place) break;
     queue_bytes_ -= event.bytes();
@@ -516,17 +564,20 @@ bool Hub::AppendAgain(std::string& batch) {
     AppendVarint(1, message);
     std::string body;
     AppendBytesField(v1::Event::kMessageFieldNumber, message, body);
-    if (!form_->Append(seq, event.who, body, batch)) return false;
+    if (!stream_->form->Append(seq, event.who, body, batch)) return false;
   } else if (event.kind != QueuedEvent::Kind::kJoined) {
-    if (!form_->Append(seq, event.who, event.body, batch)) return false;
+    if (!stream_->form->Append(seq, event.who, event.body, batch)) {
+      return false;
+    }
   }  // The replay has named those that have joined.
   kept_.SkipAgain();
   return true;
 }
 
-void Hub::OnDone(CallEnd end) {
-  if (half_closed_ && end.status.ok()) {
-    call_.reset();
+void Hub::OnDone(Stream& stream, CallEnd end) {
+  if (&stream == retired_.get()) return DropRetired();
+  if (stream.half_closed && end.status.ok()) {
+    stream_.reset();
     state_ = StreamState::kNone;
     return;
   }
@@ -559,10 +610,7 @@ void Hub::OnLost(const absl::Status& status) {
 }
 
 void Hub::DropStream() {
-  call_.reset();
-  writing_ = reading_ = false;
-  form_->Clear();
-  has_commands_ = false;
+  stream_.reset();
   ReturnCreditInFlight();
   DropReports();
   kept_.Rewind();
@@ -586,9 +634,7 @@ void Hub::DropReports() {
 
 // A stream that works ends the time that sessions wait for one.
 void Hub::ProveStream() {
-  const bool is_up =
-      state_ == StreamState::kReplaying || state_ == StreamState::kLive;
-  if (!is_up || host_.now() - opened_at_ < kProof) return;
+  if (!is_up() || host_.now() - opened_at_ < kProof) return;
   lost_since_.reset();
   backoff_ = kFirstBackoff;
 }
@@ -599,6 +645,14 @@ void Hub::OnTick() {
   const absl::Time now = host_.now();
   ProveStream();
   RefuseLate(now);
+  if (retired_ != nullptr && now >= retired_until_) {
+    // What it has not acknowledged is sent again; else it may take its time.
+    if (keeps()) {
+      DropRetired();
+    } else if (!std::exchange(is_overtaken_, true)) {
+      host_.FlushSoon();
+    }
+  }
   if (closing_) CloseSome(now);
   CloseSpread(now);
   EndWaiters(absl::DeadlineExceededError(
@@ -610,9 +664,7 @@ void Hub::OnTick() {
           ? options_.target.hold
           : std::max(options_.target.hold, options_.target.admission_timeout);
   const bool has_waited = lost_since_ && !roster_.records().empty() &&
-                          state_ != StreamState::kReplaying &&
-                          state_ != StreamState::kLive &&
-                          now - *lost_since_ >= patience;
+                          !is_up() && now - *lost_since_ >= patience;
   if (has_waited) {
     Abandon(absl::UnavailableError("the backend is lost"), kCloseSpread);
   }
@@ -644,6 +696,7 @@ void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
   const absl::Time now = host_.now();
   // Its Hello is of the incarnation that is over.
   if (state_ == StreamState::kGreeting) DropStream();
+  DropRetired();
   ++incarnation_;
   const std::uint64_t seq = std::exchange(seq_, 0);
   resumes_ = false;

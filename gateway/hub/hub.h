@@ -85,13 +85,17 @@ struct HubCounts {
 //                                  v
 //   kNone <--(no sessions)---- kLost --(backoff)--> kGreeting
 //
+// A stream whose connection the backend ends (GOAWAY) is retired: its successor
+// is opened as after a loss, but at once, and carries nothing but Hello until
+// the old stream, half-closed then, has been read to its end.
+//
 // Flow control: sessions stop reading their clients when the stream does not
 // take their events (HubPort); the stream is not read while a worker has not
 // taken kWorkerCost of commands, or the hub's own events are not taken.
 //
 // Pure. Thread: the hub thread. Lifetime: `upstream` and `host` must outlive
 // it.
-class Hub final : private UpstreamCallObserver {
+class Hub final {
  public:
   struct Options {
     HubTarget target;
@@ -120,7 +124,9 @@ class Hub final : private UpstreamCallObserver {
   // The gateway drains, and stops at the deadline.
   void Drain(absl::Time deadline);
   // Whether the backend has ended the stream, or there is none.
-  bool is_finished() const { return finishing_ && call_ == nullptr; }
+  bool is_finished() const {
+    return finishing_ && stream_ == nullptr && retired_ == nullptr;
+  }
 
   // --- Commands that do not come on the stream (HubService) ---
 
@@ -161,10 +167,36 @@ class Hub final : private UpstreamCallObserver {
   const HubCounts& counts() const { return counts_; }
   const Options& options() const { return options_; }
 
+  // For how long a stream's successor waits for its end.
+  static constexpr absl::Duration kLongestSuccession = absl::Seconds(5);
+
   // What a worker may have of commands that it is not done with, bytes.
   static constexpr std::size_t kWorkerCost = 1024 * 1024;
 
  private:
+  // One stream to the backend.
+  struct Stream final : UpstreamCallObserver {
+    Stream(Hub& owner, std::uint64_t count, std::unique_ptr<StreamForm> its)
+        : hub(owner), number(count), form(std::move(its)) {}
+    void OnMessage(std::string payload) override {
+      hub.OnMessage(*this, std::move(payload));
+    }
+    void OnWritten() override { hub.OnWritten(*this); }
+    void OnDraining() override { hub.OnDraining(*this); }
+    void OnDone(CallEnd end) override { hub.OnDone(*this, std::move(end)); }
+
+    Hub& hub;
+    const std::uint64_t number;  // See HubReport::stream.
+    // Of its messages; holds what is left to do of the last one.
+    const std::unique_ptr<StreamForm> form;
+    bool writing = true;
+    bool reading = true;
+    bool half_closed = false;
+    bool has_commands = false;
+    bool drains = false;  // Its connection does.
+    std::unique_ptr<UpstreamCall> call;
+  };
+
   // Sessions that are closed one after the other.
   struct Closing {
     std::vector<Who> whos;  // The last is the next.
@@ -203,11 +235,23 @@ class Hub final : private UpstreamCallObserver {
 
   // The stream.
   void OpenStream();
-  void OnMessage(std::string payload) override;
-  void OnWritten() override;
-  void OnDone(CallEnd end) override;
+  void OnMessage(Stream& stream, std::string payload);
+  void OnWritten(Stream& stream);
+  void OnDraining(Stream& stream);
+  void OnDone(Stream& stream, CallEnd end);
   void OnLost(const absl::Status& status);
+  void OnGreeted();
   void DropStream();
+  // Its successor is to be opened.
+  void Retire();
+  // Nothing more will be written to the retired stream.
+  void HalfCloseRetired();
+  void DropRetired();
+  // Whether the stream waits for the end of the one before.
+  bool is_held() const { return retired_ != nullptr && !is_overtaken_; }
+  bool is_up() const {
+    return state_ == StreamState::kReplaying || state_ == StreamState::kLive;
+  }
   void PumpStream();
   std::string HelloBatch();
   std::string ReplayBatch();
@@ -237,6 +281,8 @@ class Hub final : private UpstreamCallObserver {
 
   // Commands.
   void PumpCommands();
+  // False: the rest has to wait.
+  bool PumpCommands(Stream& stream, absl::Time until);
   bool may_execute() const;
   void ExecuteOne(const v1::Command& command);
   absl::Status Execute(const v1::Accept& accept);
@@ -291,11 +337,12 @@ class Hub final : private UpstreamCallObserver {
   std::deque<std::pair<absl::Time, Who>> asking_;
 
   StreamState state_ = StreamState::kNone;
-  std::unique_ptr<UpstreamCall> call_;
-  bool writing_ = false;
-  bool reading_ = false;
+  std::unique_ptr<Stream> stream_;
+  // The one before, until it has ended.
+  std::unique_ptr<Stream> retired_;
+  absl::Time retired_until_ = absl::InfiniteFuture();
+  bool is_overtaken_ = false;  // It has not ended by then.
   bool finishing_ = false;
-  bool half_closed_ = false;
   std::optional<absl::Time> drains_until_;
   // Whether the next stream continues one of this incarnation.
   bool resumes_ = false;
@@ -316,10 +363,8 @@ class Hub final : private UpstreamCallObserver {
   std::size_t report_bytes_ = 0;  // Of reports on commands among them.
   std::vector<std::pair<Who, std::size_t>> in_flight_;  // Credit.
 
-  // Of the stream's messages; holds what is left to do of the last one.
-  const std::unique_ptr<StreamForm> form_;
-  bool has_commands_ = false;
-  bool is_pausing_ = false;  // GoOn is due.
+  std::uint64_t executing_ = 0;  // The stream that the command came on.
+  bool is_pausing_ = false;      // GoOn is due.
 
   std::vector<HubCommands> outbox_;       // By worker.
   std::vector<std::size_t> outstanding_;  // Cost, by worker.

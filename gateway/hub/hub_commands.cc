@@ -123,10 +123,10 @@ absl::StatusOr<Ending> EndingFor(const v1::Close& close) {
 
 }  // namespace
 
-void Hub::OnMessage(std::string payload) {
-  reading_ = false;
-  form_->Feed(std::move(payload));
-  has_commands_ = true;
+void Hub::OnMessage(Stream& stream, std::string payload) {
+  stream.reading = false;
+  stream.form->Feed(std::move(payload));
+  stream.has_commands = true;
   host_.FlushSoon();
 }
 
@@ -142,29 +142,45 @@ bool Hub::has_room() const {
 }
 
 void Hub::PumpCommands() {
-  if (finishing_ && has_commands_) {  // All sessions have ended.
-    form_->Clear();
-    has_commands_ = false;
-  }
   if (is_pausing_) return;
   const absl::Time until = host_.now() + kCommandSlice;
-  while (call_ != nullptr && has_commands_ && may_execute()) {
+  if (retired_ != nullptr && !PumpCommands(*retired_, until)) return;
+  if (stream_ != nullptr) PumpCommands(*stream_, until);
+}
+
+bool Hub::PumpCommands(Stream& stream, absl::Time until) {
+  if (finishing_ && stream.has_commands) {  // All sessions have ended.
+    stream.form->Clear();
+    stream.has_commands = false;
+  }
+  while (stream.has_commands && may_execute()) {
     if (host_.now() > until) {
       is_pausing_ = true;
-      return host_.GoOnNext();
+      host_.GoOnNext();
+      return false;
     }
-    const absl::StatusOr<std::optional<v1::Command>> command = form_->Next();
-    if (!command.ok()) return OnLost(command.status());
+    const absl::StatusOr<std::optional<v1::Command>> command =
+        stream.form->Next();
+    if (!command.ok()) {
+      if (&stream == retired_.get()) {
+        DropRetired();
+        return true;
+      }
+      OnLost(command.status());
+      return false;
+    }
     if (*command) {
+      executing_ = stream.number;
       ExecuteOne(**command);
     } else {
-      has_commands_ = false;
+      stream.has_commands = false;
     }
   }
-  if (call_ != nullptr && !has_commands_ && !reading_ && may_execute()) {
-    reading_ = true;
-    call_->Read();
+  if (!stream.has_commands && !stream.reading && may_execute()) {
+    stream.reading = true;
+    stream.call->Read();
   }
+  return may_execute();
 }
 
 void Hub::ExecuteOne(const v1::Command& command) {
@@ -211,7 +227,9 @@ void Hub::ExecuteOne(const v1::Command& command) {
 
 void Hub::ReportFailure(std::uint64_t command, const absl::Status& status) {
   ++counts_.commands_failed;
-  if (command == 0) return;
+  // On a retired stream nothing can be said any more.
+  const bool is_heard = stream_ != nullptr && executing_ == stream_->number;
+  if (command == 0 || !is_heard) return;
   v1::Event event;
   v1::CommandFailed& failed = *event.mutable_failed();
   failed.set_command(command);
@@ -346,7 +364,7 @@ absl::Status Hub::Execute(const v1::Send& send, std::uint64_t command) {
   const absl::StatusOr<HubRecord*> record = FindIn(send.who());
   if (!record.ok()) return record.status();
   HubReport report;
-  if (send.report_sent()) report = {command, counts_.streams_opened};
+  if (send.report_sent()) report = {command, executing_};
   return SendTo(**record, send.payload(), send.key(), report);
 }
 

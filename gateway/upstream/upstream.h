@@ -34,6 +34,10 @@ class UpstreamCallObserver {
   // The message is on its way, or the backend listens no longer (then OnDone
   // will say why): either way the next Write may follow.
   virtual void OnWritten() = 0;
+  // The backend's connection takes no new calls (GOAWAY) and may end when this
+  // one does, or after a time of its own; until then the call goes on. At most
+  // once, and only where the transport tells (not gRPC C++).
+  virtual void OnDraining() {}
   // The observer may destroy the call in here.
   virtual void OnDone(CallEnd end) = 0;
 

@@ -60,13 +60,15 @@ def accept(joined):
 
 class HubBackend:
     """`policy`: from the Joined event of a session that asks to the command
-    that answers it, or None. `reflection`: as ReflectingServer's."""
+    that answers it, or None. `reflection`: as ReflectingServer's. `options`: of
+    the gRPC server."""
 
     method = METHOD
     request = pb.FromGateway
 
-    def __init__(self, policy=accept, port=0, reflection=None):
+    def __init__(self, policy=accept, port=0, reflection=None, options=()):
         self.policy = policy
+        self._options = list(options)
         self._reflection = reflection
         self.events = []   # Of all streams.
         self.streams = []  # The events of each.
@@ -79,7 +81,7 @@ class HubBackend:
     def _start(self, port):
         self._server = grpc.server(
             concurrent.futures.ThreadPoolExecutor(16),
-            options=[("grpc.so_reuseport", 0)])
+            options=[("grpc.so_reuseport", 0), *self._options])
         handler = grpc.stream_stream_rpc_method_handler(
             self._attach, request_deserializer=self.request.FromString,
             response_serializer=lambda message: message.SerializeToString())

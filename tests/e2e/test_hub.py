@@ -624,6 +624,41 @@ def test_a_stream_that_the_backend_ends_is_opened_again(join, hub):
     assert hub.of_kind("left") == []
 
 
+class EchoHub(HubBackend):
+    def _note(self, stream, event, commands):
+        super()._note(stream, event, commands)
+        if event.HasField("message"):
+            commands.put(pb.ToGateway(commands=[
+                send(event.who, event.message.payload.text),
+                Command(ack=pb.Ack(seq=event.seq))]))
+
+
+@pytest.mark.parametrize("delivery", ["at-most-once", "at-least-once"])
+def test_a_stream_is_succeeded_when_its_connection_grows_old(
+        configured, stack, delivery):
+    # grpc.max_connection_age_ms: GOAWAY, and streams may end by themselves.
+    hub = stack.enter_context(EchoHub(
+        options=[("grpc.max_connection_age_ms", 1500)]))
+    gateway = configured(CONFIG.format(
+        target=hub.target, hub=f"delivery: {delivery}"))
+    client = stack.enter_context(Client(gateway, "/rooms/1"))
+    sent = 0
+    while len(hub.streams) < 4:
+        for _ in range(10):
+            client.send(str(sent))
+            sent += 1
+        # Each comes once, in order.
+        assert [client.receive() for _ in range(10)] == \
+            [str(number) for number in range(sent - 10, sent)]
+    if delivery == "at-most-once":
+        assert [event.message.payload.text for event in hub.of_kind("message")] \
+            == [str(number) for number in range(sent)]
+    assert hub.of_kind("left") == []
+    assert gateway.metric("headgate_hub_streams_lost_total") == 0
+    assert {event.hello.incarnation for event in hub.of_kind("hello")} == \
+        {hub.events[0].hello.incarnation}
+
+
 def test_a_session_that_left_meanwhile_is_told_once(join, hub):
     (_, who), (b, _) = join(), join()
     hub.stop()

@@ -571,6 +571,150 @@ TEST_F(HubTest, AStreamThatIsBeingOpenedWhenHoldEndsIsNotUsed) {
   EXPECT_THAT(Events(), ElementsAre("1:hello i-2", "2:joined 3"));
 }
 
+TEST_F(HubTest, ADrainingStreamIsSucceededBeforeItEnds) {
+  Make();
+  Join(1);
+  WriteAll();
+  Pass(absl::Seconds(1));
+  Say(1);  // Under way.
+  Say(1);  // Waits.
+  testing::FakeUpstream::Call& old = call();
+  old.observer().OnDraining();
+  Turn();
+  ASSERT_EQ(upstream_.call_count(), 2u);
+  EXPECT_TRUE(old.alive());
+  Written();
+  EXPECT_FALSE(old.writes_done());  // A write is pending.
+  EXPECT_FALSE(call().writing());
+  old.observer().OnWritten();
+  Turn();
+  EXPECT_TRUE(old.writes_done());
+  EXPECT_THAT(Events(), ElementsAre("4:hello i-1 resumes"));
+
+  // It is read to its end; then the next one goes on.
+  v1::ToGateway message;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "commands { send { who: 1 payload { text: 'a' } } }"
+      "commands { id: 9 send { who: 7 payload { text: 'nobody' } } }",
+      &message));
+  old.observer().OnMessage(message.SerializeAsString());
+  Turn();
+  EXPECT_THAT(told_, ElementsAre("w0 deliver 1 a"));
+  EXPECT_TRUE(old.reading());
+  EXPECT_FALSE(call().writing());
+  old.observer().OnDone({absl::OkStatus(), ""});
+  Turn();
+  EXPECT_FALSE(old.alive());
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre("4:hello i-1 resumes", "5:joined 1 resumed",
+                                    "6:replayed 1", "7:event 1"));
+  EXPECT_EQ(hub_->counts().streams_lost, 0u);
+}
+
+TEST_F(HubTest, WhatADrainingStreamDoesNotAcknowledgeIsSentAgain) {
+  target_.delivery = HubTarget::Delivery::kAtLeastOnce;
+  Make();
+  Join(1);
+  WriteAll();
+  SayMessage(1);
+  WriteAll();
+  SayMessage(1);
+  WriteAll();
+  testing::FakeUpstream::Call& old = call();
+  old.observer().OnDraining();
+  Pass(absl::Seconds(1));
+  ASSERT_EQ(upstream_.call_count(), 2u);
+  WriteAll();
+  v1::ToGateway message;
+  message.add_commands()->mutable_ack()->set_seq(2);
+  old.observer().OnMessage(message.SerializeAsString());
+  Turn();
+  Pass(Hub::kLongestSuccession);  // It does not end.
+  EXPECT_FALSE(old.alive());
+  WriteAll();
+  EXPECT_THAT(Events(), ElementsAre("0:hello i-1 resumes", "0:joined 1 resumed",
+                                    "0:replayed 1", "3:event 1 again"));
+}
+
+TEST_F(HubTest, AStreamWaitsForSoLongForTheEndOfTheOneBefore) {
+  Make();
+  Join(1);
+  WriteAll();
+  Pass(absl::Seconds(1));
+  testing::FakeUpstream::Call& old = call();
+  old.observer().OnDraining();
+  Turn();
+  WriteAll();
+  Say(1);
+  Pass(Hub::kLongestSuccession - absl::Milliseconds(1));
+  EXPECT_EQ(Events().size(), 1u);
+  Pass(absl::Milliseconds(1));
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("5:replayed 1"));
+  EXPECT_THAT(Events(), Contains("6:event 1"));
+  EXPECT_TRUE(old.alive());  // Its commands are still carried out.
+  old.observer().OnDone({absl::UnavailableError(""), ""});
+  Turn();
+  EXPECT_EQ(hub_->stream_state(), StreamState::kLive);
+}
+
+TEST_F(HubTest, AnOldStreamMayEndBeforeTheNextIsThere) {
+  Make();
+  Join(1);
+  WriteAll();
+  Pass(absl::Seconds(1));
+  testing::FakeUpstream::Call& old = call();
+  old.observer().OnDraining();
+  Turn();
+  Say(1);
+  old.observer().OnDone({absl::UnavailableError(""), ""});
+  End(absl::UnavailableError(""));  // The next one cannot be opened.
+  Pass(absl::Milliseconds(100));
+  ASSERT_EQ(upstream_.call_count(), 3u);
+  WriteAll();
+  EXPECT_THAT(Events(), Contains(HasSubstr("event 1")));
+  EXPECT_THAT(told_, IsEmpty());
+}
+
+// A server that says GOAWAY on each connection at once.
+TEST_F(HubTest, StreamsThatDrainAtOnceAreNotOpenedWithoutAPause) {
+  Make();
+  Join(1);
+  call().observer().OnDraining();
+  Written();
+  EXPECT_EQ(upstream_.call_count(), 1u);
+  Pass(absl::Milliseconds(100));
+  ASSERT_EQ(upstream_.call_count(), 2u);
+  call().observer().OnDraining();
+  Written();
+  Pass(absl::Milliseconds(199));
+  EXPECT_EQ(upstream_.call_count(), 2u);
+  Pass(absl::Milliseconds(1));
+  EXPECT_EQ(upstream_.call_count(), 3u);
+}
+
+TEST_F(HubTest, AHubThatStopsTellsTheNextStream) {
+  Make();
+  Join(1);
+  WriteAll();
+  Pass(absl::Seconds(1));
+  testing::FakeUpstream::Call& old = call();
+  old.observer().OnDraining();
+  Turn();
+  Leave(1);
+  hub_->Finish();
+  Turn();
+  WriteAll();
+  EXPECT_FALSE(hub_->is_finished());
+  old.observer().OnDone({absl::OkStatus(), ""});
+  Turn();
+  WriteAll();
+  EXPECT_THAT(Events(), Contains(HasSubstr("left 1")));
+  EXPECT_TRUE(call().writes_done());
+  End(absl::OkStatus());
+  EXPECT_TRUE(hub_->is_finished());
+}
+
 TEST_F(HubTest, ItIsNotIdleWhileSessionsAreBeingClosed) {
   Make();
   Join(1);

@@ -66,6 +66,7 @@ class FakeUpstream final : public Upstream {
       writing_ = false;
       observer_.OnWritten();
     }
+    void OnDraining() override { observer_.OnDraining(); }
     // Destroying the call afterwards is not a cancellation.
     void OnDone(CallEnd end) override {
       reading_ = false;

@@ -179,6 +179,11 @@ void H2Call::OnEndStream() {
   End({absl::UnknownError("the upstream ended the call without a status"), ""});
 }
 
+void H2Call::OnDraining() {
+  draining_ = true;
+  ScheduleEvents();
+}
+
 void H2Call::OnRefused() {
   if (request_ == nullptr || end_ != nullptr) {
     return OnClosed(absl::UnavailableError("the upstream refused the call"));
@@ -325,7 +330,7 @@ absl::StatusOr<std::string> H2Call::TakeMessage() {
 
 bool H2Call::HasEvent() const {
   if (told_done_) return false;
-  return headers_ != nullptr || write_answered_ ||
+  return headers_ != nullptr || draining_ || write_answered_ ||
          (read_pending_ && (reader_.complete() || end_ != nullptr));
 }
 
@@ -339,6 +344,10 @@ void H2Call::OnTurn() {
     const std::unique_ptr<Metadata> headers = std::move(headers_);
     ScheduleEvents();
     return observer_.OnHeaders(std::move(*headers));
+  }
+  if (std::exchange(draining_, false)) {
+    ScheduleEvents();
+    return observer_.OnDraining();
   }
   // Once the backend has ended the call a write is answered at once, so that
   // writes would keep what was sent before the end from being delivered.

@@ -105,6 +105,7 @@ class H2Call final : public UpstreamCall,
   void OnHeaderBlock(HeaderBlock block, bool end_stream) override;
   void OnData(absl::string_view bytes) override;
   void OnEndStream() override;
+  void OnDraining() override;
   void OnRefused() override;
   void OnClosed(absl::Status why) override;
   Outgoing PeekOutgoing(std::size_t max) override;
@@ -148,6 +149,7 @@ class H2Call final : public UpstreamCall,
   bool write_answered_ = false;
   bool writes_done_ = false;
   bool told_done_ = false;
+  bool draining_ = false;  // To be told.
   std::uint8_t attempts_ = 0;
 
   // Until something has come from the backend: for another attempt.

@@ -298,6 +298,9 @@ void H2Connection::Settle() {
   }
   if (state_ == State::kConnected && session_->goaway_came()) {
     state_ = State::kDraining;
+    for (h2::Stream* const stream : session_->streams()) {
+      static_cast<H2Stream*>(stream)->OnDraining();
+    }
     owner_->OnDraining(*this);
   }
 }

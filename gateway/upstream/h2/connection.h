@@ -35,6 +35,8 @@ class H2Stream : public h2::Stream {
  public:
   // A head, or trailers. `end_stream`: nothing follows.
   virtual void OnHeaderBlock(HeaderBlock block, bool end_stream) = 0;
+  // The server has sent GOAWAY; the stream goes on.
+  virtual void OnDraining() {}
 
   // Last events, when the stream has left the connection.
   // The backend never worked on it: it may be tried again (RFC 9113 section

@@ -38,6 +38,7 @@ class WireCall final : private UpstreamCallObserver {
   std::optional<Metadata> headers;
   std::vector<std::string> messages;
   int written = 0;
+  bool draining = false;
   std::optional<CallEnd> end;
 
  private:
@@ -47,6 +48,7 @@ class WireCall final : private UpstreamCallObserver {
     if (reads_on) call_->Read();
   }
   void OnWritten() override { ++written; }
+  void OnDraining() override { draining = true; }
   void OnDone(CallEnd call_end) override {
     end = std::move(call_end);
     if (on_end) on_end();
