@@ -20,7 +20,7 @@ ROOMS = {
     "config": {"absl", "google/api", "google/protobuf", "headgate/config", "yaml-cpp"},
     "console": {"absl", "google/protobuf"},
     "ws": {"absl", "openssl/sha", "zlib"},
-    "http": {"absl", "boost/json", "boost/url"},
+    "http": {"absl", "boost/json", "boost/url", "openssl/sha"},
     "h2": {"absl", "nghttp2"},
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "openssl/evp"},
     "trace": {"absl", "boost"},

@@ -394,6 +394,9 @@ json::object LimitsJson(const Settings& settings, const Route& route) {
   if (limits.max_sessions_per_address > 0) {
     object["max_sessions_per_address"] = limits.max_sessions_per_address;
   }
+  if (limits.max_sessions_per_identity > 0) {
+    object["max_sessions_per_identity"] = limits.max_sessions_per_identity;
+  }
   if (route.max_sessions > 0) {
     object["max_sessions_of_route"] = route.max_sessions;
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/config/check.h"
@@ -57,6 +59,37 @@ int LimitSettings::connections_per_address() const {
                   2 * std::min(max_sessions_per_address, kMost));
 }
 
+namespace {
+
+// RFC 9110 section 5.6.2.
+bool IsHeaderName(absl::string_view text) {
+  return absl::c_all_of(text, [](char c) {
+    return absl::ascii_isalnum(c) || absl::StrContains("!#$%&'*+-.^_`|~", c);
+  });
+}
+
+void CheckIdentity(const LimitSettings& limits, Faults& faults) {
+  faults.Range("limits.max_sessions_per_identity",
+               limits.max_sessions_per_identity, 0,
+               std::numeric_limits<int>::max());
+  const bool has_claim = !limits.identity_claim.empty();
+  const bool has_header = !limits.identity_header.empty();
+  if (has_claim && has_header) {
+    faults.Add("limits.identity_header",
+               "contradicts identity_claim, one of them is enough",
+               "limits.identity_claim");
+  }
+  if (has_header && !IsHeaderName(limits.identity_header)) {
+    faults.Add("limits.identity_header", "is not the name of a header");
+  }
+  if (limits.max_sessions_per_identity > 0 && !has_claim && !has_header) {
+    faults.Add("limits.max_sessions_per_identity",
+               "needs identity_claim or identity_header");
+  }
+}
+
+}  // namespace
+
 void CheckSettings(const Settings& settings, Faults& faults) {
   CheckListeners(settings, faults);
   CheckAdmin(settings, faults);
@@ -72,6 +105,7 @@ void CheckSettings(const Settings& settings, Faults& faults) {
   faults.Range("limits.max_sessions_per_address",
                limits.max_sessions_per_address, 0,
                std::numeric_limits<int>::max());
+  CheckIdentity(limits, faults);
   // Less is what the gateway needs to begin with.
   constexpr std::size_t kLeastMemory = 16 * 1024 * 1024;
   if (limits.max_memory.value_or(0) != 0) {

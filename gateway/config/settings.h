@@ -179,6 +179,10 @@ struct LimitSettings {
   int max_sessions = 100000;
   // Of one client address (an IPv6 network of 64 bits); 0: any number.
   int max_sessions_per_address = 200;
+  // Of one client, identified by one of the next two; 0: any number.
+  int max_sessions_per_identity = 0;
+  std::string identity_claim;   // Of the bearer token.
+  std::string identity_header;  // Of the request.
   // Connections, each session's among them; absent: twice the sessions, at
   // least 64.
   std::optional<int> max_connections;

@@ -547,6 +547,9 @@ Refusal NoCapacity(const HttpRequest& request, const Located& located,
   if (capacity == Capacity::kAddressFull) {
     reason = RefusalReason::kMaxSessionsPerAddress;
     message = "there are too many sessions of this address";
+  } else if (capacity == Capacity::kIdentityFull) {
+    reason = RefusalReason::kMaxSessionsPerIdentity;
+    message = "there are too many sessions of this client";
   } else if (capacity == Capacity::kRouteFull) {
     reason = RefusalReason::kMaxSessionsOfRoute;
     message = "there are too many sessions on this route";
@@ -624,6 +627,8 @@ std::variant<Refusal, Admission> JudgeSession(
     return refuse(
         Refuse(RefusalReason::kTokenExpired, "the token has expired"));
   }
+  admission.identity =
+      IdentityOf(policy.identity, request.headers, *authorization);
   absl::StatusOr<Metadata> metadata =
       MetadataOf(request, policy, peer, located);
   if (!metadata.ok()) return refuse(BadRequest(metadata.status().message()));

@@ -14,6 +14,7 @@
 #include "gateway/console/console.h"
 #include "gateway/http/credentials.h"
 #include "gateway/http/header_rules.h"
+#include "gateway/http/identity.h"
 #include "gateway/http/origin.h"
 #include "gateway/http/refusal.h"
 #include "gateway/http/request.h"
@@ -40,16 +41,19 @@ struct HandshakePolicy {
   // Only a proxy in front of the listener knows whether clients use TLS, and
   // requests do not say: a Unix socket, a PROXY header.
   bool is_behind_proxy = false;
-  Refusals refusals = Refusals::kHttp;          // Where no route was found.
+  Refusals refusals = Refusals::kHttp;  // Where no route was found.
+  // Empty where nothing limits the sessions of an identity.
+  IdentityRule identity;
   std::shared_ptr<const ConsoleIndex> console;  // Null: it is not served.
 };
 
 // Whether there is room for one more session.
 enum class Capacity {
   kFree,
-  kFull,         // max_sessions
-  kAddressFull,  // max_sessions_per_address
-  kRouteFull,    // The route's max_sessions.
+  kFull,          // max_sessions
+  kAddressFull,   // max_sessions_per_address
+  kIdentityFull,  // max_sessions_per_identity
+  kRouteFull,     // The route's max_sessions.
   kDraining,
   kOverloaded,  // max_memory
 };
@@ -59,6 +63,8 @@ struct Admission {
   SessionRequest session;
   std::string subprotocol;  // To be echoed; empty: none.
   CredentialSource credentials = CredentialSource::kNone;
+  // To count the client's sessions by; see IdentityOf. Empty: they are not.
+  std::string identity;
 };
 
 // A request is judged in three steps, because an upstream's HTTP rules may have

@@ -74,6 +74,11 @@ constexpr RefusalKind kKinds[] = {
      Metric::kHandshakes, 503, Code::kUnavailable,
      "the client's address has `--max-sessions-per-address`",
      "limits.max_sessions_per_address"},
+    {Reason::kMaxSessionsPerIdentity, "max_sessions_per_identity",
+     Metric::kHandshakes, 503, Code::kUnavailable,
+     "the client, by a claim of its token or a header, has "
+     "`limits.max_sessions_per_identity`",
+     "limits.max_sessions_per_identity"},
     {Reason::kMaxSessionsOfRoute, "max_sessions_of_route", Metric::kHandshakes,
      503, Code::kUnavailable, "the route has its `max_sessions`",
      "routes[].max_sessions"},

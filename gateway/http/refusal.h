@@ -28,6 +28,7 @@ enum class RefusalReason {
   kMetadataTooLarge,
   kMaxSessions,
   kMaxSessionsPerAddress,
+  kMaxSessionsPerIdentity,
   kMaxSessionsOfRoute,
   kDraining,
   kOverloaded,

@@ -137,6 +137,10 @@ class ConnectionHost {
   // ("": one that is not counted), when the answer is kFree.
   virtual Capacity Admit(const Route& route, const std::string& client,
                          std::unique_ptr<Place>* place) = 0;
+  // Counts the session of `*place` among those of `identity` too and returns
+  // kFree; `*place` then holds both. Else kIdentityFull, and nothing changes.
+  virtual Capacity AdmitIdentity(const std::string& identity,
+                                 std::unique_ptr<Place>* place) = 0;
   virtual std::string NewSessionId() = 0;
   // What the listener has by now; a reload changes it between two requests.
   virtual std::shared_ptr<const ConnectionSettings> SettingsOf(

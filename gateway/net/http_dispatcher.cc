@@ -192,6 +192,13 @@ void HttpDispatcher::Judge(const HttpRules* rules) {
   if (std::holds_alternative<Refusal>(judgement)) {
     return EndWith(std::move(judgement));
   }
+  const std::string& identity = std::get<Admission>(judgement).identity;
+  const Capacity capacity = identity.empty()
+                                ? Capacity::kFree
+                                : host_.AdmitIdentity(identity, &place_);
+  if (capacity != Capacity::kFree) {
+    return EndWith(NoCapacity(request_, *located_, capacity));
+  }
   if (located_->is_websocket) {
     return AskAdmission(std::get<Admission>(std::move(judgement)));
   }

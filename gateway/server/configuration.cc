@@ -65,6 +65,10 @@ ConnectionSettings ConnectionSettingsFor(
   connection.policy.is_behind_proxy =
       reach == SocketReach::kFile || listener.proxy_protocol;
   connection.policy.refusals = listener.refusals;
+  if (settings.limits.max_sessions_per_identity > 0) {
+    connection.policy.identity = {settings.limits.identity_claim,
+                                  settings.limits.identity_header};
+  }
   if (listener.console) connection.policy.console = console;
   connection.max_header_bytes = settings.limits.max_header_bytes;
   connection.handshake_timeout = settings.timeouts.handshake;

@@ -18,6 +18,24 @@ class SessionCensus::CountedPlace final : public Place {
   const std::string route_;
 };
 
+class SessionCensus::IdentityPlace final : public Place {
+ public:
+  IdentityPlace(SessionCensus& census, std::string identity,
+                std::unique_ptr<Place> session)
+      : census_(census),
+        identity_(std::move(identity)),
+        session_(std::move(session)) {}
+  ~IdentityPlace() override {
+    const std::lock_guard lock(census_.mutex_);
+    GiveBack(census_.by_identity_, identity_);
+  }
+
+ private:
+  SessionCensus& census_;
+  const std::string identity_;
+  const std::unique_ptr<Place> session_;
+};
+
 int SessionCensus::CountOf(const Counts& counts, const std::string& key) {
   const auto found = counts.find(key);
   return found == counts.end() ? 0 : found->second;
@@ -44,6 +62,16 @@ Capacity SessionCensus::Admit(const std::string& address,
   ++by_route_[route];
   if (!address.empty()) ++by_address_[address];
   *place = std::make_unique<CountedPlace>(*this, address, route);
+  return Capacity::kFree;
+}
+
+Capacity SessionCensus::AdmitIdentity(const std::string& identity, int most,
+                                      std::unique_ptr<Place>* place) {
+  if (most == 0) return Capacity::kFree;
+  const std::lock_guard lock(mutex_);
+  if (CountOf(by_identity_, identity) >= most) return Capacity::kIdentityFull;
+  ++by_identity_[identity];
+  *place = std::make_unique<IdentityPlace>(*this, identity, std::move(*place));
   return Capacity::kFree;
 }
 

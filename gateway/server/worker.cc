@@ -411,6 +411,13 @@ Capacity Worker::Admit(const Route& route, const std::string& client,
       place);
 }
 
+Capacity Worker::AdmitIdentity(const std::string& identity,
+                               std::unique_ptr<Place>* place) {
+  return state_.sessions.AdmitIdentity(
+      identity, configuration_->settings.limits.max_sessions_per_identity,
+      place);
+}
+
 std::string Worker::NewSessionId() {
   return absl::StrFormat("%016x%016x", absl::Uniform<std::uint64_t>(random_),
                          absl::Uniform<std::uint64_t>(random_));

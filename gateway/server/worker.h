@@ -148,6 +148,8 @@ class Worker final : private ConnectionHost {
                                            const std::string& peer) override;
   Capacity Admit(const Route& route, const std::string& client,
                  std::unique_ptr<Place>* place) override;
+  Capacity AdmitIdentity(const std::string& identity,
+                         std::unique_ptr<Place>* place) override;
   std::string NewSessionId() override;
   std::shared_ptr<const ConnectionSettings> SettingsOf(
       std::size_t listener) override;

@@ -148,6 +148,26 @@ TEST(SettingsTest, ThereIsAtLeastOneConnection) {
             "limits.max_connections_per_address: must be at least 0, is -1");
 }
 
+TEST(SettingsTest, SessionsOfAnIdentityAreLimitedByOneOfTwo) {
+  Settings settings;
+  LimitSettings& limits = settings.limits;
+  limits.max_sessions_per_identity = 2;
+  EXPECT_EQ(Faults(settings),
+            "limits.max_sessions_per_identity: needs identity_claim or "
+            "identity_header");
+  limits.identity_claim = "sub";
+  EXPECT_EQ(Faults(settings), "");
+  limits.identity_header = "x-user";
+  EXPECT_EQ(Faults(settings),
+            "limits.identity_header: contradicts identity_claim, one of them "
+            "is enough");
+  limits.identity_claim.clear();
+  EXPECT_EQ(Faults(settings), "");
+  limits.identity_header = "x user";
+  EXPECT_EQ(Faults(settings),
+            "limits.identity_header: is not the name of a header");
+}
+
 TEST(SettingsTest, ASocketFilesModeIsOctal) {
   Settings settings;
   settings.listeners[0].address = "unix:/run/h.sock";

@@ -335,6 +335,9 @@ class Host final : public ConnectionHost {
     *place = std::make_unique<CountedPlace>(places_);
     return Capacity::kFree;
   }
+  Capacity AdmitIdentity(const std::string&, std::unique_ptr<Place>*) override {
+    return plan_.is_full ? Capacity::kIdentityFull : Capacity::kFree;
+  }
   std::string NewSessionId() override {
     return "0123456789abcdef0123456789abcdef";
   }

@@ -328,6 +328,7 @@ TEST_F(HandshakeTest, NoRoomAndDrainingAreRefusedWith503AndRetryAfter) {
   const std::pair<Capacity, RefusalReason> reasons[] = {
       {Capacity::kFull, RefusalReason::kMaxSessions},
       {Capacity::kAddressFull, RefusalReason::kMaxSessionsPerAddress},
+      {Capacity::kIdentityFull, RefusalReason::kMaxSessionsPerIdentity},
       {Capacity::kRouteFull, RefusalReason::kMaxSessionsOfRoute},
       {Capacity::kDraining, RefusalReason::kDraining}};
   for (const auto& [capacity, reason] : reasons) {

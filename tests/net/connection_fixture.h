@@ -117,6 +117,11 @@ class FakeHost final : public ConnectionHost {
     }
     return capacity_;
   }
+  Capacity AdmitIdentity(const std::string& identity,
+                         std::unique_ptr<Place>* /*place*/) override {
+    EXPECT_NE(identity, "");
+    return identity_capacity_;
+  }
   std::string NewSessionId() override { return kSessionId; }
   std::unique_ptr<AdmissionTicket> AskAdmission(
       const SessionRequest&,
@@ -250,6 +255,7 @@ class FakeHost final : public ConnectionHost {
   bool asks_ = false;
   std::function<void(const absl::Status&)> verdict_;
   Capacity capacity_ = Capacity::kFree;
+  Capacity identity_capacity_ = Capacity::kFree;
   int admitted_ = 0;
   std::vector<std::string> admitted_as_;
   std::set<Connection*> idle_;

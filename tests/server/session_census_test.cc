@@ -55,6 +55,33 @@ TEST_F(SessionCensusTest, ARouteHasItsOwnLimit) {
   EXPECT_EQ(Admit("b", "/y"), Capacity::kFree);
 }
 
+TEST_F(SessionCensusTest, AnIdentityHasItsOwnLimit) {
+  const auto admit = [this](const std::string& identity) {
+    std::unique_ptr<Place> place;
+    EXPECT_EQ(census_.Admit("a", "/", limits_, &place), Capacity::kFree);
+    const Capacity capacity = census_.AdmitIdentity(identity, 1, &place);
+    EXPECT_NE(place, nullptr);
+    if (capacity == Capacity::kFree) places_.push_back(std::move(place));
+    return capacity;
+  };
+  EXPECT_EQ(admit("ann"), Capacity::kFree);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(admit("ann"), Capacity::kIdentityFull);
+  EXPECT_EQ(admit("bob"), Capacity::kFree);
+  EXPECT_EQ(census_.in_all(), 2);
+  // The session's place goes with that of its identity.
+  places_.erase(places_.begin());
+  EXPECT_EQ(census_.in_all(), 1);
+  EXPECT_EQ(admit("ann"), Capacity::kFree);
+}
+
+TEST_F(SessionCensusTest, WithoutALimitIdentitiesAreNotCounted) {
+  std::unique_ptr<Place> place;
+  EXPECT_EQ(census_.Admit("a", "/", limits_, &place), Capacity::kFree);
+  const Place* const alone = place.get();
+  EXPECT_EQ(census_.AdmitIdentity("ann", 0, &place), Capacity::kFree);
+  EXPECT_EQ(place.get(), alone);
+}
+
 // Who is refused takes nothing.
 TEST_F(SessionCensusTest, ARefusalLeavesNoTrace) {
   limits_.per_address = 1;
