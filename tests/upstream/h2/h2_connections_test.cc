@@ -65,7 +65,7 @@ TEST_P(H2ConnectionsTest, ServerThatTakesNoStreamsIsUnavailable) {
 TEST_P(H2ConnectionsTest, CallsBelowGoAwayFinishAndNewOnesGoElsewhere) {
   WireCall& first = Open();
   peer(0).Send(h2::GoAway(1));
-  Settle();
+  ASSERT_TRUE(RunUntil([&] { return first.draining; }));
   EXPECT_FALSE(first.end);
   WireCall& second = Open();
   ASSERT_EQ(server_.connections().size(), 2u);
@@ -76,6 +76,7 @@ TEST_P(H2ConnectionsTest, CallsBelowGoAwayFinishAndNewOnesGoElsewhere) {
   EXPECT_THAT(first.messages, ElementsAre("a"));
   EXPECT_TRUE(RunUntil([&] { return peer(0).ended(); }));
   EXPECT_FALSE(second.end);
+  EXPECT_FALSE(second.draining);
   EXPECT_EQ(upstream_->channel_count(), 1u);
 }
 
