@@ -51,6 +51,7 @@ class TracedCall final : public UpstreamCall, private UpstreamCallObserver {
     observer_.OnMessage(std::move(payload));
   }
   void OnWritten() override { observer_.OnWritten(); }
+  void OnDraining() override { observer_.OnDraining(); }
   void OnDone(CallEnd end) override {
     End(end.status);
     observer_.OnDone(std::move(end));  // May destroy this.

@@ -54,6 +54,7 @@ class TracedUpstreamTest : public ::testing::Test,
     log_.push_back("message " + payload);
   }
   void OnWritten() override { log_.push_back("written"); }
+  void OnDraining() override { log_.push_back("draining"); }
   void OnDone(CallEnd end) override {
     log_.push_back("done " + end.status.ToString());
   }
@@ -87,10 +88,11 @@ TEST_F(TracedUpstreamTest, EverythingOfASampledCallIsPassedOn) {
   fake_->call(0).observer().OnWritten();
   call->WritesDone();
   fake_->call(0).observer().OnMessage("b");
+  fake_->call(0).observer().OnDraining();
   fake_->call(0).observer().OnDone({absl::OkStatus(), ""});
-  EXPECT_THAT(log_,
-              ElementsAre("start /demo.v1.Hello/Say", "read", "write a",
-                          "written", "writes-done", "message b", "done OK"));
+  EXPECT_THAT(log_, ElementsAre("start /demo.v1.Hello/Say", "read", "write a",
+                                "written", "writes-done", "message b",
+                                "draining", "done OK"));
 }
 
 TEST_F(TracedUpstreamTest, ACallThatIsGivenUpIsCancelled) {
