@@ -1,8 +1,11 @@
 #include "gateway/upstream/grpc_call.h"
 
+#include <chrono>
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <grpcpp/client_context.h>
@@ -10,6 +13,7 @@
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "absl/strings/match.h"
 #include "gateway/base/metadata.h"
@@ -17,6 +21,10 @@
 
 namespace headgate {
 namespace {
+
+// How long a head without metadata waits for the end of the call. If that was
+// all there is of the response, gRPC reports the two within microseconds.
+constexpr std::chrono::milliseconds kEmptyHeadPatience(100);
 
 // Below this a copy is cheaper than handing the buffer over.
 constexpr std::size_t kCopyBelowBytes = 1024;
@@ -159,7 +167,7 @@ class Reactor final
   // gRPC asks this before OnReadInitialMetadataDone. Its own answer aborts the
   // process, in builds with assertions as Debian's are, when the connection
   // broke in a way that left both headers and a mark for none (call.cc,
-  // is_trailers_only). So empty headers are taken for none below.
+  // is_trailers_only). So an empty head may be none: see Head.
   bool InternalTrailersOnly(const grpc_call* /*call*/) const override {
     return false;
   }
@@ -171,11 +179,13 @@ class Reactor final
       if (bytes > kMaxHeaderListBytes) {
         too_long_ = MetadataTooLong(bytes);
         context_.TryCancel();
+        ok = false;
       } else if (delivery_ == MetadataDelivery::kDelivered) {
         headers_ = ToMetadata(headers);
       }
     }
     if (delivery_ == MetadataDelivery::kDelivered) {
+      headers_event_.ok = ok;
       hand_off_->Post(headers_event_);
     }
   }
@@ -213,19 +223,56 @@ class Reactor final
     bool ok = true;
   };
 
-  ~Reactor() override = default;
+  // The head of the response, if metadata is delivered.
+  enum class Head {
+    kAwaited,
+    // Came without metadata. If the end of the call comes next, the response
+    // was its status alone, and had no head.
+    kEmpty,
+    kReported,  // Or never will be.
+  };
 
-  void HandleHeaders(bool /*ok*/) {
-    headers_awaited_ = false;
-    if (!headers_.empty() && observer_ != nullptr) {
-      observer_->OnHeaders(std::move(headers_));
+  // Reports an empty head when the end of the call does not follow it. Outlives
+  // the reactor when its handler is already queued.
+  struct EmptyHeadTimer {
+    EmptyHeadTimer(Reactor& owner, boost::asio::io_context& worker)
+        : reactor(&owner), timer(worker, kEmptyHeadPatience) {}
+    Reactor* reactor;  // Null once the reactor is gone.
+    boost::asio::steady_timer timer;
+  };
+
+  ~Reactor() override {
+    if (empty_head_timer_ != nullptr) empty_head_timer_->reactor = nullptr;
+  }
+
+  void HandleHeaders(bool ok) {
+    head_ = Head::kEmpty;
+    if (!headers_.empty()) {
+      ReportHead();
+    } else if (ok && held_ && !message_held_back_) {
+      AwaitEnd();
     }
     if (message_held_back_) Deliver();
+  }
+  void AwaitEnd() {
+    empty_head_timer_ =
+        std::make_shared<EmptyHeadTimer>(*this, hand_off_->worker());
+    empty_head_timer_->timer.async_wait(
+        [shared = empty_head_timer_](boost::system::error_code error) {
+          if (error || shared->reactor == nullptr) return;
+          Reactor& self = *shared->reactor;
+          if (self.held_) self.ReportHead();
+          self.hand_off_->turn().Run();
+        });
+  }
+  void ReportHead() {
+    if (std::exchange(head_, Head::kReported) != Head::kEmpty) return;
+    if (observer_ != nullptr) observer_->OnHeaders(std::move(headers_));
   }
   void HandleRead(bool ok) {
     if (!ok) return Release();
     // gRPC may tell of the two in either order.
-    message_held_back_ = headers_awaited_;
+    message_held_back_ = head_ == Head::kAwaited;
     if (!message_held_back_) Deliver();
   }
   // A failed write does not end the call: the messages and the status that
@@ -242,6 +289,7 @@ class Reactor final
 
   void Deliver() {
     message_held_back_ = false;
+    ReportHead();
     if (observer_ == nullptr) return;
     std::string payload = ToString(incoming_);
     incoming_.Clear();
@@ -251,6 +299,7 @@ class Reactor final
   void Release() {
     if (!held_) return;
     held_ = false;
+    if (empty_head_timer_ != nullptr) empty_head_timer_->timer.cancel();
     RemoveHold();
   }
 
@@ -273,7 +322,9 @@ class Reactor final
   UpstreamCallObserver* observer_;  // Null once detached.
   bool held_ = true;
   bool deaf_ = false;  // The upstream takes no more messages.
-  bool headers_awaited_ = delivery_ == MetadataDelivery::kDelivered;
+  Head head_ = delivery_ == MetadataDelivery::kDelivered ? Head::kAwaited
+                                                         : Head::kReported;
+  std::shared_ptr<EmptyHeadTimer> empty_head_timer_;  // Null: not needed yet.
   bool message_held_back_ = false;  // In incoming_, until the headers came.
 };
 

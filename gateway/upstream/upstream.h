@@ -25,8 +25,9 @@ class UpstreamCallObserver {
  public:
   // The backend's initial metadata, once, before the first OnMessage and
   // before OnDone, as soon as its response begins: a client may wait for that.
-  // Not of a response that consists of its status alone; gRPC C++ does not tell
-  // one without metadata from that, either.
+  // Not of a response that consists of its status alone. gRPC C++ does not tell
+  // a head without metadata from that, so there it comes with the first message
+  // or 0.1 s later.
   // Only of a call started with MetadataDelivery::kDelivered.
   virtual void OnHeaders(Metadata /*headers*/) {}
   // `payload` is one serialized message.

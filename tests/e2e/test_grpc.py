@@ -107,14 +107,15 @@ class Readiness(grpc.GenericRpcHandler):
         yield from requests
 
 
-def test_a_response_that_has_begun_is_seen_before_the_first_request():
+@pytest.mark.parametrize("transport", ["h2", "grpc"])
+def test_a_response_that_has_begun_is_seen_before_the_first_request(transport):
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(4),
                          handlers=(Readiness(),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
         with Gateway.serve(f"127.0.0.1:{port}", "--transport",
-                           "h2") as gateway, connect(gateway) as channel:
+                           transport) as gateway, connect(gateway) as channel:
             begun = threading.Event()
 
             def requests():

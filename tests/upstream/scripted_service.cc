@@ -48,6 +48,8 @@ class ScriptedService::Reactor final : public grpc::ServerGenericBidiReactor {
       context->AddInitialMetadata("x-first", "1");
       context->AddInitialMetadata("x-first", "one");
       context->AddInitialMetadata("x-first-bin", BinaryValue());
+    }
+    if (method_ == "/headers" || method_ == "/begin") {
       StartSendInitialMetadata();
     }
     if (method_ == "/headers" || method_ == "/trailers") {
@@ -79,7 +81,7 @@ class ScriptedService::Reactor final : public grpc::ServerGenericBidiReactor {
     ++count_;
     const std::string message = Text(incoming_);
     int size = 0;
-    if (method_ == "/echo" || method_ == "/headers") {
+    if (method_ == "/echo" || method_ == "/headers" || method_ == "/begin") {
       answers_.push_back(message);
     } else if (method_ == "/host") {
       answers_.push_back(context_.host());

@@ -21,6 +21,7 @@ namespace headgate {
 //   /headers   sends its initial metadata at once: "x-first: 1", twice with
 //              other values, and "x-first-bin"; then it does as /echo, and ends
 //              with OK and trailers of the same kind, "x-last..."
+//   /begin     sends initial metadata without a key at once; then as /echo
 //   /trailers  ends with ABORTED and the trailers of /headers at once
 //   /large     answers a message, a number, with one of so many bytes
 //   /fail      answers the first message with NOT_FOUND and details

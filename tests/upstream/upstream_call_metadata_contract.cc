@@ -48,6 +48,26 @@ TEST_P(UpstreamCallContract, HeadersComeUnasked) {
   EXPECT_TRUE(RunUntil([&] { return headers_.has_value(); }));
 }
 
+// A head without metadata says that the response has begun, too.
+TEST_P(UpstreamCallContract, HeadWithoutMetadataComesBeforeAnyMessageIsSent) {
+  StartWithMetadata("/begin");
+  Read();
+  ASSERT_TRUE(RunUntil([&] { return headers_.has_value(); }));
+  EXPECT_THAT(*headers_, IsEmpty());
+  EXPECT_THAT(messages_, IsEmpty());
+  EXPECT_FALSE(end_);
+  WriteAll({"a"});
+  Run();
+  EXPECT_THAT(messages_, ElementsAre("a"));
+  ASSERT_TRUE(end_);
+  EXPECT_TRUE(status().ok()) << status();
+}
+
+TEST_P(UpstreamCallContract, HeadWithoutMetadataComesUnasked) {
+  StartWithMetadata("/begin");
+  EXPECT_TRUE(RunUntil([&] { return headers_.has_value(); }));
+}
+
 // A status without anything before it is all trailers (grpc/grpc
 // doc/PROTOCOL-HTTP2.md, "Trailers-Only"). "grpc-..." keys are the protocol's.
 TEST_P(UpstreamCallContract, StatusAloneHasTrailersAndNoHeaders) {
@@ -61,12 +81,14 @@ TEST_P(UpstreamCallContract, StatusAloneHasTrailersAndNoHeaders) {
   EXPECT_THAT(end_->trailers, IsMetadata("x-last", "2", "two"));
 }
 
-TEST_P(UpstreamCallContract, CallWithoutAnyMetadataTellsOfNone) {
+TEST_P(UpstreamCallContract, HeadWithoutMetadataComesBeforeTheFirstMessage) {
   StartWithMetadata("/echo");
   Read();
   WriteAll({"a"});
   Run();
-  EXPECT_THAT(headers_.value_or(Metadata()), IsEmpty());
+  ASSERT_TRUE(headers_);
+  EXPECT_THAT(*headers_, IsEmpty());
+  EXPECT_THAT(messages_, ElementsAre("a"));
   ASSERT_TRUE(end_);
   EXPECT_THAT(end_->trailers, IsEmpty());
 }
@@ -92,6 +114,29 @@ TEST_P(UpstreamCallContract, NoMetadataArrivesUnlessAskedFor) {
   ASSERT_TRUE(end_);
   EXPECT_TRUE(status().ok()) << status();
   EXPECT_THAT(end_->trailers, IsEmpty());
+}
+
+// In the event of the first message, or of a time that has passed.
+TEST_P(UpstreamCallContract, MayBeDestroyedInOnHeadersWithoutMetadata) {
+  on_headers_ = [&] { Destroy(); };
+  for (const std::string method : {"/echo", "/begin"}) {
+    headers_.reset();
+    StartWithMetadata(method);
+    Read();
+    if (method == "/echo") WriteAll({"a"});
+    Run();
+    EXPECT_TRUE(headers_) << method;
+    EXPECT_THAT(messages_, IsEmpty());
+    EXPECT_FALSE(end_);
+  }
+}
+
+TEST_P(UpstreamCallContract, MayBeDestroyedBeforeItsHeadComes) {
+  StartWithMetadata("/begin");
+  ASSERT_TRUE(CallsBegin(1));
+  Destroy();
+  Run();
+  EXPECT_FALSE(headers_);
 }
 
 TEST_P(UpstreamCallContract, MayBeDestroyedInOnHeaders) {
