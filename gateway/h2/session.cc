@@ -219,6 +219,7 @@ struct Session::Callbacks {
     switch (frame->hd.type) {
       case NGHTTP2_DATA:
         self.budget_.OnDataSent(frame->hd.length);
+        if (stream != nullptr) self.RestBody(*stream);
         break;
       case NGHTTP2_HEADERS:
         if (stream != nullptr) stream->sent_ = true;
@@ -271,7 +272,7 @@ struct Session::Callbacks {
     if (stream == nullptr) return NGHTTP2_ERR_DEFERRED;
     const Stream::Outgoing next = stream->PeekOutgoing(max);
     if (next.bytes == 0 && !next.last) {
-      stream->deferred_ = true;
+      stream->body_ = Stream::Body::kDeferred;
       return NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
@@ -282,6 +283,10 @@ struct Session::Callbacks {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
         nghttp2_submit_trailer(session, id, trailers.data(), trailers.size());
       }
+    } else if (next.bytes < max) {
+      // Asking again would find nothing.
+      *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+      stream->body_ = Stream::Body::kPausing;
     }
     return static_cast<ssize_t>(next.bytes);
   }
@@ -293,7 +298,7 @@ struct Session::Callbacks {
     Stream* const stream = self.StreamOf(frame->hd.stream_id);
     if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     absl::StrAppend(self.sending_to_, Text(head, kFrameHeadBytes));
-    stream->moved_bytes_ += size;
+    stream->moved_ = true;
     stream->MoveOutgoing(size, *self.sending_to_);
     return 0;
   }
@@ -455,7 +460,7 @@ bool Session::Open(Stream& stream, const std::vector<Field>& fields) {
       session_, nullptr, fields.data(), fields.size(), &provider, &stream);
   if (id < 0) return false;
   Attach(stream, id);
-  stream.has_body_ = true;
+  stream.body_ = Stream::Body::kQueued;
   return true;
 }
 
@@ -466,7 +471,7 @@ void Session::Respond(Stream& stream, const std::vector<Field>& fields,
   provider.read_callback = &Callbacks::ReadOutgoing;
   nghttp2_submit_response(session_, stream.id_, fields.data(), fields.size(),
                           has_body ? &provider : nullptr);
-  stream.has_body_ = has_body;
+  stream.body_ = has_body ? Stream::Body::kQueued : Stream::Body::kNone;
 }
 
 void Session::Inform(Stream& stream, const std::vector<Field>& fields) {
@@ -481,8 +486,24 @@ bool Session::HasSentEnd(const Stream& stream) const {
 
 void Session::Resume(Stream& stream) {
   assert(stream.session_ == this);
-  if (!std::exchange(stream.deferred_, false)) return;
-  nghttp2_session_resume_data(session_, stream.id_);
+  if (stream.body_ == Stream::Body::kDeferred) {
+    stream.body_ = Stream::Body::kQueued;
+    nghttp2_session_resume_data(session_, stream.id_);
+  } else if (stream.body_ == Stream::Body::kAtRest) {
+    stream.body_ = Stream::Body::kQueued;
+    nghttp2_data_provider provider = {};
+    provider.read_callback = &Callbacks::ReadOutgoing;
+    nghttp2_submit_data(session_, NGHTTP2_FLAG_END_STREAM, stream.id_,
+                        &provider);
+  }
+}
+
+void Session::RestBody(Stream& stream) {
+  if (stream.body_ != Stream::Body::kPausing) return;
+  stream.body_ = Stream::Body::kAtRest;
+  // It may have more since.
+  const Stream::Outgoing next = stream.PeekOutgoing(1);
+  if (next.bytes > 0 || next.last) Resume(stream);
 }
 
 void Session::Reset(Stream& stream, std::uint32_t error_code) {
@@ -560,13 +581,12 @@ void Session::OnTime(Time now) {
   // One that is reset leaves its index to the last.
   for (std::size_t i = streams_.size(); i-- > 0;) {
     Stream& stream = *streams_[i];
+    const bool moved = std::exchange(stream.moved_, false);
     if (!HasStalledData(stream)) {
-      stream.stalled_since_.reset();
-    } else if (!stream.stalled_since_ ||
-               stream.moved_bytes_ != stream.moved_when_checked_) {
+      stream.stalled_since_ = Time::max();
+    } else if (stream.stalled_since_ == Time::max() || moved) {
       stream.stalled_since_ = now;
-      stream.moved_when_checked_ = stream.moved_bytes_;
-    } else if (now - *stream.stalled_since_ >= options_.stall_timeout) {
+    } else if (now - stream.stalled_since_ >= options_.stall_timeout) {
       Reset(stream, kEnhanceYourCalm);
       Count(Nuisance::kReset);
       stream.OnEnd({StreamEnd::Cause::kStalled});
@@ -575,7 +595,7 @@ void Session::OnTime(Time now) {
 }
 
 bool Session::HasStalledData(const Stream& stream) const {
-  if (!stream.has_body_ || !stream.sent_ || stream.deferred_ ||
+  if (stream.body_ != Stream::Body::kQueued || !stream.sent_ ||
       nghttp2_session_get_stream_local_close(session_, stream.id_) != 0) {
     return false;
   }
@@ -588,11 +608,10 @@ void Session::Attach(Stream& stream, std::int32_t id) {
   stream.session_ = this;
   stream.id_ = id;
   stream.sent_ = false;
-  stream.deferred_ = false;
-  stream.has_body_ = false;
+  stream.body_ = Stream::Body::kNone;
   stream.window_ = {};
-  stream.moved_bytes_ = stream.moved_when_checked_ = 0;
-  stream.stalled_since_.reset();
+  stream.moved_ = false;
+  stream.stalled_since_ = Time::max();
   stream.index_ = streams_.size();
   streams_.push_back(&stream);
   budget_.OnStream(windows_.initial_bytes(), options_.max_header_list_bytes);

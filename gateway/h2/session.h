@@ -65,7 +65,7 @@ class Stream {
   virtual void OnEnd(const StreamEnd& end) = 0;
 
   // How many bytes there are to be sent, at most `max`, and whether they are
-  // the last.
+  // the last. Fewer than `max`: there are no more now.
   struct Outgoing {
     std::size_t bytes = 0;
     bool last = false;
@@ -87,17 +87,24 @@ class Stream {
 
  private:
   friend class Session;
+  // What nghttp2 knows of the data that this side sends.
+  enum class Body : std::uint8_t {
+    kNone,      // There is none.
+    kQueued,    // PeekOutgoing is asked when flow control lets data go.
+    kDeferred,  // There was nothing to send; until Resume.
+    kPausing,   // All there was is in the frame that is being sent.
+    kAtRest,    // Nothing, which saves its memory; until Resume.
+  };
+
   Session* session_ = nullptr;
   std::size_t index_ = 0;  // Among the session's streams.
   std::int32_t id_ = 0;
-  bool sent_ = false;      // Its head.
-  bool deferred_ = false;  // It had nothing to send.
-  bool has_body_ = false;  // PeekOutgoing is asked.
+  bool sent_ = false;   // Its head.
+  bool moved_ = false;  // Some of its data has left since the last OnTime.
+  Body body_ = Body::kNone;
   StreamWindow window_;
-  // Of a stream with data that has no window.
-  std::uint64_t moved_bytes_ = 0;
-  std::uint64_t moved_when_checked_ = 0;
-  std::optional<Time> stalled_since_;
+  // Of a stream with data that has no window; Time::max(): it is none.
+  Time stalled_since_ = Time::max();
 };
 
 // Where a server gets a stream for each request.
@@ -247,6 +254,8 @@ class Session {
   Stream* StreamOf(std::int32_t id) const;
   bool is_server() const { return options_.role == Role::kServer; }
   void EndBlock(Stream& stream, bool end_stream);
+  // All of the stream's data that there was has been sent.
+  void RestBody(Stream& stream);
   void OnPong(absl::string_view payload);
   void Count(Nuisance nuisance);
   bool HasStalledData(const Stream& stream) const;

@@ -49,6 +49,7 @@ class LoggedStream final : public Stream {
 
   bool logs_fields = true;
   bool consumes = true;
+  std::deque<std::string> follow_ups;  // One is put whenever all is moved out.
   const std::string& received() const { return received_; }
   std::size_t unsent() const { return to_send_.size(); }
   const std::vector<StreamEnd>& ends() const { return ends_; }
@@ -85,6 +86,10 @@ class LoggedStream final : public Stream {
   void MoveOutgoing(std::size_t bytes, std::string& to) override {
     to.append(to_send_, 0, bytes);
     to_send_.erase(0, bytes);
+    if (!to_send_.empty() || follow_ups.empty()) return;
+    const std::string next = std::move(follow_ups.front());
+    follow_ups.pop_front();
+    Put(next);
   }
   std::vector<Field> TakeTrailers() override { return Views(trailers_); }
 

@@ -105,6 +105,47 @@ TEST_P(SessionTest, CallIsHeadMessagesAndTrailersBothWays) {
   EXPECT_TRUE(client_status_.ok() && server_status_.ok());
 }
 
+// A body has rests of any length, and ends behind one, or with trailers.
+TEST_P(SessionTest, BodiesGoOnAfterARest) {
+  Make();
+  LoggedStream call("c", log_);
+  ASSERT_TRUE(client_->Open(call, Views(kRequest)));
+  Exchange();
+  server_->Respond(served(), Views({{":status", "200"}}), /*has_body=*/true);
+  for (const std::string text : {"a", "b", "c"}) {
+    call.Put(text);
+    Exchange();
+    served().Put(text);
+    Exchange();
+  }
+  EXPECT_EQ(served().received(), "abc");
+  EXPECT_EQ(call.received(), "abc");
+  TakeLog();
+  call.Put("", /*last=*/true);
+  Exchange();
+  EXPECT_THAT(TakeLog(), ElementsAre("s0 end"));
+  served().EndWith({{"grpc-status", "0"}});
+  Exchange();
+  EXPECT_THAT(TakeLog(),
+              ElementsAre("s0 gone: reset NO_ERROR", "c field grpc-status=0",
+                          "c head, end", "c gone: reset NO_ERROR"));
+}
+
+// What is put while the last of the data before it is being sent.
+TEST_P(SessionTest, BodiesGoOnWithinTheirFrames) {
+  Make();
+  LoggedStream call("c", log_);
+  call.follow_ups = {"b", "c"};
+  ASSERT_TRUE(client_->Open(call, Views(kRequest)));
+  call.Put("a");
+  Exchange();
+  EXPECT_EQ(served().received(), "abc");
+  call.follow_ups = {"e"};
+  call.Put("d");
+  Exchange();
+  EXPECT_EQ(served().received(), "abcde");
+}
+
 TEST_P(SessionTest, ResponseMayBeAHeadAlone) {
   Make();
   LoggedStream call("c", log_);
