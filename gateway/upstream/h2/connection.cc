@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <memory>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
@@ -19,18 +20,21 @@
 namespace headgate {
 namespace {
 
-// The size of a read at first, and at most. The buffer grows while reads fill
-// it, and shrinks after kSmallReads in a row that use no more than a quarter of
-// it: 64 KiB for each connection are 656 bytes for each of 100 idle sessions.
-constexpr std::size_t kFirstReadBytes = 16 * 1024;
-constexpr std::size_t kMaxReadBytes = 64 * 1024;
-constexpr int kSmallReads = 64;
+// The size of a read.
+constexpr std::size_t kReadBytes = 64 * 1024;
 // What a record of TLS holds at most (RFC 8446 section 5.1).
 constexpr std::size_t kRecordBytes = 16 * 1024;
 // What waits behind a write that is under way.
 constexpr std::size_t kMaxOutgoingBytes = 64 * 1024;
 // A buffer that has grown beyond this is given back when it is empty.
 constexpr std::size_t kKeptBytes = 128 * 1024;
+
+// Of the thread: what was read is taken before anything else is. So connections
+// hold no buffer, of which 100 idle sessions would have a hundredth each.
+boost::asio::mutable_buffer ReadBuffer() {
+  thread_local const std::unique_ptr<char[]> buffer(new char[kReadBytes]);
+  return boost::asio::buffer(buffer.get(), kReadBytes);
+}
 
 void Empty(std::string& buffer) {
   if (buffer.capacity() > kKeptBytes) {
@@ -99,7 +103,8 @@ void H2Connection::OnSocketConnected(boost::system::error_code error) {
   if (endpoint_.protocol().family() != AF_UNIX) {
     socket_.set_option(boost::asio::ip::tcp::no_delay(true), error);
   }
-  reading_.buffer.resize(kFirstReadBytes);
+  socket_.non_blocking(true, error);
+  if (error) return Lose(absl::UnavailableError(error.message()));
   if (tls_ == nullptr) {
     MakeSession();
   } else if (absl::Status status = tls_->Handshake(); !status.ok()) {
@@ -189,22 +194,23 @@ void H2Connection::OnStreamEnd(H2Stream& stream, const h2::StreamEnd& end) {
 
 void H2Connection::StartRead() {
   reading_.pending = true;
-  socket_.async_read_some(
-      boost::asio::buffer(reading_.buffer),
-      [self = shared_from_this()](boost::system::error_code error,
-                                  std::size_t size) {
-        if (std::exchange(self->reading_.pending, false)) {
-          self->worker_.get_executor().on_work_started();
-        }
-        self->OnRead(error, size);
-      });
+  socket_.async_wait(Socket::wait_read, [self = shared_from_this()](
+                                            boost::system::error_code error) {
+    if (std::exchange(self->reading_.pending, false)) {
+      self->worker_.get_executor().on_work_started();
+    }
+    self->OnReadable(error);
+  });
   // What the server may still send is no reason for the loop to go on; calls
   // are.
   worker_.get_executor().on_work_finished();
 }
 
-void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
+void H2Connection::OnReadable(boost::system::error_code error) {
   if (state_ == State::kClosed) return;
+  const boost::asio::mutable_buffer buffer = ReadBuffer();
+  const std::size_t size = error ? 0 : socket_.read_some(buffer, error);
+  if (error == boost::asio::error::would_block) return StartRead();
   absl::Status status;
   if (error) {
     if (writing_.error) error = writing_.error;
@@ -215,7 +221,8 @@ void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
   } else {
     const h2::Time now = Alarms::Clock::now();
     keepalive_.OnReceived(now);
-    const absl::string_view bytes(reading_.buffer.data(), size);
+    const absl::string_view bytes(static_cast<const char*>(buffer.data()),
+                                  size);
     status = tls_ == nullptr ? Take(bytes, now) : TakeTls(bytes, now);
     if (status.ok() && session_) {
       session_->OnWireBytes(size);
@@ -235,22 +242,7 @@ void H2Connection::OnRead(boost::system::error_code error, std::size_t size) {
              : std::move(status));
   }
   turn_.Run();
-  if (state_ == State::kClosed) return;
-  FitReadBuffer(size);
-  StartRead();
-}
-
-void H2Connection::FitReadBuffer(std::size_t read) {
-  if (read == reading_.buffer.size() && read < kMaxReadBytes) {
-    reading_.buffer.resize(2 * read);
-  }
-  if (read > reading_.buffer.size() / 4 ||
-      reading_.buffer.size() == kFirstReadBytes) {
-    reading_.small_reads = 0;
-  } else if (++reading_.small_reads == kSmallReads) {
-    reading_.small_reads = 0;
-    std::vector<char>(kFirstReadBytes).swap(reading_.buffer);
-  }
+  if (state_ != State::kClosed) StartRead();
 }
 
 absl::Status H2Connection::Take(absl::string_view bytes, h2::Time now) {
@@ -374,7 +366,7 @@ void H2Connection::SetKeepalive() {
 }
 
 absl::string_view H2Connection::missing() const {
-  if (reading_.buffer.empty()) return "no answer";
+  if (!reading_.pending) return "no answer";
   return session_ ? "no SETTINGS of HTTP/2" : "TLS: no end of the handshake";
 }
 

@@ -173,9 +173,8 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   void MakeSession();
   void OnSocketConnected(boost::system::error_code error);
   void StartRead();
-  void OnRead(boost::system::error_code error, std::size_t size);
+  void OnReadable(boost::system::error_code error);
   // For the next read, after one of `read` bytes.
-  void FitReadBuffer(std::size_t read);
   // What came from the socket, by TLS where there is one.
   absl::Status Take(absl::string_view bytes, h2::Time now);
   absl::Status TakeTls(absl::string_view bytes, h2::Time now);
@@ -217,8 +216,6 @@ class H2Connection final : public std::enable_shared_from_this<H2Connection>,
   const std::unique_ptr<TlsEngine> tls_;  // Null: plaintext.
   struct Reading {
     bool pending = false;
-    std::vector<char> buffer;
-    int small_reads = 0;  // In a row.
     // The fields that are coming in; there is one block at a time (RFC 9113
     // section 4.3).
     HeaderBlock block;
