@@ -57,6 +57,11 @@ class WatermarkQueue {
     while (!empty()) Pop();
   }
 
+  // Empty, it keeps no memory for items to come.
+  void Shrink() {
+    if (empty()) std::vector<Entry>().swap(entries_);
+  }
+
   std::size_t size() const { return entries_.size() - first_; }
   bool empty() const { return first_ == entries_.size(); }
   bool full() const { return full_; }

@@ -88,6 +88,8 @@ class Outgoing {
   std::size_t bytes() const { return messages_.bytes(); }
   std::size_t message_count() const { return messages_.size(); }
   void DropMessages() { messages_.Clear(); }
+  // Frees the memory that is kept for messages to come.
+  void Shrink() { messages_.Shrink(); }
   // The next message, with those behind it as long as all together have at most
   // `join_bytes`; 0: alone. Requires: has_messages().
   WireMessage TakeMessage(std::size_t join_bytes) {

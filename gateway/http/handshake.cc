@@ -676,7 +676,7 @@ std::variant<Refusal, Admission> JudgeSession(
     absl::StatusOr<BodyFormat> body =
         BodyFormatOf(request, located.target, *located.dialect);
     if (!body.ok()) return BadRequest(body.status().message());
-    session.body = *std::move(body);
+    session.body = std::make_shared<const BodyFormat>(*std::move(body));
     const absl::Status version = CheckConnectVersion(request);
     if (!version.ok()) return BadRequest(version.message());
   } else if (!located.is_websocket) {
@@ -688,7 +688,10 @@ std::variant<Refusal, Admission> JudgeSession(
   session.id = peer.session_id;
   session.peer = peer.client_or_peer();
   session.method = destination.method;
-  session.binding = destination.binding;
+  if (destination.binding) {
+    session.binding =
+        std::make_shared<const RequestBinding>(*destination.binding);
+  }
   session.variables = located.match.variables;
   session.metadata = *std::move(metadata);
   session.has_authorization_header = request.headers.Has("Authorization");

@@ -2,7 +2,6 @@
 #define GATEWAY_HTTP_SESSION_REQUEST_H_
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,15 +35,18 @@ struct SessionRequest {
   // and upstream.
   absl::Duration timeout = absl::InfiniteDuration();
 
-  // Where path and query take part in the request; the codec is then json.
-  std::optional<RequestBinding> binding;
+  // What few requests have is not part of the session.
+
+  // Where path and query take part in the request; the codec is then json. Else
+  // null.
+  std::shared_ptr<const RequestBinding> binding;
   std::vector<Parameter> variables;  // Of the route's template.
   std::string media_type;  // Of a plain HTTP request, its Content-Type.
   // When its token expires, where the route makes something of that.
   absl::Time token_expiry = absl::InfiniteFuture();
   // The client asked for a status message before the Close frame.
   bool wants_status = false;
-  BodyFormat body;  // Of a dialect with media_types.
+  std::shared_ptr<const BodyFormat> body;  // Of a dialect with media_types.
 };
 
 }  // namespace headgate

@@ -534,7 +534,12 @@ bool WsTransport::Rest() {
                        reading_.phase == Reading::Phase::kAwaiting &&
                        endpoint_->is_at_rest() && session_->is_at_rest() &&
                        !UnfinishedMessage();
-  rests_ = at_rest ? Rests::kResting : Rests::kAwake;
+  const Rests before =
+      std::exchange(rests_, at_rest ? Rests::kResting : Rests::kAwake);
+  if (at_rest && before == Rests::kAwake) {
+    endpoint_->Shrink();
+    session_->Shrink();
+  }
   return at_rest;
 }
 

@@ -59,6 +59,8 @@ class Call final : private UpstreamCallObserver {
 
   // True while the session should send no more.
   bool backlogged() const { return pending_.full(); }
+  // Frees what is kept for the next message.
+  void Shrink() { pending_.Shrink(); }
   // What the session has sent and the upstream has not taken.
   std::size_t pending_bytes() const { return pending_.bytes(); }
   // That, and what the upstream's call holds.

@@ -64,7 +64,7 @@ void CallSession::OnHead(const InBandHead& head) {
       headers, request_, *request_.route, request_.method, Clock());
   if (!judged.ok()) return EndWith(EndingOf(judged.status()));
   request_.trace_id = TraceIdOf(judged->metadata);
-  guard_.SetTokenExpiry(*request_.route, request_.id, judged->token_expiry);
+  guard_.SetTokenExpiry(request_.id, judged->token_expiry);
   StartCall(std::move(judged->metadata), judged->timeout);
 }
 
@@ -90,10 +90,10 @@ CodecInputs CallSession::codec_inputs() const {
           route.json,
           resolved_.schema,
           resolved_.method,
-          request_.binding ? &*request_.binding : nullptr,
+          request_.binding.get(),
           request_.media_type,
           request_.wants_status,
-          request_.body,
+          request_.body != nullptr ? *request_.body : kNoBodyFormat,
           route.max_message_bytes,
           route.max_metadata_bytes};
 }
@@ -357,6 +357,11 @@ bool CallSession::is_at_rest() const {
   return is_open() && call_ != nullptr && !wind_down().is_active() &&
          !call_->writing() && !request_pause_.is_active() &&
          !response_pause_.is_active();
+}
+
+void CallSession::Shrink() {
+  SessionCore::Shrink();
+  if (call_ != nullptr) call_->Shrink();
 }
 
 // --- What it holds ---

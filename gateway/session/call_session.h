@@ -33,6 +33,7 @@ class CallSession final : public SessionCore, private CallObserver {
   ~CallSession() override;
 
   bool is_at_rest() const override;
+  void Shrink() override;
   std::optional<std::uint64_t> unfinished_message() const override;
 
   void OnMessage(WireMessage message) override;

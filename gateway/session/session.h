@@ -95,6 +95,8 @@ class Session : public TransportObserver {
   // first of them it hears OnWoken.
   virtual bool is_at_rest() const { return false; }
   void OnWoken(absl::Time now) { guard_.Refill(now); }
+  // At rest: frees what is kept for the next message.
+  virtual void Shrink() {}
 
   // Ends the session because the gateway stops (Close 1001), after the answers
   // that the backend has sent already: nothing more is taken from the client,

@@ -32,6 +32,7 @@ class SessionCore : public Session {
  public:
   void Start(absl::Time now) final;
   void OnTick(absl::Time now) final;
+  void Shrink() override { outgoing_.Shrink(); }
   void Drain(const DrainOrder& order) final;
   void CloseByOperator() final;
   void CloseForMemory() final;

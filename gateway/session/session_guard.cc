@@ -79,21 +79,18 @@ absl::string_view LimitName(Limit limit) {
 
 SessionGuard::SessionGuard(const Route& route, absl::string_view id,
                            absl::Time token_expiry)
-    : messages_limit_(route.messages),
-      bytes_limit_(route.bytes),
+    : route_(route),
       messages_(route.messages.per_second, BurstOf(route.messages, 1)),
       bytes_(
           route.bytes.per_second,
           BurstOf(route.bytes, static_cast<double>(route.max_message_bytes)) +
               kFramingBytes),
-      idle_timeout_(route.idle_timeout),
-      max_age_(route.max_age),
-      age_(Shortened(route.max_age, id)),
+      max_age_(Shortened(route.max_age, id)),
       token_end_(TokenEnd(token_expiry, route.token.leeway, id)) {}
 
-void SessionGuard::SetTokenExpiry(const Route& route, absl::string_view id,
+void SessionGuard::SetTokenExpiry(absl::string_view id,
                                   absl::Time token_expiry) {
-  token_end_ = TokenEnd(token_expiry, route.token.leeway, id);
+  token_end_ = TokenEnd(token_expiry, route_.token.leeway, id);
 }
 
 void SessionGuard::Start(absl::Time now) {
@@ -108,12 +105,12 @@ void SessionGuard::Refill(absl::Time now) {
 
 std::optional<SessionGuard::Violation> SessionGuard::OnReceived(
     std::size_t messages, std::size_t bytes) {
-  if (messages_limit_.limited() &&
+  if (route_.messages.limited() &&
       !messages_.Take(static_cast<double>(messages))) {
-    return TooFast(Limit::kMessageRate, messages_limit_);
+    return TooFast(Limit::kMessageRate, route_.messages);
   }
-  if (bytes_limit_.limited() && !bytes_.Take(static_cast<double>(bytes))) {
-    return TooFast(Limit::kByteRate, bytes_limit_);
+  if (route_.bytes.limited() && !bytes_.Take(static_cast<double>(bytes))) {
+    return TooFast(Limit::kByteRate, route_.bytes);
   }
   return std::nullopt;
 }
@@ -123,22 +120,23 @@ std::optional<SessionGuard::Violation> SessionGuard::OnTick(
   Refill(now);
   if (activity != activity_) active_at_ = now;
   activity_ = activity;
-  if (now - started_at_ >= age_) {
-    return TimeIsUp(Limit::kMaxAge,
-                    absl::UnavailableError(absl::StrCat(
-                        "the session has lasted for its max_age (",
-                        absl::FormatDuration(max_age_), "), connect again")));
+  if (now - started_at_ >= max_age_) {
+    return TimeIsUp(
+        Limit::kMaxAge,
+        absl::UnavailableError(absl::StrCat(
+            "the session has lasted for its max_age (",
+            absl::FormatDuration(route_.max_age), "), connect again")));
   }
   if (now >= token_end_) {
     return Violation{
         Limit::kTokenExpiry,
         EndingOf(absl::UnauthenticatedError("the token has expired"))};
   }
-  if (now - active_at_ >= idle_timeout_) {
+  if (now - active_at_ >= route_.idle_timeout) {
     return TimeIsUp(Limit::kIdle,
                     absl::DeadlineExceededError(absl::StrCat(
                         "no message for idle_timeout (",
-                        absl::FormatDuration(idle_timeout_), ")")));
+                        absl::FormatDuration(route_.idle_timeout), ")")));
   }
   return std::nullopt;
 }

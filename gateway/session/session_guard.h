@@ -40,6 +40,7 @@ class SessionGuard {
     Ending ending;
   };
 
+  // `route` must outlive it.
   // `id`: the session's; it decides by how much less than max_age it lasts, so
   // that sessions that began together do not all end together; the same after
   // `token_expiry`.
@@ -47,8 +48,7 @@ class SessionGuard {
                absl::Time token_expiry);
 
   // The credentials have come in-band.
-  void SetTokenExpiry(const Route& route, absl::string_view id,
-                      absl::Time token_expiry);
+  void SetTokenExpiry(absl::string_view id, absl::Time token_expiry);
 
   // The credentials are valid until then, whatever the route says.
   void ExpireAt(absl::Time at) { token_end_ = at; }
@@ -71,13 +71,10 @@ class SessionGuard {
   static constexpr std::size_t kFramingBytes = 4096;
 
  private:
-  const RateLimit messages_limit_;
-  const RateLimit bytes_limit_;
+  const Route& route_;
   TokenBucket messages_;
   TokenBucket bytes_;
-  const absl::Duration idle_timeout_;
-  const absl::Duration max_age_;  // As the route has it,
-  const absl::Duration age_;      // and as this session does.
+  const absl::Duration max_age_;  // This session's part of the route's.
   absl::Time token_end_;
   absl::Time started_at_;
   absl::Time active_at_;

@@ -97,7 +97,7 @@ Endpoint::Event Endpoint::OnPing() {
   ++traffic_.control_frames;
   if (state_ == State::kClosing) return Event::kPing;
   // Section 5.5.3: only the most recent ping needs a pong.
-  sending_.pong = std::string(reader_.control_payload());
+  sending_.pong = std::make_unique<std::string>(reader_.control_payload());
   PutPong();
   return Event::kPing;
 }
@@ -239,7 +239,7 @@ void Endpoint::PutPong() {
   if (!sending_.pong || state_ != State::kOpen || !sending_.outbox.has_room()) {
     return;
   }
-  PutFrame(FrameOpcode::kPong, *std::exchange(sending_.pong, std::nullopt));
+  PutFrame(FrameOpcode::kPong, *std::exchange(sending_.pong, nullptr));
 }
 
 void Endpoint::PutClose(CloseCode code, absl::string_view reason) {

@@ -198,6 +198,8 @@ class Endpoint {
   bool has_output() const { return !sending_.outbox.empty(); }
   std::size_t output_bytes() const { return sending_.outbox.size(); }
   void OnSent(std::size_t bytes);
+  // Frees the memory that is kept for the next message, at rest.
+  void Shrink() { sending_.outbox.Shrink(); }
   // Nothing can be sent any more.
   void OnSendFailed();
   // Bytes of memory, about: messages both ways, and what (de)compressing the
@@ -242,7 +244,7 @@ class Endpoint {
     std::unique_ptr<Deflater> deflater;  // Null: nothing is compressed.
     std::size_t min_deflate_bytes;
     MaskSource* masks;
-    std::optional<std::string> pong;  // Owed: there was no room.
+    std::unique_ptr<std::string> pong;  // Owed: there was no room.
     std::optional<absl::Time> stalled_since;
     Phase phase = Phase::kReady;
   };

@@ -126,4 +126,12 @@ void Outbox::TidyShared() {
 
 void Outbox::Clear() { *this = {}; }
 
+void Outbox::Shrink() {
+  assert(empty());
+  for (std::string* buffer : {&front_, &piece_, &gathered_}) {
+    std::string().swap(*buffer);
+  }
+  std::vector<FrameRef>().swap(shared_);
+}
+
 }  // namespace headgate::ws

@@ -54,6 +54,8 @@ class Outbox {
   void Sent(std::size_t bytes);
   // Drops everything.
   void Clear();
+  // Frees the memory that is kept for what is put next. Requires: empty.
+  void Shrink();
 
  private:
   bool has_front() const {

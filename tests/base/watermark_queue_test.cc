@@ -39,6 +39,16 @@ TEST(WatermarkQueueTest, KeepsItsOrderHoweverItIsFilledAndEmptied) {
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
+TEST(WatermarkQueueTest, ShrinksOnlyEmpty) {
+  Queue queue({0, 1000});
+  queue.Push("a", 1);
+  queue.Shrink();
+  EXPECT_EQ(queue.Pop(), "a");
+  queue.Shrink();
+  queue.Push("b", 1);
+  EXPECT_EQ(queue.Pop(), "b");
+}
+
 // Full from above the high mark, not at it.
 TEST(WatermarkQueueTest, FullBeginsAboveTheHighMark) {
   Queue queue({0, 2 * kItem + 10});

@@ -94,8 +94,8 @@ TEST_F(HandshakeDialectTest, HeadersOfADialectAreMetadata) {
                  absl::StartsWith(key, "sec-"))
         << key;
   }
-  EXPECT_EQ(session.body.encoding, "gzip");
-  EXPECT_TRUE(session.body.accepts_gzip);
+  EXPECT_EQ(session.body->encoding, "gzip");
+  EXPECT_TRUE(session.body->accepts_gzip);
   EXPECT_EQ(session.timeout, absl::Seconds(1));
 }
 
@@ -119,7 +119,7 @@ TEST_F(HandshakeDialectTest, GzipMayBeForbidden) {
     EXPECT_EQ(Admitted(absl::StrCat(kGrpcWeb, "Grpc-Accept-Encoding: ", value,
                                     "\r\n"),
                        "POST /room")
-                  .session.body.accepts_gzip,
+                  .session.body->accepts_gzip,
               accepted)
         << value;
   }
@@ -162,8 +162,8 @@ TEST_F(HandshakeDialectTest, AConnectGetHasItsMessageInTheQuery) {
                "&base64=1&compression=gzip")
           .session;
   EXPECT_EQ(session.codec, &kConnectJsonDialect);
-  EXPECT_EQ(session.body.message, "{\"a\":1}");
-  EXPECT_EQ(session.body.encoding, "gzip");
+  EXPECT_EQ(session.body->message, "{\"a\":1}");
+  EXPECT_EQ(session.body->encoding, "gzip");
   for (const auto& [query, status] :
        {std::pair("encoding=json", 400),
         std::pair("encoding=json&message=*&base64=1", 400),

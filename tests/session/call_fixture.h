@@ -29,7 +29,9 @@ class CallFixture : public ::testing::Test {
     request.route = route_;
     request.method = method;
     request.codec = codec;
-    request.binding = binding_;
+    if (binding_) {
+      request.binding = std::make_shared<const RequestBinding>(*binding_);
+    }
     request.wants_status = wants_status_;
     session_.emplace(std::move(request),
                      std::make_shared<const SessionContext>(

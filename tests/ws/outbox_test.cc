@@ -96,6 +96,17 @@ TEST_F(OutboxTest, CountsWhatItHolds) {
 
 // --- frames by reference
 
+// Nothing is known of the bytes before.
+TEST_F(OutboxTest, GoesOnAfterItHasShrunk) {
+  outbox_.Put("abc", "def");
+  EXPECT_EQ(Take(), "abcdef");
+  outbox_.Shrink();
+  outbox_.Put("ghi", long_);
+  EXPECT_EQ(Take(), "ghi" + long_);
+  outbox_.Shrink();
+  EXPECT_EQ(outbox_.put(), outbox_.sent());
+}
+
 TEST_F(OutboxTest, AFrameIsSentFromWhereItIs) {
   const auto total = std::make_shared<std::size_t>(0);
   FrameRef frame("shared", total);
