@@ -14,88 +14,17 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "gateway/base/utf8.h"
-#include "gateway/config/suggestion.h"
 #include "gateway/http/call_head.h"
 #include "gateway/http/credentials.h"
 #include "gateway/http/host.h"
+#include "gateway/http/http_dialect.h"
+#include "gateway/http/offered_codec.h"
 #include "gateway/http/token_expiry.h"
+#include "gateway/http/upgrade.h"
 #include "gateway/route/plan.h"
 
 namespace headgate {
 namespace {
-
-// Connection may come in several lines (RFC 9110 section 5.3).
-bool IsWebSocket(const HttpRequest& request) {
-  return request.version >= 11 && request.method == "GET" &&
-         request.headers.HasElement("Connection", "Upgrade") &&
-         request.headers.HasElement("Upgrade", "websocket");
-}
-
-bool IsHttp2(const HttpRequest& request) { return request.version >= 20; }
-
-// RFC 9112 section 3.2; HTTP/1.0 knows no Host. In HTTP/2 it is :authority's
-// other name, and must say the same (RFC 9113 section 8.3.1).
-std::optional<Refusal> CheckHost(const HttpRequest& request) {
-  std::vector<absl::string_view> hosts = request.headers.Values("Host");
-  if (request.headers.Has(":authority")) {
-    const absl::string_view authority = HostOf(request.headers);
-    if (std::any_of(hosts.begin(), hosts.end(), [&](absl::string_view host) {
-          return !absl::EqualsIgnoreCase(host, authority);
-        })) {
-      return BadRequest("Host and :authority contradict each other");
-    }
-    hosts = {authority};
-  }
-  if (hosts.empty() && request.version < 11) return std::nullopt;
-  if (hosts.size() == 1 && IsHost(hosts[0])) return std::nullopt;
-  return BadRequest("there must be one Host header, HOST or HOST:PORT");
-}
-
-// What is wrong with the request as a WebSocket handshake (RFC 6455 section
-// 4.2.1).
-std::optional<Refusal> CheckUpgrade(const HttpRequest& request) {
-  if (request.version < 11) {
-    return BadRequest("a WebSocket needs HTTP/1.1");
-  }
-  if (!IsWebSocket(request)) {
-    Refusal refusal = Refuse(
-        RefusalReason::kUpgradeRequired,
-        IsHttp2(request)
-            ? "this address speaks WebSocket: send an extended CONNECT with "
-              ":protocol websocket, or use HTTP/1.1"
-            : "this address speaks WebSocket: send Connection: Upgrade and "
-              "Upgrade: websocket with a GET");
-    refusal.headers = {{"Upgrade", "websocket"}};
-    return refusal;
-  }
-  const std::vector<absl::string_view> versions =
-      request.headers.Values("Sec-WebSocket-Version");
-  if (versions.size() != 1 || versions[0] != "13") {
-    Refusal refusal = Refuse(RefusalReason::kUpgradeRequired,
-                             "Sec-WebSocket-Version must be 13");
-    refusal.headers = {{"Upgrade", "websocket"},
-                       {"Sec-WebSocket-Version", "13"}};
-    return refusal;
-  }
-  const std::vector<absl::string_view> keys =
-      request.headers.Values("Sec-WebSocket-Key");
-  std::string key;
-  // RFC 8441 section 5: HTTP/2 has no use for one.
-  if (!IsHttp2(request) &&
-      (keys.size() != 1 || keys[0].size() != 24 ||
-       !absl::Base64Unescape(keys[0], &key) || key.size() != 16)) {
-    return BadRequest("Sec-WebSocket-Key must be the base64 of 16 bytes");
-  }
-  if (std::optional<Refusal> refusal = CheckHost(request)) return refusal;
-  // A proxy in between would read a body as HTTP's, and the gateway would read
-  // it as WebSocket frames.
-  if (request.headers.Has("Transfer-Encoding") ||
-      (request.headers.Has("Content-Length") &&
-       request.headers.Value("Content-Length") != "0")) {
-    return BadRequest("a handshake has no body");
-  }
-  return std::nullopt;
-}
 
 // The scheme that the client used, as far as is known.
 OwnOrigin::Scheme SchemeOf(const HttpRequest& request,
@@ -160,55 +89,6 @@ std::optional<Refusal> CheckHostIsKnown(const HttpRequest& request,
   return HostNotAllowed(host);
 }
 
-// The entry of Sec-WebSocket-Protocol that the answer echoes, as the client
-// spells it: the dialect's, else "Bearer", never a token. `plan`: null for any.
-std::string EchoedSubprotocol(const Subprotocols& offered,
-                              const RoutePlan* plan, const Dialect*& codec) {
-  for (const auto& [dialect, entry] : offered.dialects) {
-    if (plan == nullptr || plan->MaySpeak(dialect)) {
-      codec = dialect;
-      return std::string(entry);
-    }
-  }
-  return offered.bearer_offered ? "Bearer" : "";
-}
-
-// A name in the gateway's namespace that it does not know is a mistake, unless
-// others are offered as well: then a newer gateway may know it.
-Refusal SubprotocolUnknown(absl::string_view name) {
-  const std::vector<std::string> names = SubprotocolNames();
-  const std::string suggestion = DidYouMean(name, names);
-  return BadRequest(absl::StrCat(
-      "there is no subprotocol ", name,
-      suggestion.empty()
-          ? absl::StrCat("; there are ", absl::StrJoin(names, ", "))
-          : suggestion));
-}
-
-Refusal CodecNotAllowed(const Subprotocols& offered, const RoutePlan& plan) {
-  const auto append = [](std::string* out, const Dialect* dialect) {
-    absl::StrAppend(out, dialect->name);
-  };
-  const auto append_offer = [&](std::string* out,
-                                const Subprotocols::Offer& offer) {
-    append(out, offer.dialect);
-  };
-  std::string served =
-      plan.serves_own_codecs
-          ? absl::StrCat("it is one of ",
-                         absl::StrJoin(plan.allowed_codecs, ", ", append))
-          : absl::StrCat("offer the subprotocol ",
-                         absl::StrJoin(plan.websocket_dialects, ", ", append));
-  Refusal refusal = BadRequest(
-      offered.dialects.empty()
-          ? absl::StrCat("a WebSocket here needs a dialect: ", served)
-          : absl::StrCat("codec ",
-                         absl::StrJoin(offered.dialects, ", ", append_offer),
-                         " is not served here; ", served));
-  refusal.setting = "routes[].allowed_codecs or routes[].dialects";
-  return refusal;
-}
-
 // `refusal` for what may be a WebSocket client: over HTTP, or as `how` says.
 Refusal Told(Refusal refusal, const HttpRequest& request, Refusals how) {
   if (CheckUpgrade(request)) return refusal;
@@ -254,17 +134,6 @@ std::vector<Parameter> QueryOf(const HttpTarget& target, const Route& route) {
     query.push_back(parameter);
   }
   return query;
-}
-
-// The last value of the parameter; absent also when `name` is empty.
-std::optional<std::string> QueryValue(const HttpTarget& target,
-                                      absl::string_view name) {
-  std::optional<std::string> value;
-  if (name.empty()) return value;
-  for (const Parameter& parameter : target.query) {
-    if (parameter.field == name) value = parameter.value;
-  }
-  return value;
 }
 
 absl::StatusOr<HttpRules::Match> FindRule(const HttpRequest& request,
@@ -347,137 +216,6 @@ absl::StatusOr<Metadata> MetadataOf(const HttpRequest& request,
     }
   }
   return MetadataFromHeaders(headers, route, peer, policy.trusted_proxies);
-}
-
-// Of a plain HTTP request. A client of a stream may like events better than
-// lines of JSON.
-const Dialect& HttpDialect(const HttpRequest& request,
-                           const Destination& destination) {
-  if (!destination.kind || GivesOneAnswer(*destination.kind)) {
-    return kHttpJsonDialect;
-  }
-  const auto weight = [&](const Dialect& dialect) {
-    return request.headers.AcceptedWeight(dialect.token).value_or(0);
-  };
-  const int events = weight(kHttpEventsDialect);
-  return events > 0 && events >= weight(kHttpJsonDialect) ? kHttpEventsDialect
-                                                          : kHttpJsonDialect;
-}
-
-// A unary call of Connect as a GET: the query has the message.
-bool IsConnectGet(const HttpRequest& request, const HttpTarget& target) {
-  return request.method == "GET" && QueryValue(target, "connect") == "v1";
-}
-
-// Whether a plain HTTP request on a route with dialects is one for them, or
-// about them: others are told to upgrade.
-bool IsForDialects(const HttpRequest& request, const HttpTarget& target,
-                   const RoutePlan& plan) {
-  return !plan.http_dialects.empty() && !request.headers.Has("Upgrade") &&
-         (request.method == "POST" || request.method == "OPTIONS" ||
-          IsConnectGet(request, target));
-}
-
-Refusal MediaTypeUnknown(const RoutePlan& plan, absl::string_view type) {
-  std::vector<absl::string_view> types;
-  for (const Dialect* dialect : plan.http_dialects) {
-    if (dialect->needs_http2) continue;
-    types.insert(types.end(), dialect->media_types.begin(),
-                 dialect->media_types.end());
-  }
-  const Dialect* dialect = DialectOfMediaType(type, plan.http_dialects);
-  Refusal refusal = Refuse(
-      RefusalReason::kMediaType,
-      type.empty() ? "the request has no Content-Type"
-                   : absl::StrCat("content type ", ToUtf8(type),
-                                  dialect != nullptr && dialect->needs_http2
-                                      ? " needs HTTP/2"
-                                      : " is not served here"));
-  refusal.headers.emplace_back("Accept-Post", absl::StrJoin(types, ", "));
-  return refusal;
-}
-
-// The dialect of a plain HTTP request, by its Content-Type or, of a GET, its
-// query.
-std::optional<Refusal> ChooseHttpDialect(const HttpRequest& request,
-                                         const HttpTarget& target,
-                                         const RoutePlan& plan,
-                                         const Dialect*& dialect) {
-  if (!IsForDialects(request, target, plan) || request.method == "OPTIONS") {
-    return std::nullopt;
-  }
-  const bool is_get = request.method == "GET";
-  const std::string type =
-      is_get ? absl::StrCat("application/",
-                            QueryValue(target, "encoding").value_or(""))
-             : std::string(request.headers.Value("Content-Type"));
-  dialect = DialectOfMediaType(type, plan.http_dialects);
-  if (is_get && dialect != &kConnectJsonDialect &&
-      dialect != &kConnectProtoDialect) {
-    dialect = nullptr;
-  }
-  if (dialect != nullptr && (!dialect->needs_http2 || request.version >= 20)) {
-    return std::nullopt;
-  }
-  dialect = nullptr;
-  return MediaTypeUnknown(plan, type);
-}
-
-// Whether a header such as Accept-Encoding (RFC 9110 section 12.5.3) names
-// gzip, and not to forbid it.
-bool AcceptsGzip(const HeaderList& headers, absl::string_view name) {
-  for (const absl::string_view element : headers.Elements(name)) {
-    const std::vector<absl::string_view> parts = absl::StrSplit(element, ';');
-    if (!absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(parts[0]), "gzip")) {
-      continue;
-    }
-    double weight = 1;
-    for (const absl::string_view part : parts) {
-      const absl::string_view parameter = absl::StripAsciiWhitespace(part);
-      if (absl::StartsWithIgnoreCase(parameter, "q=") &&
-          !absl::SimpleAtod(parameter.substr(2), &weight)) {
-        weight = 0;
-      }
-    }
-    return weight > 0;
-  }
-  return false;
-}
-
-// What the head of a request in `dialect` says of the bodies.
-// INVALID_ARGUMENT: a GET whose message cannot be decoded.
-absl::StatusOr<BodyFormat> BodyFormatOf(const HttpRequest& request,
-                                        const HttpTarget& target,
-                                        const Dialect& dialect) {
-  BodyFormat body;
-  body.encoding = std::string(request.headers.Value(dialect.encoding_header));
-  body.accepts_gzip =
-      AcceptsGzip(request.headers, dialect.accept_encoding_header);
-  body.accept = absl::StrJoin(request.headers.Values("Accept"), ",");
-  if (request.method != "GET") return body;
-  body.encoding = QueryValue(target, "compression").value_or("");
-  body.message = QueryValue(target, "message");
-  if (!body.message) {
-    return absl::InvalidArgumentError("query parameter message is missing");
-  }
-  const std::string base64 = QueryValue(target, "base64").value_or("0");
-  if (base64 == "1") {
-    const std::string text = *body.message;
-    if (!absl::WebSafeBase64Unescape(text, &*body.message)) {
-      return absl::InvalidArgumentError(
-          "query parameter message: not base64url");
-    }
-  }
-  return body;
-}
-
-// Connect's version, where the client names it.
-absl::Status CheckConnectVersion(const HttpRequest& request) {
-  const absl::string_view version =
-      request.headers.Value("Connect-Protocol-Version");
-  if (version.empty() || version == "1") return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      "header Connect-Protocol-Version: must be 1");
 }
 
 // "?status=1" on a WebSocket; with http_rules the query belongs to the message.
@@ -680,7 +418,7 @@ std::variant<Refusal, Admission> JudgeSession(
     const absl::Status version = CheckConnectVersion(request);
     if (!version.ok()) return BadRequest(version.message());
   } else if (!located.is_websocket) {
-    session.codec = &HttpDialect(request, destination);
+    session.codec = &HttpDialect(request, destination.kind);
   }
   session.binary_codec = plan.binary_codec;
   session.token_expiry = now.SteadyAt(token_expiry);

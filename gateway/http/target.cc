@@ -74,4 +74,14 @@ bool IsHost(absl::string_view value) {
   return host && !host->has_userinfo() && !host->encoded_host().empty();
 }
 
+std::optional<std::string> QueryValue(const HttpTarget& target,
+                                      absl::string_view name) {
+  std::optional<std::string> value;
+  if (name.empty()) return value;
+  for (const Parameter& parameter : target.query) {
+    if (parameter.field == name) value = parameter.value;
+  }
+  return value;
+}
+
 }  // namespace headgate

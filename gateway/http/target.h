@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "gateway/http/request.h"
 #include "gateway/schema/schema.h"
 
@@ -23,6 +24,10 @@ struct HttpTarget {
 // 9112 section 3.2.2). Absent: the target is neither, or the address has
 // userinfo or no host (RFC 9110 sections 4.2.1 and 4.2.4).
 std::optional<HttpTarget> ParseTarget(const HttpRequest& request);
+
+// The last value of the query parameter; absent also when `name` is empty.
+std::optional<std::string> QueryValue(const HttpTarget& target,
+                                      absl::string_view name);
 
 // Whether `value` is HOST or HOST:PORT (RFC 9112 section 3.2).
 bool IsHost(absl::string_view value);
