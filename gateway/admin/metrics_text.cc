@@ -34,12 +34,13 @@ std::vector<const char*> RefusalLabels(RefusalKind::Metric metric) {
   return labels;
 }
 
-constexpr const char* kLimits[] = {"max_message_bytes", "messages_per_second",
-                                   "bytes_per_second",  "idle_timeout",
-                                   "max_age",           "send_timeout",
-                                   "stall_timeout",     "keepalive_timeout",
-                                   "message_timeout",   "max_memory",
-                                   "token_expiry"};
+constexpr const char* kLimits[] = {
+    "max_message_bytes", "messages_per_second",
+    "bytes_per_second",  "idle_timeout",
+    "max_age",           "send_timeout",
+    "stall_timeout",     "keepalive_timeout",
+    "message_timeout",   "max_memory",
+    "token_expiry",      "max_sessions_per_identity"};
 
 class Families {
  public:
@@ -203,7 +204,9 @@ void AddSessions(const Stats& stats, Families& families) {
       .AddAll("reason", RefusalLabels(RefusalKind::Metric::kHandshakes),
               stats.refused);
   families
-      .Counter("headgate_limits_hit_total", "Sessions that a limit has ended.")
+      .Counter("headgate_limits_hit_total",
+               "Sessions that a limit has ended, and calls whose in-band "
+               "credentials it has refused.")
       .AddAll("limit", kLimits, stats.limits);
 }
 

@@ -20,6 +20,13 @@ std::string ClaimOf(const std::string& name, const std::string& authorization) {
   return is_text || claim->is_number() ? boost::json::serialize(*claim) : "";
 }
 
+const std::string* AuthorizationOf(const Metadata& metadata) {
+  for (const auto& [name, value] : metadata) {
+    if (name == "authorization") return &value;
+  }
+  return nullptr;
+}
+
 std::string HashOf(const std::string& value) {
   constexpr std::size_t kBytes = 16;
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
@@ -39,6 +46,19 @@ std::string IdentityOf(const IdentityRule& rule, const HeaderList& headers,
     value = ClaimOf(rule.claim, *authorization);
   }
   return value.empty() ? "" : HashOf(value);
+}
+
+std::string InBandIdentity(absl::string_view claim, const Metadata& call,
+                           const Metadata& handshake) {
+  const std::string* const authorization = AuthorizationOf(call);
+  if (claim.empty() || authorization == nullptr) return "";
+  const std::string* const known = AuthorizationOf(handshake);
+  if (known != nullptr && *known == *authorization) return "";
+  const std::string name(claim);
+  const std::string client = ClaimOf(name, *authorization);
+  if (client.empty()) return "";
+  const bool is_counted = known != nullptr && ClaimOf(name, *known) == client;
+  return is_counted ? "" : HashOf(client);
 }
 
 }  // namespace headgate

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/string_view.h"
+#include "gateway/base/metadata.h"
 #include "gateway/http/request.h"
 
 namespace headgate {
@@ -21,6 +23,12 @@ struct IdentityRule {
 // The token's signature is not verified.
 std::string IdentityOf(const IdentityRule& rule, const HeaderList& headers,
                        const std::optional<std::string>& authorization);
+
+// The client whom the credentials of a call name by the claim, where the call
+// has some that the handshake had not: those that came in-band. Empty: there is
+// none, or clients have no identity by a claim.
+std::string InBandIdentity(absl::string_view claim, const Metadata& call,
+                           const Metadata& handshake);
 
 }  // namespace headgate
 

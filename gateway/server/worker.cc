@@ -187,7 +187,7 @@ void Worker::MakeUpstreams() {
           recorder_.OnCallEnded(name, method, code, duration);
           shared->OnCallEnded(code);
         },
-        taps_, Tracing());
+        taps_, Tracing(), CountClients());
     upstreams.emplace(wanted.name,
                       UpstreamEntry{std::move(upstream), std::move(context)});
   }
@@ -199,6 +199,22 @@ std::optional<CallTracing> Worker::Tracing() {
       configuration_->settings.tracing;
   if (!tracing) return std::nullopt;
   return CallTracing{tracing->sample_ratio, state_.spans, Now, absl::BitGen()};
+}
+
+WorkerUpstream::ClientCount Worker::CountClients() {
+  const LimitSettings& limits = configuration_->settings.limits;
+  if (limits.max_sessions_per_identity <= 0) return {};
+  return {limits.identity_claim,
+          [this, most = limits.max_sessions_per_identity](
+              const std::string& identity) -> std::shared_ptr<void> {
+            std::unique_ptr<Place> place;
+            if (state_.sessions.AdmitIdentity(identity, most, &place) !=
+                Capacity::kFree) {
+              ++recorder_.stats().limits["max_sessions_per_identity"];
+              return nullptr;
+            }
+            return place;
+          }};
 }
 
 void Worker::Drain(const DrainPlan& plan, std::function<void()> on_idle) {

@@ -216,6 +216,8 @@ class Worker final : private ConnectionHost {
   void MakeUpstreams();
   // Absent: calls are not traced.
   std::optional<CallTracing> Tracing();
+  // Nothing where sessions are not limited by identity.
+  WorkerUpstream::ClientCount CountClients();
   void CheckIdle();
   // Tells those of the connections whose turn has come.
   void DrainSome(absl::Time now);

@@ -67,8 +67,8 @@ std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
     const SessionLimits& limits,
     std::function<void(absl::string_view, absl::StatusCode, absl::Duration)>
         call_ended,
-    std::shared_ptr<const SessionTaps> taps,
-    std::optional<CallTracing> tracing) {
+    std::shared_ptr<const SessionTaps> taps, std::optional<CallTracing> tracing,
+    ClientCount clients) {
   const std::shared_ptr<WorkerUpstream> self = shared_from_this();
   auto context = std::make_shared<SessionContext>();
   context->turn = &turn_;
@@ -80,6 +80,8 @@ std::shared_ptr<const SessionContext> WorkerUpstream::MakeContext(
   }
   context->call_ended = std::move(call_ended);
   context->clock = Now;
+  context->identity_claim = std::move(clients.claim);
+  context->count_identity = std::move(clients.count);
   context->taps = std::move(taps);
   context->schemas = std::shared_ptr<SchemaSource>(self, schemas_.get());
   return context;

@@ -44,6 +44,12 @@ class WorkerUpstream final
   bool IsMadeOf(const UpstreamSettings& settings,
                 const Settings& general) const;
 
+  // How clients are counted; see SessionContext.
+  struct ClientCount {
+    std::string claim;
+    std::function<std::shared_ptr<void>(const std::string&)> count;
+  };
+
   // What sessions need; keeps this alive.
   // `call_ended`: see SessionContext.
   std::shared_ptr<const SessionContext> MakeContext(
@@ -51,7 +57,7 @@ class WorkerUpstream final
       std::function<void(absl::string_view, absl::StatusCode, absl::Duration)>
           call_ended,
       std::shared_ptr<const SessionTaps> taps,
-      std::optional<CallTracing> tracing);
+      std::optional<CallTracing> tracing, ClientCount clients);
 
   const UpstreamSettings& settings() const { return settings_; }
   SchemaSource& schemas() { return *schemas_; }

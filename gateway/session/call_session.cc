@@ -63,6 +63,8 @@ void CallSession::OnHead(const InBandHead& head) {
   absl::StatusOr<CallHead> judged = JudgeCallHead(
       headers, request_, *request_.route, request_.method, Clock());
   if (!judged.ok()) return EndWith(EndingOf(judged.status()));
+  const absl::Status counted = CountClient(judged->metadata, request_.metadata);
+  if (!counted.ok()) return EndWith(EndingOf(counted));
   request_.trace_id = TraceIdOf(judged->metadata);
   guard_.SetTokenExpiry(request_.id, judged->token_expiry);
   StartCall(std::move(judged->metadata), judged->timeout);

@@ -263,6 +263,8 @@ void GrpcMultiplexSession::OpenStream(const Incoming& incoming) {
   absl::StatusOr<CallHead> judged = JudgeCallHead(
       headers, request_, *destination->route, destination->method, Clock());
   if (!judged.ok()) return refuse(judged.status());
+  absl::Status counted = CountClient(judged->metadata, request_.metadata);
+  if (!counted.ok()) return refuse(std::move(counted));
   const absl::Time token_end =
       judged->token_expiry + destination->route->token.leeway;
   const bool is_named =

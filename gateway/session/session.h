@@ -52,6 +52,13 @@ struct SessionContext {
   // The worker's, for sessions whose clients begin much with few bytes. Null:
   // nobody else waits. Must outlive the sessions.
   Turn* turn = nullptr;
+  // The claim by which clients are counted, and what counts a session for one
+  // whom its handshake has not named; see InBandIdentity. What comes back is
+  // kept until the session ends; null: there are too many of that client. Empty
+  // where clients are not counted.
+  std::string identity_claim = {};
+  std::function<std::shared_ptr<void>(const std::string& identity)>
+      count_identity = nullptr;
 };
 
 // What waits in a session, bytes.

@@ -1,10 +1,20 @@
 #include "gateway/session/session_core.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "gateway/http/identity.h"
 
 namespace headgate {
+namespace {
+
+// Clients that the calls of one session may be for.
+constexpr std::ptrdiff_t kMostClients = 16;
+
+}  // namespace
 
 SessionCore::SessionCore(SessionRequest request,
                          std::shared_ptr<const SessionContext> context,
@@ -91,6 +101,30 @@ void SessionCore::Flush() {
     state_ = State::kClosing;
     transport_.Close(*outgoing_.end());
   }
+}
+
+absl::Status SessionCore::CountClient(const Metadata& call,
+                                      const Metadata& handshake) {
+  if (context_->count_identity == nullptr) return absl::OkStatus();
+  std::string identity =
+      InBandIdentity(context_->identity_claim, call, handshake);
+  const bool is_counted =
+      identity.empty() || std::any_of(clients_.begin(), clients_.end(),
+                                      [&](const CountedClient& client) {
+                                        return client.identity == identity;
+                                      });
+  if (is_counted) return absl::OkStatus();
+  if (std::distance(clients_.begin(), clients_.end()) >= kMostClients) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the calls of a socket are for more than ", kMostClients, " clients"));
+  }
+  std::shared_ptr<void> place = context_->count_identity(identity);
+  if (place == nullptr) {
+    return absl::ResourceExhaustedError(
+        "there are too many sessions of this client");
+  }
+  clients_.push_front({std::move(identity), std::move(place)});
+  return absl::OkStatus();
 }
 
 // --- How it ends ---

@@ -2,11 +2,14 @@
 #define GATEWAY_SESSION_SESSION_CORE_H_
 
 #include <cstddef>
+#include <forward_list>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "gateway/base/metadata.h"
 #include "gateway/codec/outgoing.h"
 #include "gateway/session/session.h"
 #include "gateway/session/transport.h"
@@ -114,6 +117,11 @@ class SessionCore : public Session {
   WindDown& wind_down() { return wind_down_; }
   const WindDown& wind_down() const { return wind_down_; }
 
+  // Counts the session for the client whom a call's credentials name, if they
+  // came in-band. RESOURCE_EXHAUSTED: that client has too many sessions.
+  // `handshake`: the session's own metadata.
+  absl::Status CountClient(const Metadata& call, const Metadata& handshake);
+
   // Ends the session once what its backends have sent is with the client.
   void StartWindDown(const DrainOrder& order);
 
@@ -127,7 +135,14 @@ class SessionCore : public Session {
   // Ends it once what the client has sent before is answered.
   void Part(Ending ending, const AnswerWait& wait);
 
+  // Of clients named in-band: most sessions have none, few more than one.
+  struct CountedClient {
+    std::string identity;
+    std::shared_ptr<void> place;
+  };
+
   Transport& transport_;
+  std::forward_list<CountedClient> clients_;
   State state_ = State::kOpen;
   bool reading_ = false;  // transport_.Read is pending.
   bool writing_ = false;  // transport_.Write is pending.

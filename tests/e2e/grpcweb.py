@@ -6,11 +6,13 @@ import struct
 
 import websockets
 
-from client import Client
+from client import HELLO, Client
 
 GRPC_WEBSOCKETS = "grpc-websockets"
+MULTIPLEX = "grpc-websockets-multiplex"
 CONTENT_TYPE = "content-type: application/grpc-web+proto\r\n"
 END = b"\1"
+LAST = 1 << 31  # Of a number on a multiplexed socket.
 
 
 def framed(message, flags=0):
@@ -61,3 +63,41 @@ class GrpcWebClient(Client):
         messages, (code, _) = self.receive_all()
         _, responses, trailers = blocks(messages)
         return responses, trailers, code
+
+
+class Multiplexed(Client):
+    """Many calls on one socket."""
+
+    def __init__(self, gateway, path=HELLO + "SayHello", offered=None):
+        super().__init__(gateway, path,
+                         *(offered or [MULTIPLEX, GRPC_WEBSOCKETS]))
+
+    def put(self, number, content):
+        self.send(struct.pack(">I", number) + content)
+
+    def open(self, number, path, head=""):
+        self.put(number, f"grpc-websockets-path: {path.lstrip('/')}\r\n"
+                 f"content-type: application/grpc-web+proto\r\n{head}".encode())
+
+    def half_close(self, number):
+        self.put(number | LAST, END)
+
+    def take(self):
+        """(number, whether it is the last, content) of one message."""
+        message = self.receive()
+        number, = struct.unpack(">I", message[:4])
+        return number & ~LAST, bool(number & LAST), message[4:]
+
+    def outcome(self, count=1):
+        """{number: (responses, trailers)} of as many calls that end."""
+        calls, ended = {}, {}
+        while len(ended) < count:
+            number, is_last, content = self.take()
+            if number not in calls:
+                assert "content-type" in fields(content)
+                calls[number] = []
+            elif is_last:
+                ended[number] = (calls[number], fields(content))
+            else:
+                calls[number].append(unframed(content))
+        return ended

@@ -2,58 +2,18 @@
 description (docs/protocol/grpc-websockets.md)."""
 
 import signal
-import struct
 
 import pytest
 
-from client import ECHO, HELLO, Client
-from grpcweb import END, GRPC_WEBSOCKETS, GrpcWebClient, data, fields, unframed
+from client import ECHO, HELLO
+from grpcweb import (END, GRPC_WEBSOCKETS, LAST, MULTIPLEX, GrpcWebClient,
+                     Multiplexed, data, fields, unframed)
 from harness import eventually
 
-MULTIPLEX = "grpc-websockets-multiplex"
-LAST = 1 << 31
 GO_AWAY = 0x7FFFFFFF
 ANN = b"\x0a\x03ann"  # HelloRequest{greeting: "ann"}
 HELLO_ANN = b"\x0a\x0ahello, ann"
 ECHOED = b"\x0a\x01a"  # EchoRequest and EchoResponse{payload: "a"}
-
-
-class Multiplexed(Client):
-    """Many calls on one socket."""
-
-    def __init__(self, gateway, path=HELLO + "SayHello", offered=None):
-        super().__init__(gateway, path,
-                         *(offered or [MULTIPLEX, GRPC_WEBSOCKETS]))
-
-    def put(self, number, content):
-        self.send(struct.pack(">I", number) + content)
-
-    def open(self, number, path, head=""):
-        self.put(number, f"grpc-websockets-path: {path.lstrip('/')}\r\n"
-                 f"content-type: application/grpc-web+proto\r\n{head}".encode())
-
-    def half_close(self, number):
-        self.put(number | LAST, END)
-
-    def take(self):
-        """(number, whether it is the last, content) of one message."""
-        message = self.receive()
-        number, = struct.unpack(">I", message[:4])
-        return number & ~LAST, bool(number & LAST), message[4:]
-
-    def outcome(self, count=1):
-        """{number: (responses, trailers)} of as many calls that end."""
-        calls, ended = {}, {}
-        while len(ended) < count:
-            number, is_last, content = self.take()
-            if number not in calls:
-                assert "content-type" in fields(content)
-                calls[number] = []
-            elif is_last:
-                ended[number] = (calls[number], fields(content))
-            else:
-                calls[number].append(unframed(content))
-        return ended
 
 
 def test_many_calls_on_one_socket(demo):

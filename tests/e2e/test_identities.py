@@ -9,10 +9,12 @@ import urllib.request
 import pytest
 
 from client import HELLO, JSON, Client, refusal
+from grpcweb import GrpcWebClient, Multiplexed, data
 from harness import Gateway, eventually
 
 BIDI = HELLO + "BidiHello"
 REASON = "max_sessions_per_identity"
+HELLO_ANN = b"\x0a\x03ann"  # HelloRequest{greeting: "ann"}
 
 
 def token(**claims):
@@ -92,6 +94,39 @@ def test_calls_over_plain_http_count_while_they_last(tmp_path, stack):
         assert say_hello("bob") == 200
         assert refused(gateway) == 1
         held.close()
+
+
+# The dialects of sockets whose calls have headers of their own.
+def test_tokens_that_come_in_band_count_until_the_socket_is_closed(
+        tmp_path, stack):
+    with configured(tmp_path, max_sessions_per_identity=1,
+                    identity_claim="sub") as gateway:
+        def head(name):
+            return f"authorization: Bearer {token(sub=name)}\r\n"
+
+        def hits():
+            return gateway.metric("headgate_limits_hit_total", limit=REASON)
+
+        first = stack.enter_context(GrpcWebClient(gateway, BIDI, head("ann")))
+        first.say(data(HELLO_ANN))
+        first.receive()  # The call has begun.
+        assert refusal(gateway, BIDI, JSON, "Bearer", token(sub="ann")) == 503
+        with GrpcWebClient(gateway, BIDI, head("ann")) as second:
+            _, trailers, code = second.outcome()
+        assert (trailers["grpc-status"], code) == ("8", 4008)
+        assert hits() == 1
+        many = stack.enter_context(Multiplexed(gateway))
+        many.open(1, BIDI, head("bob"))
+        many.open(2, BIDI, head("bob"))
+        many.open(3, BIDI, head("ann"))
+        assert many.outcome()[3][1]["grpc-status"] == "8"
+        assert hits() == 2
+        first.close()
+        eventually(lambda: len(gateway.sessions()) == 1, "the place is free")
+        many.open(4, HELLO + "SayHello", head("ann"))
+        many.put(4, data(HELLO_ANN))
+        many.half_close(4)
+        assert many.outcome()[4][1]["grpc-status"] == "0"
 
 
 # Somebody who invents a name for each session gets no further than the limits

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,14 +33,15 @@ class CallFixture : public ::testing::Test {
     if (binding_) {
       request.binding = std::make_shared<const RequestBinding>(*binding_);
     }
+    request.metadata = handshake_metadata_;
     request.wants_status = wants_status_;
     session_.emplace(std::move(request),
-                     std::make_shared<const SessionContext>(
-                         SessionContext{limits_, upstream_, schemas_, nullptr,
-                                        [this] {
-                                          return Moment{now_, now_};
-                                        },
-                                        taps_}),
+                     std::make_shared<const SessionContext>(SessionContext{
+                         limits_, upstream_, schemas_, nullptr,
+                         [this] {
+                           return Moment{now_, now_};
+                         },
+                         taps_, nullptr, identity_claim_, count_identity_}),
                      transport_);
     session_->Start(now_);
     return *session_;
@@ -86,6 +88,9 @@ class CallFixture : public ::testing::Test {
   std::shared_ptr<Route> route_ = std::make_shared<Route>();
   SessionLimits limits_;
   absl::Time now_ = absl::UnixEpoch();
+  Metadata handshake_metadata_;
+  std::string identity_claim_;
+  std::function<std::shared_ptr<void>(const std::string&)> count_identity_;
   std::optional<RequestBinding> binding_;
   bool wants_status_ = false;
   std::optional<CallSession> session_;

@@ -11,6 +11,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::Pair;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 constexpr char kHeaders[] = "ws binary \\200";
@@ -161,6 +162,50 @@ TEST_F(CallInBandHeadTest, OneThatHasExpiredMakesNoCall) {
   Binary("authorization: Bearer e30.eyJleHAiOjEwMH0.x\r\n");
   EXPECT_THAT(Shown(), Contains("ws close 4016 the token has expired"));
   EXPECT_EQ(upstream_->call_count(), 0u);
+}
+
+// {"sub":"ann"}
+constexpr absl::string_view kAnn =
+    "authorization: Bearer e30.eyJzdWIiOiJhbm4ifQ.x\r\n";
+
+TEST_F(CallInBandHeadTest, ItsClientIsCountedUntilTheSessionEnds) {
+  identity_claim_ = "sub";
+  const auto place = std::make_shared<int>();
+  std::vector<std::string> counted;
+  count_identity_ = [&](const std::string& identity) {
+    counted.push_back(identity);
+    return place;
+  };
+  Start();
+  EXPECT_THAT(counted, ElementsAre());
+  Binary(std::string(kAnn));
+  EXPECT_THAT(counted, ElementsAre(SizeIs(16)));
+  EXPECT_THAT(Steps(), Contains("start /s/m"));
+  EXPECT_EQ(place.use_count(), 2);
+  session_.reset();
+  EXPECT_EQ(place.use_count(), 1);
+}
+
+TEST_F(CallInBandHeadTest, AClientWithTooManySessionsGetsNoCall) {
+  identity_claim_ = "sub";
+  count_identity_ = [](const std::string&) { return nullptr; };
+  Start();
+  Binary(std::string(kAnn));
+  EXPECT_THAT(Shown(),
+              Contains("ws close 4008 there are too many sessions of this "
+                       "client"));
+  EXPECT_EQ(upstream_->call_count(), 0u);
+}
+
+TEST_F(CallInBandHeadTest, AClientWhomTheHandshakeNamedIsNotCountedAgain) {
+  identity_claim_ = "sub";
+  count_identity_ = [](const std::string&) { return nullptr; };
+  // {"exp":9,"sub":"ann"}
+  handshake_metadata_ = {
+      {"authorization", "Bearer e30.eyJleHAiOjksInN1YiI6ImFubiJ9.x"}};
+  Start();
+  Binary(std::string(kAnn));
+  EXPECT_THAT(Steps(), Contains("start /s/m"));
 }
 
 TEST_F(CallInBandHeadTest, DataAfterTheEndIsAViolation) {

@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -64,11 +66,12 @@ class GrpcMultiplexTest : public ::testing::Test {
     request.router = std::move(router);
     request.host = "h";
     session_.emplace(std::move(request),
-                     std::make_shared<const SessionContext>(
-                         SessionContext{limits_, upstream_, schemas_, nullptr,
-                                        [this] {
-                                          return Moment{now_, now_};
-                                        }}),
+                     std::make_shared<const SessionContext>(SessionContext{
+                         limits_, upstream_, schemas_, nullptr,
+                         [this] {
+                           return Moment{now_, now_};
+                         },
+                         nullptr, nullptr, "sub", count_identity_}),
                      transport_);
     session_->Start(now_);
   }
@@ -135,6 +138,7 @@ class GrpcMultiplexTest : public ::testing::Test {
       std::make_shared<testing::FakeSchemaSource>();
   testing::FakeTransport transport_{log_, Describe};
   SessionLimits limits_;
+  std::function<std::shared_ptr<void>(const std::string&)> count_identity_;
   absl::Time now_ = absl::UnixEpoch();
   std::optional<GrpcMultiplexSession> session_;
 };
@@ -259,6 +263,47 @@ TEST_F(GrpcMultiplexTest, ATokenThatExpiresEndsItsCallAlone) {
   EXPECT_THAT(Told(), Contains(HasSubstr("3! grpc-status: 16;")));
   Data(2, "a");
   EXPECT_THAT(Steps(), Contains("#1 write a"));
+}
+
+// An in-band head that says the token is of the client {"sub":NAME}.
+std::string OfClient(absl::string_view name) {
+  return absl::StrCat(
+      "authorization: Bearer e30.",
+      absl::WebSafeBase64Escape(absl::StrCat("{\"sub\":\"", name, "\"}")),
+      ".x\r\n");
+}
+
+TEST_F(GrpcMultiplexTest, AClientIsCountedOnceHoweverManyCallsAreItsOwn) {
+  int counted = 0;
+  count_identity_ = [&](const std::string&) -> std::shared_ptr<void> {
+    ++counted;
+    if (counted > 1) return nullptr;
+    return std::make_shared<int>();
+  };
+  Start();
+  for (std::uint32_t number = 1; number <= 3; ++number) {
+    Open(number, "s/m", OfClient("ann"));
+  }
+  EXPECT_THAT(Told(), IsEmpty());
+  EXPECT_EQ(counted, 1);
+  // The call of a client with too many sessions fails, the others go on.
+  Open(4, "s/m", OfClient("bob"));
+  EXPECT_THAT(Told(), Contains(HasSubstr("4! grpc-status: 8;")));
+  Data(1, "a");
+  EXPECT_THAT(Steps(), Contains("write a"));
+}
+
+TEST_F(GrpcMultiplexTest, TheCallsOfASocketAreForFewClients) {
+  count_identity_ = [](const std::string&) { return std::make_shared<int>(); };
+  Start();
+  for (std::uint32_t number = 1; number <= 16; ++number) {
+    Open(number, "s/m", OfClient(absl::StrCat(number)));
+  }
+  EXPECT_THAT(Told(), IsEmpty());
+  Open(17, "s/m", OfClient("17"));
+  EXPECT_THAT(Told(), Contains(HasSubstr("17! grpc-status: 8;")));
+  Open(18, "s/m", OfClient("16"));
+  EXPECT_THAT(Steps(), Contains("#16 start /s/m"));
 }
 
 TEST_F(GrpcMultiplexTest, SoIsOneInItsMessages) {
