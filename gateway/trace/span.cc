@@ -21,6 +21,12 @@ absl::string_view ValueOf(const Metadata& metadata, absl::string_view key) {
                                  : absl::string_view(found->second);
 }
 
+void SetTraceparent(const std::string& value, Metadata& metadata) {
+  for (auto& [key, old] : metadata) {
+    if (key == "traceparent") old = value;
+  }
+}
+
 // The last 56 bits of a trace's ID are random (W3C Trace Context Level 2,
 // section 2.2.4.1; OpenTelemetry's TraceIdRatioBased).
 bool IsChosen(absl::string_view trace_id, double ratio) {
@@ -38,12 +44,15 @@ std::size_t Span::bytes() const {
          method.size() + route.size() + client.size() + message.size();
 }
 
-std::optional<SampledTrace> Sample(const Metadata& metadata, double ratio) {
+std::optional<SampledTrace> Sample(double ratio, Metadata& metadata) {
   const absl::string_view parent = ValueOf(metadata, "traceparent");
   if (parent.size() < kTraceparentSize) return std::nullopt;
   const absl::string_view trace_id = parent.substr(3, 32);
   if (parent == OwnTraceparent(ValueOf(metadata, "x-headgate-session"))) {
-    if (!IsChosen(trace_id, ratio)) return std::nullopt;
+    if (!IsChosen(trace_id, ratio)) {
+      SetTraceparent(absl::StrCat(parent.substr(0, 53), "00"), metadata);
+      return std::nullopt;
+    }
     return SampledTrace{std::string(trace_id), ""};
   }
   std::uint32_t flags = 0;
@@ -56,11 +65,7 @@ std::optional<SampledTrace> Sample(const Metadata& metadata, double ratio) {
 
 void SetParent(absl::string_view trace_id, absl::string_view span_id,
                Metadata& metadata) {
-  for (auto& [key, value] : metadata) {
-    if (key == "traceparent") {
-      value = absl::StrCat("00-", trace_id, "-", span_id, "-01");
-    }
-  }
+  SetTraceparent(absl::StrCat("00-", trace_id, "-", span_id, "-01"), metadata);
 }
 
 }  // namespace headgate

@@ -38,8 +38,9 @@ struct SampledTrace {
 // Reads the `traceparent` that MetadataFromHeaders has put into `metadata`
 // (W3C Trace Context section 3.2). One that the client has sent decides by its
 // flag; of a trace that the gateway has begun the fraction `ratio` is sampled,
-// by its ID, so that all calls of a session are or none. Absent: not sampled.
-std::optional<SampledTrace> Sample(const Metadata& metadata, double ratio);
+// by its ID, so that all calls of a session are or none; the flag of one that
+// is not is cleared, for backends go by it. Absent: not sampled.
+std::optional<SampledTrace> Sample(double ratio, Metadata& metadata);
 
 // Makes the span the parent of what the backend does.
 void SetParent(absl::string_view trace_id, absl::string_view span_id,

@@ -84,7 +84,7 @@ TracedUpstream::TracedUpstream(std::shared_ptr<Upstream> upstream,
 std::unique_ptr<UpstreamCall> TracedUpstream::StartCall(
     CallRequest request, UpstreamCallObserver& observer) {
   std::optional<SampledTrace> trace =
-      Sample(request.metadata, tracing_.sample_ratio);
+      Sample(tracing_.sample_ratio, request.metadata);
   if (!trace) return upstream_->StartCall(std::move(request), observer);
   Span span;
   span.trace_id = std::move(trace->trace_id);

@@ -171,7 +171,7 @@ def test_a_client_that_leaves_cancels_its_span(traced, collector):
 def test_what_is_not_sampled_is_not_sent_and_stays_as_it_is(traced, collector):
     gateway = traced(collector.url, ratio="0")
     assert traceparent(gateway, UNSAMPLED) == UNSAMPLED[0][1]
-    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01",
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00",
                         traceparent(gateway, []))
     # Spans leave in the order of the calls' ends.
     traceparent(gateway, SAMPLED)
