@@ -100,15 +100,21 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
-// Only where there are hubs.
-void AddHubs(const Stats& stats, Families& families) {
-  if (stats.hubs.empty()) return;
+// Of one number for each hub.
+void AddHubs(const Stats& stats, std::uint64_t HubCounts::*member,
+             Families& families, const Labels& labels = {}) {
+  for (const auto& [route, hub] : stats.hubs) {
+    Labels all = {{"route", route}};
+    all.insert(all.end(), labels.begin(), labels.end());
+    families.Add(static_cast<double>(hub.counts.*member), std::move(all));
+  }
+}
+
+void AddHubStates(const Stats& stats, Families& families) {
   using Hub = Stats::PerHub;
-  const auto add = [&](std::uint64_t Hub::*member, Labels labels = {}) {
+  const auto add = [&](std::uint64_t Hub::*member) {
     for (const auto& [route, hub] : stats.hubs) {
-      Labels all = {{"route", route}};
-      all.insert(all.end(), labels.begin(), labels.end());
-      families.Add(static_cast<double>(hub.*member), std::move(all));
+      families.Add(static_cast<double>(hub.*member), {{"route", route}});
     }
   };
   families.Gauge("headgate_hub_sessions", "Sessions of hubs.");
@@ -123,49 +129,95 @@ void AddHubs(const Stats& stats, Families& families) {
   families.Gauge("headgate_hub_event_queue_bytes",
                  "Events that wait for the stream.");
   add(&Hub::queued_bytes);
+}
+
+void AddHubStreams(const Stats& stats, Families& families) {
+  const auto add = [&](std::uint64_t HubCounts::*member, Labels labels = {}) {
+    AddHubs(stats, member, families, labels);
+  };
   families.Counter("headgate_hub_streams_opened_total",
                    "Streams that were opened.");
-  add(&Hub::streams_opened);
+  add(&HubCounts::streams_opened);
   families.Counter("headgate_hub_streams_lost_total",
                    "Streams that have ended, or could not be opened.");
-  add(&Hub::streams_lost);
+  add(&HubCounts::streams_lost);
   families.Counter("headgate_hub_events_total",
                    "Events for the backend, by kind.");
-  add(&Hub::joined, {{"kind", "joined"}});
-  add(&Hub::messages, {{"kind", "message"}});
-  add(&Hub::left, {{"kind", "left"}});
+  add(&HubCounts::joined, {{"kind", "joined"}});
+  add(&HubCounts::messages, {{"kind", "message"}});
+  add(&HubCounts::left, {{"kind", "left"}});
   families.Counter("headgate_hub_commands_total",
-                   "Commands of the backend, failed ones included.");
-  add(&Hub::commands);
-  families.Counter("headgate_hub_commands_failed_total",
-                   "Commands that could not be carried out.");
-  add(&Hub::commands_failed);
+                   "Commands of the backend, by kind, and whether they could "
+                   "be carried out.");
+  for (const auto& [route, hub] : stats.hubs) {
+    for (std::size_t kind = 0; kind < HubCounts::kCommands.size(); ++kind) {
+      const absl::string_view name = HubCounts::kCommands[kind];
+      for (std::size_t i = 0; !name.empty() && i < HubCounts::kOutcomes.size();
+           ++i) {
+        families.Add(static_cast<double>(hub.counts.commands[kind][i]),
+                     {{"route", route},
+                      {"kind", std::string(name)},
+                      {"outcome", std::string(HubCounts::kOutcomes[i])}});
+      }
+    }
+  }
+  families.Counter("headgate_hub_sessions_abandoned_total",
+                   "Sessions that were closed because the backend was lost.");
+  add(&HubCounts::abandoned);
+}
+
+void AddHubMessages(const Stats& stats, Families& families) {
+  const auto add = [&](std::uint64_t HubCounts::*member, Labels labels = {}) {
+    AddHubs(stats, member, families, labels);
+  };
+  families.Counter("headgate_hub_publications_total",
+                   "Messages for audiences: broadcasts of the backend, and "
+                   "requests of the API that have found receivers.");
+  add(&HubCounts::published_by_stream, {{"source", "stream"}});
+  add(&HubCounts::published_by_api, {{"source", "api"}});
   families.Counter("headgate_hub_deliveries_total",
                    "Messages of the backend, once for each receiver.");
-  add(&Hub::deliveries);
+  add(&HubCounts::deliveries);
   families.Counter("headgate_hub_encodings_total",
                    "Messages of the backend, once for each codec among their "
                    "receivers.");
-  add(&Hub::encodings);
-  families.Counter("headgate_hub_sessions_abandoned_total",
-                   "Sessions that were closed because the backend was lost.");
-  add(&Hub::abandoned);
+  add(&HubCounts::encodings);
+  families.Counter("headgate_hub_sends_total",
+                   "Times that clients' connections were given messages, "
+                   "several at once where several waited.");
+  add(&HubCounts::sends);
+  families.Begin(MetricType::Histogram, "headgate_hub_fanout_seconds",
+                 "From a publication until a worker has given it to its "
+                 "connections.");
+  for (const auto& [route, hub] : stats.hubs) {
+    families.Add(hub.counts.fanout, {{"route", route}});
+  }
   families.Counter("headgate_hub_dropped_total",
                    "Messages for clients that the slow-client policy dropped.");
-  add(&Hub::dropped);
+  add(&HubCounts::dropped);
   families.Counter("headgate_hub_slow_disconnects_total",
                    "Sessions that were closed for being slow.");
-  add(&Hub::slow_disconnects);
+  add(&HubCounts::slow);
 }
 
 void AddHubApi(const Stats& stats, Families& families) {
   if (stats.hub_api_requests.empty()) return;
   families.Counter("headgate_hub_api_requests_total",
                    "Requests of the hub API, by method and gRPC code.");
+  absl::btree_map<std::string, std::uint64_t> denied;
   for (const auto& [key, count] : stats.hub_api_requests) {
+    const auto& [method, code] = key;
     families.Add(static_cast<double>(count),
-                 {{"method", std::get<0>(key)}, {"code", std::get<1>(key)}});
+                 {{"method", method}, {"code", code}});
+    const bool is_denied =
+        code == "PERMISSION_DENIED" || code == "UNAUTHENTICATED";
+    denied[method] += is_denied ? count : 0;
   }
+  families
+      .Counter("headgate_hub_api_denied_total",
+               "Requests of the hub API without a token, certificate or "
+               "grant that allows them.")
+      .AddAll("method", {}, std::move(denied));
 }
 
 void AddSessions(const Stats& stats, Families& families) {
@@ -436,7 +488,11 @@ void AddProcess(const MetricsSource& source, Families& families) {
 std::string MetricsText(const MetricsSource& source) {
   Families families;
   AddSessions(source.stats, families);
-  AddHubs(source.stats, families);
+  if (!source.stats.hubs.empty()) {
+    AddHubStates(source.stats, families);
+    AddHubStreams(source.stats, families);
+    AddHubMessages(source.stats, families);
+  }
   AddHubApi(source.stats, families);
   AddTraffic(source.stats, families);
   AddListeners(source.stats, families);

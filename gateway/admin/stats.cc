@@ -38,14 +38,10 @@ Stats::Stats() : ping_rtt(kPingBounds) {}
 
 void Stats::PerHub::Add(const PerHub& other) {
   is_up = is_up || other.is_up;
-  for (const auto member :
-       {&PerHub::sessions, &PerHub::groups, &PerHub::queued_bytes,
-        &PerHub::streams_opened, &PerHub::streams_lost, &PerHub::joined,
-        &PerHub::messages, &PerHub::left, &PerHub::commands,
-        &PerHub::commands_failed, &PerHub::deliveries, &PerHub::encodings,
-        &PerHub::abandoned, &PerHub::dropped, &PerHub::slow_disconnects}) {
-    this->*member += other.*member;
-  }
+  sessions += other.sessions;
+  groups += other.groups;
+  queued_bytes += other.queued_bytes;
+  counts.Add(other.counts);
 }
 
 void Stats::Merge(const Stats& other) {

@@ -9,6 +9,7 @@
 
 #include "absl/container/btree_map.h"
 #include "gateway/base/histogram.h"
+#include "gateway/hub/counts.h"
 
 namespace headgate {
 
@@ -55,19 +56,7 @@ struct Stats {
     std::uint64_t groups = 0;
     bool is_up = false;  // Its stream is.
     std::uint64_t queued_bytes = 0;
-    std::uint64_t streams_opened = 0;
-    std::uint64_t streams_lost = 0;
-    std::uint64_t joined = 0;  // Events.
-    std::uint64_t messages = 0;
-    std::uint64_t left = 0;
-    std::uint64_t commands = 0;  // Those that failed among them.
-    std::uint64_t commands_failed = 0;
-    std::uint64_t deliveries = 0;  // Messages that were queued for a session.
-    std::uint64_t encodings = 0;
-    std::uint64_t abandoned = 0;  // Sessions.
-    // By the slow-client policy: messages dropped, sessions disconnected.
-    std::uint64_t dropped = 0;
-    std::uint64_t slow_disconnects = 0;
+    HubCounts counts;
 
     // Adds those of another hub of the same route.
     void Add(const PerHub& other);

@@ -65,6 +65,7 @@ class SlicedQueue final : private TurnTask {
     task.link_.InsertBefore(tasks_);
   }
   bool empty() const { return tasks_.alone(); }
+  absl::Time now() const { return clock_(); }
 
  private:
   void OnTurn() override;

@@ -92,11 +92,15 @@ struct HubEvents {
   std::vector<HubEvent> events;
   // Of HubCommands::cost, what the worker is done with.
   std::size_t cost_done = 0;
-  // Messages that slow-client policies have dropped since the last batch.
+  // Since the last batch: messages that slow-client policies have dropped, and
+  // times that messages were handed to a client's connection.
   std::uint64_t dropped = 0;
+  std::uint64_t sends = 0;
+  // How long publications took, from the hub to the connections.
+  std::vector<absl::Duration> fanouts;
 
   bool empty() const {
-    return events.empty() && cost_done == 0 && dropped == 0;
+    return events.empty() && cost_done == 0 && dropped == 0 && fanouts.empty();
   }
 };
 
@@ -148,6 +152,8 @@ struct HubCommands {
   std::vector<HubCredit> credit;
   // What the commands hold, bytes; comes back as HubEvents::cost_done.
   std::size_t cost = 0;
+  // The steady time of the first publication among them.
+  absl::Time published_at = absl::InfiniteFuture();
 
   bool empty() const { return commands.empty() && credit.empty(); }
 };

@@ -83,6 +83,10 @@ Hub::~Hub() {
 void Hub::OnEvents(std::size_t worker, HubEvents events) {
   outstanding_[worker] -= std::min(outstanding_[worker], events.cost_done);
   counts_.dropped += events.dropped;
+  counts_.sends += events.sends;
+  for (const absl::Duration fanout : events.fanouts) {
+    counts_.fanout.Observe(absl::ToDoubleSeconds(fanout));
+  }
   for (HubEvent& event : events.events) {
     if (auto* arrival = std::get_if<std::unique_ptr<HubArrival>>(&event.what)) {
       Take(event.who, **arrival);

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "gateway/base/clock.h"
 #include "gateway/hub/batch.h"
+#include "gateway/hub/counts.h"
 #include "gateway/hub/encoder.h"
 #include "gateway/hub/kept_events.h"
 #include "gateway/hub/roster.h"
@@ -58,22 +59,6 @@ class HubHost {
 struct HubOutcome {
   absl::Status status;       // Why it was not done for some of them, or at all.
   std::size_t sessions = 0;  // That it was done for.
-};
-
-// What happened in a hub, for the metrics.
-struct HubCounts {
-  std::uint64_t joined = 0;
-  std::uint64_t messages = 0;
-  std::uint64_t left = 0;
-  std::uint64_t commands = 0;
-  std::uint64_t commands_failed = 0;
-  std::uint64_t deliveries = 0;
-  std::uint64_t encodings = 0;
-  std::uint64_t streams_opened = 0;
-  std::uint64_t streams_lost = 0;
-  std::uint64_t abandoned = 0;  // Sessions.
-  std::uint64_t dropped = 0;    // Messages, by the slow-client policy.
-  std::uint64_t slow = 0;       // Sessions that it has disconnected.
 };
 
 // A hub: the sessions of a route on all workers, and the one stream to the
@@ -280,11 +265,14 @@ class Hub final {
   void ProveStream();
 
   // Commands.
+  HubOutcome Distribute(const v1::Audience& to, const v1::Payload& payload,
+                        const std::string& key);
   void PumpCommands();
   // False: the rest has to wait.
   bool PumpCommands(Stream& stream, absl::Time until);
   bool may_execute() const;
   void ExecuteOne(const v1::Command& command);
+  absl::Status Execute(const v1::Command& command);
   absl::Status Execute(const v1::Accept& accept);
   absl::Status Execute(const v1::Reject& reject);
   absl::Status Execute(const v1::Send& send, std::uint64_t command);

@@ -11,6 +11,9 @@
 #include "gateway/hub/known_fields.h"
 
 namespace headgate {
+
+static_assert(v1::Command::kAck + 1 == HubCounts::kCommands.size());
+
 namespace {
 
 // Reports on commands that may wait for the stream before it is read no longer,
@@ -184,49 +187,41 @@ bool Hub::PumpCommands(Stream& stream, absl::Time until) {
 }
 
 void Hub::ExecuteOne(const v1::Command& command) {
-  ++counts_.commands;
   absl::Status status = CheckKnown(command);
-  if (!status.ok()) return ReportFailure(command.id(), status);
-  switch (command.kind_case()) {
-    case v1::Command::kAccept:
-      status = Execute(command.accept());
-      break;
-    case v1::Command::kReject:
-      status = Execute(command.reject());
-      break;
-    case v1::Command::kSend:
-      status = Execute(command.send(), command.id());
-      break;
-    case v1::Command::kBroadcast:
-      status = Execute(command.broadcast());
-      break;
-    case v1::Command::kClose:
-      status = Execute(command.close());
-      break;
-    case v1::Command::kSetData:
-      status = Execute(command.set_data());
-      break;
-    case v1::Command::kJoin:
-      status = Execute(command.join());
-      break;
-    case v1::Command::kLeave:
-      status = Execute(command.leave());
-      break;
-    case v1::Command::kExpire:
-      status = Execute(command.expire());
-      break;
-    case v1::Command::kAck:
-      status = Execute(command.ack());
-      break;
-    case v1::Command::KIND_NOT_SET:
-      status = absl::UnimplementedError("the command is not known");
-      break;
-  }
+  if (status.ok()) status = Execute(command);
+  counts_.CountCommand(static_cast<std::size_t>(command.kind_case()), status);
   if (!status.ok()) ReportFailure(command.id(), status);
 }
 
+absl::Status Hub::Execute(const v1::Command& command) {
+  switch (command.kind_case()) {
+    case v1::Command::kAccept:
+      return Execute(command.accept());
+    case v1::Command::kReject:
+      return Execute(command.reject());
+    case v1::Command::kSend:
+      return Execute(command.send(), command.id());
+    case v1::Command::kBroadcast:
+      return Execute(command.broadcast());
+    case v1::Command::kClose:
+      return Execute(command.close());
+    case v1::Command::kSetData:
+      return Execute(command.set_data());
+    case v1::Command::kJoin:
+      return Execute(command.join());
+    case v1::Command::kLeave:
+      return Execute(command.leave());
+    case v1::Command::kExpire:
+      return Execute(command.expire());
+    case v1::Command::kAck:
+      return Execute(command.ack());
+    case v1::Command::KIND_NOT_SET:
+      break;
+  }
+  return absl::UnimplementedError("the command is not known");
+}
+
 void Hub::ReportFailure(std::uint64_t command, const absl::Status& status) {
-  ++counts_.commands_failed;
   // On a retired stream nothing can be said any more.
   const bool is_heard = stream_ != nullptr && executing_ == stream_->number;
   if (command == 0 || !is_heard) return;
@@ -398,7 +393,9 @@ void Hub::SendAndWait(HubRecord& record, const v1::Payload& payload,
 }
 
 absl::Status Hub::Execute(const v1::Broadcast& broadcast) {
-  return Publish(broadcast.to(), broadcast.payload(), broadcast.key()).status;
+  ++counts_.published_by_stream;
+  return Distribute(broadcast.to(), broadcast.payload(), broadcast.key())
+      .status;
 }
 
 absl::StatusOr<std::vector<HubRecord*>> Hub::Find(
@@ -408,6 +405,13 @@ absl::StatusOr<std::vector<HubRecord*>> Hub::Find(
 
 HubOutcome Hub::Publish(const v1::Audience& to, const v1::Payload& payload,
                         const std::string& key) {
+  HubOutcome outcome = Distribute(to, payload, key);
+  if (outcome.sessions > 0) ++counts_.published_by_api;
+  return outcome;
+}
+
+HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
+                           const std::string& key) {
   if (absl::Status status = CheckKey(key); !status.ok()) return {status};
   const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
   if (!found.ok()) return {found.status()};
@@ -434,6 +438,8 @@ HubOutcome Hub::Publish(const v1::Audience& to, const v1::Payload& payload,
       const std::size_t cost =
           frame->payload.size() + key.size() + whos.size() * kReceiverCost;
       Tell(worker, HubDeliver{std::move(whos), frame, key, {}}, cost);
+      absl::Time& published_at = outbox_[worker].published_at;
+      if (published_at == absl::InfiniteFuture()) published_at = host_.now();
     }
   }
   counts_.encodings += frames.encoded();

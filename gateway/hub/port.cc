@@ -61,6 +61,9 @@ void HubMember::CountDropped(std::uint64_t messages) {
   port_->Wake();
 }
 
+// Without a word of its own: the next batch has it.
+void HubMember::CountSend() { ++port_->events_.sends; }
+
 void HubMember::Depart(HubDeparture departure) {
   if (std::exchange(departed_, true)) return;
   port_->Add({who_, std::move(departure)});
@@ -145,6 +148,9 @@ bool HubPort::ApplySlice(const std::function<bool()>& is_over) {
     if (batch.cost > 0) {
       events_.cost_done += batch.cost;
       Wake();
+    }
+    if (batch.published_at < absl::InfiniteFuture()) {
+      OnPublished(batch.published_at);
     }
     next_command_ = 0;
     taken_.pop_front();
@@ -231,6 +237,26 @@ void HubPort::Return(const HubCredit& credit) {
   HubMember* member = Find(credit.who);
   if (member == nullptr) return;
   member->unsent_bytes_ -= std::min(member->unsent_bytes_, credit.bytes);
+}
+
+void HubPort::OnPublished(absl::Time published_at) {
+  if (slices_ == nullptr) return;
+  if (marked_.empty()) {
+    marked_.push_back(published_at);
+    slices_->Add(sent_mark_);
+  } else {
+    unmarked_.push_back(published_at);
+  }
+}
+
+void HubPort::OnSentMark() {
+  const absl::Time now = slices_->now();
+  for (const absl::Time published_at : marked_) {
+    events_.fanouts.push_back(now - published_at);
+  }
+  marked_ = std::exchange(unmarked_, {});
+  if (!marked_.empty()) slices_->Add(sent_mark_);
+  Wake();
 }
 
 void HubPort::Resume() {

@@ -75,6 +75,8 @@ class HubMember {
   void Say(HubEventBody event);
   // So many messages for its client were dropped.
   void CountDropped(std::uint64_t messages);
+  // Its connection was given messages.
+  void CountSend();
   // Says how it ended. Nothing is said afterwards.
   void Depart(HubDeparture departure);
 
@@ -140,6 +142,13 @@ class HubPort {
  private:
   friend class HubMember;
 
+  // Behind the members that have something to send.
+  struct SentMark final : SlicedTask {
+    explicit SentMark(HubPort& its) : port(its) {}
+    void OnSlice() override { port.OnSentMark(); }
+    HubPort& port;
+  };
+
   HubMember* Find(Who who) const;
   void Add(HubEvent event);
   void Wake();
@@ -157,6 +166,9 @@ class HubPort {
   template <typename Reach>
   bool ForEach(const std::vector<Who>& whos, std::size_t bytes, Reach reach);
   void Return(const HubCredit& credit);
+  // What was published has been handed to the members.
+  void OnPublished(absl::Time published_at);
+  void OnSentMark();
   // Lets members go on, in the order in which they came to a halt.
   void Resume();
   bool has_room() const { return unsent_bytes_ < max_unsent_bytes_; }
@@ -183,6 +195,11 @@ class HubPort {
   std::size_t unsent_bytes_ = 0;
   HubEvents events_;
   bool woken_ = false;
+  // When publications were made whose members the mark is behind, and later
+  // ones.
+  std::vector<absl::Time> marked_;
+  std::vector<absl::Time> unmarked_;
+  SentMark sent_mark_{*this};
 };
 
 }  // namespace headgate

@@ -174,24 +174,12 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
   bool is_finished() const { return hub_.is_finished(); }
   const std::string& route() const { return spec_.route; }
   Stats::PerHub GetStats() const {
-    const HubCounts& counts = hub_.counts();
     Stats::PerHub stats;
     stats.sessions = hub_.sessions();
     stats.groups = hub_.roster().groups();
     stats.is_up = hub_.stream_state() == Hub::StreamState::kLive;
     stats.queued_bytes = hub_.queued_bytes();
-    stats.streams_opened = counts.streams_opened;
-    stats.streams_lost = counts.streams_lost;
-    stats.joined = counts.joined;
-    stats.messages = counts.messages;
-    stats.left = counts.left;
-    stats.commands = counts.commands;
-    stats.commands_failed = counts.commands_failed;
-    stats.deliveries = counts.deliveries;
-    stats.encodings = counts.encodings;
-    stats.abandoned = counts.abandoned;
-    stats.dropped = counts.dropped;
-    stats.slow_disconnects = counts.slow;
+    stats.counts = hub_.counts();
     return stats;
   }
   HubInfo GetInfo() const {

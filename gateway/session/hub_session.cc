@@ -210,6 +210,7 @@ void HubSession::PumpQueue() {
     const MemberQueue::Frames frames = queue_.Front();
     const Transport::FramesTaken taken =
         transport_.WriteFrames(frames, ws::WriteUntil::kRoom);
+    member_->CountSend();
     for (std::size_t i = 0; i < taken.count; ++i) {
       written_ += frames[i].size();
       const HubReport report = queue_.report(i);

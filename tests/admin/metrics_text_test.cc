@@ -94,12 +94,21 @@ TEST(MetricsTextTest, HubsAreThereWhereTheyAre) {
   EXPECT_THAT(MetricsText({}), Not(HasSubstr("headgate_hub_")));
   MetricsSource source;
   source.stats.hubs["/r"].sessions = 2;
-  source.stats.hubs["/r"].messages = 3;
-  source.stats.hubs["/r"].dropped = 1;
+  HubCounts& counts = source.stats.hubs["/r"].counts;
+  counts.messages = 3;
+  counts.dropped = 1;
+  counts.CountCommand(4, absl::OkStatus());
+  counts.CountCommand(4, absl::NotFoundError(""));
+  counts.CountCommand(0, absl::UnimplementedError(""));
+  counts.fanout.Observe(0.002);
   Stats::PerHub before;
-  before.dropped = 3;
+  before.counts.dropped = 3;
+  before.counts.CountCommand(4, absl::OkStatus());
   source.stats.hubs["/r"].Add(before);
   source.stats.hub_api_requests[{"Publish", "OK"}] = 5;
+  source.stats.hub_api_requests[{"Publish", "PERMISSION_DENIED"}] = 2;
+  source.stats.hub_api_requests[{"Publish", "UNAUTHENTICATED"}] = 1;
+  source.stats.hub_api_requests[{"Close", "OK"}] = 0;
   const std::string text = MetricsText(source);
   EXPECT_THAT(text, HasLine("headgate_hub_sessions{route=\"/r\"} 2"));
   EXPECT_THAT(
@@ -108,6 +117,18 @@ TEST(MetricsTextTest, HubsAreThereWhereTheyAre) {
   EXPECT_THAT(text, HasLine("headgate_hub_dropped_total{route=\"/r\"} 4"));
   EXPECT_THAT(text, HasLine("headgate_hub_api_requests_total{method="
                             "\"Publish\",code=\"OK\"} 5"));
+  for (
+      const char* line :
+      {R"(headgate_hub_api_denied_total{method="Publish"} 3)",
+       R"(headgate_hub_api_denied_total{method="Close"} 0)",
+       R"(headgate_hub_commands_total{route="/r",kind="send",outcome="ok"} 2)",
+       R"(headgate_hub_commands_total{route="/r",kind="send",outcome="not_found"} 1)",
+       R"(headgate_hub_commands_total{route="/r",kind="unknown",outcome="failed"} 1)",
+       R"(headgate_hub_publications_total{route="/r",source="api"} 0)",
+       R"(headgate_hub_fanout_seconds_bucket{route="/r",le="0.0025"} 1)"}) {
+    EXPECT_THAT(text, HasLine(line));
+  }
+  EXPECT_THAT(text, Not(HasSubstr("kind=\"\"")));
 }
 
 TEST(MetricsTextTest, NoCountIsLost) {

@@ -787,3 +787,13 @@ def test_metrics_of_hubs(start, hub, stack):
     assert sample("groups") == 1
     assert sample("stream_up") == 1
     assert sample("events_total", kind="joined") == 3
+    assert sample("publications_total", source="stream") == 1
+    assert sample("publications_total", source="api") == 0
+    assert sample("commands_total", kind="accept", outcome="ok") == 3
+    hub.send(send(2 ** 31, "x"))
+    eventually(lambda: sample("commands_total", kind="send",
+                              outcome="not_found") == 1, "the failure")
+    assert sample("commands_total", kind="broadcast", outcome="ok") == 1
+    # Two workers at most, and each client once.
+    eventually(lambda: sample("sends_total") == 3, "sends")
+    assert 1 <= sample("fanout_seconds_count") <= 2

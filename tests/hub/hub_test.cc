@@ -828,7 +828,7 @@ TEST_F(HubTest, TheStreamIsNotReadWhileFailuresAreNotTaken) {
   EXPECT_LT(hub_->queued_bytes(), 512u * 1024);
   EXPECT_FALSE(call().reading());
   WriteAll();
-  EXPECT_EQ(hub_->counts().commands_failed, 100'000u);
+  EXPECT_EQ(hub_->counts().commands[v1::Command::kSend][1], 100'000u);
   EXPECT_TRUE(call().reading());
   EXPECT_EQ(hub_->queued_bytes(), 0u);
 }
