@@ -477,4 +477,5 @@ def test_metrics_are_documented(gateway):
         r"^\| `((?:headgate|process)_[a-z0-9_]+)` \|",
         (ROOT / "docs/operations.md").read_text(), re.M))
     # Only once a hub API has been asked: test_hub_api.
-    assert served | {"headgate_hub_api_requests_total"} == documented
+    of_hub_api = {f"headgate_hub_api_{of}_total" for of in ("requests", "denied")}
+    assert served | of_hub_api == documented
