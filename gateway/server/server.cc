@@ -25,6 +25,8 @@ constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
 constexpr auto kOverflowRetry = std::chrono::milliseconds(10);
 // What each worker's io_context has: epoll, its timer, and what interrupts it.
 constexpr std::uint64_t kWorkerDescriptors = 3;
+// Nothing failed for that long: connections are accepted again.
+constexpr absl::Duration kAcceptRecovery = absl::Seconds(1);
 constexpr auto kHousekeeping = std::chrono::seconds(1);
 // For a worker's answer to the admin listener, give or take a kHousekeeping.
 constexpr absl::Duration kAnswerPatience = absl::Seconds(1);
@@ -299,10 +301,6 @@ void Server::Accept(Listener& listener) {
         const bool is_open = listener.acceptor.is_open();
         if (error && !is_open) return;
         if (error) return OnAcceptFailed(listener, error.message());
-        if (accept_failing_) {
-          accept_failing_ = false;
-          Log(LogLevel::kInfo, "accepting connections again");
-        }
         listener.socket.SetOptions(socket.native_handle());
         // One that was accepted while the gateway began to drain is told so.
         worker.Serve(std::move(socket), listener.index,
@@ -315,12 +313,21 @@ void Server::Accept(Listener& listener) {
 // can come in when one of them has gone.
 void Server::OnAcceptFailed(Listener& listener, const std::string& why) {
   ++stats_.accept_errors;
+  accept_failed_ = SteadyNow();
   if (!std::exchange(accept_failing_, true)) {
     Log(LogLevel::kError, "cannot accept connections for now",
         {{"reason", why}});
   }
   for (const auto& worker : workers_) worker->FreeDescriptor();
   AcceptLater(listener, kAcceptRetry);
+}
+
+// One descriptor that comes free serves one connection; what is told is the end
+// of the shortage.
+void Server::NoticeAccepting(absl::Time now) {
+  if (!accept_failing_ || now - accept_failed_ < kAcceptRecovery) return;
+  accept_failing_ = false;
+  Log(LogLevel::kInfo, "accepting connections again");
 }
 
 void Server::AcceptLater(Listener& listener, std::chrono::milliseconds delay) {
@@ -348,6 +355,7 @@ void Server::Housekeep() {
     if (cancelled || stopped_) return;
     const absl::Time now = SteadyNow();
     Watch();
+    NoticeAccepting(now);
     while (!questions_.empty() &&
            now - questions_.front().asked >= kAnswerPatience) {
       const Question question = std::move(questions_.front());

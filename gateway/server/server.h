@@ -98,6 +98,7 @@ class Server final : private Gateway {
   void StartWorkers();
   void Accept(Listener& listener);
   void OnAcceptFailed(Listener& listener, const std::string& why);
+  void NoticeAccepting(absl::Time now);
   void AcceptLater(Listener& listener, std::chrono::milliseconds delay);
   void CloseListeners();
   void Housekeep();
@@ -179,6 +180,7 @@ class Server final : private Gateway {
   std::unique_ptr<HubApi> hub_api_;  // Null: it is not served.
   std::size_t next_worker_ = 0;
   bool accept_failing_ = false;
+  absl::Time accept_failed_;  // The last time; steady.
   DescriptorUse descriptors_;
   Stats stats_;  // Of what the workers do not see.
   LoopWatch watch_;

@@ -366,7 +366,8 @@ def test_out_of_file_descriptors(start_demo):
                 assert late.read_response().status == 101
                 late.send_frame(TEXT, b'{"greeting":"ann"}')
                 assert late.read_message() == (TEXT, b'{"reply":"hello, ann"}')
-                assert gateway.stderr().count(AGAIN) == episode
+                eventually(lambda: gateway.stderr().count(AGAIN) == episode,
+                           "the log tells the end of the shortage")
             eventually(lambda: len(gateway.sessions()) == 1,
                        "the others' sessions to end")
             expect_service(gateway)
