@@ -289,7 +289,7 @@ def test_a_backend_that_never_reads_stops_clients_and_keeps_memory(
         assert gateway.rss() - before < (400 if sanitized() else 60) << 20
         hub.reading.set()
         # It goes on when the backend does.
-        eventually(lambda: clients[0].send_until_blocked(message, 0.3) > 0,
+        eventually(lambda: clients[0].send_until_blocked(message, 0.3, 1) > 0,
                    "the client's turn")
 
 

@@ -117,21 +117,23 @@ class RawClient:
     def send(self, data):
         self._socket.sendall(data)
 
-    def send_until_blocked(self, data, patience):
+    def send_until_blocked(self, data, patience, most=1 << 30):
         """Sends `data` again and again until nothing was taken for `patience`
-        seconds, or the connection ended. Returns how many bytes were taken."""
+        seconds, `most` bytes were, or the connection ended. Returns how many
+        bytes were taken."""
         self._socket.settimeout(patience)
         sent = 0
         rest = memoryview(data)
         try:
-            while True:
+            while sent < most:
                 count = self._socket.send(rest)
                 sent += count
                 rest = rest[count:] or memoryview(data)
         except (TimeoutError, ConnectionError):
-            return sent
+            pass
         finally:
             self._socket.settimeout(TIMEOUT)
+        return sent
 
     def _fill(self):
         data = self._socket.recv(65536)
