@@ -25,6 +25,7 @@ ROOMS = {
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "openssl/evp"},
     "trace": {"absl", "boost"},
     "hub": {"absl", "google/protobuf", "headgate/v1"},
+    "nats": {"absl", "nats"},
     "session": {"absl"},
     "net": {"absl", "boost"},
     "admin": {"absl", "boost", "prometheus"},
@@ -40,7 +41,7 @@ PRIVATE = {
     "gateway/upstream/grpc_upstream.h": {"upstream"},
     "gateway/upstream/h2_upstream.h": {"upstream"},
 }
-LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "CLI", "nghttp2", "openssl/", "prometheus/", "yaml-cpp", "zlib")
+LIBRARIES = ("absl", "boost", "google/api", "google/protobuf", "grpc", "grpcpp", "headgate/", "CLI", "nats/", "nghttp2", "openssl/", "prometheus/", "yaml-cpp", "zlib")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]', re.M)
 
 

@@ -172,9 +172,11 @@ void AddHubMessages(const Stats& stats, Families& families) {
   };
   families.Counter("headgate_hub_publications_total",
                    "Messages for audiences: broadcasts of the backend, and "
-                   "requests of the API that have found receivers.");
+                   "requests of the API and of other gateways that have "
+                   "found receivers.");
   add(&HubCounts::published_by_stream, {{"source", "stream"}});
   add(&HubCounts::published_by_api, {{"source", "api"}});
+  add(&HubCounts::published_elsewhere, {{"source", "gateway"}});
   families.Counter("headgate_hub_deliveries_total",
                    "Messages of the backend, once for each receiver.");
   add(&HubCounts::deliveries);
@@ -218,6 +220,27 @@ void AddHubApi(const Stats& stats, Families& families) {
                "Requests of the hub API without a token, certificate or "
                "grant that allows them.")
       .AddAll("method", {}, std::move(denied));
+}
+
+void AddHubEngine(const Stats& stats, Families& families) {
+  if (!stats.hub_engine) return;
+  const Stats::PerEngine& engine = *stats.hub_engine;
+  families.Gauge("headgate_hub_engine_up",
+                 "Whether the hubs' engine is connected to NATS.");
+  families.Add(engine.is_up ? 1 : 0, {});
+  families.Counter("headgate_hub_engine_reconnects_total",
+                   "Connections to NATS after the first.");
+  families.Add(static_cast<double>(engine.reconnects), {});
+  families.Counter("headgate_hub_engine_dropped_total",
+                   "Records of other gateways that were dropped, as too many "
+                   "waited or as they were malformed.");
+  families.Add(static_cast<double>(engine.dropped), {});
+  families.Begin(MetricType::Histogram, "headgate_hub_engine_publish_seconds",
+                 "From a publication of the API until NATS has it.");
+  families.Add(engine.publish, {});
+  families.Gauge("headgate_hub_replicas",
+                 "Gateways that share the hubs and are there, with this one.");
+  families.Add(static_cast<double>(engine.replicas), {});
 }
 
 void AddSessions(const Stats& stats, Families& families) {
@@ -494,6 +517,7 @@ std::string MetricsText(const MetricsSource& source) {
     AddHubMessages(source.stats, families);
   }
   AddHubApi(source.stats, families);
+  AddHubEngine(source.stats, families);
   AddTraffic(source.stats, families);
   AddListeners(source.stats, families);
   AddUpstreams(source.stats, families);

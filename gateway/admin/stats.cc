@@ -11,8 +11,8 @@ constexpr double kDurationBounds[] = {0.1, 1,    10,   60,    300,
                                       900, 3600, 7200, 21600, 86400};
 constexpr double kCallBounds[] = {0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
                                   0.5,   1,     2.5,  5,     10,   60,  300};
-constexpr double kTlsBounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
-                                 0.1,   0.25,   0.5,   1,    2.5,   5};
+constexpr double kShortBounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                   0.1,   0.25,   0.5,   1,    2.5,   5};
 constexpr double kLagBounds[] = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5};
 constexpr double kPingBounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                   0.25,  0.5,    1,     2.5,  5,     10};
@@ -28,9 +28,11 @@ void Add(const absl::btree_map<Key, std::uint64_t>& from,
 Stats::PerRoute::PerRoute()
     : first_message(kFirstMessageBounds), duration(kDurationBounds) {}
 
-Stats::PerListener::PerListener() : tls_duration(kTlsBounds) {}
+Stats::PerListener::PerListener() : tls_duration(kShortBounds) {}
 
 Stats::PerWorker::PerWorker() : lag(kLagBounds) {}
+
+Stats::PerEngine::PerEngine() : publish(kShortBounds) {}
 
 Stats::PerCall::PerCall() : duration(kCallBounds) {}
 

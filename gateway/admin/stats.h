@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tuple>
 
@@ -61,6 +62,15 @@ struct Stats {
     // Adds those of another hub of the same route.
     void Add(const PerHub& other);
   };
+  // Of the hubs' way to other gateways.
+  struct PerEngine {
+    PerEngine();
+    bool is_up = false;
+    std::uint64_t reconnects = 0;
+    std::uint64_t replicas = 0;  // That are there, with this one.
+    std::uint64_t dropped = 0;   // Records of others.
+    Histogram publish;           // From a publication until NATS has it, s.
+  };
   struct PerWorker {
     PerWorker();
     Histogram lag;  // How late its event loop ran timers, s.
@@ -87,6 +97,8 @@ struct Stats {
   absl::btree_map<std::string, PerHub> hubs;
   // (method, gRPC code's name): requests of the hub API; set once, not merged.
   absl::btree_map<TrafficKey, std::uint64_t> hub_api_requests;
+  // Absent: no other gateways share the hubs. Set once, not merged.
+  std::optional<PerEngine> hub_engine;
   // (upstream, method, gRPC code's name): calls that have ended.
   absl::btree_map<CallKey, std::uint64_t> calls;
   // The same keys, a limited number of them (CallSeries).

@@ -210,11 +210,15 @@ class PublishCall final
     if (!ok) return Finish(grpc::Status::OK);
     const absl::Status allowed = api_.Check(call_, "Publish", request_);
     if (!allowed.ok()) return Respond(allowed);
-    api_.host.RunOnHubs(request_.ByteSizeLong(),
-                        [this](absl::StatusOr<HubRequests*> hubs) {
-                          if (!hubs.ok()) return Respond(hubs.status());
-                          Respond((*hubs)->Publish(request_));
-                        });
+    api_.host.RunOnHubs(
+        request_.ByteSizeLong(), [this](absl::StatusOr<ClusterRequests*> hubs) {
+          if (!hubs.ok()) return Respond(hubs.status());
+          (*hubs)->Publish(
+              request_,
+              [this](const absl::StatusOr<v1::PublishResponse>& response) {
+                Respond(response);
+              });
+        });
   }
   void OnWriteDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::CANCELLED);
@@ -252,7 +256,7 @@ class ApiService final : public v1::HubService::CallbackService {
 
   Reactor* Publish(Context* call, const v1::PublishRequest* request,
                    v1::PublishResponse* response) override {
-    return Serve<&HubRequests::Publish>(call, "Publish", request, response);
+    return Serve<&ClusterRequests::Publish>(call, "Publish", request, response);
   }
   grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse>*
   PublishStream(Context* call) override {
@@ -260,59 +264,38 @@ class ApiService final : public v1::HubService::CallbackService {
   }
   Reactor* Send(Context* call, const v1::SendRequest* request,
                 v1::SendResponse* response) override {
-    auto* const reactor = new UnaryCall(api_, "Send");
-    const absl::Status allowed = api_.Check(*call, "Send", *request);
-    if (!allowed.ok()) {
-      reactor->End(absl::StatusOr<v1::SendResponse>(allowed), response);
-      return reactor;
-    }
-    api_.host.RunOnHubs(
-        request->ByteSizeLong(),
-        [reactor, request, response](absl::StatusOr<HubRequests*> hubs) {
-          if (!hubs.ok()) {
-            return reactor->End(absl::StatusOr<v1::SendResponse>(hubs.status()),
-                                response);
-          }
-          // The call may be cancelled meanwhile, and its request be gone.
-          const v1::SendRequest own = *request;
-          const auto wait = reactor->Wait();
-          (*hubs)->Send(own, [reactor, response, wait](
-                                 const absl::StatusOr<v1::SendResponse>& sent) {
-            if (wait->End()) reactor->End(sent, response);
-          });
-        });
-    return reactor;
+    return Serve<&ClusterRequests::Send>(call, "Send", request, response);
   }
   Reactor* Close(Context* call, const v1::CloseRequest* request,
                  v1::CloseResponse* response) override {
-    return Serve<&HubRequests::Close>(call, "Close", request, response);
+    return Serve<&ClusterRequests::Close>(call, "Close", request, response);
   }
   Reactor* Update(Context* call, const v1::UpdateRequest* request,
                   v1::UpdateResponse* response) override {
-    return Serve<&HubRequests::Update>(call, "Update", request, response);
+    return Serve<&ClusterRequests::Update>(call, "Update", request, response);
   }
   Reactor* Join(Context* call, const v1::MembershipRequest* request,
                 v1::MembershipResponse* response) override {
-    return Serve<&HubRequests::Join>(call, "Join", request, response);
+    return Serve<&ClusterRequests::Join>(call, "Join", request, response);
   }
   Reactor* Leave(Context* call, const v1::MembershipRequest* request,
                  v1::MembershipResponse* response) override {
-    return Serve<&HubRequests::Leave>(call, "Leave", request, response);
+    return Serve<&ClusterRequests::Leave>(call, "Leave", request, response);
   }
   Reactor* GetSession(Context* call, const v1::GetSessionRequest* request,
                       v1::SessionInfo* response) override {
-    return Serve<&HubRequests::GetSession>(call, "GetSession", request,
-                                           response);
+    return Serve<&ClusterRequests::GetSession>(call, "GetSession", request,
+                                               response);
   }
   Reactor* ListSessions(Context* call, const v1::ListSessionsRequest* request,
                         v1::ListSessionsResponse* response) override {
-    return Serve<&HubRequests::ListSessions>(call, "ListSessions", request,
-                                             response);
+    return Serve<&ClusterRequests::ListSessions>(call, "ListSessions", request,
+                                                 response);
   }
   Reactor* CountSessions(Context* call, const v1::CountSessionsRequest* request,
                          v1::CountSessionsResponse* response) override {
-    return Serve<&HubRequests::CountSessions>(call, "CountSessions", request,
-                                              response);
+    return Serve<&ClusterRequests::CountSessions>(call, "CountSessions",
+                                                  request, response);
   }
 
   // Has `kAct` run on the hub thread; request and response live until Finish.
@@ -327,12 +310,19 @@ class ApiService final : public v1::HubService::CallbackService {
     }
     api_.host.RunOnHubs(
         request->ByteSizeLong(),
-        [reactor, request, response](absl::StatusOr<HubRequests*> hubs) {
+        [reactor, request, response](absl::StatusOr<ClusterRequests*> hubs) {
           if (!hubs.ok()) {
             return reactor->End(absl::StatusOr<Response>(hubs.status()),
                                 response);
           }
-          reactor->End(((*hubs)->*kAct)(*request), response);
+          // The call may be cancelled before it has begun to wait, and its
+          // request be gone then.
+          const Request own = *request;
+          const auto wait = reactor->Wait();
+          ((*hubs)->*kAct)(own, [reactor, response,
+                                 wait](const absl::StatusOr<Response>& result) {
+            if (wait->End()) reactor->End(result, response);
+          });
         });
     return reactor;
   }

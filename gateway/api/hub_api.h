@@ -14,7 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/config/settings.h"
-#include "gateway/hub/requests.h"
+#include "gateway/hub/cluster_requests.h"
 
 namespace headgate {
 
@@ -24,7 +24,7 @@ class HubApiHost {
   // Calls `work` once, on the hub thread, when the hubs have room for what it
   // sends; `bytes` is what it holds until then. It gets RESOURCE_EXHAUSTED
   // where too much waits already, on any thread.
-  using Work = std::function<void(absl::StatusOr<HubRequests*>)>;
+  using Work = std::function<void(absl::StatusOr<ClusterRequests*>)>;
   virtual void RunOnHubs(std::size_t bytes, Work work) = 0;
   // A request has ended; safe for any thread. `method`: of HubService, its name
   // alone.

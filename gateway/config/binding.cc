@@ -217,6 +217,35 @@ absl::Span<const Binding<AdminSettings>> TableOf() {
 }
 
 template <>
+absl::Span<const Binding<HubSettings>> TableOf() {
+  using S = HubSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"gateway", &S::gateway},
+  };
+  return kTable;
+}
+
+template <>
+absl::Span<const Binding<NatsSettings>> TableOf() {
+  using S = NatsSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"prefix", &S::prefix},
+      {"user", &S::user},
+      {"password_file", &S::password_file, ReadAs::kFile},
+  };
+  return kTable;
+}
+
+template <>
+absl::Span<const Binding<NatsTlsSettings>> TableOf() {
+  using S = NatsTlsSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"ca", &S::ca, ReadAs::kFile},
+  };
+  return kTable;
+}
+
+template <>
 absl::Span<const Binding<HubApiSettings>> TableOf() {
   using S = HubApiSettings;
   static constexpr Binding<S> kTable[] = {

@@ -130,6 +130,12 @@ absl::Span<const Binding<TlsCertificateSettings>> TableOf();
 template <>
 absl::Span<const Binding<AdminSettings>> TableOf();
 template <>
+absl::Span<const Binding<HubSettings>> TableOf();
+template <>
+absl::Span<const Binding<NatsSettings>> TableOf();
+template <>
+absl::Span<const Binding<NatsTlsSettings>> TableOf();
+template <>
 absl::Span<const Binding<HubApiSettings>> TableOf();
 template <>
 absl::Span<const Binding<HubApiTlsSettings>> TableOf();

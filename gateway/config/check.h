@@ -16,6 +16,7 @@ void CheckSettings(const Settings& settings, Faults& faults);
 
 void CheckListeners(const Settings& settings, Faults& faults);
 void CheckAdmin(const Settings& settings, Faults& faults);
+void CheckHubEngine(const Settings& settings, Faults& faults);
 void CheckHubApi(const Settings& settings, Faults& faults);
 void CheckTracing(const Settings& settings, Faults& faults);
 void CheckUpstreams(const Settings& settings, Faults& faults);

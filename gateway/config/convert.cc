@@ -87,6 +87,26 @@ AdminSettings AdminFrom(const pb::Admin& from, const Section& section) {
   return to;
 }
 
+HubSettings HubSettingsFrom(const pb::Hubs& from, const Section& section) {
+  HubSettings to;
+  section.Read(TableOf<HubSettings>(), to);
+  Choose(from.engine(),
+         {{pb::Hubs::ENGINE_MEMORY, HubSettings::Engine::kMemory},
+          {pb::Hubs::ENGINE_NATS, HubSettings::Engine::kNats}},
+         to.engine);
+  if (!from.has_nats()) return to;
+  const Section below = section.Below("nats", from.nats());
+  NatsSettings& nats = to.nats.emplace();
+  below.Read(TableOf<NatsSettings>(), nats);
+  nats.servers.assign(from.nats().servers().begin(),
+                      from.nats().servers().end());
+  if (from.nats().has_tls()) {
+    below.Below("tls", from.nats().tls())
+        .Read(TableOf<NatsTlsSettings>(), nats.tls.emplace());
+  }
+  return to;
+}
+
 HubApiSettings HubApiFrom(const pb::HubApi& from, const Section& section) {
   HubApiSettings to;
   section.Read(TableOf<HubApiSettings>(), to);
@@ -250,6 +270,7 @@ Settings ConvertConfig(const pb::Config& config, const std::string& directory,
                                  : absl::StrCat("admin[", to.admin.size(), "]"),
                              admin)));
   }
+  to.hub = HubSettingsFrom(config.hub(), section.Below("hub", config.hub()));
   if (config.hub().has_api()) {
     to.hub_api = HubApiFrom(
         config.hub().api(),

@@ -93,6 +93,7 @@ void CheckIdentity(const LimitSettings& limits, Faults& faults) {
 void CheckSettings(const Settings& settings, Faults& faults) {
   CheckListeners(settings, faults);
   CheckAdmin(settings, faults);
+  CheckHubEngine(settings, faults);
   CheckHubApi(settings, faults);
   CheckTracing(settings, faults);
   CheckUpstreams(settings, faults);

@@ -275,6 +275,34 @@ struct HubApiSettings {
   bool operator==(const HubApiSettings&) const = default;
 };
 
+struct NatsTlsSettings {
+  std::string ca;  // Empty: the system's roots.
+
+  bool operator==(const NatsTlsSettings&) const = default;
+};
+
+// How a gateway reaches NATS.
+struct NatsSettings {
+  std::vector<std::string> servers;  // URLs.
+  std::string prefix = "headgate";   // Of the subjects.
+  std::string user;
+  std::string password_file;           // Set if `user` is.
+  std::optional<NatsTlsSettings> tls;  // Absent: by the URLs.
+
+  bool operator==(const NatsSettings&) const = default;
+};
+
+// What all hubs of the process have in common.
+struct HubSettings {
+  enum class Engine { kMemory, kNats };
+
+  std::string gateway;  // Its name; empty: a random one.
+  Engine engine = Engine::kMemory;
+  std::optional<NatsSettings> nats;  // Set if, and only if, it is the engine.
+
+  bool operator==(const HubSettings&) const = default;
+};
+
 // Spans of calls, for an OpenTelemetry collector.
 struct TracingSettings {
   std::string endpoint = "http://127.0.0.1:4318/v1/traces";
@@ -316,6 +344,7 @@ struct Settings {
   KeepaliveSettings keepalive;
   TimeoutSettings timeouts;
   std::vector<AdminSettings> admin = {AdminSettings{}};
+  HubSettings hub;
   std::optional<HubApiSettings> hub_api;   // Absent: it is not served.
   std::optional<TracingSettings> tracing;  // Absent: no spans.
   int threads = 0;  // 0: as many as the machine has cores.

@@ -69,6 +69,7 @@ Hub::Hub(Options options, Upstream& upstream, HubHost& host)
     : options_(std::move(options)),
       upstream_(upstream),
       host_(host),
+      roster_(host.engine()),
       backoff_(kFirstBackoff),
       outbox_(options_.workers),
       outstanding_(options_.workers) {}

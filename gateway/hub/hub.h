@@ -20,6 +20,7 @@
 #include "gateway/hub/batch.h"
 #include "gateway/hub/counts.h"
 #include "gateway/hub/encoder.h"
+#include "gateway/hub/engine.h"
 #include "gateway/hub/kept_events.h"
 #include "gateway/hub/roster.h"
 #include "gateway/hub/stream_form.h"
@@ -42,6 +43,9 @@ class HubHost {
   virtual void HandOver(std::size_t worker, HubCommands commands) = 0;
   // Of the type HubForm::message; null: unknown so far.
   virtual const Schema* schema() = 0;
+  // What the hub's sessions on other gateways are reached by; must outlive the
+  // hub. Null: there are no other gateways.
+  virtual HubEngine* engine() { return nullptr; }
 
   // For the log. `sessions`: that it has.
   virtual void OnStreamUp(bool resumes, std::size_t sessions) = 0;
@@ -117,6 +121,8 @@ class Hub final {
 
   HubOutcome Publish(const v1::Audience& to, const v1::Payload& payload,
                      const std::string& key);
+  // The same for what was published on another gateway.
+  HubOutcome Deliver(const v1::EnginePublication& publication);
   // Sends to one session; `done` is called once, with OK when the client's
   // connection has taken all of it within `patience`.
   using SentCallback = std::function<void(const absl::Status&)>;
@@ -267,6 +273,8 @@ class Hub final {
   // Commands.
   HubOutcome Distribute(const v1::Audience& to, const v1::Payload& payload,
                         const std::string& key);
+  // Hands a broadcast over to the hub's other gateways.
+  absl::Status Spread(const v1::Broadcast& broadcast);
   void PumpCommands();
   // False: the rest has to wait.
   bool PumpCommands(Stream& stream, absl::Time until);

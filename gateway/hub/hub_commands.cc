@@ -394,8 +394,25 @@ void Hub::SendAndWait(HubRecord& record, const v1::Payload& payload,
 
 absl::Status Hub::Execute(const v1::Broadcast& broadcast) {
   ++counts_.published_by_stream;
-  return Distribute(broadcast.to(), broadcast.payload(), broadcast.key())
-      .status;
+  absl::Status status =
+      Distribute(broadcast.to(), broadcast.payload(), broadcast.key()).status;
+  status.Update(Spread(broadcast));
+  return status;
+}
+
+absl::Status Hub::Spread(const v1::Broadcast& broadcast) {
+  // Numbers are of sessions that are here.
+  HubEngine* const engine = host_.engine();
+  if (engine == nullptr || !broadcast.to().whos().empty()) {
+    return absl::OkStatus();
+  }
+  v1::EnginePublication publication;
+  publication.set_route(options_.route);
+  *publication.mutable_to() = broadcast.to();
+  publication.mutable_to()->clear_except_whos();
+  *publication.mutable_payload() = broadcast.payload();
+  publication.set_key(broadcast.key());
+  return engine->Publish(publication);
 }
 
 absl::StatusOr<std::vector<HubRecord*>> Hub::Find(
@@ -407,6 +424,13 @@ HubOutcome Hub::Publish(const v1::Audience& to, const v1::Payload& payload,
                         const std::string& key) {
   HubOutcome outcome = Distribute(to, payload, key);
   if (outcome.sessions > 0) ++counts_.published_by_api;
+  return outcome;
+}
+
+HubOutcome Hub::Deliver(const v1::EnginePublication& publication) {
+  HubOutcome outcome =
+      Distribute(publication.to(), publication.payload(), publication.key());
+  if (outcome.sessions > 0) ++counts_.published_elsewhere;
   return outcome;
 }
 

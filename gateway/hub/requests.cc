@@ -97,7 +97,7 @@ v1::Audience OneSession(const std::string& session) {
 absl::StatusOr<std::vector<Hub*>> HubRequests::HubsOf(
     const std::string& route) const {
   std::vector<Hub*> hubs;
-  for (Hub* hub : hubs_) {
+  for (Hub* hub : hubs_()) {
     if (route.empty() || hub->options().route == route) hubs.push_back(hub);
   }
   if (hubs.empty() && !route.empty()) {
@@ -125,21 +125,40 @@ absl::StatusOr<std::size_t> HubRequests::ForEach(const std::string& route,
 
 // --- Messages ---
 
-absl::StatusOr<v1::PublishResponse> HubRequests::Publish(
-    const v1::PublishRequest& request) {
+absl::StatusOr<v1::EnginePublication> HubRequests::PublicationOf(
+    const v1::PublishRequest& request) const {
   if (absl::Status known = CheckKnown(request); !known.ok()) return known;
-  const v1::Audience audience = AudienceOf(request);
-  if (audience.sessions().empty() && audience.groups().empty() &&
-      audience.users().empty()) {
+  v1::EnginePublication publication;
+  *publication.mutable_to() = AudienceOf(request);
+  const v1::Audience& to = publication.to();
+  if (to.sessions().empty() && to.groups().empty() && to.users().empty()) {
     return absl::InvalidArgumentError(
         "groups, users, sessions: one of them must name the receivers");
   }
-  if (absl::Status status = CheckPayload(request.payload()); !status.ok()) {
-    return status;
-  }
-  return CountOf<v1::PublishResponse>(ForEach(request.route(), [&](Hub& hub) {
-    return hub.Publish(audience, request.payload(), request.key());
-  }));
+  absl::Status status = CheckPayload(request.payload());
+  status.Update(HubsOf(request.route()).status());
+  if (!status.ok()) return status;
+  publication.set_route(request.route());
+  *publication.mutable_payload() = request.payload();
+  publication.set_key(request.key());
+  return publication;
+}
+
+absl::StatusOr<v1::PublishResponse> HubRequests::Publish(
+    const v1::EnginePublication& publication) {
+  return CountOf<v1::PublishResponse>(
+      ForEach(publication.route(), [&](Hub& hub) {
+        return hub.Publish(publication.to(), publication.payload(),
+                           publication.key());
+      }));
+}
+
+void HubRequests::Deliver(const v1::EnginePublication& publication) {
+  // Its publisher has no use for this gateway's failures.
+  ForEach(publication.route(),
+          [&](Hub& hub) { return hub.Deliver(publication); })
+      .status()
+      .IgnoreError();
 }
 
 void HubRequests::Send(
@@ -152,7 +171,7 @@ void HubRequests::Send(
   absl::Status status = patience.status();
   status.Update(CheckPayload(request.payload()));
   if (!status.ok()) return done(status);
-  for (Hub* hub : hubs_) {
+  for (Hub* hub : hubs_()) {
     const auto found = hub->Find(OneSession(request.session()));
     if (!found.ok() || found->empty()) continue;
     return hub->SendAndWait(*found->front(), request.payload(), request.key(),
@@ -248,11 +267,17 @@ absl::StatusOr<v1::MembershipResponse> HubRequests::ChangeMembership(
 absl::StatusOr<v1::SessionInfo> HubRequests::GetSession(
     const v1::GetSessionRequest& request) {
   if (absl::Status known = CheckKnown(request); !known.ok()) return known;
-  for (Hub* hub : hubs_) {
+  for (Hub* hub : hubs_()) {
     const auto found = hub->Find(OneSession(request.session()));
     if (found.ok() && !found->empty()) return hub->InfoOf(*found->front());
   }
   return NoSession(request.session());
+}
+
+std::size_t HubRequests::PageSizeOf(const v1::ListSessionsRequest& request) {
+  return request.page_size() == 0
+             ? kDefaultPageSize
+             : std::min<std::size_t>(request.page_size(), kMostPageSize);
 }
 
 absl::StatusOr<v1::ListSessionsResponse> HubRequests::ListSessions(
@@ -273,10 +298,7 @@ absl::StatusOr<v1::ListSessionsResponse> HubRequests::ListSessions(
       }
     }
   }
-  const std::size_t size =
-      request.page_size() == 0
-          ? kDefaultPageSize
-          : std::min<std::size_t>(request.page_size(), kMostPageSize);
+  const std::size_t size = PageSizeOf(request);
   const std::size_t count = std::min(size, entries.size());
   std::partial_sort(entries.begin(),
                     entries.begin() + static_cast<std::ptrdiff_t>(count),

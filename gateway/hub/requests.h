@@ -3,12 +3,13 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "gateway/hub/hub.h"
+#include "headgate/v1/hub_engine.pb.h"
 #include "headgate/v1/hub_service.pb.h"
 
 namespace headgate {
@@ -22,10 +23,17 @@ namespace headgate {
 // Pure. Thread: the hub thread.
 class HubRequests {
  public:
-  explicit HubRequests(absl::Span<Hub* const> hubs) : hubs_(hubs) {}
+  // Called anew for each request: hubs come and go.
+  using Hubs = std::function<std::vector<Hub*>()>;
+  explicit HubRequests(Hubs hubs) : hubs_(std::move(hubs)) {}
 
+  // What the request publishes, checked as far as that needs no sessions.
+  absl::StatusOr<v1::EnginePublication> PublicationOf(
+      const v1::PublishRequest& request) const;
   absl::StatusOr<v1::PublishResponse> Publish(
-      const v1::PublishRequest& request);
+      const v1::EnginePublication& publication);
+  // The same for another gateway's.
+  void Deliver(const v1::EnginePublication& publication);
   // Calls `done` once, after `wait_sent` at the latest.
   void Send(const v1::SendRequest& request,
             std::function<void(const absl::StatusOr<v1::SendResponse>&)> done);
@@ -41,6 +49,8 @@ class HubRequests {
       const v1::ListSessionsRequest& request);
   absl::StatusOr<v1::CountSessionsResponse> CountSessions(
       const v1::CountSessionsRequest& request);
+  // How many sessions a page has at most.
+  static std::size_t PageSizeOf(const v1::ListSessionsRequest& request);
 
  private:
   absl::StatusOr<v1::SendResponse> SendNow(const v1::SendRequest& request);
@@ -55,7 +65,7 @@ class HubRequests {
   template <typename Act>
   absl::StatusOr<std::size_t> ForEach(const std::string& route, Act act) const;
 
-  const absl::Span<Hub* const> hubs_;
+  Hubs hubs_;
 };
 
 }  // namespace headgate

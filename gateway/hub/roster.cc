@@ -8,6 +8,19 @@
 
 namespace headgate {
 
+HubRoster::~HubRoster() {
+  for (const auto& [name, group] : groups_) {
+    Report(HubScope::kGroup, name, false);
+  }
+  for (const auto& [user, records] : by_user_) {
+    Report(HubScope::kUser, user, false);
+  }
+}
+
+void HubRoster::Report(HubScope scope, const std::string& name, bool begins) {
+  if (interest_ != nullptr) interest_->OnInterest(scope, name, begins);
+}
+
 HubRecord& HubRoster::Add(HubRecord record) {
   const Who who = record.who;
   auto owned = std::make_unique<HubRecord>(std::move(record));
@@ -45,10 +58,16 @@ void HubRoster::SetUser(HubRecord& record, const std::string& user) {
   if (record.user == user) return;
   if (const auto old = by_user_.find(record.user); old != by_user_.end()) {
     old->second.erase(&record);
-    if (old->second.empty()) by_user_.erase(old);
+    if (old->second.empty()) {
+      by_user_.erase(old);
+      Report(HubScope::kUser, record.user, false);
+    }
   }
   record.user = user;
-  if (!user.empty()) by_user_[user].insert(&record);
+  if (user.empty()) return;
+  const auto [its, is_first] = by_user_.try_emplace(user);
+  its->second.insert(&record);
+  if (is_first) Report(HubScope::kUser, user, true);
 }
 
 const absl::flat_hash_set<HubRecord*>* HubRoster::OfUser(
@@ -77,6 +96,7 @@ absl::Status HubRoster::Join(HubRecord& record, absl::string_view name,
     made = std::make_unique<HubGroup>();
     made->name = std::string(name);
     group = made.get();
+    Report(HubScope::kGroup, group->name, true);
   }
   group->members.insert(&record);
   record.groups.push_back(group);
@@ -94,8 +114,11 @@ void HubRoster::Leave(HubRecord& record, HubGroup& group) {
   const auto found =
       std::find(record.groups.rbegin(), record.groups.rend(), &group);
   record.groups.erase(std::next(found).base());
+  if (!group.members.empty()) return;
   // After the erasure `group.name` must not be a part of what is destroyed.
-  if (group.members.empty()) groups_.erase(std::string(group.name));
+  const std::string name = group.name;
+  groups_.erase(name);
+  Report(HubScope::kGroup, name, false);
 }
 
 std::vector<std::pair<std::string, std::size_t>> HubRoster::ListGroups(

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/hub/batch.h"
+#include "gateway/hub/engine.h"
 #include "gateway/route/hub_group.h"
 
 namespace headgate {
@@ -67,7 +68,10 @@ struct HubGroup {
 // Not thread-safe. Records and groups keep their addresses.
 class HubRoster {
  public:
-  HubRoster() = default;
+  // `interest`: hears of groups and users, until the roster is destroyed; null:
+  // nobody does.
+  explicit HubRoster(HubInterest* interest = nullptr) : interest_(interest) {}
+  ~HubRoster();
   HubRoster(const HubRoster&) = delete;
   HubRoster& operator=(const HubRoster&) = delete;
 
@@ -101,7 +105,9 @@ class HubRoster {
 
  private:
   void Leave(HubRecord& record, HubGroup& group);
+  void Report(HubScope scope, const std::string& name, bool begins);
 
+  HubInterest* const interest_;
   Records records_;
   absl::flat_hash_map<std::string, HubRecord*> by_session_;
   absl::flat_hash_map<std::string, absl::flat_hash_set<HubRecord*>> by_user_;

@@ -31,6 +31,8 @@ constexpr absl::Duration kRetirement = absl::Seconds(10);
 // Of requests of the API that wait, and what each counts besides its bytes.
 constexpr std::size_t kMostRequestBytes = 4 * 1024 * 1024;
 constexpr std::size_t kRequestCost = 512;
+// Of other gateways' records that wait.
+constexpr std::size_t kMostEngineBytes = 8 * 1024 * 1024;
 // A worker carries commands out for so long at a time.
 constexpr absl::Duration kCommandSlice = absl::Milliseconds(2);
 // They run for so long at a time; streams use the thread too.
@@ -139,7 +141,8 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
                             spec_.read_ahead_bytes},
             thread.io_context_, thread.turn_)),
         hub_(Hub::Options{spec_.target, spec_.form, spec_.route, thread.name_,
-                          absl::StrCat(thread.name_, "-", id), thread.workers_},
+                          absl::StrCat(thread.instance_, "-", id),
+                          thread.workers_},
              *upstream_, Host()) {
     if (spec_.target.message.empty()) return;
     schemas_ = MakeSchemaSource(
@@ -211,6 +214,9 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
       workers_[worker]->Post(std::move(commands));
   }
   const Schema* schema() override { return schema_.get(); }
+  HubEngine* engine() override {
+    return thread_.nats_ == nullptr ? nullptr : &thread_.nats_->engine();
+  }
 
   // Asks for the descriptors as they are now; they are cached.
   void FindSchema() {
@@ -271,11 +277,37 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
   std::optional<absl::Time> retired_at_;
 };
 
-HubThread::HubThread(std::size_t workers)
+HubThread::HubThread(std::size_t workers, const HubSettings& settings)
     : workers_(workers),
-      name_(RandomName()),
+      instance_(RandomName()),
+      name_(settings.gateway.empty() ? instance_ : settings.gateway),
       work_(io_context_.get_executor()),
-      timer_(io_context_) {}
+      timer_(io_context_),
+      nats_(settings.nats == std::nullopt
+                ? nullptr
+                : std::make_unique<NatsEngine>(
+                      *settings.nats, name_, instance_,
+                      [this](std::function<void()> task) {
+                        Post(std::move(task));
+                      },
+                      [this](std::size_t bytes,
+                             std::function<void(ClusterRequests&)> work) {
+                        return RunForEngine(bytes, std::move(work));
+                      })),
+      service_(HubRequests([this] {
+                 std::vector<Hub*> hubs;
+                 for (const auto& [id, hub] : hubs_)
+                   hubs.push_back(&hub->hub());
+                 return hubs;
+               }),
+               Engine()) {
+  if (nats_ != nullptr) engine_stats_ = nats_->GetStats();
+}
+
+HubEngine& HubThread::Engine() {
+  if (nats_ != nullptr) return nats_->engine();
+  return alone_;
+}
 
 HubThread::~HubThread() { Stop(); }
 
@@ -343,10 +375,22 @@ void HubThread::RunOnHubs(std::size_t bytes, Work work) {
     return work(absl::ResourceExhaustedError(
         "too many requests wait for the gateway's hubs"));
   }
-  Post([this, request = Request{bytes, std::move(work)}]() mutable {
-    requests_.push_back(std::move(request));
+  Post([this, bytes, work = std::move(work)] {
+    requests_.push_back(
+        {bytes, &request_bytes_,
+         [work](ClusterRequests& requests) { work(&requests); }});
     RunRequestsSoon();
   });
+}
+
+bool HubThread::RunForEngine(std::size_t bytes,
+                             std::function<void(ClusterRequests&)> work) {
+  bytes += kRequestCost;
+  if (engine_bytes_ + bytes > kMostEngineBytes) return false;
+  engine_bytes_ += bytes;
+  requests_.push_back({bytes, &engine_bytes_, std::move(work)});
+  RunRequestsSoon();
+  return true;
 }
 
 void HubThread::RunRequestsSoon() {
@@ -362,14 +406,13 @@ void HubThread::RunRequests() {
   std::vector<Hub*> hubs;
   for (const auto& [id, hub] : hubs_) hubs.push_back(&hub->hub());
   const auto has_room = [](const Hub* hub) { return hub->has_room(); };
-  HubRequests service(hubs);
   const absl::Time until = SteadyNow() + kRequestSlice;
   while (!requests_.empty() && absl::c_all_of(hubs, has_room)) {
     if (SteadyNow() > until) return RunRequestsSoon();
     const Request request = std::move(requests_.front());
     requests_.pop_front();
-    request_bytes_.fetch_sub(request.bytes);
-    request.work(&service);
+    request.waiting->fetch_sub(request.bytes);
+    request.work(service_);
   }
 }
 
@@ -422,8 +465,15 @@ void HubThread::Finish(absl::Time deadline) {
 void HubThread::End() {
   timer_.cancel();
   hubs_.clear();  // Cancels their streams.
+  requests_.clear();
+  nats_.reset();  // Tells the other gateways.
   work_.reset();  // run() returns when every call has been released.
   turn_.Run();
+}
+
+std::optional<Stats::PerEngine> HubThread::GetEngineStats() const {
+  const std::lock_guard<std::mutex> lock(counts_mutex_);
+  return engine_stats_;
 }
 
 absl::btree_map<std::string, Stats::PerHub> HubThread::GetStats() const {
@@ -486,10 +536,12 @@ void HubThread::PublishStats() {
   }
   const std::lock_guard<std::mutex> lock(counts_mutex_);
   stats_ = std::move(stats);
+  if (nats_ != nullptr) engine_stats_ = nats_->GetStats();
 }
 
 void HubThread::OnTick() {
   const absl::Time now = SteadyNow();
+  if (nats_ != nullptr) nats_->OnTick(now);
   PublishStats();
   for (auto hub = hubs_.begin(); hub != hubs_.end();) {
     hub->second->OnTick(now);

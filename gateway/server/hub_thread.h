@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -26,8 +27,11 @@
 #include "gateway/api/hub_api.h"
 #include "gateway/base/turn.h"
 #include "gateway/config/settings.h"
+#include "gateway/hub/cluster_requests.h"
+#include "gateway/hub/engine.h"
 #include "gateway/hub/hub.h"
 #include "gateway/hub/port.h"
+#include "gateway/server/hub_engine.h"
 #include "gateway/server/shared_upstream.h"
 #include "gateway/upstream/loop_turn.h"
 
@@ -93,7 +97,7 @@ class WorkerHub final : public TurnTask,
 // workers' event loops are destroyed.
 class HubThread final : public HubApiHost {
  public:
-  explicit HubThread(std::size_t workers);
+  explicit HubThread(std::size_t workers, const HubSettings& settings = {});
   ~HubThread();
   // Starts the thread unless it runs.
   void Start();
@@ -120,6 +124,8 @@ class HubThread final : public HubApiHost {
   void OnApiRequest(absl::string_view method,
                     const absl::Status& status) override;
 
+  // Absent: this gateway is alone. Safe for any thread.
+  std::optional<Stats::PerEngine> GetEngineStats() const;
   // By the route's name. Safe for any thread.
   absl::btree_map<std::string, Stats::PerHub> GetStats() const;
 
@@ -147,17 +153,25 @@ class HubThread final : public HubApiHost {
 
   struct Request {
     std::size_t bytes;
-    Work work;
+    std::atomic<std::size_t>* waiting;  // What it counts among.
+    std::function<void(ClusterRequests&)> work;
   };
+  // Of another gateway; see NatsEngine::Run.
+  bool RunForEngine(std::size_t bytes,
+                    std::function<void(ClusterRequests&)> work);
+  HubEngine& Engine();
 
   const std::size_t workers_;
-  // What backends know the process by, and its hubs' incarnations.
-  const std::string name_;
+  const std::string instance_;  // Unique, for its hubs' incarnations.
+  const std::string name_;      // What backends know the process by.
   boost::asio::io_context io_context_{1};
   LoopTurn turn_{io_context_};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
       work_;
   boost::asio::steady_timer timer_;
+  MemoryEngine alone_;
+  std::unique_ptr<NatsEngine> nats_;  // Null: `alone_` is the engine.
+  ClusterRequests service_;
   absl::flat_hash_map<std::uint64_t, std::unique_ptr<HostedHub>> hubs_;
   // What hubs that are over have counted, for routes that still have one.
   absl::btree_map<std::string, Stats::PerHub> ended_;
@@ -165,12 +179,14 @@ class HubThread final : public HubApiHost {
   bool is_running_requests_ = false;  // RunRequestsSoon is due.
   // Of those that wait here or on the way here.
   std::atomic<std::size_t> request_bytes_ = 0;
+  std::atomic<std::size_t> engine_bytes_ = 0;
   bool stopping_ = false;
   // The standard's, for ThreadSanitizer sees its locks and not those in the
   // distribution's abseil.
   mutable std::mutex counts_mutex_;
   ApiCounts api_counts_;                               // Under counts_mutex_.
   absl::btree_map<std::string, Stats::PerHub> stats_;  // Under counts_mutex_.
+  std::optional<Stats::PerEngine> engine_stats_;       // Under counts_mutex_.
   std::thread thread_;
 };
 

@@ -221,7 +221,8 @@ void Server::NumberHubs(Settings& settings) {
 
 HubThread& Server::Hubs() {
   if (hubs_ == nullptr) {
-    hubs_ = std::make_unique<HubThread>(WorkerCount(settings()));
+    hubs_ =
+        std::make_unique<HubThread>(WorkerCount(settings()), settings().hub);
     state_.hubs = hubs_.get();
   }
   return *hubs_;
@@ -528,6 +529,10 @@ absl::Status Server::Reload(Settings settings,
   if (settings.admin != before.admin) {
     needs_restart->push_back("admin");
     settings.admin = before.admin;
+  }
+  if (settings.hub != before.hub) {
+    needs_restart->push_back("hub.gateway, hub.engine or hub.nats");
+    settings.hub = before.hub;
   }
   if (settings.hub_api != before.hub_api) {
     needs_restart->push_back("hub.api");

@@ -49,6 +49,7 @@ void Server::GetStats(std::function<void(const Stats&)> callback) {
             static_cast<std::uint64_t>(configuration_->connections.most);
         if (hubs_ != nullptr) {
           all.hubs = hubs_->GetStats();
+          all.hub_engine = hubs_->GetEngineStats();
           for (const auto& [key, count] : hubs_->api_counts()) {
             all.hub_api_requests[{std::string(key.first),
                                   absl::StatusCodeToString(key.second)}] =

@@ -174,7 +174,8 @@ def scrape():
             demo.listener()
             families.add(demo.metrics())
         hub = pathlib.Path(directory, "hub.yaml")
-        hub.write_text('hub: {api: {address: "127.0.0.1:0"}}\n')
+        hub.write_text('hub: {api: {address: "127.0.0.1:0"}, engine: nats,\n'
+                       '      nats: {servers: ["nats://127.0.0.1:1"]}}\n')
         with Demo("--config", str(hub)) as demo:
             demo.listener()
             families.add(demo.metrics())

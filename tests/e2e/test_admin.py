@@ -478,4 +478,8 @@ def test_metrics_are_documented(gateway):
         (ROOT / "docs/operations.md").read_text(), re.M))
     # Only once a hub API has been asked: test_hub_api.
     of_hub_api = {f"headgate_hub_api_{of}_total" for of in ("requests", "denied")}
-    assert served | of_hub_api == documented
+    # Only with `hub.engine: nats`: test_hub_nats.
+    of_engine = {f"headgate_hub_{of}" for of in (
+        "engine_up", "engine_reconnects_total", "engine_dropped_total",
+        "engine_publish_seconds", "replicas")}
+    assert served | of_hub_api | of_engine == documented

@@ -731,7 +731,7 @@ class Script(Process):
 
 def test_the_page_of_the_documentation_works(stack, tmp_path):
     page = (ROOT / "docs/hub.md").read_text()
-    config, = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    config, *_ = re.findall(r"```yaml\n(.*?)```", page, re.S)
     program, = re.findall(r"```python\n(.*?)```", page, re.S)
     program = program.replace(":50051", ":0").replace(
         "server.add_insecure_port", "port = server.add_insecure_port").replace(

@@ -1,0 +1,279 @@
+#include "gateway/hub/cluster.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace headgate {
+namespace {
+
+// Of a beat; longer ones are nobody's.
+constexpr std::size_t kMaxNameBytes = 256;
+
+absl::Status Away() {
+  return absl::UnavailableError(
+      "NATS is away, other gateways cannot be reached");
+}
+
+}  // namespace
+
+Cluster::Cluster(Options options, ClusterLink& link, ClusterHost& host,
+                 absl::Time now)
+    : options_(std::move(options)),
+      subjects_(options_.prefix),
+      link_(link),
+      host_(host),
+      now_(now),
+      beat_at_(now) {
+  link_.Subscribe(subjects_.Beat());
+  link_.Subscribe(subjects_.All());
+  link_.Subscribe(absl::StrCat(subjects_.Instance(options_.instance), ".*"));
+}
+
+Cluster::~Cluster() { SendBeat(true); }
+
+std::string Cluster::ReplySubject(absl::string_view instance,
+                                  std::uint64_t number) const {
+  return absl::StrCat(subjects_.Instance(instance), ".", number);
+}
+
+// --- Who is there ---
+
+void Cluster::SendBeat(bool leaves) {
+  beat_at_ = now_ + kBeatInterval;
+  if (!link_.is_up()) return;
+  v1::EngineRecord record;
+  v1::EngineBeat& beat = *record.mutable_beat();
+  beat.set_gateway(options_.gateway);
+  beat.set_instance(options_.instance);
+  beat.set_leaves(leaves);
+  link_.Publish(subjects_.Beat(), "", record.SerializeAsString(), nullptr)
+      .IgnoreError();
+}
+
+void Cluster::Take(const v1::EngineBeat& beat) {
+  if (beat.instance().empty() || beat.instance().size() > kMaxNameBytes ||
+      beat.gateway().size() > kMaxNameBytes) {
+    ++malformed_;
+    return;
+  }
+  if (beat.instance() == options_.instance) return;
+  const auto known = replicas_.find(beat.instance());
+  if (beat.leaves()) {
+    if (known == replicas_.end()) return;
+    replicas_.erase(known);
+    for (auto& [number, question] : questions_) {
+      question.missing.erase(beat.instance());
+    }
+    host_.OnReplica(beat.gateway(), false);
+    return;
+  }
+  if (known != replicas_.end()) {
+    known->second.heard_at = now_;
+    return;
+  }
+  if (replicas_.size() >= kMostReplicas) return;
+  replicas_[beat.instance()] = {beat.gateway(), now_};
+  host_.OnReplica(beat.gateway(), true);
+  if (beat.gateway() == options_.gateway) host_.OnSameName(beat.gateway());
+  SendBeat(false);  // It may not know this one either.
+}
+
+void Cluster::OnUp(absl::Time now) {
+  now_ = now;
+  settled_at_ = now + kPatience;
+  for (auto& [instance, replica] : replicas_) replica.heard_at = now;
+  SendBeat(false);
+}
+
+void Cluster::OnDown() {
+  settled_at_ = absl::InfiniteFuture();
+  EndQuestions([](std::uint64_t, const Question&) { return true; });
+}
+
+void Cluster::OnTick(absl::Time now) {
+  now_ = now;
+  if (now >= beat_at_) SendBeat(false);
+  // While the broker is away nobody is heard of.
+  if (link_.is_up()) {
+    for (auto it = replicas_.begin(); it != replicas_.end();) {
+      if (now - it->second.heard_at <= kLongestSilence) {
+        ++it;
+        continue;
+      }
+      host_.OnReplica(it->second.gateway, false);
+      it = replicas_.erase(it);
+    }
+  }
+  EndQuestions([this](std::uint64_t, const Question& question) {
+    return now_ >= question.until || (question.missing.empty() && is_settled());
+  });
+  std::size_t over = 0;
+  for (; over < lingering_.size(); ++over) {
+    const auto found = subscriptions_.find(lingering_[over].second);
+    if (lingering_[over].first > now) break;
+    // It may have members again, or have had them meanwhile.
+    if (found == subscriptions_.end() || found->second.hubs > 0 ||
+        found->second.ends_at > now) {
+      continue;
+    }
+    link_.Unsubscribe(found->first);
+    subscriptions_.erase(found);
+  }
+  lingering_.erase(lingering_.begin(),
+                   lingering_.begin() + static_cast<std::ptrdiff_t>(over));
+}
+
+void Cluster::OnInterest(HubScope scope, const std::string& name, bool begins) {
+  std::string subject =
+      scope == HubScope::kGroup ? subjects_.Group(name) : subjects_.User(name);
+  if (begins) {
+    const auto [it, is_new] = subscriptions_.try_emplace(subject);
+    ++it->second.hubs;
+    if (is_new) link_.Subscribe(std::move(subject));
+    return;
+  }
+  const auto it = subscriptions_.find(subject);
+  if (it == subscriptions_.end() || --it->second.hubs > 0) return;
+  it->second.ends_at = now_ + kLinger;
+  lingering_.emplace_back(it->second.ends_at, std::move(subject));
+}
+
+// --- Publications ---
+
+absl::Status Cluster::Send(const v1::EnginePublication& publication,
+                           PublishedCallback done) {
+  if (!link_.is_up()) return Away();
+  const v1::Audience& to = publication.to();
+  // Of several groups or users a session may be in more than one, and would get
+  // the message for each.
+  const bool is_alone =
+      to.sessions().empty() && to.groups_size() + to.users_size() == 1;
+  std::string subject = !is_alone             ? subjects_.All()
+                        : to.groups().empty() ? subjects_.User(to.users(0))
+                                              : subjects_.Group(to.groups(0));
+  v1::EngineRecord record;
+  *record.mutable_publication() = publication;
+  return link_.Publish(std::move(subject), "", record.SerializeAsString(),
+                       std::move(done));
+}
+
+void Cluster::Publish(const v1::EnginePublication& publication,
+                      PublishedCallback done) {
+  const absl::Status status = Send(publication, done);
+  if (!status.ok()) done(status);
+}
+
+absl::Status Cluster::Publish(const v1::EnginePublication& publication) {
+  return Send(publication, nullptr);
+}
+
+// --- Questions ---
+
+void Cluster::Ask(v1::EngineQuestion question, absl::Duration patience,
+                  IsEnough is_enough, AnswersCallback done) {
+  Question asked{
+      now_ + patience + kPatience, is_enough, std::move(done), {}, {}};
+  for (const auto& [instance, replica] : replicas_) {
+    asked.missing.emplace(instance, replica.gateway);
+  }
+  const std::uint64_t number = ++last_question_;
+  const bool may_ask = link_.is_up() && questions_.size() < kMostQuestions;
+  question.set_instance(options_.instance);
+  question.set_number(number);
+  v1::EngineRecord record;
+  *record.mutable_question() = std::move(question);
+  const bool has_asked =
+      may_ask && (!is_settled() || !asked.missing.empty()) &&
+      link_
+          .Publish(subjects_.All(), ReplySubject(options_.instance, number),
+                   record.SerializeAsString(), nullptr)
+          .ok();
+  questions_.emplace(number, std::move(asked));
+  if (has_asked) return;
+  EndQuestions(
+      [number](std::uint64_t each, const Question&) { return each == number; });
+}
+
+template <typename IsOver>
+void Cluster::EndQuestions(IsOver is_over) {
+  std::vector<std::pair<AnswersCallback, Answers>> ended;
+  for (auto it = questions_.begin(); it != questions_.end();) {
+    Question& question = it->second;
+    if (!is_over(it->first, question)) {
+      ++it;
+      continue;
+    }
+    for (auto& [instance, gateway] : question.missing) {
+      question.answers.silent.push_back(gateway);
+    }
+    // Nobody is known before the broker is there.
+    if (question.missing.empty() && !link_.is_up()) {
+      question.answers.silent.emplace_back("*");
+    }
+    ended.emplace_back(std::move(question.done), std::move(question.answers));
+    it = questions_.erase(it);
+  }
+  for (auto& [done, answers] : ended) done(std::move(answers));
+}
+
+void Cluster::Take(v1::EngineQuestion question) {
+  if (question.instance() == options_.instance) return;
+  const std::string to = ReplySubject(question.instance(), question.number());
+  const std::uint64_t number = question.number();
+  host_.Carry(std::move(question), [this, to, number](v1::EngineReply reply) {
+    reply.set_instance(options_.instance);
+    reply.set_number(number);
+    v1::EngineRecord record;
+    *record.mutable_reply() = std::move(reply);
+    link_.Publish(to, "", record.SerializeAsString(), nullptr).IgnoreError();
+  });
+}
+
+void Cluster::Take(v1::EngineReply reply) {
+  const auto found = questions_.find(reply.number());
+  if (found == questions_.end()) return;
+  Question& question = found->second;
+  // One answer of each, and nobody's else once they are known.
+  const bool is_expected = question.missing.erase(reply.instance()) > 0;
+  if (!is_expected && is_settled()) return;
+  const bool is_enough =
+      question.is_enough != nullptr && question.is_enough(reply);
+  const std::uint64_t number = reply.number();
+  question.answers.replies.push_back(std::move(reply));
+  if (is_enough) question.missing.clear();
+  if (!question.missing.empty() || (!is_enough && !is_settled())) return;
+  EndQuestions(
+      [number](std::uint64_t each, const Question&) { return each == number; });
+}
+
+void Cluster::OnNobodyThere(absl::string_view subject, absl::Time now) {
+  now_ = now;
+  EndQuestions([subject](std::uint64_t number, Question& question) {
+    if (!absl::EndsWith(subject, absl::StrCat(".", number))) return false;
+    question.missing.clear();  // They have left without a word.
+    return true;
+  });
+}
+
+void Cluster::OnRecord(absl::string_view bytes, absl::Time now) {
+  now_ = now;
+  v1::EngineRecord record;
+  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    ++malformed_;
+    return;
+  }
+  switch (record.kind_case()) {
+    case v1::EngineRecord::kBeat:
+      return Take(record.beat());
+    case v1::EngineRecord::kPublication:
+      return host_.Deliver(std::move(*record.mutable_publication()));
+    case v1::EngineRecord::kQuestion:
+      return Take(std::move(*record.mutable_question()));
+    case v1::EngineRecord::kReply:
+      return Take(std::move(*record.mutable_reply()));
+    case v1::EngineRecord::KIND_NOT_SET:
+      ++malformed_;
+  }
+}
+
+}  // namespace headgate

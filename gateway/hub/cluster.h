@@ -1,0 +1,162 @@
+#ifndef GATEWAY_HUB_CLUSTER_H_
+#define GATEWAY_HUB_CLUSTER_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gateway/hub/engine.h"
+#include "gateway/hub/subjects.h"
+
+namespace headgate {
+
+// What a cluster needs of the broker between gateways.
+class ClusterLink {
+ public:
+  // Whether it is connected, as far as is known.
+  virtual bool is_up() const = 0;
+  // Publishes a record, in the order of the calls. `done`: null, or called on
+  // the hub thread when the broker has taken the record or will not; statuses
+  // are HubEngine::Publish's. The result is what is known at once: then `done`
+  // is not called. `reply_to`: where the broker reports that nobody has
+  // subscribed to `subject`; "": nowhere.
+  virtual absl::Status Publish(std::string subject, std::string reply_to,
+                               std::string record,
+                               HubEngine::PublishedCallback done) = 0;
+  // Also after the connection was lost. What this process publishes does not
+  // come back.
+  virtual void Subscribe(std::string subject) = 0;
+  virtual void Unsubscribe(std::string subject) = 0;
+
+ protected:
+  ~ClusterLink() = default;
+};
+
+// What a cluster has other gateways' records done by.
+class ClusterHost {
+ public:
+  virtual void Deliver(v1::EnginePublication publication) = 0;
+  // `done` is called once, unless the cluster is destroyed before; instance and
+  // number are the cluster's business.
+  using ReplyCallback = std::function<void(v1::EngineReply)>;
+  virtual void Carry(v1::EngineQuestion question, ReplyCallback done) = 0;
+  // For the log. `same_name`: another process has this gateway's name.
+  virtual void OnReplica(const std::string& gateway, bool is_there) = 0;
+  virtual void OnSameName(const std::string& gateway) = 0;
+
+ protected:
+  ~ClusterHost() = default;
+};
+
+// Gateways that share their hubs over a broker: who is there, which groups and
+// users this one hears of, and questions to all.
+//
+// Pure: records in, records out. Thread: the hub thread. Lifetime: `link` and
+// `host` must outlive it.
+class Cluster final : public HubEngine {
+ public:
+  struct Options {
+    std::string prefix;
+    std::string gateway;   // Its name.
+    std::string instance;  // Unique.
+  };
+
+  Cluster(Options options, ClusterLink& link, ClusterHost& host,
+          absl::Time now);
+  // Tells the others that it leaves.
+  ~Cluster() override;
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  // What has come on one of its subjects, from anybody who may publish there.
+  void OnRecord(absl::string_view bytes, absl::Time now);
+  // The broker's own report on `subject`: nobody has subscribed to what was
+  // published with it as `reply_to`.
+  void OnNobodyThere(absl::string_view subject, absl::Time now);
+  void OnUp(absl::Time now);
+  void OnDown();
+  // To be called some times in a second.
+  void OnTick(absl::Time now);
+
+  void Publish(const v1::EnginePublication& publication,
+               PublishedCallback done) override;
+  absl::Status Publish(const v1::EnginePublication& publication) override;
+  void Ask(v1::EngineQuestion question, absl::Duration patience,
+           IsEnough is_enough, AnswersCallback done) override;
+  bool is_up() const override { return link_.is_up(); }
+  void OnInterest(HubScope scope, const std::string& name,
+                  bool begins) override;
+
+  // Other gateways that are there.
+  std::size_t replicas() const { return replicas_.size(); }
+  // Records that were none.
+  std::uint64_t malformed() const { return malformed_; }
+
+  static constexpr absl::Duration kBeatInterval = absl::Seconds(2);
+  // A gateway that is not heard of for so long is not there.
+  static constexpr absl::Duration kLongestSilence = absl::Seconds(10);
+  // A subscription stays for so long without members.
+  static constexpr absl::Duration kLinger = absl::Seconds(5);
+  static constexpr absl::Duration kPatience = absl::Milliseconds(500);
+  // Anybody's beats can name gateways, and be answered.
+  static constexpr std::size_t kMostReplicas = 1000;
+  static constexpr std::size_t kMostQuestions = 1024;
+
+ private:
+  struct Replica {
+    std::string gateway;
+    absl::Time heard_at;
+  };
+  struct Question {
+    absl::Time until;
+    IsEnough is_enough;
+    AnswersCallback done;
+    Answers answers;
+    // By instance: the names of those that have not answered.
+    absl::btree_map<std::string, std::string> missing;
+  };
+  // A subject that hubs have members for.
+  struct Subscription {
+    int hubs = 0;
+    absl::Time ends_at;  // If `hubs` is 0.
+  };
+
+  // Whether the gateways that are there have had the time to say so.
+  bool is_settled() const { return now_ >= settled_at_; }
+  void Take(const v1::EngineBeat& beat);
+  void Take(v1::EngineQuestion question);
+  void Take(v1::EngineReply reply);
+  void SendBeat(bool leaves);
+  // Ends the questions that `is_over`, of number and question, is true for.
+  template <typename IsOver>
+  void EndQuestions(IsOver is_over);
+  std::string ReplySubject(absl::string_view instance,
+                           std::uint64_t number) const;
+  absl::Status Send(const v1::EnginePublication& publication,
+                    PublishedCallback done);
+
+  const Options options_;
+  const HubSubjects subjects_;
+  ClusterLink& link_;
+  ClusterHost& host_;
+  absl::Time now_;
+  absl::Time beat_at_;  // The next one.
+  absl::Time settled_at_ = absl::InfiniteFuture();
+  absl::btree_map<std::string, Replica> replicas_;  // By instance.
+  absl::flat_hash_map<std::string, Subscription> subscriptions_;
+  // In the order of their ends; may have members again.
+  std::vector<std::pair<absl::Time, std::string>> lingering_;
+  absl::btree_map<std::uint64_t, Question> questions_;
+  std::uint64_t last_question_ = 0;
+  std::uint64_t malformed_ = 0;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HUB_CLUSTER_H_

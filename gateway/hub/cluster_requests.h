@@ -1,0 +1,57 @@
+#ifndef GATEWAY_HUB_CLUSTER_REQUESTS_H_
+#define GATEWAY_HUB_CLUSTER_REQUESTS_H_
+
+#include <functional>
+
+#include "absl/status/statusor.h"
+#include "gateway/hub/engine.h"
+#include "gateway/hub/requests.h"
+
+namespace headgate {
+
+// The requests of headgate.v1.HubService, carried out on the hubs of all
+// gateways that share them; hub_service.proto says what each does.
+//
+// Pure. Thread: the hub thread, on which each `done` is called once. Requests
+// need not outlive the call; the engine must outlive what waits for it.
+class ClusterRequests {
+ public:
+  template <typename Response>
+  using Done = std::function<void(const absl::StatusOr<Response>&)>;
+
+  // `local`: those of this process.
+  ClusterRequests(HubRequests local, HubEngine& engine)
+      : local_(local), engine_(engine) {}
+
+  void Publish(const v1::PublishRequest& request,
+               Done<v1::PublishResponse> done);
+  void Send(const v1::SendRequest& request, Done<v1::SendResponse> done);
+  void Close(const v1::CloseRequest& request, Done<v1::CloseResponse> done);
+  void Update(const v1::UpdateRequest& request, Done<v1::UpdateResponse> done);
+  void Join(const v1::MembershipRequest& request,
+            Done<v1::MembershipResponse> done);
+  void Leave(const v1::MembershipRequest& request,
+             Done<v1::MembershipResponse> done);
+  void GetSession(const v1::GetSessionRequest& request,
+                  Done<v1::SessionInfo> done);
+  void ListSessions(const v1::ListSessionsRequest& request,
+                    Done<v1::ListSessionsResponse> done);
+  void CountSessions(const v1::CountSessionsRequest& request,
+                     Done<v1::CountSessionsResponse> done);
+
+  // What another gateway asks this one to do alone.
+  void Carry(const v1::EngineQuestion& question,
+             std::function<void(v1::EngineReply)> done);
+  // Another gateway's publication.
+  void Deliver(const v1::EnginePublication& publication) {
+    local_.Deliver(publication);
+  }
+
+ private:
+  HubRequests local_;
+  HubEngine& engine_;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HUB_CLUSTER_REQUESTS_H_

@@ -1,0 +1,367 @@
+#include "gateway/nats/nats_link.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gateway/base/clock.h"
+
+namespace headgate {
+namespace {
+
+// What an order counts besides its bytes.
+constexpr std::size_t kOrderCost = 256;
+// NATS is lost when it has not answered two pings.
+constexpr int kPingIntervalMs = 2000;
+constexpr int kMaxPingsOut = 2;
+// For the last records, when the gateway stops.
+constexpr int kFarewellMs = 200;
+
+absl::Status StatusOf(natsStatus status) {
+  if (status == NATS_OK) return absl::OkStatus();
+  const std::string reason = natsStatus_GetText(status);
+  if (status == NATS_MAX_PAYLOAD) {
+    return absl::InvalidArgumentError(
+        "the message is larger than NATS takes (max_payload)");
+  }
+  return absl::UnavailableError(absl::StrCat("NATS: ", reason));
+}
+
+// With what libnats has noted about the last failure of this thread.
+absl::Status LastFailure(natsStatus status) {
+  natsStatus last = NATS_OK;
+  const char* const text = nats_GetLastError(&last);
+  const absl::Status plain = StatusOf(status);
+  if (text == nullptr || *text == '\0') return plain;
+  return absl::UnavailableError(absl::StrCat(plain.message(), ": ", text));
+}
+
+}  // namespace
+
+// What libnats calls back with. It may do so after the connection is destroyed,
+// so inboxes stay until the process ends: one for each link.
+struct NatsLink::Inbox {
+  // Reachable, for leak checkers.
+  static Inbox& Make() {
+    static std::mutex mutex;
+    static auto* const all = new std::vector<std::unique_ptr<Inbox>>;
+    const std::lock_guard<std::mutex> lock(mutex);
+    all->push_back(std::make_unique<Inbox>());
+    return *all->back();
+  }
+
+  std::mutex mutex;
+  NatsLink* link = nullptr;  // Under mutex; null: it is gone.
+};
+
+std::size_t NatsLink::Order::bytes() const {
+  return kOrderCost + subject.size() + reply_to.size() + record.size();
+}
+
+NatsLink::NatsLink(NatsSettings settings, std::string name,
+                   NatsObserver& observer, Post post)
+    : settings_(std::move(settings)),
+      name_(std::move(name)),
+      observer_(observer),
+      post_(std::move(post)),
+      inbox_(Inbox::Make()) {
+  inbox_.link = this;
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "nats");
+    Run();
+    nats_ReleaseThreadMemory();
+  });
+}
+
+NatsLink::~NatsLink() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  wakes_.notify_all();
+  thread_.join();
+  const std::lock_guard<std::mutex> lock(inbox_.mutex);
+  inbox_.link = nullptr;
+}
+
+// --- The hub thread's side ---
+
+absl::Status NatsLink::Publish(std::string subject, std::string reply_to,
+                               std::string record,
+                               HubEngine::PublishedCallback done) {
+  if (!up_) return absl::UnavailableError("NATS is away");
+  Order order{Order::Kind::kPublish, std::move(subject), std::move(reply_to),
+              std::move(record),     std::move(done),    SteadyNow()};
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (queued_bytes_ + order.bytes() > kMostQueuedBytes) {
+      return absl::ResourceExhaustedError("NATS does not keep up");
+    }
+    queued_bytes_ += order.bytes();
+    orders_.push_back(std::move(order));
+  }
+  wakes_.notify_all();
+  return absl::OkStatus();
+}
+
+// Not limited: there are as many as groups and users.
+void NatsLink::Give(Order order) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    queued_bytes_ += order.bytes();
+    orders_.push_back(std::move(order));
+  }
+  wakes_.notify_all();
+}
+
+void NatsLink::Subscribe(std::string subject) {
+  Give({Order::Kind::kSubscribe, std::move(subject)});
+}
+
+void NatsLink::Unsubscribe(std::string subject) {
+  Give({Order::Kind::kUnsubscribe, std::move(subject)});
+}
+
+// --- libnats' threads ---
+
+void NatsLink::OnMessage(natsConnection*, natsSubscription*, natsMsg* message,
+                         void* inbox) {
+  auto& to = *static_cast<Inbox*>(inbox);
+  {
+    const std::lock_guard<std::mutex> lock(to.mutex);
+    if (to.link != nullptr) to.link->Take(message);
+  }
+  natsMsg_Destroy(message);
+}
+
+void NatsLink::Take(natsMsg* message) {
+  const bool is_report = natsMsg_IsNoResponders(message);
+  std::string text =
+      is_report ? std::string(natsMsg_GetSubject(message))
+                : std::string(
+                      natsMsg_GetData(message),
+                      static_cast<std::size_t>(natsMsg_GetDataLength(message)));
+  const std::size_t bytes = text.size() + kOrderCost;
+  if (unread_bytes_.fetch_add(bytes) > kMostUnreadBytes) {
+    unread_bytes_.fetch_sub(bytes);
+    ++dropped_;
+    return;
+  }
+  post_([this, is_report, bytes, text = std::move(text)] {
+    unread_bytes_.fetch_sub(bytes);
+    if (is_report) {
+      observer_.OnNobodyThere(text);
+    } else {
+      observer_.OnRecord(text);
+    }
+  });
+}
+
+void NatsLink::OnClosed(natsConnection*, void* inbox) {
+  auto& to = *static_cast<Inbox*>(inbox);
+  const std::lock_guard<std::mutex> lock(to.mutex);
+  if (to.link == nullptr) return;
+  to.link->up_ = false;
+  {
+    const std::lock_guard<std::mutex> own(to.link->mutex_);
+    to.link->is_closed_ = true;
+  }
+  to.link->wakes_.notify_all();
+}
+
+// --- The link's thread ---
+
+std::deque<NatsLink::Order> NatsLink::TakeOrders(absl::Duration patience) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  wakes_.wait_for(lock, absl::ToChronoNanoseconds(patience), [this] {
+    return !orders_.empty() || stopping_ || is_closed_;
+  });
+  queued_bytes_ = 0;
+  return std::exchange(orders_, {});
+}
+
+void NatsLink::Run() {
+  absl::Duration pause = kFirstPause;
+  const auto is_stopping = [this] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return stopping_;
+  };
+  while (!is_stopping()) {
+    const absl::Status status = Connect();
+    if (status.ok()) {
+      pause = kFirstPause;
+      Serve();
+    } else {
+      post_([this, status] { observer_.OnDown(status); });
+    }
+    Disconnect();
+    const absl::Time until = SteadyNow() + pause;
+    pause = std::min(2 * pause, kLongestPause);
+    while (!is_stopping() && SteadyNow() < until) {
+      Carry(TakeOrders(until - SteadyNow()));  // Notes what to subscribe to.
+    }
+  }
+  Carry(TakeOrders(absl::ZeroDuration()));
+}
+
+absl::Status NatsLink::Connect() {
+  natsOptions* made = nullptr;
+  natsStatus status = natsOptions_Create(&made);
+  const std::unique_ptr<natsOptions, void (*)(natsOptions*)> options(
+      made, &natsOptions_Destroy);
+  std::vector<const char*> servers;
+  bool is_secure = settings_.tls.has_value();
+  for (const std::string& server : settings_.servers) {
+    servers.push_back(server.c_str());
+    is_secure = is_secure || absl::StartsWith(server, "tls://");
+  }
+  const auto set = [&status](natsStatus next) {
+    if (status == NATS_OK) status = next;
+  };
+  if (status == NATS_OK) {
+    const int timeout = static_cast<int>(absl::ToInt64Milliseconds(kTimeout));
+    set(natsOptions_SetServers(made, servers.data(),
+                               static_cast<int>(servers.size())));
+    set(natsOptions_SetName(made, name_.c_str()));
+    set(natsOptions_UseGlobalMessageDelivery(made, true));
+    set(natsOptions_SetNoEcho(made, true));
+    set(natsOptions_SetAllowReconnect(made, false));
+    set(natsOptions_SetTimeout(made, timeout));
+    set(natsOptions_SetWriteDeadline(made, timeout));
+    set(natsOptions_SetPingInterval(made, kPingIntervalMs));
+    set(natsOptions_SetMaxPingsOut(made, kMaxPingsOut));
+    set(natsOptions_SetClosedCB(made, &NatsLink::OnClosed, &inbox_));
+  }
+  if (!settings_.user.empty()) {
+    const absl::StatusOr<std::string> password =
+        ReadAdminToken(settings_.password_file);
+    if (!password.ok()) {
+      return absl::UnavailableError(absl::StrCat(settings_.password_file, " ",
+                                                 password.status().message()));
+    }
+    set(natsOptions_SetUserInfo(made, settings_.user.c_str(),
+                                password->c_str()));
+  }
+  if (is_secure) set(natsOptions_SetSecure(made, true));
+  if (settings_.tls && !settings_.tls->ca.empty()) {
+    set(natsOptions_LoadCATrustedCertificates(made, settings_.tls->ca.c_str()));
+  }
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    is_closed_ = false;
+  }
+  if (status == NATS_OK) status = natsConnection_Connect(&connection_, made);
+  if (status != NATS_OK) return LastFailure(status);
+  for (const auto& [subject, subscription] : subscriptions_) {
+    if (absl::Status made_it = SubscribeNow(subject); !made_it.ok()) {
+      return made_it;
+    }
+  }
+  return StatusOf(natsConnection_FlushTimeout(
+      connection_, absl::ToInt64Milliseconds(kTimeout)));
+}
+
+void NatsLink::Serve() {
+  char url[256] = "";
+  natsConnection_GetConnectedUrl(connection_, url, sizeof(url));
+  std::string server = url;
+  if (const std::size_t at = server.find('@'); at != std::string::npos) {
+    server.erase(0, at + 1);
+  }
+  up_ = true;
+  post_([this, server] { observer_.OnUp(server); });
+  while (true) {
+    Carry(TakeOrders(absl::InfiniteDuration()));
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (is_closed_) break;
+    if (stopping_ && orders_.empty()) return;
+  }
+  const char* text = nullptr;
+  natsConnection_GetLastError(connection_, &text);
+  const absl::Status status = absl::UnavailableError(
+      absl::StrCat("NATS: the connection is lost",
+                   text == nullptr || *text == '\0' ? "" : ": ",
+                   text == nullptr ? "" : text));
+  post_([this, status] { observer_.OnDown(status); });
+}
+
+void NatsLink::Disconnect() {
+  up_ = false;
+  for (auto& [subject, subscription] : subscriptions_) {
+    natsSubscription_Destroy(std::exchange(subscription, nullptr));
+  }
+  if (connection_ == nullptr) return;
+  natsConnection_FlushTimeout(connection_, kFarewellMs);
+  natsConnection_Close(connection_);
+  natsConnection_Destroy(std::exchange(connection_, nullptr));
+}
+
+absl::Status NatsLink::SubscribeNow(const std::string& subject) {
+  return StatusOf(natsConnection_Subscribe(&subscriptions_[subject],
+                                           connection_, subject.c_str(),
+                                           &NatsLink::OnMessage, &inbox_));
+}
+
+absl::Status NatsLink::Carry(Order& order) {
+  switch (order.kind) {
+    case Order::Kind::kSubscribe:
+      subscriptions_[order.subject];
+      if (connection_ == nullptr) break;
+      return SubscribeNow(order.subject);
+    case Order::Kind::kUnsubscribe: {
+      const auto found = subscriptions_.find(order.subject);
+      if (found == subscriptions_.end()) break;
+      natsSubscription_Unsubscribe(found->second);
+      natsSubscription_Destroy(found->second);
+      subscriptions_.erase(found);
+      break;
+    }
+    case Order::Kind::kPublish: {
+      if (connection_ == nullptr) return absl::UnavailableError("NATS is away");
+      const int size = static_cast<int>(order.record.size());
+      return StatusOf(
+          order.reply_to.empty()
+              ? natsConnection_Publish(connection_, order.subject.c_str(),
+                                       order.record.data(), size)
+              : natsConnection_PublishRequest(
+                    connection_, order.subject.c_str(), order.reply_to.c_str(),
+                    order.record.data(), size));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void NatsLink::Carry(std::deque<Order> orders) {
+  struct Wait {
+    HubEngine::PublishedCallback done;
+    absl::Status status;
+    absl::Time given_at;
+  };
+  std::vector<Wait> waits;
+  for (Order& order : orders) {
+    absl::Status status = Carry(order);
+    if (order.done == nullptr) continue;
+    waits.push_back({std::move(order.done), std::move(status), order.given_at});
+  }
+  if (waits.empty()) return;
+  // NATS answers behind what it has taken; one answer for all that waited.
+  const absl::Status taken =
+      connection_ == nullptr
+          ? absl::OkStatus()
+          : StatusOf(natsConnection_FlushTimeout(
+                connection_, absl::ToInt64Milliseconds(kTimeout)));
+  post_([this, taken, waits = std::move(waits)] {
+    const absl::Time now = SteadyNow();
+    for (const Wait& wait : waits) {
+      observer_.OnPublished(now - wait.given_at);
+      wait.done(wait.status.ok() ? taken : wait.status);
+    }
+  });
+}
+
+}  // namespace headgate

@@ -1,0 +1,142 @@
+#ifndef GATEWAY_NATS_NATS_LINK_H_
+#define GATEWAY_NATS_NATS_LINK_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <nats/nats.h>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gateway/config/settings.h"
+#include "gateway/hub/cluster.h"
+
+namespace headgate {
+
+// Hears of a link; on the hub thread.
+class NatsObserver {
+ public:
+  // Connected to `server`, its URL without credentials.
+  virtual void OnUp(const std::string& server) = 0;
+  // The connection is lost, or an attempt has failed.
+  virtual void OnDown(const absl::Status& status) = 0;
+  virtual void OnRecord(absl::string_view bytes) = 0;
+  // NATS' own report that nobody has subscribed; see Cluster::OnNobodyThere.
+  virtual void OnNobodyThere(absl::string_view subject) = 0;
+  // Publish with `done` has taken so long.
+  virtual void OnPublished(absl::Duration took) = 0;
+
+ protected:
+  ~NatsObserver() = default;
+};
+
+// A connection to NATS, made again whenever it is lost, without end.
+//
+// libnats holds its lock while it connects and writes, and so makes its callers
+// wait: nothing but the link's own thread calls it. What the hub thread wants
+// of NATS waits in a queue of at most kMostQueuedBytes, and what NATS has for
+// the hub thread in its mailbox, up to kMostUnreadBytes: beyond that records
+// are dropped and counted.
+//
+// libnats' own reconnection is not used: it keeps what is published meanwhile
+// and sends it late, and gives up after a second refusal of the credentials.
+//
+// Thread: the hub thread, except where it says more. Lifetime: destroying it
+// publishes what waits, for a moment, and ends all callbacks.
+class NatsLink final : public ClusterLink {
+ public:
+  // Runs a task on the hub thread; safe for any thread. Tasks are not run after
+  // the link's destruction, which the caller sees to.
+  using Post = std::function<void(std::function<void()>)>;
+
+  // `name`: for NATS' monitoring.
+  NatsLink(NatsSettings settings, std::string name, NatsObserver& observer,
+           Post post);
+  ~NatsLink();
+  NatsLink(const NatsLink&) = delete;
+  NatsLink& operator=(const NatsLink&) = delete;
+
+  bool is_up() const override { return up_; }
+  absl::Status Publish(std::string subject, std::string reply_to,
+                       std::string record,
+                       HubEngine::PublishedCallback done) override;
+  void Subscribe(std::string subject) override;
+  void Unsubscribe(std::string subject) override;
+
+  // Records that were dropped.
+  std::uint64_t dropped() const { return dropped_; }
+
+  static constexpr std::size_t kMostQueuedBytes = 8 * 1024 * 1024;
+  static constexpr std::size_t kMostUnreadBytes = 8 * 1024 * 1024;
+  // For NATS to take a connection, and what is published.
+  static constexpr absl::Duration kTimeout = absl::Seconds(2);
+  static constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
+  static constexpr absl::Duration kLongestPause = absl::Seconds(2);
+
+ private:
+  struct Inbox;
+  struct Order {
+    enum class Kind { kPublish, kSubscribe, kUnsubscribe };
+    std::size_t bytes() const;
+
+    Kind kind;
+    std::string subject;
+    std::string reply_to = {};
+    std::string record = {};
+    HubEngine::PublishedCallback done = nullptr;
+    absl::Time given_at = {};
+  };
+
+  static void OnMessage(natsConnection* connection, natsSubscription*,
+                        natsMsg* message, void* inbox);
+  static void OnClosed(natsConnection* connection, void* inbox);
+  void Take(natsMsg* message);
+
+  // Of the link's thread.
+  void Run();
+  absl::Status Connect();
+  void Serve();
+  void Disconnect();
+  // Waits for orders, for so long; takes them all.
+  std::deque<Order> TakeOrders(absl::Duration patience);
+  void Carry(std::deque<Order> orders);
+  absl::Status Carry(Order& order);
+  absl::Status SubscribeNow(const std::string& subject);
+  void Give(Order order);
+
+  const NatsSettings settings_;
+  const std::string name_;
+  NatsObserver& observer_;
+  const Post post_;
+  Inbox& inbox_;
+  std::atomic<bool> up_ = false;
+  std::atomic<std::size_t> unread_bytes_ = 0;
+  std::atomic<std::uint64_t> dropped_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable wakes_;
+  std::deque<Order> orders_;      // Under mutex_.
+  std::size_t queued_bytes_ = 0;  // Under mutex_.
+  bool stopping_ = false;         // Under mutex_.
+  bool is_closed_ = false;        // Under mutex_: the connection is.
+
+  // Of the link's thread. Null subscriptions: not connected.
+  natsConnection* connection_ = nullptr;
+  absl::flat_hash_map<std::string, natsSubscription*> subscriptions_;
+  std::thread thread_;
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_NATS_NATS_LINK_H_

@@ -1,0 +1,68 @@
+#ifndef GATEWAY_SERVER_HUB_ENGINE_H_
+#define GATEWAY_SERVER_HUB_ENGINE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gateway/admin/stats.h"
+#include "gateway/config/settings.h"
+#include "gateway/hub/cluster.h"
+#include "gateway/hub/cluster_requests.h"
+#include "gateway/nats/nats_link.h"
+
+namespace headgate {
+
+// The engine `nats`: a cluster on a connection to NATS, and what the log and
+// the metrics say of it.
+//
+// Thread: the hub thread. Lifetime: longer than the hubs that it is the engine
+// of.
+class NatsEngine final : private NatsObserver, private ClusterHost {
+ public:
+  // Has `work` run when the hubs have room for what it sends; false: too much
+  // waits already.
+  using Run = std::function<bool(std::size_t bytes,
+                                 std::function<void(ClusterRequests&)> work)>;
+
+  // `name` and `instance`: see Cluster::Options. `post`: see NatsLink.
+  NatsEngine(const NatsSettings& settings, const std::string& name,
+             const std::string& instance, NatsLink::Post post, Run run);
+  ~NatsEngine();
+
+  HubEngine& engine() { return cluster_; }
+  void OnTick(absl::Time now) { cluster_.OnTick(now); }
+  Stats::PerEngine GetStats() const;
+
+ private:
+  void OnUp(const std::string& server) override;
+  void OnDown(const absl::Status& status) override;
+  void OnRecord(absl::string_view bytes) override;
+  void OnNobodyThere(absl::string_view subject) override;
+  void OnPublished(absl::Duration took) override;
+
+  void Deliver(v1::EnginePublication publication) override;
+  void Carry(v1::EngineQuestion question, ReplyCallback done) override;
+  void OnReplica(const std::string& gateway, bool is_there) override;
+  void OnSameName(const std::string& gateway) override;
+  void OnDropped();
+
+  ClusterHost& Host() { return *this; }
+  NatsObserver& Observer() { return *this; }
+
+  const Run run_;
+  std::uint64_t ups_ = 0;
+  std::uint64_t dropped_ = 0;  // Here.
+  bool is_reported_down_ = false;
+  Histogram publish_;
+  NatsLink link_;
+  Cluster cluster_;  // Last: it says good-bye on the link.
+};
+
+}  // namespace headgate
+
+#endif  // GATEWAY_SERVER_HUB_ENGINE_H_
