@@ -1,0 +1,135 @@
+#ifndef TESTS_HUB_CLUSTER_LINK_H_
+#define TESTS_HUB_CLUSTER_LINK_H_
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "gateway/hub/cluster.h"
+
+namespace headgate {
+
+// A broker in one process: what NATS does with the records of several clusters,
+// and a clock that stands still.
+class FakeBroker {
+ public:
+  struct Published {
+    std::string subject;
+    std::string reply_to;
+    std::string record;
+  };
+
+  // A gateway's end. Answers questions with its own name as a session's id.
+  class Node final : public ClusterLink, public ClusterHost {
+   public:
+    Node(FakeBroker& broker, const std::string& name) : broker_(broker) {
+      broker.nodes_.push_back(this);
+      cluster_ = std::make_unique<Cluster>(
+          Cluster::Options{"hg", name, "i-" + name}, *this, *this, broker.now);
+      cluster_->OnUp(broker.now);
+    }
+    ~Node() {
+      cluster_.reset();
+      broker_.nodes_.erase(
+          std::find(broker_.nodes_.begin(), broker_.nodes_.end(), this));
+    }
+    Cluster& cluster() { return *cluster_; }
+
+    bool is_up() const override { return up; }
+    absl::Status Publish(std::string subject, std::string reply_to,
+                         std::string record,
+                         HubEngine::PublishedCallback done) override {
+      if (!up) return absl::UnavailableError("away");
+      broker_.wire_.push_back(
+          {this, {std::move(subject), std::move(reply_to), std::move(record)}});
+      if (done != nullptr) done(absl::OkStatus());
+      return absl::OkStatus();
+    }
+    void Subscribe(std::string subject) override {
+      subjects.insert(std::move(subject));
+    }
+    void Unsubscribe(std::string subject) override { subjects.erase(subject); }
+
+    void Deliver(v1::EnginePublication publication) override {
+      delivered.push_back(publication.payload().text());
+    }
+    void Carry(v1::EngineQuestion question, ReplyCallback done) override {
+      asked.push_back(std::move(question));
+      if (is_silent) return;
+      v1::EngineReply reply;
+      if (knows_nobody) {
+        reply.mutable_status()->set_code(
+            static_cast<int>(absl::StatusCode::kNotFound));
+      }
+      reply.mutable_count()->set_sessions(1);
+      done(std::move(reply));
+    }
+    void OnReplica(const std::string& gateway, bool is_there) override {
+      log.push_back((is_there ? "+" : "-") + gateway);
+    }
+    void OnSameName(const std::string& gateway) override {
+      log.push_back("=" + gateway);
+    }
+
+    bool up = true;
+    bool is_silent = false;
+    bool knows_nobody = false;
+    std::set<std::string> subjects;
+    std::vector<std::string> delivered;
+    std::vector<v1::EngineQuestion> asked;
+    std::vector<std::string> log;
+
+   private:
+    FakeBroker& broker_;
+    std::unique_ptr<Cluster> cluster_;
+  };
+
+  // Carries what was published, until there is no more.
+  void Run() {
+    while (!wire_.empty()) {
+      const auto [from, published] = std::move(wire_.front());
+      wire_.pop_front();
+      seen.push_back(published.subject);
+      bool has_found = false;
+      for (Node* to : std::vector<Node*>(nodes_)) {
+        if (to == from || !to->up || !Takes(*to, published.subject)) continue;
+        has_found = true;
+        to->cluster().OnRecord(published.record, now);
+      }
+      if (!has_found && !published.reply_to.empty()) {
+        from->cluster().OnNobodyThere(published.reply_to, now);
+      }
+    }
+  }
+  void Advance(absl::Duration by) {
+    for (absl::Duration done; done < by; done += absl::Milliseconds(50)) {
+      now += absl::Milliseconds(50);
+      for (Node* node : std::vector<Node*>(nodes_)) node->cluster().OnTick(now);
+      Run();
+    }
+  }
+
+  absl::Time now = absl::UnixEpoch();
+  std::vector<std::string> seen;  // Subjects, in order.
+
+ private:
+  static bool Takes(const Node& node, const std::string& subject) {
+    if (node.subjects.contains(subject)) return true;
+    const std::size_t dot = subject.rfind('.');
+    return node.subjects.contains(subject.substr(0, dot) + ".*");
+  }
+
+  std::vector<Node*> nodes_;
+  std::deque<std::pair<Node*, Published>> wire_;
+};
+
+}  // namespace headgate
+
+#endif  // TESTS_HUB_CLUSTER_LINK_H_
