@@ -3,6 +3,9 @@ gateway")."""
 
 import contextlib
 import itertools
+import re
+import signal
+import socket
 
 import grpc
 import pytest
@@ -62,6 +65,12 @@ class Replica:
                    self.metric("replicas") == replicas,
                    f"{replicas} gateways known to {self.name}")
 
+    def wait_down(self):
+        """The line of the log."""
+        return eventually(
+            lambda: re.search(".*hub engine down.*", self.gateway.stderr()),
+            "the engine is down")[0]
+
 
 @pytest.fixture
 def nats():
@@ -107,5 +116,176 @@ def test_a_publication_crosses_to_the_other_gateways(replicas):
     answer = one.api.Publish(group="room:5", payload=text("hello"))
     assert answer.sessions == 0  # Of the gateway that was asked.
     assert [ann.receive(), bob.receive()] == ["hello", "hello"]
-    assert eventually(lambda: two.metric("publications_total", route="/rooms/{room}",
-                                         source="gateway"), "counted") >= 2
+    eventually(lambda: two.metric("publications_total", source="gateway",
+                                  route="/rooms/{room}") >= 2, "counted")
+
+
+def test_a_broadcast_reaches_the_other_gateways_but_not_its_sender(replicas):
+    one, two = replicas()
+    sender, _ = one.join()
+    near, _ = one.join()
+    far, _ = two.join()
+    settle(one, "room:1", far)
+    for client in (sender, near):
+        while client.receive() != "settled":
+            pass
+    who = one.hub.of_kind("joined")[0].who
+    one.hub.send(Command(broadcast=pb.Broadcast(
+        to=hub_pb.Audience(groups=["room:1"], except_whos=[who]),
+        payload=text("to the others"))))
+    assert near.receive() == far.receive() == "to the others"
+    # Numbers are of one gateway.
+    one.hub.send(Command(broadcast=pb.Broadcast(
+        to=hub_pb.Audience(whos=[who]), payload=text("to the sender"))))
+    one.hub.send(Command(broadcast=pb.Broadcast(payload=text("to all"))))
+    assert [sender.receive(), sender.receive()] == ["to the sender", "to all"]
+    assert far.receive() == "to all"
+
+
+def test_requests_reach_sessions_of_other_gateways(replicas):
+    one, two = replicas()
+    far, session = two.join(user="ann")
+    near, _ = one.join(user="bob")
+    one.api.Send(session=session, payload=text("psst"))
+    assert far.receive() == "psst"
+    assert one.api.GetSession(session=session).gateway == "gw-1"
+    with fails(grpc.StatusCode.NOT_FOUND, "there is no session"):
+        one.api.Send(session="nobody", payload=text("psst"))
+    everybody = hub_pb.Audience(groups=["room:1"])
+    counted = eventually(
+        lambda: not (found := one.api.CountSessions(
+            of=everybody)).silent_gateways and found, "all have answered")
+    assert (counted.sessions, counted.users) == (2, 2)
+    assert one.api.Update(to=everybody, set={"level": "9"}).sessions == 2
+    assert two.api.Join(to=everybody, groups=["x"]).sessions == 2
+    first = one.api.ListSessions(of=everybody, page_size=1)
+    second = one.api.ListSessions(of=everybody, page_size=1,
+                                  page_token=first.next_page_token)
+    listed = [*first.sessions, *second.sessions]
+    assert [each.session for each in listed] == sorted(
+        each.session for each in listed)
+    assert {each.gateway for each in listed} == {"gw-0", "gw-1"}
+    assert all(each.data["level"] == "9" for each in listed)
+    assert not second.next_page_token
+    closed = one.api.Close(to=everybody, code=4321, reason="enough")
+    assert closed.sessions == 2
+    assert far.receive_close() == near.receive_close() == (4321, "enough")
+
+
+def test_a_gateway_that_does_not_answer_is_named(replicas):
+    one, two = replicas()
+    near, _ = one.join()
+    two.gateway.signal(signal.SIGSTOP)
+    try:
+        everybody = hub_pb.Audience(groups=["room:1"])
+        counted = one.api.CountSessions(of=everybody)
+        assert (counted.sessions, list(counted.silent_gateways)) == (1, ["gw-1"])
+        with fails(grpc.StatusCode.UNAVAILABLE, "do not answer: gw-1"):
+            one.api.GetSession(session="may be there")
+    finally:
+        two.gateway.signal(signal.SIGCONT)
+    eventually(lambda: not one.api.CountSessions(of=everybody).silent_gateways,
+               "gw-1 answers again")
+
+
+def test_without_nats_a_gateway_goes_on_and_comes_back(replicas, nats):
+    one, two = replicas()
+    near, session = one.join()
+    far, _ = two.join()
+    settle(one, "room:1", far)
+    while near.receive() != "settled":
+        pass
+    nats.kill()
+    for replica in (one, two):
+        eventually(lambda: replica.metric("engine_up") == 0, "NATS is missed")
+    with fails(grpc.StatusCode.UNAVAILABLE, "NATS"):
+        one.api.Publish(group="room:1", payload=text("to nobody"))
+    one.api.Send(session=session, payload=text("here"))
+    one.hub.send(Command(id=7, broadcast=pb.Broadcast(
+        to=hub_pb.Audience(groups=["room:1"]), payload=text("near"))))
+    assert one.hub.wait("failed").failed.status.code == (
+        grpc.StatusCode.UNAVAILABLE.value[0])
+    assert [near.receive(), near.receive()] == ["here", "near"]
+    assert list(one.api.CountSessions().silent_gateways) == ["gw-1"]
+    newcomer, _ = two.join()
+    nats.start()
+    for replica in (one, two):
+        replica.wait_up(2)
+        assert replica.metric("engine_reconnects_total") == 1
+    settle(one, "room:1", far, newcomer)
+
+
+HOSTILE = ["a.b", "*", ">", "$JS.API.STREAM.DELETE.x", "\r\nPUB x 0\r\n", "\x00",
+           "=", " "]
+
+
+def test_no_name_is_more_than_a_name(replicas):
+    one, two = replicas()
+    far, session = two.join()
+    bystander, _ = two.join("/rooms/2")
+    to = hub_pb.Audience(sessions=[session])
+    two.api.Join(to=to, groups=HOSTILE)
+    for name in HOSTILE:
+        settle(one, name, far)
+    for name in ("", "x" * 129):
+        with fails(grpc.StatusCode.INVALID_ARGUMENT):
+            one.api.Join(to=to, groups=[name])
+    one.api.Publish(group="x" * 129, payload=text("to nobody"))
+    settle(one, "room:2", bystander)  # Which has had nothing before.
+
+
+def test_garbage_on_the_subjects_does_no_harm(replicas, nats):
+    one, two = replicas()
+    far, _ = two.join()
+    with socket.create_connection(("127.0.0.1", nats.port), TIMEOUT) as peer:
+        peer.sendall(b'CONNECT {"verbose":false}\r\n')
+        for subject in ("headgate.cmd", "headgate.hb", "headgate.now.g.room=3A1"):
+            for record in (b"", b"\xff" * 64, b"\x1a\x02\x08", bytes(1000)):
+                peer.sendall(b"PUB %s %d\r\n%s\r\n" % (
+                    subject.encode(), len(record), record))
+        peer.sendall(b"PING\r\n")
+        received = b""
+        while b"PONG" not in received:
+            received += peer.recv(65536)
+    settle(one, "room:1", far)
+    eventually(lambda: two.metric("engine_dropped_total") >= 8, "counted")
+
+
+def test_nats_wants_a_password(stack, tmp_path):
+    password = tmp_path / "password"
+    password.write_text("wrong\n")
+    with Nats('authorization { users: [{user: gateway, password: "right", '
+              'permissions: {publish: "headgate.>", subscribe: "headgate.>"}}]}'
+              ) as server:
+        replica = Replica(stack, tmp_path, server.url, "gw-0",
+                          f"user: gateway, password_file: {password}")
+        lost = replica.wait_down()
+        assert "Authorization" in lost and "wrong" not in lost
+        password.write_text("right\n")  # It is read again.
+        replica.wait_up(1)
+
+
+def test_nats_has_a_certificate(stack, tmp_path):
+    authority = Authority(tmp_path)
+    stranger = Authority(tmp_path, "stranger")
+    certificate, key = authority.issue("nats", "IP:127.0.0.1", "DNS:localhost")
+    with Nats(f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}',
+              tls=True) as server:
+        good = Replica(stack, tmp_path, server.url, "gw-0",
+                       f"tls: {{ca: {authority.ca}}}")
+        good.wait_up(1)
+        bad = Replica(stack, tmp_path, server.url, "gw-1",
+                      f"tls: {{ca: {stranger.ca}}}")
+        bad.wait_down()
+        assert bad.metric("engine_up") == 0
+
+
+def test_the_certificate_must_have_the_name(stack, tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("nats", "DNS:elsewhere.example")
+    with Nats(f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}',
+              tls=True) as server:
+        replica = Replica(stack, tmp_path, server.url, "gw-0",
+                          f"tls: {{ca: {authority.ca}}}")
+        replica.wait_down()
+        assert replica.metric("engine_up") == 0
