@@ -798,3 +798,33 @@ def test_metrics_of_hubs(start, hub, stack):
     # Two workers at most, and each client once.
     eventually(lambda: sample("sends_total") == 3, "sends")
     assert 1 <= sample("fanout_seconds_count") <= 2
+
+
+def test_each_publication_is_among_the_sends_and_the_fanout_times(
+        start, hub, stack):
+    gateway = start()
+    metric = lambda name: gateway.metric(f"headgate_hub_{name}",
+                                         route="/rooms/{room}")
+    clients = [stack.enter_context(Client(gateway, "/rooms/1"))
+               for _ in range(4)]
+    whos = [event.who for event in hub.wait("joined", 4)]
+    assert metric("sends_total") == metric("fanout_seconds_count") == 0
+    # One after the other, so that no two leave for a client together, and none
+    # shares a fan-out with the one before.
+    for number in range(1, 6):
+        before = metric("fanout_seconds_count")
+        hub.send(broadcast(str(number)))
+        assert [client.receive() for client in clients] == [str(number)] * 4
+        # One time of each worker that has receivers.
+        eventually(lambda: metric("fanout_seconds_count") > before, "a time")
+        eventually(lambda: metric("sends_total") == 4 * number, "sends")
+    # Of four clients' workers, at most.
+    assert 5 <= metric("fanout_seconds_count") <= 20
+    assert metric("fanout_seconds_sum") > 0
+    # What is for one session is no publication.
+    published = metric("publications_total")
+    hub.send(send(whos[0], "alone"))
+    hub.send(send(2 ** 31, "nobody"))
+    hub.send(*(send(who, f"you are {who}") for who in whos[1:]))
+    eventually(lambda: metric("sends_total") == 24, "sends")
+    assert metric("publications_total") == published == 5

@@ -441,6 +441,39 @@ def test_a_token_opens_what_its_grant_names(start, connect, tmp_path):
         operator.Publish(groups=["room:1"], **hello)
 
 
+def test_denied_requests_are_counted_by_method(start, connect, tmp_path):
+    (tmp_path / "publisher.token").write_text("secret\n")
+    gateway = start("grants: [{token_file: publisher.token, "
+                    'methods: [Publish], groups: ["room:*"]}]')
+
+    def denied(**labels):
+        return gateway.metric("headgate_hub_api_denied_total", **labels)
+
+    hello = {"payload": text("x")}
+    publisher = connect(gateway, token="secret")
+    publisher.Publish(groups=["room:1"], **hello)
+    assert denied() == 0
+    for _ in range(3):
+        with fails(grpc.StatusCode.UNAUTHENTICATED):
+            connect(gateway, token="other").Publish(groups=["room:1"], **hello)
+    with fails(grpc.StatusCode.PERMISSION_DENIED):
+        publisher.Publish(groups=["news"], **hello)
+    assert denied(method="Publish") == 4
+    for _ in range(2):
+        with fails(grpc.StatusCode.PERMISSION_DENIED):
+            publisher.CountSessions()
+    assert denied(method="CountSessions") == 2
+    # Each publication of a stream is a request of its own.
+    list(publisher.publish_stream(iter([
+        api_pb.PublishRequest(groups=["news"], **hello),
+        api_pb.PublishRequest(groups=["room:1"], **hello)])))
+    assert denied(method="Publish") == 5
+    # Other failures are none.
+    with fails(grpc.StatusCode.INVALID_ARGUMENT):
+        publisher.Publish(groups=["room:1"])
+    assert denied() == 7
+
+
 def test_a_certificate_opens_what_its_grant_names(start, connect, tmp_path):
     authority = Authority(tmp_path)
     certificate, key = authority.issue("localhost")
