@@ -23,7 +23,7 @@ TEST(HubThreadTest, RequestsThatArriveTogetherShareOneSliceBehindWhatWaits) {
   };
   for (const char* name : {"first", "second", "third"}) {
     hubs.RunOnHubs(/*bytes=*/0,
-                   [&, name](absl::StatusOr<HubRequests*>) { note(name); });
+                   [&, name](absl::StatusOr<ClusterRequests*>) { note(name); });
   }
   hubs.List([&](std::vector<HubInfo>) { note("other"); });
   hubs.Start();
