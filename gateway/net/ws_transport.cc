@@ -6,7 +6,6 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
-#include <boost/beast/core/bind_handler.hpp>
 
 #include "gateway/base/status.h"
 #include "gateway/http/response.h"
@@ -16,7 +15,6 @@ namespace headgate {
 namespace {
 
 namespace asio = boost::asio;
-using boost::beast::bind_front_handler;
 
 // The size of a read, and so of what a session keeps while its client is not
 // read from; more only where one message is longer.
@@ -130,7 +128,7 @@ void WsTransport::Read() {
   if (reading_.rest.empty()) {
     Await();
   } else {
-    SendSoon();  // Not from within this call.
+    host_.turn().Next(*this);  // Not from within this call.
   }
 }
 
@@ -195,6 +193,7 @@ void WsTransport::OnBytes(absl::string_view bytes) {
 
 void WsTransport::TakeRest() {
   if (reading_.rest.empty() || !WantsBytes()) return;
+  const Turn::Work work(host_.turn());
   std::string rest = std::exchange(reading_.rest, {});
   reading_.rest_taken +=
       Take(absl::string_view(rest).substr(reading_.rest_taken));
@@ -209,7 +208,7 @@ void WsTransport::TakeRest() {
 
 void WsTransport::Continue() {
   if (reading_.rest.empty()) return Await();
-  if (WantsBytes()) SendSoon();
+  if (WantsBytes()) host_.turn().Next(*this);
 }
 
 std::size_t WsTransport::Take(absl::string_view bytes) {
@@ -353,18 +352,10 @@ void WsTransport::WriteLastFrames(absl::Span<const ws::FrameRef> frames) {
   SendSoon();
 }
 
-void WsTransport::SendSoon() {
-  if (std::exchange(writing_.turn, Writing::Turn::kPosted) ==
-      Writing::Turn::kPosted) {
-    return;
-  }
-  asio::post(stream_->executor(),
-             bind_front_handler(&WsTransport::OnTurn, shared_from_this()));
-}
+void WsTransport::SendSoon() { host_.turn().AtEnd(*this); }
 
 void WsTransport::OnTurn() {
-  assert(writing_.turn == Writing::Turn::kPosted);
-  writing_.turn = Writing::Turn::kNone;
+  const auto self = shared_from_this();
   if (state_ == State::kFinished) return;
   TakeRest();
   Send();

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "gateway/base/turn.h"
 #include "gateway/net/byte_stream.h"
 #include "gateway/net/connection.h"
 #include "gateway/session/transport.h"
@@ -29,6 +30,7 @@ namespace headgate {
 class WsTransport final : public Connection,
                           public Transport,
                           private ByteStream::User,
+                          private TurnTask,
                           public std::enable_shared_from_this<WsTransport> {
  public:
   // `host` must outlive it.
@@ -104,8 +106,8 @@ class WsTransport final : public Connection,
   void OnBytes(absl::string_view bytes);
   // Continues with the bytes that were left over.
   void TakeRest();
-  // Awaits bytes, or takes those that are left over in the next iteration of
-  // the event loop.
+  // Awaits bytes, or has those that are left over taken in the next iteration
+  // of the event loop.
   void Continue();
   // Gives bytes to the endpoint while they are wanted, until the messages in
   // them are long enough for one iteration; returns how many.
@@ -117,9 +119,11 @@ class WsTransport final : public Connection,
   // Reports the bytes and control frames that have arrived to the session.
   void ReportTraffic();
 
-  // Writing. What was put into the endpoint is sent by SendSoon, or Send.
+  // Writing. What was put into the endpoint is sent by Send: SendSoon has it
+  // called before the iteration of the event loop ends, or, where bytes are
+  // left over, in the next one, which takes them first.
   void SendSoon();
-  void OnTurn();
+  void OnTurn() override;
   void Send();
   // Gives the stream what it takes; false if it took nothing. A failure ends
   // the connection, `when` it may.
@@ -170,10 +174,7 @@ class WsTransport final : public Connection,
       kFailed,
       kEnded,  // Our direction of the connection has been shut down.
     };
-    enum class Turn : std::uint8_t { kNone, kPosted };
-
     Phase phase = Phase::kReady;
-    Turn turn = Turn::kNone;
     std::uint64_t taken = 0;  // Bytes, by the client, as of the last HasTaken.
   };
 

@@ -642,7 +642,9 @@ def test_answers_after_a_violation_have_the_close_timeout(start_demo, path,
 def test_a_violation_within_a_clients_stream_cancels_it(start_demo):
     gateway = start_demo("--close-timeout", "60s")
     with Echo(gateway, ECHO + "Sink") as client:
-        client.send(frame(TEXT, b'{"payload":"eA=="}') + frame(3, b""))
+        client.send(frame(TEXT, b'{"payload":"eA=="}'))
+        eventually(lambda: stats(gateway) == (1, 0), "the call has begun")
+        client.send(frame(3, b""))
         assert client.read_close()[0] == 1002
     eventually(lambda: stats(gateway) == (0, 1), "the call is cancelled")
 
