@@ -93,7 +93,11 @@ void Merge(std::size_t size, v1::ListSessionsResponse& page) {
   const int kept = static_cast<int>(count);
   const bool is_last = known_up_to.empty() && kept == sessions.size();
   sessions.DeleteSubrange(kept, sessions.size() - kept);
-  page.set_next_page_token(is_last ? "" : sessions.at(kept - 1).session());
+  if (is_last) {
+    page.clear_next_page_token();
+  } else if (kept > 0) {
+    page.set_next_page_token(sessions.at(kept - 1).session());
+  }  // Else a page without sessions has said that there are more.
 }
 
 void AddPage(const v1::ListSessionsResponse& from,

@@ -1,0 +1,127 @@
+#include "gateway/hub/cluster_requests.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace headgate {
+namespace {
+
+using ::testing::ElementsAre;
+
+// Other gateways that answer as they are told.
+class CannedEngine final : public HubEngine {
+ public:
+  void Publish(const v1::EnginePublication&, PublishedCallback done) override {
+    done(status);
+  }
+  absl::Status Publish(const v1::EnginePublication&) override { return status; }
+  void Ask(v1::EngineQuestion, absl::Duration, IsEnough,
+           AnswersCallback done) override {
+    done(answers);
+  }
+  bool is_up() const override { return status.ok(); }
+  void OnInterest(HubScope, const std::string&, bool) override {}
+
+  absl::Status status;
+  Answers answers;
+};
+
+class ClusterRequestsTest : public ::testing::Test {
+ protected:
+  // A gateway's page with these sessions.
+  void AddPage(const std::vector<std::string>& sessions,
+               const std::string& next_page_token = "") {
+    v1::EngineReply reply;
+    for (const std::string& session : sessions) {
+      reply.mutable_list()->add_sessions()->set_session(session);
+    }
+    reply.mutable_list()->set_next_page_token(next_page_token);
+    engine_.answers.replies.push_back(reply);
+  }
+
+  v1::ListSessionsResponse List(std::uint32_t page_size) {
+    v1::ListSessionsRequest request;
+    request.set_page_size(page_size);
+    v1::ListSessionsResponse page;
+    requests_.ListSessions(
+        request, [&](const absl::StatusOr<v1::ListSessionsResponse>& result) {
+          ASSERT_TRUE(result.ok()) << result.status();
+          page = *result;
+        });
+    return page;
+  }
+
+  static std::vector<std::string> SessionsOf(
+      const v1::ListSessionsResponse& page) {
+    std::vector<std::string> sessions;
+    for (const auto& each : page.sessions()) sessions.push_back(each.session());
+    return sessions;
+  }
+
+  CannedEngine engine_;
+  ClusterRequests requests_{HubRequests([] { return std::vector<Hub*>(); }),
+                            engine_};
+};
+
+TEST_F(ClusterRequestsTest, PagesOfAllGatewaysAreOne) {
+  AddPage({"b", "d"});
+  AddPage({"a", "c"});
+  const v1::ListSessionsResponse page = List(3);
+  EXPECT_THAT(SessionsOf(page), ElementsAre("a", "b", "c"));
+  EXPECT_EQ(page.next_page_token(), "c");
+  EXPECT_EQ(List(4).next_page_token(), "");
+}
+
+TEST_F(ClusterRequestsTest, BehindTheEndOfAShortPageNothingIsKnown) {
+  AddPage({"a", "c"}, "c");  // There are more, such as "d".
+  AddPage({"b", "e"});
+  const v1::ListSessionsResponse page = List(4);
+  EXPECT_THAT(SessionsOf(page), ElementsAre("a", "b", "c"));
+  EXPECT_EQ(page.next_page_token(), "c");
+}
+
+TEST_F(ClusterRequestsTest, APageWithoutSessionsMayClaimThatThereAreMore) {
+  AddPage({}, "a");
+  AddPage({"b"});
+  const v1::ListSessionsResponse page = List(4);
+  EXPECT_EQ(page.sessions_size(), 0);
+  EXPECT_EQ(page.next_page_token(), "a");
+}
+
+TEST_F(ClusterRequestsTest, SilentGatewaysAreNamed) {
+  engine_.answers.silent = {"gw-1"};
+  EXPECT_THAT(List(1).silent_gateways(), ElementsAre("gw-1"));
+  v1::GetSessionRequest request;
+  request.set_session("s");
+  absl::Status status;
+  requests_.GetSession(request,
+                       [&](const absl::StatusOr<v1::SessionInfo>& result) {
+                         status = result.status();
+                       });
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  engine_.answers.silent.clear();
+  requests_.GetSession(request,
+                       [&](const absl::StatusOr<v1::SessionInfo>& result) {
+                         status = result.status();
+                       });
+  EXPECT_TRUE(absl::IsNotFound(status)) << status;
+}
+
+TEST_F(ClusterRequestsTest, WhatNatsDoesNotTakeIsNotPublished) {
+  engine_.status = absl::UnavailableError("away");
+  v1::PublishRequest request;
+  request.set_group("g");
+  request.mutable_payload()->set_text("hello");
+  absl::Status status;
+  requests_.Publish(request,
+                    [&](const absl::StatusOr<v1::PublishResponse>& result) {
+                      status = result.status();
+                    });
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+}
+
+}  // namespace
+}  // namespace headgate
