@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import random
 import resource
+import threading
 import time
 
 import pytest
@@ -18,9 +19,37 @@ from hub_backend import Command, HubBackend, hub_pb, pb, text
 from test_hub import CONFIG, broadcast, send, to
 from wire import BINARY, RawClient, frame
 
-SOCKETS = 200 if sanitized() else 600
 # Each takes a file descriptor here and in the gateway.
 MOST = 500 if sanitized() else 3000
+SOCKETS = 200 if sanitized() else 2000
+
+
+def with_descriptors_for(count):
+    """Raises this process's limit, which the gateway inherits; how many
+    sockets it allows, at most `count`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = min(hard, max(soft, count + 500))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return min(count, limit - 500)
+
+
+class HaltingBackend(HubBackend):
+    """Reads no further than `halt_at` resumed sessions of a stream."""
+
+    def __init__(self):
+        self.halt_at = None
+        self.halted = threading.Event()
+        self.go_on = threading.Event()
+        super().__init__()
+
+    def _note(self, stream, event, commands):
+        super()._note(stream, event, commands)
+        if self.halt_at is None or not event.joined.resumed:
+            return
+        if sum(each.joined.resumed for each in stream) == self.halt_at:
+            self.halted.set()
+            self.go_on.wait()
+            raise ConnectionError  # Nothing of the rest is heard.
 
 
 @pytest.fixture
@@ -102,62 +131,78 @@ async def until(condition, what, timeout=TIMEOUT):
 
 
 def test_the_backend_dies_in_the_midst_of_a_flood_and_of_the_replay(
-        start, hub):
-    gateway = start("hold: 60s")
+        configured):
+    count = with_descriptors_for(SOCKETS)
+    with HaltingBackend() as hub:
+        gateway = configured(CONFIG.format(
+            target=hub.target, hub="hold: 600s, admission_timeout: 60s"))
+        used = []
+        for _ in range(3):
+            flood_while_the_backend_dies(gateway, hub, count)
+            eventually(lambda: len(hub.of_kind("left")) == count,
+                       "all have left", 3 * TIMEOUT)
+            lives = check_lives(hub)
+            assert len(lives) == count
+            # Messages of each client arrived in order, and none twice.
+            for events in lives.values():
+                said = [event.message.payload.text.split() for event in events
+                        if event.WhichOneof("kind") == "message"]
+                numbers = [int(number) for _, number in said]
+                assert numbers == sorted(set(numbers))
+                assert len({client for client, _ in said}) <= 1
+            incarnations = {stream[0].hello.incarnation
+                            for stream in hub.streams if stream}
+            assert len(incarnations) == 1
+            used.append(gateway.rss())
+            hub.events.clear()
+        # What the first has used is used again.
+        assert used[2] - used[0] < (200 if sanitized() else 30) << 20, used
+
+
+def flood_while_the_backend_dies(gateway, hub, count):
+    """It is killed while all clients send, and then while it learns of the
+    sessions, and nobody is lost."""
 
     async def run():
-        crowd = Crowd(gateway, SOCKETS)
+        loop = asyncio.get_running_loop()
+        crowd = Crowd(gateway, count)
         await crowd.open()
-        hub.wait("joined", SOCKETS)
+        await loop.run_in_executor(None, hub.wait, "joined", count)
         flooding = True
 
         async def flood(socket, number):
-            for count in itertools.count():
+            for said in itertools.count():
                 if not flooding:
-                    return count
-                await socket.send(f"{number} {count}")
-                await asyncio.sleep(0.05)
+                    return
+                await socket.send(f"{number} {said}")
+                await asyncio.sleep(count / 10_000)
 
         floods = [asyncio.create_task(flood(socket, number))
                   for number, socket in enumerate(crowd.sockets)]
-        loop = asyncio.get_running_loop()
-        for _ in range(3):
-            await asyncio.sleep(0.3)
-            await loop.run_in_executor(None, hub.stop)
-            await loop.run_in_executor(None, hub.restart)
-            # While it learns of the sessions.
-            streams = len(hub.streams)
-            await until(lambda: len(hub.streams) > streams - 1, "a stream")
+        await until(lambda: len(hub.of_kind("message")) > count, "a flood")
+        hub.halt_at = count // 4
+        hub.halted.clear()
+        hub.go_on.clear()
+        await loop.run_in_executor(None, hub.stop)
+        await loop.run_in_executor(None, hub.restart)
+        await until(hub.halted.is_set, "a replay", 3 * TIMEOUT)
+        assert not hub.of_kind("replayed")
+        await loop.run_in_executor(None, hub.stop)
+        hub.halt_at = None
+        hub.go_on.set()
+        await loop.run_in_executor(None, hub.restart)
+        await until(lambda: hub.of_kind("replayed"), "replayed", 3 * TIMEOUT)
         flooding = False
-        sent = await asyncio.gather(*floods)
-        await until(lambda: hub.of_kind("replayed"), "replayed")
-        await until(lambda: hub._commands is not None, "a stream")
+        await asyncio.gather(*floods)
 
         # Everybody is still there, and hears what is said now.
-        for attempt in range(100):
-            hub.send(broadcast("the end"))
-            await asyncio.sleep(0.1)
-            if all(crowd.received):
-                break
-        assert all(set(messages) == {"the end"} for messages in crowd.received)
-        assert crowd.ends == [None] * SOCKETS
+        hub.send(broadcast("the end"))
+        await until(lambda: all(crowd.received), "the end", 3 * TIMEOUT)
+        assert all(messages == ["the end"] for messages in crowd.received)
+        assert crowd.ends == [None] * count
         await crowd.close()
-        return sent
 
-    sent = asyncio.run(run())
-    eventually(lambda: len(hub.of_kind("left")) == SOCKETS, "all have left")
-    lives = check_lives(hub)
-    assert len(lives) == SOCKETS
-    # Messages of each client arrived in order, and none twice.
-    for events in lives.values():
-        said = [event.message.payload.text.split() for event in events
-                if event.WhichOneof("kind") == "message"]
-        numbers = [int(count) for _, count in said]
-        assert numbers == sorted(set(numbers))
-        assert len({number for number, _ in said}) <= 1
-    incarnations = {stream[0].hello.incarnation for stream in hub.streams
-                    if stream}
-    assert len(incarnations) == 1
+    asyncio.run(run())
 
 
 def test_a_room_with_a_model_of_who_must_have_seen_what(start, hub):
@@ -231,11 +276,8 @@ def test_a_room_with_a_model_of_who_must_have_seen_what(start, hub):
 
 def test_a_large_room_fills_speaks_and_empties(start, hub):
     """Thousands of members, each in a group of its own besides."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = min(hard, max(soft, MOST + 500))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    count = with_descriptors_for(MOST)
     gateway = start("admission_timeout: 60s")
-    count = min(MOST, limit - 500)
 
     async def run():
         crowd = Crowd(gateway, count)
