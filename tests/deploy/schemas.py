@@ -81,7 +81,11 @@ CONTAINER = struct(
     name=NAME, image=TEXT,
     imagePullPolicy=one_of("IfNotPresent", "Always", "Never"),
     args=several(TEXT),
-    env=several(struct("name", "value", name=TEXT, value=TEXT)),
+    env=several({**struct(
+        "name", name=TEXT, value=TEXT,
+        valueFrom=struct("secretKeyRef", secretKeyRef=struct(
+            "name", "key", name=NAME, key=TEXT))),
+                 "minProperties": 2, "maxProperties": 2}),
     ports=several(struct("name", "containerPort", name=PORT_NAME,
                          containerPort=PORT)),
     startupProbe=HTTP_PROBE, livenessProbe=HTTP_PROBE,
@@ -122,9 +126,11 @@ DEPLOYMENT = manifest(
     spec=struct(
         "selector", "template",
         replicas=POSITIVE, revisionHistoryLimit=COUNT, minReadySeconds=COUNT,
-        strategy=struct("type", "rollingUpdate", type=one_of("RollingUpdate"),
-                        rollingUpdate=struct(maxUnavailable=COUNT_OR_PERCENT,
-                                             maxSurge=COUNT_OR_PERCENT)),
+        strategy={"oneOf": [
+            struct("type", "rollingUpdate", type=one_of("RollingUpdate"),
+                   rollingUpdate=struct(maxUnavailable=COUNT_OR_PERCENT,
+                                        maxSurge=COUNT_OR_PERCENT)),
+            struct("type", type=one_of("Recreate"))]},
         selector=SELECTOR,
         template=struct("metadata", "spec",
                         metadata=struct("labels", labels=LABELS), spec=POD)))
@@ -210,7 +216,7 @@ PROMETHEUS_RULE = manifest(
 SCHEMAS = {
     "ConfigMap": manifest(
         "v1", "ConfigMap", "data",
-        data=struct("headgate.yaml", **{"headgate.yaml": TEXT})),
+        data=exactly_one(**{"headgate.yaml": TEXT, "nats.conf": TEXT})),
     "Deployment": DEPLOYMENT,
     "HorizontalPodAutoscaler": AUTOSCALER,
     "NetworkPolicy": NETWORK_POLICY,

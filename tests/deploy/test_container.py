@@ -1,4 +1,4 @@
-"""deploy/Dockerfile and deploy/docker-compose.yml against the built binary and
+"""deploy/Dockerfile and the Compose files beside it against the built binary and
 against each other."""
 
 import os
@@ -94,8 +94,10 @@ SERVICE = struct(
     read_only=one_of(True), cap_drop={"const": ["ALL"]},
     security_opt={"const": ["no-new-privileges:true"]}, stop_grace_period=TEXT,
     build=struct("context", "dockerfile", context=TEXT, dockerfile=TEXT),
-    command=several(TEXT), networks=several(TEXT), volumes=several(TEXT),
-    tmpfs=several(TEXT),
+    command=several(TEXT), entrypoint=several(TEXT),
+    networks=several(TEXT), volumes=several(TEXT), tmpfs=several(TEXT),
+    secrets=several(TEXT), hostname=kustomize.schemas.NAME,
+    user={"type": "string", "pattern": r"^[1-9]\d*:[1-9]\d*$"},
     environment={"type": "object", "additionalProperties": TEXT},
     # Not to the world: that is for whoever knows what is in front.
     ports=several({"type": "string", "pattern": r"^127\.0\.0\.1:\d+:\d+$"}),
@@ -104,11 +106,13 @@ SERVICE = struct(
     ulimits=struct(nofile=struct("soft", "hard", soft={"type": "integer"},
                                  hard={"type": "integer"})))
 COMPOSE = {
-    **struct("name", "services", "networks", "volumes", name=TEXT,
+    **struct("name", "services", "networks", name=TEXT,
              services={"type": "object", "additionalProperties": SERVICE},
              networks={"type": "object",
                        "additionalProperties": struct(internal=BOOL)},
-             volumes={"type": "object", "additionalProperties": struct()}),
+             volumes={"type": "object", "additionalProperties": struct()},
+             secrets={"type": "object", "additionalProperties": struct(
+                 "file", file=TEXT)}),
     "patternProperties": {"^x-": {}}}
 
 
@@ -201,42 +205,84 @@ class DockerfileTest(unittest.TestCase):
                  "HEADGATE_ORIGIN": "https://app.example.com"}))
 
 
-class ComposeTest(unittest.TestCase):
+class ComposeFilesTest(unittest.TestCase):
+    """What holds for each of them."""
 
     def setUp(self):
-        self.compose = yaml.safe_load(
-            (DEPLOY / "docker-compose.yml").read_text())
-        self.services = self.compose["services"]
+        self.files = {path.name: yaml.safe_load(path.read_text())
+                      for path in DEPLOY.glob("docker-compose*.yml")}
+        self.assertEqual(len(self.files), 2)
 
-    def test_it_is_what_compose_takes(self):
-        kustomize.validate(self.compose, COMPOSE, "docker-compose.yml")
+    def services(self):
+        """(file's content, name, service)"""
+        return [(compose, name, service) for compose in self.files.values()
+                for name, service in compose["services"].items()]
 
-    def test_what_it_names_exists(self):
-        for name, service in self.services.items():
+    def test_they_are_what_compose_takes(self):
+        for file, compose in self.files.items():
+            kustomize.validate(compose, COMPOSE, file)
+
+    def test_what_they_name_exists(self):
+        for compose, name, service in self.services():
             with self.subTest(name):
                 self.assertLessEqual(set(service.get("depends_on", [])),
-                                     set(self.services))
+                                     set(compose["services"]))
                 self.assertLessEqual(set(service["networks"]),
-                                     set(self.compose["networks"]))
+                                     set(compose["networks"]))
+                self.assertLessEqual(set(service.get("secrets", [])),
+                                     set(compose.get("secrets", [])))
                 for volume in service.get("volumes", []):
                     source = volume.split(":")[0]
                     if source.startswith("."):
                         self.assertTrue((DEPLOY / source).exists(), source)
                     else:
-                        self.assertIn(source, self.compose["volumes"])
+                        self.assertIn(source, compose["volumes"])
                 if "build" in service:
                     context = DEPLOY / service["build"]["context"]
                     self.assertEqual(context.resolve(), ROOT)
                     self.assertTrue(
                         (context / service["build"]["dockerfile"]).exists())
 
-    def test_no_volume_or_network_is_left_over(self):
-        used = {volume.split(":")[0] for service in self.services.values()
-                for volume in service.get("volumes", [])}
-        self.assertLessEqual(set(self.compose["volumes"]), used)
-        used = {network for service in self.services.values()
-                for network in service["networks"]}
-        self.assertEqual(set(self.compose["networks"]), used)
+    def test_no_volume_network_or_secret_is_left_over(self):
+        for compose in self.files.values():
+            services = compose["services"].values()
+
+            def used(key):
+                return {name.split(":")[0] for service in services
+                        for name in service.get(key, [])}
+
+            self.assertLessEqual(set(compose.get("volumes", [])),
+                                 used("volumes"))
+            self.assertEqual(set(compose["networks"]), used("networks"))
+            self.assertEqual(set(compose.get("secrets", [])), used("secrets"))
+
+    def test_no_two_projects_share_a_name(self):
+        self.assertEqual(
+            len({compose["name"] for compose in self.files.values()}),
+            len(self.files))
+
+    def test_gateways_have_time_to_drain(self):
+        reference = (ROOT / "docs/configuration.md").read_text()
+        drain = sum(int(re.search(rf"\| `{key}` \| a duration \| (\d+)s \|",
+                                  reference)[1])
+                    for key in ("drain_delay", "drain"))
+        # The defaults.
+        for name in ("container.yaml", "nats/headgate.yaml"):
+            self.assertNotIn("timeouts",
+                             yaml.safe_load((DEPLOY / name).read_text()))
+        graces = [service["stop_grace_period"] for _, name, service in
+                  self.services() if name.startswith("gateway")]
+        self.assertEqual(len(graces), 3)
+        for grace in graces:
+            self.assertGreaterEqual(int(grace.removesuffix("s")), drain + 5)
+
+
+class ComposeTest(unittest.TestCase):
+
+    def setUp(self):
+        self.compose = yaml.safe_load(
+            (DEPLOY / "docker-compose.yml").read_text())
+        self.services = self.compose["services"]
 
     def address(self, target):
         """(service, port) of "host:port"."""
@@ -284,16 +330,116 @@ class ComposeTest(unittest.TestCase):
         self.assertTrue(home.startswith(provider["options"]["path"] + "/"))
         self.assertIn(f"./grafana/headgate.json:{home}:ro", grafana["volumes"])
 
-    def test_the_gateway_has_time_to_drain(self):
-        config = yaml.safe_load((DEPLOY / "container.yaml").read_text())
-        # The defaults.
-        self.assertNotIn("timeouts", config)
-        reference = (ROOT / "docs/configuration.md").read_text()
-        drain = sum(int(re.search(rf"\| `{key}` \| a duration \| (\d+)s \|",
-                                  reference)[1])
-                    for key in ("drain_delay", "drain"))
-        grace = self.services["gateway"]["stop_grace_period"]
-        self.assertGreaterEqual(int(grace.removesuffix("s")), drain + 5)
+
+class NatsComposeTest(unittest.TestCase):
+    """deploy/docker-compose.nats.yml; tests/e2e/test_replicas.py runs its
+    configuration of the gateways and of NATS."""
+
+    def setUp(self):
+        self.compose = yaml.safe_load(
+            (DEPLOY / "docker-compose.nats.yml").read_text())
+        self.services = self.compose["services"]
+        self.gateways = [self.services["gateway-1"],
+                         self.services["gateway-2"]]
+
+    def linked(self, service, name):
+        return set(service["networks"]) & set(self.services[name]["networks"])
+
+    def test_gateways_differ_in_their_name_and_port_alone(self):
+        ports = set()
+        for number, gateway in enumerate(self.gateways, 1):
+            self.assertEqual(gateway.pop("hostname"), f"gateway-{number}")
+            port, = gateway.pop("ports")
+            self.assertTrue(port.endswith(":8080"))
+            ports.add(port)
+        self.assertEqual(len(ports), 2)
+        self.assertEqual(*self.gateways)
+
+    def test_gateways_find_nats_and_the_backend(self):
+        conf = (DEPLOY / "nats/nats.conf").read_text()
+        for gateway in self.gateways:
+            self.assertEqual(gateway["environment"]["HEADGATE_NATS"],
+                             "nats://nats:4222")
+            self.assertEqual(gateway["environment"]["HEADGATE_UPSTREAM"],
+                             "dns:///backend:50051")
+            self.assertTrue(self.linked(gateway, "nats"))
+            self.assertTrue(self.linked(gateway, "backend"))
+        self.assertIn("\nport: 4222\n", conf)
+        self.assertEqual(self.services["backend"]["command"],
+                         ["backend", "--listen", "0.0.0.0:50051"])
+        self.assertIn("\nhttp_port: 8222\n", conf)
+        self.assertIn("http://127.0.0.1:8222/healthz",
+                      self.services["nats"]["healthcheck"]["test"])
+
+    # Whoever may publish there can do everything with sessions.
+    def test_only_gateways_reach_nats(self):
+        self.assertNotIn("ports", self.services["nats"])
+        network, = self.services["nats"]["networks"]
+        self.assertEqual(self.compose["networks"][network], {"internal": True})
+        self.assertEqual({name for name, service in self.services.items()
+                          if network in service["networks"]},
+                         {"nats", "gateway-1", "gateway-2"})
+
+    # It is made by whoever deploys, and neither in git nor in the image.
+    def test_the_password_is_a_file_that_is_ignored(self):
+        secret, = self.compose["secrets"]
+        file = self.compose["secrets"][secret]["file"]
+        self.assertEqual(file, "./nats/password")
+        for name in (".gitignore", ".dockerignore"):
+            self.assertIn("deploy/nats/password", [
+                line.lstrip("/") for line in
+                (ROOT / name).read_text().splitlines()])
+        for gateway in self.gateways:
+            self.assertEqual(
+                gateway["environment"]["HEADGATE_NATS_PASSWORD_FILE"],
+                f"/run/secrets/{secret}")
+
+    # As it is started there, but for the paths: also with a password that
+    # would be a number.
+    def test_nats_takes_its_configuration_and_the_password(self):
+        shell, flags, script = self.services["nats"]["entrypoint"]
+        for password in ("0b1d5c8e\n", "123456\n", "12e4567", "1k"):
+            with self.subTest(password), tempfile.TemporaryDirectory() as name:
+                file = pathlib.Path(name, "password")
+                file.write_text(password)
+                text = script.replace("$$", "$").replace(
+                    "/run/secrets/nats-password", str(file)).replace(
+                    "/etc/nats/", f"{DEPLOY}/nats/")
+                self.assertIn(f"exec nats-server --config {DEPLOY}", text)
+                result = subprocess.run(
+                    [shell, flags, text.rstrip() + " -t"], timeout=TIMEOUT,
+                    capture_output=True, text=True, env={
+                        **os.environ,
+                        "PATH": os.environ["PATH"] + ":/usr/sbin"})
+                self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_the_gateway_takes_its_configuration(self):
+        gateway = self.gateways[0]
+        self.assertEqual(
+            gateway["volumes"],
+            ["./nats/headgate.yaml:/etc/headgate/headgate.yaml:ro"])
+        with tempfile.NamedTemporaryFile("w") as password:
+            password.write("secret")
+            password.flush()
+            self.assertIn("/rooms/{room}", run(
+                HEADGATE, "check", DEPLOY / "nats/headgate.yaml",
+                env={**os.environ, **gateway["environment"],
+                     "HOSTNAME": gateway["hostname"],
+                     "HEADGATE_NATS_PASSWORD_FILE": password.name}))
+
+    # What the documentation has to be pasted makes a file that nobody's
+    # processes in the containers can read.
+    def test_the_documented_password_can_be_used(self):
+        command, = re.findall(r"(?m)^    (\(umask .*nats/password\))$",
+                              (ROOT / "docs/deploying.md").read_text())
+        self.assertIn(f"#     {command}\n",
+                      (DEPLOY / "docker-compose.nats.yml").read_text())
+        with tempfile.TemporaryDirectory() as name:
+            pathlib.Path(name, "deploy/nats").mkdir(parents=True)
+            run("bash", "-c", f"umask 077; {command}", cwd=name)
+            file = pathlib.Path(name, "deploy/nats/password")
+            self.assertRegex(file.read_text(), r"^[0-9a-f]{48}\n$")
+            self.assertEqual(file.stat().st_mode & 0o444, 0o444)
 
 
 class CheckContainerTest(unittest.TestCase):

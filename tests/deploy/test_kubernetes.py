@@ -19,11 +19,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy/kubernetes"
 HEADGATE = os.environ.get("HEADGATE", str(ROOT / "build/dev/bin/headgate"))
 # What can be applied as it is.
-TOP = ["base", "overlays/production", "sidecar"]
+TOP = ["base", "overlays/nats", "overlays/production", "sidecar"]
 # What overlays are made of.
 GATEWAYS = {"base": "headgate", "sidecar": "app-headgate"}  # Their ConfigMaps.
 COMPONENTS = sorted(f"components/{path.name}" for path in
                     (KUBERNETES / "components").iterdir())
+NATS = "headgate-nats"  # What all objects of components/nats are called.
 TIMEOUT = 60.0
 
 # A configuration that nobody would take for one of ours.
@@ -41,6 +42,13 @@ def of_kind(objects, kind):
     return [found for found in objects if found["kind"] == kind]
 
 
+def served(objects):
+    """The headgate.yaml of the ConfigMaps that have one."""
+    return [found["data"]["headgate.yaml"]
+            for found in of_kind(objects, "ConfigMap")
+            if "headgate.yaml" in found["data"]]
+
+
 def seconds(text):
     """A duration as the configuration has it."""
     units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
@@ -54,18 +62,23 @@ def drain_of(config):
     return seconds(timeouts["drain_delay"]) + seconds(timeouts["drain"])
 
 
+def without_hash(name):
+    return re.sub(r"-[a-z0-9]{10}$", "", name)
+
+
 def kubectl(directory):
-    """What kubectl makes of it, without the hashes in ConfigMaps' names."""
+    """What kubectl makes of it, without the hashes in the names of ConfigMaps
+    that it has generated."""
     output = subprocess.run(["kubectl", "kustomize", str(directory)],
                             check=True, timeout=TIMEOUT, capture_output=True)
     objects = list(yaml.safe_load_all(output.stdout))
     for found in of_kind(objects, "ConfigMap"):
-        found["metadata"]["name"] = found["metadata"]["name"].rpartition("-")[0]
+        found["metadata"]["name"] = without_hash(found["metadata"]["name"])
     for found in of_kind(objects, "Deployment"):
         for volume in found["spec"]["template"]["spec"]["volumes"]:
             if "configMap" in volume:
-                volume["configMap"]["name"] = (
-                    volume["configMap"]["name"].rpartition("-")[0])
+                volume["configMap"]["name"] = without_hash(
+                    volume["configMap"]["name"])
     return objects
 
 
@@ -100,6 +113,10 @@ def overlays(directory):
                 for count in range(len(COMPONENTS) + 1)
                 for components in itertools.combinations(COMPONENTS, count)
                 for own_config in (False, True))]
+
+
+def fits(selector, labels):
+    return selector.get("matchLabels", selector).items() <= labels.items()
 
 
 def missing(before, after, where=""):
@@ -204,15 +221,14 @@ class KubernetesTest(unittest.TestCase):
 
     # An overlay's headgate.yaml is what is served, whatever else it asks for.
     def test_components_leave_the_configuration_alone(self):
-        self.assertEqual(len(COMPONENTS), 2)
+        self.assertEqual(len(COMPONENTS), 3)
         for directory, gateway, components, own_config in self.overlays:
             with self.subTest(gateway=gateway, components=components,
                               own_config=own_config):
-                config, = of_kind(self.built[directory], "ConfigMap")
                 self.assertEqual(
-                    config["data"],
-                    {"headgate.yaml": OWN_CONFIG if own_config else
-                     (KUBERNETES / gateway / "headgate.yaml").read_text()})
+                    served(self.built[directory]),
+                    [OWN_CONFIG if own_config else
+                     (KUBERNETES / gateway / "headgate.yaml").read_text()])
 
     # They work on both gateways, and what they are added to stays. But TLS takes
     # the place of HTTP at the Service.
@@ -230,10 +246,14 @@ class KubernetesTest(unittest.TestCase):
                      for place in missing(found, after[kind, name])},
                     {"Service/spec/type", "Service/spec/ports/-"} if tls
                     else set())
+                added = {"components/monitoring": {"PodMonitor",
+                                                   "PrometheusRule"},
+                         "components/nats": {"ConfigMap", "Deployment",
+                                             "NetworkPolicy", "Service"},
+                         "components/tls": set()}
                 self.assertEqual(
                     {kind for kind, _ in after.keys() - before.keys()},
-                    {"PodMonitor", "PrometheusRule"} if
-                    "components/monitoring" in components else set())
+                    set().union(*(added[name] for name in components)))
 
     # The one that deploying.md shows, and TLS and monitoring with it.
     def test_the_overlay_in_the_documentation_is_one(self):
@@ -250,8 +270,7 @@ class KubernetesTest(unittest.TestCase):
             if shutil.which("kubectl"):
                 self.assertEqual(in_order(kubectl(directory)),
                                  in_order(objects))
-        config, = of_kind(objects, "ConfigMap")
-        self.assertEqual(config["data"], {"headgate.yaml": OWN_CONFIG})
+        self.assertEqual(served(objects), [OWN_CONFIG])
         deployment, = of_kind(objects, "Deployment")
         container, = deployment["spec"]["template"]["spec"]["containers"]
         self.assertEqual(container["image"], "registry.example.com/headgate:1.2")
@@ -267,36 +286,47 @@ class KubernetesTest(unittest.TestCase):
 
     # Of whatever kind: a selector that fits nothing is silent.
     def test_selectors_fit_the_pods(self):
-        for objects, _, labels in self.workloads():
+        for objects in self.each():
+            everything = self.labels_of_pods(objects)
             for found in objects:
                 spec = found.get("spec", {})
-                selectors = [spec[key] for key in ("selector", "podSelector")
-                             if key in spec]
+                pods, selectors = everything, [
+                    spec[key] for key in ("selector", "podSelector")
+                    if key in spec]
                 if found["kind"] == "Deployment":
+                    template = spec["template"]
+                    pods = [template["metadata"]["labels"]]
                     selectors += [
                         constraint["labelSelector"] for constraint in
-                        spec["template"]["spec"].get(
-                            "topologySpreadConstraints", [])]
+                        template["spec"].get("topologySpreadConstraints", [])]
                 for selector in selectors:
-                    wanted = selector.get("matchLabels", selector)
-                    self.assertLessEqual(wanted.items(), labels.items(),
-                                         found["kind"])
+                    self.assertTrue(
+                        [labels for labels in pods
+                         if fits(selector, labels)],
+                        found["kind"])
+
+    def labels_of_pods(self, objects):
+        return [found["spec"]["template"]["metadata"]["labels"]
+                for found in of_kind(objects, "Deployment")]
 
     def test_ports_that_are_named_exist(self):
-        for objects, pod, _ in self.workloads():
+        for objects, pod, labels in self.workloads():
             ports = {port["name"]: port["containerPort"]
                      for container in pod["containers"]
                      for port in container.get("ports", [])}
             self.assertEqual(len(ports), len(set(ports.values())))
             named = [port["targetPort"] for service in
                      of_kind(objects, "Service")
+                     if fits(service["spec"]["selector"], labels)
                      for port in service["spec"]["ports"]]
             named += [port["port"] for policy in
                       of_kind(objects, "NetworkPolicy")
+                      if fits(policy["spec"]["podSelector"], labels)
                       for rule in policy["spec"]["ingress"]
                       for port in rule["ports"]]
             named += [endpoint["port"] for monitor in
                       of_kind(objects, "PodMonitor")
+                      if fits(monitor["spec"]["selector"], labels)
                       for endpoint in monitor["spec"]["podMetricsEndpoints"]]
             named += [probe["httpGet"]["port"]
                       for container in pod["containers"]
@@ -333,9 +363,15 @@ class KubernetesTest(unittest.TestCase):
             for service in of_kind(objects, "Service"):
                 for port in service["spec"]["ports"]:
                     self.assertNotIn(port["targetPort"], ("admin", 9901))
-            policy, = of_kind(objects, "NetworkPolicy")
-            self.assertIn("Ingress", policy["spec"]["policyTypes"])
-            rules = [rule for rule in policy["spec"]["ingress"]
+            policies = of_kind(objects, "NetworkPolicy")
+            for policy in policies:
+                self.assertIn("Ingress", policy["spec"]["policyTypes"])
+            self.assertTrue(all(
+                any(fits(policy["spec"]["podSelector"], labels)
+                    for policy in policies)
+                for labels in self.labels_of_pods(objects)))
+            rules = [rule for policy in policies
+                     for rule in policy["spec"]["ingress"]
                      if "admin" in [port["port"] for port in rule["ports"]]]
             self.assertEqual(
                 [rule.get("from") for rule in rules],
@@ -351,7 +387,8 @@ class KubernetesTest(unittest.TestCase):
 
     def test_names_can_be_looked_up(self):
         for objects in self.each():
-            policy, = of_kind(objects, "NetworkPolicy")
+            policy, = [policy for policy in of_kind(objects, "NetworkPolicy")
+                       if policy["metadata"]["name"] != NATS]
             if "Egress" not in policy["spec"]["policyTypes"]:
                 continue
             ports = [{"protocol": "UDP", "port": 53},
@@ -403,18 +440,20 @@ class KubernetesTest(unittest.TestCase):
         for objects in self.each():
             for scaler in of_kind(objects, "HorizontalPodAutoscaler"):
                 spec = scaler["spec"]
-                self.assertIn(spec["scaleTargetRef"]["name"], [
-                    found["metadata"]["name"] for found in
-                    of_kind(objects, "Deployment")])
+                deployment, = [
+                    found for found in of_kind(objects, "Deployment")
+                    if found["metadata"]["name"] ==
+                    spec["scaleTargetRef"]["name"]]
                 self.assertLess(spec["minReplicas"], spec["maxReplicas"])
                 # Applying it again would undo what the scaler has done.
-                for deployment in of_kind(objects, "Deployment"):
-                    self.assertNotIn("replicas", deployment["spec"])
+                self.assertNotIn("replicas", deployment["spec"])
 
     def test_files_of_tls_are_where_the_secret_is(self):
         seen = 0
         for _, pod, container, _ in self.gateways():
             for variable in container.get("env", []):
+                if not variable["name"].startswith("HEADGATE_TLS_"):
+                    continue
                 seen += 1
                 path = pathlib.PurePosixPath(variable["value"])
                 mount, = [mount for mount in container["volumeMounts"]
@@ -431,15 +470,123 @@ class KubernetesTest(unittest.TestCase):
         self.assertEqual(seen, 2 * (len(with_tls) + 1))  # And production.
 
     def test_the_gateway_takes_the_configuration(self):
-        for text in {found["data"]["headgate.yaml"] for objects in self.each()
-                     for found in of_kind(objects, "ConfigMap")}:
-            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-                file.write(text)
-                file.flush()
+        for text in {text for objects in self.each()
+                     for text in served(objects)}:
+            with tempfile.TemporaryDirectory() as name:
+                file = pathlib.Path(name, "headgate.yaml")
+                file.write_text(text)
+                password = pathlib.Path(name, "password")
+                password.write_text("secret")
                 result = subprocess.run(
-                    [HEADGATE, "check", file.name], timeout=TIMEOUT,
-                    capture_output=True, text=True)
+                    [HEADGATE, "check", file], timeout=TIMEOUT,
+                    capture_output=True, text=True,
+                    env={**os.environ, "HOSTNAME": "headgate-1",
+                         "HEADGATE_NATS": "nats://headgate-nats:4222",
+                         "HEADGATE_NATS_PASSWORD_FILE": str(password)})
             self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+
+class NatsTest(unittest.TestCase):
+    """components/nats, on both gateways, and the overlay that has it."""
+
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.built = [kustomize.build(KUBERNETES / "overlays/nats")] + [
+            kustomize.build(overlay(pathlib.Path(directory.name, gateway),
+                                    gateway, ["components/nats"], False))
+            for gateway in GATEWAYS]
+
+    def each(self):
+        """(objects, pod of the gateway, its container, container of NATS)"""
+        for objects in self.built:
+            pods = {found["metadata"]["name"]: found["spec"]["template"]["spec"]
+                    for found in of_kind(objects, "Deployment")}
+            nats, = pods.pop(NATS)["containers"]
+            pod, = pods.values()
+            gateway, = [container for container in pod["containers"]
+                        if container["name"] == "headgate"]
+            yield objects, pod, gateway, nats
+
+    def test_gateways_find_nats(self):
+        for objects, _, gateway, nats in self.each():
+            url = {variable["name"]: variable.get("value")
+                   for variable in gateway["env"]}["HEADGATE_NATS"]
+            name, port = re.fullmatch(r"nats://([a-z-]+):(\d+)", url).groups()
+            service = named(objects)["Service", name]
+            self.assertEqual(
+                [(port["port"], port["targetPort"])
+                 for port in service["spec"]["ports"]], [(int(port), "nats")])
+            self.assertIn({"name": "nats", "containerPort": int(port)},
+                          nats["ports"])
+
+    def test_both_have_the_password_of_the_secret(self):
+        for _, pod, gateway, nats in self.each():
+            file = pathlib.PurePosixPath({
+                variable["name"]: variable.get("value") for variable in
+                gateway["env"]}["HEADGATE_NATS_PASSWORD_FILE"])
+            mount, = [mount for mount in gateway["volumeMounts"]
+                      if mount["mountPath"] == str(file.parent)]
+            volume, = [volume for volume in pod["volumes"]
+                       if volume["name"] == mount["name"]]
+            password, quoted = nats["env"]
+            self.assertEqual(
+                password["valueFrom"]["secretKeyRef"],
+                {"name": volume["secret"]["secretName"], "key": file.name})
+            self.assertEqual(quoted, {"name": "GATEWAY_PASSWORD",
+                                      "value": f'"$({password["name"]})"'})
+
+    # Whoever may publish there can do everything with sessions.
+    def test_only_gateways_reach_it_and_it_reaches_nobody(self):
+        for objects, *_ in self.each():
+            policy = named(objects)["NetworkPolicy", NATS]["spec"]
+            self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
+            self.assertEqual(policy["ingress"], [{
+                "from": [{"podSelector": {"matchLabels": {
+                    "headgate/gateway": "true"}}}],
+                "ports": [{"protocol": "TCP", "port": "nats"}]}])
+            self.assertNotIn("egress", policy)
+
+    def test_gateways_are_let_out_to_it(self):
+        for objects, *_ in self.each():
+            labels = named(objects)["Deployment", NATS]["spec"]["template"][
+                "metadata"]["labels"]
+            for policy in of_kind(objects, "NetworkPolicy"):
+                spec = policy["spec"]
+                if ("Egress" not in spec["policyTypes"] or
+                        policy["metadata"]["name"] == NATS):
+                    continue
+                ports = [rule["ports"] for rule in spec["egress"]
+                         for peer in rule["to"] if "podSelector" in peer and
+                         fits(peer["podSelector"], labels)]
+                self.assertEqual(ports, [[{"protocol": "TCP", "port": 4222}]])
+
+    # Two that are not a cluster would each have a part of the gateways.
+    def test_there_is_never_a_second_one(self):
+        for objects, *_ in self.each():
+            spec = named(objects)["Deployment", NATS]["spec"]
+            self.assertEqual((spec["replicas"], spec["strategy"]),
+                             (1, {"type": "Recreate"}))
+
+    def test_it_is_the_nats_of_compose(self):
+        compose = yaml.safe_load(
+            (ROOT / "deploy/docker-compose.nats.yml").read_text())
+        for objects, _, _, nats in self.each():
+            self.assertEqual(f"{nats['image']}-alpine",
+                             compose["services"]["nats"]["image"])
+            self.assertEqual(
+                named(objects)["ConfigMap", NATS]["data"],
+                {"nats.conf": (ROOT / "deploy/nats/nats.conf").read_text()})
+
+    def test_the_overlay_is_the_base_with_a_hub(self):
+        config = yaml.safe_load(
+            (KUBERNETES / "overlays/nats/headgate.yaml").read_text())
+        ours = yaml.safe_load((ROOT / "deploy/nats/headgate.yaml").read_text())
+        self.assertEqual(config.pop("hub"), ours["hub"])
+        self.assertEqual(config["routes"], ours["routes"])
+        base = yaml.safe_load((KUBERNETES / "base/headgate.yaml").read_text())
+        self.assertEqual({**config, "routes": base["routes"]}, base)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ TIMEOUT = 60.0
 
 # Flags of other programs, where they have no short form.
 OTHERS = {"--http2-prior-knowledge",  # curl
+          "--wait",  # docker compose
+          "--from-literal",  # kubectl
           "--rooms"}  # script/lint
 
 # Other programs' flags have underscores, ours none.
