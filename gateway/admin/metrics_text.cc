@@ -129,6 +129,11 @@ void AddHubStates(const Stats& stats, Families& families) {
   families.Gauge("headgate_hub_event_queue_bytes",
                  "Events that wait for the stream.");
   add(&Hub::queued_bytes);
+  families.Gauge(
+      "headgate_hub_pinned_bytes",
+      "Bytes of hubs' messages that clients have not taken; one that "
+      "waits for many counts once for a worker.");
+  families.Add(static_cast<double>(stats.hub_pinned_bytes), {});
 }
 
 void AddHubStreams(const Stats& stats, Families& families) {

@@ -98,6 +98,7 @@ void Stats::Merge(const Stats& other) {
   Add(other.limits, limits);
   buffered_in += other.buffered_in;
   buffered_out += other.buffered_out;
+  hub_pinned_bytes += other.hub_pinned_bytes;
   ping_rtt.Merge(other.ping_rtt);
   accept_errors += other.accept_errors;
   tls_floods += other.tls_floods;

@@ -113,7 +113,8 @@ struct Stats {
   // What waits in sessions now: for the backend, for the client.
   std::uint64_t buffered_in = 0;
   std::uint64_t buffered_out = 0;
-  Histogram ping_rtt;  // s.
+  std::uint64_t hub_pinned_bytes = 0;  // PinnedFrames::bytes
+  Histogram ping_rtt;                  // s.
   std::uint64_t accept_errors = 0;
   std::uint64_t tls_floods = 0;  // TlsBuffers::floods
   // Connections for which there was no room, by reason.

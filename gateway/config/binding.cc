@@ -226,6 +226,15 @@ absl::Span<const Binding<HubSettings>> TableOf() {
 }
 
 template <>
+absl::Span<const Binding<HubLimitSettings>> TableOf() {
+  using S = HubLimitSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"max_pinned_bytes", &S::max_pinned_bytes},
+  };
+  return kTable;
+}
+
+template <>
 absl::Span<const Binding<NatsSettings>> TableOf() {
   using S = NatsSettings;
   static constexpr Binding<S> kTable[] = {

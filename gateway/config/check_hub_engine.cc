@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kMaxGatewayBytes = 128;
 constexpr std::size_t kMaxPrefixBytes = 64;
+constexpr std::size_t kLeastPinnedBytes = 1024 * 1024;
+constexpr std::size_t kMostPinnedBytes = std::size_t{1} << 40;
 
 // nats://HOST:PORT or tls://HOST:PORT; the host may be an IPv6 address in
 // brackets.
@@ -89,6 +91,8 @@ void CheckHubEngine(const Settings& settings, Faults& faults) {
                absl::StrCat("must have at most ", kMaxGatewayBytes,
                             " bytes, has ", hub.gateway.size()));
   }
+  faults.Range("hub.limits.max_pinned_bytes", hub.limits.max_pinned_bytes,
+               kLeastPinnedBytes, kMostPinnedBytes);
   const bool is_nats = hub.engine == HubSettings::Engine::kNats;
   if (is_nats && !hub.nats) {
     faults.Add("hub.nats", "is missing, engine: nats needs it");

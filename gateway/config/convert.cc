@@ -94,6 +94,8 @@ HubSettings HubSettingsFrom(const pb::Hubs& from, const Section& section) {
          {{pb::Hubs::ENGINE_MEMORY, HubSettings::Engine::kMemory},
           {pb::Hubs::ENGINE_NATS, HubSettings::Engine::kNats}},
          to.engine);
+  section.Below("limits", from.limits())
+      .Read(TableOf<HubLimitSettings>(), to.limits);
   if (!from.has_nats()) return to;
   const Section below = section.Below("nats", from.nats());
   NatsSettings& nats = to.nats.emplace();

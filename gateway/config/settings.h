@@ -292,6 +292,13 @@ struct NatsSettings {
   bool operator==(const NatsSettings&) const = default;
 };
 
+struct HubLimitSettings {
+  // Of frames that clients have not taken, in all workers.
+  std::size_t max_pinned_bytes = 64 * 1024 * 1024;
+
+  bool operator==(const HubLimitSettings&) const = default;
+};
+
 // What all hubs of the process have in common.
 struct HubSettings {
   enum class Engine { kMemory, kNats };
@@ -299,6 +306,7 @@ struct HubSettings {
   std::string gateway;  // Its name; empty: a random one.
   Engine engine = Engine::kMemory;
   std::optional<NatsSettings> nats;  // Set if, and only if, it is the engine.
+  HubLimitSettings limits;
 
   bool operator==(const HubSettings&) const = default;
 };

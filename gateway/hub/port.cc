@@ -31,6 +31,7 @@ HubMember::~HubMember() {
 const HubTarget& HubMember::target() const { return port_->target_; }
 const HubForm& HubMember::form() const { return port_->form_; }
 ws::FrameStore& HubMember::frames() { return port_->frames_; }
+PinnedFrames& HubMember::pinned() { return *port_->pinned_; }
 SlicedQueue* HubMember::slices() { return port_->slices_; }
 
 bool HubMember::has_room() const {
@@ -73,13 +74,15 @@ void HubMember::Depart(HubDeparture departure) {
 
 HubPort::HubPort(HubTarget target, HubForm form, std::size_t worker,
                  std::size_t workers, std::function<void()> wake,
-                 SlicedQueue* slices)
+                 SlicedQueue* slices, std::shared_ptr<PinnedFrames> pinned)
     : target_(std::move(target)),
       form_(std::move(form)),
       worker_(worker),
       workers_(workers),
       wake_(std::move(wake)),
       slices_(slices),
+      pinned_(pinned != nullptr ? std::move(pinned)
+                                : std::make_shared<PinnedFrames>()),
       max_unsent_bytes_(target_.events_bytes / workers) {}
 
 std::unique_ptr<HubMember> HubPort::Join(std::shared_ptr<HubPort> port,
@@ -139,6 +142,7 @@ bool HubPort::ApplySlice(const std::function<bool()>& is_over) {
           slice_left_ > 0 &&
           std::visit([this](const auto& kind) { return Run(kind); },
                      batch.commands[next_command_]);
+      pinned_->Check();
       if (!is_done) {
         Resume();
         return true;

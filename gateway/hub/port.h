@@ -14,6 +14,7 @@
 #include "gateway/base/sliced_queue.h"
 #include "gateway/hub/batch.h"
 #include "gateway/hub/encoder.h"
+#include "gateway/hub/pinned_frames.h"
 #include "gateway/route/hub_target.h"
 #include "gateway/ws/shared_frame.h"
 
@@ -61,6 +62,8 @@ class HubMember {
   const HubForm& form() const;
   // Of the worker's members.
   ws::FrameStore& frames();
+  // Which it tells whether frames wait for its client.
+  PinnedFrames& pinned();
   // Where a member sends what has come for it; null: at once.
   SlicedQueue* slices();
 
@@ -106,10 +109,12 @@ class HubMember {
 class HubPort {
  public:
   // `wake`: there is something for TakeEvents; called once, until it was.
-  // `slices`: see HubMember; it must outlive the port.
+  // `slices`: see HubMember; it must outlive the port. `pinned`: of the worker;
+  // null: one without a limit.
   HubPort(HubTarget target, HubForm form, std::size_t worker,
           std::size_t workers, std::function<void()> wake,
-          SlicedQueue* slices = nullptr);
+          SlicedQueue* slices = nullptr,
+          std::shared_ptr<PinnedFrames> pinned = nullptr);
 
   // A session joins `port`. `verdict`: of one that asks. Null when there is no
   // number left.
@@ -125,7 +130,8 @@ class HubPort {
   // Carries out some of what was taken: at most kSliceCost of it, and until
   // `is_over`, if there is one, says that a worker has been kept from its other
   // sockets for long enough. Whether there is more. The port must stay
-  // meanwhile; what a command reaches may destroy members.
+  // meanwhile; what a command reaches may destroy members. Looks at the frames
+  // that are pinned after each.
   bool ApplySlice(const std::function<bool()>& is_over = nullptr);
 
   // What a slice may cost: a receiver counts kReceiverCost and the bytes that
@@ -179,7 +185,8 @@ class HubPort {
   const std::size_t workers_;
   const std::function<void()> wake_;
   SlicedQueue* const slices_;
-  ws::FrameStore frames_;
+  const std::shared_ptr<PinnedFrames> pinned_;
+  ws::FrameStore frames_{pinned_->count()};
   const std::size_t max_unsent_bytes_;  // Of this worker's members together.
 
   std::uint64_t next_ = 0;  // Counts members.

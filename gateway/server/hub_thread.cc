@@ -88,7 +88,8 @@ bool HubSpec::IsSameHub(const HubSpec& other) const {
 
 WorkerHub::WorkerHub(std::uint64_t id, const HubSpec& spec, std::size_t worker,
                      std::size_t workers, HubThread& hubs,
-                     boost::asio::io_context& io_context, Turn& turn)
+                     boost::asio::io_context& io_context, Turn& turn,
+                     std::shared_ptr<PinnedFrames> pinned)
     : id_(id),
       worker_(worker),
       hubs_(hubs),
@@ -97,7 +98,7 @@ WorkerHub::WorkerHub(std::uint64_t id, const HubSpec& spec, std::size_t worker,
       slices_(turn, [] { return SteadyNow(); }),
       port_(
           spec.target, spec.form, worker, workers,
-          [this] { turn_.AtEnd(*this); }, &slices_) {}
+          [this] { turn_.AtEnd(*this); }, &slices_, std::move(pinned)) {}
 
 std::unique_ptr<HubMember> WorkerHub::Join(HubArrival arrival,
                                            HubMember::Verdict verdict) {

@@ -62,10 +62,11 @@ struct HubSpec {
 class WorkerHub final : public TurnTask,
                         public std::enable_shared_from_this<WorkerHub> {
  public:
-  // `hubs`, `io_context` and `turn` must outlive it.
+  // `hubs`, `io_context` and `turn` must outlive it. `pinned`: the worker's.
   WorkerHub(std::uint64_t id, const HubSpec& spec, std::size_t worker,
             std::size_t workers, HubThread& hubs,
-            boost::asio::io_context& io_context, Turn& turn);
+            boost::asio::io_context& io_context, Turn& turn,
+            std::shared_ptr<PinnedFrames> pinned);
 
   std::unique_ptr<HubMember> Join(HubArrival arrival,
                                   HubMember::Verdict verdict);

@@ -253,6 +253,7 @@ class Worker final : private ConnectionHost {
   const std::shared_ptr<SessionTaps> taps_ = std::make_shared<SessionTaps>();
   absl::flat_hash_map<std::string, UpstreamEntry> upstreams_;  // By name.
   absl::flat_hash_map<std::uint64_t, std::shared_ptr<WorkerHub>> hubs_;
+  std::shared_ptr<PinnedFrames> pinned_;  // Null until there is a hub.
   // Admitted members, by session, until their sessions are opened.
   absl::flat_hash_map<std::string, AskingMember*> asking_;
   Connections connections_;

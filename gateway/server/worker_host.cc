@@ -157,9 +157,15 @@ std::unique_ptr<HubMember> Worker::JoinHub(const SessionRequest& request,
       hubs_.erase(id);
       return nullptr;
     }
-    hub = std::make_shared<WorkerHub>(id, spec->second, index_,
-                                      state_.workers.size(), *state_.hubs,
-                                      io_context_, turn_);
+    const std::size_t workers = state_.workers.size();
+    if (pinned_ == nullptr) {
+      const HubSettings& settings = configuration_->settings.hub;
+      pinned_ = std::make_shared<PinnedFrames>(
+          settings.limits.max_pinned_bytes / workers);
+    }
+    hub =
+        std::make_shared<WorkerHub>(id, spec->second, index_, workers,
+                                    *state_.hubs, io_context_, turn_, pinned_);
   }
   HubArrival arrival;
   arrival.session = request.id;

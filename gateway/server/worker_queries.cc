@@ -58,6 +58,7 @@ void Worker::GetStats(std::function<void(Stats)> callback) {
     Stats stats = recorder_.stats();
     stats.buffered_in = sum->buffered.in;
     stats.buffered_out = sum->buffered.out;
+    stats.hub_pinned_bytes = pinned_ == nullptr ? 0 : pinned_->bytes();
     stats.tls_floods = tls_buffers_.floods;
     for (std::size_t i = 0; i < sum->open.size(); ++i) {
       const std::string& address =

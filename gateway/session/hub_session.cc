@@ -172,6 +172,7 @@ void HubSession::Queue(ws::SharedFrame& frame, const std::string& key,
   const MemberQueue::Result result =
       queue_.Push(frame.For(form_), frame.payload().size(), key, loss, report);
   if (result == MemberQueue::Result::kTooSlow) return EndSlow();
+  UpdatePinned();
   if (!writing_) PumpInSlice();
   ReportBacklog();
 }
@@ -220,7 +221,16 @@ void HubSession::PumpQueue() {
     report_.bytes_out += queue_.Pop(taken.count);
     writing_ = taken.is_pending;
   }
+  UpdatePinned();
   ReportSent();
+}
+
+void HubSession::UpdatePinned() {
+  if (queue_.empty()) {
+    member_->pinned().Release(*this);
+  } else {
+    member_->pinned().Hold(*this);
+  }
 }
 
 void HubSession::ReportSent() {
@@ -273,6 +283,7 @@ void HubSession::EncodeEnding(const Ending& ending, Outgoing& out) {
   MemberQueue::Frames last = queue_.Front(queue_.messages());
   report_.messages_out += last.size();
   report_.bytes_out += queue_.Pop(last.size());
+  UpdatePinned();
   if (farewell_) last.push_back(std::move(farewell_));
   if (!last.empty()) transport_.WriteLastFrames(last);
   out.End({ending});
@@ -334,6 +345,7 @@ void HubSession::Depart(const TransportEnd& end) {
 void HubSession::DropQueue() {
   unsent_ += queue_.messages();
   queue_.Clear();
+  UpdatePinned();
 }
 
 void HubSession::DropWaiting() {

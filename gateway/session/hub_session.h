@@ -10,6 +10,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/hub/decoder.h"
 #include "gateway/hub/member_queue.h"
+#include "gateway/hub/pinned_frames.h"
 #include "gateway/hub/port.h"
 #include "gateway/session/session_core.h"
 #include "gateway/session/type_pause.h"
@@ -28,6 +29,7 @@ namespace headgate {
 // sessions send as well, and what waits in it leaves in slices.
 class HubSession final : public SessionCore,
                          private HubMemberObserver,
+                         private PinnedFrames::Holder,
                          private SlicedTask {
  public:
   // `transport` must outlive the session.
@@ -64,6 +66,14 @@ class HubSession final : public SessionCore,
   void OnHubClose(const HubClose& close, ws::SharedFrame* farewell) override;
   void OnHubWritable() override { PumpEvents(); }
   void OnSlice() override;
+
+  std::size_t pinned_bytes() const override { return queue_.bytes(); }
+  void SendPinned() override { OnSlice(); }
+  void EndPinned() override {
+    if (is_open()) EndSlow();
+  }
+  // To be called when queue_ has changed.
+  void UpdatePinned();
 
   void Queue(ws::SharedFrame& frame, const std::string& key,
              MemberQueue::Loss loss, HubReport report);

@@ -77,11 +77,15 @@ struct FrameForm {
 // outlive it.
 class FrameStore {
  public:
-  FrameStore() = default;
+  FrameStore() : FrameStore(std::make_shared<std::size_t>(0)) {}
+  // `held_bytes`: a count that other stores of the thread may share.
+  explicit FrameStore(std::shared_ptr<std::size_t> held_bytes)
+      : held_bytes_(std::move(held_bytes)) {}
   FrameStore(const FrameStore&) = delete;
   FrameStore& operator=(const FrameStore&) = delete;
 
-  // Of all frames that exist, each counted once.
+  // Of all frames that exist, each counted once, and of those of stores with
+  // the same count.
   std::size_t held_bytes() const { return *held_bytes_; }
   // Messages that were encoded, and those that were compressed, in total.
   std::uint64_t encoded() const { return encoded_; }
@@ -95,8 +99,7 @@ class FrameStore {
 
   // By window size. Each takes 50 to 190 KiB once it has been used.
   std::array<std::unique_ptr<Deflater>, 16> deflaters_;
-  const std::shared_ptr<std::size_t> held_bytes_ =
-      std::make_shared<std::size_t>(0);
+  const std::shared_ptr<std::size_t> held_bytes_;
   std::uint64_t encoded_ = 0;
   std::uint64_t compressed_ = 0;
 };

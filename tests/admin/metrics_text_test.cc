@@ -105,6 +105,10 @@ TEST(MetricsTextTest, HubsAreThereWhereTheyAre) {
   before.counts.dropped = 3;
   before.counts.CountCommand(4, absl::OkStatus());
   source.stats.hubs["/r"].Add(before);
+  source.stats.hub_pinned_bytes = 7;
+  Stats other;
+  other.hub_pinned_bytes = 2;
+  source.stats.Merge(other);
   source.stats.hub_api_requests[{"Publish", "OK"}] = 5;
   source.stats.hub_api_requests[{"Publish", "PERMISSION_DENIED"}] = 2;
   source.stats.hub_api_requests[{"Publish", "UNAUTHENTICATED"}] = 1;
@@ -115,6 +119,7 @@ TEST(MetricsTextTest, HubsAreThereWhereTheyAre) {
       text,
       HasLine("headgate_hub_events_total{route=\"/r\",kind=\"message\"} 3"));
   EXPECT_THAT(text, HasLine("headgate_hub_dropped_total{route=\"/r\"} 4"));
+  EXPECT_THAT(text, HasLine("headgate_hub_pinned_bytes 9"));
   EXPECT_THAT(text, HasLine("headgate_hub_api_requests_total{method="
                             "\"Publish\",code=\"OK\"} 5"));
   for (

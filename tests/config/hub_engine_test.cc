@@ -51,6 +51,17 @@ TEST(HubEngineTest, NatsIsRead) {
             "headgate");
 }
 
+TEST(HubEngineTest, LimitsAreReadAndWithinReason) {
+  const auto settings = Parse("hub: {limits: {max_pinned_bytes: 8MiB}}");
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->hub.limits.max_pinned_bytes, 8u << 20);
+  EXPECT_EQ(Parse("threads: 1")->hub.limits.max_pinned_bytes, 64u << 20);
+  EXPECT_THAT(FaultOfHub("{limits: {max_pinned_bytes: 1023KiB}}"),
+              HasSubstr("hub.limits.max_pinned_bytes: must be at least"));
+  EXPECT_THAT(FaultOfHub("{limits: {max_pinned_bytes: 1025GiB}}"),
+              HasSubstr("hub.limits.max_pinned_bytes: must be at most"));
+}
+
 TEST(HubEngineTest, EngineAndSettingsGoTogether) {
   EXPECT_THAT(FaultOfHub("{engine: nats}"), HasSubstr("engine: nats needs it"));
   EXPECT_THAT(FaultOfHub("{nats: {servers: [\"nats://a:1\"]}}"),

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import itertools
 import random
+import re
 import resource
 import threading
 import time
@@ -405,6 +406,64 @@ def test_a_client_that_reads_nothing_costs_the_others_nothing(
                 assert len(got) < count
                 left = await loop.run_in_executor(None, hub.wait, "left")
                 assert left.left.end.cause == hub_pb.SessionEnd.COMMAND
+        await crowd.close()
+
+    asyncio.run(run())
+
+
+def pinned_bytes(gateway):
+    line = re.search(r"^headgate_hub_pinned_bytes (\S+)$",
+                     gateway.admin("/metrics")[1], re.M)
+    return float(line[1])
+
+
+def test_slow_clients_take_no_more_memory_than_they_may_together(
+        configured, hub):
+    """Their own limits would allow each all of it. The process's ends those
+    that hold most, and the others get everything."""
+    limit = 4 << 20
+    gateway = configured(CONFIG.format(
+        target=hub.target,
+        hub="slow: {policy: drop-oldest, max_bytes: 256MiB,"
+            " max_messages: 1000000}") +
+        f"hub: {{limits: {{max_pinned_bytes: {limit >> 20}MiB}}}}\n"
+        "timeouts: {send: 600s}\n")
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        crowd = Crowd(gateway, 10)
+        await crowd.open()
+        hub.wait("joined", 10)
+        with contextlib.ExitStack() as stack:
+            for _ in range(4):
+                slow = stack.enter_context(
+                    RawClient(gateway, receive_buffer=4096))
+                slow.upgrade("/rooms/1")
+            slow_whos = {joined.who for joined in hub.wait("joined", 14)[10:]}
+            most = 0
+            count = 0
+            while len(hub.of_kind("left")) < 4:
+                assert count < 4000, "some are never ended"
+                for _ in range(20):
+                    hub.send(broadcast(f"{count:05}".ljust(4096, ".")))
+                    count += 1
+                await until(lambda: all(len(got) == count
+                                        for got in crowd.received),
+                            "the others")
+                most = max(most, await loop.run_in_executor(
+                    None, pinned_bytes, gateway))
+            # What connections have besides is a message or two for each.
+            assert limit / 4 < most < limit + (1 << 20), most
+            for left in hub.of_kind("left"):
+                assert left.who in slow_whos
+                assert left.left.end.code == 4008
+                assert left.left.end.cause == hub_pb.SessionEnd.SLOW
+                assert left.left.end.messages_unsent > 0
+        for got in crowd.received:
+            assert [int(message[:5]) for message in got] == list(range(count))
+        assert crowd.ends == [None] * 10
+        # When the slow ones are gone nothing waits.
+        await until(lambda: pinned_bytes(gateway) == 0, "free")
         await crowd.close()
 
     asyncio.run(run())

@@ -276,6 +276,68 @@ TEST_F(PortTest, AVerdictMayDestroyTheMember) {
   EXPECT_EQ(port_->members(), 0u);
 }
 
+// A session that keeps what it gets.
+class Stuck final : public HubMemberObserver, public PinnedFrames::Holder {
+ public:
+  explicit Stuck(HubMember& member) : member_(member) {
+    member.SetObserver(this);
+  }
+  void OnHubFrame(ws::SharedFrame& frame, const std::string& /*key*/,
+                  HubReport /*report*/) override {
+    frames_.push_back(frame.plain());
+    member_.pinned().Hold(*this);
+  }
+  void OnHubGreeting(ws::SharedFrame& /*frame*/) override {}
+  void OnHubExpiry(absl::Time /*at*/) override {}
+  void OnHubClose(const HubClose& /*close*/,
+                  ws::SharedFrame* /*farewell*/) override {}
+  void OnHubWritable() override {}
+  std::size_t pinned_bytes() const override { return 1000 * frames_.size(); }
+  void SendPinned() override {}
+  void EndPinned() override {
+    frames_.clear();
+    member_.pinned().Release(*this);
+  }
+
+  std::vector<ws::FrameRef> frames_;
+
+ private:
+  HubMember& member_;
+};
+
+TEST_F(PortTest, WhatSessionsOfAllHubsHoldIsBoundedInTheMidstOfABatch) {
+  constexpr std::size_t kLimit = 100'000;
+  const auto pinned = std::make_shared<PinnedFrames>(kLimit);
+  const auto make = [&] {
+    return std::make_shared<HubPort>(
+        target_, HubForm{}, 0, 1, [] {}, nullptr, pinned);
+  };
+  const auto one = make();
+  const auto two = make();
+  const auto member_of_one = HubPort::Join(one, {}, nullptr);
+  const auto member_of_two = HubPort::Join(two, {}, nullptr);
+  Stuck most(*member_of_one);
+  Stuck less(*member_of_two);
+  const auto deliver = [](HubPort& port, int count) {
+    HubCommands commands;
+    for (int i = 0; i < count; ++i) {
+      commands.commands.emplace_back(
+          HubDeliver{{1}, Frame(std::string(1000, 'x')), ""});
+    }
+    port.Take(std::move(commands));
+    while (port.ApplySlice()) {
+    }
+  };
+  deliver(*one, 70);
+  deliver(*two, 20);
+  EXPECT_EQ(most.frames_.size(), 70u);
+  EXPECT_GT(pinned->bytes(), 90'000u);
+  deliver(*two, 1000);
+  EXPECT_THAT(most.frames_, IsEmpty());
+  EXPECT_LE(pinned->bytes(), kLimit);
+  EXPECT_GT(pinned->bytes(), 0u);
+}
+
 TEST_F(PortTest, ADepartureIsToldOnce) {
   Make();
   auto member = Join();

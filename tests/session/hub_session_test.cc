@@ -76,7 +76,9 @@ class HubSessionTest : public ::testing::Test {
   HubSessionTest() { target_.slow.warn_bytes = 0; }
 
   void Start(const Dialect& codec = kRawDialect) {
-    port_ = std::make_shared<HubPort>(target_, form_, 0, 1, [] {});
+    port_ = std::make_shared<HubPort>(
+        target_, form_, 0, 1, [] {}, nullptr,
+        std::make_shared<PinnedFrames>(pinned_limit_));
     HubArrival arrival;
     arrival.codec = HubCodecOf(codec);
     auto member = HubPort::Join(port_, std::move(arrival), nullptr);
@@ -164,6 +166,7 @@ class HubSessionTest : public ::testing::Test {
   testing::Log log_;
   HubTarget target_;
   HubForm form_;
+  std::size_t pinned_limit_ = PinnedFrames::kNoLimit;
   absl::Time now_ = absl::UnixEpoch();
   FrameTransport transport_{log_};
   const std::shared_ptr<testing::FakeSchemaSource> schemas_ =
@@ -178,6 +181,29 @@ TEST_F(HubSessionTest, WhatTheClientSaysIsAnEventAndTheNextIsRead) {
   Text("a");
   EXPECT_THAT(Events(), ElementsAre("message a"));
   EXPECT_THAT(Steps(), ElementsAre("read"));
+}
+
+TEST_F(HubSessionTest, ASessionThatPinsTooMuchIsEndedAsSlow) {
+  pinned_limit_ = 400;
+  target_.slow.policy = SlowClientSettings::Policy::kDropOldest;
+  Start();
+  transport_.takes_ = false;
+  const std::string text(90, 'x');
+  for (int i = 0; i < 4; ++i) Deliver(text);
+  EXPECT_THAT(Events(), IsEmpty());
+  // The transport has the first.
+  for (int i = 0; i < 2; ++i) Deliver(text);
+  EXPECT_THAT(Events(), ElementsAre("departed 4008 cause 6 unsent 5 too slow"));
+  EXPECT_THAT(Steps(), ElementsAre("blocked " + text, "close 4008 too slow"));
+}
+
+TEST_F(HubSessionTest, ASessionWhoseClientTakesAllPinsNothing) {
+  pinned_limit_ = 400;
+  Start();
+  const std::string text(90, 'x');
+  for (int i = 0; i < 20; ++i) Deliver(text);
+  EXPECT_THAT(Events(), IsEmpty());
+  EXPECT_EQ(Steps().size(), 20u);
 }
 
 TEST_F(HubSessionTest, TheClientIsReadWhileTheHubHasRoom) {
