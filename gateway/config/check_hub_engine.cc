@@ -68,6 +68,9 @@ void CheckNats(const NatsSettings& nats, Faults& faults) {
                      "between them, at most ",
                      kMaxPrefixBytes, " bytes, is \"", nats.prefix, "\""));
   }
+  if (!IsNatsCredential(nats.user)) {
+    faults.Add("hub.nats.user", "must be without \" and \\");
+  }
   if (nats.user.empty() != nats.password_file.empty()) {
     faults.Add(nats.user.empty() ? "hub.nats.user" : "hub.nats.password_file",
                "is missing: user and password_file go together");
@@ -77,12 +80,20 @@ void CheckNats(const NatsSettings& nats, Faults& faults) {
       faults.Add(
           "hub.nats.password_file",
           absl::StrCat(nats.password_file, " ", password.status().message()));
+    } else if (!IsNatsCredential(*password)) {
+      faults.Add("hub.nats.password_file",
+                 absl::StrCat(nats.password_file,
+                              " must hold a password without \" and \\"));
     }
   }
   if (nats.tls) CheckPem("hub.nats.tls.ca", nats.tls->ca, faults);
 }
 
 }  // namespace
+
+bool IsNatsCredential(absl::string_view text) {
+  return text.find_first_of("\"\\") == absl::string_view::npos;
+}
 
 void CheckHubEngine(const Settings& settings, Faults& faults) {
   const HubSettings& hub = settings.hub;

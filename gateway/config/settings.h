@@ -292,6 +292,10 @@ struct NatsSettings {
   bool operator==(const NatsSettings&) const = default;
 };
 
+// Whether libnats can send it as the user or the password: it does not escape
+// them within the JSON of CONNECT.
+bool IsNatsCredential(absl::string_view text);
+
 struct HubLimitSettings {
   // Of frames that clients have not taken, in all workers.
   std::size_t max_pinned_bytes = 64 * 1024 * 1024;

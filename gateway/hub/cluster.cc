@@ -6,7 +6,9 @@
 namespace headgate {
 namespace {
 
-// Of a beat; longer ones are nobody's.
+// Of gateways, groups and users; longer ones are nobody's. Escaped and with the
+// prefix, a subject stays far below what NATS takes in a line (4096 bytes),
+// beyond which it would end the connection.
 constexpr std::size_t kMaxNameBytes = 256;
 
 absl::Status Away() {
@@ -148,9 +150,16 @@ absl::Status Cluster::Send(const v1::EnginePublication& publication,
   // the message for each.
   const bool is_alone =
       to.sessions().empty() && to.groups_size() + to.users_size() == 1;
-  std::string subject = !is_alone             ? subjects_.All()
-                        : to.groups().empty() ? subjects_.User(to.users(0))
-                                              : subjects_.Group(to.groups(0));
+  std::string subject = subjects_.All();
+  if (is_alone) {
+    const bool is_group = to.users().empty();
+    const std::string& name = is_group ? to.groups(0) : to.users(0);
+    if (name.size() > kMaxNameBytes) {
+      if (done != nullptr) done(absl::OkStatus());
+      return absl::OkStatus();
+    }
+    subject = is_group ? subjects_.Group(name) : subjects_.User(name);
+  }
   v1::EngineRecord record;
   *record.mutable_publication() = publication;
   return link_.Publish(std::move(subject), "", record.SerializeAsString(),
@@ -218,6 +227,11 @@ void Cluster::EndQuestions(IsOver is_over) {
 
 void Cluster::Take(v1::EngineQuestion question) {
   if (question.instance() == options_.instance) return;
+  if (question.instance().empty() ||
+      question.instance().size() > kMaxNameBytes) {
+    ++malformed_;
+    return;
+  }
   const std::string to = ReplySubject(question.instance(), question.number());
   const std::uint64_t number = question.number();
   host_.Carry(std::move(question), [this, to, number](v1::EngineReply reply) {
@@ -225,6 +239,16 @@ void Cluster::Take(v1::EngineQuestion question) {
     reply.set_number(number);
     v1::EngineRecord record;
     *record.mutable_reply() = std::move(reply);
+    const absl::Status status =
+        link_.Publish(to, "", record.SerializeAsString(), nullptr);
+    if (!absl::IsInvalidArgument(status)) return;
+    v1::EngineReply& shorter = *record.mutable_reply();
+    shorter.clear_response();
+    shorter.mutable_status()->set_code(
+        static_cast<int>(absl::StatusCode::kResourceExhausted));
+    shorter.mutable_status()->set_message(
+        absl::StrCat("the response of ", options_.gateway,
+                     " is larger than NATS takes (max_payload)"));
     link_.Publish(to, "", record.SerializeAsString(), nullptr).IgnoreError();
   });
 }
@@ -248,10 +272,10 @@ void Cluster::Take(v1::EngineReply reply) {
 
 void Cluster::OnNobodyThere(absl::string_view subject, absl::Time now) {
   now_ = now;
-  EndQuestions([subject](std::uint64_t number, Question& question) {
-    if (!absl::EndsWith(subject, absl::StrCat(".", number))) return false;
-    question.missing.clear();  // They have left without a word.
-    return true;
+  // Those that have left without a word may as well be cut off from the broker,
+  // and have what was asked for.
+  EndQuestions([subject](std::uint64_t number, const Question&) {
+    return absl::EndsWith(subject, absl::StrCat(".", number));
   });
 }
 

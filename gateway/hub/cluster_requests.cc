@@ -51,6 +51,14 @@ void AddUp(HubEngine& engine, v1::EngineQuestion question,
              });
 }
 
+// A status message is a header, of which clients take 8 KiB.
+std::string SomeOf(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 10;
+  if (names.size() <= kMost) return absl::StrJoin(names, ", ");
+  return absl::StrCat(absl::StrJoin(names.begin(), names.begin() + kMost, ", "),
+                      " and ", names.size() - kMost, " more");
+}
+
 // What only the gateway with the session does, which is not this one.
 template <typename Response, typename Take>
 void Find(HubEngine& engine, v1::EngineQuestion question,
@@ -69,7 +77,7 @@ void Find(HubEngine& engine, v1::EngineQuestion question,
                if (answers.silent.empty()) return done(not_found);
                done(absl::UnavailableError(absl::StrCat(
                    not_found.message(), " here; these gateways do not answer: ",
-                   absl::StrJoin(answers.silent, ", "))));
+                   SomeOf(answers.silent))));
              });
 }
 

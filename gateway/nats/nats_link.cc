@@ -69,7 +69,9 @@ NatsLink::NatsLink(NatsSettings settings, std::string name,
       name_(std::move(name)),
       observer_(observer),
       post_(std::move(post)),
-      inbox_(Inbox::Make()) {
+      inbox_(Inbox::Make()),
+      // Gateways begin with different ones.
+      next_server_(std::hash<std::string>()(name_)) {
   inbox_.link = this;
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "nats");
@@ -95,6 +97,7 @@ absl::Status NatsLink::Publish(std::string subject, std::string reply_to,
                                std::string record,
                                HubEngine::PublishedCallback done) {
   if (!up_) return absl::UnavailableError("NATS is away");
+  if (record.size() > max_payload_) return StatusOf(NATS_MAX_PAYLOAD);
   Order order{Order::Kind::kPublish, std::move(subject), std::move(reply_to),
               std::move(record),     std::move(done),    SteadyNow()};
   {
@@ -178,9 +181,14 @@ void NatsLink::OnClosed(natsConnection*, void* inbox) {
 
 std::deque<NatsLink::Order> NatsLink::TakeOrders(absl::Duration patience) {
   std::unique_lock<std::mutex> lock(mutex_);
-  wakes_.wait_for(lock, absl::ToChronoNanoseconds(patience), [this] {
+  const auto is_over = [this] {
     return !orders_.empty() || stopping_ || is_closed_;
-  });
+  };
+  if (patience == absl::InfiniteDuration()) {
+    wakes_.wait(lock, is_over);
+  } else {
+    wakes_.wait_for(lock, absl::ToChronoNanoseconds(patience), is_over);
+  }
   queued_bytes_ = 0;
   return std::exchange(orders_, {});
 }
@@ -194,8 +202,9 @@ void NatsLink::Run() {
   while (!is_stopping()) {
     const absl::Status status = Connect();
     if (status.ok()) {
-      pause = kFirstPause;
+      const absl::Time since = SteadyNow();
       Serve();
+      if (SteadyNow() - since >= kProof) pause = kFirstPause;
     } else {
       post_([this, status] { observer_.OnDown(status); });
     }
@@ -214,19 +223,19 @@ absl::Status NatsLink::Connect() {
   natsStatus status = natsOptions_Create(&made);
   const std::unique_ptr<natsOptions, void (*)(natsOptions*)> options(
       made, &natsOptions_Destroy);
-  std::vector<const char*> servers;
-  bool is_secure = settings_.tls.has_value();
-  for (const std::string& server : settings_.servers) {
-    servers.push_back(server.c_str());
-    is_secure = is_secure || absl::StartsWith(server, "tls://");
-  }
+  // One at a time: libnats would try all before it returns, and the gateway may
+  // have to stop meanwhile.
+  const std::string& server =
+      settings_.servers[next_server_++ % settings_.servers.size()];
+  const bool is_secure =
+      settings_.tls.has_value() || absl::StartsWith(server, "tls://");
   const auto set = [&status](natsStatus next) {
     if (status == NATS_OK) status = next;
   };
   if (status == NATS_OK) {
     const int timeout = static_cast<int>(absl::ToInt64Milliseconds(kTimeout));
-    set(natsOptions_SetServers(made, servers.data(),
-                               static_cast<int>(servers.size())));
+    set(natsOptions_SetURL(made, server.c_str()));
+    set(natsOptions_SetIgnoreDiscoveredServers(made, true));
     set(natsOptions_SetName(made, name_.c_str()));
     set(natsOptions_UseGlobalMessageDelivery(made, true));
     set(natsOptions_SetNoEcho(made, true));
@@ -243,6 +252,10 @@ absl::Status NatsLink::Connect() {
     if (!password.ok()) {
       return absl::UnavailableError(absl::StrCat(settings_.password_file, " ",
                                                  password.status().message()));
+    }
+    if (!IsNatsCredential(settings_.user) || !IsNatsCredential(*password)) {
+      return absl::UnavailableError(
+          "hub.nats: user and password must be without \" and \\");
     }
     set(natsOptions_SetUserInfo(made, settings_.user.c_str(),
                                 password->c_str()));
@@ -262,8 +275,18 @@ absl::Status NatsLink::Connect() {
       return made_it;
     }
   }
-  return StatusOf(natsConnection_FlushTimeout(
-      connection_, absl::ToInt64Milliseconds(kTimeout)));
+  status = natsConnection_FlushTimeout(connection_,
+                                       absl::ToInt64Milliseconds(kTimeout));
+  return status == NATS_OK ? Denial() : StatusOf(status);
+}
+
+absl::Status NatsLink::Denial() const {
+  const char* text = nullptr;
+  if (natsConnection_GetLastError(connection_, &text) != NATS_NOT_PERMITTED) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(
+      absl::StrCat("NATS: ", text == nullptr ? "permissions violation" : text));
 }
 
 void NatsLink::Serve() {
@@ -273,10 +296,19 @@ void NatsLink::Serve() {
   if (const std::size_t at = server.find('@'); at != std::string::npos) {
     server.erase(0, at + 1);
   }
+  max_payload_ = static_cast<std::size_t>(
+      std::max<std::int64_t>(0, natsConnection_GetMaxPayload(connection_)));
   up_ = true;
   post_([this, server] { observer_.OnUp(server); });
   while (true) {
+    // A denial of what nobody waits for is seen with the next orders: the
+    // gateways' signs of life are some.
     Carry(TakeOrders(absl::InfiniteDuration()));
+    if (absl::Status denial = Denial(); !denial.ok()) {
+      up_ = false;
+      post_([this, denial] { observer_.OnDown(denial); });
+      return;
+    }
     const std::lock_guard<std::mutex> lock(mutex_);
     if (is_closed_) break;
     if (stopping_ && orders_.empty()) return;
@@ -350,11 +382,12 @@ void NatsLink::Carry(std::deque<Order> orders) {
   }
   if (waits.empty()) return;
   // NATS answers behind what it has taken; one answer for all that waited.
-  const absl::Status taken =
-      connection_ == nullptr
-          ? absl::OkStatus()
-          : StatusOf(natsConnection_FlushTimeout(
-                connection_, absl::ToInt64Milliseconds(kTimeout)));
+  absl::Status taken;
+  if (connection_ != nullptr) {
+    taken = StatusOf(natsConnection_FlushTimeout(
+        connection_, absl::ToInt64Milliseconds(kTimeout)));
+    if (taken.ok()) taken = Denial();
+  }
   post_([this, taken, waits = std::move(waits)] {
     const absl::Time now = SteadyNow();
     for (const Wait& wait : waits) {

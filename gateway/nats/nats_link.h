@@ -83,6 +83,8 @@ class NatsLink final : public ClusterLink {
   static constexpr absl::Duration kTimeout = absl::Seconds(2);
   static constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
   static constexpr absl::Duration kLongestPause = absl::Seconds(2);
+  // A connection that has lasted for so long works.
+  static constexpr absl::Duration kProof = absl::Seconds(10);
 
  private:
   struct Inbox;
@@ -105,8 +107,11 @@ class NatsLink final : public ClusterLink {
 
   // Of the link's thread.
   void Run();
+  // To the next of the servers.
   absl::Status Connect();
   void Serve();
+  // What NATS has refused, if it has; it goes on with the connection itself.
+  absl::Status Denial() const;
   void Disconnect();
   // Waits for orders, for so long; takes them all.
   std::deque<Order> TakeOrders(absl::Duration patience);
@@ -121,6 +126,7 @@ class NatsLink final : public ClusterLink {
   const Post post_;
   Inbox& inbox_;
   std::atomic<bool> up_ = false;
+  std::atomic<std::size_t> max_payload_ = 0;  // Of the server.
   std::atomic<std::size_t> unread_bytes_ = 0;
   std::atomic<std::uint64_t> dropped_ = 0;
 
@@ -132,6 +138,7 @@ class NatsLink final : public ClusterLink {
   bool is_closed_ = false;        // Under mutex_: the connection is.
 
   // Of the link's thread. Null subscriptions: not connected.
+  std::size_t next_server_;
   natsConnection* connection_ = nullptr;
   absl::flat_hash_map<std::string, natsSubscription*> subscriptions_;
   std::thread thread_;

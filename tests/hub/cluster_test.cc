@@ -184,6 +184,21 @@ TEST_F(ClusterTest, WithoutTheBrokerNothingIsPublished) {
   EXPECT_TRUE(absl::IsUnavailable(*told));
 }
 
+// NATS ends a connection that sends a subject of 4096 bytes.
+TEST_F(ClusterTest, NamesThatNobodyCanHaveAreNoSubjects) {
+  broker_.Advance(absl::Seconds(1));
+  broker_.seen.clear();
+  int done = 0;
+  a_.cluster().Publish(ToGroup(std::string(1400, '%'), "hello"),
+                       [&](const absl::Status& status) {
+                         EXPECT_EQ(status, absl::OkStatus());
+                         ++done;
+                       });
+  broker_.Run();
+  EXPECT_EQ(done, 1);
+  EXPECT_THAT(broker_.seen, IsEmpty());
+}
+
 // --- Questions ---
 
 TEST_F(ClusterTest, AQuestionEndsWithTheLastAnswer) {
@@ -206,6 +221,27 @@ TEST_F(ClusterTest, OneThatDoesNotAnswerIsNamedInTime) {
   ASSERT_TRUE(answers.has_value());
   EXPECT_THAT(answers->replies, SizeIs(1));
   EXPECT_THAT(answers->silent, ElementsAre("c"));
+}
+
+// As the broker sees it they are not there, but they have their sessions.
+TEST_F(ClusterTest, ThoseThatAreCutOffAreNamedAtOnce) {
+  broker_.Advance(absl::Seconds(1));
+  b_.up = c_.up = false;
+  const auto& answers = Ask(a_.cluster());
+  broker_.Run();
+  ASSERT_TRUE(answers.has_value());
+  EXPECT_THAT(answers->silent, ElementsAre("b", "c"));
+}
+
+TEST_F(ClusterTest, AQuestionOfALongNameIsNone) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{257}}) {
+    v1::EngineRecord record;
+    record.mutable_question()->set_instance(std::string(size, '%'));
+    record.mutable_question()->set_number(1);
+    a_.cluster().OnRecord(record.SerializeAsString(), broker_.now);
+  }
+  EXPECT_THAT(a_.asked, IsEmpty());
+  EXPECT_EQ(a_.cluster().malformed(), 2u);
 }
 
 TEST_F(ClusterTest, PatienceIsLonger) {
