@@ -23,7 +23,7 @@ namespace headgate {
 // Pure. Thread: the hub thread.
 class HubRequests {
  public:
-  // Called anew for each request: hubs come and go.
+  // Called for each request, since hubs come and go.
   using Hubs = std::function<std::vector<Hub*>()>;
   explicit HubRequests(Hubs hubs) : hubs_(std::move(hubs)) {}
 

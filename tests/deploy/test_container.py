@@ -371,7 +371,7 @@ class NatsComposeTest(unittest.TestCase):
         self.assertIn("http://127.0.0.1:8222/healthz",
                       self.services["nats"]["healthcheck"]["test"])
 
-    # Whoever may publish there can do everything with sessions.
+    # Anyone who can publish there can do everything with sessions.
     def test_only_gateways_reach_nats(self):
         self.assertNotIn("ports", self.services["nats"])
         network, = self.services["nats"]["networks"]
@@ -380,7 +380,7 @@ class NatsComposeTest(unittest.TestCase):
                           if network in service["networks"]},
                          {"nats", "gateway-1", "gateway-2"})
 
-    # It is made by whoever deploys, and neither in git nor in the image.
+    # The operator makes it; it is neither in git nor in the image.
     def test_the_password_is_a_file_that_is_ignored(self):
         secret, = self.compose["secrets"]
         file = self.compose["secrets"][secret]["file"]

@@ -537,7 +537,7 @@ class NatsTest(unittest.TestCase):
             self.assertEqual(quoted, {"name": "GATEWAY_PASSWORD",
                                       "value": f'"$({password["name"]})"'})
 
-    # Whoever may publish there can do everything with sessions.
+    # Anyone who can publish there can do everything with sessions.
     def test_only_gateways_reach_it_and_it_reaches_nobody(self):
         for objects, *_ in self.each():
             policy = named(objects)["NetworkPolicy", NATS]["spec"]
