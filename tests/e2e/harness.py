@@ -126,9 +126,23 @@ class Process:
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 
-    def cpu_seconds(self):
-        """What the process has spent of a processor so far."""
-        stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text()
+    def task(self, name):
+        """The number of the one thread of that name."""
+        found = []
+        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # It has ended.
+                if (task / "comm").read_text() == f"{name}\n":
+                    found.append(task.name)
+        [number] = found
+        return number
+
+    def cpu_seconds(self, task=None):
+        """What the process has spent of a processor so far, or one thread of
+        it."""
+        folder = pathlib.Path(f"/proc/{self.pid}")
+        if task is not None:
+            folder = folder / "task" / task
+        stat = (folder / "stat").read_text()
         user, system = stat.rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
