@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import json
 import os
-import pathlib
 import re
 import resource
 import signal
@@ -496,13 +495,23 @@ def test_signals_are_held_before_the_libraries_are_initialised(tmp_path):
         ["c++", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], check=True,
         text=True, input="""
             #include <signal.h>
+            #include <stdio.h>
             __attribute__((constructor)) static void Start(void) {
               raise(SIGHUP);
+              puts("early");
+              fflush(stdout);
             }
             """)
-    with Gateway("serve", env={**os.environ, "LD_PRELOAD": library}) as gateway:
-        eventually(lambda: "there is no configuration file to reload"
-                   in gateway.stderr(), "the reload that SIGHUP asks for")
+    process = Process(HEADGATE, "serve", "--listen", "127.0.0.1:0", "--admin",
+                      "127.0.0.1:0", env={**os.environ, "LD_PRELOAD": library})
+    process.wait_for_output("early")
+    for _ in range(50):
+        process.signal(signal.SIGHUP)
+        time.sleep(0.002)
+    process.wait_for_output("listening on")
+    eventually(lambda: "there is no configuration file to reload"
+               in process.stderr(), "the reload that SIGHUP asks for")
+    process.stop()
 
 
 # --- limits of the process ---
