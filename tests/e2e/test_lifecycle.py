@@ -451,7 +451,7 @@ def with_pending(*signals):
     def prepare():
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         for number in signals:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)  # For this thread, if there are more.
 
     return prepare
 
