@@ -149,20 +149,29 @@ void NatsLink::Take(natsMsg* message) {
                 : std::string(
                       natsMsg_GetData(message),
                       static_cast<std::size_t>(natsMsg_GetDataLength(message)));
-  const std::size_t bytes = text.size() + kOrderCost;
-  if (unread_bytes_.fetch_add(bytes) > kMostUnreadBytes) {
-    unread_bytes_.fetch_sub(bytes);
-    ++dropped_;
-    return;
+  const std::size_t bytes = kOrderCost + text.size();
+  switch (mailbox_.Add({is_report, std::move(text)}, bytes)) {
+    case Mailbox<Incoming>::Put::kFirst:
+      return post_([this] { Read(); });
+    case Mailbox<Incoming>::Put::kBehindOthers:
+      return;
+    case Mailbox<Incoming>::Put::kFull:
+      ++dropped_;
   }
-  post_([this, is_report, bytes, text = std::move(text)] {
-    unread_bytes_.fetch_sub(bytes);
-    if (is_report) {
-      observer_.OnNobodyThere(text);
+}
+
+void NatsLink::Read() {
+  const absl::Time until = SteadyNow() + kReadSlice;
+  const auto read = [this](const Incoming& incoming) {
+    if (incoming.is_report) {
+      observer_.OnNobodyThere(incoming.text);
     } else {
-      observer_.OnRecord(text);
+      observer_.OnRecord(incoming.text);
     }
-  });
+  };
+  if (mailbox_.ReadSlice(read, [until] { return SteadyNow() >= until; })) {
+    post_([this] { Read(); });
+  }
 }
 
 void NatsLink::OnClosed(natsConnection*, void* inbox) {

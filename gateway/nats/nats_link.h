@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "gateway/base/mailbox.h"
 #include "gateway/config/settings.h"
 #include "gateway/hub/cluster.h"
 
@@ -79,6 +80,9 @@ class NatsLink final : public ClusterLink {
 
   static constexpr std::size_t kMostQueuedBytes = 8 * 1024 * 1024;
   static constexpr std::size_t kMostUnreadBytes = 8 * 1024 * 1024;
+  // The hub thread reads records for so long at a time; what else it has to do
+  // goes on in between.
+  static constexpr absl::Duration kReadSlice = absl::Milliseconds(1);
   // For NATS to take a connection, and what is published.
   static constexpr absl::Duration kTimeout = absl::Seconds(2);
   static constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
@@ -104,6 +108,8 @@ class NatsLink final : public ClusterLink {
                         natsMsg* message, void* inbox);
   static void OnClosed(natsConnection* connection, void* inbox);
   void Take(natsMsg* message);
+  // The hub thread's: hands over what has come, for kReadSlice.
+  void Read();
 
   // Of the link's thread.
   void Run();
@@ -127,8 +133,13 @@ class NatsLink final : public ClusterLink {
   Inbox& inbox_;
   std::atomic<bool> up_ = false;
   std::atomic<std::size_t> max_payload_ = 0;  // Of the server.
-  std::atomic<std::size_t> unread_bytes_ = 0;
   std::atomic<std::uint64_t> dropped_ = 0;
+
+  struct Incoming {
+    bool is_report;    // OnNobodyThere's.
+    std::string text;  // A record, or a subject.
+  };
+  Mailbox<Incoming> mailbox_{kMostUnreadBytes};
 
   std::mutex mutex_;
   std::condition_variable wakes_;

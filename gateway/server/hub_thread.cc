@@ -377,9 +377,9 @@ void HubThread::RunOnHubs(std::size_t bytes, Work work) {
         "too many requests wait for the gateway's hubs"));
   }
   Post([this, bytes, work = std::move(work)] {
-    requests_.push_back(
-        {bytes, &request_bytes_,
-         [work](ClusterRequests& requests) { work(&requests); }});
+    requests_.Push(kApiLane,
+                   {bytes, &request_bytes_,
+                    [work](ClusterRequests& requests) { work(&requests); }});
     RunRequestsSoon();
   });
 }
@@ -389,7 +389,7 @@ bool HubThread::RunForEngine(std::size_t bytes,
   bytes += kRequestCost;
   if (engine_bytes_ + bytes > kMostEngineBytes) return false;
   engine_bytes_ += bytes;
-  requests_.push_back({bytes, &engine_bytes_, std::move(work)});
+  requests_.Push(kEngineLane, {bytes, &engine_bytes_, std::move(work)});
   RunRequestsSoon();
   return true;
 }
@@ -410,10 +410,9 @@ void HubThread::RunRequests() {
   const absl::Time until = SteadyNow() + kRequestSlice;
   while (!requests_.empty() && absl::c_all_of(hubs, has_room)) {
     if (SteadyNow() > until) return RunRequestsSoon();
-    const Request request = std::move(requests_.front());
-    requests_.pop_front();
-    request.waiting->fetch_sub(request.bytes);
-    request.work(service_);
+    const std::optional<Request> request = requests_.Pop();
+    request->waiting->fetch_sub(request->bytes);
+    request->work(service_);
   }
 }
 
@@ -466,7 +465,7 @@ void HubThread::Finish(absl::Time deadline) {
 void HubThread::End() {
   timer_.cancel();
   hubs_.clear();  // Cancels their streams.
-  requests_.clear();
+  requests_.Clear();
   nats_.reset();  // Tells the other gateways.
   work_.reset();  // run() returns when every call has been released.
   turn_.Run();

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,6 +24,7 @@
 #include "gateway/admin/gateway.h"
 #include "gateway/admin/stats.h"
 #include "gateway/api/hub_api.h"
+#include "gateway/base/lanes.h"
 #include "gateway/base/turn.h"
 #include "gateway/config/settings.h"
 #include "gateway/hub/cluster_requests.h"
@@ -122,6 +122,10 @@ class HubThread final : public HubApiHost {
   ApiCounts api_counts() const;
 
   void RunOnHubs(std::size_t bytes, Work work) override;
+  // The same for another gateway, in turn with those of the API; see
+  // NatsEngine::Run. Thread: the hub thread, or any before Start.
+  bool RunForEngine(std::size_t bytes,
+                    std::function<void(ClusterRequests&)> work);
   void OnApiRequest(absl::string_view method,
                     const absl::Status& status) override;
 
@@ -157,9 +161,6 @@ class HubThread final : public HubApiHost {
     std::atomic<std::size_t>* waiting;  // What it counts among.
     std::function<void(ClusterRequests&)> work;
   };
-  // Of another gateway; see NatsEngine::Run.
-  bool RunForEngine(std::size_t bytes,
-                    std::function<void(ClusterRequests&)> work);
   HubEngine& Engine();
 
   const std::size_t workers_;
@@ -176,7 +177,10 @@ class HubThread final : public HubApiHost {
   absl::flat_hash_map<std::uint64_t, std::unique_ptr<HostedHub>> hubs_;
   // What hubs that are over have counted, for routes that still have one.
   absl::btree_map<std::string, Stats::PerHub> ended_;
-  std::deque<Request> requests_;
+  // Lanes of `requests_`: neither keeps the other waiting.
+  static constexpr std::size_t kApiLane = 0;
+  static constexpr std::size_t kEngineLane = 1;
+  Lanes<Request, 2> requests_;
   bool is_running_requests_ = false;  // RunRequestsSoon is due.
   // Of those that wait here or on the way here.
   std::atomic<std::size_t> request_bytes_ = 0;

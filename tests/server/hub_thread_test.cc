@@ -32,5 +32,30 @@ TEST(HubThreadTest, RequestsThatArriveTogetherShareOneSliceBehindWhatWaits) {
   EXPECT_THAT(log, ElementsAre("other", "first", "second", "third"));
 }
 
+// Else whoever floods NATS keeps the API waiting, and the other way round.
+TEST(HubThreadTest, RequestsOfTheApiAndOfOtherGatewaysTakeTurns) {
+  HubThread hubs(/*workers=*/1);
+  std::vector<std::string> log;
+  std::promise<void> done;
+  const auto note = [&](const char* what) {
+    log.emplace_back(what);
+    if (log.size() == 7) done.set_value();
+  };
+  for (const char* name : {"api 1", "api 2"}) {
+    hubs.RunOnHubs(/*bytes=*/0,
+                   [&, name](absl::StatusOr<ClusterRequests*>) { note(name); });
+  }
+  // These are in the queue before the hub thread has taken those of the API.
+  for (const char* name : {"nats 1", "nats 2", "nats 3", "nats 4", "nats 5"}) {
+    ASSERT_TRUE(hubs.RunForEngine(
+        /*bytes=*/0, [&, name](ClusterRequests&) { note(name); }));
+  }
+  hubs.Start();
+  done.get_future().wait();
+  hubs.Stop();
+  EXPECT_THAT(log, ElementsAre("api 1", "nats 1", "api 2", "nats 2", "nats 3",
+                               "nats 4", "nats 5"));
+}
+
 }  // namespace
 }  // namespace headgate
