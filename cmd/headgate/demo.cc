@@ -1,6 +1,11 @@
 #include "cmd/headgate/demo.h"
 
+#include <limits.h>
+#include <unistd.h>
+
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,8 +13,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "backend/backend.h"
+#include "cmd/headgate/nats_server.h"
+#include "cmd/headgate/next_address.h"
 #include "cmd/headgate/serve.h"
 #include "cmd/headgate/serve_flags.h"
 #include "gateway/config/address.h"
@@ -37,10 +47,17 @@ Example, in a second terminal:
   printf '{"greeting":"ann"}\n' | headgate dial --codec json \
     ws://127.0.0.1:8080/headgate.demo.v1.HelloService/BidiHello
 
+With --replicas 2 there are two gateways that share their hubs over NATS: what
+is sent to a room of one reaches the members of the other. The second one has
+the next port of each --listen and --admin, or a free one as well. nats-server,
+which must be installed, listens on loopback and takes anyone on this machine.
+
 With --config the file's routes take the place of these paths, and the demo
 backend that of all its upstreams, without TLS and health checks.
 SIZE, DURATION, signals, flags with --config, and exit status are those of
 "headgate serve".)";
+
+constexpr int kMaxReplicas = 16;
 
 constexpr char kChatPath[] = "/chat";
 constexpr char kChatRoute[] = "/chat=headgate.demo.v1.ChatService/Join";
@@ -109,7 +126,97 @@ absl::StatusOr<Settings> DemoSettings(const ServeFlags& flags,
   return settings;
 }
 
-int RunDemo(const ServeFlags& flags, const std::string& backend_address) {
+// Changes what `flag` has set, which is the first gateway's address.
+absl::Status MoveOn(int number, absl::string_view flag, std::string& address) {
+  absl::StatusOr<std::string> next = NextAddress(address, number);
+  if (!next.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag,
+                     ": with --replicas each gateway has a port of its "
+                     "own: ",
+                     next.status().message()));
+  }
+  address = *std::move(next);
+  return absl::OkStatus();
+}
+
+// The settings of so many gateways. `nats`: URL of what they share; empty: each
+// is alone.
+absl::StatusOr<std::vector<Settings>> ReplicaSettings(
+    const ServeFlags& flags, const std::string& backend, int replicas,
+    const std::string& nats) {
+  std::vector<Settings> all;
+  for (int i = 0; i < replicas; ++i) {
+    absl::StatusOr<Settings> settings = DemoSettings(flags, backend);
+    if (!settings.ok()) return settings.status();
+    all.push_back(*std::move(settings));
+    if (nats.empty()) continue;
+    HubSettings& hub = all.back().hub;
+    hub.gateway = absl::StrCat("gateway-", i + 1);
+    hub.engine = HubSettings::Engine::kNats;
+    hub.nats.emplace().servers = {nats};
+    absl::Status status;
+    for (ListenerSettings& listener : all.back().listeners) {
+      status.Update(MoveOn(i, "--listen", listener.address));
+    }
+    for (AdminSettings& admin : all.back().admin) {
+      if (admin.enabled) status.Update(MoveOn(i, "--admin", admin.address));
+    }
+    if (!status.ok()) return status;
+  }
+  return all;
+}
+
+std::string OwnPath() {
+  std::string path(PATH_MAX, '\0');
+  const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
+  if (size <= 0) return "headgate";
+  path.resize(static_cast<std::size_t>(size));
+  return path;
+}
+
+// Debian has it in /usr/sbin, which is not on everybody's PATH.
+std::string FoldersOfNats() {
+  const char* const path = std::getenv("PATH");
+  return absl::StrCat(path == nullptr ? "" : path, ":/usr/sbin");
+}
+
+std::vector<std::string> Announcements(
+    const std::string& backend, bool has_config, const std::string& nats,
+    const std::vector<std::string>& addresses) {
+  std::vector<std::string> lines = {
+      absl::StrCat("headgate: demo backend on ", backend)};
+  if (!has_config) {
+    absl::StrAppend(&lines[0],
+                    "; routes /packets, /echo, /chat, /game, /rooms, /v1 and "
+                    "/headgate.demo.v1.HelloService/SayHello, ...");
+  }
+  if (nats.empty()) return lines;
+  lines.push_back(absl::StrCat("headgate: NATS on ", nats));
+  lines.emplace_back(
+      "Send to one gateway what the other one gets, each in a terminal of its "
+      "own:");
+  for (const std::string& address : addresses) {
+    lines.push_back(
+        absl::StrCat("    ", OwnPath(), " dial ", address, "/rooms/1"));
+  }
+  return lines;
+}
+
+int RunDemo(const ServeFlags& flags, const std::string& backend_address,
+            int replicas) {
+  std::unique_ptr<NatsServer> nats;
+  if (replicas > 1) {
+    absl::StatusOr<std::unique_ptr<NatsServer>> started =
+        NatsServer::Start(FoldersOfNats());
+    if (absl::IsCancelled(started.status())) return 0;
+    if (!started.ok()) {
+      PrintFailure(started.status());
+      return 1;
+    }
+    nats = *std::move(started);
+  }
+  const std::string nats_url = nats == nullptr ? "" : nats->url();
   const absl::StatusOr<std::unique_ptr<Backend>> backend =
       Backend::Start({backend_address});
   if (!backend.ok()) {
@@ -117,14 +224,14 @@ int RunDemo(const ServeFlags& flags, const std::string& backend_address) {
     return 1;
   }
   const std::string address = (*backend)->address();
-  std::string line = absl::StrCat("headgate: demo backend on ", address);
-  if (flags.config.empty()) {
-    absl::StrAppend(&line,
-                    "; routes /packets, /echo, /chat, /game, /rooms, /v1 and "
-                    "/headgate.demo.v1.HelloService/SayHello, ...");
-  }
-  return RunGateway(
-      {[&] { return DemoSettings(flags, address); }, flags.config, {line}});
+  const int status = RunGateway(
+      {[&] { return ReplicaSettings(flags, address, replicas, nats_url); },
+       flags.config,
+       [&](const std::vector<std::string>& addresses) {
+         return Announcements(address, !flags.config.empty(), nats_url,
+                              addresses);
+       }});
+  return nats != nullptr && nats->has_ended() ? 1 : status;
 }
 
 }  // namespace
@@ -143,8 +250,20 @@ void AddDemo(CLI::App& app, std::function<int()>& run) {
       ->type_name("ADDRESS")
       ->capture_default_str()
       ->group("Upstream");
-  command->callback([&run, flags, address] {
-    run = [=] { return RunDemo(*flags, *address); };
+  const auto replicas = std::make_shared<int>(1);
+  command
+      ->add_option("--replicas", *replicas,
+                   "Gateways that share their hubs over NATS, each on ports of "
+                   "its own; more than one needs nats-server (apt-get install "
+                   "nats-server)")
+      ->type_name("NUMBER")
+      ->check(CLI::Range(1, kMaxReplicas).description(""))
+      ->capture_default_str();
+  command->callback([&run, flags, address, replicas] {
+    if (*replicas > 1 && !flags->config.empty()) {
+      throw CLI::ExcludesError("--replicas", "--config");
+    }
+    run = [=] { return RunDemo(*flags, *address, *replicas); };
   });
 }
 

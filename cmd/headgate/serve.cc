@@ -74,14 +74,16 @@ void Announce(const std::string& line) {
   }
 }
 
-// Drains the server on the first signal to stop, stops it on the second;
-// reloads it on SIGHUP.
+using Servers = std::vector<std::unique_ptr<Server>>;
+
+// Drains the servers on the first signal to stop, stops them on the second;
+// reloads them on SIGHUP.
 class SignalHandler {
  public:
-  SignalHandler(boost::asio::io_context& control, Server& server,
+  SignalHandler(boost::asio::io_context& control, const Servers& servers,
                 const GatewayRun& gateway, const TimeoutSettings& timeouts)
       : signals_(control, SIGTERM, SIGINT, SIGHUP),
-        server_(server),
+        servers_(servers),
         gateway_(gateway),
         timeouts_(timeouts) {
     Wait();
@@ -111,10 +113,15 @@ class SignalHandler {
                  {{"hint", "serve --config FILE"}});
     }
     std::vector<std::string> needs_restart;
-    absl::StatusOr<Settings> settings = gateway_.settings();
+    absl::StatusOr<std::vector<Settings>> settings = gateway_.settings();
     absl::Status status = settings.status();
-    if (status.ok()) status = server_.Reload(*settings, &needs_restart);
-    if (!settings.ok()) server_.ReloadFailed();
+    for (std::size_t i = 0; i < servers_.size(); ++i) {
+      if (!settings.ok()) {
+        servers_[i]->ReloadFailed();
+      } else if (status.ok()) {
+        status = servers_[i]->Reload((*settings)[i], &needs_restart);
+      }
+    }
     if (!status.ok()) {
       for (const absl::string_view line :
            absl::StrSplit(status.message(), '\n')) {
@@ -123,15 +130,16 @@ class SignalHandler {
       }
       return;
     }
-    timeouts_ = settings->timeouts;
+    const Settings& first = settings->front();
+    timeouts_ = first.timeouts;
     // Told whether or not it is still to be told from now on.
     Log(LogLevel::kInfo, "configuration reloaded", {{"file", file}});
     for (const std::string& setting : needs_restart) {
       Log(LogLevel::kWarning, "a setting has changed that needs a restart",
           {{"file", file}, {"setting", setting}});
     }
-    SetLogLevel(settings->log_level);
-    SetLogFormat(settings->log_format);
+    SetLogLevel(first.log_level);
+    SetLogFormat(first.log_format);
   }
 
   void OnStop(int signal) {
@@ -139,7 +147,7 @@ class SignalHandler {
       Log(LogLevel::kWarning, "stopping at once, on a second signal");
       exit_status_ = 1;
       EndAt(kStopPatience);
-      server_.Stop();
+      for (const auto& server : servers_) server->Stop();
       return;
     }
     draining_ = true;
@@ -154,7 +162,12 @@ class SignalHandler {
          {"timeout", absl::FormatDuration(timeout)}});
     Wait();
     EndAt(delay + timeout + kStopPatience);
-    server_.Drain(delay, timeout, [this] { signals_.cancel(); });
+    draining_servers_ = servers_.size();
+    for (const auto& server : servers_) {
+      server->Drain(delay, timeout, [this] {
+        if (--draining_servers_ == 0) signals_.cancel();
+      });
+    }
   }
 
   // Ends the process by then, should something never return: a worker whose
@@ -169,10 +182,11 @@ class SignalHandler {
   }
 
   boost::asio::signal_set signals_;
-  Server& server_;
+  const Servers& servers_;
   const GatewayRun& gateway_;
   TimeoutSettings timeouts_;
   bool draining_ = false;
+  std::size_t draining_servers_ = 0;
   int exit_status_ = 0;
 };
 
@@ -185,6 +199,39 @@ void AnnounceConsole(absl::string_view address) {
       absl::StrCat("headgate: console at http", address, kConsolePath, "/"));
 }
 
+void AnnounceAddresses(const Server& server) {
+  for (const std::string& address : server.addresses()) {
+    Announce(absl::StrCat("headgate: listening on ", address));
+  }
+  for (const std::string& admin : server.admin_addresses()) {
+    Announce(absl::StrCat("headgate: admin on ",
+                          absl::StartsWith(admin, "unix:") ? "" : "http://",
+                          admin));
+  }
+  if (const std::string api = server.hub_api_address(); !api.empty()) {
+    Announce(absl::StrCat("headgate: hub API on ", api));
+  }
+}
+
+void AnnounceAll(const GatewayRun& gateway, const Servers& servers,
+                 const std::vector<std::vector<bool>>& has_console) {
+  std::vector<std::string> first_addresses;
+  for (const auto& server : servers) {
+    AnnounceAddresses(*server);
+    first_addresses.push_back(server->addresses().front());
+  }
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    for (std::size_t j = 0; j < has_console[i].size(); ++j) {
+      if (has_console[i][j]) AnnounceConsole(servers[i]->addresses()[j]);
+    }
+  }
+  if (gateway.announcements != nullptr) {
+    for (const std::string& line : gateway.announcements(first_addresses)) {
+      Announce(line);
+    }
+  }
+}
+
 }  // namespace
 
 void PrintFailure(const absl::Status& status) {
@@ -195,13 +242,13 @@ void PrintFailure(const absl::Status& status) {
 }
 
 int RunGateway(const GatewayRun& gateway) {
-  absl::StatusOr<Settings> settings = gateway.settings();
+  absl::StatusOr<std::vector<Settings>> settings = gateway.settings();
   if (!settings.ok()) {
     PrintFailure(settings.status());
     return 1;
   }
-  SetLogLevel(settings->log_level);
-  SetLogFormat(settings->log_format);
+  SetLogLevel(settings->front().log_level);
+  SetLogFormat(settings->front().log_format);
   StartLogWriter();
   RaiseDescriptorLimit();
   if (IsStopPending()) {
@@ -210,35 +257,26 @@ int RunGateway(const GatewayRun& gateway) {
     return 0;
   }
   boost::asio::io_context control{1};
-  const TimeoutSettings timeouts = settings->timeouts;
-  std::vector<bool> has_console;
-  for (const ListenerSettings& listener : settings->listeners) {
-    has_console.push_back(listener.console);
+  const TimeoutSettings timeouts = settings->front().timeouts;
+  std::vector<std::vector<bool>> has_console;  // By gateway and listener.
+  Servers servers;
+  for (Settings& each : *settings) {
+    std::vector<bool>& listeners = has_console.emplace_back();
+    for (const ListenerSettings& listener : each.listeners) {
+      listeners.push_back(listener.console);
+    }
+    absl::StatusOr<std::unique_ptr<Server>> server =
+        Server::Start(std::move(each), control);
+    if (!server.ok()) {
+      FlushLog(kFlushPatience);
+      PrintFailure(server.status());
+      return 1;
+    }
+    servers.push_back(*std::move(server));
   }
-  const absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(*std::move(settings), control);
-  if (!server.ok()) {
-    FlushLog(kFlushPatience);
-    PrintFailure(server.status());
-    return 1;
-  }
-  SignalHandler signals(control, **server, gateway, timeouts);
+  SignalHandler signals(control, servers, gateway, timeouts);
   ReleaseSignals();
-  for (const std::string& address : (*server)->addresses()) {
-    Announce(absl::StrCat("headgate: listening on ", address));
-  }
-  for (const std::string& admin : (*server)->admin_addresses()) {
-    Announce(absl::StrCat("headgate: admin on ",
-                          absl::StartsWith(admin, "unix:") ? "" : "http://",
-                          admin));
-  }
-  if (const std::string api = (*server)->hub_api_address(); !api.empty()) {
-    Announce(absl::StrCat("headgate: hub API on ", api));
-  }
-  for (const std::string& line : gateway.announcements) Announce(line);
-  for (std::size_t i = 0; i < has_console.size(); ++i) {
-    if (has_console[i]) AnnounceConsole((*server)->addresses()[i]);
-  }
+  AnnounceAll(gateway, servers, has_console);
   control.run();
   Log(LogLevel::kInfo, "stopped");
   FlushLog(kFlushPatience);
@@ -259,8 +297,12 @@ void AddServe(CLI::App& app, std::function<int()>& run) {
       ->group("Upstream");
   command->callback([&run, flags] {
     run = [flags] {
-      return RunGateway(
-          {[flags] { return SettingsFrom(*flags, {}); }, flags->config, {}});
+      const auto settings = [flags]() -> absl::StatusOr<std::vector<Settings>> {
+        absl::StatusOr<Settings> one = SettingsFrom(*flags, {});
+        if (!one.ok()) return one.status();
+        return std::vector{*std::move(one)};
+      };
+      return RunGateway({settings, flags->config});
     };
   });
 }

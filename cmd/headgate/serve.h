@@ -17,18 +17,22 @@ namespace headgate {
 // set to what does the work and returns the exit status.
 void AddServe(CLI::App& app, std::function<int()>& run);
 
+// The gateways of a process: one as a rule.
 struct GatewayRun {
-  // Asked at the start, and again at each reload.
-  std::function<absl::StatusOr<Settings>()> settings;
+  // The settings of each. Asked at the start, and again at each reload; always
+  // as many, at least one.
+  std::function<absl::StatusOr<std::vector<Settings>>()> settings;
   // The file that SIGHUP reloads; empty: there is none.
   std::string config;
-  // Lines for stdout, behind those of the listeners.
-  std::vector<std::string> announcements;
+  // Lines for stdout, the last ones; null: none. Takes the
+  // first address of each gateway, "ws://127.0.0.1:8080".
+  std::function<std::vector<std::string>(const std::vector<std::string>&)>
+      announcements = nullptr;
 };
 
-// Runs a gateway until it is told to stop, by SIGTERM (after a drain) or
-// SIGINT (after a short one); a second signal stops it at once. Returns the
-// exit status; faults have gone to stderr.
+// Runs gateways until they are told to stop, by SIGTERM (after a drain) or
+// SIGINT (after a short one); a second signal stops them at once. Returns
+// the exit status; faults have gone to stderr.
 int RunGateway(const GatewayRun& gateway);
 
 // Writes a failure to stderr, "headgate: " before each of its lines.
