@@ -17,7 +17,8 @@ namespace {
 
 constexpr char kPublishFooter[] =
     R"(Without TEXT each line of stdin is a message, sent as it comes. Prints for each
-message how many sessions it was queued for.
+message how many sessions it was queued for, or, if the group has a history,
+where it is stored.
 
 The gateway must serve the hub API: `hub: {api: {}}` in its configuration.
 
@@ -90,8 +91,14 @@ bool SetPayload(const PublishFlags& flags, std::string text,
   return true;
 }
 
-void Report(const PublishFlags& flags, std::uint64_t sessions) {
+void Report(const PublishFlags& flags, const v1::PublishResponse& response) {
   if (flags.quiet) return;
+  for (const v1::GroupPosition& stored : response.positions()) {
+    std::cout << "offset " << stored.position().offset() << " in epoch "
+              << stored.position().epoch() << std::endl;
+  }
+  if (!response.positions().empty()) return;
+  const std::uint64_t sessions = response.sessions();
   std::cout << sessions << (sessions == 1 ? " session" : " sessions")
             << std::endl;
 }
@@ -110,7 +117,7 @@ int PublishOne(const PublishFlags& flags, HubClient& client,
     Complain(ErrorText(status));
     return 1;
   }
-  Report(flags, response.sessions());
+  Report(flags, response);
   return 0;
 }
 
@@ -138,7 +145,7 @@ int PublishLines(const PublishFlags& flags, HubClient& client,
           ErrorText({static_cast<grpc::StatusCode>(response.status().code()),
                      response.status().message()}));
     } else {
-      Report(flags, response.sessions());
+      Report(flags, response);
     }
   }
   stream->WritesDone();

@@ -240,6 +240,10 @@ void AddHubEngine(const Stats& stats, Families& families) {
                    "Records of other gateways that were dropped, as too many "
                    "waited or as they were malformed.");
   families.Add(static_cast<double>(engine.dropped), {});
+  families.Counter("headgate_hub_engine_gaps_total",
+                   "Times that publications to a group with history may be "
+                   "missing.");
+  families.Add(static_cast<double>(engine.gaps), {});
   families.Begin(MetricType::Histogram, "headgate_hub_engine_publish_seconds",
                  "From a publication of the API until NATS has it.");
   families.Add(engine.publish, {});

@@ -69,6 +69,7 @@ struct Stats {
     std::uint64_t reconnects = 0;
     std::uint64_t replicas = 0;  // That are there, with this one.
     std::uint64_t dropped = 0;   // Records of others.
+    std::uint64_t gaps = 0;      // In histories of groups.
     Histogram publish;           // From a publication until NATS has it, s.
   };
   struct PerWorker {

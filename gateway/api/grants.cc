@@ -5,7 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "gateway/route/hub_group.h"
 
 namespace headgate {
 namespace {
@@ -44,11 +44,6 @@ bool Allows(const HubGrantSettings& grant, absl::string_view method,
 }
 
 }  // namespace
-
-bool FitsGroupPattern(absl::string_view name, absl::string_view pattern) {
-  if (!absl::ConsumeSuffix(&pattern, "*")) return name == pattern;
-  return absl::StartsWith(name, pattern);
-}
 
 HubGrants::HubGrants(std::vector<HubGrantSettings> grants)
     : grants_(std::move(grants)), tokens_(grants_.size()) {}

@@ -59,9 +59,6 @@ class HubGrants {
   absl::Time refreshed_ = absl::InfinitePast();  // Under mutex_.
 };
 
-// Whether `name` is `pattern`, or begins with what is before its "*".
-bool FitsGroupPattern(absl::string_view name, absl::string_view pattern);
-
 }  // namespace headgate
 
 #endif  // GATEWAY_API_GRANTS_H_

@@ -235,12 +235,27 @@ absl::Span<const Binding<HubLimitSettings>> TableOf() {
 }
 
 template <>
+absl::Span<const Binding<HubGroupSettings>> TableOf() {
+  using S = HubGroupSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"pattern", &S::pattern},
+      {"history", &S::history},
+      {"history_age", &S::history_age},
+  };
+  return kTable;
+}
+
+template <>
 absl::Span<const Binding<NatsSettings>> TableOf() {
   using S = NatsSettings;
   static constexpr Binding<S> kTable[] = {
       {"prefix", &S::prefix},
       {"user", &S::user},
       {"password_file", &S::password_file, ReadAs::kFile},
+      {"replicas", &S::replicas},
+      {"max_bytes", &S::max_bytes},
+      {"duplicate_window", &S::duplicate_window},
+      {"manage_stream", &S::manage_stream},
   };
   return kTable;
 }

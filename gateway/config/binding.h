@@ -134,6 +134,8 @@ absl::Span<const Binding<HubSettings>> TableOf();
 template <>
 absl::Span<const Binding<HubLimitSettings>> TableOf();
 template <>
+absl::Span<const Binding<HubGroupSettings>> TableOf();
+template <>
 absl::Span<const Binding<NatsSettings>> TableOf();
 template <>
 absl::Span<const Binding<NatsTlsSettings>> TableOf();

@@ -24,18 +24,6 @@ void CheckApiTls(const HubApiTlsSettings& tls, Faults& faults) {
   CheckPem(field + ".client_ca", tls.client_ca, faults);
 }
 
-void CheckGroupPattern(const std::string& field, const std::string& pattern,
-                       Faults& faults) {
-  const std::size_t star = pattern.find('*');
-  if (pattern.empty() ||
-      (star != std::string::npos && star + 1 != pattern.size())) {
-    faults.Add(field,
-               absl::StrCat("must be a name, or a prefix with * behind it, is "
-                            "\"",
-                            pattern, "\""));
-  }
-}
-
 void CheckGrant(const std::string& field, const HubGrantSettings& grant,
                 const HubApiSettings& api, Faults& faults) {
   if (grant.subject.empty() == grant.token_file.empty()) {

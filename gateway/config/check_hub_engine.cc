@@ -1,11 +1,13 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "gateway/config/check.h"
+#include "gateway/route/hub_group.h"
 
 namespace headgate {
 namespace {
@@ -14,6 +16,11 @@ constexpr std::size_t kMaxGatewayBytes = 128;
 constexpr std::size_t kMaxPrefixBytes = 64;
 constexpr std::size_t kLeastPinnedBytes = 1024 * 1024;
 constexpr std::size_t kMostPinnedBytes = std::size_t{1} << 40;
+constexpr std::size_t kLeastStreamBytes = 1024 * 1024;
+constexpr int kMostHistory = 10'000;
+constexpr int kMostReplicas = 5;  // NATS' limit.
+// NATS refuses shorter ages and windows.
+constexpr absl::Duration kLeastAge = absl::Seconds(1);
 
 // nats://HOST:PORT or tls://HOST:PORT; the host may be an IPv6 address in
 // brackets.
@@ -86,10 +93,71 @@ void CheckNats(const NatsSettings& nats, Faults& faults) {
                               " must hold a password without \" and \\"));
     }
   }
+  faults.Range("hub.nats.replicas", nats.replicas, 1, kMostReplicas);
+  faults.Range("hub.nats.max_bytes", nats.max_bytes, kLeastStreamBytes,
+               kMostPinnedBytes);
+  faults.AtLeast("hub.nats.duplicate_window", nats.duplicate_window, kLeastAge);
   if (nats.tls) CheckPem("hub.nats.tls.ca", nats.tls->ca, faults);
 }
 
+// Whether `outer` fits all names that `pattern` does.
+bool IsCovered(absl::string_view pattern, absl::string_view outer) {
+  const bool is_prefix = absl::ConsumeSuffix(&pattern, "*");
+  if (is_prefix && !absl::EndsWith(outer, "*")) return false;
+  return FitsGroupPattern(pattern, outer);
+}
+
+void CheckGroups(const HubSettings& hub, Faults& faults) {
+  const bool is_stored =
+      hub.nats && hub.nats->history == NatsSettings::History::kJetStream;
+  absl::Duration longest;
+  for (std::size_t i = 0; i < hub.groups.size(); ++i) {
+    const HubGroupSettings& group = hub.groups[i];
+    const std::string field = absl::StrCat("hub.groups[", i, "]");
+    CheckGroupPattern(field + ".pattern", group.pattern, faults);
+    for (std::size_t before = 0; before < i; ++before) {
+      if (!IsCovered(group.pattern, hub.groups[before].pattern)) continue;
+      faults.Add(field + ".pattern",
+                 absl::StrCat("no name reaches it: hub.groups[", before,
+                              "].pattern fits them all"));
+      break;
+    }
+    faults.Range(field + ".history", group.history, 0, kMostHistory);
+    if (group.history == 0) {
+      if (group.history_age != absl::ZeroDuration()) {
+        faults.Add(field + ".history_age", "has no effect without history");
+      }
+      continue;
+    }
+    faults.AtLeast(field + ".history_age", group.history_age, kLeastAge);
+    longest = std::max(longest, group.history_age);
+    if (!is_stored) {
+      faults.Add(field + ".history", "needs hub.nats.history: jetstream");
+    }
+  }
+  if (!is_stored) return;
+  if (longest == absl::ZeroDuration()) {
+    faults.Add("hub.nats.history",
+               "has no effect: none of hub.groups has a history");
+  } else if (hub.nats->duplicate_window > longest) {
+    faults.Add("hub.nats.duplicate_window",
+               "must not be longer than the longest history_age");
+  }
+}
+
 }  // namespace
+
+void CheckGroupPattern(const std::string& field, const std::string& pattern,
+                       Faults& faults) {
+  const std::size_t star = pattern.find('*');
+  if (pattern.empty() ||
+      (star != std::string::npos && star + 1 != pattern.size())) {
+    faults.Add(field,
+               absl::StrCat("must be a name, or a prefix with * behind it, is "
+                            "\"",
+                            pattern, "\""));
+  }
+}
 
 bool IsNatsCredential(absl::string_view text) {
   return text.find_first_of("\"\\") == absl::string_view::npos;
@@ -104,6 +172,7 @@ void CheckHubEngine(const Settings& settings, Faults& faults) {
   }
   faults.Range("hub.limits.max_pinned_bytes", hub.limits.max_pinned_bytes,
                kLeastPinnedBytes, kMostPinnedBytes);
+  CheckGroups(hub, faults);
   const bool is_nats = hub.engine == HubSettings::Engine::kNats;
   if (is_nats && !hub.nats) {
     faults.Add("hub.nats", "is missing, engine: nats needs it");

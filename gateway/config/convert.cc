@@ -96,10 +96,22 @@ HubSettings HubSettingsFrom(const pb::Hubs& from, const Section& section) {
          to.engine);
   section.Below("limits", from.limits())
       .Read(TableOf<HubLimitSettings>(), to.limits);
+  for (const pb::HubGroups& groups : from.groups()) {
+    section.Below(absl::StrCat("groups[", to.groups.size(), "]"), groups)
+        .Read(TableOf<HubGroupSettings>(), to.groups.emplace_back());
+  }
   if (!from.has_nats()) return to;
   const Section below = section.Below("nats", from.nats());
   NatsSettings& nats = to.nats.emplace();
   below.Read(TableOf<NatsSettings>(), nats);
+  Choose(from.nats().history(),
+         {{pb::Nats::HISTORY_NONE, NatsSettings::History::kNone},
+          {pb::Nats::HISTORY_JETSTREAM, NatsSettings::History::kJetStream}},
+         nats.history);
+  Choose(from.nats().storage(),
+         {{pb::Nats::STORAGE_FILE, NatsSettings::Storage::kFile},
+          {pb::Nats::STORAGE_MEMORY, NatsSettings::Storage::kMemory}},
+         nats.storage);
   nats.servers.assign(from.nats().servers().begin(),
                       from.nats().servers().end());
   if (from.nats().has_tls()) {

@@ -289,12 +289,31 @@ struct NatsSettings {
   std::string password_file;           // Set if `user` is.
   std::optional<NatsTlsSettings> tls;  // Absent: by the URLs.
 
+  // The stream with the history of groups.
+  enum class History { kNone, kJetStream };
+  enum class Storage { kFile, kMemory };
+  History history = History::kNone;
+  Storage storage = Storage::kFile;
+  int replicas = 1;
+  std::size_t max_bytes = 256 * 1024 * 1024;
+  absl::Duration duplicate_window = absl::Minutes(2);
+  bool manage_stream = true;
+
   bool operator==(const NatsSettings&) const = default;
 };
 
 // Whether libnats can send it as the user or the password: it does not escape
 // them within the JSON of CONNECT.
 bool IsNatsCredential(absl::string_view text);
+
+// What the groups are that fit a pattern.
+struct HubGroupSettings {
+  std::string pattern;
+  int history = 0;  // Publications that are stored of each.
+  absl::Duration history_age = absl::ZeroDuration();
+
+  bool operator==(const HubGroupSettings&) const = default;
+};
 
 struct HubLimitSettings {
   // Of frames that clients have not taken, in all workers.
@@ -311,6 +330,7 @@ struct HubSettings {
   Engine engine = Engine::kMemory;
   std::optional<NatsSettings> nats;  // Set if, and only if, it is the engine.
   HubLimitSettings limits;
+  std::vector<HubGroupSettings> groups;  // The first that fits.
 
   bool operator==(const HubSettings&) const = default;
 };

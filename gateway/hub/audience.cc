@@ -216,4 +216,12 @@ absl::StatusOr<std::vector<HubRecord*>> FindAudience(
   return Conditions(audience, roster).Find();
 }
 
+absl::Status CheckStored(const v1::Audience& audience) {
+  if (audience.groups_size() != 1) {
+    return absl::InvalidArgumentError(
+        "groups: a group with history is published to alone");
+  }
+  return CheckAudience(audience);
+}
+
 }  // namespace headgate

@@ -16,6 +16,10 @@ namespace headgate {
 absl::StatusOr<std::vector<HubRecord*>> FindAudience(
     const v1::Audience& audience, HubRoster& roster);
 
+// INVALID_ARGUMENT unless it can be that of a publication to a group with
+// history: such a group is named alone, for it has one place in one order.
+absl::Status CheckStored(const v1::Audience& audience);
+
 }  // namespace headgate
 
 #endif  // GATEWAY_HUB_AUDIENCE_H_

@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "gateway/route/hub_group.h"
 
 namespace headgate {
 namespace {
@@ -25,7 +26,8 @@ Cluster::Cluster(Options options, ClusterLink& link, ClusterHost& host,
       link_(link),
       host_(host),
       now_(now),
-      beat_at_(now) {
+      beat_at_(now),
+      histories_(options_.history, HistoryHost()) {
   link_.Subscribe(subjects_.Beat());
   link_.Subscribe(subjects_.All());
   link_.Subscribe(absl::StrCat(subjects_.Instance(options_.instance), ".*"));
@@ -80,14 +82,17 @@ void Cluster::Take(const v1::EngineBeat& beat) {
   SendBeat(false);  // It may not know this one either.
 }
 
-void Cluster::OnUp(absl::Time now) {
+void Cluster::OnUp(absl::Time now, HistoryStore store) {
   now_ = now;
   settled_at_ = now + kPatience;
   for (auto& [instance, replica] : replicas_) replica.heard_at = now;
   SendBeat(false);
+  histories_.OnUp(std::move(store), now);
 }
 
-void Cluster::OnDown() {
+void Cluster::OnDown(absl::Time now) {
+  now_ = now;
+  histories_.OnDown(now);
   settled_at_ = absl::InfiniteFuture();
   EndQuestions([](std::uint64_t, const Question&) { return true; });
 }
@@ -95,6 +100,7 @@ void Cluster::OnDown() {
 void Cluster::OnTick(absl::Time now) {
   now_ = now;
   if (now >= beat_at_) SendBeat(false);
+  histories_.OnTick(now);
   // While the broker is away nobody is heard of.
   if (link_.is_up()) {
     for (auto it = replicas_.begin(); it != replicas_.end();) {
@@ -119,6 +125,9 @@ void Cluster::OnTick(absl::Time now) {
       continue;
     }
     link_.Unsubscribe(found->first);
+    if (const std::string& group = found->second.history_of; !group.empty()) {
+      histories_.End(group);
+    }
     subscriptions_.erase(found);
   }
   lingering_.erase(lingering_.begin(),
@@ -126,13 +135,19 @@ void Cluster::OnTick(absl::Time now) {
 }
 
 void Cluster::OnInterest(HubScope scope, const std::string& name, bool begins) {
-  std::string subject =
-      scope == HubScope::kGroup ? subjects_.Group(name) : subjects_.User(name);
+  const bool is_group = scope == HubScope::kGroup;
+  const bool is_stored = is_group && HasHistory(name);
+  std::string subject = is_stored  ? subjects_.Restored(name)
+                        : is_group ? subjects_.Group(name)
+                                   : subjects_.User(name);
   if (begins) {
     const auto [it, is_new] = subscriptions_.try_emplace(subject);
     ++it->second.hubs;
-    if (is_new) link_.Subscribe(std::move(subject));
-    return;
+    if (!is_new) return;
+    if (!is_stored) return link_.Subscribe(std::move(subject));
+    it->second.history_of = name;
+    link_.SubscribeStored(std::move(subject));
+    return histories_.Begin(name);
   }
   const auto it = subscriptions_.find(subject);
   if (it == subscriptions_.end() || --it->second.hubs > 0) return;
@@ -174,6 +189,61 @@ void Cluster::Publish(const v1::EnginePublication& publication,
 
 absl::Status Cluster::Publish(const v1::EnginePublication& publication) {
   return Send(publication, nullptr);
+}
+
+// --- Histories ---
+
+bool Cluster::HasHistory(absl::string_view group) const {
+  for (const auto& [pattern, has_history] : options_.groups) {
+    if (FitsGroupPattern(group, pattern)) return has_history;
+  }
+  return false;
+}
+
+void Cluster::Store(const v1::EnginePublication& publication,
+                    const StoreOptions& options, StoredCallback done) {
+  if (!link_.is_up()) return done(Away());
+  const std::string& group = publication.to().groups(0);
+  if (group.empty() || group.size() > kMaxGroupNameBytes) {
+    return done(absl::InvalidArgumentError(
+        absl::StrCat("a group with history has a name of 1 to ",
+                     kMaxGroupNameBytes, " bytes")));
+  }
+  v1::EngineRecord record;
+  *record.mutable_publication() = publication;
+  link_.Store(subjects_.Stored(group), record.SerializeAsString(), options,
+              [this, done = std::move(done)](absl::StatusOr<Stored> stored) {
+                if (stored.ok()) stored->epoch = histories_.epoch();
+                done(stored);
+              });
+}
+
+void Cluster::OnStored(const std::string& subject, StoredRecord record,
+                       absl::Time now) {
+  now_ = now;
+  const auto found = subscriptions_.find(subject);
+  if (found == subscriptions_.end()) return;  // It has just ended.
+  const std::string group = found->second.history_of;
+  if (record.offset == 0) {
+    ++malformed_;
+    return;
+  }
+  histories_.OnLive(group, std::move(record));
+}
+
+void Cluster::OnHistoryRecord(const std::string& group, StoredRecord stored) {
+  v1::EngineRecord record;
+  // Of a stranger: it has its offset, and nothing is missing.
+  if (!record.ParseFromString(stored.bytes) || !record.has_publication()) {
+    ++malformed_;
+    return;
+  }
+  v1::EnginePublication& publication = *record.mutable_publication();
+  publication.mutable_to()->clear_groups();
+  publication.mutable_to()->add_groups(group);
+  publication.mutable_position()->set_epoch(histories_.epoch());
+  publication.mutable_position()->set_offset(stored.offset);
+  host_.Deliver(std::move(publication));
 }
 
 // --- Questions ---
@@ -290,6 +360,7 @@ void Cluster::OnRecord(absl::string_view bytes, absl::Time now) {
     case v1::EngineRecord::kBeat:
       return Take(record.beat());
     case v1::EngineRecord::kPublication:
+      record.mutable_publication()->clear_position();
       return host_.Deliver(std::move(*record.mutable_publication()));
     case v1::EngineRecord::kQuestion:
       return Take(std::move(*record.mutable_question()));

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/hub/engine.h"
+#include "gateway/hub/histories.h"
 #include "gateway/hub/subjects.h"
 
 namespace headgate {
@@ -34,6 +35,18 @@ class ClusterLink {
   virtual void Subscribe(std::string subject) = 0;
   virtual void Unsubscribe(std::string subject) = 0;
 
+  // Publishes a record that the broker is to store. See HubEngine::Store.
+  virtual void Store(std::string subject, std::string record,
+                     HubEngine::StoreOptions options,
+                     HubEngine::StoredCallback done) = 0;
+  // See Histories::Host::Fetch.
+  virtual void Fetch(std::string subject, std::uint64_t from,
+                     Histories::Host::FetchedCallback done) = 0;
+  // As Subscribe, to what was stored: Cluster::OnStored hears of it.
+  virtual void SubscribeStored(std::string subject) = 0;
+  // Connects again, for the store may be another.
+  virtual void Renew() = 0;
+
  protected:
   ~ClusterLink() = default;
 };
@@ -49,6 +62,9 @@ class ClusterHost {
   // For the log. `same_name`: another process has this gateway's name.
   virtual void OnReplica(const std::string& gateway, bool is_there) = 0;
   virtual void OnSameName(const std::string& gateway) = 0;
+  // See GroupLog::Observer.
+  virtual void OnGap(const std::string& group, std::uint64_t after,
+                     std::uint64_t before) = 0;
 
  protected:
   ~ClusterHost() = default;
@@ -59,12 +75,15 @@ class ClusterHost {
 //
 // Pure: records in, records out. Thread: the hub thread. Lifetime: `link` and
 // `host` must outlive it.
-class Cluster final : public HubEngine {
+class Cluster final : public HubEngine, private Histories::Host {
  public:
   struct Options {
     std::string prefix;
     std::string gateway;   // Its name.
     std::string instance;  // Unique.
+    // The first pattern that fits a group, and whether it has a history.
+    std::vector<std::pair<std::string, bool>> groups = {};
+    Histories::Options history = {};
   };
 
   Cluster(Options options, ClusterLink& link, ClusterHost& host,
@@ -79,14 +98,23 @@ class Cluster final : public HubEngine {
   // The broker's own report on `subject`: nobody has subscribed to what was
   // published with it as `reply_to`.
   void OnNobodyThere(absl::string_view subject, absl::Time now);
-  void OnUp(absl::Time now);
-  void OnDown();
+  // `store`: if any group has a history.
+  void OnUp(absl::Time now, HistoryStore store = {});
+  void OnDown(absl::Time now);
+  // What SubscribeStored has brought.
+  void OnStored(const std::string& subject, StoredRecord record,
+                absl::Time now);
+  // Records, of any subjects, were lost between the broker and here.
+  void OnLost() { histories_.OnLost(); }
   // To be called some times in a second.
   void OnTick(absl::Time now);
 
   void Publish(const v1::EnginePublication& publication,
                PublishedCallback done) override;
   absl::Status Publish(const v1::EnginePublication& publication) override;
+  bool HasHistory(absl::string_view group) const override;
+  void Store(const v1::EnginePublication& publication,
+             const StoreOptions& options, StoredCallback done) override;
   void Ask(v1::EngineQuestion question, absl::Duration patience,
            IsEnough is_enough, AnswersCallback done) override;
   bool is_up() const override { return link_.is_up(); }
@@ -124,7 +152,8 @@ class Cluster final : public HubEngine {
   // A subject that hubs have members for.
   struct Subscription {
     int hubs = 0;
-    absl::Time ends_at;  // If `hubs` is 0.
+    absl::Time ends_at;      // If `hubs` is 0.
+    std::string history_of;  // A group; "": what comes is not stored.
   };
 
   // Whether the gateways that are there have had the time to say so.
@@ -141,6 +170,18 @@ class Cluster final : public HubEngine {
   absl::Status Send(const v1::EnginePublication& publication,
                     PublishedCallback done);
 
+  void OnHistoryRecord(const std::string& group, StoredRecord record) override;
+  void OnHistoryGap(const std::string& group, std::uint64_t after,
+                    std::uint64_t before) override {
+    host_.OnGap(group, after, before);
+  }
+  void Fetch(const std::string& group, std::uint64_t from,
+             FetchedCallback done) override {
+    link_.Fetch(subjects_.Stored(group), from, std::move(done));
+  }
+  void OnHistoryRenewed() override { link_.Renew(); }
+  Histories::Host& HistoryHost() { return *this; }
+
   const Options options_;
   const HubSubjects subjects_;
   ClusterLink& link_;
@@ -155,6 +196,7 @@ class Cluster final : public HubEngine {
   absl::btree_map<std::uint64_t, Question> questions_;
   std::uint64_t last_question_ = 0;
   std::uint64_t malformed_ = 0;
+  Histories histories_;
 };
 
 }  // namespace headgate

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gateway/base/status.h"
@@ -13,6 +14,13 @@ namespace {
 
 // Of a page in a reply: NATS takes 1 MiB at a time unless it is told otherwise.
 constexpr std::size_t kMostPageBytes = 512 * 1024;
+constexpr std::size_t kMaxIdBytes = 128;
+
+// It becomes a header of NATS.
+bool IsPlain(absl::string_view id) {
+  return std::all_of(id.begin(), id.end(),
+                     [](unsigned char c) { return absl::ascii_isgraph(c); });
+}
 
 absl::Status StatusOf(const v1::EngineReply& reply) {
   if (reply.status().code() == 0) return absl::OkStatus();
@@ -148,6 +156,15 @@ void ClusterRequests::Publish(const v1::PublishRequest& request,
   absl::StatusOr<v1::EnginePublication> publication =
       local_.PublicationOf(request);
   if (!publication.ok()) return done(publication.status());
+  const v1::Audience& to = publication->to();
+  const bool is_stored = std::any_of(
+      to.groups().begin(), to.groups().end(),
+      [this](const std::string& group) { return engine_.HasHistory(group); });
+  if (is_stored) return Store(request, *publication, std::move(done));
+  if (!request.id().empty() || request.has_if_last_offset()) {
+    return done(absl::InvalidArgumentError(
+        "id, if_last_offset: need a group with history"));
+  }
   // The others first: where they cannot be reached, nobody gets it.
   engine_.Publish(*publication,
                   [local = local_, publication = *publication,
@@ -155,6 +172,38 @@ void ClusterRequests::Publish(const v1::PublishRequest& request,
                     if (!status.ok()) return done(status);
                     done(local.Publish(publication));
                   });
+}
+
+void ClusterRequests::Store(const v1::PublishRequest& request,
+                            const v1::EnginePublication& publication,
+                            Done<v1::PublishResponse> done) {
+  absl::Status status = CheckStored(publication.to());
+  if (request.id().size() > kMaxIdBytes || !IsPlain(request.id())) {
+    status = absl::InvalidArgumentError(
+        absl::StrCat("id: must have at most ", kMaxIdBytes,
+                     " printable ASCII characters without spaces"));
+  }
+  if (request.key().size() > kMaxKeyBytes) {
+    status = absl::InvalidArgumentError(
+        absl::StrCat("key: is longer than ", kMaxKeyBytes, " bytes"));
+  }
+  if (!status.ok()) return done(status);
+  HubEngine::StoreOptions options{request.id(), {}};
+  if (request.has_if_last_offset()) {
+    options.if_last_offset = request.if_last_offset();
+  }
+  engine_.Store(publication, options,
+                [group = publication.to().groups(0), done = std::move(done)](
+                    const absl::StatusOr<HubEngine::Stored>& stored) {
+                  if (!stored.ok()) return done(stored.status());
+                  v1::PublishResponse response;
+                  v1::GroupPosition& position = *response.add_positions();
+                  position.set_group(group);
+                  position.mutable_position()->set_epoch(stored->epoch);
+                  position.mutable_position()->set_offset(stored->offset);
+                  response.set_duplicate(stored->is_duplicate);
+                  done(response);
+                });
 }
 
 void ClusterRequests::Send(const v1::SendRequest& request,

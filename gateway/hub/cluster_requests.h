@@ -48,6 +48,11 @@ class ClusterRequests {
   }
 
  private:
+  // For a group with history.
+  void Store(const v1::PublishRequest& request,
+             const v1::EnginePublication& publication,
+             Done<v1::PublishResponse> done);
+
   HubRequests local_;
   HubEngine& engine_;
 };

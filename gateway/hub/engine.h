@@ -1,11 +1,14 @@
 #ifndef GATEWAY_HUB_ENGINE_H_
 #define GATEWAY_HUB_ENGINE_H_
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "headgate/v1/hub_engine.pb.h"
@@ -38,6 +41,17 @@ class HubEngine : public HubInterest {
     // Names of gateways that should have answered and have not.
     std::vector<std::string> silent;
   };
+  // A publication that is to be stored.
+  struct StoreOptions {
+    std::string id;  // Another one with it is a duplicate; "": none.
+    std::optional<std::uint64_t> if_last_offset;
+  };
+  struct Stored {
+    std::string epoch;
+    std::uint64_t offset = 0;
+    bool is_duplicate = false;  // Of the one at `offset`.
+  };
+  using StoredCallback = std::function<void(const absl::StatusOr<Stored>&)>;
   using PublishedCallback = std::function<void(const absl::Status&)>;
   using AnswersCallback = std::function<void(Answers)>;
   // Whether a reply makes the others needless.
@@ -53,6 +67,15 @@ class HubEngine : public HubInterest {
                        PublishedCallback done) = 0;
   // The same for one whose way nobody follows: what is known at once.
   virtual absl::Status Publish(const v1::EnginePublication& publication) = 0;
+  // Whether publications to the group are stored. They are not handed over by
+  // Publish, but by Store, and come back to all gateways, this one included, in
+  // the order of their offsets.
+  virtual bool HasHistory(absl::string_view group) const = 0;
+  // Stores a publication to such a group. UNAVAILABLE where that is not known
+  // to have succeeded: it may have, unless the engine is not up.
+  // FAILED_PRECONDITION: `if_last_offset` is not the last.
+  virtual void Store(const v1::EnginePublication& publication,
+                     const StoreOptions& options, StoredCallback done) = 0;
   // Asks every other gateway; `done` comes with the last answer, with one that
   // `is_enough` (null: none is), or when they have had the time for it, and
   // `patience` more.
@@ -70,6 +93,11 @@ class MemoryEngine final : public HubEngine {
   }
   absl::Status Publish(const v1::EnginePublication&) override {
     return absl::OkStatus();
+  }
+  bool HasHistory(absl::string_view) const override { return false; }
+  void Store(const v1::EnginePublication&, const StoreOptions&,
+             StoredCallback done) override {
+    done(absl::UnimplementedError("there is no history"));
   }
   void Ask(v1::EngineQuestion, absl::Duration, IsEnough,
            AnswersCallback done) override {

@@ -275,6 +275,10 @@ class Hub final {
                         const std::string& key);
   // Hands a broadcast over to the hub's other gateways.
   absl::Status Spread(const v1::Broadcast& broadcast);
+  // The same for a group with history. A failure is reported later.
+  absl::Status Store(const v1::Broadcast& broadcast, std::uint64_t command,
+                     HubEngine& engine);
+  v1::EnginePublication PublicationOf(const v1::Broadcast& broadcast) const;
   void PumpCommands();
   // False: the rest has to wait.
   bool PumpCommands(Stream& stream, absl::Time until);
@@ -287,7 +291,7 @@ class Hub final {
   absl::Status SendTo(HubRecord& record, const v1::Payload& payload,
                       const std::string& key, HubReport report);
   absl::Status Execute(const v1::Expire& expire);
-  absl::Status Execute(const v1::Broadcast& broadcast);
+  absl::Status Execute(const v1::Broadcast& broadcast, std::uint64_t command);
   absl::Status Execute(const v1::Close& close);
   absl::Status Execute(const v1::SetData& set);
   absl::Status Change(HubRecord& record, const v1::SetData& set);
@@ -371,6 +375,9 @@ class Hub final {
       waiters_;  // By HubReport::command.
   std::uint64_t last_waiter_ = 0;
   HubCounts counts_;
+  // Callbacks of the engine, which outlives the hub, look at it.
+  const std::shared_ptr<const bool> is_there_ =
+      std::make_shared<const bool>(true);
 };
 
 }  // namespace headgate

@@ -202,7 +202,7 @@ absl::Status Hub::Execute(const v1::Command& command) {
     case v1::Command::kSend:
       return Execute(command.send(), command.id());
     case v1::Command::kBroadcast:
-      return Execute(command.broadcast());
+      return Execute(command.broadcast(), command.id());
     case v1::Command::kClose:
       return Execute(command.close());
     case v1::Command::kSetData:
@@ -392,12 +392,32 @@ void Hub::SendAndWait(HubRecord& record, const v1::Payload& payload,
                    Waiter{record.who, host_.now() + patience, std::move(done)});
 }
 
-absl::Status Hub::Execute(const v1::Broadcast& broadcast) {
+absl::Status Hub::Execute(const v1::Broadcast& broadcast,
+                          std::uint64_t command) {
+  HubEngine* const engine = host_.engine();
+  const v1::Audience& to = broadcast.to();
+  const bool is_stored = engine != nullptr && to.whos().empty() &&
+                         std::any_of(to.groups().begin(), to.groups().end(),
+                                     [engine](const std::string& group) {
+                                       return engine->HasHistory(group);
+                                     });
+  // It comes back to all gateways alike, in the order of the group.
+  if (is_stored) return Store(broadcast, command, *engine);
   ++counts_.published_by_stream;
   absl::Status status =
       Distribute(broadcast.to(), broadcast.payload(), broadcast.key()).status;
   status.Update(Spread(broadcast));
   return status;
+}
+
+v1::EnginePublication Hub::PublicationOf(const v1::Broadcast& broadcast) const {
+  v1::EnginePublication publication;
+  publication.set_route(options_.route);
+  *publication.mutable_to() = broadcast.to();
+  publication.mutable_to()->clear_except_whos();
+  *publication.mutable_payload() = broadcast.payload();
+  publication.set_key(broadcast.key());
+  return publication;
 }
 
 absl::Status Hub::Spread(const v1::Broadcast& broadcast) {
@@ -406,13 +426,30 @@ absl::Status Hub::Spread(const v1::Broadcast& broadcast) {
   if (engine == nullptr || !broadcast.to().whos().empty()) {
     return absl::OkStatus();
   }
-  v1::EnginePublication publication;
-  publication.set_route(options_.route);
-  *publication.mutable_to() = broadcast.to();
-  publication.mutable_to()->clear_except_whos();
-  *publication.mutable_payload() = broadcast.payload();
-  publication.set_key(broadcast.key());
-  return engine->Publish(publication);
+  return engine->Publish(PublicationOf(broadcast));
+}
+
+absl::Status Hub::Store(const v1::Broadcast& broadcast, std::uint64_t command,
+                        HubEngine& engine) {
+  absl::Status status = CheckKey(broadcast.key());
+  status.Update(CheckStored(broadcast.to()));
+  if (!status.ok()) return status;
+  v1::EnginePublication publication = PublicationOf(broadcast);
+  for (const Who who : broadcast.to().except_whos()) {
+    const HubRecord* record = roster_.Find(who);
+    if (record == nullptr) continue;
+    publication.mutable_to()->add_except_sessions(record->session);
+  }
+  engine.Store(publication, {},
+               [this, command, stream = executing_,
+                is_there = std::weak_ptr<const bool>(is_there_)](
+                   const absl::StatusOr<HubEngine::Stored>& stored) {
+                 if (is_there.expired() || stored.ok()) return;
+                 const std::uint64_t now = std::exchange(executing_, stream);
+                 ReportFailure(command, stored.status());
+                 executing_ = now;
+               });
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<HubRecord*>> Hub::Find(

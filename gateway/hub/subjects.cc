@@ -29,6 +29,14 @@ std::string HubSubjects::User(absl::string_view name) const {
   return absl::StrCat(prefix_, ".now.u.", Escape(name));
 }
 
+std::string HubSubjects::Stored(absl::string_view group) const {
+  return absl::StrCat(prefix_, ".in.g.", Escape(group));
+}
+
+std::string HubSubjects::Restored(absl::string_view group) const {
+  return absl::StrCat(prefix_, ".out.g.", Escape(group));
+}
+
 std::string HubSubjects::All() const { return absl::StrCat(prefix_, ".cmd"); }
 
 std::string HubSubjects::Instance(absl::string_view instance) const {

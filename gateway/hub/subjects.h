@@ -21,6 +21,10 @@ class HubSubjects {
   // Publications to members of one group, or sessions of one user, alone.
   std::string Group(absl::string_view name) const;
   std::string User(absl::string_view name) const;
+  // Publications to one group that are stored, and the same as they come back,
+  // with their offsets.
+  std::string Stored(absl::string_view group) const;
+  std::string Restored(absl::string_view group) const;
   // Publications and questions to all gateways.
   std::string All() const;
   // To one process: replies to its questions.

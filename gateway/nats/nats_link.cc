@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/clock.h"
+#include "gateway/hub/stream_ack.h"
 
 namespace headgate {
 namespace {
@@ -64,8 +66,12 @@ std::size_t NatsLink::Order::bytes() const {
 }
 
 NatsLink::NatsLink(NatsSettings settings, std::string name,
+                   std::string instance, std::optional<StreamSettings> stream,
                    NatsObserver& observer, Post post)
     : settings_(std::move(settings)),
+      stream_(std::move(stream)),
+      inbox_subject_(absl::StrCat(settings_.prefix, ".inbox.",
+                                  HubSubjects::Escape(instance))),
       name_(std::move(name)),
       observer_(observer),
       post_(std::move(post)),
@@ -130,6 +136,93 @@ void NatsLink::Unsubscribe(std::string subject) {
   Give({Order::Kind::kUnsubscribe, std::move(subject)});
 }
 
+void NatsLink::SubscribeStored(std::string subject) {
+  Give({Order::Kind::kSubscribeStored, std::move(subject)});
+}
+
+void NatsLink::Renew() { Give({Order::Kind::kRenew, ""}); }
+
+void NatsLink::Store(std::string subject, std::string record,
+                     HubEngine::StoreOptions options,
+                     HubEngine::StoredCallback done) {
+  if (record.size() > max_payload_) {
+    return done(StatusOf(NATS_MAX_PAYLOAD));
+  }
+  const absl::Time given_at = SteadyNow();
+  Ask(std::move(subject), std::move(record), std::move(options),
+      [this, given_at,
+       done = std::move(done)](const absl::StatusOr<StreamReply>& reply) {
+        observer_.OnPublished(SteadyNow() - given_at);
+        if (!reply.ok()) return done(reply.status());
+        done(ParseStreamAck(reply->data));
+      });
+}
+
+void NatsLink::Fetch(std::string subject, std::uint64_t from,
+                     Histories::Host::FetchedCallback done) {
+  Ask(stream_->FetchSubject(), StreamSettings::FetchBody(subject, from), {},
+      [done = std::move(done)](const absl::StatusOr<StreamReply>& reply) {
+        if (!reply.ok()) return done(reply.status());
+        done(RecordFrom(*reply));
+      });
+}
+
+void NatsLink::Ask(
+    std::string subject, std::string body, HubEngine::StoreOptions options,
+    std::function<void(const absl::StatusOr<StreamReply>&)> done) {
+  if (!up_) return done(absl::UnavailableError("NATS is away"));
+  const std::uint64_t number = ++last_request_;
+  Order order{Order::Kind::kRequest,
+              std::move(subject),
+              absl::StrCat(inbox_subject_, ".", number),
+              std::move(body),
+              nullptr,
+              SteadyNow(),
+              std::move(options)};
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const bool is_full = queued_bytes_ + order.bytes() > kMostQueuedBytes ||
+                         requests_.size() >= kMostRequests;
+    if (!is_full) {
+      requests_.emplace(number, Request{order.given_at, std::move(done)});
+      queued_bytes_ += order.bytes();
+      orders_.push_back(std::move(order));
+    }
+  }
+  if (done != nullptr) {
+    return done(absl::ResourceExhaustedError("NATS does not keep up"));
+  }
+  wakes_.notify_all();
+}
+
+template <typename IsOver>
+void NatsLink::EndRequests(const absl::Status& status, IsOver is_over) {
+  std::vector<Request> ended;
+  // In the order of their times.
+  while (!requests_.empty() && is_over(requests_.begin()->second)) {
+    ended.push_back(std::move(requests_.begin()->second));
+    requests_.erase(requests_.begin());
+  }
+  for (const Request& request : ended) request.done(status);
+}
+
+void NatsLink::OnTick(absl::Time now) {
+  EndRequests(absl::UnavailableError("NATS has not confirmed it in time"),
+              [now](const Request& request) {
+                return now - request.given_at > kRequestTimeout;
+              });
+}
+
+void NatsLink::ReportDown(const absl::Status& status) {
+  const auto report = [this, status] {
+    EndRequests(absl::UnavailableError(
+                    "the connection to NATS was lost before it confirmed"),
+                [](const Request&) { return true; });
+    observer_.OnDown(status);
+  };
+  AddToMailbox(0, report);
+}
+
 // --- libnats' threads ---
 
 void NatsLink::OnMessage(natsConnection*, natsSubscription*, natsMsg* message,
@@ -149,29 +242,108 @@ void NatsLink::Take(natsMsg* message) {
                 : std::string(
                       natsMsg_GetData(message),
                       static_cast<std::size_t>(natsMsg_GetDataLength(message)));
-  const std::size_t bytes = kOrderCost + text.size();
-  switch (mailbox_.Add({is_report, std::move(text)}, bytes)) {
-    case Mailbox<Incoming>::Put::kFirst:
-      return post_([this] { Read(); });
-    case Mailbox<Incoming>::Put::kBehindOthers:
-      return;
-    case Mailbox<Incoming>::Put::kFull:
-      ++dropped_;
-  }
+  const std::size_t bytes = text.size();
+  PostRecord(bytes, [this, is_report, text = std::move(text)] {
+    if (is_report) {
+      observer_.OnNobodyThere(text);
+    } else {
+      observer_.OnRecord(text);
+    }
+  });
 }
 
 void NatsLink::Read() {
   const absl::Time until = SteadyNow() + kReadSlice;
-  const auto read = [this](const Incoming& incoming) {
-    if (incoming.is_report) {
-      observer_.OnNobodyThere(incoming.text);
-    } else {
-      observer_.OnRecord(incoming.text);
-    }
-  };
+  const auto read = [](const std::function<void()>& task) { task(); };
   if (mailbox_.ReadSlice(read, [until] { return SteadyNow() >= until; })) {
     post_([this] { Read(); });
   }
+}
+
+void NatsLink::OnDropped() {
+  ++dropped_;
+  has_lost_ = true;
+}
+
+void NatsLink::PostRecord(std::size_t bytes, std::function<void()> task) {
+  const bool has_lost = has_lost_.exchange(false);
+  const bool is_taken = AddToMailbox(kOrderCost + bytes,
+                                     [this, has_lost, task = std::move(task)] {
+                                       if (has_lost) observer_.OnLost();
+                                       task();
+                                     });
+  if (!is_taken) OnDropped();
+}
+
+bool NatsLink::AddToMailbox(std::size_t bytes, std::function<void()> task) {
+  switch (mailbox_.Add(std::move(task), bytes)) {
+    case Mailbox<std::function<void()>>::Put::kFirst:
+      post_([this] { Read(); });
+      return true;
+    case Mailbox<std::function<void()>>::Put::kBehindOthers:
+      return true;
+    case Mailbox<std::function<void()>>::Put::kFull:
+      break;
+  }
+  return false;
+}
+
+void NatsLink::OnStoredMessage(natsConnection*, natsSubscription*,
+                               natsMsg* message, void* inbox) {
+  auto& to = *static_cast<Inbox*>(inbox);
+  {
+    const std::lock_guard<std::mutex> lock(to.mutex);
+    if (to.link != nullptr) to.link->TakeStored(message);
+  }
+  natsMsg_Destroy(message);
+}
+
+void NatsLink::TakeStored(natsMsg* message) {
+  StoredRecord record = RestoredFrom(message);
+  const std::size_t bytes = record.bytes.size();
+  PostRecord(bytes, [this, subject = std::string(natsMsg_GetSubject(message)),
+                     record = std::move(record)] {
+    observer_.OnStored(subject, record);
+  });
+}
+
+void NatsLink::OnReply(natsConnection*, natsSubscription*, natsMsg* message,
+                       void* inbox) {
+  auto& to = *static_cast<Inbox*>(inbox);
+  {
+    const std::lock_guard<std::mutex> lock(to.mutex);
+    if (to.link != nullptr) to.link->TakeReply(message);
+  }
+  natsMsg_Destroy(message);
+}
+
+void NatsLink::TakeReply(natsMsg* message) {
+  const absl::string_view subject = natsMsg_GetSubject(message);
+  std::uint64_t number = 0;
+  if (!absl::SimpleAtoi(subject.substr(subject.rfind('.') + 1), &number)) {
+    return;
+  }
+  // The stream is gone, or JetStream is.
+  if (natsMsg_IsNoResponders(message)) Renew();
+  absl::StatusOr<StreamReply> reply = ReplyFrom(message);
+  const std::size_t bytes = reply.ok() ? reply->data.size() : 0;
+  PostRecord(bytes, [this, number, reply = std::move(reply)] {
+    const auto found = requests_.find(number);
+    if (found == requests_.end()) return;
+    const auto done = std::move(found->second.done);
+    requests_.erase(found);
+    done(reply);
+  });
+}
+
+// On another thread than messages, but long before what follows those that
+// libnats has dropped: 64 K others wait before it.
+void NatsLink::OnError(natsConnection*, natsSubscription*, natsStatus error,
+                       void* inbox) {
+  if (error != NATS_SLOW_CONSUMER) return;
+  auto& to = *static_cast<Inbox*>(inbox);
+  const std::lock_guard<std::mutex> lock(to.mutex);
+  if (to.link != nullptr) to.link->OnDropped();
 }
 
 void NatsLink::OnClosed(natsConnection*, void* inbox) {
@@ -215,7 +387,7 @@ void NatsLink::Run() {
       Serve();
       if (SteadyNow() - since >= kProof) pause = kFirstPause;
     } else {
-      post_([this, status] { observer_.OnDown(status); });
+      ReportDown(status);
     }
     Disconnect();
     const absl::Time until = SteadyNow() + pause;
@@ -253,6 +425,10 @@ absl::Status NatsLink::Connect() {
     set(natsOptions_SetWriteDeadline(made, timeout));
     set(natsOptions_SetPingInterval(made, kPingIntervalMs));
     set(natsOptions_SetMaxPingsOut(made, kMaxPingsOut));
+    set(natsOptions_SetErrorHandler(made, &NatsLink::OnError, &inbox_));
+    // Of libnats' own requests, within the prefix.
+    set(natsOptions_SetCustomInboxPrefix(
+        made, absl::StrCat(inbox_subject_, ".libnats").c_str()));
     set(natsOptions_SetClosedCB(made, &NatsLink::OnClosed, &inbox_));
   }
   if (!settings_.user.empty()) {
@@ -279,6 +455,18 @@ absl::Status NatsLink::Connect() {
   }
   if (status == NATS_OK) status = natsConnection_Connect(&connection_, made);
   if (status != NATS_OK) return LastFailure(status);
+  is_renewing_ = false;
+  if (stream_) {
+    absl::StatusOr<HistoryStore> store = PrepareStream(connection_, *stream_);
+    if (!store.ok()) return store.status();
+    store_ = *std::move(store);
+    if (absl::Status made_it = StatusOf(natsConnection_Subscribe(
+            &replies_, connection_, absl::StrCat(inbox_subject_, ".*").c_str(),
+            &NatsLink::OnReply, &inbox_));
+        !made_it.ok()) {
+      return made_it;
+    }
+  }
   for (const auto& [subject, subscription] : subscriptions_) {
     if (absl::Status made_it = SubscribeNow(subject); !made_it.ok()) {
       return made_it;
@@ -308,14 +496,20 @@ void NatsLink::Serve() {
   max_payload_ = static_cast<std::size_t>(
       std::max<std::int64_t>(0, natsConnection_GetMaxPayload(connection_)));
   up_ = true;
-  post_([this, server] { observer_.OnUp(server); });
+  AddToMailbox(
+      0, [this, server, store = store_] { observer_.OnUp(server, store); });
   while (true) {
     // A denial of what nobody waits for is seen with the next orders: the
     // gateways' signs of life are some.
     Carry(TakeOrders(absl::InfiniteDuration()));
-    if (absl::Status denial = Denial(); !denial.ok()) {
+    absl::Status denial = Denial();
+    if (is_renewing_) {
+      denial = absl::UnavailableError(
+          "JetStream: the stream of the history is gone, or is another");
+    }
+    if (!denial.ok()) {
       up_ = false;
-      post_([this, denial] { observer_.OnDown(denial); });
+      ReportDown(denial);
       return;
     }
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -328,14 +522,15 @@ void NatsLink::Serve() {
       absl::StrCat("NATS: the connection is lost",
                    text == nullptr || *text == '\0' ? "" : ": ",
                    text == nullptr ? "" : text));
-  post_([this, status] { observer_.OnDown(status); });
+  ReportDown(status);
 }
 
 void NatsLink::Disconnect() {
   up_ = false;
   for (auto& [subject, subscription] : subscriptions_) {
-    natsSubscription_Destroy(std::exchange(subscription, nullptr));
+    natsSubscription_Destroy(std::exchange(subscription.its, nullptr));
   }
+  natsSubscription_Destroy(std::exchange(replies_, nullptr));
   if (connection_ == nullptr) return;
   natsConnection_FlushTimeout(connection_, kFarewellMs);
   natsConnection_Close(connection_);
@@ -343,22 +538,55 @@ void NatsLink::Disconnect() {
 }
 
 absl::Status NatsLink::SubscribeNow(const std::string& subject) {
-  return StatusOf(natsConnection_Subscribe(&subscriptions_[subject],
-                                           connection_, subject.c_str(),
-                                           &NatsLink::OnMessage, &inbox_));
+  Subscription& subscription = subscriptions_[subject];
+  return StatusOf(natsConnection_Subscribe(
+      &subscription.its, connection_, subject.c_str(),
+      subscription.is_stored ? &NatsLink::OnStoredMessage
+                             : &NatsLink::OnMessage,
+      &inbox_));
+}
+
+absl::Status NatsLink::PublishRequest(const Order& order) {
+  natsMsg* made = nullptr;
+  natsStatus status = natsMsg_Create(
+      &made, order.subject.c_str(), order.reply_to.c_str(), order.record.data(),
+      static_cast<int>(order.record.size()));
+  const std::unique_ptr<natsMsg, void (*)(natsMsg*)> message(made,
+                                                             &natsMsg_Destroy);
+  const auto set = [&](const char* name, const std::string& value) {
+    if (status == NATS_OK) {
+      status = natsMsgHeader_Set(made, name, value.c_str());
+    }
+  };
+  if (!order.options.id.empty()) set("Nats-Msg-Id", order.options.id);
+  if (order.options.if_last_offset) {
+    set("Nats-Expected-Last-Subject-Sequence",
+        absl::StrCat(*order.options.if_last_offset));
+  }
+  if (status == NATS_OK) status = natsConnection_PublishMsg(connection_, made);
+  return StatusOf(status);
 }
 
 absl::Status NatsLink::Carry(Order& order) {
   switch (order.kind) {
+    case Order::Kind::kRenew:
+      is_renewing_ = connection_ != nullptr;
+      break;
+    case Order::Kind::kRequest:
+      // Without a connection its end is reported.
+      if (connection_ == nullptr) break;
+      return PublishRequest(order);
     case Order::Kind::kSubscribe:
-      subscriptions_[order.subject];
+    case Order::Kind::kSubscribeStored:
+      subscriptions_[order.subject].is_stored =
+          order.kind == Order::Kind::kSubscribeStored;
       if (connection_ == nullptr) break;
       return SubscribeNow(order.subject);
     case Order::Kind::kUnsubscribe: {
       const auto found = subscriptions_.find(order.subject);
       if (found == subscriptions_.end()) break;
-      natsSubscription_Unsubscribe(found->second);
-      natsSubscription_Destroy(found->second);
+      natsSubscription_Unsubscribe(found->second.its);
+      natsSubscription_Destroy(found->second.its);
       subscriptions_.erase(found);
       break;
     }

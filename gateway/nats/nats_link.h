@@ -8,12 +8,14 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include <nats/nats.h>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -22,6 +24,7 @@
 #include "gateway/base/mailbox.h"
 #include "gateway/config/settings.h"
 #include "gateway/hub/cluster.h"
+#include "gateway/nats/stream.h"
 
 namespace headgate {
 
@@ -29,10 +32,15 @@ namespace headgate {
 class NatsObserver {
  public:
   // Connected to `server`, its URL without credentials.
-  virtual void OnUp(const std::string& server) = 0;
+  // `store`: of the stream, if there is one.
+  virtual void OnUp(const std::string& server, HistoryStore store) = 0;
   // The connection is lost, or an attempt has failed.
   virtual void OnDown(const absl::Status& status) = 0;
   virtual void OnRecord(absl::string_view bytes) = 0;
+  // What SubscribeStored has brought.
+  virtual void OnStored(const std::string& subject, StoredRecord record) = 0;
+  // Records were dropped before the next one: NatsLink::dropped.
+  virtual void OnLost() = 0;
   // NATS' own report that nobody has subscribed; see Cluster::OnNobodyThere.
   virtual void OnNobodyThere(absl::string_view subject) = 0;
   // Publish with `done` has taken so long.
@@ -62,7 +70,9 @@ class NatsLink final : public ClusterLink {
   using Post = std::function<void(std::function<void()>)>;
 
   // `name`: for NATS' monitoring.
-  NatsLink(NatsSettings settings, std::string name, NatsObserver& observer,
+  // `instance`: unique. `stream`: absent: there are no histories.
+  NatsLink(NatsSettings settings, std::string name, std::string instance,
+           std::optional<StreamSettings> stream, NatsObserver& observer,
            Post post);
   ~NatsLink();
   NatsLink(const NatsLink&) = delete;
@@ -74,6 +84,15 @@ class NatsLink final : public ClusterLink {
                        HubEngine::PublishedCallback done) override;
   void Subscribe(std::string subject) override;
   void Unsubscribe(std::string subject) override;
+  void Store(std::string subject, std::string record,
+             HubEngine::StoreOptions options,
+             HubEngine::StoredCallback done) override;
+  void Fetch(std::string subject, std::uint64_t from,
+             Histories::Host::FetchedCallback done) override;
+  void SubscribeStored(std::string subject) override;
+  void Renew() override;  // Any thread.
+  // Ends requests that NATS does not answer.
+  void OnTick(absl::Time now);
 
   // Records that were dropped.
   std::uint64_t dropped() const { return dropped_; }
@@ -85,6 +104,9 @@ class NatsLink final : public ClusterLink {
   static constexpr absl::Duration kReadSlice = absl::Milliseconds(1);
   // For NATS to take a connection, and what is published.
   static constexpr absl::Duration kTimeout = absl::Seconds(2);
+  // For JetStream to answer.
+  static constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
+  static constexpr std::size_t kMostRequests = 16 * 1024;
   static constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
   static constexpr absl::Duration kLongestPause = absl::Seconds(2);
   // A connection that has lasted for so long works.
@@ -93,7 +115,14 @@ class NatsLink final : public ClusterLink {
  private:
   struct Inbox;
   struct Order {
-    enum class Kind { kPublish, kSubscribe, kUnsubscribe };
+    enum class Kind {
+      kPublish,
+      kRequest,
+      kSubscribe,
+      kSubscribeStored,
+      kUnsubscribe,
+      kRenew
+    };
     std::size_t bytes() const;
 
     Kind kind;
@@ -102,14 +131,47 @@ class NatsLink final : public ClusterLink {
     std::string record = {};
     HubEngine::PublishedCallback done = nullptr;
     absl::Time given_at = {};
+    HubEngine::StoreOptions options = {};
+  };
+  // A request that JetStream has not answered.
+  struct Request {
+    absl::Time given_at;
+    std::function<void(const absl::StatusOr<StreamReply>&)> done;
+  };
+  struct Subscription {
+    bool is_stored = false;
+    natsSubscription* its = nullptr;  // Null: not connected.
   };
 
   static void OnMessage(natsConnection* connection, natsSubscription*,
                         natsMsg* message, void* inbox);
+  static void OnStoredMessage(natsConnection*, natsSubscription*,
+                              natsMsg* message, void* inbox);
+  static void OnReply(natsConnection*, natsSubscription*, natsMsg* message,
+                      void* inbox);
+  static void OnError(natsConnection*, natsSubscription*, natsStatus error,
+                      void* inbox);
   static void OnClosed(natsConnection* connection, void* inbox);
   void Take(natsMsg* message);
-  // The hub thread's: hands over what has come, for kReadSlice.
+  void TakeStored(natsMsg* message);
+  void TakeReply(natsMsg* message);
+  void OnDropped();
+  // Has `task` run by the hub thread, unless too much waits there.
+  void PostRecord(std::size_t bytes, std::function<void()> task);
+  // The same, in one order for all: false if too much waits, and `bytes` is not
+  // 0.
+  bool AddToMailbox(std::size_t bytes, std::function<void()> task);
+
+  // Of the hub thread.
+  // Hands over what has come, for kReadSlice.
   void Read();
+  void Ask(std::string subject, std::string body,
+           HubEngine::StoreOptions options,
+           std::function<void(const absl::StatusOr<StreamReply>&)> done);
+  template <typename IsOver>
+  void EndRequests(const absl::Status& status, IsOver is_over);
+  // Any thread: to the hub thread.
+  void ReportDown(const absl::Status& status);
 
   // Of the link's thread.
   void Run();
@@ -124,9 +186,12 @@ class NatsLink final : public ClusterLink {
   void Carry(std::deque<Order> orders);
   absl::Status Carry(Order& order);
   absl::Status SubscribeNow(const std::string& subject);
+  absl::Status PublishRequest(const Order& order);
   void Give(Order order);
 
   const NatsSettings settings_;
+  const std::optional<StreamSettings> stream_;
+  const std::string inbox_subject_;  // A number follows.
   const std::string name_;
   NatsObserver& observer_;
   const Post post_;
@@ -134,12 +199,9 @@ class NatsLink final : public ClusterLink {
   std::atomic<bool> up_ = false;
   std::atomic<std::size_t> max_payload_ = 0;  // Of the server.
   std::atomic<std::uint64_t> dropped_ = 0;
+  std::atomic<bool> has_lost_ = false;  // Not reported with a record yet.
 
-  struct Incoming {
-    bool is_report;    // OnNobodyThere's.
-    std::string text;  // A record, or a subject.
-  };
-  Mailbox<Incoming> mailbox_{kMostUnreadBytes};
+  Mailbox<std::function<void()>> mailbox_{kMostUnreadBytes};
 
   std::mutex mutex_;
   std::condition_variable wakes_;
@@ -148,10 +210,17 @@ class NatsLink final : public ClusterLink {
   bool stopping_ = false;         // Under mutex_.
   bool is_closed_ = false;        // Under mutex_: the connection is.
 
-  // Of the link's thread. Null subscriptions: not connected.
+  // Of the hub thread; by number.
+  absl::btree_map<std::uint64_t, Request> requests_;
+  std::uint64_t last_request_ = 0;
+
+  // Of the link's thread.
+  bool is_renewing_ = false;
+  natsSubscription* replies_ = nullptr;
+  HistoryStore store_;
   std::size_t next_server_;
   natsConnection* connection_ = nullptr;
-  absl::flat_hash_map<std::string, natsSubscription*> subscriptions_;
+  absl::flat_hash_map<std::string, Subscription> subscriptions_;
   std::thread thread_;
 };
 

@@ -8,14 +8,41 @@
 
 namespace headgate {
 
-NatsEngine::NatsEngine(const NatsSettings& settings, const std::string& name,
+namespace {
+
+bool HasStream(const HubSettings& settings) {
+  return settings.nats->history == NatsSettings::History::kJetStream;
+}
+
+std::optional<StreamSettings> StreamOf(const HubSettings& settings) {
+  if (!HasStream(settings)) return std::nullopt;
+  return StreamSettings::From(settings);
+}
+
+Cluster::Options OptionsOf(const HubSettings& settings, const std::string& name,
+                           const std::string& instance) {
+  Cluster::Options options{settings.nats->prefix, name, instance, {}, {}};
+  for (const HubGroupSettings& group : settings.groups) {
+    options.groups.emplace_back(group.pattern, group.history > 0);
+  }
+  if (HasStream(settings)) {
+    const StreamSettings stream = StreamSettings::From(settings);
+    options.history = {static_cast<std::uint64_t>(stream.records), stream.age};
+  }
+  return options;
+}
+
+}  // namespace
+
+NatsEngine::NatsEngine(const HubSettings& settings, const std::string& name,
                        const std::string& instance, NatsLink::Post post,
                        Run run)
     : run_(std::move(run)),
       publish_(Stats::PerEngine().publish),
-      link_(settings, absl::StrCat("headgate ", name), Observer(),
-            std::move(post)),
-      cluster_({settings.prefix, name, instance}, link_, Host(), SteadyNow()) {}
+      link_(*settings.nats, absl::StrCat("headgate ", name), instance,
+            StreamOf(settings), Observer(), std::move(post)),
+      cluster_(OptionsOf(settings, name, instance), link_, Host(),
+               SteadyNow()) {}
 
 NatsEngine::~NatsEngine() = default;
 
@@ -25,15 +52,24 @@ Stats::PerEngine NatsEngine::GetStats() const {
   stats.reconnects = ups_ == 0 ? 0 : ups_ - 1;
   stats.replicas = cluster_.replicas() + 1;
   stats.dropped = dropped_ + link_.dropped() + cluster_.malformed();
+  stats.gaps = gaps_;
   stats.publish = publish_;
   return stats;
 }
 
-void NatsEngine::OnUp(const std::string& server) {
+void NatsEngine::OnTick(absl::Time now) {
+  link_.OnTick(now);
+  cluster_.OnTick(now);
+  // The last records may be lost, with none behind them.
+  const std::uint64_t dropped = link_.dropped();
+  if (std::exchange(seen_dropped_, dropped) != dropped) cluster_.OnLost();
+}
+
+void NatsEngine::OnUp(const std::string& server, HistoryStore store) {
   ++ups_;
   is_reported_down_ = false;
   LogRepeated(LogLevel::kInfo, "hub engine up", {{"server", server}});
-  cluster_.OnUp(SteadyNow());
+  cluster_.OnUp(SteadyNow(), std::move(store));
 }
 
 void NatsEngine::OnDown(const absl::Status& status) {
@@ -41,11 +77,24 @@ void NatsEngine::OnDown(const absl::Status& status) {
     LogRepeated(LogLevel::kWarning, "hub engine down",
                 {{"reason", MessageForLog(status)}});
   }
-  cluster_.OnDown();
+  cluster_.OnDown(SteadyNow());
 }
 
 void NatsEngine::OnRecord(absl::string_view bytes) {
   cluster_.OnRecord(bytes, SteadyNow());
+}
+
+void NatsEngine::OnStored(const std::string& subject, StoredRecord record) {
+  cluster_.OnStored(subject, std::move(record), SteadyNow());
+}
+
+void NatsEngine::OnGap(const std::string& group, std::uint64_t after,
+                       std::uint64_t before) {
+  ++gaps_;
+  LogRepeated(LogLevel::kWarning, "hub history has a gap",
+              {{"group", group},
+               {"after", absl::StrCat(after)},
+               {"before", absl::StrCat(before)}});
 }
 
 void NatsEngine::OnNobodyThere(absl::string_view subject) {
@@ -58,11 +107,15 @@ void NatsEngine::OnPublished(absl::Duration took) {
 
 void NatsEngine::Deliver(v1::EnginePublication publication) {
   const std::size_t bytes = publication.ByteSizeLong();
+  const std::uint64_t offset = publication.position().offset();
+  const std::string group = offset > 0 ? publication.to().groups(0) : "";
   const bool is_taken = run_(
       bytes, [publication = std::move(publication)](ClusterRequests& requests) {
         requests.Deliver(publication);
       });
-  if (!is_taken) OnDropped();
+  if (is_taken) return;
+  OnDropped();
+  if (offset > 0) OnGap(group, offset - 1, offset + 1);
 }
 
 void NatsEngine::Carry(v1::EngineQuestion question, ReplyCallback done) {

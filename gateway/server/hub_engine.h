@@ -30,18 +30,21 @@ class NatsEngine final : private NatsObserver, private ClusterHost {
                                  std::function<void(ClusterRequests&)> work)>;
 
   // `name` and `instance`: see Cluster::Options. `post`: see NatsLink.
-  NatsEngine(const NatsSettings& settings, const std::string& name,
+  // Requires: `settings.nats` is set.
+  NatsEngine(const HubSettings& settings, const std::string& name,
              const std::string& instance, NatsLink::Post post, Run run);
   ~NatsEngine();
 
   HubEngine& engine() { return cluster_; }
-  void OnTick(absl::Time now) { cluster_.OnTick(now); }
+  void OnTick(absl::Time now);
   Stats::PerEngine GetStats() const;
 
  private:
-  void OnUp(const std::string& server) override;
+  void OnUp(const std::string& server, HistoryStore store) override;
   void OnDown(const absl::Status& status) override;
   void OnRecord(absl::string_view bytes) override;
+  void OnStored(const std::string& subject, StoredRecord record) override;
+  void OnLost() override { cluster_.OnLost(); }
   void OnNobodyThere(absl::string_view subject) override;
   void OnPublished(absl::Duration took) override;
 
@@ -49,6 +52,8 @@ class NatsEngine final : private NatsObserver, private ClusterHost {
   void Carry(v1::EngineQuestion question, ReplyCallback done) override;
   void OnReplica(const std::string& gateway, bool is_there) override;
   void OnSameName(const std::string& gateway) override;
+  void OnGap(const std::string& group, std::uint64_t after,
+             std::uint64_t before) override;
   void OnDropped();
 
   ClusterHost& Host() { return *this; }
@@ -57,6 +62,8 @@ class NatsEngine final : private NatsObserver, private ClusterHost {
   const Run run_;
   std::uint64_t ups_ = 0;
   std::uint64_t dropped_ = 0;  // Here.
+  std::uint64_t gaps_ = 0;
+  std::uint64_t seen_dropped_ = 0;  // Of the link's.
   bool is_reported_down_ = false;
   Histogram publish_;
   NatsLink link_;

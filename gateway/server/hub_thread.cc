@@ -287,7 +287,7 @@ HubThread::HubThread(std::size_t workers, const HubSettings& settings)
       nats_(settings.nats == std::nullopt
                 ? nullptr
                 : std::make_unique<NatsEngine>(
-                      *settings.nats, name_, instance_,
+                      settings, name_, instance_,
                       [this](std::function<void()> task) {
                         Post(std::move(task));
                       },

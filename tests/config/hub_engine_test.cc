@@ -51,6 +51,75 @@ TEST(HubEngineTest, NatsIsRead) {
             "headgate");
 }
 
+std::string WithGroups(const std::string& nats, const std::string& groups) {
+  return absl::StrCat("{engine: nats, nats: {servers: [\"nats://a:1\"]", nats,
+                      "}, groups: [", groups, "]}");
+}
+
+constexpr absl::string_view kStored = ", history: jetstream";
+
+TEST(HubEngineTest, HistoriesAreRead) {
+  const auto settings = Parse(absl::StrCat(
+      "hub: ",
+      WithGroups(", history: jetstream, storage: memory, replicas: 3, "
+                 "max_bytes: 8MiB, duplicate_window: 30s, manage_stream: false",
+                 "{pattern: \"live:*\"}, "
+                 "{pattern: \"*\", history: 100, history_age: 5m}")));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  const NatsSettings& nats = *settings->hub.nats;
+  EXPECT_EQ(nats.history, NatsSettings::History::kJetStream);
+  EXPECT_EQ(nats.storage, NatsSettings::Storage::kMemory);
+  EXPECT_EQ(nats.replicas, 3);
+  EXPECT_EQ(nats.max_bytes, 8u << 20);
+  EXPECT_EQ(nats.duplicate_window, absl::Seconds(30));
+  EXPECT_FALSE(nats.manage_stream);
+  ASSERT_EQ(settings->hub.groups.size(), 2u);
+  EXPECT_EQ(settings->hub.groups[0].pattern, "live:*");
+  EXPECT_EQ(settings->hub.groups[0].history, 0);
+  EXPECT_EQ(settings->hub.groups[1].history, 100);
+  EXPECT_EQ(settings->hub.groups[1].history_age, absl::Minutes(5));
+}
+
+TEST(HubEngineTest, AHistoryNeedsAnAgeAndAStream) {
+  EXPECT_THAT(
+      FaultOfHub(WithGroups(std::string(kStored), "{pattern: a, history: 1}")),
+      HasSubstr("hub.groups[0].history_age"));
+  EXPECT_THAT(
+      FaultOfHub(WithGroups("", "{pattern: a, history: 1, history_age: 5m}")),
+      HasSubstr("needs hub.nats.history: jetstream"));
+  EXPECT_THAT(
+      FaultOfHub("{groups: [{pattern: a, history: 1, history_age: 5m}]}"),
+      HasSubstr("needs hub.nats.history: jetstream"));
+  EXPECT_THAT(FaultOfHub(WithGroups(std::string(kStored),
+                                    "{pattern: a, history_age: 5m}")),
+              HasSubstr("has no effect without history"));
+  EXPECT_THAT(FaultOfHub(WithGroups(std::string(kStored), "")),
+              HasSubstr("hub.nats.history: has no effect"));
+  EXPECT_THAT(
+      FaultOfHub(WithGroups(std::string(kStored),
+                            "{pattern: a, history: 1, history_age: 1m}")),
+      HasSubstr("hub.nats.duplicate_window: must not be longer"));
+}
+
+TEST(HubEngineTest, APatternThatNoNameReachesIsAFault) {
+  const auto fault_of = [](const std::string& first,
+                           const std::string& second) {
+    return FaultOfHub(absl::StrCat("{groups: [{pattern: \"", first,
+                                   "\"}, {pattern: \"", second, "\"}]}"));
+  };
+  for (const auto& [first, second] :
+       {std::pair("*", "a"), std::pair("room:*", "room:5"),
+        std::pair("room:*", "room:x*"), std::pair("a", "a")}) {
+    EXPECT_THAT(fault_of(first, second),
+                HasSubstr("hub.groups[1].pattern: no name reaches it"))
+        << first << " " << second;
+  }
+  EXPECT_EQ(fault_of("room:5", "room:*"), "");
+  EXPECT_EQ(fault_of("a", "a*"), "");
+  EXPECT_EQ(fault_of("room:*", "roo*"), "");
+  EXPECT_THAT(fault_of("a*b", "c"), HasSubstr("hub.groups[0].pattern"));
+}
+
 TEST(HubEngineTest, LimitsAreReadAndWithinReason) {
   const auto settings = Parse("hub: {limits: {max_pinned_bytes: 8MiB}}");
   ASSERT_TRUE(settings.ok()) << settings.status();

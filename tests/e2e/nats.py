@@ -1,12 +1,16 @@
-"""A nats-server for tests, on a port of its own."""
+"""A nats-server for tests, on a port of its own, and what speaks with it."""
 
+import base64
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 
 from harness import TIMEOUT, eventually
 
@@ -56,3 +60,120 @@ class Nats:
     def __exit__(self, *error):
         self.kill()
         self._folder.cleanup()
+
+
+class NatsClient:
+    """What a stranger does with the server at `port`."""
+
+    def __init__(self, port):
+        self._peer = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+        self._peer.settimeout(TIMEOUT)
+        self._in = self._peer.makefile("rb")
+        self._peer.sendall(b'CONNECT {"verbose":false,"headers":true}\r\n'
+                           b"SUB _stranger 1\r\n")
+
+    def publish(self, subject, body=b"", reply_to=""):
+        self._peer.sendall(f"PUB {subject} {reply_to} {len(body)}\r\n".encode()
+                           + body + b"\r\n")
+
+    def request(self, subject, **body):
+        """To JetStream: its response."""
+        self.publish(subject, json.dumps(body).encode() if body else b"",
+                     "_stranger")
+        while True:
+            line = self._in.readline().split()
+            assert line, "the server has closed"
+            if line[0] == b"PING":
+                self._peer.sendall(b"PONG\r\n")
+            elif line[0] == b"MSG":
+                size = int(line[-1])
+                return json.loads(self._in.read(size + 2)[:size])
+            elif line[0] == b"HMSG":
+                self._in.read(int(line[-1]) + 2)
+                raise AssertionError("JetStream does not answer")
+
+    def flush(self):
+        """What was published is with the server."""
+        self.request("$JS.API.INFO")
+
+    def stored(self, stream):
+        """The records of a stream: (offset, subject, bytes) of each."""
+        state = self.request(f"$JS.API.STREAM.INFO.{stream}")["state"]
+        records = []
+        for offset in range(state["first_seq"], state["last_seq"] + 1):
+            got = self.request(f"$JS.API.STREAM.MSG.GET.{stream}", seq=offset)
+            if "message" in got:
+                message = got["message"]
+                records.append((offset, message["subject"],
+                                base64.b64decode(message.get("data", ""))))
+        return records
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._in.close()
+        self._peer.close()
+
+
+class Cable:
+    """The way to the server at `port`, which can be cut: connections that lead
+    over it end, and new ones too, until it is mended."""
+
+    def __init__(self, port):
+        self._to = port
+        self._is_cut = False
+        self._lock = threading.Lock()
+        self._ends = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"nats://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self):
+        with self._lock:
+            self._is_cut = True
+            for end in self._ends:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            self._ends.clear()
+
+    def mend(self):
+        with self._lock:
+            self._is_cut = False
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                with self._lock:
+                    if self._is_cut:
+                        near.close()
+                        continue
+                    try:
+                        far = socket.create_connection(("127.0.0.1", self._to))
+                    except OSError:
+                        near.close()
+                        continue
+                    self._ends += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(source, sink),
+                                     daemon=True).start()
+
+    @staticmethod
+    def _carry(source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.cut()
+        # accept() in the other thread ends.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()

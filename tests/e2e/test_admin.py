@@ -481,5 +481,6 @@ def test_metrics_are_documented(gateway):
     # Only with `hub.engine: nats`: test_hub_nats.
     of_engine = {f"headgate_hub_{of}" for of in (
         "engine_up", "engine_reconnects_total", "engine_dropped_total",
+        "engine_gaps_total",
         "engine_publish_seconds", "replicas")}
     assert served | of_hub_api | of_engine == documented

@@ -35,13 +35,15 @@ routes:
 class Replica:
     """A gateway, its backend and its API."""
 
+    config = CONFIG
+
     def __init__(self, stack, folder, url, name, nats=""):
         self.name = name
         self._stack = stack
         self.hub = stack.enter_context(HubBackend(accept))
         file = folder / f"{name}.yaml"
-        file.write_text(CONFIG.format(name=name, url=url, nats=nats,
-                                      target=self.hub.target))
+        file.write_text(self.config.format(name=name, url=url, nats=nats,
+                                           target=self.hub.target))
         self.gateway = stack.enter_context(
             Gateway.configured(file, "--drain", "2s"))
         self.api = Api(address_of(self.gateway))

@@ -12,11 +12,12 @@ void Fuzz(FuzzInput input) {
   FakeBroker broker;
   FakeBroker::Node node(broker, "a");
   FakeBroker::Node other(broker, "b");
+  node.cluster().OnInterest(HubScope::kGroup, "h:1", true);
   int asked = 0;
   int answered = 0;
   while (!input.empty()) {
     const std::uint8_t step = input.Byte();
-    switch (step % 8) {
+    switch (step % 9) {
       case 0:
         broker.Advance(absl::Milliseconds(50) * (input.Byte() % 40 + 1));
         break;
@@ -33,13 +34,20 @@ void Fuzz(FuzzInput input) {
         if (node.up) {
           node.cluster().OnUp(broker.now);
         } else {
-          node.cluster().OnDown();
+          node.cluster().OnDown(broker.now);
         }
         break;
       case 4:
         node.cluster().OnInterest(step & 8 ? HubScope::kGroup : HubScope::kUser,
                                   input.Bytes(input.Byte()), (step & 16) != 0);
         break;
+      case 5: {
+        StoredRecord record{input.Byte(), input.Byte(), ""};
+        record.bytes = input.Bytes(input.Byte());
+        node.cluster().OnStored("hg.out.g.h=3A1", std::move(record),
+                                broker.now);
+        break;
+      }
       default:
         node.cluster().OnRecord(input.Bytes(input.Byte()), broker.now);
     }

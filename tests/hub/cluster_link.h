@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -32,8 +33,13 @@ class FakeBroker {
     Node(FakeBroker& broker, const std::string& name) : broker_(broker) {
       broker.nodes_.push_back(this);
       cluster_ = std::make_unique<Cluster>(
-          Cluster::Options{"hg", name, "i-" + name}, *this, *this, broker.now);
-      cluster_->OnUp(broker.now);
+          Cluster::Options{"hg",
+                           name,
+                           "i-" + name,
+                           {{"live:*", false}, {"h:*", true}},
+                           {100, absl::Hours(1)}},
+          *this, *this, broker.now);
+      cluster_->OnUp(broker.now, {"epoch", false});
     }
     ~Node() {
       cluster_.reset();
@@ -78,7 +84,44 @@ class FakeBroker {
       log.push_back("=" + gateway);
     }
 
+    void OnGap(const std::string& group, std::uint64_t after,
+               std::uint64_t before) override {
+      delivered.push_back(group + " gap " + std::to_string(after) + "-" +
+                          std::to_string(before));
+    }
+
+    void Store(std::string subject, std::string record, HubEngine::StoreOptions,
+               HubEngine::StoredCallback done) override {
+      auto& stored = broker_.stored_[subject];
+      const std::uint64_t last = stored.empty() ? 0 : stored.back().offset;
+      stored.push_back({++broker_.last_offset_, last, std::move(record)});
+      const std::string out = "hg.out" + subject.substr(subject.find('.', 3));
+      for (Node* to : std::vector<Node*>(broker_.nodes_)) {
+        if (!to->up || !to->subjects.contains(out)) continue;
+        if (to->is_deaf) continue;
+        to->cluster().OnStored(out, stored.back(), broker_.now);
+      }
+      HubEngine::Stored result;
+      result.offset = broker_.last_offset_;
+      done(result);
+    }
+    void Fetch(std::string subject, std::uint64_t from,
+               Histories::Host::FetchedCallback done) override {
+      if (!up) return done(absl::UnavailableError("away"));
+      const auto& stored = broker_.stored_[subject];
+      if (from == 0 && !stored.empty()) return done(stored.back());
+      for (const StoredRecord& record : stored) {
+        if (from > 0 && record.offset >= from) return done(record);
+      }
+      done(std::nullopt);
+    }
+    void SubscribeStored(std::string subject) override {
+      subjects.insert(std::move(subject));
+    }
+    void Renew() override { log.push_back("renew"); }
+
     bool up = true;
+    bool is_deaf = false;  // Live records are lost on the way.
     bool is_silent = false;
     bool knows_nobody = false;
     std::set<std::string> subjects;
@@ -116,6 +159,18 @@ class FakeBroker {
     }
   }
 
+  // What is stored; offsets go on.
+  void DeleteAll() { stored_.clear(); }
+  // The last record is lost, and its offset given again.
+  void Undo() {
+    for (auto& [subject, records] : stored_) {
+      if (!records.empty() && records.back().offset == last_offset_) {
+        records.pop_back();
+      }
+    }
+    --last_offset_;
+  }
+
   absl::Time now = absl::UnixEpoch();
   std::vector<std::string> seen;  // Subjects, in order.
 
@@ -127,6 +182,8 @@ class FakeBroker {
   }
 
   std::vector<Node*> nodes_;
+  std::map<std::string, std::vector<StoredRecord>> stored_;  // By subject.
+  std::uint64_t last_offset_ = 0;
   std::deque<std::pair<Node*, Published>> wire_;
 };
 

@@ -22,11 +22,23 @@ class CannedEngine final : public HubEngine {
            AnswersCallback done) override {
     done(answers);
   }
+  bool HasHistory(absl::string_view group) const override {
+    return group == "h";
+  }
+  void Store(const v1::EnginePublication& publication,
+             const StoreOptions& options, StoredCallback done) override {
+    stored.push_back(publication);
+    stored_with = options;
+    if (!status.ok()) return done(status);
+    done(Stored{"epoch", stored.size(), false});
+  }
   bool is_up() const override { return status.ok(); }
   void OnInterest(HubScope, const std::string&, bool) override {}
 
   absl::Status status;
   Answers answers;
+  std::vector<v1::EnginePublication> stored;
+  StoreOptions stored_with;  // The last.
 };
 
 class ClusterRequestsTest : public ::testing::Test {
@@ -121,6 +133,73 @@ TEST_F(ClusterRequestsTest, WhatNatsDoesNotTakeIsNotPublished) {
                       status = result.status();
                     });
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+}
+
+class StoredRequestsTest : public ClusterRequestsTest {
+ protected:
+  StoredRequestsTest() {
+    request_.set_group("h");
+    request_.mutable_payload()->set_text("hello");
+  }
+  absl::StatusOr<v1::PublishResponse> Publish() {
+    absl::StatusOr<v1::PublishResponse> response;
+    requests_.Publish(request_,
+                      [&](const absl::StatusOr<v1::PublishResponse>& result) {
+                        response = result;
+                      });
+    return response;
+  }
+
+  v1::PublishRequest request_;
+};
+
+TEST_F(StoredRequestsTest, TheResponseSaysWhereItIs) {
+  request_.set_id("order-1");
+  request_.set_if_last_offset(0);
+  request_.add_except_sessions("me");
+  const absl::StatusOr<v1::PublishResponse> response = Publish();
+  ASSERT_TRUE(response.ok()) << response.status();
+  ASSERT_EQ(response->positions_size(), 1);
+  EXPECT_EQ(response->positions(0).group(), "h");
+  EXPECT_EQ(response->positions(0).position().epoch(), "epoch");
+  EXPECT_EQ(response->positions(0).position().offset(), 1u);
+  EXPECT_EQ(engine_.stored_with.id, "order-1");
+  EXPECT_EQ(engine_.stored_with.if_last_offset, 0u);
+  ASSERT_EQ(engine_.stored.size(), 1u);
+  EXPECT_THAT(engine_.stored[0].to().except_sessions(), ElementsAre("me"));
+}
+
+TEST_F(StoredRequestsTest, WhatCannotBeStoredIsRefused) {
+  const auto expect_refused = [this](const char* why) {
+    EXPECT_TRUE(absl::IsInvalidArgument(Publish().status())) << why;
+  };
+  for (const std::string& id :
+       {std::string(129, 'x'), std::string("a b"), std::string("a\r\nB: c"),
+        std::string("\xc3\xa4")}) {
+    request_.set_id(id);
+    expect_refused("id");
+  }
+  request_.clear_id();
+  request_.set_key(std::string(257, 'x'));
+  expect_refused("key");
+  request_.clear_key();
+  request_.add_groups("other");
+  expect_refused("two groups");
+  EXPECT_TRUE(engine_.stored.empty());
+}
+
+TEST_F(StoredRequestsTest, WithoutHistoryThereIsNothingToCompareWith) {
+  request_.set_group("other");
+  request_.set_id("1");
+  EXPECT_TRUE(absl::IsInvalidArgument(Publish().status()));
+  request_.clear_id();
+  request_.set_if_last_offset(0);
+  EXPECT_TRUE(absl::IsInvalidArgument(Publish().status()));
+}
+
+TEST_F(StoredRequestsTest, AFailureIsReported) {
+  engine_.status = absl::FailedPreconditionError("another");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Publish().status()));
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ TEST_F(ClusterTest, OneThatIsNotHeardOfIsForgottenLater) {
 TEST_F(ClusterTest, WhileTheBrokerIsAwayNobodyIsForgotten) {
   broker_.Advance(absl::Seconds(1));
   a_.up = false;
-  a_.cluster().OnDown();
+  a_.cluster().OnDown(broker_.now);
   broker_.Advance(absl::Minutes(1));
   EXPECT_EQ(a_.cluster().replicas(), 2u);
 }
@@ -287,7 +287,7 @@ TEST_F(ClusterTest, TheBrokersLossEndsQuestions) {
   broker_.Advance(absl::Seconds(1));
   const auto& answers = Ask(a_.cluster());
   a_.up = false;
-  a_.cluster().OnDown();
+  a_.cluster().OnDown(broker_.now);
   ASSERT_TRUE(answers.has_value());
   EXPECT_THAT(answers->silent, ElementsAre("b", "c"));
 }
@@ -327,7 +327,7 @@ TEST(LoneClusterTest, BeforeTheBrokerWasThereAnybodyMayBeSilent) {
   FakeBroker broker;
   FakeBroker::Node lone(broker, "lone");
   lone.up = false;
-  lone.cluster().OnDown();
+  lone.cluster().OnDown(broker.now);
   std::vector<std::string> silent;
   lone.cluster().Ask(
       {}, absl::ZeroDuration(), nullptr,

@@ -13,6 +13,8 @@ TEST(HubSubjectsTest, AreBelowThePrefix) {
   const HubSubjects subjects("shop.hubs");
   EXPECT_EQ(subjects.Group("room-5_A"), "shop.hubs.now.g.room-5_A");
   EXPECT_EQ(subjects.User("ann"), "shop.hubs.now.u.ann");
+  EXPECT_EQ(subjects.Stored("room:5"), "shop.hubs.in.g.room=3A5");
+  EXPECT_EQ(subjects.Restored("room:5"), "shop.hubs.out.g.room=3A5");
   EXPECT_EQ(subjects.All(), "shop.hubs.cmd");
   EXPECT_EQ(subjects.Instance("1f"), "shop.hubs.r.1f");
   EXPECT_EQ(subjects.Beat(), "shop.hubs.hb");

@@ -1,0 +1,170 @@
+#include "gateway/hub/histories.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/hub/cluster_link.h"
+
+namespace headgate {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class HistoriesTest : public ::testing::Test {
+ protected:
+  using Node = FakeBroker::Node;
+
+  HistoriesTest() {
+    a_.cluster().OnInterest(HubScope::kGroup, "h:1", true);
+    b_.cluster().OnInterest(HubScope::kGroup, "h:1", true);
+  }
+
+  void Store(const std::string& text) {
+    v1::EnginePublication publication;
+    publication.mutable_to()->add_groups("h:1");
+    publication.mutable_payload()->set_text(text);
+    a_.cluster().Store(publication, {},
+                       [](const absl::StatusOr<HubEngine::Stored>& stored) {
+                         EXPECT_TRUE(stored.ok()) << stored.status();
+                       });
+  }
+  void Lose(Node& node) {
+    node.up = false;
+    node.cluster().OnDown(broker_.now);
+  }
+  void Return(Node& node, const std::string& epoch = "epoch") {
+    node.up = true;
+    node.cluster().OnUp(broker_.now, {epoch, false});
+  }
+
+  FakeBroker broker_;
+  Node a_{broker_, "a"};
+  Node b_{broker_, "b"};
+};
+
+TEST_F(HistoriesTest, AllGatewaysHearItThePublishersToo) {
+  Store("one");
+  Store("two");
+  EXPECT_THAT(a_.delivered, ElementsAre("one", "two"));
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "two"));
+}
+
+TEST_F(HistoriesTest, ThePatternThatFitsFirstDecides) {
+  EXPECT_TRUE(a_.cluster().HasHistory("h:1"));
+  EXPECT_FALSE(a_.cluster().HasHistory("live:1"));
+  EXPECT_FALSE(a_.cluster().HasHistory("other"));
+}
+
+TEST_F(HistoriesTest, WhatIsMissedIsFetchedInOrder) {
+  Store("one");
+  Lose(b_);
+  Store("two");
+  Store("three");
+  Return(b_);
+  Store("four");
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "two", "three", "four"));
+}
+
+TEST_F(HistoriesTest, AHoleInWhatComesIsFilled) {
+  Store("one");
+  b_.is_deaf = true;
+  Store("two");
+  b_.is_deaf = false;
+  Store("three");
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "two", "three"));
+}
+
+TEST_F(HistoriesTest, TheLastOfThoseThatWereLostIsFetchedToo) {
+  Store("one");
+  b_.is_deaf = true;
+  Store("two");
+  b_.cluster().OnLost();
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "two"));
+}
+
+TEST_F(HistoriesTest, AFailedQuestionIsAskedAgain) {
+  Store("one");
+  b_.is_deaf = true;
+  Store("two");
+  b_.up = false;  // Which nobody has noticed.
+  b_.cluster().OnLost();
+  EXPECT_THAT(b_.delivered, ElementsAre("one"));
+  b_.up = true;
+  broker_.Advance(absl::Seconds(1));
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "two"));
+}
+
+TEST_F(HistoriesTest, WhatSomebodyHasDeletedIsAGap) {
+  Store("one");
+  Lose(b_);
+  Store("two");
+  broker_.DeleteAll();
+  Store("three");
+  Return(b_);
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "h:1 gap 1-3", "three"));
+}
+
+TEST_F(HistoriesTest, ARecordThatHasExpiredAfterALongSilenceIsNoGap) {
+  Store("one");
+  broker_.Advance(absl::Hours(1));
+  broker_.DeleteAll();
+  Lose(b_);
+  Store("two");
+  Return(b_);
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "two"));
+}
+
+TEST_F(HistoriesTest, AnotherStreamIsAGap) {
+  Store("one");
+  Lose(b_);
+  Return(b_, "another");
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "h:1 gap 1-0"));
+}
+
+TEST_F(HistoriesTest, OffsetsThatAreGivenAgainAreAGap) {
+  Store("one");
+  Store("two");
+  Lose(b_);
+  broker_.Undo();  // The server has crashed.
+  b_.up = true;
+  b_.cluster().OnUp(broker_.now, {"epoch", false, 1});
+  Store("three");
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "two", "h:1 gap 2-0", "three"));
+}
+
+TEST_F(HistoriesTest, OffsetsThatBeginAnewHaveTheStreamLookedAt) {
+  Store("one");
+  Store("two");
+  v1::EngineRecord record;
+  record.mutable_publication();
+  b_.cluster().OnStored("hg.out.g.h=3A1", {1, 0, record.SerializeAsString()},
+                        broker_.now);
+  EXPECT_THAT(b_.log, Contains("renew"));
+}
+
+TEST_F(HistoriesTest, StrangersRecordsAreNotDelivered) {
+  b_.cluster().OnStored("hg.out.g.h=3A1", {0, 0, "x"}, broker_.now);
+  b_.cluster().OnStored("hg.out.g.h=3A1", {7, 0, "\xff\xff"}, broker_.now);
+  b_.cluster().OnStored("hg.out.g.other", {8, 0, ""}, broker_.now);
+  EXPECT_THAT(b_.delivered, IsEmpty());
+  EXPECT_EQ(b_.cluster().malformed(), 2u);
+}
+
+TEST_F(HistoriesTest, WithoutTheBrokerNothingIsStored) {
+  Lose(a_);
+  absl::Status status;
+  v1::EnginePublication publication;
+  publication.mutable_to()->add_groups("h:1");
+  a_.cluster().Store(publication, {},
+                     [&](const absl::StatusOr<HubEngine::Stored>& stored) {
+                       status = stored.status();
+                     });
+  EXPECT_TRUE(absl::IsUnavailable(status));
+}
+
+}  // namespace
+}  // namespace headgate
