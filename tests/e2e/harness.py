@@ -77,6 +77,11 @@ class Process:
     def stderr(self):
         return self._stderr.read_text(errors="replace")
 
+    def wait_for_log(self, text):
+        """Waits until stderr has `text`: a thread of its own writes the log, so
+        a line may come after what it tells of."""
+        return eventually(lambda: text in self.stderr(), f"{text!r} in the log")
+
     def running(self):
         return self._process.poll() is None
 

@@ -91,7 +91,7 @@ def test_connections_of_one_address_are_limited(tmp_path, stack):
                 "there are too many connections of this address")
         kept(stack, gateway, preamble=bob)  # Others are not hindered.
         assert refused(gateway, "max_connections_per_address") == 3
-        assert 'reason=max_connections_per_address' in gateway.stderr()
+        gateway.wait_for_log('reason=max_connections_per_address')
         first.close()
 
         def free():
@@ -306,9 +306,10 @@ def test_sessions_do_not_take_all_file_descriptors(stack):
 def test_a_limit_that_the_descriptors_do_not_allow_is_said(stack):
     gateway = stack.enter_context(few_descriptors(
         256, "--max-connections", "5000"))
-    assert re.search(r"limits.max_connections is more than the file descriptors "
-                     r"allow for.*configured=5000.*descriptors=256",
-                     gateway.stderr())
+    eventually(lambda: re.search(
+        r"limits.max_connections is more than the file descriptors "
+        r"allow for.*configured=5000.*descriptors=256", gateway.stderr()),
+        "the log says so")
 
 
 # Neither clients nor slow connections to the admin listener itself.

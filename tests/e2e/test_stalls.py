@@ -254,7 +254,7 @@ def test_health_fails_while_a_worker_is_stalled(two_workers, stack):
     assert gateway.metric("headgate_worker_lag_seconds_bucket", worker="1",
                           le="5") < gateway.metric(
         "headgate_worker_lag_seconds_count", worker="1")
-    assert "the event loop of the worker runs again" in gateway.stderr()
+    gateway.wait_for_log("the event loop of the worker runs again")
     assert "complete" not in json.loads(gateway.admin("/sessions")[1])
 
 

@@ -207,6 +207,7 @@ def test_spans_that_are_not_taken_are_counted(traced, stack, status):
     eventually(lambda: gateway.metric("headgate_spans_total",
                                       outcome="failed") == 2, "counted")
     assert len(collector.spans()) == 2  # Each is sent once.
+    gateway.wait_for_log("the collector does not take spans")
     lines = [line for line in gateway.stderr().splitlines()
              if "the collector does not take spans" in line]
     assert len(lines) == 1 and f"HTTP status {status}" in lines[0]
