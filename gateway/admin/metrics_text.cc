@@ -176,11 +176,12 @@ void AddHubMessages(const Stats& stats, Families& families) {
     AddHubs(stats, member, families, labels);
   };
   families.Counter("headgate_hub_publications_total",
-                   "Messages for audiences: broadcasts of the backend, and "
-                   "requests of the API and of other gateways that have "
-                   "found receivers.");
+                   "Messages for audiences: broadcasts of the backend, what "
+                   "clients publish, and requests of the API and of other "
+                   "gateways that have found receivers.");
   add(&HubCounts::published_by_stream, {{"source", "stream"}});
   add(&HubCounts::published_by_api, {{"source", "api"}});
+  add(&HubCounts::published_by_clients, {{"source", "client"}});
   add(&HubCounts::published_elsewhere, {{"source", "gateway"}});
   families.Counter("headgate_hub_deliveries_total",
                    "Messages of the backend, once for each receiver.");

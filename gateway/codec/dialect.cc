@@ -13,6 +13,8 @@ constexpr const Dialect* kDialects[] = {
     &kJsonDialect,
     &kProtobufDialect,
     &kRawDialect,
+    &kHubJsonDialect,
+    &kHubProtobufDialect,
     &kGrpcWebSocketsDialect,
     &kGrpcWebSocketsMultiplexDialect,
     &kHttpJsonDialect,
@@ -41,13 +43,14 @@ const Dialect* Find(absl::Span<const Dialect* const> table, Matches matches) {
   return row == table.end() ? nullptr : *row;
 }
 
-std::vector<std::string> All(absl::string_view Dialect::*key) {
-  std::vector<std::string> all;
+std::vector<const Dialect*> Own() {
+  std::vector<const Dialect*> own;
   for (const Dialect* dialect : kDialects) {
-    if (dialect->on != Dialect::On::kWebSocket || !IsOwn(*dialect)) continue;
-    all.emplace_back(dialect->*key);
+    if (dialect->on == Dialect::On::kWebSocket && IsOwn(*dialect)) {
+      own.push_back(dialect);
+    }
   }
-  return all;
+  return own;
 }
 
 }  // namespace
@@ -99,11 +102,18 @@ const Dialect* DialectOfMediaType(absl::string_view content_type,
 }
 
 std::vector<std::string> DialectNames() {
-  std::vector<std::string> names = All(&Dialect::name);
+  std::vector<std::string> names;
+  for (const Dialect* dialect : Own()) {
+    if (!dialect->is_of_hubs) names.emplace_back(dialect->name);
+  }
   std::sort(names.begin(), names.end());
   return names;
 }
 
-std::vector<std::string> SubprotocolNames() { return All(&Dialect::token); }
+std::vector<std::string> SubprotocolNames() {
+  std::vector<std::string> tokens;
+  for (const Dialect* dialect : Own()) tokens.emplace_back(dialect->token);
+  return tokens;
+}
 
 }  // namespace headgate

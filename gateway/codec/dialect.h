@@ -16,6 +16,7 @@
 #include "gateway/codec/grpc_web.h"
 #include "gateway/codec/grpc_websockets.h"
 #include "gateway/codec/http_json.h"
+#include "gateway/codec/hub_clients.h"
 #include "gateway/codec/json.h"
 #include "gateway/codec/packet.h"
 #include "gateway/codec/passthrough.h"
@@ -61,6 +62,8 @@ struct Dialect {
   On on = On::kWebSocket;
   Head head = Head::kHandshake;
   Calls calls = Calls::kOne;  // kMany: `make` gives the codec of each.
+  // Only hub routes serve it, and there is no `make`.
+  bool is_of_hubs = false;
   // Its messages cannot be converted without the method's descriptor.
   bool needs_descriptor = false;
   // Whether it has a place for the backend's metadata; null: never.
@@ -88,7 +91,7 @@ std::vector<WireMessage> MessagesOfEnding(const Dialect& dialect,
 
 // Every dialect that the gateway speaks, in the order in which messages name
 // them. Each is defined next to its codec: json.h, packet.h, passthrough.h,
-// grpc_websockets.h, http_json.h, grpc.h, grpc_web.h, connect.h.
+// grpc_websockets.h, hub_clients.h, http_json.h, grpc.h, grpc_web.h, connect.h.
 absl::Span<const Dialect* const> Dialects();
 
 // The rows of `table` for WebSockets, by name and by token; null: there is
@@ -106,8 +109,8 @@ const Dialect* DialectOfMediaType(
     absl::string_view content_type,
     absl::Span<const Dialect* const> table = Dialects());
 
-// The names of Headgate's own for WebSockets, in alphabetical order, and their
-// subprotocols, in that of the table.
+// The names of Headgate's own for WebSockets that are not of hubs alone, in
+// alphabetical order, and all their subprotocols, in the order of the table.
 std::vector<std::string> DialectNames();
 std::vector<std::string> SubprotocolNames();
 

@@ -28,11 +28,12 @@ void CheckReach(const Settings& settings, Faults& faults);
 bool IsHostPattern(absl::string_view host);
 
 // That a file is there and may be PEM; "" is none.
-// A name, or a prefix with "*" behind it.
-void CheckGroupPattern(const std::string& field, const std::string& pattern,
-                       Faults& faults);
 void CheckPem(const std::string& field, const std::string& path,
               Faults& faults);
+
+// That it can be a pattern of FitsGroupPattern.
+void CheckGroupPattern(const std::string& field, const std::string& pattern,
+                       Faults& faults);
 
 // protobuf's own limit, and so gRPC's, on one message.
 inline constexpr std::size_t kMostMessageBytes = 0x7fffffff;

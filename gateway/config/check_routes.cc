@@ -267,11 +267,21 @@ class RouteCheck {
     }
   }
 
+  void CheckGroupPatterns(absl::string_view member,
+                          const std::vector<std::string>& patterns) {
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+      CheckGroupPattern(absl::StrCat(field_, ".hub.", member, "[", i, "]"),
+                        patterns[i], faults_);
+    }
+  }
+
   void CheckHub(const HubTarget& hub) {
     CheckMethod(".hub.method", hub.method);
     for (std::size_t i = 0; i < hub.groups.size(); ++i) {
       CheckHubGroup(absl::StrCat(".hub.groups[", i, "]"), hub.groups[i]);
     }
+    CheckGroupPatterns("client_join", hub.client_join);
+    CheckGroupPatterns("client_publish", hub.client_publish);
     if (!hub.message.empty() &&
         !IsMethodPath(absl::StrCat("/", hub.message, "/M"))) {
       Add(".hub.message",

@@ -99,6 +99,9 @@ HubTarget HubFrom(const pb::Hub& from, const Section& section) {
   if (from.has_method()) to.method = WithSlash(from.method());
   if (from.has_packet_type()) to.packet_type = from.packet_type();
   to.groups.assign(from.groups().begin(), from.groups().end());
+  to.client_join.assign(from.client_join().begin(), from.client_join().end());
+  to.client_publish.assign(from.client_publish().begin(),
+                           from.client_publish().end());
   Choose(from.admission(),
          {{pb::Hub::ADMISSION_ASK, HubTarget::Admission::kAsk},
           {pb::Hub::ADMISSION_OPEN, HubTarget::Admission::kOpen}},

@@ -15,6 +15,7 @@
 #include "gateway/codec/dialect.h"
 #include "gateway/codec/wire_message.h"
 #include "gateway/schema/schema.h"
+#include "headgate/v1/hub_client.pb.h"
 
 namespace headgate {
 
@@ -25,8 +26,23 @@ namespace headgate {
 using Who = std::uint32_t;
 
 // How a client's messages look on the wire.
-enum class HubCodec : std::uint8_t { kPacket, kJson, kProtobuf, kRaw };
-inline constexpr std::size_t kHubCodecs = 4;
+enum class HubCodec : std::uint8_t {
+  kPacket,
+  kJson,
+  kProtobuf,
+  kRaw,
+  kHubJson,  // Frames of headgate/v1/hub_client.proto.
+  kHubProtobuf,
+};
+inline constexpr std::size_t kHubCodecs = 6;
+// Whether its clients know of groups.
+inline bool IsHubClient(HubCodec codec) {
+  return codec == HubCodec::kHubJson || codec == HubCodec::kHubProtobuf;
+}
+// Whether their messages are JSON.
+inline bool HasJson(HubCodec codec) {
+  return codec == HubCodec::kJson || codec == HubCodec::kHubJson;
+}
 
 // That of a dialect for WebSockets.
 HubCodec HubCodecOf(const Dialect& dialect);
@@ -63,6 +79,12 @@ struct HubReport {
   std::uint64_t stream = 0;   // Counts the hub's streams from 1.
 };
 
+// What a client asks of the hub itself: to join, to leave, to publish.
+struct HubRequest {
+  std::unique_ptr<v1::HubClientFrame> frame;
+  std::size_t bytes = 0;  // Of it on the wire.
+};
+
 // Its last event.
 struct HubDeparture {
   enum class Cause : std::uint8_t {  // As in headgate.v1.SessionEnd.
@@ -85,7 +107,9 @@ struct HubDeparture {
 
 struct HubEvent {
   Who who;
-  std::variant<std::unique_ptr<HubArrival>, HubEventBody, HubDeparture> what;
+  std::variant<std::unique_ptr<HubArrival>, HubEventBody, HubRequest,
+               HubDeparture>
+      what;
 };
 
 struct HubEvents {
@@ -126,8 +150,10 @@ struct HubRefuse {
 struct HubDeliver {
   std::vector<Who> whos;
   HubFrame frame;
-  std::string key;  // See SlowClientSettings::Policy::kKeepLatest.
+  std::string key = {};  // See SlowClientSettings::Policy::kKeepLatest.
   HubReport report = {};
+  // The response to a client's request, which no policy drops.
+  bool is_answer = false;
 };
 
 struct HubClose {

@@ -38,6 +38,7 @@ struct HubCounts {
   // receivers.
   std::uint64_t published_by_stream = 0;
   std::uint64_t published_by_api = 0;
+  std::uint64_t published_by_clients = 0;
   // Other gateways' that have found receivers here.
   std::uint64_t published_elsewhere = 0;
   std::uint64_t deliveries = 0;

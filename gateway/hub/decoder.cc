@@ -140,6 +140,14 @@ class JsonDecoder final : public HubDecoder {
 
 }  // namespace
 
+HubEventBody MessageEvent(const v1::Payload& payload) {
+  std::string message;
+  AppendBytesField(kPayloadOfMessage, payload.SerializeAsString(), message);
+  HubEventBody event;
+  AppendBytesField(kMessageOfEvent, message, event.bytes);
+  return event;
+}
+
 void AppendBytesField(std::uint32_t number, absl::string_view bytes,
                       std::string& out) {
   AppendHead(number, bytes.size(), out);
@@ -153,6 +161,9 @@ std::unique_ptr<HubDecoder> MakeHubDecoder(
       return std::make_unique<PacketDecoder>(form);
     case HubCodec::kJson:
       return std::make_unique<JsonDecoder>(form, std::move(schema));
+    case HubCodec::kHubJson:
+    case HubCodec::kHubProtobuf:
+      return MakeFrameDecoder(codec, form, std::move(schema));
     case HubCodec::kProtobuf:
     case HubCodec::kRaw:
       break;

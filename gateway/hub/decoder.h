@@ -15,6 +15,11 @@
 
 namespace headgate {
 
+// What its client gets in response to a frame that the hub need not hear of.
+struct HubAnswer {
+  v1::HubServerFrame frame;
+};
+
 // What a client sends, as the events of a session that carry it
 // (headgate.v1.ClientMessage). Pulled, as Codec is: Feed takes one WebSocket
 // message, then Next gives the events in it, one at a time.
@@ -29,17 +34,25 @@ class HubDecoder {
   virtual void Feed(WireMessage message) = 0;
   // An Ending is a fault of the client's; nothing is decoded after it. NeedType
   // is as Codec::Next has it.
-  using Event = std::variant<NeedInput, HubEventBody, Ending, NeedType>;
+  using Event = std::variant<NeedInput, HubEventBody, HubRequest, HubAnswer,
+                             Ending, NeedType>;
   virtual Event Next() = 0;
   virtual bool inside_message() const { return false; }
   virtual std::size_t held_bytes() const { return 0; }
 };
 
-// `form` must outlive it. `schema`: of `form.message`; needed for json clients
-// where that is set.
+// `form` must outlive it. `schema`: of `form.message`; needed where that is set
+// for clients whose messages are JSON (HasJson).
 std::unique_ptr<HubDecoder> MakeHubDecoder(
     HubCodec codec, const HubForm& form,
     std::shared_ptr<const Schema> schema = nullptr);
+
+// The same for clients of IsHubClient.
+std::unique_ptr<HubDecoder> MakeFrameDecoder(
+    HubCodec codec, const HubForm& form, std::shared_ptr<const Schema> schema);
+
+// The event of a client's message.
+HubEventBody MessageEvent(const v1::Payload& payload);
 
 // Appends a field of type bytes, string or message.
 void AppendBytesField(std::uint32_t number, absl::string_view bytes,

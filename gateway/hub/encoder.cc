@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
 #include "gateway/codec/json_stream.h"
+#include "gateway/hub/client_frames.h"
 
 namespace headgate {
 namespace {
@@ -155,11 +156,29 @@ absl::StatusOr<HubFrame> ForRaw(const v1::Payload& payload,
   return absl::InvalidArgumentError("payload: is empty");
 }
 
+// `json`: the payload's for json clients.
+absl::StatusOr<HubFrame> FramedJson(const absl::StatusOr<HubFrame>& json,
+                                    absl::string_view group) {
+  if (!json.ok()) return json.status();
+  return std::make_shared<const WireMessage>(
+      EncodeDelivery((*json)->payload, group, HubCodec::kHubJson));
+}
+
+absl::StatusOr<HubFrame> FramedProtobuf(const v1::Payload& payload,
+                                        absl::string_view group) {
+  if (payload.kind_case() == Kind::KIND_NOT_SET) {
+    return absl::InvalidArgumentError("payload: is empty");
+  }
+  return std::make_shared<const WireMessage>(EncodeDelivery(
+      payload.SerializeAsString(), group, HubCodec::kHubProtobuf));
+}
+
 }  // namespace
 
 absl::StatusOr<HubFrame> EncodePayload(const v1::Payload& payload,
                                        HubCodec codec, const HubForm& form,
-                                       const Schema* schema) {
+                                       const Schema* schema,
+                                       absl::string_view group) {
   switch (codec) {
     case HubCodec::kPacket:
       return ForPacket(payload, form);
@@ -169,17 +188,53 @@ absl::StatusOr<HubFrame> EncodePayload(const v1::Payload& payload,
       return ForProtobuf(payload);
     case HubCodec::kRaw:
       return ForRaw(payload, form);
+    case HubCodec::kHubJson:
+      return FramedJson(ForJson(payload, form, schema), group);
+    case HubCodec::kHubProtobuf:
+      return FramedProtobuf(payload, group);
   }
   return absl::InternalError("codec");
 }
 
-const absl::StatusOr<HubFrame>& PayloadFrames::For(HubCodec codec) {
-  auto& frame = frames_[static_cast<std::size_t>(codec)];
-  if (!frame) {
-    frame = EncodePayload(payload_, codec, form_, schema_);
-    ++encoded_;
+PayloadFrames::PayloadFrames(const v1::Payload& payload, const HubForm& form,
+                             const Schema* schema, const Groups* groups)
+    : payload_(payload), form_(form), schema_(schema), groups_(groups) {
+  const int names = groups_ == nullptr ? 0 : groups_->size();
+  frames_.resize(KindOf(HubCodec::kHubProtobuf,
+                        names == 0 ? 0 : static_cast<std::size_t>(names - 1)) +
+                 1);
+}
+
+// The codecs, and behind them the last two again for each group more.
+std::size_t PayloadFrames::KindOf(HubCodec codec, std::size_t group) {
+  return static_cast<std::size_t>(codec) + (IsHubClient(codec) ? 2 * group : 0);
+}
+
+const absl::StatusOr<HubFrame>& PayloadFrames::For(std::size_t kind) {
+  auto& frame = frames_[kind];
+  if (frame) return *frame;
+  ++encoded_;
+  std::size_t codec = kind;
+  std::size_t group = 0;
+  if (codec >= kHubCodecs) {
+    group = (codec - kHubCodecs) / 2 + 1;
+    codec -= 2 * group;
   }
+  const bool has_group =
+      groups_ != nullptr && group < static_cast<std::size_t>(groups_->size());
+  frame = Encode(
+      static_cast<HubCodec>(codec),
+      has_group ? (*groups_)[static_cast<int>(group)] : absl::string_view());
   return *frame;
+}
+
+absl::StatusOr<HubFrame> PayloadFrames::Encode(HubCodec codec,
+                                               absl::string_view group) {
+  if (codec != HubCodec::kJson && codec != HubCodec::kHubJson) {
+    return EncodePayload(payload_, codec, form_, schema_, group);
+  }
+  if (!json_) json_ = ForJson(payload_, form_, schema_);
+  return codec == HubCodec::kJson ? *json_ : FramedJson(*json_, group);
 }
 
 }  // namespace headgate

@@ -1,13 +1,14 @@
 #ifndef GATEWAY_HUB_ENCODER_H_
 #define GATEWAY_HUB_ENCODER_H_
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "gateway/codec/packet.h"
 #include "gateway/hub/batch.h"
 #include "gateway/schema/schema.h"
@@ -26,28 +27,45 @@ struct HubForm {
 
 // The message of `codec` that carries `payload`. INVALID_ARGUMENT or
 // RESOURCE_EXHAUSTED when the payload has no form there. `schema`: of
-// `form.message`; null: unknown.
+// `form.message`; null: unknown. `group`: that it is for, where the codec says
+// so; "": none.
 absl::StatusOr<HubFrame> EncodePayload(const v1::Payload& payload,
                                        HubCodec codec, const HubForm& form,
-                                       const Schema* schema);
+                                       const Schema* schema,
+                                       absl::string_view group = "");
 
-// One payload for clients of all codecs: encodes it for a codec when its first
-// receiver is found. `payload` and `form` must outlive it.
+// One payload for clients of all codecs: encodes it for each kind of receiver
+// when the first one is found. Kinds are codecs; clients that know of groups
+// are a kind for each group. `payload`, `form` and `groups` must outlive it.
 class PayloadFrames {
  public:
-  PayloadFrames(const v1::Payload& payload, const HubForm& form,
-                const Schema* schema)
-      : payload_(payload), form_(form), schema_(schema) {}
+  using Groups = google::protobuf::RepeatedPtrField<std::string>;
 
-  const absl::StatusOr<HubFrame>& For(HubCodec codec);
+  // `groups`: that it is for; null: none.
+  PayloadFrames(const v1::Payload& payload, const HubForm& form,
+                const Schema* schema, const Groups* groups = nullptr);
+
+  // From 0. `group`: an index of `groups`; 0 where there are none.
+  static std::size_t KindOf(HubCodec codec, std::size_t group = 0);
+  std::size_t kinds() const { return frames_.size(); }
+
+  const absl::StatusOr<HubFrame>& For(std::size_t kind);
+  const absl::StatusOr<HubFrame>& For(HubCodec codec) {
+    return For(KindOf(codec));
+  }
   // How often it has encoded.
   std::uint64_t encoded() const { return encoded_; }
 
  private:
+  absl::StatusOr<HubFrame> Encode(HubCodec codec, absl::string_view group);
+
   const v1::Payload& payload_;
   const HubForm& form_;
   const Schema* const schema_;
-  std::array<std::optional<absl::StatusOr<HubFrame>>, kHubCodecs> frames_;
+  const Groups* const groups_;
+  std::vector<std::optional<absl::StatusOr<HubFrame>>> frames_;
+  // For json clients; what others get of it is not converted again.
+  std::optional<absl::StatusOr<HubFrame>> json_;
   std::uint64_t encoded_ = 0;
 };
 

@@ -37,6 +37,10 @@ constexpr absl::string_view CodecName(HubCodec codec) {
       return "protobuf";
     case HubCodec::kRaw:
       return "raw";
+    case HubCodec::kHubJson:
+      return "hub-json";
+    case HubCodec::kHubProtobuf:
+      return "hub-protobuf";
   }
   return "";
 }
@@ -89,15 +93,26 @@ void Hub::OnEvents(std::size_t worker, HubEvents events) {
     counts_.fanout.Observe(absl::ToDoubleSeconds(fanout));
   }
   for (HubEvent& event : events.events) {
-    if (auto* arrival = std::get_if<std::unique_ptr<HubArrival>>(&event.what)) {
-      Take(event.who, **arrival);
-    } else if (auto* body = std::get_if<HubEventBody>(&event.what)) {
-      Take(event.who, std::move(*body));
+    if (std::holds_alternative<HubRequest>(event.what) ||
+        delayed_of_.contains(event.who)) {
+      Delay(std::move(event));
     } else {
-      Take(event.who, std::get<HubDeparture>(event.what));
+      TakeNow(event);
     }
   }
   host_.FlushSoon();
+}
+
+void Hub::TakeNow(HubEvent& event) {
+  if (auto* arrival = std::get_if<std::unique_ptr<HubArrival>>(&event.what)) {
+    Take(event.who, **arrival);
+  } else if (auto* body = std::get_if<HubEventBody>(&event.what)) {
+    Take(event.who, std::move(*body));
+  } else if (auto* request = std::get_if<HubRequest>(&event.what)) {
+    Take(event.who, std::move(*request));
+  } else {
+    Take(event.who, std::get<HubDeparture>(event.what));
+  }
 }
 
 void Hub::Take(Who who, HubArrival& arrival) {
@@ -293,13 +308,17 @@ void Hub::ReturnCredit(Who who, std::size_t bytes) {
 bool Hub::is_idle() const {
   // A backend that acknowledges nothing does not keep it alive.
   return roster_.records().size() == kept_.lefts() && !closing_ &&
+         delayed_.empty() &&
          std::all_of(
              outbox_.begin(), outbox_.end(),
              [](const HubCommands& commands) { return commands.empty(); });
 }
 
 void Hub::Flush() {
-  PumpCommands();
+  if (!is_pausing_) {
+    PumpRequests();
+    PumpCommands();
+  }
   PumpStream();
   for (std::size_t worker = 0; worker < outbox_.size(); ++worker) {
     if (outbox_[worker].empty()) continue;

@@ -213,9 +213,30 @@ class Hub final {
   };
 
   // What workers report.
+  void TakeNow(HubEvent& event);
   void Take(Who who, HubArrival& arrival);
+  void Take(Who who, HubRequest request);
   void Take(Who who, HubEventBody event);
   void Take(Who who, const HubDeparture& departure);
+
+  // What clients ask for. Requests wait while the workers are behind, and what
+  // else their sessions report waits behind them; the sessions' credit bounds
+  // both.
+  void Delay(HubEvent event);
+  void PumpRequests();
+  absl::Status JoinFor(HubRecord& record,
+                       const v1::HubClientFrame::JoinGroup& join,
+                       v1::HubServerFrame& answer);
+  // What is said of `join.after`; the session is in the group.
+  static void AnswerPosition(const v1::HubClientFrame::JoinGroup& join,
+                             v1::HubServerFrame::Joined& joined);
+  // Returns the credit when it is done.
+  void PublishFor(const HubRecord& record, const v1::HubClientFrame& frame,
+                  std::size_t credit);
+  // The response to its frame `id`; 0: there is none.
+  void Answer(const HubRecord& record, std::uint32_t id,
+              v1::HubServerFrame answer);
+
   // The route's groups with the session's variables.
   absl::StatusOr<std::vector<std::string>> RouteGroups(
       const HubRecord& record) const;
@@ -362,6 +383,9 @@ class Hub final {
   std::size_t queue_bytes_ = 0;
   std::size_t report_bytes_ = 0;  // Of reports on commands among them.
   std::vector<std::pair<Who, std::size_t>> in_flight_;  // Credit.
+
+  std::deque<HubEvent> delayed_;
+  absl::flat_hash_map<Who, std::size_t> delayed_of_;  // How many of them.
 
   std::uint64_t executing_ = 0;  // The stream that the command came on.
   bool is_pausing_ = false;      // GoOn is due.

@@ -124,6 +124,30 @@ absl::StatusOr<Ending> EndingFor(const v1::Close& close) {
   return ending;
 }
 
+// Which of an audience's groups come first.
+class GroupOrder {
+ public:
+  explicit GroupOrder(const v1::Audience& audience) {
+    if (audience.groups_size() < 2) return;
+    for (const std::string& group : audience.groups()) {
+      order_.emplace(group, order_.size());
+    }
+  }
+  // The index of the first one that `record` is in; 0 if it is in none.
+  std::size_t FirstOf(const HubRecord& record) const {
+    if (order_.empty()) return 0;
+    std::size_t first = order_.size();
+    for (const HubGroup* group : record.groups) {
+      const auto found = order_.find(group->name);
+      if (found != order_.end()) first = std::min(first, found->second);
+    }
+    return first == order_.size() ? 0 : first;
+  }
+
+ private:
+  absl::flat_hash_map<absl::string_view, std::size_t> order_;
+};
+
 }  // namespace
 
 void Hub::OnMessage(Stream& stream, std::string payload) {
@@ -145,7 +169,6 @@ bool Hub::has_room() const {
 }
 
 void Hub::PumpCommands() {
-  if (is_pausing_) return;
   const absl::Time until = host_.now() + kCommandSlice;
   if (retired_ != nullptr && !PumpCommands(*retired_, until)) return;
   if (stream_ != nullptr) PumpCommands(*stream_, until);
@@ -476,26 +499,28 @@ HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
   if (absl::Status status = CheckKey(key); !status.ok()) return {status};
   const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
   if (!found.ok()) return {found.status()};
-  PayloadFrames frames(payload, options_.form, host_.schema());
-  std::vector<std::array<std::vector<Who>, kHubCodecs>> receivers(
-      options_.workers);
+  PayloadFrames frames(payload, options_.form, host_.schema(), &to.groups());
+  std::vector<std::vector<std::vector<Who>>> receivers(
+      options_.workers, std::vector<std::vector<Who>>(frames.kinds()));
+  const GroupOrder order(to);
   HubOutcome outcome;
   for (const HubRecord* record : *found) {
-    const absl::StatusOr<HubFrame>& frame = frames.For(record->codec);
+    const std::size_t kind = PayloadFrames::KindOf(
+        record->codec, IsHubClient(record->codec) ? order.FirstOf(*record) : 0);
+    const absl::StatusOr<HubFrame>& frame = frames.For(kind);
     if (!frame.ok()) {
       outcome.status = frame.status();
       continue;
     }
     ++outcome.sessions;
-    receivers[WorkerOf(record->who)][static_cast<std::size_t>(record->codec)]
-        .push_back(record->who);
+    receivers[WorkerOf(record->who)][kind].push_back(record->who);
     ++counts_.deliveries;
   }
   for (std::size_t worker = 0; worker < receivers.size(); ++worker) {
-    for (std::size_t codec = 0; codec < kHubCodecs; ++codec) {
-      std::vector<Who>& whos = receivers[worker][codec];
+    for (std::size_t kind = 0; kind < frames.kinds(); ++kind) {
+      std::vector<Who>& whos = receivers[worker][kind];
       if (whos.empty()) continue;
-      const HubFrame& frame = *frames.For(static_cast<HubCodec>(codec));
+      const HubFrame& frame = *frames.For(kind);
       const std::size_t cost =
           frame->payload.size() + key.size() + whos.size() * kReceiverCost;
       Tell(worker, HubDeliver{std::move(whos), frame, key, {}}, cost);

@@ -82,6 +82,19 @@ absl::Status CheckKnown(const v1::Command& command) {
   return known.status();
 }
 
+absl::Status CheckKnown(const v1::HubClientFrame& frame) {
+  return KnownFields()
+      .In(frame)
+      .In(frame.payload())
+      .In(frame.payload().packet())
+      .In(frame.join())
+      .In(frame.join().after())
+      .In(frame.publish())
+      .In(frame.publish().payload())
+      .In(frame.publish().payload().packet())
+      .status();
+}
+
 absl::Status CheckKnown(const v1::PublishRequest& request) {
   return KnownFields()
       .In(request)

@@ -3,6 +3,7 @@
 
 #include "absl/status/status.h"
 #include "headgate/v1/hub_backend.pb.h"
+#include "headgate/v1/hub_client.pb.h"
 #include "headgate/v1/hub_service.pb.h"
 
 namespace headgate {
@@ -11,6 +12,9 @@ namespace headgate {
 // field that this gateway does not know: carried out without that field it
 // could do something else than was asked for.
 absl::Status CheckKnown(const v1::Command& command);
+
+// The same for a client's frame.
+absl::Status CheckKnown(const v1::HubClientFrame& frame);
 
 // The same for requests of HubService.
 absl::Status CheckKnown(const v1::PublishRequest& request);

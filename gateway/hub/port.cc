@@ -18,6 +18,8 @@ HubCodec HubCodecOf(const Dialect& dialect) {
   if (&dialect == &kPacketDialect) return HubCodec::kPacket;
   if (&dialect == &kJsonDialect) return HubCodec::kJson;
   if (&dialect == &kProtobufDialect) return HubCodec::kProtobuf;
+  if (&dialect == &kHubJsonDialect) return HubCodec::kHubJson;
+  if (&dialect == &kHubProtobufDialect) return HubCodec::kHubProtobuf;
   return HubCodec::kRaw;
 }
 
@@ -54,6 +56,14 @@ void HubMember::Say(HubEventBody event) {
   unsent_bytes_ += cost;
   port_->unsent_bytes_ += cost;
   port_->Add({who_, std::move(event)});
+}
+
+void HubMember::Ask(HubRequest request) {
+  if (departed_) return;
+  const std::size_t cost = request.bytes + kHubEventCost;
+  unsent_bytes_ += cost;
+  port_->unsent_bytes_ += cost;
+  port_->Add({who_, std::move(request)});
 }
 
 void HubMember::CountDropped(std::uint64_t messages) {
@@ -211,6 +221,7 @@ bool HubPort::Run(const HubDeliver& deliver) {
   ws::SharedFrame frame(frames_, deliver.frame->opcode, deliver.frame->payload);
   return ForEach(deliver.whos, deliver.frame->payload.size(),
                  [&](HubMemberObserver& observer) {
+                   if (deliver.is_answer) return observer.OnHubAnswer(frame);
                    observer.OnHubFrame(frame, deliver.key, deliver.report);
                  });
 }

@@ -30,6 +30,8 @@ class HubMemberObserver {
   // `key`: see SlowClientSettings::Policy::kKeepLatest.
   virtual void OnHubFrame(ws::SharedFrame& frame, const std::string& key,
                           HubReport report) = 0;
+  // The response to a request of its client.
+  virtual void OnHubAnswer(ws::SharedFrame& frame) = 0;
   // Before anything else for the session.
   virtual void OnHubGreeting(ws::SharedFrame& frame) = 0;
   // When what admitted the session is no longer valid.
@@ -76,6 +78,7 @@ class HubMember {
   // The same without OnHubWritable.
   bool has_room() const;
   void Say(HubEventBody event);
+  void Ask(HubRequest request);
   // So many messages for its client were dropped.
   void CountDropped(std::uint64_t messages);
   // Its connection was given messages.

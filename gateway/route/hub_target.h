@@ -50,6 +50,10 @@ struct HubTarget {
   // Joined by every session; "{name}" is a variable of the route's template.
   std::vector<std::string> groups;
   int max_groups = 128;  // Of one session.
+  // Of groups that clients may join and leave, and publish to; names, or
+  // prefixes with "*" behind them.
+  std::vector<std::string> client_join;
+  std::vector<std::string> client_publish;
 
   OnBackendLoss on_backend_loss = OnBackendLoss::kHold;
   absl::Duration hold = absl::Seconds(15);

@@ -1,6 +1,7 @@
 #include "gateway/route/plan.h"
 
 #include <algorithm>
+#include <utility>
 #include <variant>
 
 #include "absl/algorithm/container.h"
@@ -96,6 +97,17 @@ void PlanCodecsOf(absl::string_view method, RoutePlan& plan) {
   }
 }
 
+// Frames in JSON and in protobuf are served where plain messages are.
+void AddHubDialects(RoutePlan& plan) {
+  for (const auto& [plain, framed] :
+       {std::pair(&kJsonDialect, &kHubJsonDialect),
+        std::pair(&kProtobufDialect, &kHubProtobufDialect)}) {
+    if (absl::c_linear_search(plan.allowed_codecs, plain)) {
+      plan.allowed_codecs.push_back(framed);
+    }
+  }
+}
+
 }  // namespace
 
 bool RoutePlan::MaySpeak(const Dialect* dialect) const {
@@ -152,6 +164,7 @@ RoutePlan PlanRoute(const Route& route, absl::string_view method) {
              !absl::c_linear_search(plan.allowed_codecs, route.codec)) {
     plan.allowed_codecs.insert(plan.allowed_codecs.begin(), route.codec);
   }
+  if (plan.is_hub) AddHubDialects(plan);
   return plan;
 }
 

@@ -6,6 +6,7 @@
 
 #include "gateway/base/varint.h"
 #include "gateway/codec/protobuf_wire.h"
+#include "gateway/hub/client_frames.h"
 
 namespace headgate {
 namespace {
@@ -78,8 +79,11 @@ HubSession::HubSession(SessionRequest request,
 HubSession::~HubSession() = default;
 
 void HubSession::Begin(absl::Time now) {
+  if (IsHubClient(member_->codec())) {
+    QueueOwn(WelcomeFrame(request_.id));
+  }
   const bool needs_schema =
-      member_->codec() == HubCodec::kJson && !member_->form().message.empty();
+      HasJson(member_->codec()) && !member_->form().message.empty();
   if (!needs_schema) {
     decoder_ = MakeHubDecoder(member_->codec(), member_->form());
     return;
@@ -132,7 +136,13 @@ void HubSession::PumpEvents() {
                         [this] { PumpEvents(); });
       continue;
     }
-    member_->Say(std::get<HubEventBody>(std::move(event)));
+    if (auto* request = std::get_if<HubRequest>(&event)) {
+      member_->Ask(std::move(*request));
+    } else if (const auto* answer = std::get_if<HubAnswer>(&event)) {
+      QueueOwn(answer->frame);
+    } else {
+      member_->Say(std::get<HubEventBody>(std::move(event)));
+    }
   }
 }
 
@@ -156,8 +166,18 @@ void HubSession::OnHubFrame(ws::SharedFrame& frame, const std::string& key,
   Queue(frame, key, MemberQueue::Loss::kAllowed, report);
 }
 
-void HubSession::OnHubGreeting(ws::SharedFrame& frame) {
+void HubSession::QueueOwn(ws::SharedFrame& frame) {
   Queue(frame, "", MemberQueue::Loss::kForbidden, {});
+}
+
+ws::SharedFrame HubSession::FrameOf(const v1::HubServerFrame& frame) {
+  const WireMessage message = EncodeServerFrame(frame, member_->codec());
+  return ws::SharedFrame(member_->frames(), message.opcode, message.payload);
+}
+
+void HubSession::QueueOwn(const v1::HubServerFrame& frame) {
+  ws::SharedFrame own = FrameOf(frame);
+  QueueOwn(own);
 }
 
 void HubSession::Queue(ws::SharedFrame& frame, const std::string& key,
@@ -285,6 +305,9 @@ void HubSession::EncodeEnding(const Ending& ending, Outgoing& out) {
   report_.bytes_out += queue_.Pop(last.size());
   UpdatePinned();
   if (farewell_) last.push_back(std::move(farewell_));
+  if (IsHubClient(member_->codec())) {
+    last.push_back(FrameOf(EndFrame(ending.end.status)).For(form_));
+  }
   if (!last.empty()) transport_.WriteLastFrames(last);
   out.End({ending});
 }

@@ -59,7 +59,8 @@ class HubSession final : public SessionCore,
 
   void OnHubFrame(ws::SharedFrame& frame, const std::string& key,
                   HubReport report) override;
-  void OnHubGreeting(ws::SharedFrame& frame) override;
+  void OnHubAnswer(ws::SharedFrame& frame) override { QueueOwn(frame); }
+  void OnHubGreeting(ws::SharedFrame& frame) override { QueueOwn(frame); }
   void OnHubExpiry(absl::Time at) override {
     guard_.ExpireAt(Clock().SteadyAt(at));
   }
@@ -77,6 +78,10 @@ class HubSession final : public SessionCore,
 
   void Queue(ws::SharedFrame& frame, const std::string& key,
              MemberQueue::Loss loss, HubReport report);
+  // The same for what no policy drops.
+  void QueueOwn(ws::SharedFrame& frame);
+  void QueueOwn(const v1::HubServerFrame& frame);
+  ws::SharedFrame FrameOf(const v1::HubServerFrame& frame);
   // Tells the backend what the client's connection has taken since.
   void ReportSent();
   void OnSchema(const absl::StatusOr<SchemaSnapshot>& snapshot);

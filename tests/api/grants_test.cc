@@ -7,6 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "gateway/route/hub_group.h"
+
 namespace headgate {
 namespace {
 

@@ -352,6 +352,8 @@ routes:
       message: game.v1.Frame
       packet_type: 7
       groups: ["room:{room}"]
+      client_join: ["room:*"]
+      client_publish: [news, "room:*"]
       max_groups: 9
       on_backend_loss: close
       hold: 3s
@@ -370,6 +372,8 @@ routes:
   hub.message = "game.v1.Frame";
   hub.packet_type = 7;
   hub.groups = {"room:{room}"};
+  hub.client_join = {"room:*"};
+  hub.client_publish = {"news", "room:*"};
   hub.max_groups = 9;
   hub.on_backend_loss = HubTarget::OnBackendLoss::kClose;
   hub.hold = absl::Seconds(3);

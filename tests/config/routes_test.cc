@@ -265,6 +265,16 @@ TEST_F(HubRoutesTest, GroupsNameVariablesOfTheTemplate) {
             "besides its variables");
 }
 
+TEST_F(HubRoutesTest, WhatClientsMayJoinArePatterns) {
+  hub().client_join = {"room", "room:*", "*", "a*b"};
+  hub().client_publish = {""};
+  EXPECT_EQ(Faults(),
+            "routes[0].hub.client_join[3]: must be a name, or a prefix with * "
+            "behind it, is \"a*b\"\n"
+            "routes[0].hub.client_publish[0]: must be a name, or a prefix with "
+            "* behind it, is \"\"");
+}
+
 TEST_F(HubRoutesTest, HaveLimits) {
   hub().method = "/Attach";
   hub().message = "Frame?";

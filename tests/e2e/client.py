@@ -12,6 +12,8 @@ from harness import TIMEOUT
 HELLO = "/headgate.demo.v1.HelloService/"
 ECHO = "/headgate.demo.v1.EchoService/"
 
+HUB_JSON = "headgate.hub.json.v1"
+HUB_PROTOBUF = "headgate.hub.protobuf.v1"
 JSON = "headgate.json.v1"
 PACKET = "headgate.packet.v1"
 PROTOBUF = "headgate.protobuf.v1"

@@ -28,6 +28,7 @@ def generated():
          "google/rpc/status.proto", "headgate/v1/packet.proto",
          "google/api/annotations.proto", "google/api/http.proto",
          "headgate/v1/hub.proto", "headgate/v1/hub_backend.proto",
+         "headgate/v1/hub_client.proto",
          "headgate/v1/hub_service.proto", "headgate/v1/hub_engine.proto"],
         cwd=protos, check=True)
     return folder
@@ -39,13 +40,13 @@ def _import():
     folder = generated()
     google.__path__.append(str(pathlib.Path(folder, "google")))
     sys.path.append(folder)
-    from headgate.v1 import (hub_backend_pb2, hub_engine_pb2, hub_pb2,
-                             hub_service_pb2, packet_pb2)
+    from headgate.v1 import (hub_backend_pb2, hub_client_pb2, hub_engine_pb2,
+                             hub_pb2, hub_service_pb2, packet_pb2)
     return (hub_backend_pb2, hub_pb2, packet_pb2, hub_service_pb2,
-            hub_engine_pb2)
+            hub_engine_pb2, hub_client_pb2)
 
 
-pb, hub_pb, packet_pb, api_pb, engine_pb = _import()
+pb, hub_pb, packet_pb, api_pb, engine_pb, client_pb = _import()
 Command = pb.Command
 Payload = hub_pb.Payload
 

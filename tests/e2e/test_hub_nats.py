@@ -29,6 +29,8 @@ upstreams: [{{name: default, target: "{target}"}}]
 routes:
   - {{template: "/rooms/{{room}}", hub: {{groups: ["room:{{room}}"]}}}}
   - {{path: /news, hub: {{groups: [news], admission: open}}}}
+  - path: /open
+    hub: {{admission: open, client_join: ["*"], client_publish: ["*"]}}
 """
 
 

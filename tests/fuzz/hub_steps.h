@@ -66,6 +66,8 @@ class FuzzHub {
     options.target.hold = absl::Seconds(3);
     options.target.max_groups = 4;
     options.target.groups = {"all", "r:{v}"};
+    options.target.client_join = {"r:*"};
+    options.target.client_publish = {"all", "r:*"};
     options.form.packet.max_packet_bytes = 256;
     options.form.max_message_bytes = 256;
     options.workers = kWorkers;
@@ -73,7 +75,7 @@ class FuzzHub {
     HubHost& host = host_;
     hub_ = std::make_unique<Hub>(std::move(options), upstream_, host);
     for (Who i = 0; i < kSessions; ++i) {
-      decoders_.push_back(MakeHubDecoder(static_cast<HubCodec>(i % 4), form_));
+      decoders_.push_back(MakeHubDecoder(CodecOf(i), form_));
     }
   }
 
@@ -124,6 +126,10 @@ class FuzzHub {
   }
 
  private:
+  static HubCodec CodecOf(Who slot) {
+    return static_cast<HubCodec>(slot % kHubCodecs);
+  }
+
   void Check() const {
     std::map<Who, int> lefts;
     for (std::size_t i = 0; i < upstream_.call_count(); ++i) {
@@ -191,7 +197,7 @@ class FuzzHub {
     whos_[slot] = who;
     auto arrival = std::make_unique<HubArrival>();
     arrival->session = std::to_string(who);
-    arrival->codec = static_cast<HubCodec>(slot % 4);
+    arrival->codec = CodecOf(slot);
     arrival->asks = asks;
     arrival->opened_at = host_.now_;
     arrival->variables = {{"v", input_.Bytes(input_.Byte() % 8)}};
@@ -211,11 +217,14 @@ class FuzzHub {
       HubDecoder::Event event = decoder->Next();
       if (std::holds_alternative<NeedInput>(event)) return;
       if (std::holds_alternative<Ending>(event)) {
-        decoder = MakeHubDecoder(static_cast<HubCodec>(slot % 4), form_);
+        decoder = MakeHubDecoder(CodecOf(slot), form_);
         return;
       }
-      if (whos_.contains(slot)) {
-        Report(whos_[slot], std::get<HubEventBody>(std::move(event)));
+      if (!whos_.contains(slot)) continue;
+      if (auto* request = std::get_if<HubRequest>(&event)) {
+        Report(whos_[slot], std::move(*request));
+      } else if (auto* body = std::get_if<HubEventBody>(&event)) {
+        Report(whos_[slot], std::move(*body));
       }
     }
   }

@@ -185,7 +185,7 @@ TEST_F(HandshakeTest, SubprotocolOfTheGatewaysThatIsNoneIsRefusedWith400) {
   EXPECT_EQ(refused("headgate.something.else, Bearer, t"),
             "there is no subprotocol headgate.something.else; there are "
             "headgate.packet.v1, headgate.json.v1, headgate.protobuf.v1, "
-            "headgate.raw.v1");
+            "headgate.raw.v1, headgate.hub.json.v1, headgate.hub.protobuf.v1");
   // A client may offer what only a newer gateway knows beside it.
   EXPECT_EQ(Echo("headgate.json.v2, headgate.json.v1"), "headgate.json.v1");
   EXPECT_EQ(Echo("chat"), "");

@@ -1191,6 +1191,75 @@ TEST_F(HubTest, AGroupNameThatIsTooLongRefusesTheSession) {
   EXPECT_THAT(told_, ElementsAre("w0 refuse 1 INVALID_ARGUMENT"));
 }
 
+// Of a client that knows of groups.
+std::unique_ptr<HubArrival> ArrivalOfHubClient() {
+  auto arrival = std::make_unique<HubArrival>();
+  arrival->session = "s1";
+  arrival->codec = HubCodec::kHubJson;
+  return arrival;
+}
+
+HubRequest RequestOf(const std::string& text) {
+  HubRequest request;
+  request.frame = std::make_unique<v1::HubClientFrame>();
+  EXPECT_TRUE(
+      google::protobuf::TextFormat::ParseFromString(text, request.frame.get()));
+  request.bytes = 100;
+  return request;
+}
+
+TEST_F(HubTest, ClientsJoinPublishAndLeaveWhereTheyMay) {
+  target_.client_join = {"a*"};
+  target_.client_publish = {"a"};
+  Make();
+  Report(1, ArrivalOfHubClient());
+  Report(1, RequestOf("id: 1 join { group: 'a' }"));
+  Report(1, RequestOf("id: 2 publish { group: 'a' payload { text: '0' } }"));
+  Report(1, RequestOf("id: 3 publish { group: 'ab' payload { text: '0' } }"));
+  Report(1, RequestOf("id: 4 leave: 'a'"));
+  Report(1, RequestOf("join { group: 'b' }"));
+  EXPECT_THAT(
+      told_,
+      ElementsAre(R"(w0 deliver 1 {"id":1,"joined":{"group":"a"}})",
+                  R"(w0 deliver 1 {"delivery":{"payload":0,"group":"a"}})",
+                  R"(w0 deliver 1 {"id":2,"ok":true})",
+                  StartsWith(R"(w0 deliver 1 {"id":3,"error":{"code":7,)"),
+                  R"(w0 deliver 1 {"id":4,"left":"a"})"));
+  EXPECT_EQ(credited_, 5 * (100 + kHubEventCost));
+  EXPECT_EQ(hub_->counts().published_by_clients, 1u);
+}
+
+// What the session says and does behind a request waits with it, and so does
+// its credit.
+TEST_F(HubTest, RequestsWaitWhileTheWorkersAreBehind) {
+  target_.client_publish = {"*"};
+  target_.groups = {"a"};
+  Make();
+  Report(1, ArrivalOfHubClient());
+  WriteAll();
+  takes_ = false;
+  const std::string long_text(Hub::kWorkerCost, '1');
+  Report(1, RequestOf("publish { group: 'a' payload { text: '" + long_text +
+                      "' } }"));
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(credited_, 100 + kHubEventCost);
+  Report(1, RequestOf("publish { group: 'a' payload { text: '2' } }"));
+  SayMessage(1);
+  Leave(1);
+  EXPECT_EQ(told_.size(), 1u);
+  EXPECT_EQ(credited_, 100 + kHubEventCost);
+  EXPECT_EQ(Events().size(), 2u);
+  EXPECT_FALSE(hub_->is_idle());
+  HubEvents done;
+  done.cost_done = held_;
+  hub_->OnEvents(0, std::move(done));
+  Turn();
+  WriteAll();
+  EXPECT_EQ(told_.size(), 2u);
+  EXPECT_THAT(Events(), ElementsAre(StartsWith("1:hello"), "2:joined 1",
+                                    "3:event 1", "4:left 1"));
+}
+
 TEST_F(HubTest, BoundsWhatOneCommandMayDo) {
   Make();
   Join(1);

@@ -21,6 +21,9 @@ class Session final : public HubMemberObserver {
                   HubReport /*report*/) override {
     log_.push_back("frame " + std::string(frame.payload()));
   }
+  void OnHubAnswer(ws::SharedFrame& frame) override {
+    log_.push_back("answer " + std::string(frame.payload()));
+  }
   void OnHubGreeting(ws::SharedFrame& frame) override {
     log_.push_back("greeting " + std::string(frame.payload()));
   }
@@ -287,6 +290,7 @@ class Stuck final : public HubMemberObserver, public PinnedFrames::Holder {
     frames_.push_back(frame.plain());
     member_.pinned().Hold(*this);
   }
+  void OnHubAnswer(ws::SharedFrame& /*frame*/) override {}
   void OnHubGreeting(ws::SharedFrame& /*frame*/) override {}
   void OnHubExpiry(absl::Time /*at*/) override {}
   void OnHubClose(const HubClose& /*close*/,

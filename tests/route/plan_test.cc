@@ -132,6 +132,17 @@ TEST(RoutePlanTest, RoutesThatLeadToMethodsServeEveryDialect) {
   }
 }
 
+TEST(RoutePlanTest, OnlyHubsServeTheFramesOfHubs) {
+  Route hub = Calling(HubTarget{});
+  EXPECT_TRUE(PlanRoute(hub).MaySpeak(&kHubJsonDialect));
+  EXPECT_TRUE(PlanRoute(hub).MaySpeak(&kHubProtobufDialect));
+  hub.allowed_codecs = {&kRawDialect, &kJsonDialect};
+  EXPECT_TRUE(PlanRoute(hub).MaySpeak(&kHubJsonDialect));
+  EXPECT_FALSE(PlanRoute(hub).MaySpeak(&kHubProtobufDialect));
+  const Route call = Calling(FixedMethod{"/a.S/M"});
+  EXPECT_FALSE(PlanRoute(call).MaySpeak(&kHubJsonDialect));
+}
+
 TEST(RoutePlanTest, ARouteMayNarrowItsDialects) {
   Route route = Calling(PathMethod{});
   route.dialects = {"connect"};

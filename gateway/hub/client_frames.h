@@ -1,0 +1,53 @@
+#ifndef GATEWAY_HUB_CLIENT_FRAMES_H_
+#define GATEWAY_HUB_CLIENT_FRAMES_H_
+
+#include <cstddef>
+#include <string>
+#include <variant>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "gateway/codec/wire_message.h"
+#include "gateway/hub/batch.h"
+#include "gateway/schema/schema.h"
+#include "headgate/v1/hub_client.pb.h"
+
+namespace headgate {
+
+// The frames of clients whose codec is one of hubs (IsHubClient), between bytes
+// and headgate/v1/hub_client.proto. Pure; safe for any thread.
+
+// A client's frame in protobuf. INVALID_ARGUMENT where it is none or carries a
+// packet with packets in it, UNIMPLEMENTED where it has unknown fields.
+absl::StatusOr<v1::HubClientFrame> ParseClientFrame(absl::string_view bytes);
+
+// A client's frame in JSON.
+struct JsonClientFrame {
+  v1::HubClientFrame frame;  // Without its payload.
+  // The JSON that is the payload, a part of the text; empty: it has none.
+  absl::string_view payload;
+};
+// Fails as Schema::JsonToProto does; `error` says where.
+// Requires: `json` is one well-formed JSON value.
+absl::StatusOr<JsonClientFrame> ParseJsonClientFrame(absl::string_view json,
+                                                     const JsonOptions& options,
+                                                     JsonError& error);
+
+// `codec`: one of hubs; for its clients.
+WireMessage EncodeServerFrame(const v1::HubServerFrame& frame, HubCodec codec);
+
+// A Delivery of a payload that is not in `frame`: `payload` is its JSON, or the
+// serialized headgate.v1.Payload. The same for all who get it.
+WireMessage EncodeDelivery(absl::string_view payload, absl::string_view group,
+                           HubCodec codec);
+
+v1::HubServerFrame WelcomeFrame(const std::string& session);
+v1::HubServerFrame EndFrame(const absl::Status& status);
+// The response to the frame `id` that failed so, or to one that was carried
+// out.
+v1::HubServerFrame FailureFrame(std::uint32_t id, const absl::Status& status);
+v1::HubServerFrame OkFrame(std::uint32_t id);
+
+}  // namespace headgate
+
+#endif  // GATEWAY_HUB_CLIENT_FRAMES_H_

@@ -1,0 +1,169 @@
+// What clients ask of the hub themselves.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gateway/base/utf8.h"
+#include "gateway/hub/client_frames.h"
+#include "gateway/hub/hub.h"
+#include "gateway/route/hub_group.h"
+
+namespace headgate {
+namespace {
+
+// Requests are carried out for so long at a time.
+constexpr absl::Duration kRequestSlice = absl::Milliseconds(2);
+
+bool IsAllowed(absl::string_view group,
+               const std::vector<std::string>& patterns) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [group](const std::string& pattern) {
+                       return FitsGroupPattern(group, pattern);
+                     });
+}
+
+absl::Status CheckAllowed(const std::string& group,
+                          const std::vector<std::string>& patterns,
+                          absl::string_view setting) {
+  if (absl::Status status = CheckGroupName(group); !status.ok()) return status;
+  if (IsAllowed(group, patterns)) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat(setting, " does not allow it for this group"));
+}
+
+}  // namespace
+
+void Hub::Delay(HubEvent event) {
+  ++delayed_of_[event.who];
+  delayed_.push_back(std::move(event));
+}
+
+void Hub::PumpRequests() {
+  if (is_pausing_) return;
+  const absl::Time until = host_.now() + kRequestSlice;
+  while (!delayed_.empty() && has_room()) {
+    if (host_.now() > until) {
+      is_pausing_ = true;
+      host_.GoOnNext();
+      return;
+    }
+    HubEvent event = std::move(delayed_.front());
+    delayed_.pop_front();
+    const auto count = delayed_of_.find(event.who);
+    if (--count->second == 0) delayed_of_.erase(count);
+    TakeNow(event);
+  }
+}
+
+void Hub::Take(Who who, HubRequest request) {
+  HubRecord* record = roster_.Find(who);
+  const std::size_t credit = request.bytes + kHubEventCost;
+  if (record == nullptr || record->phase != HubRecord::Phase::kIn) {
+    return ReturnCredit(who, credit);
+  }
+  const v1::HubClientFrame& frame = *request.frame;
+  if (frame.has_publish()) return PublishFor(*record, frame, credit);
+  v1::HubServerFrame answer;
+  absl::Status status;
+  if (frame.has_join()) {
+    status = JoinFor(*record, frame.join(), answer);
+  } else {
+    status = CheckAllowed(frame.leave(), options_.target.client_join,
+                          "hub.client_join");
+    if (status.ok()) roster_.Leave(*record, frame.leave());
+    answer.set_left(frame.leave());
+  }
+  if (!status.ok()) answer = FailureFrame(frame.id(), status);
+  Answer(*record, frame.id(), std::move(answer));
+  ReturnCredit(who, credit);
+}
+
+absl::Status Hub::JoinFor(HubRecord& record,
+                          const v1::HubClientFrame::JoinGroup& join,
+                          v1::HubServerFrame& answer) {
+  absl::Status status = CheckAllowed(join.group(), options_.target.client_join,
+                                     "hub.client_join");
+  if (status.ok()) {
+    status = roster_.Join(record, join.group(),
+                          static_cast<std::size_t>(options_.target.max_groups));
+  }
+  if (!status.ok()) return status;
+  answer.mutable_joined()->set_group(join.group());
+  AnswerPosition(join, *answer.mutable_joined());
+  return absl::OkStatus();
+}
+
+// Groups have no history: what was published before is not known, so nothing
+// can be said to be recovered, and there is no position.
+void Hub::AnswerPosition(const v1::HubClientFrame::JoinGroup& /*join*/,
+                         v1::HubServerFrame::Joined& /*joined*/) {}
+
+void Hub::PublishFor(const HubRecord& record, const v1::HubClientFrame& frame,
+                     std::size_t credit) {
+  const v1::HubClientFrame::Publish& publish = frame.publish();
+  absl::Status status = CheckAllowed(
+      publish.group(), options_.target.client_publish, "hub.client_publish");
+  if (publish.payload().kind_case() == v1::Payload::KIND_NOT_SET) {
+    status.Update(absl::InvalidArgumentError("payload: is missing"));
+  }
+  const Who who = record.who;
+  if (!status.ok()) {
+    Answer(record, frame.id(), FailureFrame(frame.id(), status));
+    return ReturnCredit(who, credit);
+  }
+  v1::EnginePublication publication;
+  publication.set_route(options_.route);
+  publication.mutable_to()->add_groups(publish.group());
+  if (publish.no_echo()) {
+    publication.mutable_to()->add_except_sessions(record.session);
+  }
+  *publication.mutable_payload() = publish.payload();
+  const std::uint32_t id = frame.id();
+  // Whatever it has come to.
+  const auto answer = [this, who, id, credit](const absl::Status& status) {
+    if (status.ok()) ++counts_.published_by_clients;
+    if (const HubRecord* record = roster_.Find(who)) {
+      Answer(*record, id, status.ok() ? OkFrame(id) : FailureFrame(id, status));
+    }
+    ReturnCredit(who, credit);
+  };
+  const std::weak_ptr<const bool> is_there = is_there_;
+  HubEngine* const engine = host_.engine();
+  if (engine != nullptr && engine->HasHistory(publish.group())) {
+    // It comes back to all gateways alike, in the order of the group.
+    return engine->Store(
+        publication, {},
+        [answer, is_there](const absl::StatusOr<HubEngine::Stored>& stored) {
+          if (!is_there.expired()) answer(stored.status());
+        });
+  }
+  // Once the other gateways have it, or there are none.
+  const auto done = [this, publication, answer,
+                     is_there](const absl::Status& sent) {
+    if (is_there.expired()) return;
+    absl::Status status = sent;
+    if (status.ok()) {
+      status = Distribute(publication.to(), publication.payload(), "").status;
+    }
+    answer(status);
+  };
+  if (engine == nullptr) return done(absl::OkStatus());
+  engine->Publish(publication, done);
+}
+
+void Hub::Answer(const HubRecord& record, std::uint32_t id,
+                 v1::HubServerFrame answer) {
+  if (id == 0 || record.phase != HubRecord::Phase::kIn) return;
+  answer.set_id(id);
+  auto frame = std::make_shared<const WireMessage>(
+      EncodeServerFrame(answer, record.codec));
+  const std::size_t cost = frame->payload.size();
+  HubDeliver deliver;
+  deliver.whos = {record.who};
+  deliver.frame = std::move(frame);
+  deliver.is_answer = true;
+  Tell(WorkerOf(record.who), std::move(deliver), cost);
+}
+
+}  // namespace headgate
