@@ -79,7 +79,8 @@ struct HubReport {
   std::uint64_t stream = 0;   // Counts the hub's streams from 1.
 };
 
-// What a client asks of the hub itself: to join, to leave, to publish.
+// What a client asks of the hub itself: to join, to leave, to publish, to hand
+// on a token.
 struct HubRequest {
   std::unique_ptr<v1::HubClientFrame> frame;
   std::size_t bytes = 0;  // Of it on the wire.

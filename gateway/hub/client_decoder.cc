@@ -43,6 +43,7 @@ class FrameDecoder : public HubDecoder {
       case v1::HubClientFrame::kJoin:
       case v1::HubClientFrame::kLeave:
       case v1::HubClientFrame::kPublish:
+      case v1::HubClientFrame::kToken:
         return HubRequest{
             std::make_unique<v1::HubClientFrame>(std::move(frame)), bytes};
       case v1::HubClientFrame::kHalfClose:
@@ -52,8 +53,8 @@ class FrameDecoder : public HubDecoder {
         break;
     }
     return Failed(id, absl::InvalidArgumentError(
-                          "the frame has none of payload, join, leave, publish "
-                          "and half_close"));
+                          "the frame has none of payload, join, leave, "
+                          "publish, token and half_close"));
   }
 
   // Without an `id` there is no other way to report it than the session's end.

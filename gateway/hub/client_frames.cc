@@ -11,6 +11,7 @@
 #include "gateway/codec/json_failure.h"
 #include "gateway/hub/decoder.h"
 #include "gateway/hub/known_fields.h"
+#include "google/protobuf/duration.pb.h"
 #include "google/rpc/status.pb.h"
 #include "headgate/v1/packet.pb.h"
 
@@ -26,11 +27,12 @@ using ServerFrame = v1::HubServerFrame;
 const Schema& FrameSchema() {
   static const std::shared_ptr<const Schema>& built =
       *new std::shared_ptr<const Schema>([] {
-        std::vector<google::protobuf::FileDescriptorProto> files(4);
+        std::vector<google::protobuf::FileDescriptorProto> files(5);
         ClientFrame::descriptor()->file()->CopyTo(&files[0]);
         v1::Payload::descriptor()->file()->CopyTo(&files[1]);
         v1::Packet::descriptor()->file()->CopyTo(&files[2]);
         google::rpc::Status::descriptor()->file()->CopyTo(&files[3]);
+        google::protobuf::Duration::descriptor()->file()->CopyTo(&files[4]);
         std::vector<std::string> warnings;
         return Schema::Build(std::move(files), &warnings);
       }());
@@ -150,6 +152,17 @@ class JsonObject {
   std::string json_;
 };
 
+// In whole seconds: a client that is early loses nothing.
+void SetExpiry(absl::Duration expires_in, google::protobuf::Duration& to) {
+  constexpr std::int64_t kMost = 315'576'000'000;  // Of its definition.
+  to.set_seconds(
+      std::clamp<std::int64_t>(absl::ToInt64Seconds(expires_in), 0, kMost));
+}
+
+std::string ToJson(const google::protobuf::Duration& duration) {
+  return absl::StrCat("\"", duration.seconds(), "s\"");
+}
+
 void SetStatus(const absl::Status& status, google::rpc::Status& to) {
   to.set_code(static_cast<int>(status.code()));
   to.set_message(ToUtf8(status.message()));
@@ -183,6 +196,9 @@ std::string ToJson(const ServerFrame& frame) {
     case ServerFrame::kWelcome: {
       JsonObject welcome;
       welcome.Text("session", frame.welcome().session());
+      if (frame.welcome().has_expires_in()) {
+        welcome.Member("expiresIn", ToJson(frame.welcome().expires_in()));
+      }
       json.Member("welcome", welcome.Take());
       break;
     }
@@ -194,6 +210,9 @@ std::string ToJson(const ServerFrame& frame) {
       break;
     case ServerFrame::kError:
       json.Member("error", ToJson(frame.error()));
+      break;
+    case ServerFrame::kExpiresIn:
+      json.Member("expiresIn", ToJson(frame.expires_in()));
       break;
     case ServerFrame::kEnd:
       json.Member("end", ToJson(frame.end()));
@@ -297,9 +316,20 @@ WireMessage EncodeDelivery(absl::string_view payload, absl::string_view group,
   return {Opcode::kBinary, std::move(frame)};
 }
 
-ServerFrame WelcomeFrame(const std::string& session) {
+ServerFrame WelcomeFrame(const std::string& session,
+                         absl::Duration expires_in) {
   ServerFrame frame;
-  frame.mutable_welcome()->set_session(session);
+  ServerFrame::Welcome& welcome = *frame.mutable_welcome();
+  welcome.set_session(session);
+  if (expires_in < absl::InfiniteDuration()) {
+    SetExpiry(expires_in, *welcome.mutable_expires_in());
+  }
+  return frame;
+}
+
+ServerFrame ExpiryFrame(absl::Duration expires_in) {
+  ServerFrame frame;
+  SetExpiry(expires_in, *frame.mutable_expires_in());
   return frame;
 }
 

@@ -41,7 +41,10 @@ WireMessage EncodeServerFrame(const v1::HubServerFrame& frame, HubCodec codec);
 WireMessage EncodeDelivery(absl::string_view payload, absl::string_view group,
                            HubCodec codec);
 
-v1::HubServerFrame WelcomeFrame(const std::string& session);
+// `expires_in`: of the session; infinite: it does not expire.
+v1::HubServerFrame WelcomeFrame(const std::string& session,
+                                absl::Duration expires_in);
+v1::HubServerFrame ExpiryFrame(absl::Duration expires_in);
 v1::HubServerFrame EndFrame(const absl::Status& status);
 // The response to the frame `id` that failed so, or to one that was carried
 // out.

@@ -233,6 +233,9 @@ class Hub final {
   // Returns the credit when it is done.
   void PublishFor(const HubRecord& record, const v1::HubClientFrame& frame,
                   std::size_t credit);
+  // The same when the stream has taken the event.
+  void HandOnToken(const HubRecord& record, const v1::HubClientFrame& frame,
+                   std::size_t credit);
   // The response to its frame `id`; 0: there is none.
   void Answer(const HubRecord& record, std::uint32_t id,
               v1::HubServerFrame answer);

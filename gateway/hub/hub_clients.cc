@@ -4,10 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "gateway/base/utf8.h"
+#include "gateway/base/metadata.h"
 #include "gateway/hub/client_frames.h"
 #include "gateway/hub/hub.h"
 #include "gateway/route/hub_group.h"
+#include "gateway/route/plan.h"
 
 namespace headgate {
 namespace {
@@ -64,6 +65,7 @@ void Hub::Take(Who who, HubRequest request) {
   }
   const v1::HubClientFrame& frame = *request.frame;
   if (frame.has_publish()) return PublishFor(*record, frame, credit);
+  if (frame.has_token()) return HandOnToken(*record, frame, credit);
   v1::HubServerFrame answer;
   absl::Status status;
   if (frame.has_join()) {
@@ -150,6 +152,28 @@ void Hub::PublishFor(const HubRecord& record, const v1::HubClientFrame& frame,
   };
   if (engine == nullptr) return done(absl::OkStatus());
   engine->Publish(publication, done);
+}
+
+void Hub::HandOnToken(const HubRecord& record, const v1::HubClientFrame& frame,
+                      std::size_t credit) {
+  absl::Status status;
+  if (options_.target.method == kPacketMethod) {
+    status = absl::UnimplementedError(
+        absl::StrCat("token: ", kPacketMethod, " has no event for it"));
+  } else if (frame.token().empty() || !IsMetadataValue(frame.token())) {
+    status = absl::InvalidArgumentError(
+        "token: must be printable ASCII, and not empty");
+  }
+  if (!status.ok()) {
+    Answer(record, frame.id(), FailureFrame(frame.id(), status));
+    return ReturnCredit(record.who, credit);
+  }
+  v1::Event event;
+  event.mutable_token_refresh()->set_authorization(
+      absl::StrCat("Bearer ", frame.token()));
+  Enqueue({record.who, QueuedEvent::Kind::kOther, event.SerializeAsString(),
+           credit});
+  Answer(record, frame.id(), OkFrame(frame.id()));
 }
 
 void Hub::Answer(const HubRecord& record, std::uint32_t id,

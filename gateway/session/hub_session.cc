@@ -80,7 +80,7 @@ HubSession::~HubSession() = default;
 
 void HubSession::Begin(absl::Time now) {
   if (IsHubClient(member_->codec())) {
-    QueueOwn(WelcomeFrame(request_.id));
+    QueueOwn(WelcomeFrame(request_.id, request_.token_expiry - Clock().steady));
   }
   const bool needs_schema =
       HasJson(member_->codec()) && !member_->form().message.empty();
@@ -178,6 +178,14 @@ ws::SharedFrame HubSession::FrameOf(const v1::HubServerFrame& frame) {
 void HubSession::QueueOwn(const v1::HubServerFrame& frame) {
   ws::SharedFrame own = FrameOf(frame);
   QueueOwn(own);
+}
+
+void HubSession::OnHubExpiry(absl::Time at) {
+  const Moment now = Clock();
+  guard_.ExpireAt(now.SteadyAt(at));
+  if (IsHubClient(member_->codec()) && at < absl::InfiniteFuture()) {
+    QueueOwn(ExpiryFrame(at - now.wall));
+  }
 }
 
 void HubSession::Queue(ws::SharedFrame& frame, const std::string& key,

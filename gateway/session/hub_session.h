@@ -61,9 +61,7 @@ class HubSession final : public SessionCore,
                   HubReport report) override;
   void OnHubAnswer(ws::SharedFrame& frame) override { QueueOwn(frame); }
   void OnHubGreeting(ws::SharedFrame& frame) override { QueueOwn(frame); }
-  void OnHubExpiry(absl::Time at) override {
-    guard_.ExpireAt(Clock().SteadyAt(at));
-  }
+  void OnHubExpiry(absl::Time at) override;
   void OnHubClose(const HubClose& close, ws::SharedFrame* farewell) override;
   void OnHubWritable() override { PumpEvents(); }
   void OnSlice() override;

@@ -11,6 +11,7 @@ import tempfile
 import threading
 
 import grpc
+from google.protobuf import timestamp_pb2
 
 import reflecting
 from harness import ROOT, TIMEOUT, eventually
@@ -53,6 +54,11 @@ Payload = hub_pb.Payload
 
 def text(content):
     return Payload(text=content)
+
+
+def timestamp(seconds):
+    return timestamp_pb2.Timestamp(
+        seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
 
 
 def accept(joined):

@@ -12,12 +12,11 @@ from concurrent import futures
 
 import grpc
 import pytest
-from google.protobuf import timestamp_pb2
 
 from client import JSON, PACKET, PROTOBUF, RAW, Client, refusal
 from harness import LISTENING, ROOT, Gateway, Process, eventually
 from hub_backend import (Command, HubBackend, Payload, generated, hub_pb,
-                         packet_pb, pb, text)
+                         packet_pb, pb, text, timestamp)
 from wire import PING, PONG, RawClient, varint
 
 CONFIG = """
@@ -63,11 +62,6 @@ def join(gateway, hub, stack):
 
 def to(*whos, **fields):
     return hub_pb.Audience(whos=whos, **fields)
-
-
-def timestamp(seconds):
-    return timestamp_pb2.Timestamp(
-        seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
 
 
 def groups(gateway, query=""):

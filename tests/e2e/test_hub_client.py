@@ -2,17 +2,20 @@
 headgate.hub.json.v1 and headgate.hub.protobuf.v1 (docs/hub.md, "Clients that
 join and publish")."""
 
+import base64
 import json
 import re
+import time
 
 import pytest
 
 from client import HUB_JSON, HUB_PROTOBUF, JSON, Client, refusal
 from harness import ROOT, eventually
 from hub_backend import (Command, HubBackend, accept, client_pb, hub_pb, pb,
-                         text)
+                         text, timestamp)
 from nats import Nats
 from test_hub_nats import Replica
+from test_hub_packets import PacketBackend
 
 CONFIG = """
 threads: 2
@@ -25,6 +28,7 @@ routes:
       client_join: ["room:*", lobby]
       client_publish: ["room:*", all]
       {hub}
+  - {{path: /expiring, token: {{expiry: close}}, hub: {{admission: open}}}}
   - {{path: /closed, hub: {{admission: open}}}}
   - {{path: /asking, hub: {{}}}}
   - {{path: /narrow, allowed_codecs: [raw, packet], hub: {{}}}}
@@ -216,6 +220,61 @@ def test_a_greeting_comes_after_the_welcome(gateway, hub, stack):
     client = stack.enter_context(Client(gateway, "/asking", HUB_JSON))
     assert "welcome" in receive(client)
     assert receive(client) == delivery("hi")
+
+
+def test_a_client_renews_its_token(gateway, hub, stack):
+    """The backend judges it, and the client hears how long it has."""
+    at = time.time() + 3600
+    hub.policy = lambda joined: Command(accept=pb.Accept(
+        who=joined.who, expires_at=timestamp(at), greeting=text('"hi"')))
+    client = stack.enter_context(Client(gateway, "/asking", HUB_JSON))
+
+    def left(frame):
+        return int(re.fullmatch(r"(\d+)s", frame["expiresIn"])[1])
+
+    assert "welcome" in receive(client)
+    assert at - time.time() - 1 <= left(receive(client)) <= 3600
+    assert receive(client) == delivery("hi")
+    assert request(client, id=1, token="second") == {"ok": True}
+    event = hub.wait("token_refresh")
+    assert event.token_refresh.authorization == "Bearer second"
+    hub.send(Command(expire=pb.Expire(who=event.who,
+                                      at=timestamp(at + 3600))))
+    assert 3600 < left(receive(client)) <= 7200
+    # Its order among what the client says.
+    client.send({"payload": 1}, {"token": "third"}, {"payload": 2})
+    hub.wait("message", 2)
+    said = [event.WhichOneof("kind") for event in hub.events[-3:]]
+    assert said == ["message", "token_refresh", "message"]
+    for token in ("", "a\nb", "\u00e4"):
+        assert request(client, id=2, token=token)["error"]["code"] == 3
+    hub.send(Command(expire=pb.Expire(who=event.who, at=timestamp(1))))
+    assert left(receive(client)) == 0
+    messages, (code, _) = client.receive_all()
+    assert code == 4016
+    assert json.loads(messages[-1])["end"]["code"] == 16
+
+
+def test_the_welcome_says_when_the_token_of_the_handshake_expires(
+        gateway, stack):
+    claims = base64.urlsafe_b64encode(json.dumps(
+        {"exp": int(time.time()) + 600}).encode()).decode().rstrip("=")
+    client = stack.enter_context(Client(
+        gateway, "/expiring", HUB_JSON, "Bearer", f"e30.{claims}.x"))
+    welcome = receive(client)["welcome"]
+    assert re.fullmatch(r"\d{3}s", welcome["expiresIn"])
+    assert int(welcome["expiresIn"][:-1]) <= 600
+
+
+def test_packets_have_no_place_for_a_token(configured, stack):
+    with PacketBackend() as backend:
+        gateway = configured(f"""
+upstreams: [{{target: "{backend.target}"}}]
+routes: [{{path: /hub, hub: {{
+    method: headgate.v1.PacketService/Connect, admission: open}}}}]""")
+        client = stack.enter_context(Client(gateway, "/hub", HUB_JSON))
+        receive(client)
+        assert request(client, id=1, token="x")["error"]["code"] == 12
 
 
 def test_only_hubs_serve_them(gateway):

@@ -82,6 +82,8 @@ TEST(HubClientFramesTest, RequestsAreForTheHub) {
           R"({"id":1,"join":{"group":"g","after":{"epoch":"e","offset":"5"}}})"),
       ElementsAre("request id: 1 join { group: \"g\" after { epoch: \"e\" "
                   "offset: 5 } }"));
+  EXPECT_THAT(Json(R"({"id":3,"token":"x"})"),
+              ElementsAre("request id: 3 token: \"x\""));
   EXPECT_THAT(
       Json(R"({"leave":"g"} {"half_close":true,"id":2})"),
       ElementsAre("request leave: \"g\"", R"(answer {"id":2,"ok":true})"));
@@ -188,7 +190,13 @@ TEST(HubClientFramesTest, ServerFramesAsJson) {
   const auto json = [](const v1::HubServerFrame& frame) {
     return EncodeServerFrame(frame, HubCodec::kHubJson).payload;
   };
-  EXPECT_EQ(json(WelcomeFrame("s")), R"({"welcome":{"session":"s"}})");
+  EXPECT_EQ(json(WelcomeFrame("s", absl::InfiniteDuration())),
+            R"({"welcome":{"session":"s"}})");
+  EXPECT_EQ(json(WelcomeFrame("s", absl::Seconds(90))),
+            R"({"welcome":{"session":"s","expiresIn":"90s"}})");
+  EXPECT_EQ(json(ExpiryFrame(absl::Milliseconds(1999))),
+            R"({"expiresIn":"1s"})");
+  EXPECT_EQ(json(ExpiryFrame(absl::Seconds(-5))), R"({"expiresIn":"0s"})");
   EXPECT_EQ(json(EndFrame(absl::OkStatus())), R"({"end":{}})");
   EXPECT_EQ(json(FailureFrame(2, absl::NotFoundError("no\nsuch"))),
             R"({"id":2,"error":{"code":5,"message":"no\nsuch"}})");

@@ -117,6 +117,9 @@ class HubTest : public ::testing::Test, private HubHost {
   static std::string Describe(const v1::Event& event) {
     const std::string number = absl::StrCat(event.seq(), ":");
     switch (event.kind_case()) {
+      case v1::Event::kTokenRefresh:
+        return absl::StrCat(number, "token ",
+                            event.token_refresh().authorization());
       case v1::Event::kHello:
         return absl::StrCat(number, "hello ", event.hello().incarnation(),
                             event.hello().resumes() ? " resumes" : "");
@@ -1227,6 +1230,23 @@ TEST_F(HubTest, ClientsJoinPublishAndLeaveWhereTheyMay) {
                   R"(w0 deliver 1 {"id":4,"left":"a"})"));
   EXPECT_EQ(credited_, 5 * (100 + kHubEventCost));
   EXPECT_EQ(hub_->counts().published_by_clients, 1u);
+}
+
+TEST_F(HubTest, TokensAreHandedOnToTheBackend) {
+  Make();
+  Report(1, ArrivalOfHubClient());
+  WriteAll();
+  Report(1, RequestOf("id: 1 token: 'new'"));
+  Report(1, RequestOf("id: 2 token: ''"));
+  Report(1, RequestOf(R"(id: 3 token: 'a\nb')"));
+  // The credit comes back with the stream's.
+  EXPECT_EQ(credited_, 2 * (100 + kHubEventCost));
+  EXPECT_THAT(told_, ElementsAre(R"(w0 deliver 1 {"id":1,"ok":true})",
+                                 HasSubstr(R"("id":2,"error":{"code":3,)"),
+                                 HasSubstr(R"("id":3,"error":{"code":3,)")));
+  WriteAll();
+  EXPECT_EQ(credited_, 3 * (100 + kHubEventCost));
+  EXPECT_THAT(Events(), Contains("3:token Bearer new"));
 }
 
 // What the session says and does behind a request waits with it, and so does
