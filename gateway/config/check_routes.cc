@@ -281,6 +281,7 @@ class RouteCheck {
       CheckHubGroup(absl::StrCat(".hub.groups[", i, "]"), hub.groups[i]);
     }
     CheckGroupPatterns("client_join", hub.client_join);
+    CheckGroupPatterns("client_join_ask", hub.client_join_ask);
     CheckGroupPatterns("client_publish", hub.client_publish);
     if (!hub.message.empty() &&
         !IsMethodPath(absl::StrCat("/", hub.message, "/M"))) {

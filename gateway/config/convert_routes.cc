@@ -100,6 +100,8 @@ HubTarget HubFrom(const pb::Hub& from, const Section& section) {
   if (from.has_packet_type()) to.packet_type = from.packet_type();
   to.groups.assign(from.groups().begin(), from.groups().end());
   to.client_join.assign(from.client_join().begin(), from.client_join().end());
+  to.client_join_ask.assign(from.client_join_ask().begin(),
+                            from.client_join_ask().end());
   to.client_publish.assign(from.client_publish().begin(),
                            from.client_publish().end());
   Choose(from.admission(),
@@ -119,6 +121,10 @@ HubTarget HubFrom(const pb::Hub& from, const Section& section) {
     section.AddFault("delivery",
                      "packets cannot be acknowledged: at-least-once needs "
                      "another method");
+  }
+  if (!to.client_join_ask.empty() && to.method == kPacketMethod) {
+    section.AddFault("client_join_ask",
+                     "there is no packet that asks: it needs another method");
   }
   static constexpr Binding<HubTarget> kBuffers[] = {
       {"events", &HubTarget::events_bytes},

@@ -17,7 +17,7 @@ struct HubCounts {
   // known. Empty: there is no such command.
   static constexpr std::array<absl::string_view, 13> kCommands = {
       "unknown",  "",     "accept", "reject", "send",   "broadcast", "close",
-      "set_data", "join", "leave",  "",       "expire", "ack"};
+      "set_data", "join", "leave",  "refuse", "expire", "ack"};
   static constexpr std::array<absl::string_view, 3> kOutcomes = {
       "ok", "not_found", "failed"};
 

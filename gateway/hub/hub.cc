@@ -669,6 +669,7 @@ void Hub::OnTick() {
   const absl::Time now = host_.now();
   ProveStream();
   RefuseLate(now);
+  RefuseLateRequests(now);
   if (retired_ != nullptr && now >= retired_until_) {
     // What it has not acknowledged is sent again; else it may take its time.
     if (keeps()) {

@@ -21,6 +21,7 @@
 #include "gateway/hub/counts.h"
 #include "gateway/hub/encoder.h"
 #include "gateway/hub/engine.h"
+#include "gateway/hub/group_requests.h"
 #include "gateway/hub/kept_events.h"
 #include "gateway/hub/roster.h"
 #include "gateway/hub/stream_form.h"
@@ -161,6 +162,9 @@ class Hub final {
   // For how long a stream's successor waits for its end.
   static constexpr absl::Duration kLongestSuccession = absl::Seconds(5);
 
+  // Of the message of a Reject or Refuse.
+  static constexpr std::size_t kMaxRejectionBytes = 1024;
+
   // What a worker may have of commands that it is not done with, bytes.
   static constexpr std::size_t kWorkerCost = 1024 * 1024;
 
@@ -224,9 +228,19 @@ class Hub final {
   // both.
   void Delay(HubEvent event);
   void PumpRequests();
-  absl::Status JoinFor(HubRecord& record,
-                       const v1::HubClientFrame::JoinGroup& join,
-                       v1::HubServerFrame& answer);
+  // Return the credit when it is done, or cannot be.
+  void JoinFor(HubRecord& record, const v1::HubClientFrame& frame,
+               std::size_t credit);
+  void LeaveFor(HubRecord& record, const v1::HubClientFrame& frame,
+                std::size_t credit);
+  // The session joins the group of its frame `id`, or is told why not.
+  absl::Status FinishJoin(HubRecord& record, std::uint32_t id,
+                          const v1::HubClientFrame::JoinGroup& join);
+  absl::Status Grant(const v1::Join& join);
+  // The one that waits for the session; NOT_FOUND, INVALID_ARGUMENT.
+  absl::StatusOr<GroupRequests::Request> TakeRequest(std::uint64_t number,
+                                                     Who who);
+  void RefuseLateRequests(absl::Time now);
   // What is said of `join.after`; the session is in the group.
   static void AnswerPosition(const v1::HubClientFrame::JoinGroup& join,
                              v1::HubServerFrame::Joined& joined);
@@ -324,6 +338,7 @@ class Hub final {
   void SetExpiry(HubRecord& record, absl::Time at);
   absl::Status Execute(const v1::Join& join);
   absl::Status Execute(const v1::Leave& leave);
+  absl::Status Execute(const v1::Refuse& refuse);
   absl::Status Execute(const v1::Ack& ack);
   absl::StatusOr<HubRecord*> FindIn(Who who);
   void ReportFailure(std::uint64_t command, const absl::Status& status);
@@ -389,6 +404,7 @@ class Hub final {
 
   std::deque<HubEvent> delayed_;
   absl::flat_hash_map<Who, std::size_t> delayed_of_;  // How many of them.
+  GroupRequests group_requests_;
 
   std::uint64_t executing_ = 0;  // The stream that the command came on.
   bool is_pausing_ = false;      // GoOn is due.

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/metadata.h"
+#include "gateway/base/status.h"
+#include "gateway/base/utf8.h"
 #include "gateway/hub/client_frames.h"
 #include "gateway/hub/hub.h"
 #include "gateway/route/hub_group.h"
@@ -66,34 +69,140 @@ void Hub::Take(Who who, HubRequest request) {
   const v1::HubClientFrame& frame = *request.frame;
   if (frame.has_publish()) return PublishFor(*record, frame, credit);
   if (frame.has_token()) return HandOnToken(*record, frame, credit);
-  v1::HubServerFrame answer;
-  absl::Status status;
-  if (frame.has_join()) {
-    status = JoinFor(*record, frame.join(), answer);
-  } else {
-    status = CheckAllowed(frame.leave(), options_.target.client_join,
-                          "hub.client_join");
-    if (status.ok()) roster_.Leave(*record, frame.leave());
-    answer.set_left(frame.leave());
-  }
-  if (!status.ok()) answer = FailureFrame(frame.id(), status);
-  Answer(*record, frame.id(), std::move(answer));
-  ReturnCredit(who, credit);
+  if (frame.has_join()) return JoinFor(*record, frame, credit);
+  LeaveFor(*record, frame, credit);
 }
 
-absl::Status Hub::JoinFor(HubRecord& record,
-                          const v1::HubClientFrame::JoinGroup& join,
-                          v1::HubServerFrame& answer) {
+void Hub::JoinFor(HubRecord& record, const v1::HubClientFrame& frame,
+                  std::size_t credit) {
+  const v1::HubClientFrame::JoinGroup& join = frame.join();
   absl::Status status = CheckAllowed(join.group(), options_.target.client_join,
                                      "hub.client_join");
-  if (status.ok()) {
-    status = roster_.Join(record, join.group(),
-                          static_cast<std::size_t>(options_.target.max_groups));
+  const bool may_ask = absl::IsPermissionDenied(status) &&
+                       IsAllowed(join.group(), options_.target.client_join_ask);
+  if (may_ask && !roster_.IsMember(record, join.group())) {
+    // The credit bounds how many of them wait.
+    const std::uint64_t number =
+        group_requests_.Add({record.who, frame.id(), join, credit,
+                             host_.now() + options_.target.admission_timeout});
+    v1::Event event;
+    event.mutable_group_request()->set_request(number);
+    event.mutable_group_request()->set_group(join.group());
+    return Enqueue(
+        {record.who, QueuedEvent::Kind::kOther, event.SerializeAsString()});
   }
-  if (!status.ok()) return status;
+  if (status.ok() || may_ask) status = FinishJoin(record, frame.id(), join);
+  if (!status.ok()) {
+    Answer(record, frame.id(), FailureFrame(frame.id(), status));
+  }
+  ReturnCredit(record.who, credit);
+}
+
+void Hub::LeaveFor(HubRecord& record, const v1::HubClientFrame& frame,
+                   std::size_t credit) {
+  absl::Status status = CheckAllowed(frame.leave(), options_.target.client_join,
+                                     "hub.client_join");
+  if (absl::IsPermissionDenied(status) &&
+      IsAllowed(frame.leave(), options_.target.client_join_ask)) {
+    status = absl::OkStatus();
+  }
+  v1::HubServerFrame answer;
+  if (status.ok()) {
+    roster_.Leave(record, frame.leave());
+    answer.set_left(frame.leave());
+  } else {
+    answer = FailureFrame(frame.id(), status);
+  }
+  Answer(record, frame.id(), std::move(answer));
+  ReturnCredit(record.who, credit);
+}
+
+absl::Status Hub::FinishJoin(HubRecord& record, std::uint32_t id,
+                             const v1::HubClientFrame::JoinGroup& join) {
+  if (absl::Status status =
+          roster_.Join(record, join.group(),
+                       static_cast<std::size_t>(options_.target.max_groups));
+      !status.ok()) {
+    return status;
+  }
+  v1::HubServerFrame answer;
   answer.mutable_joined()->set_group(join.group());
   AnswerPosition(join, *answer.mutable_joined());
+  Answer(record, id, std::move(answer));
   return absl::OkStatus();
+}
+
+// --- What the backend decides on ---
+
+absl::StatusOr<GroupRequests::Request> Hub::TakeRequest(std::uint64_t number,
+                                                        Who who) {
+  const GroupRequests::Request* request = group_requests_.Find(number);
+  if (request == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("request: no request ", number, " waits"));
+  }
+  if (request->who != who) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "request: request ", number, " is of session ", request->who));
+  }
+  return group_requests_.Take(number);
+}
+
+absl::Status Hub::Grant(const v1::Join& join) {
+  if (join.whos_size() != 1) {
+    return absl::InvalidArgumentError(
+        "whos: must be the session of the request alone");
+  }
+  if (const GroupRequests::Request* request =
+          group_requests_.Find(join.request());
+      request != nullptr && !join.groups().empty() &&
+      !absl::c_linear_search(join.groups(), request->join.group())) {
+    return absl::InvalidArgumentError(
+        "groups: must have that of the request, or be empty");
+  }
+  const absl::StatusOr<GroupRequests::Request> request =
+      TakeRequest(join.request(), join.whos(0));
+  if (!request.ok()) return request.status();
+  ReturnCredit(request->who, request->credit);
+  const absl::StatusOr<HubRecord*> record = FindIn(request->who);
+  if (!record.ok()) return record.status();
+  absl::Status status = FinishJoin(**record, request->frame, request->join);
+  if (!status.ok()) {
+    Answer(**record, request->frame, FailureFrame(request->frame, status));
+    return status;
+  }
+  v1::Join rest = join;
+  rest.clear_request();
+  return Execute(rest);
+}
+
+absl::Status Hub::Execute(const v1::Refuse& refuse) {
+  const absl::StatusOr<GroupRequests::Request> request =
+      TakeRequest(refuse.request(), refuse.who());
+  if (!request.ok()) return request.status();
+  ReturnCredit(request->who, request->credit);
+  const absl::StatusOr<HubRecord*> record = FindIn(request->who);
+  if (!record.ok()) return record.status();
+  absl::StatusCode code = StatusCodeFromWire(refuse.status().code());
+  if (code == absl::StatusCode::kOk) code = absl::StatusCode::kPermissionDenied;
+  Answer(**record, request->frame,
+         FailureFrame(request->frame,
+                      absl::Status(code, CutUtf8(refuse.status().message(),
+                                                 kMaxRejectionBytes))));
+  return absl::OkStatus();
+}
+
+void Hub::RefuseLateRequests(absl::Time now) {
+  while (const std::optional<GroupRequests::Request> late =
+             group_requests_.TakeLate(now)) {
+    ReturnCredit(late->who, late->credit);
+    const HubRecord* record = roster_.Find(late->who);
+    if (record == nullptr) continue;
+    const absl::Status status = absl::UnavailableError(absl::StrCat(
+        "the backend has not decided within admission_timeout (",
+        absl::FormatDuration(options_.target.admission_timeout), ")"));
+    Answer(*record, late->frame, FailureFrame(late->frame, status));
+  }
 }
 
 // Groups have no history: what was published before is not known, so nothing

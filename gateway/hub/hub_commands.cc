@@ -29,8 +29,6 @@ constexpr absl::Duration kCommandSlice = absl::Milliseconds(2);
 // Of SendAndWait, and of Close with a spread, at a time.
 constexpr std::size_t kMostWaiters = 1024;
 constexpr std::size_t kMostSpreadCloses = 16;
-// Of the message of a Reject, which becomes the body of a response.
-constexpr std::size_t kMaxRejectionBytes = 1024;
 
 absl::Status NotFound(Who who) {
   return absl::NotFoundError(absl::StrCat("there is no session ", who));
@@ -234,6 +232,8 @@ absl::Status Hub::Execute(const v1::Command& command) {
       return Execute(command.join());
     case v1::Command::kLeave:
       return Execute(command.leave());
+    case v1::Command::kRefuse:
+      return Execute(command.refuse());
     case v1::Command::kExpire:
       return Execute(command.expire());
     case v1::Command::kAck:
@@ -690,6 +690,7 @@ absl::Status Hub::Change(HubRecord& record, const v1::SetData& set) {
 }
 
 absl::Status Hub::Execute(const v1::Join& join) {
+  if (join.request() != 0) return Grant(join);
   absl::Status status =
       CheckMemberships(static_cast<std::size_t>(join.whos_size()),
                        static_cast<std::size_t>(join.groups_size()));

@@ -70,6 +70,9 @@ absl::Status CheckKnown(const v1::Command& command) {
     case v1::Command::kLeave:
       known.In(command.leave());
       break;
+    case v1::Command::kRefuse:
+      known.In(command.refuse());
+      break;
     case v1::Command::kExpire:
       known.In(command.expire());
       break;

@@ -103,6 +103,13 @@ absl::Status HubRoster::Join(HubRecord& record, absl::string_view name,
   return absl::OkStatus();
 }
 
+bool HubRoster::IsMember(const HubRecord& record,
+                         absl::string_view name) const {
+  return absl::c_any_of(record.groups, [name](const HubGroup* group) {
+    return group->name == name;
+  });
+}
+
 void HubRoster::Leave(HubRecord& record, absl::string_view name) {
   HubGroup* group = FindGroup(name);
   if (group != nullptr) Leave(record, *group);

@@ -94,6 +94,7 @@ class HubRoster {
   absl::Status Join(HubRecord& record, absl::string_view group,
                     std::size_t max_groups);
   void Leave(HubRecord& record, absl::string_view group);
+  bool IsMember(const HubRecord& record, absl::string_view group) const;
 
   using Records = absl::flat_hash_map<Who, std::unique_ptr<HubRecord>>;
   const Records& records() const { return records_; }

@@ -53,6 +53,7 @@ struct HubTarget {
   // Of groups that clients may join and leave, and publish to; names, or
   // prefixes with "*" behind them.
   std::vector<std::string> client_join;
+  std::vector<std::string> client_join_ask;  // Where the backend decides.
   std::vector<std::string> client_publish;
 
   OnBackendLoss on_backend_loss = OnBackendLoss::kHold;

@@ -353,6 +353,7 @@ routes:
       packet_type: 7
       groups: ["room:{room}"]
       client_join: ["room:*"]
+      client_join_ask: ["vip:*"]
       client_publish: [news, "room:*"]
       max_groups: 9
       on_backend_loss: close
@@ -373,6 +374,7 @@ routes:
   hub.packet_type = 7;
   hub.groups = {"room:{room}"};
   hub.client_join = {"room:*"};
+  hub.client_join_ask = {"vip:*"};
   hub.client_publish = {"news", "room:*"};
   hub.max_groups = 9;
   hub.on_backend_loss = HubTarget::OnBackendLoss::kClose;
@@ -389,6 +391,12 @@ TEST(LoadTest, PacketsOfAHubCannotBeAcknowledged) {
   EXPECT_THAT(FaultsOf("routes: [{path: /x, hub: {delivery: at-least-once, "
                        "method: headgate.v1.PacketService/Connect}}]"),
               HasSubstr("delivery: packets cannot be acknowledged"));
+}
+
+TEST(LoadTest, NoPacketOfAHubAsksForAGroup) {
+  EXPECT_THAT(FaultsOf("routes: [{path: /x, hub: {client_join_ask: ['*'], "
+                       "method: headgate.v1.PacketService/Connect}}]"),
+              HasSubstr("client_join_ask: there is no packet that asks"));
 }
 
 TEST(LoadTest, TextsAreNotEmpty) {

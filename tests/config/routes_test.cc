@@ -267,10 +267,13 @@ TEST_F(HubRoutesTest, GroupsNameVariablesOfTheTemplate) {
 
 TEST_F(HubRoutesTest, WhatClientsMayJoinArePatterns) {
   hub().client_join = {"room", "room:*", "*", "a*b"};
+  hub().client_join_ask = {"**"};
   hub().client_publish = {""};
   EXPECT_EQ(Faults(),
             "routes[0].hub.client_join[3]: must be a name, or a prefix with * "
             "behind it, is \"a*b\"\n"
+            "routes[0].hub.client_join_ask[0]: must be a name, or a prefix "
+            "with * behind it, is \"**\"\n"
             "routes[0].hub.client_publish[0]: must be a name, or a prefix with "
             "* behind it, is \"\"");
 }

@@ -26,6 +26,8 @@ routes:
       groups: [all]
       admission: open
       client_join: ["room:*", lobby]
+      client_join_ask: ["vip:*"]
+      admission_timeout: {patience}
       client_publish: ["room:*", all]
       {hub}
   - {{path: /expiring, token: {{expiry: close}}, hub: {{admission: open}}}}
@@ -44,8 +46,8 @@ def hub():
 
 @pytest.fixture
 def start(configured, hub):
-    return lambda settings="": configured(
-        CONFIG.format(target=hub.target, hub=settings))
+    return lambda settings="", patience="60s": configured(
+        CONFIG.format(target=hub.target, hub=settings, patience=patience))
 
 
 @pytest.fixture
@@ -220,6 +222,47 @@ def test_a_greeting_comes_after_the_welcome(gateway, hub, stack):
     client = stack.enter_context(Client(gateway, "/asking", HUB_JSON))
     assert "welcome" in receive(client)
     assert receive(client) == delivery("hi")
+
+
+def test_the_backend_decides_on_groups_that_are_asked_for(connect, hub):
+    client, _ = connect()
+    who = hub.wait("joined").who
+    for number, name in ((1, "a"), (2, "b"), (3, "c")):
+        client.send({"id": number, "join": {"group": f"vip:{name}"}})
+    first, second, third = (event.group_request for event in
+                            hub.wait("group_request", 3))
+    assert [ask.group for ask in (first, second, third)] == [
+        "vip:a", "vip:b", "vip:c"]
+    refuse = pb.Refuse(who=who, request=third.request)
+    refuse.status.code, refuse.status.message = 5, "no such room"
+    hub.send(
+        Command(refuse=refuse),
+        Command(join=pb.Join(whos=[who], request=second.request)),
+        Command(refuse=pb.Refuse(who=who, request=first.request)))
+    assert receive(client) == {
+        "id": 3, "error": {"code": 5, "message": "no such room"}}
+    assert receive(client) == {"id": 2, "joined": {"group": "vip:b"}}
+    assert receive(client) == {"id": 1, "error": {"code": 7}}
+    hub.send(Command(broadcast=pb.Broadcast(
+        to=hub_pb.Audience(groups=["vip:a", "vip:b"]), payload=text("1"))))
+    assert receive(client) == delivery(1, "vip:b")
+    # A member is not asked about again, and may leave.
+    assert "joined" in request(client, id=4, join={"group": "vip:b"})
+    assert request(client, id=5, leave="vip:b") == {"left": "vip:b"}
+    hub.send(Command(id=6, join=pb.Join(whos=[who], request=first.request)))
+    assert hub.wait("failed").failed.status.code == 5
+
+
+def test_a_backend_that_does_not_decide_in_time(start, hub, stack):
+    gateway = start(patience="100ms")
+    client = stack.enter_context(Client(gateway, "/hub", HUB_JSON))
+    receive(client)
+    assert request(client, id=1, join={"group": "vip:a"})["error"][
+        "code"] == 14
+    event = hub.wait("group_request")
+    hub.send(Command(id=2, join=pb.Join(
+        whos=[event.who], request=event.group_request.request)))
+    assert hub.wait("failed").failed.status.code == 5
 
 
 def test_a_client_renews_its_token(gateway, hub, stack):

@@ -117,6 +117,9 @@ class HubTest : public ::testing::Test, private HubHost {
   static std::string Describe(const v1::Event& event) {
     const std::string number = absl::StrCat(event.seq(), ":");
     switch (event.kind_case()) {
+      case v1::Event::kGroupRequest:
+        return absl::StrCat(number, "asks for ", event.group_request().group(),
+                            ", request ", event.group_request().request());
       case v1::Event::kTokenRefresh:
         return absl::StrCat(number, "token ",
                             event.token_refresh().authorization());
@@ -1230,6 +1233,56 @@ TEST_F(HubTest, ClientsJoinPublishAndLeaveWhereTheyMay) {
                   R"(w0 deliver 1 {"id":4,"left":"a"})"));
   EXPECT_EQ(credited_, 5 * (100 + kHubEventCost));
   EXPECT_EQ(hub_->counts().published_by_clients, 1u);
+}
+
+TEST_F(HubTest, TheBackendDecidesOnGroupsThatClientsAskFor) {
+  target_.client_join_ask = {"*"};
+  target_.admission_timeout = absl::Seconds(5);
+  Make();
+  Report(1, ArrivalOfHubClient());
+  WriteAll();
+  for (const char* group : {"a", "b", "c", "d"}) {
+    Report(1, RequestOf(absl::StrCat("id: ", group[0] - 'a' + 1,
+                                     " join { group: '", group, "' }")));
+  }
+  WriteAll();
+  EXPECT_THAT(Events(), Contains("3:asks for a, request 1"));
+  EXPECT_THAT(told_, IsEmpty());
+  EXPECT_EQ(credited_, 0u);
+  Command("commands { join { whos: 1 request: 1 } }");
+  Command(
+      "commands { refuse { who: 1 request: 2 "
+      "status { code: 5 message: 'no' } } }");
+  Command("commands { join { whos: 1 request: 3 groups: ['x', 'c'] } }");
+  EXPECT_THAT(told_,
+              ElementsAre(R"(w0 deliver 1 {"id":1,"joined":{"group":"a"}})",
+                          R"(w0 deliver 1 {"id":2,"error":{"code":5,)"
+                          R"("message":"no"}})",
+                          R"(w0 deliver 1 {"id":3,"joined":{"group":"c"}})"));
+  EXPECT_EQ(credited_, 3 * (100 + kHubEventCost));
+  EXPECT_EQ(hub_->roster().records().at(1)->groups.size(), 3u);
+  // Who is in one need not ask.
+  Report(1, RequestOf("id: 5 join { group: 'a' }"));
+  EXPECT_THAT(told_.back(), HasSubstr(R"("id":5,"joined")"));
+  // What fits no request changes nothing.
+  const std::pair<const char*, const char*> kFaults[] = {
+      {"id: 1 join { whos: 1 request: 1 }", "failed 1 5"},
+      {"id: 2 refuse { who: 1 request: 9 }", "failed 2 5"},
+      {"id: 3 refuse { who: 2 request: 4 }", "failed 3 3"},
+      {"id: 4 join { whos: [1, 2] request: 4 }", "failed 4 3"},
+      {"id: 5 join { whos: 1 request: 4 groups: 'x' }", "failed 5 3"}};
+  for (const auto& [command, failure] : kFaults) {
+    Command(absl::StrCat("commands { ", command, " }"));
+    WriteAll();
+    EXPECT_EQ(Events().back(), failure) << command;
+  }
+  Pass(absl::Seconds(5));
+  EXPECT_THAT(told_.back(), HasSubstr(R"({"id":4,"error":{"code":14,)"));
+  EXPECT_EQ(credited_, 5 * (100 + kHubEventCost));
+  Command("commands { id: 6 join { whos: 1 request: 4 } }");
+  WriteAll();
+  EXPECT_EQ(Events().back(), "failed 6 5");
+  EXPECT_FALSE(hub_->roster().IsMember(*hub_->roster().records().at(1), "d"));
 }
 
 TEST_F(HubTest, TokensAreHandedOnToTheBackend) {
