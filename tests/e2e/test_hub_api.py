@@ -239,7 +239,7 @@ def test_requests_without_sense_are_refused(api):
 # 7 of PublishRequest is reserved: an id for duplicates.
 def test_a_request_with_a_field_that_is_not_known_is_refused(api):
     request = api_pb.PublishRequest(groups=["room:1"], payload=text("x"))
-    request.MergeFromString(b"\x3a\x02id")
+    request.MergeFromString(b"\x9a\x06\x02id")  # Field 99.
     with pytest.raises(grpc.RpcError) as error:
         api.publish(request)
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
