@@ -236,7 +236,6 @@ def test_requests_without_sense_are_refused(api):
         api.Join(to=everyone_in(1))
 
 
-# 7 of PublishRequest is reserved: an id for duplicates.
 def test_a_request_with_a_field_that_is_not_known_is_refused(api):
     request = api_pb.PublishRequest(groups=["room:1"], payload=text("x"))
     request.MergeFromString(b"\x9a\x06\x02id")  # Field 99.
@@ -244,7 +243,7 @@ def test_a_request_with_a_field_that_is_not_known_is_refused(api):
         api.publish(request)
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert error.value.details() == (
-        "field 7 of headgate.v1.PublishRequest is not known to this gateway")
+        "field 99 of headgate.v1.PublishRequest is not known to this gateway")
 
 
 def test_a_publish_stream_is_answered_in_order(join, api):
