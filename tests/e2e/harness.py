@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -51,6 +52,21 @@ def eventually(condition, what, timeout=TIMEOUT):
             return result
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
         time.sleep(0.02)
+
+
+_held = []
+
+
+def held_port():
+    """A port of 127.0.0.1 for a server that is to be there later, or again.
+    Nobody listens on it meanwhile, and nobody else gets it: the kernel chooses
+    no port that a socket is bound to. Servers can bind to it all the same, as
+    both they and this socket set SO_REUSEADDR."""
+    holder = socket.socket()
+    _held.append(holder)  # Until the tests' process ends.
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder.getsockname()[1]
 
 
 class Process:
@@ -162,10 +178,12 @@ LISTENING = r"listening on (?:\w+://)?(\S+):(\d+)"
 
 
 class Backend(Process):
-    """`headgate backend`, the demo services alone."""
+    """`headgate backend`, the demo services alone; at `port`, that of one
+    before."""
 
-    def __init__(self, port=0):
-        super().__init__(HEADGATE, "backend", "--listen", f"127.0.0.1:{port}")
+    def __init__(self, port=None):
+        super().__init__(HEADGATE, "backend", "--listen",
+                         f"127.0.0.1:{port or held_port()}")
         self.port = int(self.wait_for_output(LISTENING)[2])
         self.target = f"127.0.0.1:{self.port}"
 

@@ -14,7 +14,7 @@ import grpc
 from google.protobuf import timestamp_pb2
 
 import reflecting
-from harness import ROOT, TIMEOUT, eventually
+from harness import ROOT, TIMEOUT, eventually, held_port
 
 METHOD = "/headgate.v1.HubBackend/Attach"
 
@@ -74,7 +74,7 @@ class HubBackend:
     method = METHOD
     request = pb.FromGateway
 
-    def __init__(self, policy=accept, port=0, reflection=None, options=()):
+    def __init__(self, policy=accept, port=None, reflection=None, options=()):
         self.policy = policy
         self._options = list(options)
         self._reflection = reflection
@@ -84,7 +84,7 @@ class HubBackend:
         self.reading.set()
         self._commands = None
         self._lock = threading.Lock()
-        self._start(port)
+        self._start(port or held_port())
 
     def _start(self, port):
         self._server = grpc.server(

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import TIMEOUT, eventually
+from harness import TIMEOUT, eventually, held_port
 
 
 class Nats:
@@ -23,7 +23,7 @@ class Nats:
         self._tls = tls
         self._config = pathlib.Path(self._folder.name, "nats.conf")
         self._config.write_text(settings)
-        self.port = -1
+        self.port = held_port()
         self.start()
 
     def start(self):

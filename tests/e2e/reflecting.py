@@ -7,9 +7,10 @@ import threading
 import grpc
 from google.protobuf import descriptor_pb2, message_factory, text_format
 
+from harness import held_port
+
 V1 = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 V1ALPHA = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-
 
 
 def _fields(*fields):
@@ -145,7 +146,7 @@ class ReflectingServer:
     (a serialized google.rpc.Status) if that is set. `reflection` is
     called with the requests and the context; None: there is none."""
 
-    def __init__(self, reflection=None, port=0, path=V1):
+    def __init__(self, reflection=None, port=None, path=V1):
         self.statuses = {}
         self.details = None
         self.calls = []  # The paths that were called.
@@ -181,7 +182,8 @@ class ReflectingServer:
             options=[("grpc.max_receive_message_length", -1),
                      ("grpc.max_send_message_length", -1),
                      ("grpc.so_reuseport", 0)])
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        self.port = self._server.add_insecure_port(
+            f"127.0.0.1:{port or held_port()}")
         assert self.port, f"port {port} is in use"
         self.target = f"127.0.0.1:{self.port}"
         self._server.start()

@@ -15,7 +15,7 @@ import pytest
 
 from client import ECHO, HELLO, JSON, PROTOBUF, RAW, Client, call, call_json, \
     refusal
-from harness import TIMEOUT, Backend, Gateway, eventually, run
+from harness import TIMEOUT, Backend, Gateway, eventually, held_port, run
 from wire import RawClient, limit_buffers, packet
 
 BIDI = HELLO + "BidiHello"
@@ -25,12 +25,6 @@ NAME = r"headgate_[a-z_]+"
 @pytest.fixture
 def gateway(stack):
     return stack.enter_context(Gateway.demo())
-
-
-def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 # --- where it is ---
@@ -258,7 +252,7 @@ def test_check_says_what_admin_listeners_serve(tmp_path):
 
 
 def test_readiness_follows_the_upstream(stack):
-    port = unused_port()
+    port = held_port()
     gateway = stack.enter_context(Gateway.serve(f"127.0.0.1:{port}"))
     assert gateway.admin("/healthz") == (200, "ok\n")
     assert gateway.admin("/readyz")[0] == 503

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from client import JSON, Client
-from harness import LISTENING, ROOT, Gateway, Process, eventually
+from harness import (LISTENING, ROOT, Gateway, Process, eventually,
+                     held_port)
 from hub_backend import generated
 
 EXAMPLES = ROOT / "docs/examples"
@@ -16,8 +17,8 @@ GO_PACKAGES = "/usr/share/gocode"
 
 
 class Backend(Process):
-    def __init__(self, command, port=0):
-        super().__init__(*command, f"127.0.0.1:{port}", env={
+    def __init__(self, command, port=None):
+        super().__init__(*command, f"127.0.0.1:{port or held_port()}", env={
             **os.environ, "PYTHONPATH": generated()})
         self.port = int(self.wait_for_output(LISTENING)[2])
 

@@ -18,17 +18,10 @@ import websockets
 from client import (ECHO, HELLO, JSON, PROTOBUF, Client, call, call_json,
                     connect, stats)
 from harness import (HEADGATE, TIMEOUT, Backend, Gateway, Process, eventually,
-                     run, sanitized, soon)
+                     held_port, run, sanitized, soon)
 from wire import RawClient, message
 
 BIDI = HELLO + "BidiHello"
-
-
-def free_port():
-    """A port that nobody listens on, for now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 # --- without a backend, and with one that comes and goes ---
@@ -37,7 +30,7 @@ def free_port():
 @pytest.mark.parametrize("subprotocols, data", [
     ((JSON,), "{}"), ((PROTOBUF,), b""), ((), "{}"), ((), b"")])
 def test_calls_without_a_backend_are_4014(subprotocols, data):
-    with Gateway.serve(f"127.0.0.1:{free_port()}") as gateway:
+    with Gateway.serve(f"127.0.0.1:{held_port()}") as gateway:
         with Client(gateway, BIDI, *subprotocols) as client:
             with contextlib.suppress(websockets.ConnectionClosed):
                 client.send(data)
@@ -48,13 +41,13 @@ def test_calls_without_a_backend_are_4014(subprotocols, data):
 
 # Nothing is said, and the session ends all the same.
 def test_session_without_a_backend_ends_by_itself():
-    with Gateway.serve(f"127.0.0.1:{free_port()}") as gateway:
+    with Gateway.serve(f"127.0.0.1:{held_port()}") as gateway:
         with Client(gateway, BIDI) as client:
             assert client.receive_close()[0] == 4014
 
 
 def test_gateway_says_that_its_backend_is_not_there_yet():
-    target = f"127.0.0.1:{free_port()}"
+    target = f"127.0.0.1:{held_port()}"
     with Gateway.serve(target) as gateway:
         eventually(lambda: target in gateway.stderr(),
                    "a line in the log that names the upstream")
@@ -79,7 +72,7 @@ def works(gateway):
 
 
 def test_backend_that_appears_later_is_found():
-    port = free_port()
+    port = held_port()
     with Gateway.serve(f"127.0.0.1:{port}") as gateway:
         assert not works(gateway)
         with Backend(port):
