@@ -49,8 +49,8 @@ Example, in a second terminal:
 
 With --replicas 2 there are two gateways that share their hubs over NATS: what
 is sent to a room of one reaches the members of the other. The second one has
-the next port of each --listen and --admin, or a free one as well. nats-server,
-which must be installed, listens on loopback and takes anyone on this machine.
+the next port of each --listen and --admin, or, for port 0, a free one of its
+own. nats-server must be installed; it listens on loopback, without a password.
 
 With --config the file's routes take the place of these paths, and the demo
 backend that of all its upstreams, without TLS and health checks.
@@ -126,7 +126,8 @@ absl::StatusOr<Settings> DemoSettings(const ServeFlags& flags,
   return settings;
 }
 
-// Changes what `flag` has set, which is the first gateway's address.
+// Changes `address`, the first gateway's, which `flag` has set, to that of
+// gateway `number`, from 0.
 absl::Status MoveOn(int number, absl::string_view flag, std::string& address) {
   absl::StatusOr<std::string> next = NextAddress(address, number);
   if (!next.ok()) {
@@ -140,8 +141,8 @@ absl::Status MoveOn(int number, absl::string_view flag, std::string& address) {
   return absl::OkStatus();
 }
 
-// The settings of so many gateways. `nats`: URL of what they share; empty: each
-// is alone.
+// The settings of each of `replicas` gateways. `nats`: the URL of the NATS
+// server that they share; empty: they share nothing.
 absl::StatusOr<std::vector<Settings>> ReplicaSettings(
     const ServeFlags& flags, const std::string& backend, int replicas,
     const std::string& nats) {
@@ -175,7 +176,8 @@ std::string OwnPath() {
   return path;
 }
 
-// Debian has it in /usr/sbin, which is not on everybody's PATH.
+// Where to look for nats-server. Debian has it in /usr/sbin, which is not on
+// everybody's PATH.
 std::string FoldersOfNats() {
   const char* const path = std::getenv("PATH");
   return absl::StrCat(path == nullptr ? "" : path, ":/usr/sbin");
@@ -194,8 +196,7 @@ std::vector<std::string> Announcements(
   if (nats.empty()) return lines;
   lines.push_back(absl::StrCat("headgate: NATS on ", nats));
   lines.emplace_back(
-      "Send to one gateway what the other one gets, each in a terminal of its "
-      "own:");
+      "To see messages cross, run each of these in a terminal of its own:");
   for (const std::string& address : addresses) {
     lines.push_back(
         absl::StrCat("    ", OwnPath(), " dial ", address, "/rooms/1"));

@@ -21,7 +21,7 @@ namespace headgate {
 // drained; it ends with the object, and when the process is killed. If it ends
 // before that, the log has the reason, and the process is sent SIGINT.
 //
-// Thread: the main thread, for everything.
+// Thread: the main thread.
 class NatsServer {
  public:
   // Returns when it listens. `folders`, in the form of PATH, are where to look
@@ -35,7 +35,7 @@ class NatsServer {
 
   // "nats://127.0.0.1:PORT".
   const std::string& url() const { return url_; }
-  // By itself.
+  // Whether it has ended before its time: see above.
   bool has_ended() const { return has_ended_; }
 
  private:
@@ -44,8 +44,8 @@ class NatsServer {
   // What it has written so far, to stdout or stderr.
   std::string Output() const;
   absl::Status AwaitPort();
-  // The watcher's: until it has ended. It is not reaped before the destructor
-  // has done with its number.
+  // The watcher thread's: waits until the child has ended, without reaping it,
+  // so that the destructor cannot kill another process with the same number.
   void Watch();
 
   const pid_t pid_;

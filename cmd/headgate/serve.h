@@ -17,15 +17,16 @@ namespace headgate {
 // set to what does the work and returns the exit status.
 void AddServe(CLI::App& app, std::function<int()>& run);
 
-// The gateways of a process: one as a rule.
+// The gateways of a process, usually one. Thread: the main thread, for all
+// callbacks.
 struct GatewayRun {
-  // The settings of each. Asked at the start, and again at each reload; always
-  // as many, at least one.
+  // Returns the settings of each gateway: at least one, and the same number
+  // each time. Called at the start, and at each reload.
   std::function<absl::StatusOr<std::vector<Settings>>()> settings;
   // The file that SIGHUP reloads; empty: there is none.
   std::string config;
-  // Lines for stdout, the last ones; null: none. Takes the
-  // first address of each gateway, "ws://127.0.0.1:8080".
+  // Returns the last lines of the start for stdout; null: none. Takes the first
+  // address of each gateway, such as "ws://127.0.0.1:8080".
   std::function<std::vector<std::string>(const std::vector<std::string>&)>
       announcements = nullptr;
 };

@@ -246,7 +246,8 @@ void AddHubEngine(const Stats& stats, Families& families) {
                    "missing.");
   families.Add(static_cast<double>(engine.gaps), {});
   families.Begin(MetricType::Histogram, "headgate_hub_engine_publish_seconds",
-                 "From a publication of the API until NATS has it.");
+                 "From a publication of the API or a client, or one to a "
+                 "group with history, until NATS has it.");
   families.Add(engine.publish, {});
   families.Gauge("headgate_hub_replicas",
                  "Gateways that share the hubs and are there, with this one.");

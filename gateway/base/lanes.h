@@ -10,8 +10,8 @@
 namespace headgate {
 
 // Queues that are served in turn, so that a flood in one of them delays what
-// waits in another by one element only. Each keeps its order. The caller limits
-// what they hold.
+// each element of another by one element only. Each keeps its order. The caller
+// limits what they hold.
 //
 // Not thread-safe.
 template <typename T, std::size_t kLanes>
@@ -22,7 +22,7 @@ class Lanes {
     ++size_;
   }
 
-  // The first element of the next lane that has one.
+  // The first element of the next lane that has one; absent: all are empty.
   std::optional<T> Pop() {
     for (std::size_t i = 0; i < kLanes; ++i) {
       std::deque<T>& lane = lanes_[next_];

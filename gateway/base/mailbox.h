@@ -8,26 +8,27 @@
 
 namespace headgate {
 
-// What some threads have for another one, the reader. Many elements cost the
-// reader one task of its event loop, and are read in slices: whatever else it
-// has to do waits for a slice, and not for all that has come.
+// A queue from any threads to one other, the reader. However many elements
+// wait, they take one task of the reader's event loop, which reads them in
+// slices: other tasks wait for one slice, not for all elements.
 //
 //   if (mailbox.Add(element, bytes) == Put::kFirst) PostToReader(Read);
 //   void Read() { if (mailbox.ReadSlice(handle, is_over)) PostToReader(Read); }
 //
-// Thread: Add is safe for any, ReadSlice is the reader's.
+// Thread: any for Add, the reader's for ReadSlice.
 template <typename T>
 class Mailbox {
  public:
+  // `max_bytes`: of elements that wait.
   explicit Mailbox(std::size_t max_bytes) : max_bytes_(max_bytes) {}
 
   enum class Put {
-    kFirst,         // The reader has to be told.
-    kBehindOthers,  // It comes by itself.
-    kFull,          // The element is dropped.
+    kFirst,         // The caller has to notify the reader.
+    kBehindOthers,  // The reader is to come already.
+    kFull,          // The element was dropped.
   };
 
-  // `bytes`: what the element counts.
+  // `bytes`: what the element counts towards `max_bytes` until it is read.
   Put Add(T element, std::size_t bytes) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (bytes > max_bytes_ - bytes_) return Put::kFull;
@@ -36,9 +37,9 @@ class Mailbox {
     return elements_.size() > 1 ? Put::kBehindOthers : Put::kFirst;
   }
 
-  // Has `read` take elements in their order, one at least, until none is left
-  // or `is_over()`. Returns whether some are left; then it is to be called
-  // again. Requires: Add has returned kFirst, or ReadSlice true, since.
+  // Calls `read` with elements in order, at least one, until none is left or
+  // `is_over()`. True: some are left, and the caller calls it again later.
+  // Requires: the last call returned true, or Add has returned kFirst since.
   template <typename Read, typename IsOver>
   bool ReadSlice(Read read, IsOver is_over) {
     while (true) {

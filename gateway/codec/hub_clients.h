@@ -5,8 +5,8 @@ namespace headgate {
 
 struct Dialect;
 
-// Frames of headgate.v1.HubClientFrame and HubServerFrame, as JSON and as they
-// are. They are of hub routes alone, whose sessions have decoders of their own
+// headgate.v1.HubClientFrame and HubServerFrame, as JSON and as serialized
+// messages. Only hub routes serve them, whose sessions have their own decoders
 // (gateway/hub): `make` is null.
 extern const Dialect kHubJsonDialect;
 extern const Dialect kHubProtobufDialect;

@@ -123,8 +123,9 @@ HubTarget HubFrom(const pb::Hub& from, const Section& section) {
                      "another method");
   }
   if (!to.client_join_ask.empty() && to.method == kPacketMethod) {
-    section.AddFault("client_join_ask",
-                     "there is no packet that asks: it needs another method");
+    section.AddFault(
+        "client_join_ask",
+        "packets cannot ask: client_join_ask needs another method");
   }
   static constexpr Binding<HubTarget> kBuffers[] = {
       {"events", &HubTarget::events_bytes},

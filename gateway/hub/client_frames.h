@@ -1,12 +1,13 @@
 #ifndef GATEWAY_HUB_CLIENT_FRAMES_H_
 #define GATEWAY_HUB_CLIENT_FRAMES_H_
 
-#include <cstddef>
+#include <cstdint>
 #include <string>
-#include <variant>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "gateway/codec/wire_message.h"
 #include "gateway/hub/batch.h"
 #include "gateway/schema/schema.h"
@@ -17,14 +18,14 @@ namespace headgate {
 // The frames of clients whose codec is one of hubs (IsHubClient), between bytes
 // and headgate/v1/hub_client.proto. Pure; safe for any thread.
 
-// A client's frame in protobuf. INVALID_ARGUMENT where it is none or carries a
-// packet with packets in it, UNIMPLEMENTED where it has unknown fields.
+// A client's frame in protobuf. INVALID_ARGUMENT: `bytes` are not one, or it
+// carries a packet with packets in it. UNIMPLEMENTED: it has unknown fields.
 absl::StatusOr<v1::HubClientFrame> ParseClientFrame(absl::string_view bytes);
 
 // A client's frame in JSON.
 struct JsonClientFrame {
   v1::HubClientFrame frame;  // Without its payload.
-  // The JSON that is the payload, a part of the text; empty: it has none.
+  // The payload, a part of the parsed text; empty: there is none.
   absl::string_view payload;
 };
 // Fails as Schema::JsonToProto does; `error` says where.
@@ -33,7 +34,7 @@ absl::StatusOr<JsonClientFrame> ParseJsonClientFrame(absl::string_view json,
                                                      const JsonOptions& options,
                                                      JsonError& error);
 
-// `codec`: one of hubs; for its clients.
+// The message that carries `frame`. Requires: IsHubClient(codec).
 WireMessage EncodeServerFrame(const v1::HubServerFrame& frame, HubCodec codec);
 
 // A Delivery of a payload that is not in `frame`: `payload` is its JSON, or the
@@ -46,8 +47,8 @@ v1::HubServerFrame WelcomeFrame(const std::string& session,
                                 absl::Duration expires_in);
 v1::HubServerFrame ExpiryFrame(absl::Duration expires_in);
 v1::HubServerFrame EndFrame(const absl::Status& status);
-// The response to the frame `id` that failed so, or to one that was carried
-// out.
+// The response to the client's frame `id`, which failed with `status`, or was
+// carried out.
 v1::HubServerFrame FailureFrame(std::uint32_t id, const absl::Status& status);
 v1::HubServerFrame OkFrame(std::uint32_t id);
 

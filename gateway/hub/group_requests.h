@@ -12,8 +12,8 @@
 
 namespace headgate {
 
-// Requests of clients to join groups that the backend has not decided on
-// (headgate.v1.GroupRequest). All wait equally long.
+// Requests of clients to join groups that the backend has not decided yet
+// (headgate.v1.GroupRequest). All have the same timeout.
 //
 // Not thread-safe.
 class GroupRequests {
@@ -22,16 +22,17 @@ class GroupRequests {
     Who who = 0;
     std::uint32_t frame = 0;  // HubClientFrame.id.
     v1::HubClientFrame::JoinGroup join;
-    std::size_t credit = 0;  // To be returned when it is decided.
+    std::size_t credit = 0;  // Bytes to return when it is decided.
     absl::Time until;
   };
 
-  // Its number, from 1. Requires: `until` is not before that of earlier ones.
+  // Returns its number, from 1. Requires: `until` is not before that of earlier
+  // ones.
   std::uint64_t Add(Request request) {
     requests_.emplace(++last_, std::move(request));
     return last_;
   }
-  // Null: it does not wait. Valid until the next call of another method.
+  // Null: no such request waits. Valid until the next call of another method.
   const Request* Find(std::uint64_t number) const {
     const auto found = requests_.find(number);
     return found == requests_.end() ? nullptr : &found->second;
@@ -40,7 +41,7 @@ class GroupRequests {
   Request Take(std::uint64_t number) {
     return std::move(requests_.extract(number).mapped());
   }
-  // One that has waited long enough.
+  // Removes one whose `until` has come; absent: there is none.
   std::optional<Request> TakeLate(absl::Time now) {
     if (requests_.empty() || requests_.begin()->second.until > now) {
       return std::nullopt;

@@ -24,14 +24,14 @@ absl::StatusOr<HubEngine::Stored> ParseStreamAck(absl::string_view json) {
                            .ok();
   if (is_read && ack.error().err_code() == kWrongLastSequence) {
     return absl::FailedPreconditionError(
-        "if_last_offset: the group's last offset is another");
+        "if_last_offset: it is not the group's last offset");
   }
   if (is_read && ack.has_error()) {
     return absl::UnavailableError(
         absl::StrCat("JetStream: ", ack.error().description()));
   }
   if (!is_read || ack.seq() == 0) {
-    return absl::UnavailableError("JetStream: the response is not one");
+    return absl::UnavailableError("JetStream: the response is malformed");
   }
   HubEngine::Stored stored;
   stored.offset = ack.seq();

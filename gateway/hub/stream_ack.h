@@ -7,10 +7,12 @@
 
 namespace headgate {
 
-// How JetStream answers a publication that it is to store: JSON (ADR-8 of
-// nats-architecture-and-design). The epoch is not in it. FAILED_PRECONDITION:
-// the subject's last offset is not the one that was expected; UNAVAILABLE: it
-// is not stored, or the response is not one.
+// Parses JetStream's response to a publication that it is to store (JSON; ADR-8
+// of nats-architecture-and-design). The result has no epoch.
+// FAILED_PRECONDITION: the subject's last offset is not the expected one.
+// UNAVAILABLE: the publication is not stored, or `json` is not such a response.
+//
+// Pure; safe for any thread.
 absl::StatusOr<HubEngine::Stored> ParseStreamAck(absl::string_view json);
 
 }  // namespace headgate

@@ -179,17 +179,18 @@ void NatsLink::Ask(
               nullptr,
               SteadyNow(),
               std::move(options)};
+  bool is_full = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const bool is_full = queued_bytes_ + order.bytes() > kMostQueuedBytes ||
-                         requests_.size() >= kMostRequests;
+    is_full = queued_bytes_ + order.bytes() > kMostQueuedBytes ||
+              requests_.size() >= kMostRequests;
     if (!is_full) {
       requests_.emplace(number, Request{order.given_at, std::move(done)});
       queued_bytes_ += order.bytes();
       orders_.push_back(std::move(order));
     }
   }
-  if (done != nullptr) {
+  if (is_full) {
     return done(absl::ResourceExhaustedError("NATS does not keep up"));
   }
   wakes_.notify_all();

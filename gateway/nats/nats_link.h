@@ -31,8 +31,8 @@ namespace headgate {
 // Hears of a link; on the hub thread.
 class NatsObserver {
  public:
-  // Connected to `server`, its URL without credentials.
-  // `store`: of the stream, if there is one.
+  // Connected to `server`, its URL without credentials. `store`: the state of
+  // the stream; without a stream there is nothing in it.
   virtual void OnUp(const std::string& server, HistoryStore store) = 0;
   // The connection is lost, or an attempt has failed.
   virtual void OnDown(const absl::Status& status) = 0;
@@ -69,8 +69,8 @@ class NatsLink final : public ClusterLink {
   // the link's destruction, which the caller sees to.
   using Post = std::function<void(std::function<void()>)>;
 
-  // `name`: for NATS' monitoring.
-  // `instance`: unique. `stream`: absent: there are no histories.
+  // `name`: for NATS' monitoring. `instance`: of this process, unique; part of
+  // the subject of responses. `stream`: absent: no group has a history.
   NatsLink(NatsSettings settings, std::string name, std::string instance,
            std::optional<StreamSettings> stream, NatsObserver& observer,
            Post post);
@@ -91,20 +91,21 @@ class NatsLink final : public ClusterLink {
              Histories::Host::FetchedCallback done) override;
   void SubscribeStored(std::string subject) override;
   void Renew() override;  // Any thread.
-  // Ends requests that NATS does not answer.
+  // Ends requests that have waited for kRequestTimeout. To be called some times
+  // in a second.
   void OnTick(absl::Time now);
 
-  // Records that were dropped.
+  // How many records were dropped. Any thread.
   std::uint64_t dropped() const { return dropped_; }
 
   static constexpr std::size_t kMostQueuedBytes = 8 * 1024 * 1024;
   static constexpr std::size_t kMostUnreadBytes = 8 * 1024 * 1024;
-  // The hub thread reads records for so long at a time; what else it has to do
-  // goes on in between.
+  // How long the hub thread reads records at a time; its other tasks run in
+  // between.
   static constexpr absl::Duration kReadSlice = absl::Milliseconds(1);
   // For NATS to take a connection, and what is published.
   static constexpr absl::Duration kTimeout = absl::Seconds(2);
-  // For JetStream to answer.
+  // For JetStream to respond.
   static constexpr absl::Duration kRequestTimeout = absl::Seconds(5);
   static constexpr std::size_t kMostRequests = 16 * 1024;
   static constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
@@ -133,7 +134,7 @@ class NatsLink final : public ClusterLink {
     absl::Time given_at = {};
     HubEngine::StoreOptions options = {};
   };
-  // A request that JetStream has not answered.
+  // A request without a response of JetStream yet.
   struct Request {
     absl::Time given_at;
     std::function<void(const absl::StatusOr<StreamReply>&)> done;
@@ -156,14 +157,14 @@ class NatsLink final : public ClusterLink {
   void TakeStored(natsMsg* message);
   void TakeReply(natsMsg* message);
   void OnDropped();
-  // Has `task` run by the hub thread, unless too much waits there.
+  // Any thread: runs `task` on the hub thread. Drops it and counts that if too
+  // much waits there. `bytes`: of the record.
   void PostRecord(std::size_t bytes, std::function<void()> task);
-  // The same, in one order for all: false if too much waits, and `bytes` is not
-  // 0.
+  // The same without counting; tasks run in the order of these calls. False:
+  // too much waits, which never holds for `bytes` 0.
   bool AddToMailbox(std::size_t bytes, std::function<void()> task);
 
-  // Of the hub thread.
-  // Hands over what has come, for kReadSlice.
+  // Of the hub thread: runs tasks of mailbox_, for kReadSlice.
   void Read();
   void Ask(std::string subject, std::string body,
            HubEngine::StoreOptions options,

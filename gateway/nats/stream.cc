@@ -41,7 +41,7 @@ bool IsText(const char* text, const std::string& wanted) {
   return text != nullptr && wanted == text;
 }
 
-// Whether it stores and publishes what gateways need.
+// Whether it stores and republishes as gateways need it.
 bool Serves(const jsStreamConfig& config, const jsStreamConfig& wanted) {
   return config.SubjectsLen == 1 &&
          IsText(config.Subjects[0], wanted.Subjects[0]) &&
@@ -93,7 +93,7 @@ absl::StatusOr<HistoryStore> PrepareStream(natsConnection* connection,
   options.Wait = 2000;
   jsCtx* made = nullptr;
   natsStatus status = natsConnection_JetStream(&made, connection, &options);
-  if (status != NATS_OK) return Failure(settings, "is not reached", status);
+  if (status != NATS_OK) return Failure(settings, "cannot be reached", status);
   const std::unique_ptr<jsCtx, void (*)(jsCtx*)> context(made, &jsCtx_Destroy);
 
   const std::string in = absl::StrCat(settings.prefix, ".in.>");
@@ -128,7 +128,7 @@ absl::StatusOr<HistoryStore> PrepareStream(natsConnection* connection,
   info.reset(found);
   const bool is_missing = status == NATS_NOT_FOUND;
   if (status != NATS_OK && (!is_missing || !settings.nats.manage_stream)) {
-    return Failure(settings, "cannot be looked at", status);
+    return Failure(settings, "cannot be read", status);
   }
   if (settings.nats.manage_stream) {
     found = nullptr;
@@ -149,10 +149,11 @@ absl::StatusOr<HistoryStore> PrepareStream(natsConnection* connection,
     return absl::UnavailableError(absl::StrCat(
         "JetStream: stream ", settings.name, " must have the subject ", in,
         " alone, republish it to ", out,
-        ", and allow direct access (manage_stream is false)"));
+        ", allow direct access, and have retention limits and discard old "
+        "(manage_stream is false)"));
   }
   HistoryStore store;
-  // When it was created tells one stream of a name from another.
+  // Streams of one name differ in the time when they were created.
   store.epoch =
       absl::StrCat(absl::Hex(static_cast<std::uint64_t>(info->Created)));
   store.last_offset = info->State.LastSeq;

@@ -16,13 +16,15 @@
 
 namespace headgate {
 
-// The stream of JetStream that has the histories of groups: it stores what is
-// published below PREFIX.in, and publishes it below PREFIX.out with the offset.
+// The JetStream stream that stores the histories of groups: what is published
+// below PREFIX.in, which it republishes below PREFIX.out with its offset.
 struct StreamSettings {
+  // Requires: `settings.nats` is set.
   static StreamSettings From(const HubSettings& settings);
-  // Of requests for a record ("direct get").
+  // The subject of requests for a record ("direct get", ADR-31 of
+  // nats-architecture-and-design), and the body of one: the first record of
+  // `subject` at offset `from` or behind it; 0: the last one.
   std::string FetchSubject() const;
-  // See Histories::Host::Fetch.
   static std::string FetchBody(absl::string_view subject, std::uint64_t from);
 
   std::string name;
@@ -32,23 +34,26 @@ struct StreamSettings {
   NatsSettings nats;
 };
 
-// Creates or changes the stream, or checks it. Blocks for seconds where NATS
-// does not answer. UNAVAILABLE, with the reason.
+// Creates or changes the stream, or only checks it (`manage_stream: false`),
+// and returns its state. Blocks, for seconds where NATS does not respond.
+// UNAVAILABLE: it cannot be used; the message has the reason.
 absl::StatusOr<HistoryStore> PrepareStream(natsConnection* connection,
                                            const StreamSettings& settings);
 
-// A response of JetStream.
+// A response of JetStream to a publication that it is to store, or to a request
+// for a record.
 struct StreamReply {
-  bool is_not_found = false;
-  std::uint64_t offset = 0;  // Of a stored record.
+  bool is_not_found = false;  // There is no such record.
+  std::uint64_t offset = 0;   // Of a stored record.
   std::string data;
 };
 
-// UNAVAILABLE if it is NATS' report that there is no stream, or an error.
+// UNAVAILABLE: `message` is an error, or NATS' report that there is no stream.
 absl::StatusOr<StreamReply> ReplyFrom(natsMsg* message);
+// Absent: there is no such record. UNAVAILABLE: `reply` is not a record.
 absl::StatusOr<std::optional<StoredRecord>> RecordFrom(
     const StreamReply& reply);
-// What the stream publishes; without an offset if it is not the stream's.
+// A record that the stream has republished; offset 0: `message` is not one.
 StoredRecord RestoredFrom(natsMsg* message);
 
 }  // namespace headgate

@@ -76,7 +76,7 @@ class HubSession final : public SessionCore,
 
   void Queue(ws::SharedFrame& frame, const std::string& key,
              MemberQueue::Loss loss, HubReport report);
-  // The same for what no policy drops.
+  // The same for a frame of the gateway's own, which no policy drops.
   void QueueOwn(ws::SharedFrame& frame);
   void QueueOwn(const v1::HubServerFrame& frame);
   ws::SharedFrame FrameOf(const v1::HubServerFrame& frame);

@@ -396,7 +396,7 @@ TEST(LoadTest, PacketsOfAHubCannotBeAcknowledged) {
 TEST(LoadTest, NoPacketOfAHubAsksForAGroup) {
   EXPECT_THAT(FaultsOf("routes: [{path: /x, hub: {client_join_ask: ['*'], "
                        "method: headgate.v1.PacketService/Connect}}]"),
-              HasSubstr("client_join_ask: there is no packet that asks"));
+              HasSubstr("client_join_ask: packets cannot ask"));
 }
 
 TEST(LoadTest, TextsAreNotEmpty) {
