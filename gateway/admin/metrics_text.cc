@@ -183,6 +183,16 @@ void AddHubMessages(const Stats& stats, Families& families) {
   add(&HubCounts::published_by_api, {{"source", "api"}});
   add(&HubCounts::published_by_clients, {{"source", "client"}});
   add(&HubCounts::published_elsewhere, {{"source", "gateway"}});
+  families.Counter("headgate_hub_recoveries_total",
+                   "Joins of clients to groups with history that asked for "
+                   "what they have missed.");
+  add(&HubCounts::recoveries, {{"outcome", "recovered"}});
+  add(&HubCounts::recoveries_lost, {{"outcome", "lost"}});
+  add(&HubCounts::recoveries_failed, {{"outcome", "failed"}});
+  families.Counter("headgate_hub_gaps_total",
+                   "Times that a client was told that publications to a group "
+                   "may be missing.");
+  add(&HubCounts::gaps);
   families.Counter("headgate_hub_deliveries_total",
                    "Messages of the backend, once for each receiver.");
   add(&HubCounts::deliveries);

@@ -230,6 +230,7 @@ absl::Span<const Binding<HubLimitSettings>> TableOf() {
   using S = HubLimitSettings;
   static constexpr Binding<S> kTable[] = {
       {"max_pinned_bytes", &S::max_pinned_bytes},
+      {"max_history_bytes", &S::max_history_bytes},
   };
   return kTable;
 }

@@ -172,6 +172,8 @@ void CheckHubEngine(const Settings& settings, Faults& faults) {
   }
   faults.Range("hub.limits.max_pinned_bytes", hub.limits.max_pinned_bytes,
                kLeastPinnedBytes, kMostPinnedBytes);
+  faults.Range("hub.limits.max_history_bytes", hub.limits.max_history_bytes,
+               std::size_t{0}, kMostPinnedBytes);
   CheckGroups(hub, faults);
   const bool is_nats = hub.engine == HubSettings::Engine::kNats;
   if (is_nats && !hub.nats) {

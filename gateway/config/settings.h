@@ -318,6 +318,8 @@ struct HubGroupSettings {
 struct HubLimitSettings {
   // Of frames that clients have not taken, in all workers.
   std::size_t max_pinned_bytes = 64 * 1024 * 1024;
+  // Of histories, for clients that come back.
+  std::size_t max_history_bytes = 64 * 1024 * 1024;
 
   bool operator==(const HubLimitSettings&) const = default;
 };

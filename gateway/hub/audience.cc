@@ -142,6 +142,22 @@ class Conditions {
     return std::move(found_);
   }
 
+  bool IsMeant(HubRecord* record) const {
+    if (!except_.empty() && except_.contains(record)) return false;
+    if (!audience_.whos().empty() && !whos_.contains(record)) return false;
+    if (!audience_.sessions().empty() && !sessions_.contains(record)) {
+      return false;
+    }
+    if (!audience_.groups().empty() && !IsInGroups(record)) return false;
+    if (!audience_.users().empty() && !users_.contains(record->user)) {
+      return false;
+    }
+    return absl::c_all_of(audience_.filters(),
+                          [record](const v1::DataFilter& filter) {
+                            return Fits(filter, *record);
+                          });
+  }
+
  private:
   using Set = absl::flat_hash_set<HubRecord*>;
 
@@ -166,22 +182,6 @@ class Conditions {
         audience_.groups_size() > 1 || audience_.users_size() > 1;
     if (may_repeat && !seen_.insert(record).second) return;
     found_.push_back(record);
-  }
-
-  bool IsMeant(HubRecord* record) const {
-    if (!except_.empty() && except_.contains(record)) return false;
-    if (!audience_.whos().empty() && !whos_.contains(record)) return false;
-    if (!audience_.sessions().empty() && !sessions_.contains(record)) {
-      return false;
-    }
-    if (!audience_.groups().empty() && !IsInGroups(record)) return false;
-    if (!audience_.users().empty() && !users_.contains(record->user)) {
-      return false;
-    }
-    return absl::c_all_of(audience_.filters(),
-                          [record](const v1::DataFilter& filter) {
-                            return Fits(filter, *record);
-                          });
   }
 
   bool IsInGroups(HubRecord* record) const {
@@ -214,6 +214,12 @@ absl::StatusOr<std::vector<HubRecord*>> FindAudience(
     return status;
   }
   return Conditions(audience, roster).Find();
+}
+
+bool IsMeant(const v1::Audience& audience, HubRecord& record,
+             HubRoster& roster) {
+  return CheckAudience(audience).ok() &&
+         Conditions(audience, roster).IsMeant(&record);
 }
 
 absl::Status CheckStored(const v1::Audience& audience) {

@@ -16,6 +16,10 @@ namespace headgate {
 absl::StatusOr<std::vector<HubRecord*>> FindAudience(
     const v1::Audience& audience, HubRoster& roster);
 
+// Whether a session that is admitted is among them.
+bool IsMeant(const v1::Audience& audience, HubRecord& record,
+             HubRoster& roster);
+
 // INVALID_ARGUMENT unless it can be that of a publication to a group with
 // history: such a group is named alone, for it has one place in one order.
 absl::Status CheckStored(const v1::Audience& audience);

@@ -153,7 +153,8 @@ struct HubDeliver {
   HubFrame frame;
   std::string key = {};  // See SlowClientSettings::Policy::kKeepLatest.
   HubReport report = {};
-  // The response to a client's request, which no policy drops.
+  // The response to a client's request, or what it would not know that it has
+  // missed: no policy drops it.
   bool is_answer = false;
 };
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gateway/base/utf8.h"
+#include "gateway/base/varint.h"
 #include "gateway/codec/json_failure.h"
 #include "gateway/hub/decoder.h"
 #include "gateway/hub/known_fields.h"
@@ -189,6 +190,14 @@ std::string ToJson(const ServerFrame::Joined& joined) {
   return json.Take();
 }
 
+std::string ToJson(const ServerFrame::Gap& gap) {
+  JsonObject json;
+  json.Text("group", gap.group());
+  json.Offset("after", gap.after());
+  json.Offset("before", gap.before());
+  return json.Take();
+}
+
 std::string ToJson(const ServerFrame& frame) {
   JsonObject json;
   json.Number("id", frame.id());
@@ -204,6 +213,9 @@ std::string ToJson(const ServerFrame& frame) {
     }
     case ServerFrame::kJoined:
       json.Member("joined", ToJson(frame.joined()));
+      break;
+    case ServerFrame::kGap:
+      json.Member("gap", ToJson(frame.gap()));
       break;
     case ServerFrame::kLeft:
       json.Member("left", JsonString(frame.left()));
@@ -296,11 +308,12 @@ WireMessage EncodeServerFrame(const ServerFrame& frame, HubCodec codec) {
 }
 
 WireMessage EncodeDelivery(absl::string_view payload, absl::string_view group,
-                           HubCodec codec) {
+                           std::uint64_t offset, HubCodec codec) {
   if (codec == HubCodec::kHubJson) {
     JsonObject delivery;
     delivery.Member("payload", payload);
     delivery.Text("group", group);
+    delivery.Offset("offset", offset);
     JsonObject frame;
     frame.Member("delivery", delivery.Take());
     return {Opcode::kText, frame.Take()};
@@ -310,6 +323,10 @@ WireMessage EncodeDelivery(absl::string_view payload, absl::string_view group,
                    delivery);
   if (!group.empty()) {
     AppendBytesField(ServerFrame::Delivery::kGroupFieldNumber, group, delivery);
+  }
+  if (offset != 0) {
+    AppendVarint(ServerFrame::Delivery::kOffsetFieldNumber << 3, delivery);
+    AppendVarint(offset, delivery);
   }
   std::string frame;
   AppendBytesField(ServerFrame::kDeliveryFieldNumber, delivery, frame);

@@ -38,9 +38,10 @@ absl::StatusOr<JsonClientFrame> ParseJsonClientFrame(absl::string_view json,
 WireMessage EncodeServerFrame(const v1::HubServerFrame& frame, HubCodec codec);
 
 // A Delivery of a payload that is not in `frame`: `payload` is its JSON, or the
-// serialized headgate.v1.Payload. The same for all who get it.
+// serialized headgate.v1.Payload. `offset`: in the group's history; 0: none.
+// The same for all who get it.
 WireMessage EncodeDelivery(absl::string_view payload, absl::string_view group,
-                           HubCodec codec);
+                           std::uint64_t offset, HubCodec codec);
 
 // `expires_in`: of the session; infinite: it does not expire.
 v1::HubServerFrame WelcomeFrame(const std::string& session,

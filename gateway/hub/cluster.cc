@@ -231,19 +231,32 @@ void Cluster::OnStored(const std::string& subject, StoredRecord record,
   histories_.OnLive(group, std::move(record));
 }
 
-void Cluster::OnHistoryRecord(const std::string& group, StoredRecord stored) {
+SharedPublication Cluster::Parse(const std::string& group,
+                                 const StoredRecord& stored) {
   v1::EngineRecord record;
   // Of a stranger: it has its offset, and nothing is missing.
   if (!record.ParseFromString(stored.bytes) || !record.has_publication()) {
     ++malformed_;
-    return;
+    return nullptr;
   }
-  v1::EnginePublication& publication = *record.mutable_publication();
-  publication.mutable_to()->clear_groups();
-  publication.mutable_to()->add_groups(group);
-  publication.mutable_position()->set_epoch(histories_.epoch());
-  publication.mutable_position()->set_offset(stored.offset);
-  host_.Deliver(std::move(publication));
+  auto publication = std::make_shared<v1::EnginePublication>(
+      std::move(*record.mutable_publication()));
+  publication->mutable_to()->clear_groups();
+  publication->mutable_to()->add_groups(group);
+  publication->mutable_position()->set_epoch(histories_.epoch());
+  publication->mutable_position()->set_offset(stored.offset);
+  return publication;
+}
+
+void Cluster::Recover(const std::string& group,
+                      const std::optional<v1::Position>& after,
+                      RecoveredCallback done) {
+  histories_.Recover(
+      group, after,
+      [this, done = std::move(done)](const absl::StatusOr<Recovery>& recovery) {
+        if (host_.RunInOrder([done, recovery] { done(recovery); })) return;
+        done(absl::ResourceExhaustedError("the hubs do not keep up"));
+      });
 }
 
 // --- Questions ---

@@ -55,6 +55,10 @@ class ClusterLink {
 class ClusterHost {
  public:
   virtual void Deliver(v1::EnginePublication publication) = 0;
+  // The same for one that is stored.
+  virtual void Deliver(const SharedPublication& publication) = 0;
+  // Runs `work` behind what Deliver was given before. False: too much waits.
+  virtual bool RunInOrder(std::function<void()> work) = 0;
   // `done` is called once, unless the cluster is destroyed before; instance and
   // number are the cluster's business.
   using ReplyCallback = std::function<void(v1::EngineReply)>;
@@ -115,6 +119,9 @@ class Cluster final : public HubEngine, private Histories::Host {
   bool HasHistory(absl::string_view group) const override;
   void Store(const v1::EnginePublication& publication,
              const StoreOptions& options, StoredCallback done) override;
+  void Recover(const std::string& group,
+               const std::optional<v1::Position>& after,
+               RecoveredCallback done) override;
   void Ask(v1::EngineQuestion question, absl::Duration patience,
            IsEnough is_enough, AnswersCallback done) override;
   bool is_up() const override { return link_.is_up(); }
@@ -170,7 +177,11 @@ class Cluster final : public HubEngine, private Histories::Host {
   absl::Status Send(const v1::EnginePublication& publication,
                     PublishedCallback done);
 
-  void OnHistoryRecord(const std::string& group, StoredRecord record) override;
+  SharedPublication Parse(const std::string& group,
+                          const StoredRecord& record) override;
+  void OnHistoryRecord(const SharedPublication& publication) override {
+    host_.Deliver(publication);
+  }
   void OnHistoryGap(const std::string& group, std::uint64_t after,
                     std::uint64_t before) override {
     host_.OnGap(group, after, before);

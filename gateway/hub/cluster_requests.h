@@ -46,6 +46,11 @@ class ClusterRequests {
   void Deliver(const v1::EnginePublication& publication) {
     local_.Deliver(publication);
   }
+  // To the clients of this gateway: see Hub::OnGap.
+  void ReportGap(const std::string& group, std::uint64_t after,
+                 std::uint64_t before) {
+    local_.ReportGap(group, after, before);
+  }
 
  private:
   // For a group with history.

@@ -21,9 +21,11 @@ void HubCounts::Add(const HubCounts& other) {
        {&HubCounts::joined, &HubCounts::messages, &HubCounts::left,
         &HubCounts::published_by_stream, &HubCounts::published_by_api,
         &HubCounts::published_by_clients, &HubCounts::published_elsewhere,
-        &HubCounts::deliveries, &HubCounts::encodings, &HubCounts::sends,
-        &HubCounts::streams_opened, &HubCounts::streams_lost,
-        &HubCounts::abandoned, &HubCounts::dropped, &HubCounts::slow}) {
+        &HubCounts::recoveries, &HubCounts::recoveries_lost,
+        &HubCounts::recoveries_failed, &HubCounts::gaps, &HubCounts::deliveries,
+        &HubCounts::encodings, &HubCounts::sends, &HubCounts::streams_opened,
+        &HubCounts::streams_lost, &HubCounts::abandoned, &HubCounts::dropped,
+        &HubCounts::slow}) {
     this->*member += other.*member;
   }
   for (std::size_t i = 0; i < commands.size(); ++i) {

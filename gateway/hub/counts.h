@@ -41,6 +41,12 @@ struct HubCounts {
   std::uint64_t published_by_clients = 0;
   // Other gateways' that have found receivers here.
   std::uint64_t published_elsewhere = 0;
+  // Joins of clients with a position: nothing is missing, or it may be, or they
+  // have failed.
+  std::uint64_t recoveries = 0;
+  std::uint64_t recoveries_lost = 0;
+  std::uint64_t recoveries_failed = 0;
+  std::uint64_t gaps = 0;  // That clients were told of.
   std::uint64_t deliveries = 0;
   std::uint64_t encodings = 0;
   // Times that one message or several were given to a client's connection.

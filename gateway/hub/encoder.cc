@@ -158,19 +158,21 @@ absl::StatusOr<HubFrame> ForRaw(const v1::Payload& payload,
 
 // `json`: the payload's for json clients.
 absl::StatusOr<HubFrame> FramedJson(const absl::StatusOr<HubFrame>& json,
-                                    absl::string_view group) {
+                                    absl::string_view group,
+                                    std::uint64_t offset) {
   if (!json.ok()) return json.status();
   return std::make_shared<const WireMessage>(
-      EncodeDelivery((*json)->payload, group, HubCodec::kHubJson));
+      EncodeDelivery((*json)->payload, group, offset, HubCodec::kHubJson));
 }
 
 absl::StatusOr<HubFrame> FramedProtobuf(const v1::Payload& payload,
-                                        absl::string_view group) {
+                                        absl::string_view group,
+                                        std::uint64_t offset) {
   if (payload.kind_case() == Kind::KIND_NOT_SET) {
     return absl::InvalidArgumentError("payload: is empty");
   }
   return std::make_shared<const WireMessage>(EncodeDelivery(
-      payload.SerializeAsString(), group, HubCodec::kHubProtobuf));
+      payload.SerializeAsString(), group, offset, HubCodec::kHubProtobuf));
 }
 
 }  // namespace
@@ -178,7 +180,8 @@ absl::StatusOr<HubFrame> FramedProtobuf(const v1::Payload& payload,
 absl::StatusOr<HubFrame> EncodePayload(const v1::Payload& payload,
                                        HubCodec codec, const HubForm& form,
                                        const Schema* schema,
-                                       absl::string_view group) {
+                                       absl::string_view group,
+                                       std::uint64_t offset) {
   switch (codec) {
     case HubCodec::kPacket:
       return ForPacket(payload, form);
@@ -189,16 +192,21 @@ absl::StatusOr<HubFrame> EncodePayload(const v1::Payload& payload,
     case HubCodec::kRaw:
       return ForRaw(payload, form);
     case HubCodec::kHubJson:
-      return FramedJson(ForJson(payload, form, schema), group);
+      return FramedJson(ForJson(payload, form, schema), group, offset);
     case HubCodec::kHubProtobuf:
-      return FramedProtobuf(payload, group);
+      return FramedProtobuf(payload, group, offset);
   }
   return absl::InternalError("codec");
 }
 
 PayloadFrames::PayloadFrames(const v1::Payload& payload, const HubForm& form,
-                             const Schema* schema, const Groups* groups)
-    : payload_(payload), form_(form), schema_(schema), groups_(groups) {
+                             const Schema* schema, const Groups* groups,
+                             std::uint64_t offset)
+    : payload_(payload),
+      form_(form),
+      schema_(schema),
+      groups_(groups),
+      offset_(offset) {
   const int names = groups_ == nullptr ? 0 : groups_->size();
   frames_.resize(KindOf(HubCodec::kHubProtobuf,
                         names == 0 ? 0 : static_cast<std::size_t>(names - 1)) +
@@ -231,10 +239,10 @@ const absl::StatusOr<HubFrame>& PayloadFrames::For(std::size_t kind) {
 absl::StatusOr<HubFrame> PayloadFrames::Encode(HubCodec codec,
                                                absl::string_view group) {
   if (codec != HubCodec::kJson && codec != HubCodec::kHubJson) {
-    return EncodePayload(payload_, codec, form_, schema_, group);
+    return EncodePayload(payload_, codec, form_, schema_, group, offset_);
   }
   if (!json_) json_ = ForJson(payload_, form_, schema_);
-  return codec == HubCodec::kJson ? *json_ : FramedJson(*json_, group);
+  return codec == HubCodec::kJson ? *json_ : FramedJson(*json_, group, offset_);
 }
 
 }  // namespace headgate

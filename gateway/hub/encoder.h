@@ -28,11 +28,12 @@ struct HubForm {
 // The message of `codec` that carries `payload`. INVALID_ARGUMENT or
 // RESOURCE_EXHAUSTED when the payload has no form there. `schema`: of
 // `form.message`; null: unknown. `group`: that it is for, where the codec says
-// so; "": none.
+// so; "": none. `offset`: in its history; 0: it has none.
 absl::StatusOr<HubFrame> EncodePayload(const v1::Payload& payload,
                                        HubCodec codec, const HubForm& form,
                                        const Schema* schema,
-                                       absl::string_view group = "");
+                                       absl::string_view group = "",
+                                       std::uint64_t offset = 0);
 
 // One payload for clients of all codecs: encodes it for each kind of receiver
 // when the first one is found. Kinds are codecs; clients that know of groups
@@ -41,12 +42,16 @@ class PayloadFrames {
  public:
   using Groups = google::protobuf::RepeatedPtrField<std::string>;
 
-  // `groups`: that it is for; null: none.
+  // `groups`: that it is for; null: none. `offset`: in the history of the one.
   PayloadFrames(const v1::Payload& payload, const HubForm& form,
-                const Schema* schema, const Groups* groups = nullptr);
+                const Schema* schema, const Groups* groups = nullptr,
+                std::uint64_t offset = 0);
 
   // From 0. `group`: an index of `groups`; 0 where there are none.
   static std::size_t KindOf(HubCodec codec, std::size_t group = 0);
+  static bool IsForHubClients(std::size_t kind) {
+    return kind >= static_cast<std::size_t>(HubCodec::kHubJson);
+  }
   std::size_t kinds() const { return frames_.size(); }
 
   const absl::StatusOr<HubFrame>& For(std::size_t kind);
@@ -63,6 +68,7 @@ class PayloadFrames {
   const HubForm& form_;
   const Schema* const schema_;
   const Groups* const groups_;
+  const std::uint64_t offset_;
   std::vector<std::optional<absl::StatusOr<HubFrame>>> frames_;
   // For json clients; what others get of it is not converted again.
   std::optional<absl::StatusOr<HubFrame>> json_;

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "gateway/hub/group_ring.h"
 #include "headgate/v1/hub_engine.pb.h"
 
 namespace headgate {
@@ -51,6 +52,17 @@ class HubEngine : public HubInterest {
     std::uint64_t offset = 0;
     bool is_duplicate = false;  // Of the one at `offset`.
   };
+  // What a client has missed of a group with history.
+  struct Recovery {
+    // Up to where: what follows is delivered as it comes.
+    v1::Position position;
+    // Nothing behind where the client was is missing.
+    bool is_recovered = false;
+    // In order; each has its position.
+    std::vector<SharedPublication> missed;
+  };
+  using RecoveredCallback =
+      std::function<void(const absl::StatusOr<Recovery>&)>;
   using StoredCallback = std::function<void(const absl::StatusOr<Stored>&)>;
   using PublishedCallback = std::function<void(const absl::Status&)>;
   using AnswersCallback = std::function<void(Answers)>;
@@ -76,6 +88,13 @@ class HubEngine : public HubInterest {
   // FAILED_PRECONDITION: `if_last_offset` is not the last.
   virtual void Store(const v1::EnginePublication& publication,
                      const StoreOptions& options, StoredCallback done) = 0;
+  // What was published to such a group behind `after` (absent: nothing is
+  // asked for), which has members here. `done` is called between the
+  // publications that it has and those that it has not. UNAVAILABLE: the engine
+  // was not up for long.
+  virtual void Recover(const std::string& group,
+                       const std::optional<v1::Position>& after,
+                       RecoveredCallback done) = 0;
   // Asks every other gateway; `done` comes with the last answer, with one that
   // `is_enough` (null: none is), or when they have had the time for it, and
   // `patience` more.
@@ -97,6 +116,10 @@ class MemoryEngine final : public HubEngine {
   bool HasHistory(absl::string_view) const override { return false; }
   void Store(const v1::EnginePublication&, const StoreOptions&,
              StoredCallback done) override {
+    done(absl::UnimplementedError("there is no history"));
+  }
+  void Recover(const std::string&, const std::optional<v1::Position>&,
+               RecoveredCallback done) override {
     done(absl::UnimplementedError("there is no history"));
   }
   void Ask(v1::EngineQuestion, absl::Duration, IsEnough,

@@ -74,6 +74,8 @@ class GroupLog {
   // There was no answer: TakeFetch returns it again.
   void OnFetchFailed();
 
+  // Nothing is asked for, and nothing missing but what OnGap was called for.
+  bool is_live() const { return state_ == State::kLive; }
   // Of the last record that was delivered, or was there before the first.
   std::uint64_t position() const { return position_; }
 

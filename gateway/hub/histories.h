@@ -9,13 +9,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "gateway/hub/engine.h"
 #include "gateway/hub/group_log.h"
+#include "gateway/hub/group_ring.h"
 
 namespace headgate {
 
@@ -36,9 +39,11 @@ class Histories {
  public:
   class Host {
    public:
+    // What a record of the group is; null: not a publication.
+    virtual SharedPublication Parse(const std::string& group,
+                                    const StoredRecord& record) = 0;
     // Publications to the group, in order.
-    virtual void OnHistoryRecord(const std::string& group,
-                                 StoredRecord record) = 0;
+    virtual void OnHistoryRecord(const SharedPublication& publication) = 0;
     // See GroupLog::Observer.
     virtual void OnHistoryGap(const std::string& group, std::uint64_t after,
                               std::uint64_t before) = 0;
@@ -57,6 +62,8 @@ class Histories {
   struct Options {
     std::uint64_t records = 0;  // That are kept of each group.
     absl::Duration age;         // For so long.
+    // Of what is kept for clients that come back, in all groups.
+    std::size_t max_ring_bytes = 64 * 1024 * 1024;
   };
 
   Histories(Options options, Host& host) : options_(options), host_(host) {}
@@ -70,6 +77,10 @@ class Histories {
   // Live records, of any groups, were lost on the way here.
   void OnLost();
   void OnTick(absl::Time now);
+  // See HubEngine::Recover.
+  void Recover(const std::string& group,
+               const std::optional<v1::Position>& after,
+               HubEngine::RecoveredCallback done);
 
   const std::string& epoch() const { return store_.epoch; }
 
@@ -79,20 +90,25 @@ class Histories {
   static constexpr absl::Duration kPause = absl::Milliseconds(500);
   // What it may take to notice that the connection is lost.
   static constexpr absl::Duration kSlack = absl::Seconds(10);
+  // For how long a recovery waits for the store.
+  static constexpr absl::Duration kPatience = absl::Seconds(5);
 
  private:
+  // A recovery that waits.
+  struct Waiter {
+    std::optional<v1::Position> after;
+    HubEngine::RecoveredCallback done;
+    absl::Time until;
+    bool was_fetched = false;  // What is stored behind it.
+  };
   struct History final : GroupLog::Observer {
     History(std::string name, Histories& its)
         : group(std::move(name)),
           owner(its),
-          log(its.options_.records, *this) {}
-    void OnRecord(StoredRecord record) override {
-      stored_at = owner.now_;
-      owner.host_.OnHistoryRecord(group, std::move(record));
-    }
-    void OnGap(std::uint64_t after, std::uint64_t before) override {
-      owner.host_.OnHistoryGap(group, after, before);
-    }
+          log(its.options_.records, *this),
+          ring(its.options_.records) {}
+    void OnRecord(StoredRecord record) override;
+    void OnGap(std::uint64_t after, std::uint64_t before) override;
 
     const std::string group;
     Histories& owner;
@@ -102,11 +118,34 @@ class Histories {
     absl::Time stored_at = absl::InfinitePast();
     bool is_asking = false;
     bool waits = false;  // It is in waiting_.
+    GroupRing ring;
+    bool has_gap = false;  // Since the last record.
+    std::optional<RingFill> fill;
+    std::uint64_t fills = 0;  // Counts them.
+    std::vector<Waiter> waiters;
   };
 
+  // After anything that has happened to the log.
+  void GoOn(const std::shared_ptr<History>& history);
+  void AnswerWaiters(const std::shared_ptr<History>& history);
+  // Absent: it has to wait, for what is stored if `needs_fill` is set.
+  std::optional<HubEngine::Recovery> RecoveryOf(const History& history,
+                                                const Waiter& waiter,
+                                                bool& needs_fill) const;
+  void OnFilled(const std::shared_ptr<History>& history);
+  GroupRing::Entry EntryOf(const History& history,
+                           const StoredRecord& record) const;
+  void EndWaiters(History& history, absl::Time until,
+                  const absl::Status& status);
+  // `before`: what the ring has counted.
+  void CountRing(History& history, std::size_t before);
   void AskSoon(const std::shared_ptr<History>& history);
   void Pump();
-  void Ask(const std::shared_ptr<History>& history, std::uint64_t from);
+  // `fill`: the number of the one that it is for; 0: it is for the log.
+  void Ask(const std::shared_ptr<History>& history, std::uint64_t from,
+           std::uint64_t fill);
+  void Take(const std::shared_ptr<History>& history, std::uint64_t fill,
+            absl::StatusOr<std::optional<StoredRecord>> record);
 
   const Options options_;
   Host& host_;
@@ -121,6 +160,9 @@ class Histories {
   absl::Time now_ = absl::InfinitePast();
   absl::Time down_at_ = absl::InfinitePast();
   HistoryStore store_;
+  std::size_t ring_bytes_ = 0;
+  // Those with waiters, in the order of their ends.
+  std::deque<std::pair<absl::Time, std::weak_ptr<History>>> patience_;
 };
 
 }  // namespace headgate

@@ -315,6 +315,7 @@ bool Hub::is_idle() const {
 }
 
 void Hub::Flush() {
+  recovered_.clear();
   if (!is_pausing_) {
     PumpRequests();
     PumpCommands();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -124,6 +125,10 @@ class Hub final {
                      const std::string& key);
   // The same for what was published on another gateway.
   HubOutcome Deliver(const v1::EnginePublication& publication);
+  // Publications to the group, which has a history, may be missing between the
+  // two offsets; 0: up to the next.
+  void OnGap(const std::string& group, std::uint64_t after,
+             std::uint64_t before);
   // Sends to one session; `done` is called once, with OK when the client's
   // connection has taken all of it within `patience`.
   using SentCallback = std::function<void(const absl::Status&)>;
@@ -167,6 +172,8 @@ class Hub final {
 
   // What a worker may have of commands that it is not done with, bytes.
   static constexpr std::size_t kWorkerCost = 1024 * 1024;
+  // What one receiver counts of it.
+  static constexpr std::size_t kReceiverCost = 64;
 
  private:
   // One stream to the backend.
@@ -241,9 +248,18 @@ class Hub final {
   absl::StatusOr<GroupRequests::Request> TakeRequest(std::uint64_t number,
                                                      Who who);
   void RefuseLateRequests(absl::Time now);
-  // What is said of `join.after`; the session is in the group.
-  static void AnswerPosition(const v1::HubClientFrame::JoinGroup& join,
-                             v1::HubServerFrame::Joined& joined);
+  // The response to a join; the session is in the group. Where that has a
+  // history, what was missed follows, and nothing comes of it before.
+  void AnswerJoin(HubRecord& record, std::uint32_t id,
+                  const v1::HubClientFrame::JoinGroup& join);
+  void OnRecovered(Who who, std::uint32_t id,
+                   const v1::HubClientFrame::JoinGroup& join,
+                   const absl::StatusOr<HubEngine::Recovery>& recovery);
+  // The same for all clients of a codec that miss it; null: it has no form
+  // there.
+  HubFrame RecoveredFrame(const SharedPublication& publication, HubCodec codec);
+  bool HasHistory(absl::string_view group);
+  bool IsRecovering(const std::string& group, Who who) const;
   // Returns the credit when it is done.
   void PublishFor(const HubRecord& record, const v1::HubClientFrame& frame,
                   std::size_t credit);
@@ -309,8 +325,9 @@ class Hub final {
   void ProveStream();
 
   // Commands.
+  // `offset`: in the history of the group that it is for; 0: it has none.
   HubOutcome Distribute(const v1::Audience& to, const v1::Payload& payload,
-                        const std::string& key);
+                        const std::string& key, std::uint64_t offset = 0);
   // Hands a broadcast over to the hub's other gateways.
   absl::Status Spread(const v1::Broadcast& broadcast);
   // The same for a group with history. A failure is reported later.
@@ -405,6 +422,11 @@ class Hub final {
   std::deque<HubEvent> delayed_;
   absl::flat_hash_map<Who, std::size_t> delayed_of_;  // How many of them.
   GroupRequests group_requests_;
+  // By group: those whose join is not answered yet.
+  absl::flat_hash_map<std::string, absl::flat_hash_set<Who>> recovering_;
+  // Of this event loop iteration; the publications stay as long.
+  absl::flat_hash_map<std::pair<SharedPublication, HubCodec>, HubFrame>
+      recovered_;
 
   std::uint64_t executing_ = 0;  // The stream that the command came on.
   bool is_pausing_ = false;      // GoOn is due.

@@ -125,10 +125,7 @@ absl::Status Hub::FinishJoin(HubRecord& record, std::uint32_t id,
       !status.ok()) {
     return status;
   }
-  v1::HubServerFrame answer;
-  answer.mutable_joined()->set_group(join.group());
-  AnswerPosition(join, *answer.mutable_joined());
-  Answer(record, id, std::move(answer));
+  AnswerJoin(record, id, join);
   return absl::OkStatus();
 }
 
@@ -204,11 +201,6 @@ void Hub::RefuseLateRequests(absl::Time now) {
     Answer(*record, late->frame, FailureFrame(late->frame, status));
   }
 }
-
-// Groups have no history: what was published before is not known, so nothing
-// can be said to be recovered, and there is no position.
-void Hub::AnswerPosition(const v1::HubClientFrame::JoinGroup& /*join*/,
-                         v1::HubServerFrame::Joined& /*joined*/) {}
 
 void Hub::PublishFor(const HubRecord& record, const v1::HubClientFrame& frame,
                      std::size_t credit) {

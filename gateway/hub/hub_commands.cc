@@ -21,8 +21,6 @@ namespace {
 constexpr std::size_t kMostReportBytes = 256 * 1024;
 // Memberships that one command may begin or end.
 constexpr std::size_t kMostMemberships = 64 * 1024;
-// What one receiver counts of what a worker may have to do.
-constexpr std::size_t kReceiverCost = 64;
 // Commands are carried out for so long at a time; other hubs use the thread
 // too.
 constexpr absl::Duration kCommandSlice = absl::Milliseconds(2);
@@ -489,22 +487,26 @@ HubOutcome Hub::Publish(const v1::Audience& to, const v1::Payload& payload,
 
 HubOutcome Hub::Deliver(const v1::EnginePublication& publication) {
   HubOutcome outcome =
-      Distribute(publication.to(), publication.payload(), publication.key());
+      Distribute(publication.to(), publication.payload(), publication.key(),
+                 publication.position().offset());
   if (outcome.sessions > 0) ++counts_.published_elsewhere;
   return outcome;
 }
 
 HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
-                           const std::string& key) {
+                           const std::string& key, std::uint64_t offset) {
   if (absl::Status status = CheckKey(key); !status.ok()) return {status};
   const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
   if (!found.ok()) return {found.status()};
-  PayloadFrames frames(payload, options_.form, host_.schema(), &to.groups());
+  PayloadFrames frames(payload, options_.form, host_.schema(), &to.groups(),
+                       offset);
   std::vector<std::vector<std::vector<Who>>> receivers(
       options_.workers, std::vector<std::vector<Who>>(frames.kinds()));
   const GroupOrder order(to);
   HubOutcome outcome;
   for (const HubRecord* record : *found) {
+    // It will be among what was missed.
+    if (offset > 0 && IsRecovering(to.groups(0), record->who)) continue;
     const std::size_t kind = PayloadFrames::KindOf(
         record->codec, IsHubClient(record->codec) ? order.FirstOf(*record) : 0);
     const absl::StatusOr<HubFrame>& frame = frames.For(kind);
@@ -523,7 +525,10 @@ HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
       const HubFrame& frame = *frames.For(kind);
       const std::size_t cost =
           frame->payload.size() + key.size() + whos.size() * kReceiverCost;
-      Tell(worker, HubDeliver{std::move(whos), frame, key, {}}, cost);
+      HubDeliver deliver{std::move(whos), frame, key, {}};
+      // Who knows of positions misses nothing without being told.
+      deliver.is_answer = offset > 0 && PayloadFrames::IsForHubClients(kind);
+      Tell(worker, std::move(deliver), cost);
       absl::Time& published_at = outbox_[worker].published_at;
       if (published_at == absl::InfiniteFuture()) published_at = host_.now();
     }

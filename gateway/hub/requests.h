@@ -34,6 +34,11 @@ class HubRequests {
       const v1::EnginePublication& publication);
   // The same for another gateway's.
   void Deliver(const v1::EnginePublication& publication);
+  // See Hub::OnGap.
+  void ReportGap(const std::string& group, std::uint64_t after,
+                 std::uint64_t before) const {
+    for (Hub* hub : hubs_()) hub->OnGap(group, after, before);
+  }
   // Calls `done` once, after `wait_sent` at the latest.
   void Send(const v1::SendRequest& request,
             std::function<void(const absl::StatusOr<v1::SendResponse>&)> done);

@@ -27,7 +27,8 @@ Cluster::Options OptionsOf(const HubSettings& settings, const std::string& name,
   }
   if (HasStream(settings)) {
     const StreamSettings stream = StreamSettings::From(settings);
-    options.history = {static_cast<std::uint64_t>(stream.records), stream.age};
+    options.history = {static_cast<std::uint64_t>(stream.records), stream.age,
+                       settings.limits.max_history_bytes};
   }
   return options;
 }
@@ -59,6 +60,7 @@ Stats::PerEngine NatsEngine::GetStats() const {
 
 void NatsEngine::OnTick(absl::Time now) {
   link_.OnTick(now);
+  ReportGaps();
   cluster_.OnTick(now);
   // The last records may be lost, with none behind them.
   const std::uint64_t dropped = link_.dropped();
@@ -95,6 +97,22 @@ void NatsEngine::OnGap(const std::string& group, std::uint64_t after,
               {{"group", group},
                {"after", absl::StrCat(after)},
                {"before", absl::StrCat(before)}});
+  const auto [it, is_new] = unreported_gaps_.try_emplace(group, after, before);
+  // Offsets of another stream may be lower.
+  if (!is_new) it->second.second = before;
+  ReportGaps();
+}
+
+void NatsEngine::ReportGaps() {
+  while (!unreported_gaps_.empty()) {
+    const auto [group, gap] = *unreported_gaps_.begin();
+    const bool is_taken = run_(
+        group.size(), [group = group, gap = gap](ClusterRequests& requests) {
+          requests.ReportGap(group, gap.first, gap.second);
+        });
+    if (!is_taken) return;
+    unreported_gaps_.erase(unreported_gaps_.begin());
+  }
 }
 
 void NatsEngine::OnNobodyThere(absl::string_view subject) {
@@ -107,15 +125,26 @@ void NatsEngine::OnPublished(absl::Duration took) {
 
 void NatsEngine::Deliver(v1::EnginePublication publication) {
   const std::size_t bytes = publication.ByteSizeLong();
-  const std::uint64_t offset = publication.position().offset();
-  const std::string group = offset > 0 ? publication.to().groups(0) : "";
   const bool is_taken = run_(
       bytes, [publication = std::move(publication)](ClusterRequests& requests) {
         requests.Deliver(publication);
       });
+  if (!is_taken) OnDropped();
+}
+
+void NatsEngine::Deliver(const SharedPublication& publication) {
+  const bool is_taken = run_(publication->ByteSizeLong(),
+                             [publication](ClusterRequests& requests) {
+                               requests.Deliver(*publication);
+                             });
   if (is_taken) return;
   OnDropped();
-  if (offset > 0) OnGap(group, offset - 1, offset + 1);
+  const std::uint64_t offset = publication->position().offset();
+  OnGap(publication->to().groups(0), offset - 1, offset + 1);
+}
+
+bool NatsEngine::RunInOrder(std::function<void()> work) {
+  return run_(0, [work = std::move(work)](ClusterRequests&) { work(); });
 }
 
 void NatsEngine::Carry(v1::EngineQuestion question, ReplyCallback done) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -49,12 +50,16 @@ class NatsEngine final : private NatsObserver, private ClusterHost {
   void OnPublished(absl::Duration took) override;
 
   void Deliver(v1::EnginePublication publication) override;
+  void Deliver(const SharedPublication& publication) override;
+  bool RunInOrder(std::function<void()> work) override;
   void Carry(v1::EngineQuestion question, ReplyCallback done) override;
   void OnReplica(const std::string& gateway, bool is_there) override;
   void OnSameName(const std::string& gateway) override;
   void OnGap(const std::string& group, std::uint64_t after,
              std::uint64_t before) override;
   void OnDropped();
+  // Tells clients of the gaps that they do not know of.
+  void ReportGaps();
 
   ClusterHost& Host() { return *this; }
   NatsObserver& Observer() { return *this; }
@@ -63,6 +68,9 @@ class NatsEngine final : private NatsObserver, private ClusterHost {
   std::uint64_t ups_ = 0;
   std::uint64_t dropped_ = 0;  // Here.
   std::uint64_t gaps_ = 0;
+  // By group, since too much waits: between which offsets.
+  absl::btree_map<std::string, std::pair<std::uint64_t, std::uint64_t>>
+      unreported_gaps_;
   std::uint64_t seen_dropped_ = 0;  // Of the link's.
   bool is_reported_down_ = false;
   Histogram publish_;

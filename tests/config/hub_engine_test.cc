@@ -125,6 +125,11 @@ TEST(HubEngineTest, LimitsAreReadAndWithinReason) {
   ASSERT_TRUE(settings.ok()) << settings.status();
   EXPECT_EQ(settings->hub.limits.max_pinned_bytes, 8u << 20);
   EXPECT_EQ(Parse("threads: 1")->hub.limits.max_pinned_bytes, 64u << 20);
+  EXPECT_EQ(Parse("hub: {limits: {max_history_bytes: 0}}")
+                ->hub.limits.max_history_bytes,
+            0u);
+  EXPECT_THAT(FaultOfHub("{limits: {max_history_bytes: 1025GiB}}"),
+              HasSubstr("hub.limits.max_history_bytes: must be at most"));
   EXPECT_THAT(FaultOfHub("{limits: {max_pinned_bytes: 1023KiB}}"),
               HasSubstr("hub.limits.max_pinned_bytes: must be at least"));
   EXPECT_THAT(FaultOfHub("{limits: {max_pinned_bytes: 1025GiB}}"),

@@ -165,6 +165,31 @@ TEST(HubClientFramesTest, ADeliveryNamesItsGroup) {
   EXPECT_FALSE(EncodePayload({}, HubCodec::kHubProtobuf, form, nullptr).ok());
 }
 
+TEST(HubClientFramesTest, ADeliveryHasItsOffset) {
+  const HubForm form;
+  constexpr std::uint64_t kOffset = 18446744073709551615u;
+  const auto json = EncodePayload(TextPayload("1"), HubCodec::kHubJson, form,
+                                  nullptr, "g", kOffset);
+  EXPECT_EQ((*json)->payload, R"({"delivery":{"payload":1,"group":"g",)"
+                              R"("offset":"18446744073709551615"}})");
+  const auto protobuf = EncodePayload(TextPayload("1"), HubCodec::kHubProtobuf,
+                                      form, nullptr, "g", kOffset);
+  v1::HubServerFrame frame;
+  ASSERT_TRUE(frame.ParseFromString((*protobuf)->payload));
+  EXPECT_EQ(frame.delivery().offset(), kOffset);
+}
+
+TEST(HubClientFramesTest, AGapSaysBetweenWhichOffsets) {
+  v1::HubServerFrame frame;
+  frame.mutable_gap()->set_group("g");
+  frame.mutable_gap()->set_after(7);
+  EXPECT_EQ(EncodeServerFrame(frame, HubCodec::kHubJson).payload,
+            R"({"gap":{"group":"g","after":"7"}})");
+  frame.mutable_gap()->set_before(9);
+  EXPECT_EQ(EncodeServerFrame(frame, HubCodec::kHubJson).payload,
+            R"({"gap":{"group":"g","after":"7","before":"9"}})");
+}
+
 TEST(HubClientFramesTest, EachGroupIsAKindOfReceiver) {
   const HubForm form;
   const v1::Payload payload = TextPayload("1");

@@ -66,6 +66,13 @@ class FakeBroker {
     void Deliver(v1::EnginePublication publication) override {
       delivered.push_back(publication.payload().text());
     }
+    void Deliver(const SharedPublication& publication) override {
+      Deliver(*publication);
+    }
+    bool RunInOrder(std::function<void()> work) override {
+      work();
+      return true;
+    }
     void Carry(v1::EngineQuestion question, ReplyCallback done) override {
       asked.push_back(std::move(question));
       if (is_silent) return;
@@ -108,6 +115,7 @@ class FakeBroker {
     void Fetch(std::string subject, std::uint64_t from,
                Histories::Host::FetchedCallback done) override {
       if (!up) return done(absl::UnavailableError("away"));
+      ++fetches;
       const auto& stored = broker_.stored_[subject];
       if (from == 0 && !stored.empty()) return done(stored.back());
       for (const StoredRecord& record : stored) {
@@ -124,6 +132,7 @@ class FakeBroker {
     bool is_deaf = false;  // Live records are lost on the way.
     bool is_silent = false;
     bool knows_nobody = false;
+    int fetches = 0;
     std::set<std::string> subjects;
     std::vector<std::string> delivered;
     std::vector<v1::EngineQuestion> asked;

@@ -32,6 +32,10 @@ class CannedEngine final : public HubEngine {
     if (!status.ok()) return done(status);
     done(Stored{"epoch", stored.size(), false});
   }
+  void Recover(const std::string&, const std::optional<v1::Position>&,
+               RecoveredCallback done) override {
+    done(Recovery());
+  }
   bool is_up() const override { return status.ok(); }
   void OnInterest(HubScope, const std::string&, bool) override {}
 

@@ -166,5 +166,143 @@ TEST_F(HistoriesTest, WithoutTheBrokerNothingIsStored) {
   EXPECT_TRUE(absl::IsUnavailable(status));
 }
 
+class RecoveryTest : public HistoriesTest {
+ protected:
+  // What a client on `node` gets that was at `offset`: "+" if nothing is
+  // missing, the texts, and up to where.
+  std::vector<std::string> Recover(Node& node, std::uint64_t offset,
+                                   const std::string& epoch = "epoch") {
+    v1::Position after;
+    after.set_epoch(epoch);
+    after.set_offset(offset);
+    std::vector<std::string> log;
+    node.cluster().Recover(
+        "h:1", after, [&](const absl::StatusOr<HubEngine::Recovery>& recovery) {
+          if (!recovery.ok()) {
+            log.emplace_back("failed");
+            return;
+          }
+          log.emplace_back(recovery->is_recovered ? "+" : "-");
+          for (const SharedPublication& each : recovery->missed) {
+            log.push_back(each->payload().text());
+          }
+          log.push_back(std::to_string(recovery->position.offset()));
+        });
+    return log;
+  }
+};
+
+TEST_F(RecoveryTest, WhatTheGatewayHasSeenCostsNoQuestion) {
+  Store("one");
+  Store("two");
+  const int before = a_.fetches;
+  EXPECT_THAT(Recover(a_, 0), ElementsAre("+", "one", "two", "2"));
+  EXPECT_THAT(Recover(a_, 1), ElementsAre("+", "two", "2"));
+  EXPECT_THAT(Recover(a_, 2), ElementsAre("+", "2"));
+  EXPECT_EQ(a_.fetches, before);
+}
+
+TEST_F(RecoveryTest, WhatANewGatewayHasNotSeenIsFetchedOnce) {
+  for (const char* text : {"one", "two", "three"}) Store(text);
+  Node c(broker_, "c");
+  c.cluster().OnInterest(HubScope::kGroup, "h:1", true);
+  EXPECT_THAT(Recover(c, 1), ElementsAre("+", "two", "three", "3"));
+  const int before = c.fetches;
+  EXPECT_THAT(Recover(c, 1), ElementsAre("+", "two", "three", "3"));
+  EXPECT_THAT(Recover(c, 2), ElementsAre("+", "three", "3"));
+  EXPECT_EQ(c.fetches, before);
+}
+
+TEST_F(RecoveryTest, WhatIsNotStoredAnyMoreIsNotRecovered) {
+  Store("one");
+  Store("two");
+  broker_.DeleteAll();
+  Store("three");
+  Node c(broker_, "c");
+  c.cluster().OnInterest(HubScope::kGroup, "h:1", true);
+  EXPECT_THAT(Recover(c, 1), ElementsAre("-", "3"));
+  EXPECT_THAT(Recover(c, 3), ElementsAre("+", "3"));
+  // Others have it still.
+  EXPECT_THAT(Recover(a_, 1), ElementsAre("+", "two", "three", "3"));
+}
+
+TEST_F(RecoveryTest, AnotherEpochIsNotRecovered) {
+  Store("one");
+  EXPECT_THAT(Recover(a_, 1, "another"), ElementsAre("-", "1"));
+}
+
+TEST_F(RecoveryTest, BehindAGapNothingOlderIsKnown) {
+  Store("one");
+  Lose(b_);
+  Store("two");
+  broker_.DeleteAll();
+  Store("three");
+  Return(b_);
+  EXPECT_THAT(Recover(b_, 1), ElementsAre("-", "3"));
+  EXPECT_THAT(Recover(b_, 3), ElementsAre("+", "3"));
+}
+
+TEST_F(RecoveryTest, AClientThatIsAheadWaitsForTheGateway) {
+  Store("one");
+  b_.is_deaf = true;
+  Store("two");
+  std::vector<std::string> log;
+  v1::Position after;
+  after.set_epoch("epoch");
+  after.set_offset(2);
+  b_.cluster().Recover(
+      "h:1", after, [&](const absl::StatusOr<HubEngine::Recovery>& recovery) {
+        log.push_back(recovery->is_recovered ? "+" : "-");
+      });
+  EXPECT_THAT(log, IsEmpty());
+  b_.is_deaf = false;
+  Store("three");
+  EXPECT_THAT(log, ElementsAre("+"));
+  // A position that is nobody's.
+  after.set_offset(1000);
+  b_.cluster().Recover(
+      "h:1", after, [&](const absl::StatusOr<HubEngine::Recovery>& recovery) {
+        log.push_back(recovery->is_recovered ? "+" : "-");
+      });
+  broker_.Advance(Histories::kPatience + absl::Seconds(1));
+  EXPECT_THAT(log, ElementsAre("+", "-"));
+}
+
+TEST_F(RecoveryTest, WithoutTheBrokerItIsAskedForAgain) {
+  Store("one");
+  Lose(b_);
+  std::vector<std::string> log;
+  b_.cluster().Recover(
+      "h:1", std::nullopt,
+      [&](const absl::StatusOr<HubEngine::Recovery>& recovery) {
+        log.emplace_back(recovery.status().code() ==
+                                 absl::StatusCode::kUnavailable
+                             ? "unavailable"
+                             : "known");
+      });
+  broker_.Advance(Histories::kPatience + absl::Seconds(1));
+  EXPECT_THAT(log, ElementsAre("unavailable"));
+}
+
+TEST_F(RecoveryTest, AGroupWithoutMembersEndsWhatWaits) {
+  Store("one");
+  Lose(b_);
+  bool has_ended = false;
+  b_.cluster().Recover(
+      "h:1", std::nullopt,
+      [&](const absl::StatusOr<HubEngine::Recovery>& recovery) {
+        has_ended = !recovery.ok();
+      });
+  b_.cluster().OnInterest(HubScope::kGroup, "h:1", false);
+  broker_.Advance(Cluster::kLinger + absl::Seconds(1));
+  EXPECT_TRUE(has_ended);
+  v1::Position after;
+  b_.cluster().Recover(
+      "h:1", after, [&](const absl::StatusOr<HubEngine::Recovery>& recovery) {
+        has_ended = absl::IsFailedPrecondition(recovery.status());
+      });
+  EXPECT_TRUE(has_ended);
+}
+
 }  // namespace
 }  // namespace headgate
