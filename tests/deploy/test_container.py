@@ -380,6 +380,22 @@ class NatsComposeTest(unittest.TestCase):
                           if network in service["networks"]},
                          {"nats", "gateway-1", "gateway-2"})
 
+    # What gateways need, and no more.
+    def test_permissions_are_those_of_the_documentation(self):
+        page = (ROOT / "docs/hub.md").read_text()
+        documented, = re.findall(
+            r"permissions: \{\n\s+(publish: \[\"headgate.>.*?)\}", page, re.S)
+        conf = (DEPLOY / "nats/nats.conf").read_text()
+        ours, = re.findall(r"permissions: \{\n\s+(.*?)\}", conf, re.S)
+        self.assertEqual(ours.split(), documented.split())
+
+    def test_the_history_fits_into_what_nats_may_take(self):
+        hub = yaml.safe_load((DEPLOY / "nats/headgate.yaml").read_text())["hub"]
+        limit, = re.findall(r"max_memory_store: (\d+)MB",
+                            (DEPLOY / "nats/nats.conf").read_text())
+        size = re.fullmatch(r"(\d+)MiB", hub["nats"]["max_bytes"])
+        self.assertLess(int(size[1]) * 2 ** 20, int(limit) * 10 ** 6)
+
     # The operator makes it; it is neither in git nor in the image.
     def test_the_password_is_a_file_that_is_ignored(self):
         secret, = self.compose["secrets"]
