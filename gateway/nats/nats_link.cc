@@ -361,10 +361,11 @@ void NatsLink::OnClosed(natsConnection*, void* inbox) {
 
 // --- The link's thread ---
 
-std::deque<NatsLink::Order> NatsLink::TakeOrders(absl::Duration patience) {
+std::deque<NatsLink::Order> NatsLink::TakeOrders(absl::Duration patience,
+                                                 bool is_connected) {
   std::unique_lock<std::mutex> lock(mutex_);
-  const auto is_over = [this] {
-    return !orders_.empty() || stopping_ || is_closed_;
+  const auto is_over = [this, is_connected] {
+    return !orders_.empty() || stopping_ || (is_connected && is_closed_);
   };
   if (patience == absl::InfiniteDuration()) {
     wakes_.wait(lock, is_over);
@@ -394,10 +395,11 @@ void NatsLink::Run() {
     const absl::Time until = SteadyNow() + pause;
     pause = std::min(2 * pause, kLongestPause);
     while (!is_stopping() && SteadyNow() < until) {
-      Carry(TakeOrders(until - SteadyNow()));  // Notes what to subscribe to.
+      // Notes what to subscribe to.
+      Carry(TakeOrders(until - SteadyNow(), /*is_connected=*/false));
     }
   }
-  Carry(TakeOrders(absl::ZeroDuration()));
+  Carry(TakeOrders(absl::ZeroDuration(), /*is_connected=*/false));
 }
 
 absl::Status NatsLink::Connect() {
@@ -502,7 +504,7 @@ void NatsLink::Serve() {
   while (true) {
     // A denial of what nobody waits for is seen with the next orders: the
     // gateways' signs of life are some.
-    Carry(TakeOrders(absl::InfiniteDuration()));
+    Carry(TakeOrders(absl::InfiniteDuration(), /*is_connected=*/true));
     absl::Status denial = Denial();
     if (is_renewing_) {
       denial = absl::UnavailableError(

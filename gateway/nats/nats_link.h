@@ -182,8 +182,9 @@ class NatsLink final : public ClusterLink {
   // What NATS has refused, if it has; it goes on with the connection itself.
   absl::Status Denial() const;
   void Disconnect();
-  // Waits for orders, for so long; takes them all.
-  std::deque<Order> TakeOrders(absl::Duration patience);
+  // Waits for orders, for so long; takes them all. `is_connected`: the end of
+  // the connection ends the wait, too.
+  std::deque<Order> TakeOrders(absl::Duration patience, bool is_connected);
   void Carry(std::deque<Order> orders);
   absl::Status Carry(Order& order);
   absl::Status SubscribeNow(const std::string& subject);

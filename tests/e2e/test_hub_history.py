@@ -5,6 +5,7 @@ import collections
 import re
 import signal
 import threading
+import time
 from concurrent import futures
 
 import grpc
@@ -449,3 +450,19 @@ def test_check_finds_faults(tmp_path, faulty, expected):
     result = run("check", file)
     assert result.returncode != 0
     assert expected in result.stderr.decode()
+
+
+@pytest.mark.parametrize("has_gone", [False, True])
+def test_waiting_for_nats_costs_no_processor_time(stack, tmp_path, has_gone):
+    """Whether it is there, without JetStream, or has gone."""
+    kind = Replica if has_gone else Keeper
+    with Nats() as server:
+        replica = kind(stack, tmp_path, server.url, "gw-0")
+        if has_gone:
+            replica.wait_up(1)
+            server.kill()
+        replica.wait_down()
+        before = time.monotonic(), replica.gateway.cpu_seconds()
+        time.sleep(3)
+        spent = replica.gateway.cpu_seconds() - before[1]
+        assert spent < (time.monotonic() - before[0]) / 4
