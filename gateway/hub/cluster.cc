@@ -115,13 +115,18 @@ void Cluster::OnTick(absl::Time now) {
   EndQuestions([this](std::uint64_t, const Question& question) {
     return now_ >= question.until || (question.missing.empty() && is_settled());
   });
-  std::size_t over = 0;
-  for (; over < lingering_.size(); ++over) {
-    const auto found = subscriptions_.find(lingering_[over].second);
-    if (lingering_[over].first > now) break;
+  EndLingering();
+}
+
+void Cluster::EndLingering() {
+  while (!lingering_.empty() && (lingering_.front().first <= now_ ||
+                                 lingering_.size() > kMostLingering)) {
+    const auto [ends_at, subject] = std::move(lingering_.front());
+    lingering_.pop_front();
+    const auto found = subscriptions_.find(subject);
     // It may have members again, or have had them meanwhile.
     if (found == subscriptions_.end() || found->second.hubs > 0 ||
-        found->second.ends_at > now) {
+        found->second.ends_at != ends_at) {
       continue;
     }
     link_.Unsubscribe(found->first);
@@ -130,8 +135,6 @@ void Cluster::OnTick(absl::Time now) {
     }
     subscriptions_.erase(found);
   }
-  lingering_.erase(lingering_.begin(),
-                   lingering_.begin() + static_cast<std::ptrdiff_t>(over));
 }
 
 void Cluster::OnInterest(HubScope scope, const std::string& name, bool begins) {

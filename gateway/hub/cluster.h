@@ -2,6 +2,7 @@
 #define GATEWAY_HUB_CLUSTER_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <string>
 #include <utility>
@@ -138,6 +139,8 @@ class Cluster final : public HubEngine, private Histories::Host {
   static constexpr absl::Duration kLongestSilence = absl::Seconds(10);
   // A subscription stays for so long without members.
   static constexpr absl::Duration kLinger = absl::Seconds(5);
+  // So many, since clients may name groups.
+  static constexpr std::size_t kMostLingering = 4096;
   static constexpr absl::Duration kPatience = absl::Milliseconds(500);
   // Anybody's beats can name gateways, and be answered.
   static constexpr std::size_t kMostReplicas = 1000;
@@ -164,6 +167,9 @@ class Cluster final : public HubEngine, private Histories::Host {
   };
 
   // Whether the gateways that are there have had the time to say so.
+  // Ends subscriptions that have been without members for long enough, or are
+  // too many.
+  void EndLingering();
   bool is_settled() const { return now_ >= settled_at_; }
   void Take(const v1::EngineBeat& beat);
   void Take(v1::EngineQuestion question);
@@ -203,7 +209,7 @@ class Cluster final : public HubEngine, private Histories::Host {
   absl::btree_map<std::string, Replica> replicas_;  // By instance.
   absl::flat_hash_map<std::string, Subscription> subscriptions_;
   // In the order of their ends; may have members again.
-  std::vector<std::pair<absl::Time, std::string>> lingering_;
+  std::deque<std::pair<absl::Time, std::string>> lingering_;
   absl::btree_map<std::uint64_t, Question> questions_;
   std::uint64_t last_question_ = 0;
   std::uint64_t malformed_ = 0;

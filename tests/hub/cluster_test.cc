@@ -174,6 +174,18 @@ TEST_F(ClusterTest, ASubscriptionStaysForAWhileWithoutMembers) {
   EXPECT_THAT(b_.subjects, Not(Contains("hg.now.g.g")));
 }
 
+TEST_F(ClusterTest, NoMoreThanSomeSubscriptionsStayWithoutMembers) {
+  Cluster& cluster = b_.cluster();
+  const std::size_t before = b_.subjects.size();
+  for (std::size_t i = 0; i < 2 * Cluster::kMostLingering; ++i) {
+    const std::string name = absl::StrCat("g", i);
+    cluster.OnInterest(HubScope::kGroup, name, true);
+    cluster.OnInterest(HubScope::kGroup, name, false);
+  }
+  broker_.Advance(absl::Milliseconds(100));
+  EXPECT_EQ(b_.subjects.size(), before + Cluster::kMostLingering);
+}
+
 TEST_F(ClusterTest, WithoutTheBrokerNothingIsPublished) {
   a_.up = false;
   EXPECT_TRUE(absl::IsUnavailable(a_.cluster().Publish(ToGroup("g", "hello"))));
