@@ -9,11 +9,14 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "gateway/admin/tap_redaction.h"
 #include "gateway/base/utf8.h"
 #include "gateway/codec/packet.h"
+#include "gateway/codec/protobuf_wire.h"
+#include "headgate/v1/hub_client.pb.h"
 
 namespace headgate {
 namespace {
@@ -159,6 +162,27 @@ json::value ContentJson(const TapEvent& event, TapContent content,
   return BytesJson(event.payload, content);
 }
 
+// Whether a client may have sent a new token in it, as only clients of hubs do
+// (headgate.v1.HubClientFrame.token).
+bool MayHaveToken(const TapEvent& event) {
+  if (event.kind != TapEvent::Kind::kRequest) return false;
+  if (event.codec == &kHubJsonDialect) {
+    // A part of a frame may be that of a token. Names may be escaped.
+    json::error_code error;
+    json::parse(json::string_view(event.payload.data(), event.payload.size()),
+                error);
+    return error || absl::StrContains(event.payload, "token") ||
+           absl::StrContains(event.payload, "\\u");
+  }
+  if (event.codec != &kHubProtobufDialect) return false;
+  WireReader reader(event.payload);
+  WireField field;
+  while (reader.Next(field)) {
+    if (field.tag >> 3 == v1::HubClientFrame::kTokenFieldNumber) return true;
+  }
+  return !reader.ok();
+}
+
 // Puts the JSON form of a serialized message of the call, where it is known.
 void PutText(const TapEvent& event, const Schema* schema,
              json::object& object) {
@@ -182,10 +206,12 @@ void PutMessage(const TapEvent& event, TapContent content, const Schema* schema,
       event.opcode == Opcode::kText && event.codec != &kRawDialect;
   if (is_half_close && (content != TapContent::kRaw || !is_wire)) {
     object["half_close"] = true;
-  } else if (!event.has_payload) {
+  } else if (!event.has_payload ||
+             (content == TapContent::kRaw && MayHaveToken(event))) {
     object["truncated"] = true;
   } else if (content != TapContent::kRaw) {
-    object["message"] = ContentJson(event, content, schema);
+    object["message"] = ContentJson(
+        event, MayHaveToken(event) ? TapContent::kRedacted : content, schema);
   } else if (is_wire && event.opcode == Opcode::kText) {
     object["text"] = event.payload;
   } else {

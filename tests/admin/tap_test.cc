@@ -9,6 +9,7 @@
 #include "gateway/admin/tap_queue.h"
 #include "gateway/admin/tap_redaction.h"
 #include "gateway/admin/tap_stream.h"
+#include "headgate/v1/hub_client.pb.h"
 #include "tests/admin/fake_gateway.h"
 
 namespace headgate {
@@ -67,6 +68,29 @@ TEST(TapJsonTest, WithoutPermissionOnlyTheShapeOfAMessageIsShown) {
                       R"(["<number>","<string 3>",null]})"),
             Not(HasSubstr("ann")), Not(HasSubstr("1234")),
             Not(HasSubstr("pin"))));
+}
+
+// Frames of hub clients may be tokens, or parts of them.
+TEST(TapJsonTest, TokensOfHubClientsAreNeverShown) {
+  for (const char* text :
+       {R"({"id":1,"token":"s3cret"})", R"({"\u0074oken":"s3cret"})",
+        R"({"leave":"g"}{"token":"s3cret"})", R"(oken":"s3cret"})"}) {
+    const TapEvent event = EventOf(TapEvent::Kind::kRequest, &kHubJsonDialect,
+                                   Opcode::kText, text);
+    for (const TapContent content : {TapContent::kShown, TapContent::kRaw}) {
+      EXPECT_THAT(Shown(event, content), Not(HasSubstr("s3cret"))) << text;
+    }
+  }
+  v1::HubClientFrame frame;
+  frame.set_token("s3cret");
+  const TapEvent event = EventOf(TapEvent::Kind::kRequest, &kHubProtobufDialect,
+                                 Opcode::kBinary, frame.SerializeAsString());
+  EXPECT_THAT(Shown(event, TapContent::kShown), HasSubstr("<bytes 8>"));
+  EXPECT_THAT(Shown(event, TapContent::kRaw), HasSubstr(R"("truncated":true)"));
+  EXPECT_THAT(Shown(EventOf(TapEvent::Kind::kRequest, &kHubJsonDialect,
+                            Opcode::kText, R"({"payload":"open"})"),
+                    TapContent::kShown),
+              HasSubstr(R"({"payload":"open"})"));
 }
 
 std::shared_ptr<const Schema> SchemaWithMaps() {
