@@ -167,10 +167,12 @@ struct HubClose {
   bool now = false;
 };
 
-// The stream has taken so many bytes of a session's events.
+// So many bytes of a session's events are done with, as the stream has taken
+// them or otherwise.
 struct HubCredit {
   Who who;
-  std::size_t bytes;
+  std::size_t bytes;         // Of what the session may have in the hub,
+  std::size_t shared_bytes;  // and of what all of its worker may.
 };
 
 struct HubCommands {

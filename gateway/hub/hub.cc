@@ -272,6 +272,7 @@ void Hub::Take(Who who, const HubDeparture& departure) {
   record->phase = HubRecord::Phase::kGone;
   ++gone_;
   roster_.LeaveAll(*record);
+  group_requests_.Drop(who);
   EndWaiters(absl::UnavailableError("the session has ended"),
              [who](const Waiter& waiter) { return waiter.who == who; });
   v1::Event event;
@@ -294,13 +295,14 @@ void Hub::Enqueue(QueuedEvent event) {
   host_.FlushSoon();
 }
 
-void Hub::ReturnCredit(Who who, std::size_t bytes) {
-  if (bytes == 0) return;
-  std::vector<HubCredit>& credit = outbox_[WorkerOf(who)].credit;
-  if (!credit.empty() && credit.back().who == who) {
-    credit.back().bytes += bytes;
+void Hub::ReturnCredit(HubCredit credit) {
+  if (credit.bytes == 0 && credit.shared_bytes == 0) return;
+  std::vector<HubCredit>& all = outbox_[WorkerOf(credit.who)].credit;
+  if (!all.empty() && all.back().who == credit.who) {
+    all.back().bytes += credit.bytes;
+    all.back().shared_bytes += credit.shared_bytes;
   } else {
-    credit.push_back({who, bytes});
+    all.push_back(credit);
   }
   host_.FlushSoon();
 }

@@ -235,15 +235,20 @@ class Hub final {
   // both.
   void Delay(HubEvent event);
   void PumpRequests();
-  // Return the credit when it is done, or cannot be.
+  // Return the credit when it is done, or cannot be; of what the backend is to
+  // decide on when the stream has taken the event.
   void JoinFor(HubRecord& record, const v1::HubClientFrame& frame,
                std::size_t credit);
+  void AskFor(const HubRecord& record, const v1::HubClientFrame& frame,
+              std::size_t credit);
   void LeaveFor(HubRecord& record, const v1::HubClientFrame& frame,
                 std::size_t credit);
   // The session joins the group of its frame `id`, or is told why not.
   absl::Status FinishJoin(HubRecord& record, std::uint32_t id,
                           const v1::HubClientFrame::JoinGroup& join);
   absl::Status Grant(const v1::Join& join);
+  // Whether its numbers and names can be right.
+  static absl::Status CheckJoin(const v1::Join& join);
   // The one that waits for the session; NOT_FOUND, INVALID_ARGUMENT.
   absl::StatusOr<GroupRequests::Request> TakeRequest(std::uint64_t number,
                                                      Who who);
@@ -315,7 +320,10 @@ class Hub final {
   }
   void Enqueue(QueuedEvent event);
   void EnqueueDraining();
-  void ReturnCredit(Who who, std::size_t bytes);
+  void ReturnCredit(Who who, std::size_t bytes) {
+    ReturnCredit({who, bytes, bytes});
+  }
+  void ReturnCredit(HubCredit credit);
   void ReturnCreditInFlight();
   // Reports on commands mean nothing to the next stream.
   void DropReports();

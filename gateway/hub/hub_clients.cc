@@ -81,21 +81,32 @@ void Hub::JoinFor(HubRecord& record, const v1::HubClientFrame& frame,
   const bool may_ask = absl::IsPermissionDenied(status) &&
                        IsAllowed(join.group(), options_.target.client_join_ask);
   if (may_ask && !roster_.IsMember(record, join.group())) {
-    // The credit bounds how many of them wait.
-    const std::uint64_t number =
-        group_requests_.Add({record.who, frame.id(), join, credit,
-                             host_.now() + options_.target.admission_timeout});
-    v1::Event event;
-    event.mutable_group_request()->set_request(number);
-    event.mutable_group_request()->set_group(join.group());
-    return Enqueue(
-        {record.who, QueuedEvent::Kind::kOther, event.SerializeAsString()});
+    if (group_requests_.HasRoom(record.who)) {
+      return AskFor(record, frame, credit);
+    }
+    status = absl::ResourceExhaustedError(
+        absl::StrCat("the backend has not decided on ",
+                     GroupRequests::kMostOfSession, " requests"));
+  } else if (may_ask) {
+    status = absl::OkStatus();
   }
-  if (status.ok() || may_ask) status = FinishJoin(record, frame.id(), join);
+  if (status.ok()) status = FinishJoin(record, frame.id(), join);
   if (!status.ok()) {
     Answer(record, frame.id(), FailureFrame(frame.id(), status));
   }
   ReturnCredit(record.who, credit);
+}
+
+void Hub::AskFor(const HubRecord& record, const v1::HubClientFrame& frame,
+                 std::size_t credit) {
+  const std::uint64_t number =
+      group_requests_.Add({record.who, frame.id(), frame.join(),
+                           host_.now() + options_.target.admission_timeout});
+  v1::Event event;
+  event.mutable_group_request()->set_request(number);
+  event.mutable_group_request()->set_group(frame.join().group());
+  Enqueue({record.who, QueuedEvent::Kind::kOther, event.SerializeAsString(),
+           credit});
 }
 
 void Hub::LeaveFor(HubRecord& record, const v1::HubClientFrame& frame,
@@ -146,6 +157,7 @@ absl::StatusOr<GroupRequests::Request> Hub::TakeRequest(std::uint64_t number,
 }
 
 absl::Status Hub::Grant(const v1::Join& join) {
+  if (absl::Status status = CheckJoin(join); !status.ok()) return status;
   if (join.whos_size() != 1) {
     return absl::InvalidArgumentError(
         "whos: must be the session of the request alone");
@@ -160,7 +172,6 @@ absl::Status Hub::Grant(const v1::Join& join) {
   const absl::StatusOr<GroupRequests::Request> request =
       TakeRequest(join.request(), join.whos(0));
   if (!request.ok()) return request.status();
-  ReturnCredit(request->who, request->credit);
   const absl::StatusOr<HubRecord*> record = FindIn(request->who);
   if (!record.ok()) return record.status();
   absl::Status status = FinishJoin(**record, request->frame, request->join);
@@ -177,7 +188,6 @@ absl::Status Hub::Execute(const v1::Refuse& refuse) {
   const absl::StatusOr<GroupRequests::Request> request =
       TakeRequest(refuse.request(), refuse.who());
   if (!request.ok()) return request.status();
-  ReturnCredit(request->who, request->credit);
   const absl::StatusOr<HubRecord*> record = FindIn(request->who);
   if (!record.ok()) return record.status();
   absl::StatusCode code = StatusCodeFromWire(refuse.status().code());
@@ -192,7 +202,6 @@ absl::Status Hub::Execute(const v1::Refuse& refuse) {
 void Hub::RefuseLateRequests(absl::Time now) {
   while (const std::optional<GroupRequests::Request> late =
              group_requests_.TakeLate(now)) {
-    ReturnCredit(late->who, late->credit);
     const HubRecord* record = roster_.Find(late->who);
     if (record == nullptr) continue;
     const absl::Status status = absl::UnavailableError(absl::StrCat(
@@ -223,16 +232,20 @@ void Hub::PublishFor(const HubRecord& record, const v1::HubClientFrame& frame,
   }
   *publication.mutable_payload() = publish.payload();
   const std::uint32_t id = frame.id();
+  HubEngine* const engine = host_.engine();
+  // However long the engine takes, other sessions have room meanwhile.
+  const HubCredit shared{who, 0, engine == nullptr ? 0 : credit};
+  const HubCredit rest{who, credit, credit - shared.shared_bytes};
+  ReturnCredit(shared);
   // Whatever it has come to.
-  const auto answer = [this, who, id, credit](const absl::Status& status) {
+  const auto answer = [this, who, id, rest](const absl::Status& status) {
     if (status.ok()) ++counts_.published_by_clients;
     if (const HubRecord* record = roster_.Find(who)) {
       Answer(*record, id, status.ok() ? OkFrame(id) : FailureFrame(id, status));
     }
-    ReturnCredit(who, credit);
+    ReturnCredit(rest);
   };
   const std::weak_ptr<const bool> is_there = is_there_;
-  HubEngine* const engine = host_.engine();
   if (engine != nullptr && engine->HasHistory(publish.group())) {
     // It comes back to all gateways alike, in the order of the group.
     return engine->Store(

@@ -694,12 +694,17 @@ absl::Status Hub::Change(HubRecord& record, const v1::SetData& set) {
   return absl::OkStatus();
 }
 
-absl::Status Hub::Execute(const v1::Join& join) {
-  if (join.request() != 0) return Grant(join);
+absl::Status Hub::CheckJoin(const v1::Join& join) {
   absl::Status status =
       CheckMemberships(static_cast<std::size_t>(join.whos_size()),
                        static_cast<std::size_t>(join.groups_size()));
   status.Update(CheckGroupNames(join.groups()));
+  return status;
+}
+
+absl::Status Hub::Execute(const v1::Join& join) {
+  if (join.request() != 0) return Grant(join);
+  absl::Status status = CheckJoin(join);
   if (!status.ok()) return status;
   for (const Who who : join.whos()) {
     const absl::StatusOr<HubRecord*> record = FindIn(who);

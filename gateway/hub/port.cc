@@ -248,7 +248,7 @@ bool HubPort::Run(const HubExpire& expire) {
 }
 
 void HubPort::Return(const HubCredit& credit) {
-  unsent_bytes_ -= std::min(unsent_bytes_, credit.bytes);
+  unsent_bytes_ -= std::min(unsent_bytes_, credit.shared_bytes);
   HubMember* member = Find(credit.who);
   if (member == nullptr) return;
   member->unsent_bytes_ -= std::min(member->unsent_bytes_, credit.bytes);

@@ -67,7 +67,13 @@ class PortTest : public ::testing::Test {
   }
   void Return(Who who, std::size_t bytes) {
     HubCommands commands;
-    commands.credit.push_back({who, bytes});
+    commands.credit.push_back({who, bytes, bytes});
+    Apply(std::move(commands));
+  }
+  // What still counts for the member alone.
+  void ReturnShared(Who who, std::size_t bytes) {
+    HubCommands commands;
+    commands.credit.push_back({who, 0, bytes});
     Apply(std::move(commands));
   }
 
@@ -125,6 +131,18 @@ TEST_F(PortTest, AllStopAtTheLimitOfTheWorker) {
   EXPECT_FALSE(b->MaySay());
   Return(a->who(), 500 + kHubEventCost);
   EXPECT_THAT(log_, ElementsAre("writable"));
+}
+
+TEST_F(PortTest, WhatCountsForAMemberAloneStopsNobodyElse) {
+  Make();
+  const auto a = Join();
+  const auto b = Join();
+  a->Say({std::string(1000, 'x')});
+  EXPECT_FALSE(b->MaySay());
+  ReturnShared(a->who(), 1000 + kHubEventCost);
+  EXPECT_THAT(log_, ElementsAre("writable"));
+  EXPECT_TRUE(b->MaySay());
+  EXPECT_FALSE(a->MaySay());
 }
 
 TEST_F(PortTest, DroppedMessagesAreCountedOnce) {

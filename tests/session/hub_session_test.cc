@@ -122,7 +122,7 @@ class HubSessionTest : public ::testing::Test {
   }
   void Return(std::size_t bytes) {
     HubCommands commands;
-    commands.credit.push_back({1, bytes});
+    commands.credit.push_back({1, bytes, bytes});
     port_->Take(std::move(commands));
     port_->ApplySlice();
   }
