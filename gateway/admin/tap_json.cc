@@ -16,7 +16,7 @@
 #include "gateway/base/utf8.h"
 #include "gateway/codec/packet.h"
 #include "gateway/codec/protobuf_wire.h"
-#include "headgate/v1/hub_client.pb.h"
+#include "gateway/hub/client_frames.h"
 
 namespace headgate {
 namespace {
@@ -178,7 +178,7 @@ bool MayHaveToken(const TapEvent& event) {
   WireReader reader(event.payload);
   WireField field;
   while (reader.Next(field)) {
-    if (field.tag >> 3 == v1::HubClientFrame::kTokenFieldNumber) return true;
+    if (field.tag >> 3 == kTokenOfClientFrame) return true;
   }
   return !reader.ok();
 }

@@ -22,6 +22,10 @@ namespace headgate {
 // carries a packet with packets in it. UNIMPLEMENTED: it has unknown fields.
 absl::StatusOr<v1::HubClientFrame> ParseClientFrame(absl::string_view bytes);
 
+// The number of HubClientFrame.token.
+inline constexpr std::uint32_t kTokenOfClientFrame =
+    v1::HubClientFrame::kTokenFieldNumber;
+
 // A client's frame in JSON.
 struct JsonClientFrame {
   v1::HubClientFrame frame;  // Without its payload.
