@@ -78,13 +78,17 @@ def backend(command, stack):
 
 
 @pytest.fixture
-def join(backend, stack, tmp_path):
+def gateway(backend, stack, tmp_path):
     text = (EXAMPLES / "rooms.yaml").read_text()
     assert ":50051" in text
     file = tmp_path / "rooms.yaml"
     file.write_text(text.replace(":50051", f":{backend.port}"))
-    gateway = stack.enter_context(Gateway.configured(
+    return stack.enter_context(Gateway.configured(
         file, "--listen", "127.0.0.1:0"))
+
+
+@pytest.fixture
+def join(gateway, stack):
     return lambda path, *subprotocols: stack.enter_context(
         Client(gateway, path, *subprotocols))
 
@@ -125,10 +129,12 @@ def test_members_that_leave_are_not_counted(join):
 
 
 def test_sessions_survive_a_new_process_of_the_backend(
-        join, command, backend, stack):
+        join, gateway, command, backend, stack):
     a, b = join("/rooms/1"), join("/rooms/1")
     assert greeting(a) and greeting(b)
     backend.kill()
+    # What a stream has carried is not sent again.
+    gateway.wait_for_log("hub stream lost")
     a.send("while it is away")
     stack.enter_context(Backend(command, backend.port))
     assert (a.receive(), b.receive()) == ("while it is away",) * 2
