@@ -126,6 +126,8 @@ def test_a_client_that_comes_back_gets_what_it_has_missed(hosts, to):
     position["offset"] = str(ann.delivery()[1])
     ann.close()
     missed = publish(made[0], 2, 3, 4)
+    # Its gateway has all of them.
+    assert stays.deliveries(4)[1:] == missed
     again = made[to].connect()
     joined = again.join(after=position)
     assert joined["recovered"] and joined["missed"] == 3
@@ -277,7 +279,8 @@ def test_a_join_without_nats_fails_and_may_be_tried_again(hosts, nats):
         host.wait_up(2)
     published = publish(one, 1)
     joined = bob.join(after=position)
-    assert joined["recovered"] and joined["missed"] == 1
+    # It may be on the way to the gateway, and comes behind `joined` then.
+    assert joined["recovered"] and joined.get("missed", 0) <= 1
     assert bob.deliveries(1) == published == ann.deliveries(1)
 
 
