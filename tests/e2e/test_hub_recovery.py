@@ -286,7 +286,9 @@ def test_a_join_without_nats_fails_and_may_be_tried_again(hosts, nats):
 
 def test_clients_that_move_between_gateways_miss_nothing(hosts):
     made = hosts(3)
-    position = made[0].connect().join()["position"]
+    first = made[0].connect()
+    position = first.join()["position"]
+    first.close()
     stopping = threading.Event()
     published = []
     followed = [[], [], []]
