@@ -24,6 +24,15 @@ void GroupRing::Append(Entry entry) {
   Trim();
 }
 
+bool GroupRing::Has(std::uint64_t offset) const {
+  const auto found =
+      std::lower_bound(entries_.begin(), entries_.end(), offset,
+                       [](const Entry& entry, std::uint64_t wanted) {
+                         return entry.offset < wanted;
+                       });
+  return found != entries_.end() && found->offset == offset;
+}
+
 void GroupRing::Prepend(std::deque<Entry> older) {
   if (older.empty()) return;
   base_ = older.front().offset - 1;

@@ -47,6 +47,7 @@ class GroupRing {
   std::optional<std::uint64_t> base() const { return base_; }
   // Whether all that was ever stored behind `offset` is here.
   bool Covers(std::uint64_t offset) const { return base_ && offset >= *base_; }
+  bool Has(std::uint64_t offset) const;
   // Without those of strangers.
   std::vector<SharedPublication> Behind(std::uint64_t offset) const;
   std::size_t bytes() const { return bytes_; }

@@ -67,7 +67,18 @@ void Histories::OnLive(const std::string& group, StoredRecord record) {
   const auto found = histories_.find(group);
   if (found == histories_.end()) return;
   const std::shared_ptr<History> history = found->second;
-  if (record.offset <= history->last_live) return host_.OnHistoryRenewed();
+  if (record.offset <= history->last_live) {
+    // NATS may republish what two publishers store at once in another order
+    // than that of the offsets, and say of both that the same record was before
+    // them.
+    if (record.offset > 0 && record.offset <= history->log.position() &&
+        history->ring.Covers(record.offset - 1) &&
+        !history->ring.Has(record.offset)) {
+      history->OnGap(record.offset - 1, record.offset + 1);
+    }
+    // Or the stream is another one.
+    return host_.OnHistoryRenewed();
+  }
   history->last_live = record.offset;
   history->log.OnLive(std::move(record));
   GoOn(history);

@@ -146,6 +146,22 @@ TEST_F(HistoriesTest, OffsetsThatBeginAnewHaveTheStreamLookedAt) {
   EXPECT_THAT(b_.log, Contains("renew"));
 }
 
+// Of two that are stored at once the server may say that both follow the same.
+TEST_F(HistoriesTest, ARecordThatComesTooLateIsAGap) {
+  Store("one");
+  v1::EngineRecord record;
+  record.mutable_publication()->mutable_to()->add_groups("h:1");
+  record.mutable_publication()->mutable_payload()->set_text("three");
+  const std::string bytes = record.SerializeAsString();
+  b_.cluster().OnStored("hg.out.g.h=3A1", {3, 1, bytes}, broker_.now);
+  b_.cluster().OnStored("hg.out.g.h=3A1", {2, 1, bytes}, broker_.now);
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "three", "h:1 gap 1-3"));
+  EXPECT_THAT(b_.log, Contains("renew"));
+  // One that was delivered is none.
+  b_.cluster().OnStored("hg.out.g.h=3A1", {3, 1, bytes}, broker_.now);
+  EXPECT_THAT(b_.delivered, ElementsAre("one", "three", "h:1 gap 1-3"));
+}
+
 TEST_F(HistoriesTest, StrangersRecordsAreNotDelivered) {
   b_.cluster().OnStored("hg.out.g.h=3A1", {0, 0, "x"}, broker_.now);
   b_.cluster().OnStored("hg.out.g.h=3A1", {7, 0, "\xff\xff"}, broker_.now);
