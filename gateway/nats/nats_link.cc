@@ -506,7 +506,7 @@ void NatsLink::Serve() {
     // gateways' signs of life are some.
     Carry(TakeOrders(absl::InfiniteDuration(), /*is_connected=*/true));
     absl::Status denial = Denial();
-    if (is_renewing_) {
+    if (is_renewing_ && !IsStreamTheSame()) {
       denial = absl::UnavailableError(
           "JetStream: the stream of the history is gone, or is another");
     }
@@ -526,6 +526,13 @@ void NatsLink::Serve() {
                    text == nullptr || *text == '\0' ? "" : ": ",
                    text == nullptr ? "" : text));
   ReportDown(status);
+}
+
+bool NatsLink::IsStreamTheSame() {
+  is_renewing_ = false;
+  const absl::StatusOr<HistoryStore> store =
+      PrepareStream(connection_, *stream_);
+  return store.ok() && store->epoch == store_.epoch;
 }
 
 void NatsLink::Disconnect() {

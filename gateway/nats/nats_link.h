@@ -181,6 +181,8 @@ class NatsLink final : public ClusterLink {
   void Serve();
   // What NATS has refused, if it has; it goes on with the connection itself.
   absl::Status Denial() const;
+  // Whether what made Renew doubt the stream was nothing.
+  bool IsStreamTheSame();
   void Disconnect();
   // Waits for orders, for so long; takes them all. `is_connected`: the end of
   // the connection ends the wait, too.
