@@ -167,6 +167,10 @@ class Hub final {
   // For how long a stream's successor waits for its end.
   static constexpr absl::Duration kLongestSuccession = absl::Seconds(5);
 
+  // Until the stream is opened again: doubled each time.
+  static constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
+  // Sessions that have lost their backend are closed over this time.
+  static constexpr absl::Duration kCloseSpread = absl::Seconds(5);
   // Of the message of a Reject or Refuse.
   static constexpr std::size_t kMaxRejectionBytes = 1024;
 
