@@ -55,9 +55,9 @@ class GroupLog {
       : history_(history), observer_(observer) {}
 
   // The subscription is there, from now on or again. `is_renewed`: offsets of
-  // before mean nothing, since the history is another. `must_be_stored`: the
-  // record at the position, lest there is a gap: it is too young to be deleted
-  // by its age, or others behind it may be deleted too.
+  // before mean nothing, since the history is another. `must_be_stored`: it is
+  // a gap if the record at the position is not: that one is too young to have
+  // been deleted by its age, or others behind it may have been deleted too.
   void Resume(bool is_renewed, bool must_be_stored);
   // It is interrupted.
   void OnAway();

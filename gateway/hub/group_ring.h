@@ -51,7 +51,7 @@ class GroupRing {
   // Without those of strangers.
   std::vector<SharedPublication> Behind(std::uint64_t offset) const;
   std::size_t bytes() const { return bytes_; }
-  // More entries are kept than are stored, lest the base moves.
+  // Keeps more entries than are stored, so that the base does not move.
   void set_is_held(bool is_held) { is_held_ = is_held; }
 
  private:

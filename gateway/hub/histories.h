@@ -53,7 +53,8 @@ class Histories {
         std::function<void(absl::StatusOr<std::optional<StoredRecord>> record)>;
     virtual void Fetch(const std::string& group, std::uint64_t from,
                        FetchedCallback done) = 0;
-    // The offsets of a subscription have begun anew.
+    // A record came with an offset that is not above the last one: the stream
+    // may be another one.
     virtual void OnHistoryRenewed() = 0;
 
    protected:

@@ -167,7 +167,7 @@ def test_nats_does_not_outlive_the_demo():
     demo.kill()
 
     def has_ended():
-        try:  # It may wait for whoever is its parent now.
+        try:  # Its new parent may not have reaped it yet.
             return not pathlib.Path(f"/proc/{nats}/cmdline").read_bytes()
         except OSError:
             return True

@@ -32,7 +32,7 @@ TEST(HubThreadTest, RequestsThatArriveTogetherShareOneSliceBehindWhatWaits) {
   EXPECT_THAT(log, ElementsAre("other", "first", "second", "third"));
 }
 
-// Else whoever floods NATS keeps the API waiting, and the other way round.
+// So a flood on NATS does not make the API wait, nor the other way round.
 TEST(HubThreadTest, RequestsOfTheApiAndOfOtherGatewaysTakeTurns) {
   HubThread hubs(/*workers=*/1);
   std::vector<std::string> log;
