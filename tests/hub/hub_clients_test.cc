@@ -37,6 +37,53 @@ HubRequest RequestOf(const std::string& text) {
   return request;
 }
 
+// Says nothing of what it was given to publish until the test does.
+class SlowEngine final : public HubEngine {
+ public:
+  void Publish(const v1::EnginePublication&, PublishedCallback done) override {
+    published.push_back(std::move(done));
+  }
+  absl::Status Publish(const v1::EnginePublication&) override {
+    return absl::OkStatus();
+  }
+  bool HasHistory(absl::string_view group) const override {
+    return group == "stored";
+  }
+  void Store(const v1::EnginePublication&, const StoreOptions&,
+             StoredCallback done) override {
+    stored.push_back(std::move(done));
+  }
+  void Recover(const std::string&, const std::optional<v1::Position>&,
+               RecoveredCallback) override {}
+  void Ask(v1::EngineQuestion, absl::Duration, IsEnough,
+           AnswersCallback) override {}
+  bool is_up() const override { return true; }
+  void OnInterest(HubScope, const std::string&, bool) override {}
+
+  std::vector<PublishedCallback> published;
+  std::vector<StoredCallback> stored;
+};
+
+TEST_F(HubTest, APublicationThatWaitsForTheEngineTakesRoomOfItsSessionAlone) {
+  SlowEngine engine;
+  engine_ = &engine;
+  target_.client_publish = {"*"};
+  Make();
+  Report(1, ArrivalOfHubClient());
+  Report(1, RequestOf("publish { group: 'a' payload { text: '1' } }"));
+  Report(1, RequestOf("publish { group: 'stored' payload { text: '1' } }"));
+  EXPECT_EQ(shared_credited_, 2 * (100 + kHubEventCost));
+  EXPECT_EQ(credited_, 0u);
+  ASSERT_EQ(engine.published.size(), 1u);
+  ASSERT_EQ(engine.stored.size(), 1u);
+  engine.published[0](absl::OkStatus());
+  engine.stored[0](absl::UnavailableError("away"));
+  Turn();
+  EXPECT_EQ(shared_credited_, 2 * (100 + kHubEventCost));
+  EXPECT_EQ(credited_, 2 * (100 + kHubEventCost));
+  hub_.reset();  // It has called the engine.
+}
+
 TEST_F(HubTest, ClientsJoinPublishAndLeaveWhereTheyMay) {
   target_.client_join = {"a*"};
   target_.client_publish = {"a"};
@@ -128,6 +175,11 @@ TEST_F(HubTest, FewRequestsOfASessionWaitAndNoneOfOneThatHasLeft) {
       absl::StrCat("commands { id: 4 refuse { who: 1 request: ", most, " } }"));
   WriteAll();
   EXPECT_EQ(Events().back(), "failed 4 5");
+  // Not because its session is unknown.
+  v1::FromGateway last;
+  ASSERT_TRUE(last.ParseFromString(call().written().back()));
+  EXPECT_THAT(last.events().rbegin()->failed().status().message(),
+              HasSubstr("no request 16 waits"));
 }
 
 TEST_F(HubTest, TokensAreHandedOnToTheBackend) {

@@ -148,11 +148,15 @@ class HubTest : public ::testing::Test, private HubHost {
   void FlushSoon() override { flush_ = true; }
   void GoOnNext() override { go_on_ = true; }
   const Schema* schema() override { return nullptr; }
+  HubEngine* engine() override { return engine_; }
   void OnStreamUp(bool, std::size_t) override {}
   void OnStreamDown(const absl::Status&, std::size_t) override {}
   void OnAbandoned(const absl::Status&, std::size_t) override {}
   void HandOver(std::size_t worker, HubCommands commands) override {
-    for (const HubCredit& credit : commands.credit) credited_ += credit.bytes;
+    for (const HubCredit& credit : commands.credit) {
+      credited_ += credit.bytes;
+      shared_credited_ += credit.shared_bytes;
+    }
     for (const auto& command : commands.commands) {
       if (const auto* deliver = std::get_if<HubDeliver>(&command)) {
         report_ = deliver->report;
@@ -203,7 +207,9 @@ class HubTest : public ::testing::Test, private HubHost {
   bool go_on_ = false;
   bool takes_ = true;  // Workers are done with commands at once.
   std::size_t held_ = 0;
-  std::size_t credited_ = 0;
+  std::size_t credited_ = 0;         // To sessions,
+  std::size_t shared_credited_ = 0;  // and to their workers.
+  HubEngine* engine_ = nullptr;
   std::vector<std::string> told_;
   std::vector<std::size_t> reasons_;  // Their lengths.
   HubReport report_;                  // Of the last delivery.
