@@ -101,6 +101,11 @@ HubApiScope ScopeOf(const v1::ListSessionsRequest& request) {
 HubApiScope ScopeOf(const v1::CountSessionsRequest& request) {
   return GroupsOf(request.of());
 }
+HubApiScope ScopeOf(const v1::GetHistoryRequest& request) {
+  HubApiScope scope;
+  scope.groups.push_back(request.group());
+  return scope;
+}
 HubApiScope ScopeOf(const v1::SendRequest&) { return {}; }
 HubApiScope ScopeOf(const v1::GetSessionRequest&) { return {}; }
 
@@ -296,6 +301,11 @@ class ApiService final : public v1::HubService::CallbackService {
                          v1::CountSessionsResponse* response) override {
     return Serve<&ClusterRequests::CountSessions>(call, "CountSessions",
                                                   request, response);
+  }
+  Reactor* GetHistory(Context* call, const v1::GetHistoryRequest* request,
+                      v1::GetHistoryResponse* response) override {
+    return Serve<&ClusterRequests::GetHistory>(call, "GetHistory", request,
+                                               response);
   }
 
   // Has `kAct` run on the hub thread; request and response live until Finish.

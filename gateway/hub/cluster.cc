@@ -262,6 +262,59 @@ void Cluster::Recover(const std::string& group,
       });
 }
 
+void Cluster::Read(const std::string& group,
+                   const std::optional<v1::Position>& after, std::size_t limit,
+                   PageCallback done) {
+  if (!HasHistory(group)) {
+    return done(absl::FailedPreconditionError(
+        "group: has no history (the first of hub.groups that fits decides)"));
+  }
+  if (group.empty() || group.size() > kMaxGroupNameBytes) {
+    return done(absl::InvalidArgumentError(
+        absl::StrCat("group: must have 1 to ", kMaxGroupNameBytes, " bytes")));
+  }
+  if (!link_.is_up()) return done(Away());
+  if (reads_ >= kMostReads) {
+    return done(absl::ResourceExhaustedError(absl::StrCat(
+        kMostReads, " histories are being read already: try again later")));
+  }
+  ++reads_;
+  const std::string& epoch = histories_.epoch();
+  const bool is_of_this_epoch = after && after->epoch() == epoch;
+  ReadOn(std::make_shared<Reading>(
+      Reading{group, is_of_this_epoch, epoch,
+              HistoryPage(is_of_this_epoch ? after->offset() : 0, limit),
+              std::move(done)}));
+}
+
+void Cluster::ReadOn(const std::shared_ptr<Reading>& reading) {
+  Fetch(reading->group, reading->page.next(),
+        [this, reading](absl::StatusOr<std::optional<StoredRecord>> record) {
+          if (record.ok()) {
+            reading->page.OnFetched(*std::move(record));
+            if (!reading->page.is_done()) return ReadOn(reading);
+          }
+          --reads_;
+          if (!record.ok()) return reading->done(record.status());
+          reading->done(PageOf(*reading));
+        });
+}
+
+absl::StatusOr<HubEngine::Page> Cluster::PageOf(Reading& reading) {
+  if (reading.epoch != histories_.epoch()) {
+    return absl::UnavailableError("the stream was replaced while it was read");
+  }
+  Page page;
+  for (const StoredRecord& record : reading.page.TakeRecords()) {
+    page.entries.push_back(
+        {record.offset, record.stored_at, Parse(reading.group, record)});
+  }
+  page.top.set_epoch(reading.epoch);
+  page.top.set_offset(reading.page.last_offset());
+  page.is_complete = reading.is_of_this_epoch && reading.page.is_complete();
+  return page;
+}
+
 // --- Questions ---
 
 void Cluster::Ask(v1::EngineQuestion question, absl::Duration patience,

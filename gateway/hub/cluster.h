@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "absl/time/time.h"
 #include "gateway/hub/engine.h"
 #include "gateway/hub/histories.h"
+#include "gateway/hub/history_page.h"
 #include "gateway/hub/subjects.h"
 
 namespace headgate {
@@ -123,6 +125,8 @@ class Cluster final : public HubEngine, private Histories::Host {
   void Recover(const std::string& group,
                const std::optional<v1::Position>& after,
                RecoveredCallback done) override;
+  void Read(const std::string& group, const std::optional<v1::Position>& after,
+            std::size_t limit, PageCallback done) override;
   void Ask(v1::EngineQuestion question, absl::Duration patience,
            IsEnough is_enough, AnswersCallback done) override;
   bool is_up() const override { return link_.is_up(); }
@@ -145,6 +149,8 @@ class Cluster final : public HubEngine, private Histories::Host {
   // Anybody's beats can name gateways, and be answered.
   static constexpr std::size_t kMostReplicas = 1000;
   static constexpr std::size_t kMostQuestions = 1024;
+  // Pages of histories at a time, each of which asks for one record at a time.
+  static constexpr std::size_t kMostReads = 16;
 
  private:
   struct Replica {
@@ -159,6 +165,14 @@ class Cluster final : public HubEngine, private Histories::Host {
     // By instance: the names of those that have not answered.
     absl::btree_map<std::string, std::string> missing;
   };
+  // A page that is being read.
+  struct Reading {
+    std::string group;
+    bool is_of_this_epoch;  // Where it begins.
+    std::string epoch;
+    HistoryPage page;
+    PageCallback done;
+  };
   // A subject that hubs have members for.
   struct Subscription {
     int hubs = 0;
@@ -166,10 +180,12 @@ class Cluster final : public HubEngine, private Histories::Host {
     std::string history_of;  // A group; "": what comes is not stored.
   };
 
-  // Whether the gateways that are there have had the time to say so.
   // Ends subscriptions that have been without members for long enough, or are
   // too many.
   void EndLingering();
+  void ReadOn(const std::shared_ptr<Reading>& reading);
+  absl::StatusOr<Page> PageOf(Reading& reading);
+  // Whether the gateways that are there have had the time to say so.
   bool is_settled() const { return now_ >= settled_at_; }
   void Take(const v1::EngineBeat& beat);
   void Take(v1::EngineQuestion question);
@@ -213,6 +229,7 @@ class Cluster final : public HubEngine, private Histories::Host {
   absl::btree_map<std::uint64_t, Question> questions_;
   std::uint64_t last_question_ = 0;
   std::uint64_t malformed_ = 0;
+  std::size_t reads_ = 0;
   Histories histories_;
 };
 

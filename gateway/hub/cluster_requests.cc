@@ -1,13 +1,17 @@
 #include "gateway/hub/cluster_requests.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "gateway/base/status.h"
+#include "gateway/hub/known_fields.h"
+#include "google/protobuf/util/time_util.h"
 
 namespace headgate {
 namespace {
@@ -15,6 +19,8 @@ namespace {
 // Of a page in a reply: NATS takes 1 MiB at a time unless it is told otherwise.
 constexpr std::size_t kMostPageBytes = 512 * 1024;
 constexpr std::size_t kMaxIdBytes = 128;
+// Of a history.
+constexpr std::size_t kMostEntries = 1000;
 
 // It becomes a header of NATS.
 bool IsPlain(absl::string_view id) {
@@ -147,6 +153,25 @@ absl::Duration PatienceOf(const v1::SendRequest& request) {
 
 void AddMemberships(const v1::EngineReply& reply, v1::MembershipResponse& to) {
   to.set_sessions(to.sessions() + reply.membership().sessions());
+}
+
+v1::GetHistoryResponse ResponseOf(const HubEngine::Page& page) {
+  v1::GetHistoryResponse response;
+  *response.mutable_top() = page.top;
+  response.set_complete(page.is_complete);
+  for (const HubEngine::Page::Entry& each : page.entries) {
+    v1::GetHistoryResponse::Entry& entry = *response.add_entries();
+    entry.set_offset(each.offset);
+    if (each.stored_at != absl::InfinitePast()) {
+      *entry.mutable_published_at() =
+          google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
+              absl::ToUnixNanos(each.stored_at));
+    }
+    if (each.publication != nullptr) {
+      *entry.mutable_payload() = each.publication->payload();
+    }
+  }
+  return response;
 }
 
 }  // namespace
@@ -303,6 +328,26 @@ void ClusterRequests::CountSessions(const v1::CountSessionsRequest& request,
         to.set_users(to.users() + reply.count().users());
       },
       std::move(done));
+}
+
+void ClusterRequests::GetHistory(const v1::GetHistoryRequest& request,
+                                 Done<v1::GetHistoryResponse> done) {
+  absl::Status status = CheckKnown(request);
+  if (status.ok() && request.after().offset() > 0 &&
+      request.after().epoch().empty()) {
+    status = absl::InvalidArgumentError(
+        "after.epoch: is missing; without it the offset means nothing");
+  }
+  if (!status.ok()) return done(status);
+  std::optional<v1::Position> after;
+  if (request.has_after()) after = request.after();
+  engine_.Read(
+      request.group(), after,
+      std::min<std::size_t>(request.limit(), kMostEntries),
+      [done = std::move(done)](const absl::StatusOr<HubEngine::Page>& page) {
+        if (!page.ok()) return done(page.status());
+        done(ResponseOf(*page));
+      });
 }
 
 void ClusterRequests::Carry(const v1::EngineQuestion& question,

@@ -38,6 +38,8 @@ class ClusterRequests {
                     Done<v1::ListSessionsResponse> done);
   void CountSessions(const v1::CountSessionsRequest& request,
                      Done<v1::CountSessionsResponse> done);
+  void GetHistory(const v1::GetHistoryRequest& request,
+                  Done<v1::GetHistoryResponse> done);
 
   // What another gateway asks this one to do alone.
   void Carry(const v1::EngineQuestion& question,

@@ -1,6 +1,7 @@
 #ifndef GATEWAY_HUB_ENGINE_H_
 #define GATEWAY_HUB_ENGINE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -63,6 +64,19 @@ class HubEngine : public HubInterest {
   };
   using RecoveredCallback =
       std::function<void(const absl::StatusOr<Recovery>&)>;
+  // A page of a history, the oldest first.
+  struct Page {
+    struct Entry {
+      std::uint64_t offset = 0;
+      absl::Time stored_at;
+      SharedPublication publication;
+    };
+    std::vector<Entry> entries;
+    v1::Position top;  // The last one; offset 0: none is stored.
+    // Nothing is missing between where it was to begin and the first entry.
+    bool is_complete = false;
+  };
+  using PageCallback = std::function<void(const absl::StatusOr<Page>&)>;
   using StoredCallback = std::function<void(const absl::StatusOr<Stored>&)>;
   using PublishedCallback = std::function<void(const absl::Status&)>;
   using AnswersCallback = std::function<void(Answers)>;
@@ -95,6 +109,12 @@ class HubEngine : public HubInterest {
   virtual void Recover(const std::string& group,
                        const std::optional<v1::Position>& after,
                        RecoveredCallback done) = 0;
+  // Reads what is stored of such a group behind `after` (absent: from the
+  // oldest on), at most `limit` entries; 0: only `top`. FAILED_PRECONDITION: it
+  // has no history; RESOURCE_EXHAUSTED: too many read already; UNAVAILABLE.
+  virtual void Read(const std::string& group,
+                    const std::optional<v1::Position>& after, std::size_t limit,
+                    PageCallback done) = 0;
   // Asks every other gateway; `done` comes with the last answer, with one that
   // `is_enough` (null: none is), or when they have had the time for it, and
   // `patience` more.
@@ -121,6 +141,10 @@ class MemoryEngine final : public HubEngine {
   void Recover(const std::string&, const std::optional<v1::Position>&,
                RecoveredCallback done) override {
     done(absl::UnimplementedError("there is no history"));
+  }
+  void Read(const std::string&, const std::optional<v1::Position>&, std::size_t,
+            PageCallback done) override {
+    done(absl::FailedPreconditionError("there is no history"));
   }
   void Ask(v1::EngineQuestion, absl::Duration, IsEnough,
            AnswersCallback done) override {

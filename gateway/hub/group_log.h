@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "absl/time/time.h"
+
 namespace headgate {
 
 // One publication as the broker has stored it.
@@ -16,6 +18,8 @@ struct StoredRecord {
   // stored; 0: none was left.
   std::uint64_t previous = 0;
   std::string bytes;
+  // Of one that was fetched: when it was stored.
+  absl::Time stored_at = absl::InfinitePast();
 };
 
 // The history of one group as one gateway follows it: puts what comes live, and

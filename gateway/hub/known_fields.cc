@@ -134,6 +134,10 @@ absl::Status CheckKnown(const v1::ListSessionsRequest& request) {
   return KnownFields().In(request).In(request.of()).status();
 }
 
+absl::Status CheckKnown(const v1::GetHistoryRequest& request) {
+  return KnownFields().In(request).In(request.after()).status();
+}
+
 absl::Status CheckKnown(const v1::CountSessionsRequest& request) {
   return KnownFields().In(request).In(request.of()).status();
 }

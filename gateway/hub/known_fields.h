@@ -25,6 +25,7 @@ absl::Status CheckKnown(const v1::MembershipRequest& request);
 absl::Status CheckKnown(const v1::GetSessionRequest& request);
 absl::Status CheckKnown(const v1::ListSessionsRequest& request);
 absl::Status CheckKnown(const v1::CountSessionsRequest& request);
+absl::Status CheckKnown(const v1::GetHistoryRequest& request);
 
 }  // namespace headgate
 

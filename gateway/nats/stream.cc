@@ -174,6 +174,11 @@ absl::StatusOr<StreamReply> ReplyFrom(natsMsg* message) {
     return absl::UnavailableError(absl::StrCat("JetStream: status ", status));
   }
   reply.offset = NumberOf(message, "Nats-Sequence");
+  std::string error;
+  if (!absl::ParseTime(absl::RFC3339_full, HeaderOf(message, "Nats-Time-Stamp"),
+                       &reply.stored_at, &error)) {
+    reply.stored_at = absl::InfinitePast();
+  }
   reply.data = DataOf(message);
   return reply;
 }
@@ -184,12 +189,13 @@ absl::StatusOr<std::optional<StoredRecord>> RecordFrom(
   if (reply.offset == 0) {
     return absl::UnavailableError("JetStream: the response is not a record");
   }
-  return StoredRecord{reply.offset, 0, reply.data};
+  return StoredRecord{reply.offset, 0, reply.data, reply.stored_at};
 }
 
 StoredRecord RestoredFrom(natsMsg* message) {
   return {NumberOf(message, "Nats-Sequence"),
-          NumberOf(message, "Nats-Last-Sequence"), DataOf(message)};
+          NumberOf(message, "Nats-Last-Sequence"), DataOf(message),
+          absl::InfinitePast()};
 }
 
 }  // namespace headgate

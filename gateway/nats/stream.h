@@ -45,6 +45,7 @@ absl::StatusOr<HistoryStore> PrepareStream(natsConnection* connection,
 struct StreamReply {
   bool is_not_found = false;  // There is no such record.
   std::uint64_t offset = 0;   // Of a stored record.
+  absl::Time stored_at;       // Of the same.
   std::string data;
 };
 

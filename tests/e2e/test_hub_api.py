@@ -67,6 +67,7 @@ class Api:
                              api_pb.ListSessionsResponse),
             "CountSessions": (api_pb.CountSessionsRequest,
                               api_pb.CountSessionsResponse),
+            "GetHistory": (api_pb.GetHistoryRequest, api_pb.GetHistoryResponse),
         }[method]
         call = self._channel.unary_unary(
             f"/headgate.v1.HubService/{method}",

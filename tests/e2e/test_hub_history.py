@@ -272,6 +272,46 @@ def test_an_id_is_stored_once(replicas):
     assert [near.receive(), near.receive()] == ["once", "next"]
 
 
+def test_a_history_can_be_read(replicas, nats, stranger):
+    one, two = replicas()
+    before = time.time()
+    position = one.publish("0")
+    for n in range(1, 60):  # 50 are kept.
+        last = one.publish(str(n))
+        one.publish("other", group="room:2")
+
+    def read(**fields):
+        return two.api.GetHistory(group="room:1", **fields)
+
+    page = read(limit=30)
+    assert [entry.payload.text for entry in page.entries] == [
+        str(n) for n in range(10, 40)]
+    assert page.top == last and not page.complete
+    assert all(before - 60 < entry.published_at.seconds < time.time() + 60
+               for entry in page.entries)
+    after = hub_pb.Position(epoch=page.top.epoch, offset=page.entries[-1].offset)
+    rest = read(after=after, limit=1000)
+    assert [entry.payload.text for entry in rest.entries] == [
+        str(n) for n in range(40, 60)]
+    assert rest.complete and rest.entries[-1].offset == last.offset
+    assert not read(after=position, limit=1).complete
+    end = read(after=last, limit=5)
+    assert end.complete and not end.entries and end.top == last
+    assert not read().entries and read().top == last
+    stranger.publish("headgate.in.g.room=3A1", b"\xff")
+    stranger.flush()
+    eventually(lambda: len(read(after=last, limit=5).entries) == 1, "stored")
+    assert not read(after=last, limit=5).entries[0].HasField("payload")
+    with fails(grpc.StatusCode.FAILED_PRECONDITION, "no history"):
+        two.api.GetHistory(group="live:1", limit=5)
+    with fails(grpc.StatusCode.INVALID_ARGUMENT, "epoch"):
+        read(after=hub_pb.Position(offset=5))
+    nats.kill()
+    eventually(lambda: two.metric("engine_up") == 0, "away")
+    with fails(grpc.StatusCode.UNAVAILABLE, "NATS"):
+        read(limit=5)
+
+
 def test_who_was_first(replicas):
     one, two = replicas()
     assert one.publish("a", if_last_offset=0).offset > 0

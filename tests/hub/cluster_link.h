@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -114,6 +115,13 @@ class FakeBroker {
     }
     void Fetch(std::string subject, std::uint64_t from,
                Histories::Host::FetchedCallback done) override {
+      if (is_slow) {
+        slow_fetches_.push_back([this, subject = std::move(subject), from,
+                                 done = std::move(done)]() mutable {
+          Fetch(std::move(subject), from, std::move(done));
+        });
+        return;
+      }
       if (!up) return done(absl::UnavailableError("away"));
       ++fetches;
       const auto& stored = broker_.stored_[subject];
@@ -123,6 +131,11 @@ class FakeBroker {
       }
       done(std::nullopt);
     }
+    // Answers those that wait; from now on they do not.
+    void AnswerFetches() {
+      is_slow = false;
+      for (auto& fetch : std::exchange(slow_fetches_, {})) fetch();
+    }
     void SubscribeStored(std::string subject) override {
       subjects.insert(std::move(subject));
     }
@@ -130,6 +143,7 @@ class FakeBroker {
 
     bool up = true;
     bool is_deaf = false;  // Live records are lost on the way.
+    bool is_slow = false;  // Fetches wait for AnswerFetches.
     bool is_silent = false;
     bool knows_nobody = false;
     int fetches = 0;
@@ -141,6 +155,7 @@ class FakeBroker {
    private:
     FakeBroker& broker_;
     std::unique_ptr<Cluster> cluster_;
+    std::vector<std::function<void()>> slow_fetches_;
   };
 
   // Carries what was published, until there is no more.

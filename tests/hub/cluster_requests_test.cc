@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace headgate {
@@ -36,6 +38,11 @@ class CannedEngine final : public HubEngine {
                RecoveredCallback done) override {
     done(Recovery());
   }
+  void Read(const std::string& group, const std::optional<v1::Position>& after,
+            std::size_t limit, PageCallback done) override {
+    read.push_back({group, after ? after->offset() : 0, limit});
+    done(page);
+  }
   bool is_up() const override { return status.ok(); }
   void OnInterest(HubScope, const std::string&, bool) override {}
 
@@ -43,6 +50,9 @@ class CannedEngine final : public HubEngine {
   Answers answers;
   std::vector<v1::EnginePublication> stored;
   StoreOptions stored_with;  // The last.
+  absl::StatusOr<Page> page = Page();
+  // Group, offset and limit of each.
+  std::vector<std::tuple<std::string, std::uint64_t, std::size_t>> read;
 };
 
 class ClusterRequestsTest : public ::testing::Test {
@@ -204,6 +214,61 @@ TEST_F(StoredRequestsTest, WithoutHistoryThereIsNothingToCompareWith) {
 TEST_F(StoredRequestsTest, AFailureIsReported) {
   engine_.status = absl::FailedPreconditionError("another");
   EXPECT_TRUE(absl::IsFailedPrecondition(Publish().status()));
+}
+
+class HistoryRequestTest : public ClusterRequestsTest {
+ protected:
+  absl::StatusOr<v1::GetHistoryResponse> Get(
+      const v1::GetHistoryRequest& request) {
+    absl::StatusOr<v1::GetHistoryResponse> response;
+    requests_.GetHistory(
+        request, [&](const absl::StatusOr<v1::GetHistoryResponse>& result) {
+          response = result;
+        });
+    return response;
+  }
+};
+
+TEST_F(HistoryRequestTest, TheResponseHasThePage) {
+  HubEngine::Page page;
+  auto publication = std::make_shared<v1::EnginePublication>();
+  publication->mutable_payload()->set_text("hello");
+  page.entries.push_back(
+      {7, absl::FromUnixMillis(1500), std::move(publication)});
+  page.entries.push_back({8, absl::InfinitePast(), nullptr});
+  page.top.set_offset(8);
+  page.is_complete = true;
+  engine_.page = page;
+  v1::GetHistoryRequest request;
+  request.set_group("h");
+  request.mutable_after()->set_epoch("epoch");
+  request.mutable_after()->set_offset(6);
+  request.set_limit(4000000000u);
+  const absl::StatusOr<v1::GetHistoryResponse> response = Get(request);
+  ASSERT_TRUE(response.ok()) << response.status();
+  ASSERT_EQ(response->entries_size(), 2);
+  EXPECT_EQ(response->entries(0).offset(), 7u);
+  EXPECT_EQ(response->entries(0).payload().text(), "hello");
+  EXPECT_EQ(response->entries(0).published_at().seconds(), 1);
+  EXPECT_EQ(response->entries(0).published_at().nanos(), 500000000);
+  EXPECT_FALSE(response->entries(1).has_payload());
+  EXPECT_FALSE(response->entries(1).has_published_at());
+  EXPECT_EQ(response->top().offset(), 8u);
+  EXPECT_TRUE(response->complete());
+  EXPECT_THAT(engine_.read, ElementsAre(std::make_tuple("h", 6u, 1000u)));
+}
+
+TEST_F(HistoryRequestTest, AnOffsetNeedsItsEpoch) {
+  v1::GetHistoryRequest request;
+  request.set_group("h");
+  request.mutable_after()->set_offset(6);
+  EXPECT_TRUE(absl::IsInvalidArgument(Get(request).status()));
+  EXPECT_TRUE(engine_.read.empty());
+}
+
+TEST_F(HistoryRequestTest, WhatTheEngineSaysIsTheAnswer) {
+  engine_.page = absl::UnavailableError("away");
+  EXPECT_TRUE(absl::IsUnavailable(Get({}).status()));
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/hub/cluster_link.h"
 
@@ -318,6 +320,101 @@ TEST_F(RecoveryTest, AGroupWithoutMembersEndsWhatWaits) {
         has_ended = absl::IsFailedPrecondition(recovery.status());
       });
   EXPECT_TRUE(has_ended);
+}
+
+// --- Pages ---
+
+class ReadTest : public HistoriesTest {
+ protected:
+  absl::StatusOr<HubEngine::Page> Read(const std::string& group,
+                                       std::optional<std::uint64_t> after = {},
+                                       const std::string& epoch = "epoch") {
+    std::optional<v1::Position> position;
+    if (after) {
+      position.emplace();
+      position->set_epoch(epoch);
+      position->set_offset(*after);
+    }
+    absl::StatusOr<HubEngine::Page> page = absl::UnknownError("no answer");
+    b_.cluster().Read(
+        group, position, 10,
+        [&](const absl::StatusOr<HubEngine::Page>& result) { page = result; });
+    return page;
+  }
+  static std::vector<std::string> TextsOf(const HubEngine::Page& page) {
+    std::vector<std::string> texts;
+    for (const HubEngine::Page::Entry& entry : page.entries) {
+      texts.push_back(entry.publication->payload().text());
+    }
+    return texts;
+  }
+};
+
+TEST_F(ReadTest, APageHasPublicationsAndTheirOffsets) {
+  Store("one");
+  Store("two");
+  Store("three");
+  const absl::StatusOr<HubEngine::Page> page = Read("h:1", 1);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_THAT(TextsOf(*page), ElementsAre("two", "three"));
+  EXPECT_EQ(page->entries[0].offset, 2u);
+  EXPECT_EQ(page->top.epoch(), "epoch");
+  EXPECT_EQ(page->top.offset(), 3u);
+  EXPECT_TRUE(page->is_complete);
+}
+
+TEST_F(ReadTest, WhatAnotherEpochSaysCountsForNothing) {
+  Store("one");
+  Store("two");
+  const absl::StatusOr<HubEngine::Page> page = Read("h:1", 1, "another");
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_THAT(TextsOf(*page), ElementsAre("one", "two"));
+  EXPECT_FALSE(page->is_complete);
+}
+
+TEST_F(ReadTest, TheGroupNeedsNoMembersButAHistory) {
+  EXPECT_TRUE(Read("h:2").ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(Read("live:1").status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(Read("h:" + std::string(1000, 'x')).status()));
+}
+
+TEST_F(ReadTest, WithoutNatsThereIsNothingToRead) {
+  Lose(b_);
+  EXPECT_TRUE(absl::IsUnavailable(Read("h:1").status()));
+}
+
+TEST_F(ReadTest, SoManyAtATime) {
+  b_.is_slow = true;
+  std::vector<absl::Status> ends;
+  const auto read = [&] {
+    b_.cluster().Read("h:1", {}, 1,
+                      [&](const absl::StatusOr<HubEngine::Page>& page) {
+                        ends.push_back(page.status());
+                      });
+  };
+  for (std::size_t i = 0; i < Cluster::kMostReads; ++i) read();
+  EXPECT_THAT(ends, IsEmpty());
+  read();
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_TRUE(absl::IsResourceExhausted(ends[0]));
+  b_.AnswerFetches();
+  EXPECT_EQ(ends.size(), Cluster::kMostReads + 1);
+  EXPECT_TRUE(Read("h:1").ok());
+}
+
+TEST_F(ReadTest, AStreamThatIsReplacedMeanwhileHasNoPage) {
+  Store("one");
+  b_.is_slow = true;
+  absl::Status end;
+  b_.cluster().Read("h:1", {}, 1,
+                    [&](const absl::StatusOr<HubEngine::Page>& page) {
+                      end = page.status();
+                    });
+  Lose(b_);
+  Return(b_, "another");
+  b_.AnswerFetches();
+  EXPECT_TRUE(absl::IsUnavailable(end)) << end;
 }
 
 }  // namespace

@@ -57,6 +57,8 @@ class SlowEngine final : public HubEngine {
                RecoveredCallback) override {}
   void Ask(v1::EngineQuestion, absl::Duration, IsEnough,
            AnswersCallback) override {}
+  void Read(const std::string&, const std::optional<v1::Position>&, std::size_t,
+            PageCallback) override {}
   bool is_up() const override { return true; }
   void OnInterest(HubScope, const std::string&, bool) override {}
 
