@@ -123,6 +123,13 @@ void CheckGroups(const HubSettings& hub, Faults& faults) {
       break;
     }
     faults.Range(field + ".history", group.history, 0, kMostHistory);
+    using Policy = SlowClientSettings::Policy;
+    if (group.slow == Policy::kKeepLatest && group.history > 1) {
+      faults.Add(field + ".slow",
+                 absl::StrCat("keep-latest drops what history keeps: history "
+                              "must be at most 1, is ",
+                              group.history));
+    }
     if (group.history == 0) {
       if (group.history_age != absl::ZeroDuration()) {
         faults.Add(field + ".history_age", "has no effect without history");

@@ -97,8 +97,13 @@ HubSettings HubSettingsFrom(const pb::Hubs& from, const Section& section) {
   section.Below("limits", from.limits())
       .Read(TableOf<HubLimitSettings>(), to.limits);
   for (const pb::HubGroups& groups : from.groups()) {
-    section.Below(absl::StrCat("groups[", to.groups.size(), "]"), groups)
-        .Read(TableOf<HubGroupSettings>(), to.groups.emplace_back());
+    const Section below =
+        section.Below(absl::StrCat("groups[", to.groups.size(), "]"), groups);
+    HubGroupSettings& group = to.groups.emplace_back();
+    below.Read(TableOf<HubGroupSettings>(), group);
+    if (groups.has_slow()) {
+      group.slow = SlowPolicyFrom(groups.slow());
+    }
   }
   if (!from.has_nats()) return to;
   const Section below = section.Below("nats", from.nats());

@@ -40,6 +40,8 @@ void RatesFrom(const Message& from, const Section& section, Route& to) {
   if (from.has_byte_burst()) section.ReadSize("byte_burst", to.bytes.burst);
 }
 
+SlowClientSettings::Policy SlowPolicyFrom(config::v1::SlowClients::Policy from);
+
 Refusals RefusalsFrom(config::v1::Refusals from, Refusals otherwise);
 
 // `base` is what the route's own settings come on top of; with an empty

@@ -136,12 +136,7 @@ HubTarget HubFrom(const pb::Hub& from, const Section& section) {
   section.Below("events", from.events()).Read<HubTarget>(kEvents, to);
   section.Below("slow", from.slow())
       .Read(TableOf<SlowClientSettings>(), to.slow);
-  using Policy = SlowClientSettings::Policy;
-  Choose(from.slow().policy(),
-         {{pb::SlowClients::POLICY_DISCONNECT, Policy::kDisconnect},
-          {pb::SlowClients::POLICY_DROP_OLDEST, Policy::kDropOldest},
-          {pb::SlowClients::POLICY_KEEP_LATEST, Policy::kKeepLatest}},
-         to.slow.policy);
+  to.slow.policy = SlowPolicyFrom(from.slow().policy());
   return to;
 }
 
@@ -235,6 +230,17 @@ void JsonFrom(const pb::Json& from, const Section& section,
 }
 
 }  // namespace
+
+SlowClientSettings::Policy SlowPolicyFrom(pb::SlowClients::Policy from) {
+  using Policy = SlowClientSettings::Policy;
+  Policy policy = Policy::kDisconnect;
+  Choose(from,
+         {{pb::SlowClients::POLICY_DISCONNECT, Policy::kDisconnect},
+          {pb::SlowClients::POLICY_DROP_OLDEST, Policy::kDropOldest},
+          {pb::SlowClients::POLICY_KEEP_LATEST, Policy::kKeepLatest}},
+         policy);
+  return policy;
+}
 
 Route RouteFrom(const pb::Route& from, const Section& section,
                 const Route& base) {

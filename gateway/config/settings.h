@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gateway/base/log.h"
+#include "gateway/route/hub_target.h"
 #include "gateway/route/route.h"
 
 namespace headgate {
@@ -311,6 +312,8 @@ struct HubGroupSettings {
   std::string pattern;
   int history = 0;  // Publications that are stored of each.
   absl::Duration history_age = absl::ZeroDuration();
+  // Of publications to them; absent: that of the route.
+  std::optional<SlowClientSettings::Policy> slow = std::nullopt;
 
   bool operator==(const HubGroupSettings&) const = default;
 };

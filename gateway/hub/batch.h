@@ -14,6 +14,7 @@
 #include "gateway/base/status.h"
 #include "gateway/codec/dialect.h"
 #include "gateway/codec/wire_message.h"
+#include "gateway/route/hub_target.h"
 #include "gateway/schema/schema.h"
 #include "headgate/v1/hub_client.pb.h"
 
@@ -151,11 +152,14 @@ struct HubRefuse {
 struct HubDeliver {
   std::vector<Who> whos;
   HubFrame frame;
-  std::string key = {};  // See SlowClientSettings::Policy::kKeepLatest.
+  // See SlowClientSettings::Policy::kKeepLatest; with the group that it is for.
+  std::string key = {};
   HubReport report = {};
   // The response to a client's request, or what it would not know that it has
   // missed: no policy drops it.
   bool is_answer = false;
+  // Where more waits for a receiver than it may have.
+  SlowClientSettings::Policy policy = SlowClientSettings::Policy::kDisconnect;
 };
 
 struct HubClose {

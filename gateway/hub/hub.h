@@ -26,6 +26,7 @@
 #include "gateway/hub/kept_events.h"
 #include "gateway/hub/roster.h"
 #include "gateway/hub/stream_form.h"
+#include "gateway/route/group_patterns.h"
 #include "gateway/route/hub_target.h"
 #include "gateway/upstream/upstream.h"
 #include "headgate/v1/hub_backend.pb.h"
@@ -95,6 +96,7 @@ class Hub final {
     std::string gateway;      // This process, for SessionInfo.
     std::string incarnation;  // Unique; followed by a number.
     std::size_t workers = 1;
+    GroupPatterns patterns = {};
   };
 
   Hub(Options options, Upstream& upstream, HubHost& host);
@@ -340,6 +342,11 @@ class Hub final {
   // `offset`: in the history of the group that it is for; 0: it has none.
   HubOutcome Distribute(const v1::Audience& to, const v1::Payload& payload,
                         const std::string& key, std::uint64_t offset = 0);
+  // Of messages for groups that fit the pattern of that index.
+  SlowClientSettings::Policy PolicyOf(std::size_t pattern) const {
+    return options_.patterns.slow(pattern).value_or(
+        options_.target.slow.policy);
+  }
   // Hands a broadcast over to the hub's other gateways.
   absl::Status Spread(const v1::Broadcast& broadcast);
   // The same for a group with history. A failure is reported later.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/status.h"
 #include "gateway/base/utf8.h"
@@ -39,6 +40,53 @@ absl::StatusOr<Ending> EndingFor(const v1::Close& close) {
                              : absl::StatusCode::kCancelled,
                    CutUtf8(close.reason(), kMaxCloseReasonBytes));
   return ending;
+}
+
+// Which of the patterns of `hub.groups` an audience's groups fit: each of them
+// is a class of its receivers.
+class PatternClasses {
+ public:
+  PatternClasses(const v1::Audience& audience, const GroupPatterns& patterns) {
+    for (const std::string& group : audience.groups()) {
+      of_group_.push_back(Add(patterns.IndexOf(group)));
+    }
+    if (patterns_.empty()) of_group_.push_back(Add(patterns.none()));
+  }
+  std::size_t size() const { return patterns_.size(); }
+  // `group`: an index of the audience's; 0 where there are none.
+  std::size_t OfGroup(std::size_t group) const { return of_group_[group]; }
+  // The index of its pattern.
+  std::size_t PatternOf(std::size_t index) const { return patterns_[index]; }
+
+ private:
+  std::size_t Add(std::size_t pattern) {
+    const auto found = std::find(patterns_.begin(), patterns_.end(), pattern);
+    const auto index = static_cast<std::size_t>(found - patterns_.begin());
+    if (found == patterns_.end()) patterns_.push_back(pattern);
+    return index;
+  }
+
+  absl::InlinedVector<std::size_t, 1> patterns_;
+  absl::InlinedVector<std::size_t, 1> of_group_;
+};
+
+// Those of a publication on one worker that get the same frame, under the same
+// policy.
+struct Receivers {
+  std::size_t kind = 0;  // Of PayloadFrames.
+  std::size_t pattern_class = 0;
+  std::vector<Who> whos;
+};
+
+bool NeedsKey(const HubDeliver& deliver, const std::string& key) {
+  return deliver.policy == SlowClientSettings::Policy::kKeepLatest &&
+         !key.empty();
+}
+
+// Messages of different groups with one key do not replace each other. Those
+// for several groups count as messages of the first.
+std::string ScopedKey(const std::string& key, absl::string_view group) {
+  return absl::StrCat(group.size(), ":", group, key);
 }
 
 // Which of an audience's groups come first.
@@ -83,9 +131,12 @@ absl::Status Hub::SendTo(HubRecord& record, const v1::Payload& payload,
   if (!frame.ok()) return frame.status();
   ++counts_.encodings;
   ++counts_.deliveries;
-  const std::size_t cost = (*frame)->payload.size() + key.size();
-  Tell(WorkerOf(record.who),
-       HubDeliver{{record.who}, *std::move(frame), key, report}, cost);
+  HubDeliver deliver{{record.who}, *std::move(frame)};
+  deliver.report = report;
+  deliver.policy = PolicyOf(options_.patterns.none());
+  if (NeedsKey(deliver, key)) deliver.key = ScopedKey(key, "");
+  const std::size_t cost = deliver.frame->payload.size() + deliver.key.size();
+  Tell(WorkerOf(record.who), std::move(deliver), cost);
   return absl::OkStatus();
 }
 
@@ -191,34 +242,48 @@ HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
   if (!found.ok()) return {found.status()};
   PayloadFrames frames(payload, options_.form, host_.schema(), &to.groups(),
                        offset);
-  std::vector<std::vector<std::vector<Who>>> receivers(
-      options_.workers, std::vector<std::vector<Who>>(frames.kinds()));
+  const PatternClasses classes(to, options_.patterns);
+  std::vector<std::vector<Receivers>> receivers(
+      options_.workers,
+      std::vector<Receivers>(frames.kinds() * classes.size()));
   const GroupOrder order(to);
   HubOutcome outcome;
   for (const HubRecord* record : *found) {
     // It will be among what was missed.
     if (offset > 0 && IsRecovering(to.groups(0), record->who)) continue;
-    const std::size_t kind = PayloadFrames::KindOf(
-        record->codec, IsHubClient(record->codec) ? order.FirstOf(*record) : 0);
+    const bool is_hub_client = IsHubClient(record->codec);
+    const std::size_t group =
+        is_hub_client || classes.size() > 1 ? order.FirstOf(*record) : 0;
+    const std::size_t kind =
+        PayloadFrames::KindOf(record->codec, is_hub_client ? group : 0);
     const absl::StatusOr<HubFrame>& frame = frames.For(kind);
     if (!frame.ok()) {
       outcome.status = frame.status();
       continue;
     }
     ++outcome.sessions;
-    receivers[WorkerOf(record->who)][kind].push_back(record->who);
+    const std::size_t pattern_class = classes.OfGroup(group);
+    Receivers& same =
+        receivers[WorkerOf(record->who)][kind * classes.size() + pattern_class];
+    same.kind = kind;
+    same.pattern_class = pattern_class;
+    same.whos.push_back(record->who);
     ++counts_.deliveries;
   }
   for (std::size_t worker = 0; worker < receivers.size(); ++worker) {
-    for (std::size_t kind = 0; kind < frames.kinds(); ++kind) {
-      std::vector<Who>& whos = receivers[worker][kind];
-      if (whos.empty()) continue;
-      const HubFrame& frame = *frames.For(kind);
-      const std::size_t cost =
-          frame->payload.size() + key.size() + whos.size() * kReceiverCost;
-      HubDeliver deliver{std::move(whos), frame, key, {}};
+    for (Receivers& same : receivers[worker]) {
+      if (same.whos.empty()) continue;
+      HubDeliver deliver{std::move(same.whos), *frames.For(same.kind)};
       // Who knows of positions misses nothing without being told.
-      deliver.is_answer = offset > 0 && PayloadFrames::IsForHubClients(kind);
+      deliver.is_answer =
+          offset > 0 && PayloadFrames::IsForHubClients(same.kind);
+      deliver.policy = PolicyOf(classes.PatternOf(same.pattern_class));
+      if (NeedsKey(deliver, key)) {
+        deliver.key = ScopedKey(key, to.groups().empty() ? "" : to.groups(0));
+      }
+      const std::size_t cost = deliver.frame->payload.size() +
+                               deliver.key.size() +
+                               deliver.whos.size() * kReceiverCost;
       Tell(worker, std::move(deliver), cost);
       absl::Time& published_at = outbox_[worker].published_at;
       if (published_at == absl::InfiniteFuture()) published_at = host_.now();

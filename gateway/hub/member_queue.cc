@@ -7,32 +7,24 @@
 
 namespace headgate {
 
-using Policy = SlowClientSettings::Policy;
-
 MemberQueue::Result MemberQueue::Push(ws::FrameRef frame,
-                                      std::size_t payload_bytes,
-                                      const std::string& key, Loss loss,
+                                      std::size_t payload_bytes, Policy policy,
+                                      const std::string& key,
                                       HubReport report) {
-  const bool is_searched = settings_.policy == Policy::kKeepLatest;
+  const bool is_searched = policy == Policy::kKeepLatest;
   if (is_searched && !key.empty()) DropOlder(key);
-  entries_.push_back(
-      {std::move(frame), payload_bytes, is_searched ? key : "", loss, report});
+  entries_.push_back({std::move(frame), payload_bytes, is_searched ? key : "",
+                      policy, report});
   bytes_ += BytesOf(entries_.back());
-  return Hold(kBurstBytes, is_searched ? 0 : kBurstMessages);
+  const Limits limits{settings_.max_bytes + kBurstBytes, max_messages()};
+  if (is_searched) DropDown(std::prev(entries_.end()), limits);
+  return Hold({limits.bytes, limits.messages + kBurstMessages});
 }
 
-MemberQueue::Result MemberQueue::Hold(std::size_t bytes, std::size_t messages) {
-  const auto max_messages = static_cast<std::size_t>(settings_.max_messages);
-  const auto is_full = [&] {
-    return bytes_ > settings_.max_bytes + bytes ||
-           this->messages() > max_messages + messages;
-  };
-  if (settings_.policy != Policy::kDisconnect) {
-    while (is_full() && DropOldest()) {
-    }
-  }
+MemberQueue::Result MemberQueue::Hold(const Limits& limits) {
+  DropDown(entries_.end(), limits);
   // One message may be longer than the limit.
-  return is_full() && this->messages() > 1 ? Result::kTooSlow : Result::kQueued;
+  return IsOver(limits) && messages() > 1 ? Result::kTooSlow : Result::kQueued;
 }
 
 MemberQueue::Frames MemberQueue::Front(std::size_t most) const {
@@ -51,16 +43,16 @@ std::size_t MemberQueue::Pop(std::size_t count) {
     const Entry entry = std::move(*begin());
     bytes += entry.payload_bytes;
     bytes_ -= BytesOf(entry);
-    RemoveFirst();
+    RemoveFirst(1);
   }
   return bytes;
 }
 
-void MemberQueue::RemoveFirst() {
+void MemberQueue::RemoveFirst(std::size_t count) {
   // Most sessions are idle.
   constexpr std::size_t kKeptEntries = 2;
   constexpr std::size_t kMostEmpty = 64;
-  ++first_;
+  first_ += count;
   if (empty()) {
     entries_.clear();
     first_ = 0;
@@ -89,26 +81,39 @@ void MemberQueue::Drop(Entries::iterator entry) {
   bytes_ -= BytesOf(*entry);
   std::move_backward(begin(), entry, entry + 1);
   *begin() = Entry();
-  RemoveFirst();
+  RemoveFirst(1);
   ++dropped_;
 }
 
 void MemberQueue::DropOlder(const std::string& key) {
   const auto older =
-      std::find_if(begin(), entries_.end(), [&](const Entry& entry) {
-        return entry.loss == Loss::kAllowed && entry.key == key;
-      });
+      std::find_if(begin(), entries_.end(),
+                   [&](const Entry& entry) { return entry.key == key; });
   if (older != entries_.end()) Drop(older);
 }
 
-bool MemberQueue::DropOldest() {
-  const auto newest = std::prev(entries_.end());
-  const auto oldest = std::find_if(begin(), newest, [](const Entry& entry) {
-    return entry.loss == Loss::kAllowed;
-  });
-  if (oldest == newest) return false;
-  Drop(oldest);
-  return true;
+void MemberQueue::DropDown(Entries::iterator end, const Limits& limits) {
+  std::size_t left = messages();
+  // Of those before `next` the ones that may be are dropped.
+  auto next = begin();
+  for (; next != end && left > 1 &&
+         (bytes_ > limits.bytes || left > limits.messages);
+       ++next) {
+    if (!MayDrop(*next)) continue;
+    bytes_ -= BytesOf(*next);
+    --left;
+    next->frame = ws::FrameRef();
+  }
+  const std::size_t dropped = messages() - left;
+  if (dropped == 0) return;
+  dropped_ += dropped;
+  // Those that stay move up behind them.
+  auto to = next;
+  for (auto from = next; from != begin();) {
+    if (MayDrop(*--from)) continue;
+    if (--to != from) *to = std::exchange(*from, Entry());
+  }
+  RemoveFirst(dropped);
 }
 
 }  // namespace headgate

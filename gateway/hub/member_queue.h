@@ -14,16 +14,22 @@
 namespace headgate {
 
 // What waits for one client of a hub. Frames are shared; each is counted as if
-// the queue owned it. Above the limits of `settings` the policy decides.
+// the queue owned it. Each message has a policy of its own, as groups have.
+// Above the limits of `settings` those that may be dropped are, the oldest
+// first; where the others are too much the client is too slow.
 //
 // A client is not slow because several messages for it come at once: Push lets
 // a burst go over the limits, Enforce holds them. The queue never holds more
-// than the limits, a burst and one message. The number of messages is strict
-// with kKeepLatest, which searches the queue.
+// than the limits, a burst and one message. A message with kKeepLatest, for
+// which the queue is searched, has older ones dropped down to the number of
+// messages at once.
 //
 // Not thread-safe.
 class MemberQueue {
  public:
+  using Policy = SlowClientSettings::Policy;
+
+  // `settings.policy` does not count.
   explicit MemberQueue(const SlowClientSettings& settings)
       : settings_(settings) {}
 
@@ -31,14 +37,12 @@ class MemberQueue {
     kQueued,
     kTooSlow,  // The client must be disconnected.
   };
-  // Whether the policy may drop a message.
-  enum class Loss { kAllowed, kForbidden };
-  // `key`: of kKeepLatest; "" is no key. `payload_bytes`: that the frame
-  // carries.
-  Result Push(ws::FrameRef frame, std::size_t payload_bytes,
-              const std::string& key, Loss loss, HubReport report = {});
+  // `policy`: kDisconnect is never dropped. `key`: of kKeepLatest; "" is no
+  // key. `payload_bytes`: that the frame carries.
+  Result Push(ws::FrameRef frame, std::size_t payload_bytes, Policy policy,
+              const std::string& key = "", HubReport report = {});
   // To be called when the transport has had the time to send what it can.
-  Result Enforce() { return Hold(0, 0); }
+  Result Enforce() { return Hold({settings_.max_bytes, max_messages()}); }
 
   // What a worker gets of the hub at once, in bytes and in short messages.
   static constexpr std::size_t kBurstBytes = 1024 * 1024;
@@ -64,7 +68,7 @@ class MemberQueue {
   bool is_crowded() const {
     return bytes_ >= kCrowdBytes || messages() >= kCrowdMessages;
   }
-  // Messages that the policy has dropped, in all.
+  // Messages that their policy has dropped, in all.
   std::uint64_t dropped() const { return dropped_; }
 
   // Whether the backend has to hear that more, or less again, waits than
@@ -77,9 +81,17 @@ class MemberQueue {
     ws::FrameRef frame;
     std::size_t payload_bytes = 0;
     std::string key;  // Empty but with kKeepLatest.
-    Loss loss = Loss::kAllowed;
+    Policy policy = Policy::kDisconnect;
     HubReport report;
   };
+  struct Limits {
+    std::size_t bytes;
+    std::size_t messages;
+  };
+  static bool MayDrop(const Entry& entry) {
+    return entry.policy == Policy::kDropOldest ||
+           entry.policy == Policy::kKeepLatest;
+  }
   // What a message counts besides its payload.
   static constexpr std::size_t kEntryBytes = sizeof(Entry);
   static std::size_t BytesOf(const Entry& entry) {
@@ -88,19 +100,25 @@ class MemberQueue {
   static constexpr std::size_t kCrowdBytes = 16 * 1024;
   static constexpr std::size_t kCrowdMessages = 256;
 
-  // Applies the policy above the limits and these.
-  Result Hold(std::size_t bytes, std::size_t messages);
+  std::size_t max_messages() const {
+    return static_cast<std::size_t>(settings_.max_messages);
+  }
+  bool IsOver(const Limits& limits) const {
+    return bytes_ > limits.bytes || messages() > limits.messages;
+  }
+  Result Hold(const Limits& limits);
   using Entries = std::vector<Entry>;
   Entries::iterator begin() {
     return entries_.begin() + static_cast<std::ptrdiff_t>(first_);
   }
-  // In a time that depends on what is before it only.
+  // In a time that depends on what is before it only, and so the two below.
   void Drop(Entries::iterator entry);
-  // The first entry has been moved from: it is not in the queue any more.
-  void RemoveFirst();
   void DropOlder(const std::string& key);
-  // Drops the oldest that may be; false if there is none but the newest.
-  bool DropOldest();
+  // Drops what may be of those before `end`, the oldest first, as long as the
+  // queue is over the limits and has more than one message.
+  void DropDown(Entries::iterator end, const Limits& limits);
+  // The first entries have been moved from: they are not in the queue any more.
+  void RemoveFirst(std::size_t count);
 
   const SlowClientSettings& settings_;
   Entries entries_;  // Those before first_ are empty.

@@ -222,7 +222,7 @@ bool HubPort::Run(const HubDeliver& deliver) {
   return ForEach(deliver.whos, deliver.frame->payload.size(),
                  [&](HubMemberObserver& observer) {
                    if (deliver.is_answer) return observer.OnHubAnswer(frame);
-                   observer.OnHubFrame(frame, deliver.key, deliver.report);
+                   observer.OnHubFrame(frame, deliver);
                  });
 }
 

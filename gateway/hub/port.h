@@ -27,9 +27,9 @@ class HubPort;
 // Thread: the worker's; never from within a method of HubMember.
 class HubMemberObserver {
  public:
-  // `key`: see SlowClientSettings::Policy::kKeepLatest.
-  virtual void OnHubFrame(ws::SharedFrame& frame, const std::string& key,
-                          HubReport report) = 0;
+  // `deliver`: what the frame is of.
+  virtual void OnHubFrame(ws::SharedFrame& frame,
+                          const HubDeliver& deliver) = 0;
   // The response to a request of its client.
   virtual void OnHubAnswer(ws::SharedFrame& frame) = 0;
   // Before anything else for the session.

@@ -75,6 +75,14 @@ std::string FormKey(const HubForm& form) {
   return key;
 }
 
+GroupPatterns PatternsOf(const std::vector<HubGroupSettings>& groups) {
+  std::vector<GroupPatterns::Pattern> patterns;
+  for (const HubGroupSettings& group : groups) {
+    patterns.push_back({group.pattern, group.slow});
+  }
+  return GroupPatterns(std::move(patterns));
+}
+
 }  // namespace
 
 bool HubSpec::IsSameHub(const HubSpec& other) const {
@@ -143,7 +151,7 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
             thread.io_context_, thread.turn_)),
         hub_(Hub::Options{spec_.target, spec_.form, spec_.route, thread.name_,
                           absl::StrCat(thread.instance_, "-", id),
-                          thread.workers_},
+                          thread.workers_, thread.patterns_},
              *upstream_, Host()) {
     if (spec_.target.message.empty()) return;
     schemas_ = MakeSchemaSource(
@@ -282,6 +290,7 @@ HubThread::HubThread(std::size_t workers, const HubSettings& settings)
     : workers_(workers),
       instance_(RandomName()),
       name_(settings.gateway.empty() ? instance_ : settings.gateway),
+      patterns_(PatternsOf(settings.groups)),
       work_(io_context_.get_executor()),
       timer_(io_context_),
       nats_(settings.nats == std::nullopt

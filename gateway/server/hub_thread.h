@@ -166,6 +166,7 @@ class HubThread final : public HubApiHost {
   const std::size_t workers_;
   const std::string instance_;  // Unique, for its hubs' incarnations.
   const std::string name_;      // What backends know the process by.
+  const GroupPatterns patterns_;
   boost::asio::io_context io_context_{1};
   LoopTurn turn_{io_context_};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type>

@@ -161,13 +161,12 @@ std::optional<std::uint64_t> HubSession::unfinished_message() const {
 
 // --- What goes to the client ---
 
-void HubSession::OnHubFrame(ws::SharedFrame& frame, const std::string& key,
-                            HubReport report) {
-  Queue(frame, key, MemberQueue::Loss::kAllowed, report);
+void HubSession::OnHubFrame(ws::SharedFrame& frame, const HubDeliver& deliver) {
+  Queue(frame, deliver.policy, deliver.key, deliver.report);
 }
 
 void HubSession::QueueOwn(ws::SharedFrame& frame) {
-  Queue(frame, "", MemberQueue::Loss::kForbidden, {});
+  Queue(frame, MemberQueue::Policy::kDisconnect);
 }
 
 ws::SharedFrame HubSession::FrameOf(const v1::HubServerFrame& frame) {
@@ -188,17 +187,16 @@ void HubSession::OnHubExpiry(absl::Time at) {
   }
 }
 
-void HubSession::Queue(ws::SharedFrame& frame, const std::string& key,
-                       MemberQueue::Loss loss, HubReport report) {
+void HubSession::Queue(ws::SharedFrame& frame, MemberQueue::Policy policy,
+                       const std::string& key, HubReport report) {
   if (!is_open()) return;
   TapWire(TapEvent::Kind::kResponse, frame.opcode(), frame.payload());
   // What a client that takes its messages gets must not replace each other.
-  const bool may_replace =
-      !queue_.empty() && !writing_ &&
-      member_->target().slow.policy == SlowClientSettings::Policy::kKeepLatest;
+  const bool may_replace = !queue_.empty() && !writing_ &&
+                           policy == MemberQueue::Policy::kKeepLatest;
   if (queue_.is_crowded() || may_replace) PumpQueue();
-  const MemberQueue::Result result =
-      queue_.Push(frame.For(form_), frame.payload().size(), key, loss, report);
+  const MemberQueue::Result result = queue_.Push(
+      frame.For(form_), frame.payload().size(), policy, key, report);
   if (result == MemberQueue::Result::kTooSlow) return EndSlow();
   UpdatePinned();
   if (!writing_) PumpInSlice();

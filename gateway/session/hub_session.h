@@ -57,8 +57,7 @@ class HubSession final : public SessionCore,
   std::size_t waiting_bytes() const override { return 0; }
   std::size_t held_by_calls() const override;
 
-  void OnHubFrame(ws::SharedFrame& frame, const std::string& key,
-                  HubReport report) override;
+  void OnHubFrame(ws::SharedFrame& frame, const HubDeliver& deliver) override;
   void OnHubAnswer(ws::SharedFrame& frame) override { QueueOwn(frame); }
   void OnHubGreeting(ws::SharedFrame& frame) override { QueueOwn(frame); }
   void OnHubExpiry(absl::Time at) override;
@@ -74,8 +73,8 @@ class HubSession final : public SessionCore,
   // To be called when queue_ has changed.
   void UpdatePinned();
 
-  void Queue(ws::SharedFrame& frame, const std::string& key,
-             MemberQueue::Loss loss, HubReport report);
+  void Queue(ws::SharedFrame& frame, MemberQueue::Policy policy,
+             const std::string& key = "", HubReport report = {});
   // The same for a frame of the gateway's own, which no policy drops.
   void QueueOwn(ws::SharedFrame& frame);
   void QueueOwn(const v1::HubServerFrame& frame);

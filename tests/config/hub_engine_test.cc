@@ -120,6 +120,33 @@ TEST(HubEngineTest, APatternThatNoNameReachesIsAFault) {
   EXPECT_THAT(fault_of("a*b", "c"), HasSubstr("hub.groups[0].pattern"));
 }
 
+TEST(HubEngineTest, GroupsHaveAPolicyOfTheirOwn) {
+  using Policy = SlowClientSettings::Policy;
+  const auto settings = Parse(
+      "hub: {groups: [{pattern: a}, {pattern: b, slow: disconnect}, "
+      "{pattern: c, slow: drop-oldest}, {pattern: d, slow: keep-latest}]}");
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  const std::vector<HubGroupSettings>& groups = settings->hub.groups;
+  ASSERT_EQ(groups.size(), 4u);
+  EXPECT_EQ(groups[0].slow, std::nullopt);
+  EXPECT_EQ(groups[1].slow, Policy::kDisconnect);
+  EXPECT_EQ(groups[2].slow, Policy::kDropOldest);
+  EXPECT_EQ(groups[3].slow, Policy::kKeepLatest);
+}
+
+TEST(HubEngineTest, KeepLatestGoesWithAHistoryOfOne) {
+  const auto fault_of = [](int history) {
+    return FaultOfHub(WithGroups(std::string(kStored),
+                                 absl::StrCat("{pattern: a, history_age: 5m, "
+                                              "slow: keep-latest, history: ",
+                                              history, "}")));
+  };
+  EXPECT_EQ(fault_of(1), "");
+  EXPECT_THAT(fault_of(2), HasSubstr("hub.groups[0].slow: keep-latest drops "
+                                     "what history keeps: history must be at "
+                                     "most 1, is 2"));
+}
+
 TEST(HubEngineTest, LimitsAreReadAndWithinReason) {
   const auto settings = Parse("hub: {limits: {max_pinned_bytes: 8MiB}}");
   ASSERT_TRUE(settings.ok()) << settings.status();

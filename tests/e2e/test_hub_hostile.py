@@ -8,6 +8,7 @@ import itertools
 import random
 import re
 import resource
+import struct
 import threading
 import time
 
@@ -409,6 +410,57 @@ def test_a_client_that_reads_nothing_costs_the_others_nothing(
         await crowd.close()
 
     asyncio.run(run())
+
+
+def dropped_total(gateway):
+    return sum(float(value) for value in re.findall(
+        r"^headgate_hub_dropped_total\{.*\} (\S+)$",
+        gateway.admin("/metrics")[1], re.M))
+
+
+def test_each_group_has_a_policy_of_its_own(configured, hub):
+    """A client that reads nothing is in several groups: it gets all of the
+    chat, the newest cursors, and the last price of each ticker."""
+    gateway = configured(CONFIG.format(
+        target=hub.target, hub="slow: {max_bytes: 64KiB, warn_bytes: 16KiB}") + """
+hub:
+  groups:
+    - {pattern: "cursor:*", slow: drop-oldest}
+    - {pattern: "ticker:*", slow: keep-latest}
+""")
+    count = 1500
+    groups = ["cursor:1", "ticker:a", "ticker:b"]
+    with RawClient(gateway, receive_buffer=4096) as slow:
+        slow.upgrade("/rooms/1")
+        who = hub.wait("joined").who
+        hub.send(Command(join=pb.Join(whos=[who], groups=groups)))
+        sent = collections.defaultdict(list)
+
+        def publish(group, number, size=0):
+            sent[group].append(number)
+            return Command(broadcast=pb.Broadcast(
+                to=to(groups=[group]), key="k",
+                payload=text(f"{group} {number} ".ljust(size, "."))))
+
+        for number in range(count):
+            hub.send(*(publish(group, number, 4096) for group in groups))
+            if number % 100 == 0:
+                hub.send(publish("room:1", number))
+        eventually(lambda: dropped_total(gateway) > count, "much is dropped")
+        hub.send(Command(close=pb.Close(to=to(who))))
+        got = collections.defaultdict(list)
+        while (piece := slow.read_frame()).opcode != 8:
+            group, number, *_ = piece.payload.decode().split()
+            got[group].append(int(number))
+        assert struct.unpack("!H", piece.payload[:2]) == (1000,)
+        assert got["room:1"] == sent["room:1"]
+        for group in groups:
+            assert got[group] == sorted(set(got[group])), group
+            assert got[group][-1] == count - 1, group
+        # What is missing is what was dropped, and nothing else.
+        missing = sum(len(sent[group]) - len(got[group]) for group in sent)
+        hub.wait("left")
+        eventually(lambda: dropped_total(gateway) == missing, "all is counted")
 
 
 def pinned_bytes(gateway):

@@ -30,6 +30,7 @@ class HubTest : public ::testing::Test, private HubHost {
     options.gateway = "g";
     options.incarnation = "i";
     options.workers = 2;
+    options.patterns = patterns_;
     HubHost& host = *this;
     hub_ = std::make_unique<Hub>(std::move(options), upstream_, host);
     return *hub_;
@@ -160,6 +161,7 @@ class HubTest : public ::testing::Test, private HubHost {
     for (const auto& command : commands.commands) {
       if (const auto* deliver = std::get_if<HubDeliver>(&command)) {
         report_ = deliver->report;
+        delivered_.push_back(*deliver);
       }
       if (const auto* close = std::get_if<HubClose>(&command)) {
         reasons_.push_back(close->ending.end.status.message().size());
@@ -201,6 +203,7 @@ class HubTest : public ::testing::Test, private HubHost {
   testing::Log log_;
   testing::FakeUpstream upstream_{log_};
   HubTarget target_;
+  GroupPatterns patterns_;
   absl::Time now_ = absl::UnixEpoch();
   absl::Duration passes_;
   bool flush_ = false;
@@ -213,6 +216,7 @@ class HubTest : public ::testing::Test, private HubHost {
   std::vector<std::string> told_;
   std::vector<std::size_t> reasons_;  // Their lengths.
   HubReport report_;                  // Of the last delivery.
+  std::vector<HubDeliver> delivered_;
   std::unique_ptr<Hub> hub_;
 };
 

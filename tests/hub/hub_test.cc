@@ -95,6 +95,72 @@ TEST_F(HubTest, ARejectedSessionIsRefusedAndLeaves) {
   EXPECT_EQ(hub_->sessions(), 0u);
 }
 
+// hub.groups[].slow, and the route's policy where no pattern has one.
+TEST_F(HubTest, AMessageHasThePolicyOfItsGroup) {
+  using Policy = SlowClientSettings::Policy;
+  patterns_ = GroupPatterns({{"chat:*", Policy::kDisconnect},
+                             {"cursor:*", Policy::kDropOldest},
+                             {"plain", std::nullopt}});
+  target_.slow.policy = Policy::kKeepLatest;
+  Make();
+  Join(1);
+  Join(3);
+  Command(
+      "commands { join { whos: 1 groups: 'chat:1' groups: 'cursor:1' "
+      "groups: 'plain' groups: 'x' } } commands { join { whos: 3 groups: "
+      "'chat:1' } }");
+  const auto policies_of = [&](const std::string& command) {
+    delivered_.clear();
+    Command(absl::StrCat("commands { ", command, " }"));
+    std::vector<std::pair<std::vector<Who>, Policy>> policies;
+    for (const HubDeliver& deliver : delivered_) {
+      policies.emplace_back(deliver.whos, deliver.policy);
+    }
+    return policies;
+  };
+  const auto to = [](const std::string& groups) {
+    return absl::StrCat("broadcast { to { ", groups,
+                        " } payload { text: 'a' } }");
+  };
+  const std::vector<Who> one = {1};
+  const std::vector<Who> three = {3};
+  EXPECT_THAT(policies_of(to("groups: 'chat:1' except_whos: 3")),
+              ElementsAre(std::pair(one, Policy::kDisconnect)));
+  EXPECT_THAT(policies_of(to("groups: 'cursor:1'")),
+              ElementsAre(std::pair(one, Policy::kDropOldest)));
+  for (const std::string group : {"plain", "x"}) {
+    EXPECT_THAT(policies_of(to(absl::StrCat("groups: '", group, "'"))),
+                ElementsAre(std::pair(one, Policy::kKeepLatest)));
+  }
+  EXPECT_THAT(policies_of(to("whos: 1")),
+              ElementsAre(std::pair(one, Policy::kKeepLatest)));
+  EXPECT_THAT(policies_of("send { who: 1 payload { text: 'a' } }"),
+              ElementsAre(std::pair(one, Policy::kKeepLatest)));
+  // Of several groups the first that the session is in.
+  EXPECT_THAT(
+      policies_of(to("groups: 'cursor:1' groups: 'chat:1'")),
+      ::testing::UnorderedElementsAre(std::pair(one, Policy::kDropOldest),
+                                      std::pair(three, Policy::kDisconnect)));
+}
+
+TEST_F(HubTest, AKeyIsOfItsGroupAndOnlyWhereItCounts) {
+  using Policy = SlowClientSettings::Policy;
+  patterns_ = GroupPatterns({{"chat", Policy::kDisconnect}});
+  target_.slow.policy = Policy::kKeepLatest;
+  target_.groups = {"chat", "a", "b"};
+  Make();
+  Join(1);
+  const std::string rest = "key: 'k' payload { text: 'x' } } } ";
+  Command(absl::StrCat("commands { broadcast { to { groups: 'chat' } ", rest,
+                       "commands { broadcast { to { groups: 'a' } ", rest,
+                       "commands { broadcast { to { groups: 'b' } ", rest,
+                       "commands { broadcast { ", rest,
+                       "commands { send { who: 1 ", rest));
+  std::vector<std::string> keys;
+  for (const HubDeliver& deliver : delivered_) keys.push_back(deliver.key);
+  EXPECT_THAT(keys, ElementsAre("", "1:ak", "1:bk", "0:k", "0:k"));
+}
+
 TEST_F(HubTest, ALongKeyIsRefused) {
   Make();
   Join(1);

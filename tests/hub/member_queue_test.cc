@@ -17,14 +17,14 @@ using Result = MemberQueue::Result;
 class MemberQueueTest : public ::testing::Test {
  protected:
   MemberQueue& Make(Policy policy, int max_messages) {
-    settings_.policy = policy;
+    policy_ = policy;
     settings_.max_messages = max_messages;
     return queue_.emplace(settings_);
   }
   Result Push(const std::string& text, const std::string& key = "",
-              MemberQueue::Loss loss = MemberQueue::Loss::kAllowed) {
-    const Result pushed =
-        queue_->Push(ws::FrameRef(text), text.size(), key, loss);
+              std::optional<Policy> policy = std::nullopt) {
+    const Result pushed = queue_->Push(ws::FrameRef(text), text.size(),
+                                       policy.value_or(policy_), key);
     return pushed == Result::kQueued && enforces_ ? queue_->Enforce() : pushed;
   }
   std::vector<std::string> Drain() {
@@ -42,6 +42,7 @@ class MemberQueueTest : public ::testing::Test {
   }
 
   bool enforces_ = true;  // After each Push.
+  Policy policy_ = Policy::kDisconnect;
   SlowClientSettings settings_;
   std::optional<MemberQueue> queue_;
 };
@@ -103,7 +104,7 @@ TEST_F(MemberQueueTest, DropsTheOldestAndCountsThem) {
 TEST_F(MemberQueueTest, ALongQueueIsDroppedAndPopped) {
   enforces_ = false;
   MemberQueue& queue = Make(Policy::kDropOldest, 10);
-  Push("greeting", "", MemberQueue::Loss::kForbidden);
+  Push("greeting", "", Policy::kDisconnect);
   for (int i = 0; i < 10'000; ++i) Push(std::to_string(i));
   EXPECT_EQ(queue.Enforce(), Result::kQueued);
   EXPECT_EQ(queue.dropped(), 9991u);
@@ -117,7 +118,7 @@ TEST_F(MemberQueueTest, ALongQueueIsDroppedAndPopped) {
 
 TEST_F(MemberQueueTest, NeverDropsWhatMustNotBeLost) {
   Make(Policy::kDropOldest, 2);
-  Push("greeting", "", MemberQueue::Loss::kForbidden);
+  Push("greeting", "", Policy::kDisconnect);
   Push("a");
   Push("b");
   EXPECT_THAT(Drain(), ElementsAre("greeting", "b"));
@@ -147,6 +148,62 @@ TEST_F(MemberQueueTest, KeysMeanNothingToOtherPolicies) {
   Push("a1", "a");
   Push("a2", "a");
   EXPECT_THAT(Drain(), ElementsAre("a1", "a2"));
+}
+
+// The policy is that of the message: what must not be dropped stays, in its
+// order, and what may be makes room for it.
+TEST_F(MemberQueueTest, DropsOnlyMessagesWhosePolicyAllowsIt) {
+  MemberQueue& queue = Make(Policy::kDisconnect, 3);
+  Push("chat 1");
+  Push("cursor 1", "", Policy::kDropOldest);
+  Push("chat 2");
+  EXPECT_EQ(Push("cursor 2", "", Policy::kDropOldest), Result::kQueued);
+  EXPECT_EQ(Push("chat 3"), Result::kQueued);
+  EXPECT_EQ(queue.dropped(), 2u);
+  EXPECT_EQ(queue.Enforce(), Result::kQueued);
+  EXPECT_EQ(Push("chat 4"), Result::kTooSlow);
+  EXPECT_THAT(Drain(), ElementsAre("chat 1", "chat 2", "chat 3", "chat 4"));
+}
+
+// No client is disconnected for a message that may be dropped.
+TEST_F(MemberQueueTest, TheNewestIsDroppedWhereAllBeforeItMustStay) {
+  MemberQueue& queue = Make(Policy::kDisconnect, 2);
+  Push("chat 1");
+  Push("chat 2");
+  EXPECT_EQ(Push("cursor 1", "", Policy::kDropOldest), Result::kQueued);
+  EXPECT_EQ(queue.dropped(), 1u);
+  EXPECT_THAT(Drain(), ElementsAre("chat 1", "chat 2"));
+}
+
+TEST_F(MemberQueueTest, OnlyMessagesThatKeepTheLatestAreReplaced) {
+  Make(Policy::kKeepLatest, 10);
+  Push("chat", "a", Policy::kDisconnect);
+  Push("cursor", "a", Policy::kDropOldest);
+  Push("price 1", "a");
+  Push("price 2", "a");
+  EXPECT_THAT(Drain(), ElementsAre("chat", "cursor", "price 2"));
+}
+
+// Any mix, of which a burst is dropped at once: as many as it takes, the oldest
+// first, and those that stay in their order.
+TEST_F(MemberQueueTest, AMixedBurstIsDroppedLikeAModelOfIt) {
+  enforces_ = false;
+  for (std::size_t every = 2; every < 7; ++every) {
+    constexpr std::size_t kCount = 40;
+    MemberQueue& queue = Make(Policy::kDisconnect, 30);
+    std::vector<std::string> model;
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const std::string text = std::to_string(i);
+      const bool may_drop = i % every == 0;
+      Push(text, "", may_drop ? Policy::kDropOldest : Policy::kDisconnect);
+      const bool is_dropped = may_drop && i / every < kCount - 30;
+      if (!is_dropped) model.push_back(text);
+    }
+    const bool is_enough = model.size() <= 30;
+    EXPECT_EQ(queue.Enforce(), is_enough ? Result::kQueued : Result::kTooSlow);
+    EXPECT_EQ(queue.dropped(), kCount - model.size());
+    EXPECT_EQ(Drain(), model) << every;
+  }
 }
 
 TEST_F(MemberQueueTest, IsCrowdedBeforeItIsFull) {

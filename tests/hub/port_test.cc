@@ -17,8 +17,8 @@ using ::testing::IsEmpty;
 class Session final : public HubMemberObserver {
  public:
   explicit Session(std::vector<std::string>& log) : log_(log) {}
-  void OnHubFrame(ws::SharedFrame& frame, const std::string& /*key*/,
-                  HubReport /*report*/) override {
+  void OnHubFrame(ws::SharedFrame& frame,
+                  const HubDeliver& /*deliver*/) override {
     log_.push_back("frame " + std::string(frame.payload()));
   }
   void OnHubAnswer(ws::SharedFrame& frame) override {
@@ -303,8 +303,8 @@ class Stuck final : public HubMemberObserver, public PinnedFrames::Holder {
   explicit Stuck(HubMember& member) : member_(member) {
     member.SetObserver(this);
   }
-  void OnHubFrame(ws::SharedFrame& frame, const std::string& /*key*/,
-                  HubReport /*report*/) override {
+  void OnHubFrame(ws::SharedFrame& frame,
+                  const HubDeliver& /*deliver*/) override {
     frames_.push_back(frame.plain());
     member_.pinned().Hold(*this);
   }

@@ -110,6 +110,7 @@ class HubSessionTest : public ::testing::Test {
   void Deliver(const std::string& text, const std::string& key = "",
                HubReport report = {}) {
     HubDeliver deliver{{1}, Frame(text), key, report};
+    deliver.policy = target_.slow.policy;
     Apply(std::move(deliver));
   }
   template <typename Command>
