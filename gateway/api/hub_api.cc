@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <deque>
+#include <iterator>
 #include <mutex>
 
 #include <grpc/grpc_security_constants.h>
@@ -104,6 +106,12 @@ HubApiScope ScopeOf(const v1::CountSessionsRequest& request) {
 HubApiScope ScopeOf(const v1::GetHistoryRequest& request) {
   HubApiScope scope;
   scope.groups.push_back(request.group());
+  return scope;
+}
+HubApiScope ScopeOf(const v1::WatchRequest& request) {
+  HubApiScope scope;
+  Add(request.groups(), scope.groups);
+  if (!request.group().empty()) scope.groups.push_back(request.group());
   return scope;
 }
 HubApiScope ScopeOf(const v1::SendRequest&) { return {}; }
@@ -251,6 +259,120 @@ class PublishCall final
   v1::PublishResponse response_;
 };
 
+// A Watch: the events that the hub thread hands over, one after the other.
+//
+// Lifetime: its own, until OnDone.
+class WatchCall final : public grpc::ServerWriteReactor<v1::WatchEvent> {
+ public:
+  explicit WatchCall(ApiContext& api)
+      : api_(api), feed_(std::make_shared<Feed>(*this)) {}
+
+  void Begin(const v1::WatchRequest& request) {
+    // It may be cancelled before the hubs have taken it.
+    api_.host.RunOnHubs(
+        request.ByteSizeLong(),
+        [feed = feed_, request](const absl::StatusOr<ClusterRequests*>& hubs) {
+          absl::Status status = hubs.status();
+          if (status.ok()) {
+            status = (*hubs)->Watch(request, feed);
+          }
+          if (!status.ok()) feed->End(status);
+        });
+  }
+  void End(const absl::Status& status) { feed_->End(status); }
+
+ private:
+  // What both threads know; outlives the call.
+  class Feed final : public PresenceWatcher {
+   public:
+    explicit Feed(WatchCall& call) : call_(&call) {}
+
+    bool is_over() const override {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      return state_ == State::kEnding || state_ == State::kOver;
+    }
+    bool is_ready() const override {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      return state_ == State::kIdle;
+    }
+    void Take(std::vector<v1::WatchEvent> events) override {
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (state_ != State::kIdle || events.empty()) return;
+        state_ = State::kWriting;
+        events_ = {std::make_move_iterator(events.begin()),
+                   std::make_move_iterator(events.end())};
+      }
+      WriteNext();
+    }
+
+    void OnWritten(bool ok) {
+      bool is_last = false;
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        events_.pop_front();
+        if (!ok && state_ == State::kWriting) {
+          state_ = State::kEnding;
+          status_ = absl::CancelledError("the call was cancelled");
+        }
+        if (state_ == State::kEnding) {
+          state_ = State::kOver;
+          is_last = true;
+        } else if (events_.empty()) {
+          state_ = State::kIdle;
+          return;
+        }
+      }
+      if (!is_last) return WriteNext();
+      Finish();
+    }
+    void End(const absl::Status& status) {
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (state_ == State::kEnding || state_ == State::kOver) return;
+        status_ = status;
+        const bool is_writing = state_ == State::kWriting;
+        state_ = is_writing ? State::kEnding : State::kOver;
+        if (is_writing) return;
+      }
+      Finish();
+    }
+
+   private:
+    enum class State {
+      kIdle,
+      kWriting,  // events_ has what is being written.
+      kEnding,   // The same, and it is the last.
+      kOver,     // The call is finished, and may be gone.
+    };
+
+    // What changes the state to kWriting or kOver calls these, without the
+    // lock: gRPC may call back from within.
+    void WriteNext() { call_->StartWrite(&events_.front()); }
+    void Finish() {
+      call_->api_.host.OnApiRequest("Watch", status_);
+      call_->grpc::ServerWriteReactor<v1::WatchEvent>::Finish(
+          GrpcStatusOf(status_));
+    }
+
+    WatchCall* const call_;
+    mutable std::mutex mutex_;
+    State state_ = State::kIdle;  // Under mutex_.
+    absl::Status status_;         // Under mutex_ until kOver.
+    // Under mutex_; the first one is gRPC's while it is written.
+    std::deque<v1::WatchEvent> events_;
+  };
+
+  void OnWriteDone(bool ok) override { feed_->OnWritten(ok); }
+  void OnCancel() override {
+    feed_->End(absl::CancelledError("the call was cancelled"));
+  }
+  void OnDone() override { delete this; }
+
+  ApiContext& api_;
+  const std::shared_ptr<Feed> feed_;
+};
+
 class ApiService final : public v1::HubService::CallbackService {
  public:
   explicit ApiService(ApiContext& api) : api_(api) {}
@@ -306,6 +428,18 @@ class ApiService final : public v1::HubService::CallbackService {
                       v1::GetHistoryResponse* response) override {
     return Serve<&ClusterRequests::GetHistory>(call, "GetHistory", request,
                                                response);
+  }
+
+  grpc::ServerWriteReactor<v1::WatchEvent>* Watch(
+      Context* call, const v1::WatchRequest* request) override {
+    auto* const reactor = new WatchCall(api_);
+    const absl::Status allowed = api_.Check(*call, "Watch", *request);
+    if (allowed.ok()) {
+      reactor->Begin(*request);
+    } else {
+      reactor->End(allowed);
+    }
+    return reactor;
   }
 
   // Has `kAct` run on the hub thread; request and response live until Finish.

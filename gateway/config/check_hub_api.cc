@@ -11,8 +11,9 @@ namespace {
 
 // What a grant can name; PublishStream goes with Publish.
 constexpr absl::string_view kHubMethods[] = {
-    "Publish", "Send",       "Close",        "Update",        "Join",
-    "Leave",   "GetSession", "ListSessions", "CountSessions", "GetHistory"};
+    "Publish",       "Send",       "Close",      "Update",
+    "Join",          "Leave",      "GetSession", "ListSessions",
+    "CountSessions", "GetHistory", "Watch"};
 
 void CheckApiTls(const HubApiTlsSettings& tls, Faults& faults) {
   const std::string field = "hub.api.tls";

@@ -50,6 +50,10 @@ void Cluster::SendBeat(bool leaves) {
   beat.set_gateway(options_.gateway);
   beat.set_instance(options_.instance);
   beat.set_leaves(leaves);
+  if (!leaves) {
+    *beat.mutable_watched() = {watched_.begin(), watched_.end()};
+    beat.set_watch_generation(watch_generation_);
+  }
   link_.Publish(subjects_.Beat(), "", record.SerializeAsString(), nullptr)
       .IgnoreError();
 }
@@ -69,23 +73,65 @@ void Cluster::Take(const v1::EngineBeat& beat) {
       question.missing.erase(beat.instance());
     }
     host_.OnReplica(beat.gateway(), false);
+    host_.OnGone(beat.instance());
     return;
   }
   if (known != replicas_.end()) {
     known->second.heard_at = now_;
-    return;
+    return TakeWatched(beat);
   }
   if (replicas_.size() >= kMostReplicas) return;
   replicas_[beat.instance()] = {beat.gateway(), now_};
   host_.OnReplica(beat.gateway(), true);
   if (beat.gateway() == options_.gateway) host_.OnSameName(beat.gateway());
   SendBeat(false);  // It may not know this one either.
+  TakeWatched(beat);
 }
+
+void Cluster::TakeWatched(const v1::EngineBeat& beat) {
+  host_.OnWatched(beat.instance(), beat.watch_generation(),
+                  {beat.watched().begin(), beat.watched().end()});
+}
+
+// --- Who is in groups ---
+
+void Cluster::AnnounceWatched(const std::vector<std::string>& groups) {
+  watched_ = groups;
+  SendBeat(false);
+}
+
+bool Cluster::Tell(const std::string& instance,
+                   const v1::EngineMemberships& memberships) {
+  if (!link_.is_up()) return false;
+  v1::EngineRecord record;
+  *record.mutable_memberships() = memberships;
+  record.mutable_memberships()->set_instance(options_.instance);
+  return link_
+      .Publish(ReplySubject(instance, 0), "", record.SerializeAsString(),
+               nullptr)
+      .ok();
+}
+
+void Cluster::AskForMembershipsAgain() {
+  if (watched_.empty()) return;
+  ++watch_generation_;
+  host_.OnMembershipsLost();
+}
+
+void Cluster::OnLost() {
+  histories_.OnLost();
+  if (watched_.empty()) return;
+  AskForMembershipsAgain();
+  SendBeat(false);
+}
+
+// --- The connection ---
 
 void Cluster::OnUp(absl::Time now, HistoryStore store) {
   now_ = now;
   settled_at_ = now + kPatience;
   for (auto& [instance, replica] : replicas_) replica.heard_at = now;
+  AskForMembershipsAgain();
   SendBeat(false);
   histories_.OnUp(std::move(store), now);
 }
@@ -109,6 +155,7 @@ void Cluster::OnTick(absl::Time now) {
         continue;
       }
       host_.OnReplica(it->second.gateway, false);
+      host_.OnGone(it->first);
       it = replicas_.erase(it);
     }
   }
@@ -435,6 +482,11 @@ void Cluster::OnRecord(absl::string_view bytes, absl::Time now) {
       return Take(std::move(*record.mutable_question()));
     case v1::EngineRecord::kReply:
       return Take(std::move(*record.mutable_reply()));
+    case v1::EngineRecord::kMemberships:
+      // Who is not known has not been asked.
+      if (!replicas_.contains(record.memberships().instance())) return;
+      return host_.OnMemberships(record.memberships().instance(),
+                                 record.memberships());
     case v1::EngineRecord::KIND_NOT_SET:
       ++malformed_;
   }

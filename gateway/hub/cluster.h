@@ -72,6 +72,13 @@ class ClusterHost {
   // See GroupLog::Observer.
   virtual void OnGap(const std::string& group, std::uint64_t after,
                      std::uint64_t before) = 0;
+  // See Presence.
+  virtual void OnWatched(const std::string& instance, std::uint64_t generation,
+                         const std::vector<std::string>& groups) = 0;
+  virtual void OnMemberships(const std::string& instance,
+                             const v1::EngineMemberships& memberships) = 0;
+  virtual void OnGone(const std::string& instance) = 0;
+  virtual void OnMembershipsLost() = 0;
 
  protected:
   ~ClusterHost() = default;
@@ -112,7 +119,7 @@ class Cluster final : public HubEngine, private Histories::Host {
   void OnStored(const std::string& subject, StoredRecord record,
                 absl::Time now);
   // Records, of any subjects, were lost between the broker and here.
-  void OnLost() { histories_.OnLost(); }
+  void OnLost();
   // To be called some times in a second.
   void OnTick(absl::Time now);
 
@@ -129,6 +136,9 @@ class Cluster final : public HubEngine, private Histories::Host {
             std::size_t limit, PageCallback done) override;
   void Ask(v1::EngineQuestion question, absl::Duration patience,
            IsEnough is_enough, AnswersCallback done) override;
+  void AnnounceWatched(const std::vector<std::string>& groups) override;
+  bool Tell(const std::string& instance,
+            const v1::EngineMemberships& memberships) override;
   bool is_up() const override { return link_.is_up(); }
   void OnInterest(HubScope scope, const std::string& name,
                   bool begins) override;
@@ -188,9 +198,11 @@ class Cluster final : public HubEngine, private Histories::Host {
   // Whether the gateways that are there have had the time to say so.
   bool is_settled() const { return now_ >= settled_at_; }
   void Take(const v1::EngineBeat& beat);
+  void TakeWatched(const v1::EngineBeat& beat);
   void Take(v1::EngineQuestion question);
   void Take(v1::EngineReply reply);
   void SendBeat(bool leaves);
+  void AskForMembershipsAgain();
   // Ends the questions that `is_over`, of number and question, is true for.
   template <typename IsOver>
   void EndQuestions(IsOver is_over);
@@ -230,6 +242,8 @@ class Cluster final : public HubEngine, private Histories::Host {
   std::uint64_t last_question_ = 0;
   std::uint64_t malformed_ = 0;
   std::size_t reads_ = 0;
+  std::vector<std::string> watched_;
+  std::uint64_t watch_generation_ = 0;
   Histories histories_;
 };
 

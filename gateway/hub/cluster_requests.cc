@@ -350,6 +350,15 @@ void ClusterRequests::GetHistory(const v1::GetHistoryRequest& request,
       });
 }
 
+absl::Status ClusterRequests::Watch(const v1::WatchRequest& request,
+                                    std::shared_ptr<PresenceWatcher> watcher) {
+  if (absl::Status known = CheckKnown(request); !known.ok()) return known;
+  std::vector<std::string> groups(request.groups().begin(),
+                                  request.groups().end());
+  if (!request.group().empty()) groups.push_back(request.group());
+  return presence_.Watch(groups, std::move(watcher));
+}
+
 void ClusterRequests::Carry(const v1::EngineQuestion& question,
                             std::function<void(v1::EngineReply)> done) {
   v1::EngineReply reply;

@@ -2,9 +2,11 @@
 #define GATEWAY_HUB_CLUSTER_REQUESTS_H_
 
 #include <functional>
+#include <memory>
 
 #include "absl/status/statusor.h"
 #include "gateway/hub/engine.h"
+#include "gateway/hub/presence.h"
 #include "gateway/hub/requests.h"
 
 namespace headgate {
@@ -20,8 +22,8 @@ class ClusterRequests {
   using Done = std::function<void(const absl::StatusOr<Response>&)>;
 
   // `local`: those of this process.
-  ClusterRequests(HubRequests local, HubEngine& engine)
-      : local_(local), engine_(engine) {}
+  ClusterRequests(HubRequests local, HubEngine& engine, Presence& presence)
+      : local_(local), engine_(engine), presence_(presence) {}
 
   void Publish(const v1::PublishRequest& request,
                Done<v1::PublishResponse> done);
@@ -40,6 +42,9 @@ class ClusterRequests {
                      Done<v1::CountSessionsResponse> done);
   void GetHistory(const v1::GetHistoryRequest& request,
                   Done<v1::GetHistoryResponse> done);
+  // OK: `watcher` is told until it is over.
+  absl::Status Watch(const v1::WatchRequest& request,
+                     std::shared_ptr<PresenceWatcher> watcher);
 
   // What another gateway asks this one to do alone.
   void Carry(const v1::EngineQuestion& question,
@@ -62,6 +67,7 @@ class ClusterRequests {
 
   HubRequests local_;
   HubEngine& engine_;
+  Presence& presence_;
 };
 
 }  // namespace headgate

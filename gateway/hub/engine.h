@@ -120,6 +120,12 @@ class HubEngine : public HubInterest {
   // `patience` more.
   virtual void Ask(v1::EngineQuestion question, absl::Duration patience,
                    IsEnough is_enough, AnswersCallback done) = 0;
+  // The groups whose joins and leaves on other gateways are wanted here,
+  // instead of those before.
+  virtual void AnnounceWatched(const std::vector<std::string>& groups) = 0;
+  // Tells one of them what it wants. False: it is lost.
+  virtual bool Tell(const std::string& instance,
+                    const v1::EngineMemberships& memberships) = 0;
   // Whether all other gateways are known and can be reached.
   virtual bool is_up() const = 0;
 };
@@ -149,6 +155,10 @@ class MemoryEngine final : public HubEngine {
   void Ask(v1::EngineQuestion, absl::Duration, IsEnough,
            AnswersCallback done) override {
     done({});
+  }
+  void AnnounceWatched(const std::vector<std::string>&) override {}
+  bool Tell(const std::string&, const v1::EngineMemberships&) override {
+    return true;
   }
   bool is_up() const override { return true; }
   void OnInterest(HubScope, const std::string&, bool) override {}

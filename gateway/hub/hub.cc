@@ -60,7 +60,7 @@ Hub::Hub(Options options, Upstream& upstream, HubHost& host)
     : options_(std::move(options)),
       upstream_(upstream),
       host_(host),
-      roster_(host.engine()),
+      roster_(host.engine(), Observer()),
       backoff_(kFirstBackoff),
       outbox_(options_.workers),
       outstanding_(options_.workers) {}
@@ -191,6 +191,17 @@ v1::SessionInfo Hub::InfoOf(const HubRecord& record) const {
     SetTimestamp(record.expires_at, *session.mutable_expires_at());
   }
   return session;
+}
+
+void Hub::OnMembership(const HubRecord& record, const HubGroup& group,
+                       bool joins) {
+  Presence* const presence = host_.presence();
+  if (presence == nullptr || !presence->IsWatched(group.name)) return;
+  if (joins) {
+    presence->OnJoined(group.name, InfoOf(record));
+  } else {
+    presence->OnLeft(group.name, record.session);
+  }
 }
 
 bool Hub::is_overloaded() const {

@@ -24,6 +24,7 @@
 #include "gateway/hub/engine.h"
 #include "gateway/hub/group_requests.h"
 #include "gateway/hub/kept_events.h"
+#include "gateway/hub/presence.h"
 #include "gateway/hub/roster.h"
 #include "gateway/hub/stream_form.h"
 #include "gateway/route/group_patterns.h"
@@ -49,6 +50,8 @@ class HubHost {
   // What the hub's sessions on other gateways are reached by; must outlive the
   // hub. Null: there are no other gateways.
   virtual HubEngine* engine() { return nullptr; }
+  // Null: nobody follows who is in groups.
+  virtual Presence* presence() { return nullptr; }
 
   // For the log. `sessions`: that it has.
   virtual void OnStreamUp(bool resumes, std::size_t sessions) = 0;
@@ -87,7 +90,7 @@ struct HubOutcome {
 //
 // Pure. Thread: the hub thread. Lifetime: `upstream` and `host` must outlive
 // it.
-class Hub final {
+class Hub final : private HubMembershipObserver {
  public:
   struct Options {
     HubTarget target;
@@ -281,6 +284,9 @@ class Hub final {
   void Answer(const HubRecord& record, std::uint32_t id,
               v1::HubServerFrame answer);
 
+  void OnMembership(const HubRecord& record, const HubGroup& group,
+                    bool joins) override;
+  HubMembershipObserver* Observer() { return this; }
   // The route's groups with the session's variables.
   absl::StatusOr<std::vector<std::string>> RouteGroups(
       const HubRecord& record) const;

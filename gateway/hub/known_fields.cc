@@ -138,6 +138,10 @@ absl::Status CheckKnown(const v1::GetHistoryRequest& request) {
   return KnownFields().In(request).In(request.after()).status();
 }
 
+absl::Status CheckKnown(const v1::WatchRequest& request) {
+  return KnownFields().In(request).status();
+}
+
 absl::Status CheckKnown(const v1::CountSessionsRequest& request) {
   return KnownFields().In(request).In(request.of()).status();
 }

@@ -26,6 +26,7 @@ absl::Status CheckKnown(const v1::GetSessionRequest& request);
 absl::Status CheckKnown(const v1::ListSessionsRequest& request);
 absl::Status CheckKnown(const v1::CountSessionsRequest& request);
 absl::Status CheckKnown(const v1::GetHistoryRequest& request);
+absl::Status CheckKnown(const v1::WatchRequest& request);
 
 }  // namespace headgate
 

@@ -81,6 +81,11 @@ HubGroup* HubRoster::FindGroup(absl::string_view name) {
   return found == groups_.end() ? nullptr : found->second.get();
 }
 
+std::size_t HubRoster::MembersOf(absl::string_view group) const {
+  const auto found = groups_.find(group);
+  return found == groups_.end() ? 0 : found->second->members.size();
+}
+
 absl::Status HubRoster::Join(HubRecord& record, absl::string_view name,
                              std::size_t max_groups) {
   HubGroup* group = FindGroup(name);
@@ -100,6 +105,7 @@ absl::Status HubRoster::Join(HubRecord& record, absl::string_view name,
   }
   group->members.insert(&record);
   record.groups.push_back(group);
+  if (observer_ != nullptr) observer_->OnMembership(record, *group, true);
   return absl::OkStatus();
 }
 
@@ -121,6 +127,7 @@ void HubRoster::Leave(HubRecord& record, HubGroup& group) {
   const auto found =
       std::find(record.groups.rbegin(), record.groups.rend(), &group);
   record.groups.erase(std::next(found).base());
+  if (observer_ != nullptr) observer_->OnMembership(record, group, false);
   if (!group.members.empty()) return;
   // After the erasure `group.name` must not be a part of what is destroyed.
   const std::string name = group.name;

@@ -63,14 +63,26 @@ struct HubGroup {
   absl::flat_hash_set<HubRecord*> members;
 };
 
+// Hears of joins and leaves.
+class HubMembershipObserver {
+ public:
+  virtual void OnMembership(const HubRecord& record, const HubGroup& group,
+                            bool joins) = 0;
+
+ protected:
+  ~HubMembershipObserver() = default;
+};
+
 // Sessions by number, id and user, and the groups they are members of.
 //
 // Not thread-safe. Records and groups keep their addresses.
 class HubRoster {
  public:
   // `interest`: hears of groups and users, until the roster is destroyed; null:
-  // nobody does.
-  explicit HubRoster(HubInterest* interest = nullptr) : interest_(interest) {}
+  // nobody does. `observer`: null, or hears of members.
+  explicit HubRoster(HubInterest* interest = nullptr,
+                     HubMembershipObserver* observer = nullptr)
+      : interest_(interest), observer_(observer) {}
   ~HubRoster();
   HubRoster(const HubRoster&) = delete;
   HubRoster& operator=(const HubRoster&) = delete;
@@ -89,6 +101,7 @@ class HubRoster {
 
   // Null: it has no members.
   HubGroup* FindGroup(absl::string_view name);
+  std::size_t MembersOf(absl::string_view group) const;
   // Does nothing if it is a member. RESOURCE_EXHAUSTED above `max_groups` of
   // one session. Requires: CheckGroupName is OK.
   absl::Status Join(HubRecord& record, absl::string_view group,
@@ -109,6 +122,7 @@ class HubRoster {
   void Report(HubScope scope, const std::string& name, bool begins);
 
   HubInterest* const interest_;
+  HubMembershipObserver* const observer_;
   Records records_;
   absl::flat_hash_map<std::string, HubRecord*> by_session_;
   absl::flat_hash_map<std::string, absl::flat_hash_set<HubRecord*>> by_user_;

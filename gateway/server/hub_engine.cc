@@ -37,8 +37,9 @@ Cluster::Options OptionsOf(const HubSettings& settings, const std::string& name,
 
 NatsEngine::NatsEngine(const HubSettings& settings, const std::string& name,
                        const std::string& instance, NatsLink::Post post,
-                       Run run)
+                       Run run, Presence& presence)
     : run_(std::move(run)),
+      presence_(presence),
       publish_(Stats::PerEngine().publish),
       link_(*settings.nats, absl::StrCat("headgate ", name), instance,
             StreamOf(settings), Observer(), std::move(post)),

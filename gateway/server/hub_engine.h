@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
@@ -31,9 +32,11 @@ class NatsEngine final : private NatsObserver, private ClusterHost {
                                  std::function<void(ClusterRequests&)> work)>;
 
   // `name` and `instance`: see Cluster::Options. `post`: see NatsLink.
+  // `presence` must outlive it.
   // Requires: `settings.nats` is set.
   NatsEngine(const HubSettings& settings, const std::string& name,
-             const std::string& instance, NatsLink::Post post, Run run);
+             const std::string& instance, NatsLink::Post post, Run run,
+             Presence& presence);
   ~NatsEngine();
 
   HubEngine& engine() { return cluster_; }
@@ -57,6 +60,18 @@ class NatsEngine final : private NatsObserver, private ClusterHost {
   void OnSameName(const std::string& gateway) override;
   void OnGap(const std::string& group, std::uint64_t after,
              std::uint64_t before) override;
+  void OnWatched(const std::string& instance, std::uint64_t generation,
+                 const std::vector<std::string>& groups) override {
+    presence_.OnWatched(instance, generation, groups);
+  }
+  void OnMemberships(const std::string& instance,
+                     const v1::EngineMemberships& memberships) override {
+    presence_.OnMemberships(instance, memberships);
+  }
+  void OnGone(const std::string& instance) override {
+    presence_.OnGone(instance);
+  }
+  void OnMembershipsLost() override { presence_.OnLost(); }
   void OnDropped();
   // Tells clients of the gaps that they do not know of.
   void ReportGaps();
@@ -65,6 +80,7 @@ class NatsEngine final : private NatsObserver, private ClusterHost {
   NatsObserver& Observer() { return *this; }
 
   const Run run_;
+  Presence& presence_;
   std::uint64_t ups_ = 0;
   std::uint64_t dropped_ = 0;  // Here.
   std::uint64_t gaps_ = 0;

@@ -226,6 +226,7 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
   HubEngine* engine() override {
     return thread_.nats_ == nullptr ? nullptr : &thread_.nats_->engine();
   }
+  Presence* presence() override { return &thread_.presence_; }
 
   // Asks for the descriptors as they are now; they are cached.
   void FindSchema() {
@@ -303,20 +304,29 @@ HubThread::HubThread(std::size_t workers, const HubSettings& settings)
                       [this](std::size_t bytes,
                              std::function<void(ClusterRequests&)> work) {
                         return RunForEngine(bytes, std::move(work));
-                      })),
+                      },
+                      presence_)),
       service_(HubRequests([this] {
                  std::vector<Hub*> hubs;
                  for (const auto& [id, hub] : hubs_)
                    hubs.push_back(&hub->hub());
                  return hubs;
                }),
-               Engine()) {
+               Engine(), presence_) {
   if (nats_ != nullptr) engine_stats_ = nats_->GetStats();
 }
 
 HubEngine& HubThread::Engine() {
   if (nats_ != nullptr) return nats_->engine();
   return alone_;
+}
+
+std::size_t HubThread::MembersOf(const std::string& group) {
+  std::size_t members = 0;
+  for (const auto& [id, hub] : hubs_) {
+    members += hub->hub().roster().MembersOf(group);
+  }
+  return members;
 }
 
 HubThread::~HubThread() { Stop(); }
@@ -552,6 +562,7 @@ void HubThread::OnTick() {
   const absl::Time now = SteadyNow();
   if (nats_ != nullptr) nats_->OnTick(now);
   PublishStats();
+  presence_.OnTick();
   for (auto hub = hubs_.begin(); hub != hubs_.end();) {
     hub->second->OnTick(now);
     if (hub->second->is_over(now)) {

@@ -31,6 +31,7 @@
 #include "gateway/hub/engine.h"
 #include "gateway/hub/hub.h"
 #include "gateway/hub/port.h"
+#include "gateway/hub/presence.h"
 #include "gateway/server/hub_engine.h"
 #include "gateway/server/shared_upstream.h"
 #include "gateway/upstream/loop_turn.h"
@@ -96,7 +97,7 @@ class WorkerHub final : public TurnTask,
 // Thread: the public functions may be called from any, Start and Stop from the
 // server's. Lifetime: longer than the workers' use of it; Stop comes before the
 // workers' event loops are destroyed.
-class HubThread final : public HubApiHost {
+class HubThread final : public HubApiHost, private PresenceHost {
  public:
   explicit HubThread(std::size_t workers, const HubSettings& settings = {});
   ~HubThread();
@@ -163,6 +164,16 @@ class HubThread final : public HubApiHost {
   };
   HubEngine& Engine();
 
+  std::size_t MembersOf(const std::string& group) override;
+  void AnnounceWatched(const std::vector<std::string>& groups) override {
+    Engine().AnnounceWatched(groups);
+  }
+  bool Tell(const std::string& instance,
+            const v1::EngineMemberships& memberships) override {
+    return Engine().Tell(instance, memberships);
+  }
+  PresenceHost& Host() { return *this; }
+
   const std::size_t workers_;
   const std::string instance_;  // Unique, for its hubs' incarnations.
   const std::string name_;      // What backends know the process by.
@@ -172,6 +183,7 @@ class HubThread final : public HubApiHost {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
       work_;
   boost::asio::steady_timer timer_;
+  Presence presence_{Host()};
   MemoryEngine alone_;
   std::unique_ptr<NatsEngine> nats_;  // Null: `alone_` is the engine.
   ClusterRequests service_;

@@ -92,6 +92,14 @@ class Api:
             response_deserializer=api_pb.PublishResponse.FromString)
         return call(requests, timeout=TIMEOUT, metadata=self._metadata)
 
+    def watch(self, groups=()):
+        call = self._channel.unary_stream(
+            "/headgate.v1.HubService/Watch",
+            request_serializer=api_pb.WatchRequest.SerializeToString,
+            response_deserializer=api_pb.WatchEvent.FromString)
+        return call(api_pb.WatchRequest(groups=groups),
+                    metadata=self._metadata, wait_for_ready=True)
+
     def close_channel(self):
         self._channel.close()
 

@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "gateway/hub/cluster.h"
+#include "gateway/hub/presence.h"
 
 namespace headgate {
 
@@ -29,7 +30,9 @@ class FakeBroker {
   };
 
   // A gateway's end. Answers questions with its own name as a session's id.
-  class Node final : public ClusterLink, public ClusterHost {
+  class Node final : public ClusterLink,
+                     public ClusterHost,
+                     private PresenceHost {
    public:
     Node(FakeBroker& broker, const std::string& name) : broker_(broker) {
       broker.nodes_.push_back(this);
@@ -98,6 +101,19 @@ class FakeBroker {
                           std::to_string(before));
     }
 
+    void OnWatched(const std::string& instance, std::uint64_t generation,
+                   const std::vector<std::string>& groups) override {
+      presence.OnWatched(instance, generation, groups);
+    }
+    void OnMemberships(const std::string& instance,
+                       const v1::EngineMemberships& memberships) override {
+      presence.OnMemberships(instance, memberships);
+    }
+    void OnGone(const std::string& instance) override {
+      presence.OnGone(instance);
+    }
+    void OnMembershipsLost() override { presence.OnLost(); }
+
     void Store(std::string subject, std::string record, HubEngine::StoreOptions,
                HubEngine::StoredCallback done) override {
       auto& stored = broker_.stored_[subject];
@@ -151,8 +167,22 @@ class FakeBroker {
     std::vector<std::string> delivered;
     std::vector<v1::EngineQuestion> asked;
     std::vector<std::string> log;
+    std::map<std::string, std::size_t> members;  // By group.
+    Presence presence{PresenceSide()};
 
    private:
+    std::size_t MembersOf(const std::string& group) override {
+      return members[group];
+    }
+    void AnnounceWatched(const std::vector<std::string>& groups) override {
+      cluster().AnnounceWatched(groups);
+    }
+    bool Tell(const std::string& instance,
+              const v1::EngineMemberships& memberships) override {
+      return cluster().Tell(instance, memberships);
+    }
+    PresenceHost& PresenceSide() { return *this; }
+
     FakeBroker& broker_;
     std::unique_ptr<Cluster> cluster_;
     std::vector<std::function<void()>> slow_fetches_;
@@ -178,7 +208,10 @@ class FakeBroker {
   void Advance(absl::Duration by) {
     for (absl::Duration done; done < by; done += absl::Milliseconds(50)) {
       now += absl::Milliseconds(50);
-      for (Node* node : std::vector<Node*>(nodes_)) node->cluster().OnTick(now);
+      for (Node* node : std::vector<Node*>(nodes_)) {
+        node->cluster().OnTick(now);
+        node->presence.OnTick();
+      }
       Run();
     }
   }

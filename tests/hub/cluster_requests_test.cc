@@ -43,6 +43,10 @@ class CannedEngine final : public HubEngine {
     read.push_back({group, after ? after->offset() : 0, limit});
     done(page);
   }
+  void AnnounceWatched(const std::vector<std::string>&) override {}
+  bool Tell(const std::string&, const v1::EngineMemberships&) override {
+    return true;
+  }
   bool is_up() const override { return status.ok(); }
   void OnInterest(HubScope, const std::string&, bool) override {}
 
@@ -87,9 +91,19 @@ class ClusterRequestsTest : public ::testing::Test {
     return sessions;
   }
 
+  struct Nowhere final : PresenceHost {
+    std::size_t MembersOf(const std::string&) override { return 0; }
+    void AnnounceWatched(const std::vector<std::string>&) override {}
+    bool Tell(const std::string&, const v1::EngineMemberships&) override {
+      return true;
+    }
+  };
+
   CannedEngine engine_;
+  Nowhere nowhere_;
+  Presence presence_{nowhere_};
   ClusterRequests requests_{HubRequests([] { return std::vector<Hub*>(); }),
-                            engine_};
+                            engine_, presence_};
 };
 
 TEST_F(ClusterRequestsTest, PagesOfAllGatewaysAreOne) {

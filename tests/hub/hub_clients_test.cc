@@ -59,6 +59,10 @@ class SlowEngine final : public HubEngine {
            AnswersCallback) override {}
   void Read(const std::string&, const std::optional<v1::Position>&, std::size_t,
             PageCallback) override {}
+  void AnnounceWatched(const std::vector<std::string>&) override {}
+  bool Tell(const std::string&, const v1::EngineMemberships&) override {
+    return true;
+  }
   bool is_up() const override { return true; }
   void OnInterest(HubScope, const std::string&, bool) override {}
 
