@@ -259,13 +259,24 @@ void Cluster::Store(const v1::EnginePublication& publication,
         absl::StrCat("a group with history has a name of 1 to ",
                      kMaxGroupNameBytes, " bytes")));
   }
+  if (histories_.is_doubted()) return done(Away());
   v1::EngineRecord record;
   *record.mutable_publication() = publication;
-  link_.Store(subjects_.Stored(group), record.SerializeAsString(), options,
-              [this, done = std::move(done)](absl::StatusOr<Stored> stored) {
-                if (stored.ok()) stored->epoch = histories_.epoch();
-                done(stored);
-              });
+  link_.Store(
+      subjects_.Stored(group), record.SerializeAsString(), options,
+      [this, last = histories_.last_offset(),
+       done = std::move(done)](const absl::StatusOr<Stored>& stored) {
+        if (!stored.ok()) return done(stored);
+        const auto know = [result = *stored,
+                           done](const absl::StatusOr<std::string>& epoch) {
+          if (!epoch.ok()) return done(epoch.status());
+          Stored known = result;
+          known.epoch = *epoch;
+          done(known);
+        };
+        if (stored->is_duplicate) return know(histories_.epoch());
+        histories_.OnStored(stored->offset, last, know);
+      });
 }
 
 void Cluster::OnStored(const std::string& subject, StoredRecord record,

@@ -24,6 +24,13 @@ void GroupRing::Append(Entry entry) {
   Trim();
 }
 
+bool GroupRing::Covers(std::uint64_t offset) const {
+  if (!base_ || offset < *base_) return false;
+  // Where nothing is stored, a record may have been, and others behind it.
+  return *base_ > 0 || offset == 0 ||
+         (!entries_.empty() && offset + 1 >= entries_.front().offset);
+}
+
 bool GroupRing::Has(std::uint64_t offset) const {
   const auto found =
       std::lower_bound(entries_.begin(), entries_.end(), offset,

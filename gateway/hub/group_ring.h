@@ -32,7 +32,7 @@ class GroupRing {
   explicit GroupRing(std::size_t max_entries) : max_entries_(max_entries) {}
 
   // Nothing is known of what was stored up to `offset`, and nothing was stored
-  // behind it.
+  // behind it; 0: nothing is stored.
   void StartAt(std::uint64_t offset);
   // Something is missing behind the last entry: the next one begins the row.
   void Break();
@@ -46,7 +46,7 @@ class GroupRing {
   // Absent: there is no row.
   std::optional<std::uint64_t> base() const { return base_; }
   // Whether all that was ever stored behind `offset` is here.
-  bool Covers(std::uint64_t offset) const { return base_ && offset >= *base_; }
+  bool Covers(std::uint64_t offset) const;
   bool Has(std::uint64_t offset) const;
   // Without those of strangers.
   std::vector<SharedPublication> Behind(std::uint64_t offset) const;

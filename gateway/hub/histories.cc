@@ -91,6 +91,11 @@ void Histories::OnUp(HistoryStore store, absl::Time now) {
   const bool may_have_expired =
       store.is_full || now - down_at_ + kSlack >= options_.age;
   store_ = std::move(store);
+  last_offset_ =
+      store_.last_offset == HistoryStore().last_offset ? 0 : store_.last_offset;
+  for (const auto& [until, done] : std::exchange(doubts_, {})) {
+    done(store_.epoch);
+  }
   for (const auto& [group, history] : histories_) {
     const bool is_old = now - history->stored_at + kSlack >= options_.age;
     const bool is_undone = history->log.position() > store_.last_offset;
@@ -117,6 +122,16 @@ void Histories::OnDown(absl::Time now) {
   }
 }
 
+void Histories::OnStored(std::uint64_t offset, std::uint64_t before,
+                         StoredCallback done) {
+  if (offset > before) {
+    last_offset_ = std::max(last_offset_, offset);
+    return done(store_.epoch);
+  }
+  doubts_.emplace_back(now_ + kDoubt, std::move(done));
+  host_.OnHistoryRenewed();
+}
+
 void Histories::OnLost() {
   if (!is_up_) return;
   for (const auto& [group, history] : histories_) {
@@ -129,6 +144,11 @@ void Histories::OnLost() {
 
 void Histories::OnTick(absl::Time now) {
   now_ = now;
+  while (!doubts_.empty() && doubts_.front().first <= now) {
+    const StoredCallback done = std::move(doubts_.front().second);
+    doubts_.pop_front();
+    done(absl::UnavailableError("the stream may be another one"));
+  }
   while (!patience_.empty() && patience_.front().first <= now) {
     const auto history = patience_.front().second.lock();
     patience_.pop_front();

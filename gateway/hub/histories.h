@@ -53,8 +53,7 @@ class Histories {
         std::function<void(absl::StatusOr<std::optional<StoredRecord>> record)>;
     virtual void Fetch(const std::string& group, std::uint64_t from,
                        FetchedCallback done) = 0;
-    // A record came with an offset that is not above the last one: the stream
-    // may be another one.
+    // An offset was not above one of before: the stream may be another one.
     virtual void OnHistoryRenewed() = 0;
 
    protected:
@@ -78,6 +77,20 @@ class Histories {
   // Live records, of any groups, were lost on the way here.
   void OnLost();
   void OnTick(absl::Time now);
+
+  // The highest offset that is known to be stored, by the store's own word: in
+  // the same stream what is sent from now on gets a higher one.
+  std::uint64_t last_offset() const { return last_offset_; }
+  // The store has taken a publication, not a duplicate; `before`: what
+  // last_offset() was when it was sent. `done` is called with the epoch of the
+  // stream that has it: at once, or if that must be another one, when the store
+  // can be reached again; UNAVAILABLE if that takes longer than kDoubt.
+  using StoredCallback = std::function<void(absl::StatusOr<std::string> epoch)>;
+  void OnStored(std::uint64_t offset, std::uint64_t before,
+                StoredCallback done);
+  // Whether the stream may be another one, so that nothing is to be stored.
+  bool is_doubted() const { return !doubts_.empty(); }
+
   // See HubEngine::Recover.
   void Recover(const std::string& group,
                const std::optional<v1::Position>& after,
@@ -91,6 +104,8 @@ class Histories {
   static constexpr absl::Duration kPause = absl::Milliseconds(500);
   // What it may take to notice that the connection is lost.
   static constexpr absl::Duration kSlack = absl::Seconds(10);
+  // Longer than it takes to see whether the stream is another one.
+  static constexpr absl::Duration kDoubt = absl::Seconds(5);
   // For how long a recovery waits for the store.
   static constexpr absl::Duration kPatience = absl::Seconds(5);
 
@@ -160,7 +175,10 @@ class Histories {
   bool is_pumping_ = false;
   absl::Time now_ = absl::InfinitePast();
   absl::Time down_at_ = absl::InfinitePast();
+  // Publications whose stream is not known, in the order of their ends.
+  std::deque<std::pair<absl::Time, StoredCallback>> doubts_;
   HistoryStore store_;
+  std::uint64_t last_offset_ = 0;  // Of the store; 0: none is known.
   std::size_t ring_bytes_ = 0;
   // Those with waiters, in the order of their ends.
   std::deque<std::pair<absl::Time, std::weak_ptr<History>>> patience_;

@@ -218,6 +218,11 @@ class FakeBroker {
 
   // What is stored; offsets go on.
   void DeleteAll() { stored_.clear(); }
+  // By an empty stream; offsets begin anew.
+  void Replace() {
+    stored_.clear();
+    last_offset_ = 0;
+  }
   // The last record is lost, and its offset given again.
   void Undo() {
     for (auto& [subject, records] : stored_) {

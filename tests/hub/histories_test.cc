@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/hub/cluster_link.h"
 
 namespace headgate {
@@ -131,9 +132,12 @@ TEST_F(HistoriesTest, OffsetsThatAreGivenAgainAreAGap) {
   Store("one");
   Store("two");
   Lose(b_);
+  Lose(a_);
   broker_.Undo();  // The server has crashed.
-  b_.up = true;
-  b_.cluster().OnUp(broker_.now, {"epoch", false, 1});
+  for (Node* node : {&a_, &b_}) {
+    node->up = true;
+    node->cluster().OnUp(broker_.now, {"epoch", false, 1});
+  }
   Store("three");
   EXPECT_THAT(b_.delivered, ElementsAre("one", "two", "h:1 gap 2-0", "three"));
 }
@@ -182,6 +186,37 @@ TEST_F(HistoriesTest, WithoutTheBrokerNothingIsStored) {
                        status = stored.status();
                      });
   EXPECT_TRUE(absl::IsUnavailable(status));
+}
+
+TEST_F(HistoriesTest, AnotherStreamsOffsetsAreNoPositionsOfThisOne) {
+  std::vector<std::string> log;
+  const auto store = [&] {
+    v1::EnginePublication publication;
+    publication.mutable_to()->add_groups("h:2");
+    a_.cluster().Store(
+        publication, {}, [&](const absl::StatusOr<HubEngine::Stored>& stored) {
+          log.push_back(stored.ok()
+                            ? absl::StrCat(stored->epoch, " ", stored->offset)
+                            : "failed");
+        });
+  };
+  store();
+  broker_.Replace();
+  store();
+  EXPECT_THAT(a_.log, Contains("renew"));
+  // Nothing more until it is known which stream it is.
+  store();
+  EXPECT_THAT(log, ElementsAre("epoch 1", "failed"));
+  Lose(a_);
+  Return(a_, "another");
+  store();
+  EXPECT_THAT(log, ElementsAre("epoch 1", "failed", "another 1", "another 2"));
+  // That does not become known.
+  broker_.Replace();
+  store();
+  broker_.Advance(Histories::kDoubt);
+  EXPECT_EQ(log.size(), 5u);
+  EXPECT_EQ(log.back(), "failed");
 }
 
 class RecoveryTest : public HistoriesTest {
@@ -242,6 +277,28 @@ TEST_F(RecoveryTest, WhatIsNotStoredAnyMoreIsNotRecovered) {
   EXPECT_THAT(Recover(c, 3), ElementsAre("+", "3"));
   // Others have it still.
   EXPECT_THAT(Recover(a_, 1), ElementsAre("+", "two", "three", "3"));
+}
+
+TEST_F(RecoveryTest, WhereNothingWasStoredAnyMoreNothingOlderIsKnown) {
+  for (const char* text : {"one", "two", "three"}) Store(text);
+  broker_.DeleteAll();
+  Node c(broker_, "c");
+  c.cluster().OnInterest(HubScope::kGroup, "h:1", true);
+  std::vector<std::string> log;
+  v1::Position after;
+  after.set_epoch("epoch");
+  after.set_offset(1);
+  c.cluster().Recover("h:1", after,
+                      [&](const absl::StatusOr<HubEngine::Recovery>& recovery) {
+                        log.push_back(recovery->is_recovered ? "+" : "-");
+                      });
+  Store("four");
+  EXPECT_THAT(log, ElementsAre("-"));
+  EXPECT_THAT(Recover(c, 2), ElementsAre("-", "4"));
+  EXPECT_THAT(Recover(c, 3), ElementsAre("+", "four", "4"));
+  EXPECT_THAT(Recover(a_, 1), ElementsAre("+", "two", "three", "four", "4"));
+  // Of one that was there when the group was empty.
+  EXPECT_THAT(Recover(c, 0), ElementsAre("+", "four", "4"));
 }
 
 TEST_F(RecoveryTest, AnotherEpochIsNotRecovered) {
