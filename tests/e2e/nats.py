@@ -1,10 +1,12 @@
 """A nats-server for tests, on a port of its own, and what speaks with it."""
 
 import base64
+import collections
 import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -113,6 +115,34 @@ class NatsClient:
 
     def __exit__(self, *error):
         self._in.close()
+        self._peer.close()
+
+
+class Requests:
+    """Counts what is asked of JetStream."""
+
+    def __init__(self, port):
+        self._peer = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+        self._peer.sendall(b'CONNECT {"verbose":false}\r\nSUB $JS.API.> 1\r\n')
+        self._received = b""
+        self.count()
+
+    def count(self):
+        """{kind, as DIRECT.GET: how many} since the count before."""
+        self._peer.sendall(b"PING\r\n")
+        while b"PONG\r\n" not in self._received:
+            received = self._peer.recv(65536)
+            assert received
+            self._received += received
+        asked, _, self._received = self._received.partition(b"PONG\r\n")
+        return collections.Counter(
+            found[1].decode() for found in
+            re.finditer(rb"\r\nMSG \$JS\.API\.(\w+\.\w+)", b"\r\n" + asked))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
         self._peer.close()
 
 

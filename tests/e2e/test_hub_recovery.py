@@ -2,7 +2,6 @@
 missed, gaps (docs/hub.md, "Clients that come back")."""
 
 import json
-import socket
 import threading
 from concurrent import futures
 
@@ -11,7 +10,7 @@ import pytest
 from client import HUB_JSON, HUB_PROTOBUF, Client
 from harness import TIMEOUT, eventually
 from hub_backend import client_pb
-from nats import Cable, Nats, NatsClient
+from nats import Cable, Nats, NatsClient, Requests
 from test_hub_history import STREAM, Keeper
 
 ROUTE = """
@@ -160,33 +159,7 @@ def test_many_that_come_back_cost_nats_no_more_than_one(hosts, nats):
             assert client.deliveries(3) == published
         # The last record, those three, whether the first is still there, and
         # that there is nothing else.
-        assert 1 <= requests.count() <= 10
-
-
-class Requests:
-    """Counts the gateways' requests for records."""
-
-    def __init__(self, port):
-        self._peer = socket.create_connection(("127.0.0.1", port), TIMEOUT)
-        self._peer.sendall(b'CONNECT {"verbose":false}\r\n'
-                           b"SUB $JS.API.DIRECT.GET.headgate 1\r\n")
-        self._received = b""
-        self.count()
-
-    def count(self):
-        self._peer.sendall(b"PING\r\n")
-        pongs = self._received.count(b"PONG\r\n")
-        while self._received.count(b"PONG\r\n") == pongs:
-            received = self._peer.recv(65536)
-            assert received
-            self._received += received
-        return self._received.count(b"MSG $JS")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self._peer.close()
+        assert 1 <= sum(requests.count().values()) <= 10
 
 
 def test_what_is_not_stored_any_more_is_not_recovered(hosts):
