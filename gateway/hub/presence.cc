@@ -116,8 +116,8 @@ void Presence::AddLeft(const std::string& group, const std::string& session,
   });
 }
 
-template <typename Change>
-void Presence::Change(const std::string& group, bool is_here, Change change) {
+template <typename Act>
+void Presence::Change(const std::string& group, bool is_here, Act change) {
   const auto found = watchers_of_.find(group);
   if (found == watchers_of_.end()) return;
   for (const Key& key : found->second) {

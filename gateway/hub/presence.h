@@ -124,8 +124,8 @@ class Presence {
   void AddLeft(const std::string& group, const std::string& session,
                bool is_here);
   // Every watcher of the group, or every one on this gateway, has a digest.
-  template <typename Change>
-  void Change(const std::string& group, bool is_here, Change change);
+  template <typename Act>
+  void Change(const std::string& group, bool is_here, Act change);
   void BeginAnew(Watcher& watcher);
   std::vector<v1::WatchEvent> TakeEvents(Watcher& watcher);
   std::uint64_t CountOf(const std::string& group, bool everywhere);
