@@ -23,7 +23,8 @@ void HistoryPage::OnFetched(std::optional<StoredRecord> record) {
 }
 
 void HistoryPage::Read(std::optional<StoredRecord> record) {
-  if (record && record->offset >= next_) {
+  // Behind the highest offset that there is nothing follows: `next_` is 0 then.
+  if (record && record->offset > after_ && record->offset >= next_) {
     next_ = record->offset + 1;
     bytes_ += record->bytes.size();
     records_.push_back(*std::move(record));

@@ -243,9 +243,17 @@ HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
   PayloadFrames frames(payload, options_.form, host_.schema(), &to.groups(),
                        offset);
   const PatternClasses classes(to, options_.patterns);
+  // What hub clients get names its group, which has one class. For the other
+  // codecs there is a place for each class behind those.
+  constexpr auto kPlainKinds = static_cast<std::size_t>(HubCodec::kHubJson);
+  const auto place_of = [&frames](std::size_t kind, std::size_t in_class) {
+    return PayloadFrames::IsForHubClients(kind)
+               ? kind
+               : frames.kinds() + kPlainKinds * in_class + kind;
+  };
   std::vector<std::vector<Receivers>> receivers(
       options_.workers,
-      std::vector<Receivers>(frames.kinds() * classes.size()));
+      std::vector<Receivers>(frames.kinds() + kPlainKinds * classes.size()));
   const GroupOrder order(to);
   HubOutcome outcome;
   for (const HubRecord* record : *found) {
@@ -264,7 +272,7 @@ HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
     ++outcome.sessions;
     const std::size_t pattern_class = classes.OfGroup(group);
     Receivers& same =
-        receivers[WorkerOf(record->who)][kind * classes.size() + pattern_class];
+        receivers[WorkerOf(record->who)][place_of(kind, pattern_class)];
     same.kind = kind;
     same.pattern_class = pattern_class;
     same.whos.push_back(record->who);

@@ -44,7 +44,7 @@ absl::Status Presence::Watch(const std::vector<std::string>& groups,
   added.to = std::move(watcher);
   ++local_;
   for (const std::string& group : groups) Add(key, added, group);
-  BeginAnew(added);
+  StartOver(added);
   Announce();
   return absl::OkStatus();
 }
@@ -80,7 +80,7 @@ void Presence::Announce() {
   host_.AnnounceWatched({groups.begin(), groups.end()});
 }
 
-void Presence::BeginAnew(Watcher& watcher) {
+void Presence::StartOver(Watcher& watcher) {
   watcher.pending.clear();
   watcher.pending_bytes = 0;
   for (const std::string& group : watcher.groups) {
@@ -124,7 +124,7 @@ void Presence::Change(const std::string& group, bool is_here, Act change) {
     Watcher& watcher = watchers_[key];
     if (!is_here && IsGateway(watcher)) continue;
     watcher.pending_bytes += change(watcher.pending[group]);
-    if (watcher.pending_bytes > kMostPendingBytes) BeginAnew(watcher);
+    if (watcher.pending_bytes > kMostPendingBytes) StartOver(watcher);
   }
 }
 
@@ -205,7 +205,7 @@ void Presence::OnGone(const std::string& instance) {
 void Presence::OnLost() {
   elsewhere_.clear();
   for (auto& [key, watcher] : watchers_) {
-    if (!IsGateway(watcher)) BeginAnew(watcher);
+    if (!IsGateway(watcher)) StartOver(watcher);
   }
 }
 
@@ -246,7 +246,7 @@ void Presence::Flush(const Key& key, Watcher& watcher) {
   for (v1::WatchEvent& event : TakeEvents(watcher)) {
     *memberships.add_events() = std::move(event);
   }
-  if (!host_.Tell(key, memberships)) BeginAnew(watcher);
+  if (!host_.Tell(key, memberships)) StartOver(watcher);
 }
 
 void Presence::OnTick() {

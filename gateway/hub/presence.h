@@ -126,7 +126,7 @@ class Presence {
   // Every watcher of the group, or every one on this gateway, has a digest.
   template <typename Act>
   void Change(const std::string& group, bool is_here, Act change);
-  void BeginAnew(Watcher& watcher);
+  void StartOver(Watcher& watcher);
   std::vector<v1::WatchEvent> TakeEvents(Watcher& watcher);
   std::uint64_t CountOf(const std::string& group, bool everywhere);
   void Flush(const Key& key, Watcher& watcher);

@@ -218,7 +218,7 @@ class FakeBroker {
 
   // What is stored; offsets go on.
   void DeleteAll() { stored_.clear(); }
-  // By an empty stream; offsets begin anew.
+  // By an empty stream; offsets start again at 1.
   void Replace() {
     stored_.clear();
     last_offset_ = 0;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -90,6 +91,14 @@ TEST_F(HistoryPageTest, AtTheLastOneNothingIsMissing) {
   HistoryPage page(9, 10);
   Finish(page);
   EXPECT_TRUE(page.is_complete());
+  EXPECT_EQ(page.last_offset(), 9u);
+  EXPECT_THAT(OffsetsOf(page), IsEmpty());
+}
+
+TEST_F(HistoryPageTest, BehindTheHighestOffsetThereIsNothing) {
+  HistoryPage page(std::numeric_limits<std::uint64_t>::max(), 10);
+  Finish(page);
+  EXPECT_FALSE(page.is_complete());
   EXPECT_EQ(page.last_offset(), 9u);
   EXPECT_THAT(OffsetsOf(page), IsEmpty());
 }
