@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <variant>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -124,6 +126,9 @@ void CheckGroups(const HubSettings& hub, Faults& faults) {
     }
     faults.Range(field + ".history", group.history, 0, kMostHistory);
     using Policy = SlowClientSettings::Policy;
+    if (group.slow == Policy::kBlock) {
+      faults.Add(field + ".slow", "block is not for groups");
+    }
     if (group.slow == Policy::kKeepLatest && group.history > 1) {
       faults.Add(field + ".slow",
                  absl::StrCat("keep-latest drops what history keeps: history "
@@ -149,6 +154,39 @@ void CheckGroups(const HubSettings& hub, Faults& faults) {
   } else if (hub.nats->duplicate_window > longest) {
     faults.Add("hub.nats.duplicate_window",
                "must not be longer than the longest history_age");
+  }
+}
+
+// Whether the settings say what happens to publications to the groups of
+// `pattern`, whatever route they are on.
+bool HasPolicy(absl::string_view pattern, const HubSettings& hub) {
+  const auto first =
+      absl::c_find_if(hub.groups, [&](const HubGroupSettings& group) {
+        return IsCovered(pattern, group.pattern);
+      });
+  return first != hub.groups.end() && first->slow.has_value();
+}
+
+// SlowClientSettings::Policy::kBlock is not for groups.
+void CheckBlock(const std::string& field, const HubTarget& target,
+                const HubSettings& hub, Faults& faults) {
+  std::vector<std::string> patterns;
+  for (const std::string& group : target.groups) {
+    const std::size_t variable = group.find('{');
+    patterns.push_back(variable == std::string::npos
+                           ? group
+                           : absl::StrCat(group.substr(0, variable), "*"));
+  }
+  for (const auto* more :
+       {&target.client_join, &target.client_join_ask, &target.client_publish}) {
+    patterns.insert(patterns.end(), more->begin(), more->end());
+  }
+  for (const std::string& pattern : patterns) {
+    if (HasPolicy(pattern, hub)) continue;
+    faults.Add(field, absl::StrCat("block is not for groups: hub.groups needs "
+                                   "a pattern with slow for \"",
+                                   pattern, "\""));
+    return;
   }
 }
 
@@ -182,6 +220,15 @@ void CheckHubEngine(const Settings& settings, Faults& faults) {
   faults.Range("hub.limits.max_history_bytes", hub.limits.max_history_bytes,
                std::size_t{0}, kMostPinnedBytes);
   CheckGroups(hub, faults);
+  for (std::size_t i = 0; i < settings.routes.size(); ++i) {
+    const auto* target = std::get_if<HubTarget>(&settings.routes[i].target);
+    if (target == nullptr ||
+        target->slow.policy != SlowClientSettings::Policy::kBlock) {
+      continue;
+    }
+    CheckBlock(absl::StrCat("routes[", i, "].hub.slow.policy"), *target, hub,
+               faults);
+  }
   const bool is_nats = hub.engine == HubSettings::Engine::kNats;
   if (is_nats && !hub.nats) {
     faults.Add("hub.nats", "is missing, engine: nats needs it");

@@ -237,7 +237,8 @@ SlowClientSettings::Policy SlowPolicyFrom(pb::SlowClients::Policy from) {
   Choose(from,
          {{pb::SlowClients::POLICY_DISCONNECT, Policy::kDisconnect},
           {pb::SlowClients::POLICY_DROP_OLDEST, Policy::kDropOldest},
-          {pb::SlowClients::POLICY_KEEP_LATEST, Policy::kKeepLatest}},
+          {pb::SlowClients::POLICY_KEEP_LATEST, Policy::kKeepLatest},
+          {pb::SlowClients::POLICY_BLOCK, Policy::kBlock}},
          policy);
   return policy;
 }

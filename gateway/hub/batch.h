@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -107,6 +108,14 @@ struct HubDeparture {
   absl::Duration lasted;
 };
 
+// Whether the stream waits for a session to which it sends under
+// SlowClientSettings::Policy::kBlock.
+enum class HubWait : std::uint8_t {
+  kBegins,  // More waits for its client than may.
+  kTaken,   // The client has taken enough.
+  kEnded,   // The session is over, or about to.
+};
+
 struct HubEvent {
   Who who;
   std::variant<std::unique_ptr<HubArrival>, HubEventBody, HubRequest,
@@ -116,6 +125,7 @@ struct HubEvent {
 
 struct HubEvents {
   std::vector<HubEvent> events;
+  std::vector<std::pair<Who, HubWait>> waits;  // In their order.
   // Of HubCommands::cost, what the worker is done with.
   std::size_t cost_done = 0;
   // Since the last batch: messages that slow-client policies have dropped, and
@@ -126,7 +136,8 @@ struct HubEvents {
   std::vector<absl::Duration> fanouts;
 
   bool empty() const {
-    return events.empty() && cost_done == 0 && dropped == 0 && fanouts.empty();
+    return events.empty() && waits.empty() && cost_done == 0 && dropped == 0 &&
+           fanouts.empty();
   }
 };
 

@@ -11,6 +11,9 @@
 
 namespace headgate {
 
+// Where a publication comes from.
+enum class HubSource { kStream, kApi, kClient, kElsewhere };
+
 // What happened in a hub, for the metrics.
 struct HubCounts {
   // By the number of the field in headgate.v1.Command; 0: a command that is not

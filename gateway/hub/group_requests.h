@@ -24,7 +24,7 @@ class GroupRequests {
     Who who = 0;
     std::uint32_t frame = 0;  // HubClientFrame.id.
     v1::HubClientFrame::JoinGroup join;
-    absl::Time until;
+    absl::Time until;  // Of StreamWaits::StreamTime.
   };
 
   // Whether another one of the session may wait.

@@ -79,6 +79,10 @@ void Hub::OnEvents(std::size_t worker, HubEvents events) {
   for (const absl::Duration fanout : events.fanouts) {
     counts_.fanout.Observe(absl::ToDoubleSeconds(fanout));
   }
+  for (const auto& [who, wait] : events.waits) {
+    const bool is_over = wait == HubWait::kBegins && !FindIn(who).ok();
+    if (!is_over) waits_.Take(who, wait, host_.now());
+  }
   for (HubEvent& event : events.events) {
     if (std::holds_alternative<HubRequest>(event.what) ||
         delayed_of_.contains(event.who)) {
@@ -120,7 +124,8 @@ void Hub::Take(Who who, HubArrival& arrival) {
   if (!groups.ok()) return TurnAway(who, arrival.asks, groups.status());
   if (arrival.asks) {
     record.phase = HubRecord::Phase::kAsking;
-    record.deadline = now + options_.target.admission_timeout;
+    record.deadline =
+        waits_.StreamTime(now) + options_.target.admission_timeout;
     asking_.emplace_back(record.deadline, who);
   }
   HubRecord& added = roster_.Add(std::move(record));
@@ -269,6 +274,7 @@ void Hub::Take(Who who, const HubDeparture& departure) {
   if (record == nullptr || record->phase == HubRecord::Phase::kGone) return;
   record->phase = HubRecord::Phase::kGone;
   ++gone_;
+  waits_.Take(who, HubWait::kEnded, host_.now());
   roster_.LeaveAll(*record);
   group_requests_.Drop(who);
   EndWaiters(absl::UnavailableError("the session has ended"),
@@ -359,8 +365,9 @@ void Hub::Finish() {
 void Hub::OnTick() {
   const absl::Time now = host_.now();
   ProveStream();
-  RefuseLate(now);
-  RefuseLateRequests(now);
+  EndSlow(now);
+  RefuseLate(waits_.StreamTime(now));
+  RefuseLateRequests(waits_.StreamTime(now));
   if (retired_ != nullptr && now >= retired_until_) {
     // What it has not acknowledged is sent again; else it may take its time.
     if (keeps()) {
@@ -387,8 +394,19 @@ void Hub::OnTick() {
   if (state_ == StreamState::kLost && now >= retry_at_) host_.FlushSoon();
 }
 
-void Hub::RefuseLate(absl::Time now) {
-  while (!asking_.empty() && asking_.front().first <= now) {
+void Hub::EndSlow(absl::Time now) {
+  const std::vector<Who> late = waits_.TakeLate(now);
+  if (late.empty()) return;
+  for (const Who who : late) {
+    const absl::StatusOr<HubRecord*> record = FindIn(who);
+    if (record.ok()) (*record)->phase = HubRecord::Phase::kClosing;
+  }
+  TellClose(late, EndingOf(absl::ResourceExhaustedError("too slow")),
+            HubDeparture::Cause::kSlow);
+}
+
+void Hub::RefuseLate(absl::Time stream_time) {
+  while (!asking_.empty() && asking_.front().first <= stream_time) {
     const Who who = asking_.front().second;
     asking_.pop_front();
     HubRecord* record = roster_.Find(who);
@@ -423,6 +441,7 @@ void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
   kept_.Clear();
   queue_bytes_ = report_bytes_ = 0;
   asking_.clear();
+  waits_.Clear(now);
   spread_closes_.clear();
   EndWaiters(status, [](const Waiter&) { return true; });
   // What is being closed already goes on with the new spread.

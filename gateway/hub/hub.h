@@ -27,6 +27,7 @@
 #include "gateway/hub/presence.h"
 #include "gateway/hub/roster.h"
 #include "gateway/hub/stream_form.h"
+#include "gateway/hub/stream_waits.h"
 #include "gateway/route/group_patterns.h"
 #include "gateway/route/hub_target.h"
 #include "gateway/upstream/upstream.h"
@@ -86,7 +87,8 @@ struct HubOutcome {
 //
 // Flow control: sessions stop reading their clients when the stream does not
 // take their events (HubPort); the stream is not read while a worker has not
-// taken kWorkerCost of commands, or the hub's own events are not taken.
+// taken kWorkerCost of commands, while it waits for a session (StreamWaits), or
+// while the hub's own events are not taken.
 //
 // Pure. Thread: the hub thread. Lifetime: `upstream` and `host` must outlive
 // it.
@@ -261,7 +263,7 @@ class Hub final : private HubMembershipObserver {
   // The one that waits for the session; NOT_FOUND, INVALID_ARGUMENT.
   absl::StatusOr<GroupRequests::Request> TakeRequest(std::uint64_t number,
                                                      Who who);
-  void RefuseLateRequests(absl::Time now);
+  void RefuseLateRequests(absl::Time stream_time);
   // The response to a join; the session is in the group. Where that has a
   // history, what was missed follows, and nothing comes of it before.
   void AnswerJoin(HubRecord& record, std::uint32_t id,
@@ -347,12 +349,12 @@ class Hub final : private HubMembershipObserver {
   // Commands.
   // `offset`: in the history of the group that it is for; 0: it has none.
   HubOutcome Distribute(const v1::Audience& to, const v1::Payload& payload,
-                        const std::string& key, std::uint64_t offset = 0);
-  // Of messages for groups that fit the pattern of that index.
-  SlowClientSettings::Policy PolicyOf(std::size_t pattern) const {
-    return options_.patterns.slow(pattern).value_or(
-        options_.target.slow.policy);
-  }
+                        const std::string& key, HubSource source,
+                        std::uint64_t offset = 0);
+  // Of messages for groups that fit the pattern of that index. `may_block`:
+  // they come on the stream, and are not for groups.
+  SlowClientSettings::Policy PolicyOf(std::size_t pattern,
+                                      bool may_block) const;
   // Hands a broadcast over to the hub's other gateways.
   absl::Status Spread(const v1::Broadcast& broadcast);
   // The same for a group with history. A failure is reported later.
@@ -369,7 +371,8 @@ class Hub final : private HubMembershipObserver {
   absl::Status Execute(const v1::Reject& reject);
   absl::Status Execute(const v1::Send& send, std::uint64_t command);
   absl::Status SendTo(HubRecord& record, const v1::Payload& payload,
-                      const std::string& key, HubReport report);
+                      const std::string& key, HubSource source,
+                      HubReport report);
   absl::Status Execute(const v1::Expire& expire);
   absl::Status Execute(const v1::Broadcast& broadcast, std::uint64_t command);
   absl::Status Execute(const v1::Close& close);
@@ -392,7 +395,9 @@ class Hub final : private HubMembershipObserver {
   // Ends those that `is_over` is true for.
   template <typename IsOver>
   void EndWaiters(const absl::Status& status, IsOver is_over);
-  void RefuseLate(absl::Time now);
+  void RefuseLate(absl::Time stream_time);
+  // Ends the sessions that the stream waits for no longer.
+  void EndSlow(absl::Time now);
 
   std::size_t WorkerOf(Who who) const { return (who - 1) % options_.workers; }
   template <typename Command>
@@ -414,7 +419,8 @@ class Hub final : private HubMembershipObserver {
   std::size_t gone_ = 0;  // Records of sessions whose Left waits.
   std::uint64_t incarnation_ = 1;
   std::uint64_t seq_ = 0;
-  // Those that ask, in the order of their deadlines; may be gone.
+  // Those that ask, in the order of their deadlines (of the stream's time); may
+  // be gone.
   std::deque<std::pair<absl::Time, Who>> asking_;
 
   StreamState state_ = StreamState::kNone;
@@ -456,6 +462,7 @@ class Hub final : private HubMembershipObserver {
   std::uint64_t executing_ = 0;  // The stream that the command came on.
   bool is_pausing_ = false;      // GoOn is due.
 
+  StreamWaits waits_;
   std::vector<HubCommands> outbox_;       // By worker.
   std::vector<std::size_t> outstanding_;  // Cost, by worker.
   std::optional<Closing> closing_;

@@ -99,9 +99,9 @@ void Hub::JoinFor(HubRecord& record, const v1::HubClientFrame& frame,
 
 void Hub::AskFor(const HubRecord& record, const v1::HubClientFrame& frame,
                  std::size_t credit) {
-  const std::uint64_t number =
-      group_requests_.Add({record.who, frame.id(), frame.join(),
-                           host_.now() + options_.target.admission_timeout});
+  const std::uint64_t number = group_requests_.Add(
+      {record.who, frame.id(), frame.join(),
+       waits_.StreamTime(host_.now()) + options_.target.admission_timeout});
   v1::Event event;
   event.mutable_group_request()->set_request(number);
   event.mutable_group_request()->set_group(frame.join().group());
@@ -199,9 +199,9 @@ absl::Status Hub::Execute(const v1::Refuse& refuse) {
   return absl::OkStatus();
 }
 
-void Hub::RefuseLateRequests(absl::Time now) {
+void Hub::RefuseLateRequests(absl::Time stream_time) {
   while (const std::optional<GroupRequests::Request> late =
-             group_requests_.TakeLate(now)) {
+             group_requests_.TakeLate(stream_time)) {
     const HubRecord* record = roster_.Find(late->who);
     if (record == nullptr) continue;
     const absl::Status status = absl::UnavailableError(absl::StrCat(
@@ -260,7 +260,9 @@ void Hub::PublishFor(const HubRecord& record, const v1::HubClientFrame& frame,
     if (is_there.expired()) return;
     absl::Status status = sent;
     if (status.ok()) {
-      status = Distribute(publication.to(), publication.payload(), "").status;
+      status = Distribute(publication.to(), publication.payload(), "",
+                          HubSource::kClient)
+                   .status;
     }
     answer(status);
   };

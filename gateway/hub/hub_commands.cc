@@ -103,7 +103,7 @@ void Hub::OnMessage(Stream& stream, std::string payload) {
 }
 
 bool Hub::may_execute() const {
-  return report_bytes_ <= kMostReportBytes && has_room();
+  return report_bytes_ <= kMostReportBytes && has_room() && !waits_.holds();
 }
 
 bool Hub::has_room() const {

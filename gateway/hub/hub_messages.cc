@@ -115,16 +115,26 @@ class GroupOrder {
 
 }  // namespace
 
+SlowClientSettings::Policy Hub::PolicyOf(std::size_t pattern,
+                                         bool may_block) const {
+  using Policy = SlowClientSettings::Policy;
+  const Policy policy =
+      options_.patterns.slow(pattern).value_or(options_.target.slow.policy);
+  return policy == Policy::kBlock && !may_block ? Policy::kDisconnect : policy;
+}
+
 absl::Status Hub::Execute(const v1::Send& send, std::uint64_t command) {
   const absl::StatusOr<HubRecord*> record = FindIn(send.who());
   if (!record.ok()) return record.status();
   HubReport report;
   if (send.report_sent()) report = {command, executing_};
-  return SendTo(**record, send.payload(), send.key(), report);
+  return SendTo(**record, send.payload(), send.key(), HubSource::kStream,
+                report);
 }
 
 absl::Status Hub::SendTo(HubRecord& record, const v1::Payload& payload,
-                         const std::string& key, HubReport report) {
+                         const std::string& key, HubSource source,
+                         HubReport report) {
   if (absl::Status status = CheckKey(key); !status.ok()) return status;
   absl::StatusOr<HubFrame> frame =
       EncodePayload(payload, record.codec, options_.form, host_.schema());
@@ -133,7 +143,8 @@ absl::Status Hub::SendTo(HubRecord& record, const v1::Payload& payload,
   ++counts_.deliveries;
   HubDeliver deliver{{record.who}, *std::move(frame)};
   deliver.report = report;
-  deliver.policy = PolicyOf(options_.patterns.none());
+  deliver.policy =
+      PolicyOf(options_.patterns.none(), source == HubSource::kStream);
   if (NeedsKey(deliver, key)) deliver.key = ScopedKey(key, "");
   const std::size_t cost = deliver.frame->payload.size() + deliver.key.size();
   Tell(WorkerOf(record.who), std::move(deliver), cost);
@@ -149,7 +160,7 @@ void Hub::SendAndWait(HubRecord& record, const v1::Payload& payload,
   }
   const std::uint64_t number = ++last_waiter_;
   const absl::Status status =
-      SendTo(record, payload, key, {number, kApiReports});
+      SendTo(record, payload, key, HubSource::kApi, {number, kApiReports});
   if (!status.ok()) return done(status);
   waiters_.emplace(number,
                    Waiter{record.who, host_.now() + patience, std::move(done)});
@@ -167,8 +178,9 @@ absl::Status Hub::Execute(const v1::Broadcast& broadcast,
   // It comes back to all gateways alike, in the order of the group.
   if (is_stored) return Store(broadcast, command, *engine);
   ++counts_.published_by_stream;
-  absl::Status status =
-      Distribute(broadcast.to(), broadcast.payload(), broadcast.key()).status;
+  absl::Status status = Distribute(broadcast.to(), broadcast.payload(),
+                                   broadcast.key(), HubSource::kStream)
+                            .status;
   status.Update(Spread(broadcast));
   return status;
 }
@@ -222,7 +234,7 @@ absl::StatusOr<std::vector<HubRecord*>> Hub::Find(
 
 HubOutcome Hub::Publish(const v1::Audience& to, const v1::Payload& payload,
                         const std::string& key) {
-  HubOutcome outcome = Distribute(to, payload, key);
+  HubOutcome outcome = Distribute(to, payload, key, HubSource::kApi);
   if (outcome.sessions > 0) ++counts_.published_by_api;
   return outcome;
 }
@@ -230,13 +242,14 @@ HubOutcome Hub::Publish(const v1::Audience& to, const v1::Payload& payload,
 HubOutcome Hub::Deliver(const v1::EnginePublication& publication) {
   HubOutcome outcome =
       Distribute(publication.to(), publication.payload(), publication.key(),
-                 publication.position().offset());
+                 HubSource::kElsewhere, publication.position().offset());
   if (outcome.sessions > 0) ++counts_.published_elsewhere;
   return outcome;
 }
 
 HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
-                           const std::string& key, std::uint64_t offset) {
+                           const std::string& key, HubSource source,
+                           std::uint64_t offset) {
   if (absl::Status status = CheckKey(key); !status.ok()) return {status};
   const absl::StatusOr<std::vector<HubRecord*>> found = Find(to);
   if (!found.ok()) return {found.status()};
@@ -255,6 +268,7 @@ HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
       options_.workers,
       std::vector<Receivers>(frames.kinds() + kPlainKinds * classes.size()));
   const GroupOrder order(to);
+  const bool may_block = source == HubSource::kStream && to.groups().empty();
   HubOutcome outcome;
   for (const HubRecord* record : *found) {
     // It will be among what was missed.
@@ -285,7 +299,8 @@ HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
       // Who knows of positions misses nothing without being told.
       deliver.is_answer =
           offset > 0 && PayloadFrames::IsForHubClients(same.kind);
-      deliver.policy = PolicyOf(classes.PatternOf(same.pattern_class));
+      deliver.policy =
+          PolicyOf(classes.PatternOf(same.pattern_class), may_block);
       if (NeedsKey(deliver, key)) {
         deliver.key = ScopedKey(key, to.groups().empty() ? "" : to.groups(0));
       }

@@ -16,15 +16,34 @@ MemberQueue::Result MemberQueue::Push(ws::FrameRef frame,
   entries_.push_back({std::move(frame), payload_bytes, is_searched ? key : "",
                       policy, report});
   bytes_ += BytesOf(entries_.back());
-  const Limits limits{settings_.max_bytes + kBurstBytes, max_messages()};
+  if (policy == Policy::kBlock) ++blocking_;
+  Limits limits{settings_.max_bytes + kBurstBytes, max_messages()};
   if (is_searched) DropDown(std::prev(entries_.end()), limits);
-  return Hold({limits.bytes, limits.messages + kBurstMessages});
+  limits.messages += kBurstMessages;
+  if (blocking_ > 0) {
+    // The stream's last command may be of any length; what others send comes
+    // besides.
+    limits.bytes += kBurstBytes + BytesOf(entries_.back());
+    limits.messages += kBurstMessages;
+  }
+  return Hold(limits);
+}
+
+MemberQueue::Result MemberQueue::Enforce() {
+  const Result held = Hold({settings_.max_bytes, max_messages()});
+  return blocking_ > 0 ? Result::kQueued : held;
 }
 
 MemberQueue::Result MemberQueue::Hold(const Limits& limits) {
   DropDown(entries_.end(), limits);
   // One message may be longer than the limit.
   return IsOver(limits) && messages() > 1 ? Result::kTooSlow : Result::kQueued;
+}
+
+bool MemberQueue::HoldsStream(bool is_waiting) const {
+  if (blocking_ == 0 || messages() < 2) return false;
+  return is_waiting ? IsOver({settings_.max_bytes / 2, max_messages() / 2})
+                    : IsOver({settings_.max_bytes, max_messages()});
 }
 
 MemberQueue::Frames MemberQueue::Front(std::size_t most) const {
@@ -43,6 +62,7 @@ std::size_t MemberQueue::Pop(std::size_t count) {
     const Entry entry = std::move(*begin());
     bytes += entry.payload_bytes;
     bytes_ -= BytesOf(entry);
+    if (entry.policy == Policy::kBlock) --blocking_;
     RemoveFirst(1);
   }
   return bytes;
@@ -67,6 +87,7 @@ void MemberQueue::Clear() {
   Entries().swap(entries_);
   first_ = 0;
   bytes_ = 0;
+  blocking_ = 0;
 }
 
 bool MemberQueue::TakeCrossing() {

@@ -16,11 +16,13 @@ namespace headgate {
 // What waits for one client of a hub. Frames are shared; each is counted as if
 // the queue owned it. Each message has a policy of its own, as groups have.
 // Above the limits of `settings` those that may be dropped are, the oldest
-// first; where the others are too much the client is too slow.
+// first; where the others are too much the client is too slow, or the hub's
+// stream waits for it if some of them are of kBlock.
 //
 // A client is not slow because several messages for it come at once: Push lets
 // a burst go over the limits, Enforce holds them. The queue never holds more
-// than the limits, a burst and one message. A message with kKeepLatest, for
+// than the limits, a burst (two while the stream waits) and one message. A
+// message with kKeepLatest, for
 // which the queue is searched, has older ones dropped down to the number of
 // messages at once.
 //
@@ -37,12 +39,12 @@ class MemberQueue {
     kQueued,
     kTooSlow,  // The client must be disconnected.
   };
-  // `policy`: kDisconnect is never dropped. `key`: of kKeepLatest; "" is no
-  // key. `payload_bytes`: that the frame carries.
+  // `policy`: kDisconnect and kBlock are never dropped. `key`: of kKeepLatest;
+  // "" is no key. `payload_bytes`: that the frame carries.
   Result Push(ws::FrameRef frame, std::size_t payload_bytes, Policy policy,
               const std::string& key = "", HubReport report = {});
   // To be called when the transport has had the time to send what it can.
-  Result Enforce() { return Hold({settings_.max_bytes, max_messages()}); }
+  Result Enforce();
 
   // What a worker gets of the hub at once, in bytes and in short messages.
   static constexpr std::size_t kBurstBytes = 1024 * 1024;
@@ -70,6 +72,10 @@ class MemberQueue {
   }
   // Messages that their policy has dropped, in all.
   std::uint64_t dropped() const { return dropped_; }
+
+  // Whether the stream has to wait until the client has taken more; if it does
+  // already (`is_waiting`), until no more than half of the limits waits.
+  bool HoldsStream(bool is_waiting) const;
 
   // Whether the backend has to hear that more, or less again, waits than
   // `warn_bytes`; asked after Push and Pop.
@@ -125,6 +131,7 @@ class MemberQueue {
   std::size_t first_ = 0;
   std::size_t bytes_ = 0;
   std::uint64_t dropped_ = 0;
+  std::size_t blocking_ = 0;  // Messages of kBlock.
   bool is_over_ = false;
 };
 

@@ -72,6 +72,12 @@ void HubMember::CountDropped(std::uint64_t messages) {
   port_->Wake();
 }
 
+void HubMember::Wait(HubWait wait) {
+  if (departed_) return;
+  port_->events_.waits.emplace_back(who_, wait);
+  port_->Wake();
+}
+
 // Without a word of its own: the next batch has it.
 void HubMember::CountSend() { ++port_->events_.sends; }
 

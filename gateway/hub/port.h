@@ -81,6 +81,8 @@ class HubMember {
   void Ask(HubRequest request);
   // So many messages for its client were dropped.
   void CountDropped(std::uint64_t messages);
+  // Whether the hub's stream has to wait for its client.
+  void Wait(HubWait wait);
   // Its connection was given messages.
   void CountSend();
   // Says how it ended. Nothing is said afterwards.

@@ -48,7 +48,8 @@ struct HubRecord {
   std::string peer;
   absl::Time opened_at;
   std::vector<Parameter> variables;
-  absl::Time deadline = absl::InfiniteFuture();  // Of admission.
+  // Of admission; of StreamWaits::StreamTime.
+  absl::Time deadline = absl::InfiniteFuture();
   absl::Time expires_at = absl::InfiniteFuture();
 
   // Set by the backend.

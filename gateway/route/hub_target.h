@@ -16,6 +16,7 @@ struct SlowClientSettings {
     kDisconnect,
     kDropOldest,  // Whole messages that have not begun to leave.
     kKeepLatest,  // As kDropOldest; and of one key only the newest waits.
+    kBlock,       // The stream waits; not for messages of groups.
   };
   Policy policy = Policy::kDisconnect;
   std::size_t max_bytes = 256 * 1024;

@@ -198,7 +198,7 @@ void HubSession::Queue(ws::SharedFrame& frame, MemberQueue::Policy policy,
   const MemberQueue::Result result = queue_.Push(
       frame.For(form_), frame.payload().size(), policy, key, report);
   if (result == MemberQueue::Result::kTooSlow) return EndSlow();
-  UpdatePinned();
+  OnQueueChanged();
   if (!writing_) PumpInSlice();
   ReportBacklog();
 }
@@ -221,6 +221,7 @@ void HubSession::TickCalls(absl::Time now) {
   if (!is_open()) return;
   ReportSent();
   if (queue_.Enforce() == MemberQueue::Result::kTooSlow) return EndSlow();
+  OnQueueChanged();
   ReportBacklog();
 }
 
@@ -247,16 +248,21 @@ void HubSession::PumpQueue() {
     report_.bytes_out += queue_.Pop(taken.count);
     writing_ = taken.is_pending;
   }
-  UpdatePinned();
+  OnQueueChanged();
   ReportSent();
 }
 
-void HubSession::UpdatePinned() {
+void HubSession::OnQueueChanged() {
   if (queue_.empty()) {
     member_->pinned().Release(*this);
   } else {
     member_->pinned().Hold(*this);
   }
+  const bool holds = is_open() && queue_.HoldsStream(holds_stream_);
+  if (std::exchange(holds_stream_, holds) == holds) return;
+  member_->Wait(holds       ? HubWait::kBegins
+                : is_open() ? HubWait::kTaken
+                            : HubWait::kEnded);
 }
 
 void HubSession::ReportSent() {
@@ -293,6 +299,7 @@ void HubSession::ReportBacklog() {
 
 void HubSession::OnHubClose(const HubClose& close, ws::SharedFrame* farewell) {
   if (!is_open()) return;
+  if (close.cause == HubDeparture::Cause::kSlow) return EndSlow();
   cause_ = close.cause;
   if (farewell != nullptr) farewell_ = farewell->For(form_);
   if (close.now) DropQueue();
@@ -309,7 +316,7 @@ void HubSession::EncodeEnding(const Ending& ending, Outgoing& out) {
   MemberQueue::Frames last = queue_.Front(queue_.messages());
   report_.messages_out += last.size();
   report_.bytes_out += queue_.Pop(last.size());
-  UpdatePinned();
+  OnQueueChanged();
   if (farewell_) last.push_back(std::move(farewell_));
   if (IsHubClient(member_->codec())) {
     last.push_back(FrameOf(EndFrame(ending.end.status)).For(form_));
@@ -374,7 +381,7 @@ void HubSession::Depart(const TransportEnd& end) {
 void HubSession::DropQueue() {
   unsent_ += queue_.messages();
   queue_.Clear();
-  UpdatePinned();
+  OnQueueChanged();
 }
 
 void HubSession::DropWaiting() {

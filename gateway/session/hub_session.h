@@ -71,7 +71,7 @@ class HubSession final : public SessionCore,
     if (is_open()) EndSlow();
   }
   // To be called when queue_ has changed.
-  void UpdatePinned();
+  void OnQueueChanged();
 
   void Queue(ws::SharedFrame& frame, MemberQueue::Policy policy,
              const std::string& key = "", HubReport report = {});
@@ -121,6 +121,7 @@ class HubSession final : public SessionCore,
   // Set when it is not the client or its connection that ends it.
   std::optional<HubDeparture::Cause> cause_;
   bool writing_ = false;  // transport_.WriteFrames is pending.
+  bool holds_stream_ = false;
 };
 
 }  // namespace headgate

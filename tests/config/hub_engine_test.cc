@@ -147,6 +147,37 @@ TEST(HubEngineTest, KeepLatestGoesWithAHistoryOfOne) {
                                      "most 1, is 2"));
 }
 
+TEST(HubEngineTest, BlockIsNotForGroups) {
+  EXPECT_THAT(FaultOfHub("{groups: [{pattern: a, slow: block}]}"),
+              HasSubstr("hub.groups[0].slow: block is not for groups"));
+  const auto fault_of = [](const std::string& route,
+                           const std::string& groups) {
+    const auto settings =
+        Parse(absl::StrCat("hub: {groups: [", groups,
+                           "]}\nroutes:\n  - template: /{room}\n    hub: {",
+                           route, ", slow: {policy: block}}"));
+    return std::string(settings.status().message());
+  };
+  constexpr absl::string_view kAny = "{pattern: \"*\", slow: drop-oldest}";
+  for (const absl::string_view route :
+       {"groups: [\"room:{room}\"]", "client_join: [\"room:*\"]",
+        "client_join_ask: [\"room:*\"]", "client_publish: [\"room:*\"]"}) {
+    const std::string text(route);
+    for (const absl::string_view groups :
+         {"", "{pattern: \"room:*\"}",
+          "{pattern: \"room:5\", slow: disconnect}"}) {
+      EXPECT_THAT(fault_of(text, std::string(groups)),
+                  HasSubstr("routes[0].hub.slow.policy: block is not for "
+                            "groups: hub.groups needs a pattern with slow for "
+                            "\"room:*\""))
+          << route << " " << groups;
+    }
+    EXPECT_EQ(fault_of(text, "{pattern: \"room:*\", slow: disconnect}"), "");
+    EXPECT_EQ(fault_of(text, std::string(kAny)), "");
+  }
+  EXPECT_EQ(fault_of("admission: open", ""), "");
+}
+
 TEST(HubEngineTest, LimitsAreReadAndWithinReason) {
   const auto settings = Parse("hub: {limits: {max_pinned_bytes: 8MiB}}");
   ASSERT_TRUE(settings.ok()) << settings.status();

@@ -53,6 +53,12 @@ class HubTest : public ::testing::Test, private HubHost {
     arrival->variables = {{"room", "5"}};
     Report(who, std::move(arrival));
   }
+  void Wait(Who who, HubWait wait) {
+    HubEvents events;
+    events.waits.emplace_back(who, wait);
+    hub_->OnEvents((who - 1) % 2, std::move(events));
+    Turn();
+  }
   // An event with a body that only the test understands.
   void Say(Who who) { Report(who, HubEventBody{"\x4a\x02\x08\x07"}); }
   // A client's message, an empty payload.

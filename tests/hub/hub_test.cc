@@ -161,6 +161,103 @@ TEST_F(HubTest, AKeyIsOfItsGroupAndOnlyWhereItCounts) {
   EXPECT_THAT(keys, ElementsAre("", "1:ak", "1:bk", "0:k", "0:k"));
 }
 
+constexpr char kToBoth[] =
+    "commands { send { who: 1 payload { text: 'a' } } } "
+    "commands { send { who: 2 payload { text: 'b' } } }";
+
+// slow.policy: block.
+TEST_F(HubTest, CommandsWaitForASlowSessionAndGoOn) {
+  target_.slow.policy = SlowClientSettings::Policy::kBlock;
+  Make();
+  Join(1);
+  Join(2);
+  WriteAll();
+  log_.clear();
+  Wait(1, HubWait::kBegins);
+  Command(kToBoth);
+  Pass(absl::Seconds(4));
+  EXPECT_THAT(told_, IsEmpty());
+  EXPECT_THAT(log_, IsEmpty());  // It is not read any more.
+  Wait(1, HubWait::kTaken);
+  EXPECT_THAT(told_, ElementsAre("w0 deliver 1 a", "w1 deliver 2 b"));
+  EXPECT_EQ(delivered_[0].policy, SlowClientSettings::Policy::kBlock);
+}
+
+TEST_F(HubTest, ASessionThatIsWaitedForInVainIsClosed) {
+  target_.slow.policy = SlowClientSettings::Policy::kBlock;
+  Make();
+  Join(1);
+  Join(2);
+  WriteAll();
+  Wait(1, HubWait::kBegins);
+  Command(kToBoth);
+  Pass(absl::Milliseconds(4999));
+  EXPECT_THAT(told_, IsEmpty());
+  Pass(absl::Milliseconds(1));
+  EXPECT_THAT(told_, ElementsAre("w0 close 1 4008", "w1 deliver 2 b"));
+}
+
+TEST_F(HubTest, ASessionThatEndsIsNotWaitedFor) {
+  target_.slow.policy = SlowClientSettings::Policy::kBlock;
+  Make();
+  Join(1);
+  Join(2);
+  WriteAll();
+  Wait(1, HubWait::kBegins);
+  Command(kToBoth);
+  Leave(1);
+  EXPECT_THAT(told_, ElementsAre("w1 deliver 2 b"));
+  Wait(1, HubWait::kBegins);  // Too late.
+  Command(kToBoth);
+  EXPECT_EQ(told_.size(), 2u);
+}
+
+TEST_F(HubTest, WhatIsNotOnTheStreamDoesNotWait) {
+  target_.slow.policy = SlowClientSettings::Policy::kBlock;
+  Make();
+  Join(1);
+  Join(2);
+  WriteAll();
+  Wait(1, HubWait::kBegins);
+  v1::Payload payload;
+  payload.set_text("news");
+  EXPECT_EQ(hub_->Publish({}, payload, "").sessions, 2u);
+  Leave(2);
+  Turn();
+  WriteAll();
+  EXPECT_THAT(told_, ElementsAre("w0 deliver 1 news", "w1 deliver 2 news"));
+  EXPECT_THAT(Events(), Contains("4:left 2"));
+  // Nor does the stream wait for a client because of these.
+  EXPECT_EQ(delivered_[0].policy, SlowClientSettings::Policy::kDisconnect);
+}
+
+TEST_F(HubTest, PublicationsToGroupsNeverBlock) {
+  target_.slow.policy = SlowClientSettings::Policy::kBlock;
+  target_.groups = {"g"};
+  Make();
+  Join(1);
+  Command(
+      "commands { broadcast { to { groups: 'g' } payload { text: 'a' } } }"
+      "commands { broadcast { payload { text: 'b' } } }");
+  ASSERT_EQ(delivered_.size(), 2u);
+  EXPECT_EQ(delivered_[0].policy, SlowClientSettings::Policy::kDisconnect);
+  EXPECT_EQ(delivered_[1].policy, SlowClientSettings::Policy::kBlock);
+}
+
+// The backend cannot answer while its stream waits.
+TEST_F(HubTest, AdmissionHasTimeWhileTheStreamWaits) {
+  target_.slow.policy = SlowClientSettings::Policy::kBlock;
+  Make();
+  Join(1);
+  Join(2, true);
+  WriteAll();
+  Wait(1, HubWait::kBegins);
+  Command("commands { accept { who: 2 } }");
+  Pass(absl::Milliseconds(4900));
+  Pass(absl::Milliseconds(200));
+  EXPECT_THAT(told_, ElementsAre("w0 close 1 4008", "w1 admit 2"));
+}
+
 TEST_F(HubTest, ALongKeyIsRefused) {
   Make();
   Join(1);

@@ -206,6 +206,57 @@ TEST_F(MemberQueueTest, AMixedBurstIsDroppedLikeAModelOfIt) {
   }
 }
 
+TEST_F(MemberQueueTest, TheStreamWaitsUntilHalfOfAFullQueueIsTaken) {
+  MemberQueue& queue = Make(Policy::kBlock, 4);
+  for (int i = 0; i < 4; ++i) Push("x");
+  EXPECT_FALSE(queue.HoldsStream(false));
+  EXPECT_EQ(Push("x"), Result::kQueued);
+  EXPECT_TRUE(queue.HoldsStream(false));
+  queue.Pop(2);
+  EXPECT_FALSE(queue.HoldsStream(false));
+  EXPECT_TRUE(queue.HoldsStream(true));
+  queue.Pop(1);
+  EXPECT_FALSE(queue.HoldsStream(true));
+}
+
+TEST_F(MemberQueueTest, OneLongMessageDoesNotHoldTheStream) {
+  settings_.max_bytes = 100;
+  MemberQueue& queue = Make(Policy::kBlock, 10);
+  Push(std::string(500, 'x'));
+  EXPECT_FALSE(queue.HoldsStream(false));
+  Push("y");
+  EXPECT_TRUE(queue.HoldsStream(false));
+  queue.Pop(1);
+  EXPECT_FALSE(queue.HoldsStream(true));
+}
+
+// What the stream has on its way when it stops is taken, whatever its length;
+// not what others go on sending.
+TEST_F(MemberQueueTest, WhileTheStreamWaitsThereIsABurstMore) {
+  settings_.max_bytes = 1000;
+  MemberQueue& queue = Make(Policy::kBlock, 10);
+  Push(std::string(1000, 'x'));
+  EXPECT_EQ(Push(std::string(MemberQueue::kBurstBytes, 'x')), Result::kQueued);
+  EXPECT_EQ(Push(std::string(2 * MemberQueue::kBurstBytes, 'x')),
+            Result::kQueued);
+  EXPECT_EQ(Push("others'", "", Policy::kDisconnect), Result::kTooSlow);
+  queue.Clear();
+  EXPECT_FALSE(queue.HoldsStream(true));
+}
+
+// The messages that the stream has sent are taken: what is left is judged.
+TEST_F(MemberQueueTest, OnlyWhatTheStreamHasSentHoldsIt) {
+  MemberQueue& queue = Make(Policy::kDisconnect, 2);
+  Push("a", "", Policy::kBlock);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(Push("x"), Result::kQueued);
+  }
+  EXPECT_TRUE(queue.HoldsStream(false));
+  queue.Pop(1);
+  EXPECT_FALSE(queue.HoldsStream(true));
+  EXPECT_EQ(queue.Enforce(), Result::kTooSlow);
+}
+
 TEST_F(MemberQueueTest, IsCrowdedBeforeItIsFull) {
   settings_.max_bytes = 100'000;
   MemberQueue& queue = Make(Policy::kDisconnect, 1000);

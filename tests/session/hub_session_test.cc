@@ -137,6 +137,11 @@ class HubSessionTest : public ::testing::Test {
     HubEvents events = port_->TakeEvents();
     dropped_ += events.dropped;
     std::vector<std::string> shown;
+    for (const auto& [who, wait] : events.waits) {
+      shown.push_back(wait == HubWait::kBegins  ? "wait"
+                      : wait == HubWait::kTaken ? "go on"
+                                                : "go on without");
+    }
     for (const HubEvent& event : events.events) {
       if (const auto* body = std::get_if<HubEventBody>(&event.what)) {
         v1::Event parsed;
@@ -290,6 +295,59 @@ TEST_F(HubSessionTest, WhatWaitsForASlowClientLeavesTogether) {
   session_->OnWritten();
   EXPECT_THAT(Steps(), ElementsAre("frames b c"));
   EXPECT_TRUE(session_->is_at_rest());
+}
+
+TEST_F(HubSessionTest, TheStreamWaitsUntilTheClientHasTakenEnough) {
+  target_.slow.policy = SlowClientSettings::Policy::kBlock;
+  target_.slow.max_messages = 2;
+  Start();
+  transport_.takes_ = false;
+  for (const char* text : {"a", "b", "c"}) Deliver(text);
+  EXPECT_THAT(Events(), IsEmpty());  // The transport has the first.
+  Deliver("d");
+  EXPECT_THAT(Events(), ElementsAre("wait"));
+  Pass(absl::Seconds(10));  // It is for the hub to decide.
+  EXPECT_THAT(Events(), IsEmpty());
+  transport_.takes_ = true;
+  session_->OnWritten();
+  EXPECT_THAT(Events(), ElementsAre("go on"));
+  EXPECT_THAT(Steps(), ElementsAre("blocked a", "frames b c d"));
+}
+
+TEST_F(HubSessionTest, AClientThatIsWaitedForInVainIsSlow) {
+  target_.slow.policy = SlowClientSettings::Policy::kBlock;
+  target_.slow.max_messages = 2;
+  Start();
+  transport_.takes_ = false;
+  for (const char* text : {"a", "b", "c", "d"}) Deliver(text);
+  Events();
+  Apply(HubClose{{1},
+                 EndingOf(absl::ResourceExhaustedError("too slow")),
+                 HubDeparture::Cause::kSlow});
+  EXPECT_THAT(Events(), ElementsAre("go on without",
+                                    "departed 4008 cause 6 unsent 3 too slow"));
+  EXPECT_THAT(Steps(), ElementsAre("blocked a", "close 4008 too slow"));
+}
+
+TEST_F(HubSessionTest, ASessionThatEndsHoldsTheStreamNoLonger) {
+  target_.slow.policy = SlowClientSettings::Policy::kBlock;
+  target_.slow.max_messages = 2;
+  for (const bool is_closed : {false, true}) {
+    Start();
+    transport_.takes_ = false;
+    for (const char* text : {"a", "b", "c", "d"}) Deliver(text);
+    EXPECT_THAT(Events(), ElementsAre("wait"));
+    if (is_closed) {  // Its last messages may take long.
+      Ending ending;
+      ending.close = CloseCode::kNormal;
+      Apply(HubClose{{1}, ending});
+      EXPECT_THAT(Events(), ElementsAre("go on without"));
+    } else {
+      Gone({TransportEnd::Cause::kLost, CloseCode::kAbnormal, ""});
+      EXPECT_THAT(Events(), Contains(StartsWith("departed")));
+    }
+    transport_.takes_ = true;
+  }
 }
 
 TEST_F(HubSessionTest, ASlowClientIsDisconnectedAndToldAtOnce) {
