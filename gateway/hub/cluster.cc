@@ -84,6 +84,9 @@ void Cluster::Take(const v1::EngineBeat& beat) {
   replicas_[beat.instance()] = {beat.gateway(), now_};
   host_.OnReplica(beat.gateway(), true);
   if (beat.gateway() == options_.gateway) host_.OnSameName(beat.gateway());
+  host_.OnCame(beat.instance());
+  // It may have taken this one for there all the time.
+  if (!watched_.empty()) ++watch_generation_;
   SendBeat(false);  // It may not know this one either.
   TakeWatched(beat);
 }
@@ -132,6 +135,7 @@ void Cluster::OnUp(absl::Time now, HistoryStore store) {
   settled_at_ = now + kPatience;
   for (auto& [instance, replica] : replicas_) replica.heard_at = now;
   AskForMembershipsAgain();
+  host_.OnCutOff();
   SendBeat(false);
   histories_.OnUp(std::move(store), now);
 }

@@ -77,8 +77,10 @@ class ClusterHost {
                          const std::vector<std::string>& groups) = 0;
   virtual void OnMemberships(const std::string& instance,
                              const v1::EngineMemberships& memberships) = 0;
+  virtual void OnCame(const std::string& instance) = 0;
   virtual void OnGone(const std::string& instance) = 0;
   virtual void OnMembershipsLost() = 0;
+  virtual void OnCutOff() = 0;
 
  protected:
   ~ClusterHost() = default;

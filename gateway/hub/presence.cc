@@ -39,7 +39,7 @@ absl::Status Presence::Watch(const std::vector<std::string>& groups,
       return status;
     }
   }
-  const Key key = absl::StrCat("#", ++last_number_);
+  const Key key("", ++last_number_);
   Watcher& added = watchers_[key];
   added.to = std::move(watcher);
   ++local_;
@@ -132,7 +132,8 @@ void Presence::Change(const std::string& group, bool is_here, Act change) {
 
 void Presence::OnWatched(const std::string& instance, std::uint64_t generation,
                          const std::vector<std::string>& groups) {
-  const auto found = watchers_.find(instance);
+  const Key key(instance, 0);
+  const auto found = watchers_.find(key);
   if (found == watchers_.end() && groups.empty()) return;
   std::set<std::string> known;
   if (found != watchers_.end()) {
@@ -146,16 +147,16 @@ void Presence::OnWatched(const std::string& instance, std::uint64_t generation,
     const std::size_t bytes = found->second.pending_bytes;
     Remove(found);
     if (groups.empty()) return;
-    Watcher& again = watchers_[instance];
+    Watcher& again = watchers_[key];
     again.pending = std::move(pending);
     again.pending_bytes = bytes;
   }
-  Watcher& watcher = watchers_[instance];
+  Watcher& watcher = watchers_[key];
   watcher.generation = generation;
   for (const std::string& group : groups) {
     if (watcher.groups.size() >= kMostGroups) break;
     if (!CheckGroupName(group).ok()) continue;
-    Add(instance, watcher, group);
+    Add(key, watcher, group);
     // Tells how many there are.
     if (!known.contains(group)) watcher.pending.try_emplace(group);
   }
@@ -166,33 +167,49 @@ void Presence::OnMemberships(const std::string& instance,
   for (const v1::WatchEvent& event : memberships.events()) {
     const std::string& group = event.group();
     const auto found = watchers_of_.find(group);
-    if (found == watchers_of_.end()) continue;
-    const bool is_watched_here = std::any_of(
-        found->second.begin(), found->second.end(),
-        [this](const Key& key) { return !IsGateway(watchers_[key]); });
-    if (!is_watched_here) continue;
-    elsewhere_[group][instance] = event.sessions();
+    if (found == watchers_of_.end() || !HasProcess(found->second)) continue;
+    const bool has_lost = HasLost(instance, event);
+    const std::optional<std::uint64_t> known =
+        std::exchange(elsewhere_[group][instance], event.sessions());
     for (const v1::SessionInfo& session : event.joined()) {
       AddJoined(group, session, false);
     }
     for (const std::string& session : event.left()) {
       AddLeft(group, session, false);
     }
-    Change(group, false, [&event](Digest& digest) {
-      digest.is_incomplete |= event.incomplete();
+    if (!has_lost && known == event.sessions()) continue;
+    Change(group, false, [has_lost](Digest& digest) {
+      digest.is_incomplete |= has_lost;
       return 0;
     });
   }
 }
 
+bool Presence::HasLost(const std::string& instance,
+                       const v1::WatchEvent& event) {
+  const auto& counts = elsewhere_[event.group()];
+  const auto known = counts.find(instance);
+  if (known == counts.end()) return event.incomplete();
+  // Those that it came with were not told as joined.
+  if (!known->second) return event.sessions() > 0;
+  return event.incomplete() && (*known->second > 0 || event.sessions() > 0);
+}
+
+void Presence::OnCame(const std::string& instance) {
+  for (const auto& [group, keys] : watchers_of_) {
+    if (HasProcess(keys)) elsewhere_[group][instance] = std::nullopt;
+  }
+}
+
 void Presence::OnGone(const std::string& instance) {
-  if (const auto found = watchers_.find(instance); found != watchers_.end()) {
+  if (const auto found = watchers_.find({instance, 0});
+      found != watchers_.end()) {
     Remove(found);
   }
   for (auto& [group, counts] : elsewhere_) {
     const auto its = counts.find(instance);
     if (its == counts.end()) continue;
-    const bool had_members = its->second > 0;
+    const bool had_members = its->second.value_or(0) > 0;
     counts.erase(its);
     if (!had_members) continue;
     Change(group, false, [](Digest& digest) {
@@ -209,13 +226,21 @@ void Presence::OnLost() {
   }
 }
 
+void Presence::OnCutOff() {
+  for (auto& [key, watcher] : watchers_) {
+    if (IsGateway(watcher)) StartOver(watcher);
+  }
+}
+
 // --- Telling it ---
 
 std::uint64_t Presence::CountOf(const std::string& group, bool everywhere) {
   std::uint64_t members = host_.MembersOf(group);
   const auto found = elsewhere_.find(group);
   if (!everywhere || found == elsewhere_.end()) return members;
-  for (const auto& [instance, count] : found->second) members += count;
+  for (const auto& [instance, count] : found->second) {
+    members += count.value_or(0);
+  }
   return members;
 }
 
@@ -246,7 +271,7 @@ void Presence::Flush(const Key& key, Watcher& watcher) {
   for (v1::WatchEvent& event : TakeEvents(watcher)) {
     *memberships.add_events() = std::move(event);
   }
-  if (!host_.Tell(key, memberships)) StartOver(watcher);
+  if (!host_.Tell(key.first, memberships)) StartOver(watcher);
 }
 
 void Presence::OnTick() {

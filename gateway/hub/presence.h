@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -79,10 +81,14 @@ class Presence {
                  const std::vector<std::string>& groups);
   void OnMemberships(const std::string& instance,
                      const v1::EngineMemberships& memberships);
+  // It is there, and may have been before.
+  void OnCame(const std::string& instance);
   // It is gone.
   void OnGone(const std::string& instance);
   // Anything of any of them may have been lost.
   void OnLost();
+  // What they were told last may not have reached them.
+  void OnCutOff();
 
   // To be called some twenty times in a second.
   void OnTick();
@@ -109,11 +115,17 @@ class Presence {
     absl::btree_map<std::string, Digest> pending;
     std::size_t pending_bytes = 0;
   };
-  using Key = std::string;  // A gateway's instance, or "#" and a number.
+  // A gateway's instance and 0, or "" and the number of a process. Gateways
+  // name themselves, but none is "".
+  using Key = std::pair<std::string, std::uint64_t>;
   using Watchers = absl::btree_map<Key, Watcher>;
 
   static bool IsGateway(const Watcher& watcher) {
     return watcher.to == nullptr;
+  }
+  // Keys of processes come before those of gateways.
+  static bool HasProcess(const absl::btree_set<Key>& keys) {
+    return !keys.empty() && keys.begin()->first.empty();
   }
   void Add(const Key& key, Watcher& watcher, const std::string& group);
   Watchers::iterator Remove(Watchers::iterator at);
@@ -124,6 +136,8 @@ class Presence {
   void AddLeft(const std::string& group, const std::string& session,
                bool is_here);
   // Every watcher of the group, or every one on this gateway, has a digest.
+  // Whether what `event` says is not all that has happened on a gateway.
+  bool HasLost(const std::string& instance, const v1::WatchEvent& event);
   template <typename Act>
   void Change(const std::string& group, bool is_here, Act change);
   void StartOver(Watcher& watcher);
@@ -136,8 +150,10 @@ class Presence {
   std::size_t local_ = 0;
   std::uint64_t last_number_ = 0;
   absl::flat_hash_map<std::string, absl::btree_set<Key>> watchers_of_;
-  // Of groups that processes here watch: members on other gateways.
-  absl::flat_hash_map<std::string, absl::btree_map<std::string, std::uint64_t>>
+  // Of groups that processes here watch: members on other gateways, by
+  // instance; absent: it has come since, and has not said yet.
+  absl::flat_hash_map<
+      std::string, absl::btree_map<std::string, std::optional<std::uint64_t>>>
       elsewhere_;
 };
 

@@ -68,10 +68,14 @@ class NatsEngine final : private NatsObserver, private ClusterHost {
                      const v1::EngineMemberships& memberships) override {
     presence_.OnMemberships(instance, memberships);
   }
+  void OnCame(const std::string& instance) override {
+    presence_.OnCame(instance);
+  }
   void OnGone(const std::string& instance) override {
     presence_.OnGone(instance);
   }
   void OnMembershipsLost() override { presence_.OnLost(); }
+  void OnCutOff() override { presence_.OnCutOff(); }
   void OnDropped();
   // Tells clients of the gaps that they do not know of.
   void ReportGaps();

@@ -57,6 +57,7 @@ class FakeBroker {
                          std::string record,
                          HubEngine::PublishedCallback done) override {
       if (!up) return absl::UnavailableError("away");
+      if (is_mute) return absl::OkStatus();
       broker_.wire_.push_back(
           {this, {std::move(subject), std::move(reply_to), std::move(record)}});
       if (done != nullptr) done(absl::OkStatus());
@@ -109,10 +110,14 @@ class FakeBroker {
                        const v1::EngineMemberships& memberships) override {
       presence.OnMemberships(instance, memberships);
     }
+    void OnCame(const std::string& instance) override {
+      presence.OnCame(instance);
+    }
     void OnGone(const std::string& instance) override {
       presence.OnGone(instance);
     }
     void OnMembershipsLost() override { presence.OnLost(); }
+    void OnCutOff() override { presence.OnCutOff(); }
 
     void Store(std::string subject, std::string record, HubEngine::StoreOptions,
                HubEngine::StoredCallback done) override {
@@ -158,6 +163,7 @@ class FakeBroker {
     void Renew() override { log.push_back("renew"); }
 
     bool up = true;
+    bool is_mute = false;  // What it publishes is lost on the way.
     bool is_deaf = false;  // Live records are lost on the way.
     bool is_slow = false;  // Fetches wait for AnswerFetches.
     bool is_silent = false;

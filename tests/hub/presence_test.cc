@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -73,6 +74,15 @@ class PresenceTest : public ::testing::Test {
                     const std::string& session) {
     --node.members[group];
     if (node.presence.IsWatched(group)) node.presence.OnLeft(group, session);
+  }
+
+  void GoDown(Node& node) {
+    node.up = false;
+    node.cluster().OnDown(broker_.now);
+  }
+  void ComeUp(Node& node) {
+    node.up = true;
+    node.cluster().OnUp(broker_.now, {"epoch", false});
   }
 
   FakeBroker broker_;
@@ -184,13 +194,11 @@ TEST_F(PresenceTest, AfterALossAllIsAskedForAgain) {
   const auto reader = Watch(a_, {"g"});
   Run();
   reader->told.clear();
-  a_.up = false;
-  a_.cluster().OnDown(broker_.now);
+  GoDown(a_);
   Join(b_, "g", "2");
   broker_.Advance(absl::Milliseconds(100));
   EXPECT_THAT(reader->told, IsEmpty());
-  a_.up = true;
-  a_.cluster().OnUp(broker_.now, {"epoch", false});
+  ComeUp(a_);
   Run();
   ASSERT_FALSE(reader->told.empty());
   EXPECT_THAT(reader->told.front(), EndsWith("?"));
@@ -208,6 +216,73 @@ TEST_F(PresenceTest, MembersOnAGatewayThatIsGoneAreLost) {
   }
   Run();
   EXPECT_THAT(reader->TakeTold(), ElementsAre("g: =0 ?"));
+}
+
+TEST_F(PresenceTest, MembersOnAGatewayThatWasTakenForGoneAreBack) {
+  Join(b_, "g", "1");
+  const auto reader = Watch(a_, {"g", "empty"});
+  Run();
+  reader->told.clear();
+  GoDown(b_);
+  broker_.Advance(Cluster::kLongestSilence + absl::Seconds(3));
+  EXPECT_THAT(reader->TakeTold(), ElementsAre("g: =0 ?"));
+  ComeUp(b_);
+  Run();
+  EXPECT_THAT(reader->TakeTold(), Contains("g: =1 ?"));
+  Join(b_, "g", "2");
+  Run();
+  EXPECT_THAT(reader->TakeTold(), ElementsAre("g: +2 =2"));
+}
+
+TEST_F(PresenceTest, MembersAreBackWhicheverGatewayHasStoodStill) {
+  Join(b_, "g", "1");
+  const auto reader = Watch(a_, {"g"});
+  Run();
+  for (Node* deaf : {&a_, &b_}) {
+    reader->told.clear();
+    std::set<std::string> subjects = std::exchange(deaf->subjects, {});
+    deaf->is_mute = deaf == &b_;
+    broker_.Advance(Cluster::kLongestSilence + absl::Seconds(3));
+    EXPECT_THAT(reader->TakeTold(), ElementsAre("g: =0 ?"));
+    deaf->subjects = std::move(subjects);
+    deaf->is_mute = false;
+    Run();
+    EXPECT_THAT(reader->TakeTold(), Contains("g: =1 ?"));
+  }
+}
+
+TEST_F(PresenceTest, WhatWasToldBeforeACutIsNotReliedOn) {
+  Join(b_, "g", "1");
+  const auto reader = Watch(a_, {"g", "empty"});
+  Run();
+  reader->told.clear();
+  b_.is_mute = true;
+  Join(b_, "g", "2");
+  broker_.Advance(absl::Milliseconds(100));
+  b_.is_mute = false;
+  GoDown(b_);
+  ComeUp(b_);
+  Run();
+  EXPECT_THAT(reader->TakeTold(), ElementsAre("g: =2 ?"));
+}
+
+TEST_F(PresenceTest, AGatewayMayHaveAnyName) {
+  const auto reader = Watch(a_, {"g"});
+  Run();
+  reader->told.clear();
+  for (const bool leaves : {false, true}) {
+    for (const char* instance : {"#1", "1"}) {
+      v1::EngineRecord record;
+      record.mutable_beat()->set_instance(instance);
+      record.mutable_beat()->add_watched("another");
+      record.mutable_beat()->set_leaves(leaves);
+      a_.cluster().OnRecord(record.SerializeAsString(), broker_.now);
+    }
+  }
+  EXPECT_EQ(a_.presence.watchers(), 1u);
+  Join(a_, "g", "1");
+  Run();
+  EXPECT_THAT(reader->TakeTold(), ElementsAre("g: +1 =1"));
 }
 
 TEST_F(PresenceTest, AGatewayThatComesLaterIsAskedToo) {
