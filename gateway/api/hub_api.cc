@@ -45,6 +45,10 @@ constexpr std::size_t kMostResponseBytes = 32 << 20;
 constexpr int kHandshakeTimeoutMs = 10'000;
 constexpr int kMaxIdleMs = 300'000;
 constexpr int kMinPingIntervalMs = 5000;
+// A client that has vanished without a word would keep its calls for hours, and
+// with them what only so many may do.
+constexpr int kPingIntervalMs = 10'000;
+constexpr int kPingTimeoutMs = 20'000;
 
 grpc::Status GrpcStatusOf(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
@@ -522,6 +526,10 @@ class GrpcHubApi final : public HubApi {
     builder.AddChannelArgument(
         GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
         kMinPingIntervalMs);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kPingIntervalMs);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
+    // A call may be silent for as long as it likes.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                                kHandshakeTimeoutMs);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxIdleMs);

@@ -2,17 +2,20 @@
 
 import contextlib
 import json
+import struct
 import threading
+import types
 
 import grpc
 import pytest
 
 from client import Client
 from harness import TIMEOUT, eventually
-from hub_backend import api_pb, hub_pb
+from http2_wire import DATA, END_STREAM, H2Client, request_fields
+from hub_backend import api_pb, hub_pb, text
 from nats import Nats
-from test_hub_api import (HTTP_CONFIG, api, connect, fails, gateway, hub, join,
-                          start)
+from test_hub_api import (HTTP_CONFIG, address_of, api, connect, fails,
+                          gateway, hub, join, start)
 from test_hub_nats import Replica
 
 
@@ -158,6 +161,29 @@ def test_so_many_may_watch(join, api, follow):
             return next(api.watch(["room:1"])).sessions == 1
 
     eventually(watch_again, "there is a place again")
+
+
+def test_a_process_that_has_vanished_watches_no_more(api, gateway, stack):
+    host, _, port = address_of(gateway).rpartition(":")
+    vanished = stack.enter_context(
+        H2Client(types.SimpleNamespace(host=host, port=int(port))))
+    request = api_pb.WatchRequest(group="room:1").SerializeToString()
+    stream = vanished.open(
+        request_fields("POST", "/headgate.v1.HubService/Watch",
+                       ("content-type", "application/grpc"),
+                       ("te", "trailers")), end_stream=False)
+    vanished.send_h2(DATA, END_STREAM, stream,
+                     struct.pack(">BI", 0, len(request)) + request)
+    vanished.await_h2(DATA, stream)
+    # It acknowledges no ping.
+    silent = api.watch(["room:1"])
+    assert next(silent).incomplete
+    eventually(lambda: gateway.metric("headgate_hub_api_requests_total",
+                                      method="Watch", code="CANCELLED") == 1,
+               "its call has ended", 3 * TIMEOUT)
+    api.Publish(group="room:1", payload=text("x"))
+    assert silent.is_active()
+    silent.cancel()
 
 
 def test_the_gateway_stops_while_somebody_watches(start, connect, follow):
