@@ -24,7 +24,7 @@ ROOMS = {
     "h2": {"absl", "nghttp2"},
     "upstream": {"absl", "boost/asio", "google/protobuf", "grpcpp", "headgate/reflection", "openssl/evp"},
     "trace": {"absl", "boost"},
-    "hub": {"absl", "google/protobuf", "headgate/v1"},
+    "hub": {"absl", "google/protobuf", "headgate/v1", "openssl/crypto", "openssl/evp", "openssl/hmac"},
     "nats": {"absl", "nats"},
     "session": {"absl"},
     "net": {"absl", "boost"},

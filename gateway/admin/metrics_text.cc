@@ -189,6 +189,10 @@ void AddHubMessages(const Stats& stats, Families& families) {
   add(&HubCounts::recoveries, {{"outcome", "recovered"}});
   add(&HubCounts::recoveries_lost, {{"outcome", "lost"}});
   add(&HubCounts::recoveries_failed, {{"outcome", "failed"}});
+  families.Counter("headgate_hub_resumes_total",
+                   "Clients that came back with a resume token.");
+  add(&HubCounts::resumes, {{"outcome", "resumed"}});
+  add(&HubCounts::resumes_refused, {{"outcome", "refused"}});
   families.Counter("headgate_hub_gaps_total",
                    "Times that a client was told that publications to a group "
                    "may be missing.");

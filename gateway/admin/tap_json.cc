@@ -162,25 +162,23 @@ json::value ContentJson(const TapEvent& event, TapContent content,
   return BytesJson(event.payload, content);
 }
 
-// Whether a client may have sent a new token in it, as only clients of hubs do
-// (headgate.v1.HubClientFrame.token).
+// Whether there may be a token in it, as only clients of hubs send and get them
+// (headgate/v1/hub_client.proto).
 bool MayHaveToken(const TapEvent& event) {
-  if (event.kind != TapEvent::Kind::kRequest) return false;
+  const bool is_request = event.kind == TapEvent::Kind::kRequest;
+  if (!is_request && event.kind != TapEvent::Kind::kResponse) return false;
   if (event.codec == &kHubJsonDialect) {
+    if (!is_request) return absl::StrContains(event.payload, "\"resumeToken\"");
     // A part of a frame may be that of a token. Names may be escaped.
     json::error_code error;
     json::parse(json::string_view(event.payload.data(), event.payload.size()),
                 error);
     return error || absl::StrContains(event.payload, "token") ||
+           absl::StrContains(event.payload, "resume") ||
            absl::StrContains(event.payload, "\\u");
   }
   if (event.codec != &kHubProtobufDialect) return false;
-  WireReader reader(event.payload);
-  WireField field;
-  while (reader.Next(field)) {
-    if (field.tag >> 3 == kTokenOfClientFrame) return true;
-  }
-  return !reader.ok();
+  return MayHoldCredential(event.payload, is_request);
 }
 
 // Puts the JSON form of a serialized message of the call, where it is known.

@@ -236,6 +236,15 @@ absl::Span<const Binding<HubLimitSettings>> TableOf() {
 }
 
 template <>
+absl::Span<const Binding<HubResumeSettings>> TableOf() {
+  using S = HubResumeSettings;
+  static constexpr Binding<S> kTable[] = {
+      {"ttl", &S::ttl},
+  };
+  return kTable;
+}
+
+template <>
 absl::Span<const Binding<HubGroupSettings>> TableOf() {
   using S = HubGroupSettings;
   static constexpr Binding<S> kTable[] = {

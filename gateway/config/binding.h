@@ -134,6 +134,8 @@ absl::Span<const Binding<HubSettings>> TableOf();
 template <>
 absl::Span<const Binding<HubLimitSettings>> TableOf();
 template <>
+absl::Span<const Binding<HubResumeSettings>> TableOf();
+template <>
 absl::Span<const Binding<HubGroupSettings>> TableOf();
 template <>
 absl::Span<const Binding<NatsSettings>> TableOf();

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "gateway/base/file.h"
 #include "gateway/config/check.h"
 #include "gateway/route/hub_group.h"
 
@@ -23,6 +24,9 @@ constexpr int kMostHistory = 10'000;
 constexpr int kMostReplicas = 5;  // NATS' limit.
 // NATS refuses shorter ages and windows.
 constexpr absl::Duration kLeastAge = absl::Seconds(1);
+constexpr std::size_t kMostResumeKeys = 16;
+constexpr absl::Duration kLeastResumeTtl = absl::Seconds(2);
+constexpr absl::Duration kMostResumeTtl = absl::Hours(24);
 
 // nats://HOST:PORT or tls://HOST:PORT; the host may be an IPv6 address in
 // brackets.
@@ -100,6 +104,32 @@ void CheckNats(const NatsSettings& nats, Faults& faults) {
                kMostPinnedBytes);
   faults.AtLeast("hub.nats.duplicate_window", nats.duplicate_window, kLeastAge);
   if (nats.tls) CheckPem("hub.nats.tls.ca", nats.tls->ca, faults);
+}
+
+void CheckResume(const HubResumeSettings& resume, Faults& faults) {
+  const std::string files = "hub.resume.key_files";
+  if (resume.key_files.empty()) faults.Add(files, "needs one");
+  if (resume.key_files.size() > kMostResumeKeys) {
+    faults.Add(files, absl::StrCat("has more than ", kMostResumeKeys));
+  }
+  for (std::size_t i = 0; i < resume.key_files.size(); ++i) {
+    const std::string& path = resume.key_files[i];
+    const std::string field = absl::StrCat(files, "[", i, "]");
+    if (path.empty()) {
+      faults.Add(field, "is empty");
+    } else if (faults.reads_files()) {
+      const auto key = ReadResumeKey(path);
+      if (key.ok()) continue;
+      faults.Add(field, absl::StrCat(path, " ", key.status().message()));
+    }
+  }
+  faults.AtLeast("hub.resume.ttl", resume.ttl, kLeastResumeTtl);
+  if (resume.ttl > kMostResumeTtl) {
+    faults.Add(
+        "hub.resume.ttl",
+        absl::StrCat("must be at most ", absl::FormatDuration(kMostResumeTtl),
+                     ", is ", absl::FormatDuration(resume.ttl)));
+  }
 }
 
 // Whether `outer` fits all names that `pattern` does.
@@ -208,6 +238,17 @@ bool IsNatsCredential(absl::string_view text) {
   return text.find_first_of("\"\\") == absl::string_view::npos;
 }
 
+absl::StatusOr<std::string> ReadResumeKey(const std::string& path) {
+  absl::StatusOr<std::string> key = ReadFile(path, kResumeKeyFileBytes);
+  const bool is_long = absl::IsResourceExhausted(key.status());
+  if (!is_long && !key.ok()) return key;
+  if (is_long || key->size() != kResumeKeyFileBytes) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("must have ", kResumeKeyFileBytes, " bytes"));
+  }
+  return key;
+}
+
 void CheckHubEngine(const Settings& settings, Faults& faults) {
   const HubSettings& hub = settings.hub;
   if (hub.gateway.size() > kMaxGatewayBytes) {
@@ -237,6 +278,7 @@ void CheckHubEngine(const Settings& settings, Faults& faults) {
     faults.Add("hub.nats", "has no effect without engine: nats");
   }
   if (hub.nats) CheckNats(*hub.nats, faults);
+  if (hub.resume) CheckResume(*hub.resume, faults);
 }
 
 }  // namespace headgate

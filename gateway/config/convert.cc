@@ -105,6 +105,14 @@ HubSettings HubSettingsFrom(const pb::Hubs& from, const Section& section) {
       group.slow = SlowPolicyFrom(groups.slow());
     }
   }
+  if (from.has_resume()) {
+    const Section below = section.Below("resume", from.resume());
+    HubResumeSettings& resume = to.resume.emplace();
+    below.Read(TableOf<HubResumeSettings>(), resume);
+    for (const std::string& path : from.resume().key_files()) {
+      resume.key_files.push_back(below.Resolve(path));
+    }
+  }
   if (!from.has_nats()) return to;
   const Section below = section.Below("nats", from.nats());
   NatsSettings& nats = to.nats.emplace();

@@ -327,6 +327,19 @@ struct HubLimitSettings {
   bool operator==(const HubLimitSettings&) const = default;
 };
 
+// Resume tokens of hubs' clients.
+struct HubResumeSettings {
+  std::vector<std::string> key_files;
+  absl::Duration ttl = absl::Minutes(2);
+
+  bool operator==(const HubResumeSettings&) const = default;
+};
+
+// A key of theirs: kResumeKeyFileBytes bytes. FAILED_PRECONDITION, or what the
+// system says; the errors do not name the file.
+absl::StatusOr<std::string> ReadResumeKey(const std::string& path);
+inline constexpr std::size_t kResumeKeyFileBytes = 32;
+
 // What all hubs of the process have in common.
 struct HubSettings {
   enum class Engine { kMemory, kNats };
@@ -335,7 +348,8 @@ struct HubSettings {
   Engine engine = Engine::kMemory;
   std::optional<NatsSettings> nats;  // Set if, and only if, it is the engine.
   HubLimitSettings limits;
-  std::vector<HubGroupSettings> groups;  // The first that fits.
+  std::vector<HubGroupSettings> groups;     // The first that fits.
+  std::optional<HubResumeSettings> resume;  // Absent: there are no tokens.
 
   bool operator==(const HubSettings&) const = default;
 };

@@ -121,10 +121,10 @@ class Conditions {
       if (HubGroup* group = roster.FindGroup(name)) groups_.insert(group);
     }
     users_.insert(audience.users().begin(), audience.users().end());
-    for (const std::uint32_t who : audience.except_whos()) Take(except_, who);
-    for (const std::string& id : audience.except_sessions()) {
-      if (HubRecord* record = roster.FindSession(id)) Insert(except_, record);
+    for (const std::uint32_t who : audience.except_whos()) {
+      if (const HubRecord* record = roster.Find(who)) Except(record->session);
     }
+    for (const std::string& id : audience.except_sessions()) Except(id);
   }
 
   std::vector<HubRecord*> Find() {
@@ -162,6 +162,15 @@ class Conditions {
   using Set = absl::flat_hash_set<HubRecord*>;
 
   static void Insert(Set& set, HubRecord* record) { set.insert(record); }
+  // It, and those that have resumed it.
+  void Except(const std::string& session) {
+    if (HubRecord* record = roster_.FindSession(session)) {
+      except_.insert(record);
+    }
+    if (const auto* heirs = roster_.HeirsOf(session)) {
+      except_.insert(heirs->begin(), heirs->end());
+    }
+  }
   void Take(Set& set, Who who) {
     if (HubRecord* record = roster_.Find(who)) set.insert(record);
   }

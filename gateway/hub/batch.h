@@ -99,6 +99,7 @@ struct HubDeparture {
     kViolation = 5,
     kSlow = 6,
     kToken = 7,
+    kReplaced = 8,
     kGateway = 9,
   };
   CloseCode code = CloseCode::kAbnormal;

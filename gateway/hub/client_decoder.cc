@@ -32,6 +32,7 @@ class FrameDecoder : public HubDecoder {
   // `bytes`: of the frame on the wire.
   std::optional<Event> EventsOf(v1::HubClientFrame frame, std::size_t bytes) {
     const std::uint32_t id = frame.id();
+    const bool is_first = std::exchange(is_first_, false);
     switch (frame.kind_case()) {
       case v1::HubClientFrame::kPayload: {
         if (frame.payload().kind_case() == v1::Payload::KIND_NOT_SET) {
@@ -46,6 +47,16 @@ class FrameDecoder : public HubDecoder {
       case v1::HubClientFrame::kToken:
         return HubRequest{
             std::make_unique<v1::HubClientFrame>(std::move(frame)), bytes};
+      case v1::HubClientFrame::kResume:
+        if (id == 0) {
+          return Failed(id, absl::InvalidArgumentError("resume: needs an id"));
+        }
+        if (!is_first) {
+          return Failed(id, absl::FailedPreconditionError(
+                                "resume: must be the first frame"));
+        }
+        return HubRequest{
+            std::make_unique<v1::HubClientFrame>(std::move(frame)), bytes};
       case v1::HubClientFrame::kHalfClose:
         if (id == 0) return std::nullopt;
         return HubAnswer{OkFrame(id)};
@@ -54,7 +65,7 @@ class FrameDecoder : public HubDecoder {
     }
     return Failed(id, absl::InvalidArgumentError(
                           "the frame has none of payload, join, leave, "
-                          "publish, token and half_close"));
+                          "publish, resume, token and half_close"));
   }
 
   // Without an `id` there is no other way to report it than the session's end.
@@ -65,6 +76,7 @@ class FrameDecoder : public HubDecoder {
 
  private:
   std::optional<HubAnswer> answer_;
+  bool is_first_ = true;  // There was no frame before.
 };
 
 class ProtobufFrames final : public FrameDecoder {

@@ -10,6 +10,7 @@
 #include "gateway/base/utf8.h"
 #include "gateway/base/varint.h"
 #include "gateway/codec/json_failure.h"
+#include "gateway/codec/protobuf_wire.h"
 #include "gateway/hub/decoder.h"
 #include "gateway/hub/known_fields.h"
 #include "google/protobuf/duration.pb.h"
@@ -205,6 +206,8 @@ std::string ToJson(const ServerFrame& frame) {
     case ServerFrame::kWelcome: {
       JsonObject welcome;
       welcome.Text("session", frame.welcome().session());
+      welcome.Text("resumeToken", frame.welcome().resume_token());
+      welcome.Flag("resumed", frame.welcome().resumed());
       if (frame.welcome().has_expires_in()) {
         welcome.Member("expiresIn", ToJson(frame.welcome().expires_in()));
       }
@@ -232,11 +235,25 @@ std::string ToJson(const ServerFrame& frame) {
     case ServerFrame::kOk:
       json.Flag("ok", frame.ok());
       break;
+    case ServerFrame::kResumeToken:
+      json.Text("resumeToken", frame.resume_token());
+      break;
     case ServerFrame::kDelivery:  // EncodeDelivery has it.
     case ServerFrame::KIND_NOT_SET:
       break;
   }
   return json.Take();
+}
+
+bool WelcomeHasToken(absl::string_view welcome) {
+  WireReader reader(welcome);
+  WireField field;
+  while (reader.Next(field)) {
+    if (field.tag >> 3 == ServerFrame::Welcome::kResumeTokenFieldNumber) {
+      return true;
+    }
+  }
+  return !reader.ok();
 }
 
 }  // namespace
@@ -300,6 +317,25 @@ absl::StatusOr<JsonClientFrame> ParseJsonClientFrame(absl::string_view json,
   const Span& span = payloads.front();
   parsed.payload = json.substr(span.begin, span.end - span.begin);
   return parsed;
+}
+
+bool MayHoldCredential(absl::string_view frame, bool is_from_client) {
+  WireReader reader(frame);
+  WireField field;
+  while (reader.Next(field)) {
+    const std::uint32_t number = field.tag >> 3;
+    if (is_from_client) {
+      if (number == ClientFrame::kTokenFieldNumber ||
+          number == ClientFrame::kResumeFieldNumber) {
+        return true;
+      }
+    } else if (number == ServerFrame::kResumeTokenFieldNumber ||
+               (number == ServerFrame::kWelcomeFieldNumber &&
+                WelcomeHasToken(field.bytes))) {
+      return true;
+    }
+  }
+  return !reader.ok();
 }
 
 WireMessage EncodeServerFrame(const ServerFrame& frame, HubCodec codec) {

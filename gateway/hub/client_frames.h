@@ -22,9 +22,9 @@ namespace headgate {
 // carries a packet with packets in it. UNIMPLEMENTED: it has unknown fields.
 absl::StatusOr<v1::HubClientFrame> ParseClientFrame(absl::string_view bytes);
 
-// The number of HubClientFrame.token.
-inline constexpr std::uint32_t kTokenOfClientFrame =
-    v1::HubClientFrame::kTokenFieldNumber;
+// Whether a frame in protobuf, the client's or the gateway's, may have a token
+// in it, such as HubClientFrame.token: those are credentials.
+bool MayHoldCredential(absl::string_view frame, bool is_from_client);
 
 // A client's frame in JSON.
 struct JsonClientFrame {

@@ -22,6 +22,10 @@ constexpr std::size_t kMaxIdBytes = 128;
 // Of a history.
 constexpr std::size_t kMostEntries = 1000;
 
+// Sessions that were resumed while others are asked for, which fit in a
+// question.
+constexpr int kMostResumed = 10'000;
+
 // It becomes a header of NATS.
 bool IsPlain(absl::string_view id) {
   return std::all_of(id.begin(), id.end(),
@@ -359,6 +363,26 @@ absl::Status ClusterRequests::Watch(const v1::WatchRequest& request,
   return presence_.Watch(groups, std::move(watcher));
 }
 
+void ClusterRequests::EndResumed(const std::string& session) {
+  if (local_.EndReplaced(session)) return;
+  if (resumed_.sessions_size() >= kMostResumed) return;
+  resumed_.add_sessions(session);
+  AskToEndResumed();
+}
+
+void ClusterRequests::AskToEndResumed() {
+  if (asks_to_end_ || resumed_.sessions().empty()) return;
+  asks_to_end_ = true;
+  v1::EngineQuestion question;
+  question.mutable_end_resumed()->Swap(&resumed_);
+  // Those that do not answer have lost their sessions, or will hear of nothing.
+  engine_.Ask(std::move(question), absl::ZeroDuration(), nullptr,
+              [this](const HubEngine::Answers&) {
+                asks_to_end_ = false;
+                AskToEndResumed();
+              });
+}
+
 void ClusterRequests::Carry(const v1::EngineQuestion& question,
                             std::function<void(v1::EngineReply)> done) {
   v1::EngineReply reply;
@@ -398,6 +422,12 @@ void ClusterRequests::Carry(const v1::EngineQuestion& question,
     case Question::kCount:
       Put(local_.CountSessions(question.count()), &Reply::mutable_count, reply);
       break;
+    case Question::kEndResumed: {
+      for (const std::string& session : question.end_resumed().sessions()) {
+        local_.EndReplaced(session);
+      }
+      break;
+    }
     case Question::REQUEST_NOT_SET:  // Of a later version.
       Put(absl::StatusOr<v1::SendResponse>(absl::UnimplementedError(
               "the gateway does not know the request")),

@@ -46,6 +46,10 @@ class ClusterRequests {
   absl::Status Watch(const v1::WatchRequest& request,
                      std::shared_ptr<PresenceWatcher> watcher);
 
+  // Ends a session that was resumed, here or on another gateway. Those of other
+  // gateways together, in one question at a time.
+  void EndResumed(const std::string& session);
+
   // What another gateway asks this one to do alone.
   void Carry(const v1::EngineQuestion& question,
              std::function<void(v1::EngineReply)> done);
@@ -65,9 +69,13 @@ class ClusterRequests {
              const v1::EnginePublication& publication,
              Done<v1::PublishResponse> done);
 
+  void AskToEndResumed();
+
   HubRequests local_;
   HubEngine& engine_;
   Presence& presence_;
+  v1::EndResumed resumed_;  // To be asked for.
+  bool asks_to_end_ = false;
 };
 
 }  // namespace headgate

@@ -17,15 +17,27 @@ void HubCounts::CountCommand(std::size_t command, const absl::Status& status) {
 }
 
 void HubCounts::Add(const HubCounts& other) {
-  for (const auto member :
-       {&HubCounts::joined, &HubCounts::messages, &HubCounts::left,
-        &HubCounts::published_by_stream, &HubCounts::published_by_api,
-        &HubCounts::published_by_clients, &HubCounts::published_elsewhere,
-        &HubCounts::recoveries, &HubCounts::recoveries_lost,
-        &HubCounts::recoveries_failed, &HubCounts::gaps, &HubCounts::deliveries,
-        &HubCounts::encodings, &HubCounts::sends, &HubCounts::streams_opened,
-        &HubCounts::streams_lost, &HubCounts::abandoned, &HubCounts::dropped,
-        &HubCounts::slow}) {
+  for (const auto member : {&HubCounts::joined,
+                            &HubCounts::messages,
+                            &HubCounts::left,
+                            &HubCounts::published_by_stream,
+                            &HubCounts::published_by_api,
+                            &HubCounts::published_by_clients,
+                            &HubCounts::published_elsewhere,
+                            &HubCounts::recoveries,
+                            &HubCounts::recoveries_lost,
+                            &HubCounts::recoveries_failed,
+                            &HubCounts::gaps,
+                            &HubCounts::deliveries,
+                            &HubCounts::encodings,
+                            &HubCounts::sends,
+                            &HubCounts::streams_opened,
+                            &HubCounts::streams_lost,
+                            &HubCounts::abandoned,
+                            &HubCounts::dropped,
+                            &HubCounts::slow,
+                            &HubCounts::resumes,
+                            &HubCounts::resumes_refused}) {
     this->*member += other.*member;
   }
   for (std::size_t i = 0; i < commands.size(); ++i) {

@@ -50,6 +50,9 @@ struct HubCounts {
   std::uint64_t recoveries_lost = 0;
   std::uint64_t recoveries_failed = 0;
   std::uint64_t gaps = 0;  // That clients were told of.
+  // Clients that have come back with a token: it was good, or not.
+  std::uint64_t resumes = 0;
+  std::uint64_t resumes_refused = 0;
   std::uint64_t deliveries = 0;
   std::uint64_t encodings = 0;
   // Times that one message or several were given to a client's connection.

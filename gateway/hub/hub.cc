@@ -145,6 +145,7 @@ void Hub::Take(Who who, HubArrival& arrival) {
   }
   ++counts_.joined;
   Enqueue({who, QueuedEvent::Kind::kJoined, event.SerializeAsString()});
+  if (!arrival.asks) BeginTokens(added);
 }
 
 absl::StatusOr<std::vector<std::string>> Hub::RouteGroups(
@@ -279,6 +280,7 @@ void Hub::Take(Who who, const HubDeparture& departure) {
   group_requests_.Drop(who);
   EndWaiters(absl::UnavailableError("the session has ended"),
              [who](const Waiter& waiter) { return waiter.who == who; });
+  EndResuming(who, true);
   v1::Event event;
   v1::Left& left = *event.mutable_left();
   v1::SessionEnd& end = *left.mutable_end();
@@ -368,6 +370,7 @@ void Hub::OnTick() {
   EndSlow(now);
   RefuseLate(waits_.StreamTime(now));
   RefuseLateRequests(waits_.StreamTime(now));
+  RenewTokens();
   if (retired_ != nullptr && now >= retired_until_) {
     // What it has not acknowledged is sent again; else it may take its time.
     if (keeps()) {
@@ -441,6 +444,7 @@ void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
   kept_.Clear();
   queue_bytes_ = report_bytes_ = 0;
   asking_.clear();
+  resuming_.clear();
   waits_.Clear(now);
   spread_closes_.clear();
   EndWaiters(status, [](const Waiter&) { return true; });

@@ -25,6 +25,7 @@
 #include "gateway/hub/group_requests.h"
 #include "gateway/hub/kept_events.h"
 #include "gateway/hub/presence.h"
+#include "gateway/hub/resume_token.h"
 #include "gateway/hub/roster.h"
 #include "gateway/hub/stream_form.h"
 #include "gateway/hub/stream_waits.h"
@@ -51,6 +52,10 @@ class HubHost {
   // What the hub's sessions on other gateways are reached by; must outlive the
   // hub. Null: there are no other gateways.
   virtual HubEngine* engine() { return nullptr; }
+  // Null: clients get no resume tokens. May be others with each call.
+  virtual const ResumeKeys* resume_keys() { return nullptr; }
+  // Has the session ended by Hub::EndReplaced, wherever it is.
+  virtual void EndResumed(const std::string& /*session*/) {}
   // Null: nobody follows who is in groups.
   virtual Presence* presence() { return nullptr; }
 
@@ -102,6 +107,8 @@ class Hub final : private HubMembershipObserver {
     std::string incarnation;  // Unique; followed by a number.
     std::size_t workers = 1;
     GroupPatterns patterns = {};
+    // For how long resume tokens are good.
+    absl::Duration resume_ttl = absl::Minutes(2);
   };
 
   Hub(Options options, Upstream& upstream, HubHost& host);
@@ -148,6 +155,9 @@ class Hub final : private HubMembershipObserver {
   // `change.who` does not count. `expires_at`: null: stays as it is.
   HubOutcome Update(const v1::Audience& to, const v1::SetData& change,
                     const google::protobuf::Timestamp* expires_at = nullptr);
+  // Ends the session, whose client has resumed it in another; with
+  // SessionEnd.REPLACED, at once. Whether it is this hub's.
+  bool EndReplaced(const std::string& session);
   HubOutcome Join(const v1::Audience& to,
                   const std::vector<std::string>& groups);
   HubOutcome Leave(const v1::Audience& to,
@@ -282,6 +292,37 @@ class Hub final : private HubMembershipObserver {
   // The same when the stream has taken the event.
   void HandOnToken(const HubRecord& record, const v1::HubClientFrame& frame,
                    std::size_t credit);
+  // --- Resume tokens (hub_resume.cc) ---
+
+  // A Resume whose joins are not all answered.
+  struct Resuming {
+    std::uint32_t frame = 0;
+    std::string previous;  // The session; "": the token was not good.
+    absl::flat_hash_set<std::string> waiting;  // Groups.
+    bool recovered = false;                    // So far.
+  };
+
+  // Gives a session that is admitted its tokens from now on.
+  void BeginTokens(const HubRecord& record);
+  std::string TokenOf(const HubRecord& record);
+  void SendToken(const HubRecord& record);
+  // Tokens are good for the user that they were issued to.
+  void OnUserChanged(const HubRecord& record);
+  void RenewTokens();
+  void ResumeFor(HubRecord& record, const v1::HubClientFrame& frame,
+                 std::size_t credit);
+  absl::Status CheckResume(const v1::HubClientFrame::Resume& resume);
+  // The join of the group in the client's frame `id` is answered.
+  void OnJoinAnswered(const HubRecord& record, std::uint32_t id,
+                      const std::string& group, bool is_recovered);
+  // The same with an error, which is sent.
+  void RefuseJoin(const HubRecord& record, std::uint32_t id,
+                  const std::string& group, const absl::Status& status);
+  // Tells the backend of it, if all joins are answered, or the session is gone.
+  void EndResuming(Who who, bool is_gone);
+
+  // A frame of the hub's own to a session of IsHubClient.
+  void TellFrame(const HubRecord& record, const v1::HubServerFrame& frame);
   // The response to its frame `id`; 0: there is none.
   void Answer(const HubRecord& record, std::uint32_t id,
               v1::HubServerFrame answer);
@@ -453,6 +494,9 @@ class Hub final : private HubMembershipObserver {
   std::deque<HubEvent> delayed_;
   absl::flat_hash_map<Who, std::size_t> delayed_of_;  // How many of them.
   GroupRequests group_requests_;
+  // When sessions get another token, in order; may be gone. One for each.
+  std::deque<std::pair<absl::Time, Who>> renewals_;
+  absl::flat_hash_map<Who, Resuming> resuming_;
   // By group: those whose join is not answered yet.
   absl::flat_hash_map<std::string, absl::flat_hash_set<Who>> recovering_;
   // Of this event loop iteration; the publications stay as long.

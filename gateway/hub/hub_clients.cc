@@ -70,6 +70,7 @@ void Hub::Take(Who who, HubRequest request) {
   if (frame.has_publish()) return PublishFor(*record, frame, credit);
   if (frame.has_token()) return HandOnToken(*record, frame, credit);
   if (frame.has_join()) return JoinFor(*record, frame, credit);
+  if (frame.has_resume()) return ResumeFor(*record, frame, credit);
   LeaveFor(*record, frame, credit);
 }
 
@@ -91,9 +92,7 @@ void Hub::JoinFor(HubRecord& record, const v1::HubClientFrame& frame,
     status = absl::OkStatus();
   }
   if (status.ok()) status = FinishJoin(record, frame.id(), join);
-  if (!status.ok()) {
-    Answer(record, frame.id(), FailureFrame(frame.id(), status));
-  }
+  if (!status.ok()) RefuseJoin(record, frame.id(), join.group(), status);
   ReturnCredit(record.who, credit);
 }
 
@@ -176,7 +175,7 @@ absl::Status Hub::Grant(const v1::Join& join) {
   if (!record.ok()) return record.status();
   absl::Status status = FinishJoin(**record, request->frame, request->join);
   if (!status.ok()) {
-    Answer(**record, request->frame, FailureFrame(request->frame, status));
+    RefuseJoin(**record, request->frame, request->join.group(), status);
     return status;
   }
   v1::Join rest = join;
@@ -192,10 +191,9 @@ absl::Status Hub::Execute(const v1::Refuse& refuse) {
   if (!record.ok()) return record.status();
   absl::StatusCode code = StatusCodeFromWire(refuse.status().code());
   if (code == absl::StatusCode::kOk) code = absl::StatusCode::kPermissionDenied;
-  Answer(**record, request->frame,
-         FailureFrame(request->frame,
-                      absl::Status(code, CutUtf8(refuse.status().message(),
-                                                 kMaxRejectionBytes))));
+  RefuseJoin(**record, request->frame, request->join.group(),
+             absl::Status(
+                 code, CutUtf8(refuse.status().message(), kMaxRejectionBytes)));
   return absl::OkStatus();
 }
 
@@ -207,7 +205,7 @@ void Hub::RefuseLateRequests(absl::Time stream_time) {
     const absl::Status status = absl::UnavailableError(absl::StrCat(
         "the backend has not decided within admission_timeout (",
         absl::FormatDuration(options_.target.admission_timeout), ")"));
-    Answer(*record, late->frame, FailureFrame(late->frame, status));
+    RefuseJoin(*record, late->frame, late->join.group(), status);
   }
 }
 
@@ -296,8 +294,12 @@ void Hub::Answer(const HubRecord& record, std::uint32_t id,
                  v1::HubServerFrame answer) {
   if (id == 0 || record.phase != HubRecord::Phase::kIn) return;
   answer.set_id(id);
-  auto frame = std::make_shared<const WireMessage>(
-      EncodeServerFrame(answer, record.codec));
+  TellFrame(record, answer);
+}
+
+void Hub::TellFrame(const HubRecord& record, const v1::HubServerFrame& own) {
+  auto frame =
+      std::make_shared<const WireMessage>(EncodeServerFrame(own, record.codec));
   const std::size_t cost = frame->payload.size();
   HubDeliver deliver;
   deliver.whos = {record.who};

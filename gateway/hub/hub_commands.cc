@@ -267,6 +267,7 @@ absl::Status Hub::Execute(const v1::Accept& accept) {
   const std::size_t cost = greeting == nullptr ? 0 : greeting->payload.size();
   Tell(WorkerOf(record->who),
        HubAdmit{record->who, std::move(greeting), expires_at}, cost);
+  BeginTokens(*record);
   return absl::OkStatus();
 }
 
@@ -403,7 +404,10 @@ absl::Status Hub::Change(HubRecord& record, const v1::SetData& set) {
   if (status.ok()) status = CheckUserAndState(set.user(), set.state());
   if (!status.ok()) return status;
   record.data = std::move(data);
-  if (set.has_user()) roster_.SetUser(record, set.user());
+  if (set.has_user() && set.user() != record.user) {
+    roster_.SetUser(record, set.user());
+    OnUserChanged(record);
+  }
   if (set.has_state()) record.state = set.state();
   return absl::OkStatus();
 }

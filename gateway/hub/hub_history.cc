@@ -17,13 +17,14 @@ void Hub::AnswerJoin(HubRecord& record, std::uint32_t id,
   if (!HasHistory(join.group())) {
     v1::HubServerFrame answer;
     answer.mutable_joined()->set_group(join.group());
-    return Answer(record, id, std::move(answer));
+    Answer(record, id, std::move(answer));
+    return OnJoinAnswered(record, id, join.group(), false);
   }
   // So no more recoveries wait than there are memberships.
   if (!recovering_[join.group()].insert(record.who).second) {
-    return Answer(record, id,
-                  FailureFrame(id, absl::AbortedError(
-                                       "the join before is not answered yet")));
+    return RefuseJoin(
+        record, id, join.group(),
+        absl::AbortedError("the join before is not answered yet"));
   }
   std::optional<v1::Position> after;
   if (join.has_after()) after = join.after();
@@ -51,7 +52,7 @@ void Hub::OnRecovered(Who who, std::uint32_t id,
     // What was withheld is missing.
     roster_.Leave(*record, join.group());
     ++counts_.recoveries_failed;
-    return Answer(*record, id, FailureFrame(id, status));
+    return RefuseJoin(*record, id, join.group(), status);
   }
   std::vector<HubFrame> frames;
   for (const SharedPublication& missed : recovery->missed) {
@@ -79,6 +80,7 @@ void Hub::OnRecovered(Who who, std::uint32_t id,
     deliver.is_answer = true;
     Tell(WorkerOf(who), std::move(deliver), cost);
   }
+  OnJoinAnswered(*record, id, join.group(), recovery->is_recovered);
 }
 
 HubFrame Hub::RecoveredFrame(const SharedPublication& publication,

@@ -39,6 +39,13 @@ class HubRequests {
                  std::uint64_t before) const {
     for (Hub* hub : hubs_()) hub->OnGap(group, after, before);
   }
+  // See Hub::EndReplaced.
+  bool EndReplaced(const std::string& session) const {
+    for (Hub* hub : hubs_()) {
+      if (hub->EndReplaced(session)) return true;
+    }
+    return false;
+  }
   // Calls `done` once, after `wait_sent` at the latest.
   void Send(const v1::SendRequest& request,
             std::function<void(const absl::StatusOr<v1::SendResponse>&)> done);

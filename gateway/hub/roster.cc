@@ -40,6 +40,20 @@ HubRecord* HubRoster::FindSession(absl::string_view session) {
   return found == by_session_.end() ? nullptr : found->second;
 }
 
+void HubRoster::SetLineage(HubRecord& record,
+                           std::vector<std::string> lineage) {
+  record.lineage = std::move(lineage);
+  for (const std::string& session : record.lineage) {
+    heirs_[session].insert(&record);
+  }
+}
+
+const absl::flat_hash_set<HubRecord*>* HubRoster::HeirsOf(
+    absl::string_view session) const {
+  const auto found = heirs_.find(session);
+  return found == heirs_.end() ? nullptr : &found->second;
+}
+
 void HubRoster::LeaveAll(HubRecord& record) {
   while (!record.groups.empty()) Leave(record, *record.groups.back());
 }
@@ -51,6 +65,12 @@ void HubRoster::Remove(Who who) {
   LeaveAll(record);
   SetUser(record, "");
   by_session_.erase(record.session);
+  for (const std::string& session : record.lineage) {
+    const auto heirs = heirs_.find(session);
+    if (heirs == heirs_.end()) continue;
+    heirs->second.erase(&record);
+    if (heirs->second.empty()) heirs_.erase(heirs);
+  }
   records_.erase(found);
 }
 

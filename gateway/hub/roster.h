@@ -45,6 +45,8 @@ struct HubRecord {
   std::uint64_t joined_seq = 0;  // Its number; 0: it has none.
 
   std::string session;
+  // The sessions that it goes on for, the newest first.
+  std::vector<std::string> lineage;
   std::string peer;
   absl::Time opened_at;
   std::vector<Parameter> variables;
@@ -92,6 +94,11 @@ class HubRoster {
   HubRecord& Add(HubRecord record);
   HubRecord* Find(Who who);
   HubRecord* FindSession(absl::string_view session);
+  // Says which sessions it goes on for; once.
+  void SetLineage(HubRecord& record, std::vector<std::string> lineage);
+  // Sessions that go on for this one; null: none.
+  const absl::flat_hash_set<HubRecord*>* HeirsOf(
+      absl::string_view session) const;
   // Its memberships end.
   void LeaveAll(HubRecord& record);
   void Remove(Who who);
@@ -126,6 +133,8 @@ class HubRoster {
   HubMembershipObserver* const observer_;
   Records records_;
   absl::flat_hash_map<std::string, HubRecord*> by_session_;
+  // By each of HubRecord::lineage.
+  absl::flat_hash_map<std::string, absl::flat_hash_set<HubRecord*>> heirs_;
   absl::flat_hash_map<std::string, absl::flat_hash_set<HubRecord*>> by_user_;
   absl::flat_hash_map<std::string, std::unique_ptr<HubGroup>> groups_;
 };

@@ -149,10 +149,11 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
             UpstreamOptions{spec_.upstream, spec_.max_answer_bytes,
                             spec_.read_ahead_bytes},
             thread.io_context_, thread.turn_)),
-        hub_(Hub::Options{spec_.target, spec_.form, spec_.route, thread.name_,
-                          absl::StrCat(thread.instance_, "-", id),
-                          thread.workers_, thread.patterns_},
-             *upstream_, Host()) {
+        hub_(
+            Hub::Options{spec_.target, spec_.form, spec_.route, thread.name_,
+                         absl::StrCat(thread.instance_, "-", id),
+                         thread.workers_, thread.patterns_, thread.resume_ttl_},
+            *upstream_, Host()) {
     if (spec_.target.message.empty()) return;
     schemas_ = MakeSchemaSource(
         *upstream_, spec_.shared->schemas(),
@@ -225,6 +226,12 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
   const Schema* schema() override { return schema_.get(); }
   HubEngine* engine() override {
     return thread_.nats_ == nullptr ? nullptr : &thread_.nats_->engine();
+  }
+  const ResumeKeys* resume_keys() override {
+    return thread_.resume_keys_ ? thread_.resume_keys_->keys() : nullptr;
+  }
+  void EndResumed(const std::string& session) override {
+    thread_.service_.EndResumed(session);
   }
   Presence* presence() override { return &thread_.presence_; }
 
@@ -314,6 +321,9 @@ HubThread::HubThread(std::size_t workers, const HubSettings& settings)
                }),
                Engine(), presence_) {
   if (nats_ != nullptr) engine_stats_ = nats_->GetStats();
+  if (!settings.resume) return;
+  resume_keys_.emplace(settings.resume->key_files);
+  resume_ttl_ = settings.resume->ttl;
 }
 
 HubEngine& HubThread::Engine() {
@@ -563,6 +573,7 @@ void HubThread::OnTick() {
   if (nats_ != nullptr) nats_->OnTick(now);
   PublishStats();
   presence_.OnTick();
+  if (resume_keys_) resume_keys_->OnTick(now);
   for (auto hub = hubs_.begin(); hub != hubs_.end();) {
     hub->second->OnTick(now);
     if (hub->second->is_over(now)) {

@@ -33,6 +33,7 @@
 #include "gateway/hub/port.h"
 #include "gateway/hub/presence.h"
 #include "gateway/server/hub_engine.h"
+#include "gateway/server/resume_key_files.h"
 #include "gateway/server/shared_upstream.h"
 #include "gateway/upstream/loop_turn.h"
 
@@ -187,6 +188,8 @@ class HubThread final : public HubApiHost, private PresenceHost {
   MemoryEngine alone_;
   std::unique_ptr<NatsEngine> nats_;  // Null: `alone_` is the engine.
   ClusterRequests service_;
+  std::optional<ResumeKeyFiles> resume_keys_;  // Absent: there are no tokens.
+  absl::Duration resume_ttl_;
   absl::flat_hash_map<std::uint64_t, std::unique_ptr<HostedHub>> hubs_;
   // What hubs that are over have counted, for routes that still have one.
   absl::btree_map<std::string, Stats::PerHub> ended_;

@@ -308,6 +308,9 @@ void HubSession::OnHubClose(const HubClose& close, ws::SharedFrame* farewell) {
   if (close.ending.close == CloseCode::kNormal) {
     report_.status = absl::OkStatus();
   }
+  if (close.cause != HubDeparture::Cause::kReplaced) return;
+  // Its client is elsewhere: the connection may end much later.
+  Depart({TransportEnd::Cause::kClosedByGateway, report_.close, ""});
 }
 
 void HubSession::EncodeEnding(const Ending& ending, Outgoing& out) {

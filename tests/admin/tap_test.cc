@@ -87,6 +87,35 @@ TEST(TapJsonTest, TokensOfHubClientsAreNeverShown) {
                                  Opcode::kBinary, frame.SerializeAsString());
   EXPECT_THAT(Shown(event, TapContent::kShown), HasSubstr("<bytes 8>"));
   EXPECT_THAT(Shown(event, TapContent::kRaw), HasSubstr(R"("truncated":true)"));
+  // Those with which they resume sessions, both ways.
+  v1::HubClientFrame resume;
+  resume.mutable_resume()->set_resume_token("s3cret");
+  v1::HubServerFrame renewal;
+  renewal.set_resume_token("s3cret");
+  v1::HubServerFrame welcome;
+  welcome.mutable_welcome()->set_resume_token("s3cret");
+  using Kind = TapEvent::Kind;
+  for (const TapContent content : {TapContent::kShown, TapContent::kRaw}) {
+    for (const auto& [kind, bytes] :
+         {std::pair(Kind::kRequest, resume.SerializeAsString()),
+          std::pair(Kind::kResponse, renewal.SerializeAsString()),
+          std::pair(Kind::kResponse, welcome.SerializeAsString())}) {
+      EXPECT_THAT(
+          Shown(EventOf(kind, &kHubProtobufDialect, Opcode::kBinary, bytes),
+                content),
+          Not(HasSubstr("s3cret")));
+    }
+    for (const auto& [kind, text] :
+         {std::pair(Kind::kRequest, R"({"resume":{"resumeToken":"s3cret"}})"),
+          std::pair(Kind::kResponse, R"({"resumeToken":"s3cret"})"),
+          std::pair(Kind::kResponse,
+                    R"({"welcome":{"session":"s","resumeToken":"s3cret"}})")}) {
+      EXPECT_THAT(
+          Shown(EventOf(kind, &kHubJsonDialect, Opcode::kText, text), content),
+          Not(HasSubstr("s3cret")))
+          << text;
+    }
+  }
   EXPECT_THAT(Shown(EventOf(TapEvent::Kind::kRequest, &kHubJsonDialect,
                             Opcode::kText, R"({"payload":"open"})"),
                     TapContent::kShown),

@@ -1,6 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <fstream>
+#include <string>
+
 #include "absl/strings/str_cat.h"
 #include "tests/config/parse.h"
 
@@ -192,6 +196,31 @@ TEST(HubEngineTest, LimitsAreReadAndWithinReason) {
               HasSubstr("hub.limits.max_pinned_bytes: must be at least"));
   EXPECT_THAT(FaultOfHub("{limits: {max_pinned_bytes: 1025GiB}}"),
               HasSubstr("hub.limits.max_pinned_bytes: must be at most"));
+}
+
+TEST(HubEngineTest, ResumeTakesFilesWithKeys) {
+  const std::string key = ::testing::TempDir() + "resume_test.key";
+  std::ofstream(key) << std::string(32, 'k');
+  const auto settings =
+      Parse(absl::StrCat("hub: {resume: {key_files: [\"", key, "\"]}}"));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_THAT(settings->hub.resume->key_files, ElementsAre(key));
+  EXPECT_EQ(settings->hub.resume->ttl, absl::Minutes(2));
+
+  EXPECT_THAT(FaultOfHub("{resume: {}}"),
+              HasSubstr("hub.resume.key_files: needs one"));
+  EXPECT_THAT(FaultOfHub("{resume: {key_files: [/nowhere]}}"),
+              HasSubstr("hub.resume.key_files[0]: /nowhere cannot be read"));
+  for (const std::size_t size : {0u, 31u, 33u, 100u}) {
+    std::ofstream(key) << std::string(size, 'k');
+    EXPECT_THAT(
+        FaultOfHub(absl::StrCat("{resume: {key_files: [\"", key, "\"]}}")),
+        HasSubstr("must have 32 bytes"));
+  }
+  EXPECT_THAT(FaultOfHub("{resume: {key_files: [x], ttl: 1s}}"),
+              HasSubstr("hub.resume.ttl: must be at least 2s"));
+  EXPECT_THAT(FaultOfHub("{resume: {key_files: [x], ttl: 25h}}"),
+              HasSubstr("hub.resume.ttl: must be at most 24h"));
 }
 
 TEST(HubEngineTest, EngineAndSettingsGoTogether) {

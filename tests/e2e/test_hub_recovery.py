@@ -29,8 +29,8 @@ class Host(Keeper):
 class Member(Client):
     """A client of headgate.hub.json.v1."""
 
-    def __init__(self, host):
-        super().__init__(host.gateway, "/play", HUB_JSON)
+    def __init__(self, host, path="/play", **options):
+        super().__init__(host.gateway, path, HUB_JSON, **options)
         self.session = self.frame()["welcome"]["session"]
         self._id = 0
 

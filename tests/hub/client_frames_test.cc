@@ -89,6 +89,20 @@ TEST(HubClientFramesTest, RequestsAreForTheHub) {
       ElementsAre("request leave: \"g\"", R"(answer {"id":2,"ok":true})"));
 }
 
+TEST(HubClientFramesTest, AResumeIsTheFirstFrameAndHasAnId) {
+  const std::string resume = R"({"id":1,"resume":{"resumeToken":"x",)"
+                             R"("positions":[{"group":"g"}]}})";
+  const std::string request =
+      "request id: 1 resume { resume_token: \"x\" positions { group: \"g\" } }";
+  EXPECT_THAT(Json(resume), ElementsAre(request));
+  EXPECT_THAT(
+      Json(resume + resume),
+      ElementsAre(request,
+                  HasSubstr(R"("message":"resume: must be the first frame")")));
+  EXPECT_THAT(Json(R"({"half_close":true})" + resume),
+              ElementsAre(HasSubstr(R"("error":{"code":9,)")));
+}
+
 // However many there are in a message, they take no stack.
 TEST(HubClientFramesTest, FramesThatChangeNothingAreSkipped) {
   std::string text;
@@ -236,6 +250,14 @@ TEST(HubClientFramesTest, ServerFramesAsJson) {
   v1::HubServerFrame left;
   left.set_left("g");
   EXPECT_EQ(json(left), R"({"left":"g"})");
+  v1::HubServerFrame token;
+  token.set_resume_token("x");
+  EXPECT_EQ(json(token), R"({"resumeToken":"x"})");
+  token = WelcomeFrame("s", absl::InfiniteDuration());
+  token.mutable_welcome()->set_resume_token("x");
+  token.mutable_welcome()->set_resumed(true);
+  EXPECT_EQ(json(token),
+            R"({"welcome":{"session":"s","resumeToken":"x","resumed":true}})");
 }
 
 }  // namespace

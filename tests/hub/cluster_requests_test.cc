@@ -20,8 +20,10 @@ class CannedEngine final : public HubEngine {
     done(status);
   }
   absl::Status Publish(const v1::EnginePublication&) override { return status; }
-  void Ask(v1::EngineQuestion, absl::Duration, IsEnough,
+  void Ask(v1::EngineQuestion question, absl::Duration, IsEnough,
            AnswersCallback done) override {
+    asked.push_back(std::move(question));
+    if (!answers_at_once) return waiting.push_back(std::move(done));
     done(answers);
   }
   bool HasHistory(absl::string_view group) const override {
@@ -52,6 +54,9 @@ class CannedEngine final : public HubEngine {
 
   absl::Status status;
   Answers answers;
+  bool answers_at_once = true;
+  std::vector<v1::EngineQuestion> asked;
+  std::vector<AnswersCallback> waiting;
   std::vector<v1::EnginePublication> stored;
   StoreOptions stored_with;  // The last.
   absl::StatusOr<Page> page = Page();
@@ -113,6 +118,21 @@ TEST_F(ClusterRequestsTest, PagesOfAllGatewaysAreOne) {
   EXPECT_THAT(SessionsOf(page), ElementsAre("a", "b", "c"));
   EXPECT_EQ(page.next_page_token(), "c");
   EXPECT_EQ(List(4).next_page_token(), "");
+}
+
+// So many clients that come back at once cost the others few questions.
+TEST_F(ClusterRequestsTest, ResumedSessionsOfOthersAreAskedForTogether) {
+  engine_.answers_at_once = false;
+  requests_.EndResumed("a");
+  requests_.EndResumed("b");
+  requests_.EndResumed("c");
+  ASSERT_EQ(engine_.asked.size(), 1u);
+  EXPECT_THAT(engine_.asked[0].end_resumed().sessions(), ElementsAre("a"));
+  engine_.waiting[0]({});
+  ASSERT_EQ(engine_.asked.size(), 2u);
+  EXPECT_THAT(engine_.asked[1].end_resumed().sessions(), ElementsAre("b", "c"));
+  engine_.waiting[1]({});
+  EXPECT_EQ(engine_.asked.size(), 2u);
 }
 
 TEST_F(ClusterRequestsTest, BehindTheEndOfAShortPageNothingIsKnown) {

@@ -123,6 +123,10 @@ class HubTest : public ::testing::Test, private HubHost {
       case v1::Event::kTokenRefresh:
         return absl::StrCat(number, "token ",
                             event.token_refresh().authorization());
+      case v1::Event::kSessionResumed:
+        return absl::StrCat(
+            number, "resumed ", event.session_resumed().previous_session(),
+            event.session_resumed().recovered() ? " recovered" : "");
       case v1::Event::kHello:
         return absl::StrCat(number, "hello ", event.hello().incarnation(),
                             event.hello().resumes() ? " resumes" : "");
@@ -156,6 +160,11 @@ class HubTest : public ::testing::Test, private HubHost {
   void GoOnNext() override { go_on_ = true; }
   const Schema* schema() override { return nullptr; }
   HubEngine* engine() override { return engine_; }
+  const ResumeKeys* resume_keys() override { return resume_keys_.get(); }
+  void EndResumed(const std::string& session) override {
+    ended_.push_back(session);
+    hub_->EndReplaced(session);
+  }
   void OnStreamUp(bool, std::size_t) override {}
   void OnStreamDown(const absl::Status&, std::size_t) override {}
   void OnAbandoned(const absl::Status&, std::size_t) override {}
@@ -219,6 +228,8 @@ class HubTest : public ::testing::Test, private HubHost {
   std::size_t credited_ = 0;         // To sessions,
   std::size_t shared_credited_ = 0;  // and to their workers.
   HubEngine* engine_ = nullptr;
+  std::unique_ptr<ResumeKeys> resume_keys_;
+  std::vector<std::string> ended_;  // Sessions that were resumed.
   std::vector<std::string> told_;
   std::vector<std::size_t> reasons_;  // Their lengths.
   HubReport report_;                  // Of the last delivery.
