@@ -45,7 +45,7 @@ absl::Status Presence::Watch(const std::vector<std::string>& groups,
   ++local_;
   for (const std::string& group : groups) Add(key, added, group);
   StartOver(added);
-  Announce();
+  has_changed_ = true;
   return absl::OkStatus();
 }
 
@@ -77,7 +77,9 @@ void Presence::Announce() {
       elsewhere_.erase(it++);
     }
   }
-  host_.AnnounceWatched({groups.begin(), groups.end()});
+  if (groups == announced_) return;
+  announced_ = std::move(groups);
+  host_.AnnounceWatched({announced_.begin(), announced_.end()});
 }
 
 void Presence::StartOver(Watcher& watcher) {
@@ -275,17 +277,17 @@ void Presence::Flush(const Key& key, Watcher& watcher) {
 }
 
 void Presence::OnTick() {
-  bool has_changed = false;
   for (auto it = watchers_.begin(); it != watchers_.end();) {
     if (!IsGateway(it->second) && it->second.to->is_over()) {
       it = Remove(it);
-      has_changed = true;
-      continue;
+      has_changed_ = true;
+    } else {
+      ++it;
     }
-    Flush(it->first, it->second);
-    ++it;
   }
-  if (has_changed) Announce();
+  // Before the first events, upon which processes ask all gateways.
+  if (std::exchange(has_changed_, false)) Announce();
+  for (auto& [key, watcher] : watchers_) Flush(key, watcher);
 }
 
 }  // namespace headgate

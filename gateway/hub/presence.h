@@ -149,6 +149,8 @@ class Presence {
   Watchers watchers_;
   std::size_t local_ = 0;
   std::uint64_t last_number_ = 0;
+  bool has_changed_ = false;  // Processes, since the last tick.
+  absl::btree_set<std::string> announced_;
   absl::flat_hash_map<std::string, absl::btree_set<Key>> watchers_of_;
   // Of groups that processes here watch: members on other gateways, by
   // instance; absent: it has come since, and has not said yet.

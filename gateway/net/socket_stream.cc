@@ -17,6 +17,25 @@ bool IsWouldBlock(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
+// As sendmsg(2); a single piece is cheaper without a list of them.
+ssize_t Send(int socket, absl::Span<const absl::string_view> pieces) {
+  constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  std::array<iovec, ByteStream::kMostPieces> buffers;
+  std::size_t count = 0;
+  for (const absl::string_view piece : pieces) {
+    if (piece.empty()) continue;
+    if (count == buffers.size()) break;
+    buffers[count++] = {const_cast<char*>(piece.data()), piece.size()};
+  }
+  if (count == 1) {
+    return send(socket, buffers[0].iov_base, buffers[0].iov_len, kFlags);
+  }
+  msghdr message = {};
+  message.msg_iov = buffers.data();
+  message.msg_iovlen = count;
+  return sendmsg(socket, &message, kFlags);
+}
+
 }  // namespace
 
 void SocketStream::SetUser(User* user) {
@@ -69,17 +88,7 @@ ByteStream::Result SocketStream::Read(absl::Span<char> buffer) {
 ByteStream::Result SocketStream::Write(
     absl::Span<const absl::string_view> pieces) {
   if (wait_error_) return Failed(wait_error_.value());
-  std::array<iovec, kMostPieces> buffers;
-  msghdr message = {};
-  message.msg_iov = buffers.data();
-  for (const absl::string_view piece : pieces) {
-    if (piece.empty()) continue;
-    if (message.msg_iovlen == buffers.size()) break;
-    buffers[message.msg_iovlen++] = {const_cast<char*>(piece.data()),
-                                     piece.size()};
-  }
-  const ssize_t bytes =
-      sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t bytes = Send(socket_.native_handle(), pieces);
   if (bytes >= 0) {
     bytes_written_ += static_cast<std::uint64_t>(bytes);
     return {Result::Kind::kDone, static_cast<std::size_t>(bytes), {}};

@@ -379,10 +379,10 @@ void WsTransport::CompleteWrites() {
 }
 
 ByteStream::Result WsTransport::SendFront() {
-  if (!endpoint_->has_frames()) return stream_->Write(endpoint_->Front());
+  if (!endpoint_->is_scattered()) return stream_->Write(endpoint_->Front());
   std::array<absl::string_view, ByteStream::kMostPieces> pieces;
-  endpoint_->Front(absl::MakeSpan(pieces));
-  return stream_->Write(pieces);
+  const std::size_t count = endpoint_->Front(absl::MakeSpan(pieces));
+  return stream_->Write(absl::MakeSpan(pieces).first(count));
 }
 
 bool WsTransport::SendNow(When when) {

@@ -190,11 +190,11 @@ class Endpoint {
   // What is to be sent next, in two pieces, where they are. Requires:
   // has_output.
   std::array<absl::string_view, 2> Front() { return sending_.outbox.Front(); }
-  // The same in more pieces, for when has_frames; see Outbox.
-  void Front(absl::Span<absl::string_view> pieces) {
-    sending_.outbox.Front(pieces);
+  // The same in more pieces, for when is_scattered; see Outbox.
+  std::size_t Front(absl::Span<absl::string_view> pieces) {
+    return sending_.outbox.Front(pieces);
   }
-  bool has_frames() const { return sending_.outbox.has_shared(); }
+  bool is_scattered() const { return sending_.outbox.is_scattered(); }
   bool has_output() const { return !sending_.outbox.empty(); }
   std::size_t output_bytes() const { return sending_.outbox.size(); }
   void OnSent(std::size_t bytes);

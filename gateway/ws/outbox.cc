@@ -53,7 +53,7 @@ std::array<absl::string_view, 2> Outbox::Front() {
           absl::string_view(piece_).substr(piece_sent_)};
 }
 
-void Outbox::Front(absl::Span<absl::string_view> pieces) {
+std::size_t Outbox::Front(absl::Span<absl::string_view> pieces) {
   assert(!empty() && pieces.size() >= 3);
   std::size_t count = 0;
   const auto add = [&](absl::string_view piece) {
@@ -68,7 +68,7 @@ void Outbox::Front(absl::Span<absl::string_view> pieces) {
        i < shared_.size() && count < pieces.size(); ++i) {
     add(shared_[i].bytes().substr(std::exchange(sent, 0)));
   }
-  for (; count < pieces.size(); ++count) pieces[count] = {};
+  return count;
 }
 
 void Outbox::Sent(std::size_t bytes) {

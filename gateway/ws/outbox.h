@@ -44,12 +44,15 @@ class Outbox {
   // The bytes to be sent next; they stay where they are until Sent. Requires:
   // not empty.
   std::array<absl::string_view, 2> Front();
-  // The same in as many pieces as fit into `pieces`, of which the last may be
-  // empty. Requires: at least three.
-  void Front(absl::Span<absl::string_view> pieces);
-  // Whether there are frames by reference, of which the second Front takes
-  // more.
-  bool has_shared() const { return !shared_.empty(); }
+  // The same in as many pieces as fit into `pieces`; returns how many there
+  // are. Requires: at least three.
+  std::size_t Front(absl::Span<absl::string_view> pieces);
+  // Whether there are frames by reference that the second Front takes and the
+  // first one does not.
+  bool is_scattered() const {
+    const bool has_bytes = has_front() || !gathered_.empty();
+    return shared_.size() - shared_begin_ > (has_bytes ? 0 : 1);
+  }
   // The first `bytes` of what Front has returned have been sent.
   void Sent(std::size_t bytes);
   // Drops everything.
@@ -58,6 +61,7 @@ class Outbox {
   void Shrink();
 
  private:
+  bool has_shared() const { return !shared_.empty(); }
   bool has_front() const {
     return front_sent_ < front_.size() || piece_sent_ < piece_.size();
   }

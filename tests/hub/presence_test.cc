@@ -141,6 +141,25 @@ TEST_F(PresenceTest, NobodyIsToldWhoDoesNotWatch) {
   EXPECT_TRUE(b_.presence.IsWatched("g"));
 }
 
+// Each says all groups.
+TEST_F(PresenceTest, ProcessesThatComeAndGoAreAnnouncedOnceInATick) {
+  const auto reader = Watch(a_, {"g"});
+  Run();
+  broker_.Advance(Cluster::kBeatInterval / 4);
+  broker_.seen.clear();
+  for (int i = 0; i < 20; ++i) {
+    Watch(a_, {"g", absl::StrCat(i)})->over = true;
+    Watch(a_, {"g"});
+  }
+  broker_.Advance(absl::Milliseconds(50));
+  EXPECT_THAT(broker_.seen, IsEmpty());
+  Watch(a_, {"g", "1"});
+  Watch(a_, {"2"});
+  broker_.Advance(absl::Milliseconds(50));
+  EXPECT_THAT(broker_.seen, Contains("hg.hb").Times(1));
+  EXPECT_TRUE(b_.presence.IsWatched("2"));
+}
+
 TEST_F(PresenceTest, AWatcherThatIsOverIsForgotten) {
   const auto reader = Watch(a_, {"g"});
   Run();

@@ -342,7 +342,7 @@ TEST_F(EndpointTest, SharedFramesReachEveryPeer) {
     Side server = Server();
     Side client = Client();
     EXPECT_EQ(server.endpoint->WriteFrames(frames), 3u);
-    EXPECT_TRUE(server.endpoint->has_frames());
+    EXPECT_TRUE(server.endpoint->is_scattered());
     EXPECT_TRUE(server.endpoint->TakeWritten());
     EXPECT_FALSE(server.endpoint->TakeWritten());
     client.Receive(server.Send());

@@ -26,7 +26,7 @@ class OutboxTest : public ::testing::Test {
   std::string TakePieces(std::size_t at_most = std::string::npos,
                          std::size_t pieces = 16) {
     std::vector<absl::string_view> front(pieces);
-    outbox_.Front(absl::MakeSpan(front));
+    front.resize(outbox_.Front(absl::MakeSpan(front)));
     std::string bytes;
     for (const absl::string_view piece : front) {
       bytes.append(piece.data(), piece.size());
@@ -119,7 +119,7 @@ TEST_F(OutboxTest, AFrameIsSentFromWhereItIs) {
   EXPECT_EQ(*total, 6u);
   EXPECT_EQ(TakePieces(), "d");
   EXPECT_EQ(*total, 0u);
-  EXPECT_FALSE(outbox_.has_shared());
+  EXPECT_TRUE(outbox_.empty());
 }
 
 TEST_F(OutboxTest, SeveralFramesLeaveTogether) {
@@ -163,6 +163,25 @@ TEST_F(OutboxTest, FramesAndPiecesKeepTheirOrder) {
       EXPECT_EQ(all, expected) << at_most;
     }
   }
+}
+
+TEST_F(OutboxTest, IsScatteredWhereTwoPiecesAreNotAll) {
+  const FrameRef frame("frame");
+  outbox_.Put(frame);
+  EXPECT_FALSE(outbox_.is_scattered());
+  EXPECT_EQ(Take(2), "fr");
+  EXPECT_FALSE(outbox_.is_scattered());
+  outbox_.Put(frame);
+  EXPECT_TRUE(outbox_.is_scattered());
+  EXPECT_EQ(TakePieces(), "ameframe");
+  outbox_.Put("own");
+  EXPECT_FALSE(outbox_.is_scattered());
+  outbox_.Put(frame);
+  EXPECT_TRUE(outbox_.is_scattered());
+  outbox_.Front();
+  EXPECT_TRUE(outbox_.is_scattered());
+  EXPECT_EQ(TakePieces(), "ownframe");
+  EXPECT_FALSE(outbox_.is_scattered());
 }
 
 TEST_F(OutboxTest, TheFrontStaysWhileFramesAndPiecesArePut) {
