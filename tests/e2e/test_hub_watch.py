@@ -50,11 +50,14 @@ class Follower:
 
     def _list(self, group):
         self.lists += 1
-        with contextlib.suppress(grpc.RpcError):
-            found = self._api.ListSessions(
-                of=hub_pb.Audience(groups=[group]), page_size=1000)
-            self.members[group] = {each.session: each
-                                   for each in found.sessions}
+        is_known = False
+        while not is_known and self.call.is_active():
+            with contextlib.suppress(grpc.RpcError):
+                found = self._api.ListSessions(
+                    of=hub_pb.Audience(groups=[group]), page_size=1000)
+                self.members[group] = {each.session: each
+                                       for each in found.sessions}
+                is_known = not found.silent_gateways
 
     def wait(self, group, sessions):
         eventually(lambda: set(self.members[group]) == set(sessions) and
