@@ -42,6 +42,12 @@ HubRecord* HubRoster::FindSession(absl::string_view session) {
 
 void HubRoster::SetLineage(HubRecord& record,
                            std::vector<std::string> lineage) {
+  for (const std::string& session : record.lineage) {
+    const auto heirs = heirs_.find(session);
+    if (heirs == heirs_.end()) continue;  // It was named twice.
+    heirs->second.erase(&record);
+    if (heirs->second.empty()) heirs_.erase(heirs);
+  }
   record.lineage = std::move(lineage);
   for (const std::string& session : record.lineage) {
     heirs_[session].insert(&record);
@@ -65,12 +71,7 @@ void HubRoster::Remove(Who who) {
   LeaveAll(record);
   SetUser(record, "");
   by_session_.erase(record.session);
-  for (const std::string& session : record.lineage) {
-    const auto heirs = heirs_.find(session);
-    if (heirs == heirs_.end()) continue;
-    heirs->second.erase(&record);
-    if (heirs->second.empty()) heirs_.erase(heirs);
-  }
+  SetLineage(record, {});
   records_.erase(found);
 }
 

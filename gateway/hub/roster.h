@@ -94,7 +94,7 @@ class HubRoster {
   HubRecord& Add(HubRecord record);
   HubRecord* Find(Who who);
   HubRecord* FindSession(absl::string_view session);
-  // Says which sessions it goes on for; once.
+  // Says which sessions it goes on for, instead of those before.
   void SetLineage(HubRecord& record, std::vector<std::string> lineage);
   // Sessions that go on for this one; null: none.
   const absl::flat_hash_set<HubRecord*>* HeirsOf(

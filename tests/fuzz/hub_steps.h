@@ -30,6 +30,10 @@ class FuzzHubHost final : public HubHost {
   void FlushSoon() override { flush_ = true; }
   void GoOnNext() override { go_on_ = true; }
   const Schema* schema() override { return nullptr; }
+  const ResumeKeys* resume_keys() override { return &keys_; }
+  void EndResumed(const std::string& session) override {
+    resumed_.push_back(session);
+  }
   void OnStreamUp(bool, std::size_t) override {}
   void OnStreamDown(const absl::Status&, std::size_t) override {}
   void OnAbandoned(const absl::Status&, std::size_t) override {}
@@ -45,6 +49,8 @@ class FuzzHubHost final : public HubHost {
     }
   }
 
+  const ResumeKeys keys_{{std::string(kResumeKeyBytes, 'k')}};
+  std::vector<std::string> resumed_;  // The hub is to end them.
   absl::Time now_ = absl::UnixEpoch();
   bool flush_ = false;
   bool go_on_ = false;
@@ -222,11 +228,23 @@ class FuzzHub {
       }
       if (!whos_.contains(slot)) continue;
       if (auto* request = std::get_if<HubRequest>(&event)) {
+        PutToken(*request->frame);
         Report(whos_[slot], std::move(*request));
       } else if (auto* body = std::get_if<HubEventBody>(&event)) {
         Report(whos_[slot], std::move(*body));
       }
     }
+  }
+
+  // A resume token of one byte stands for that of a session, which no input
+  // could have by itself.
+  void PutToken(v1::HubClientFrame& frame) {
+    if (!frame.has_resume()) return;
+    std::string& token = *frame.mutable_resume()->mutable_resume_token();
+    if (token.size() != 1) return;
+    const Who who = static_cast<unsigned char>(token[0]) % (last_who_ + 1);
+    token = host_.keys_.Issue({std::to_string(who), {}}, {},
+                              host_.now_ + absl::Minutes(1));
   }
 
   void Credit() {
@@ -238,6 +256,9 @@ class FuzzHub {
   }
 
   void Flush() {
+    for (const std::string& session : std::exchange(host_.resumed_, {})) {
+      hub_->EndReplaced(session);
+    }
     while (std::exchange(host_.flush_, false)) hub_->Flush();
     if (std::exchange(host_.go_on_, false)) hub_->GoOn();
   }
