@@ -10,6 +10,7 @@
 #include "gateway/base/utf8.h"
 #include "gateway/codec/protobuf_wire.h"
 #include "gateway/hub/decoder.h"
+#include "gateway/hub/timestamp.h"
 
 namespace headgate {
 namespace {
@@ -32,12 +33,6 @@ constexpr absl::string_view CodecName(HubCodec codec) {
   return "";
 }
 
-void SetTimestamp(absl::Time time, google::protobuf::Timestamp& to) {
-  const std::int64_t nanos = absl::ToUnixNanos(time);
-  to.set_seconds(nanos / 1'000'000'000);
-  to.set_nanos(static_cast<std::int32_t>(nanos % 1'000'000'000));
-}
-
 void SetDuration(absl::Duration duration, google::protobuf::Duration& to) {
   const std::int64_t nanos = absl::ToInt64Nanoseconds(duration);
   to.set_seconds(nanos / 1'000'000'000);
@@ -58,10 +53,9 @@ std::size_t DueOf(std::size_t n, absl::Duration passed, absl::Duration spread) {
 
 Hub::Hub(Options options, Upstream& upstream, HubHost& host)
     : options_(std::move(options)),
-      upstream_(upstream),
       host_(host),
       roster_(host.engine(), Observer()),
-      backoff_(kFirstBackoff),
+      stream_(options_, upstream, host, roster_, counts_, StreamOwner()),
       outbox_(options_.workers),
       outstanding_(options_.workers) {}
 
@@ -108,10 +102,8 @@ void Hub::TakeNow(HubEvent& event) {
 
 void Hub::Take(Who who, HubArrival& arrival) {
   const absl::Time now = host_.now();
-  if (now < refuse_until_) return TurnAway(who, arrival.asks, refusal_);
-  if (is_overloaded()) {
-    return TurnAway(who, arrival.asks,
-                    absl::UnavailableError("the backend does not keep up"));
+  if (absl::Status status = stream_.CheckAdmission(); !status.ok()) {
+    return TurnAway(who, arrival.asks, status);
   }
   HubRecord record;
   record.who = who;
@@ -144,7 +136,7 @@ void Hub::Take(Who who, HubArrival& arrival) {
     text += IsBinaryKey(key) ? absl::Base64Escape(value) : value;
   }
   ++counts_.joined;
-  Enqueue({who, QueuedEvent::Kind::kJoined, event.SerializeAsString()});
+  stream_.Enqueue({who, QueuedEvent::Kind::kJoined, event.SerializeAsString()});
   if (!arrival.asks) BeginTokens(added);
 }
 
@@ -210,11 +202,6 @@ void Hub::OnMembership(const HubRecord& record, const HubGroup& group,
   }
 }
 
-bool Hub::is_overloaded() const {
-  constexpr std::size_t kLeast = 1024 * 1024;
-  return queued_bytes() > 4 * std::max(options_.target.events_bytes, kLeast);
-}
-
 void Hub::TurnAway(Who who, bool asks, const absl::Status& status) {
   if (asks)
     return Tell(WorkerOf(who),
@@ -248,7 +235,7 @@ void Hub::Take(Who who, HubEventBody event) {
     if (WireReader(event.bytes).Next(kind) && kind.tag == kMessage) {
       ++counts_.messages;
     }
-    return Enqueue(
+    return stream_.Enqueue(
         {who, QueuedEvent::Kind::kOther, std::move(event.bytes), credit});
   }
   if (event.report_of == kApiReports) {
@@ -263,11 +250,9 @@ void Hub::Take(Who who, HubEventBody event) {
     }
     return ReturnCredit(who, credit);
   }
-  if (stream_ == nullptr || event.report_of != stream_->number) {
-    return ReturnCredit(who, credit);
-  }
-  report_bytes_ += credit;
-  Enqueue({who, QueuedEvent::Kind::kReport, std::move(event.bytes), credit});
+  if (!stream_.is_current(event.report_of)) return ReturnCredit(who, credit);
+  stream_.Enqueue(
+      {who, QueuedEvent::Kind::kReport, std::move(event.bytes), credit});
 }
 
 void Hub::Take(Who who, const HubDeparture& departure) {
@@ -292,13 +277,12 @@ void Hub::Take(Who who, const HubDeparture& departure) {
   left.set_state(record->state);
   ++counts_.left;
   if (departure.cause == HubDeparture::Cause::kSlow) ++counts_.slow;
-  Enqueue({who, QueuedEvent::Kind::kLeft, event.SerializeAsString()});
+  stream_.Enqueue({who, QueuedEvent::Kind::kLeft, event.SerializeAsString()});
 }
 
-void Hub::Enqueue(QueuedEvent event) {
-  queue_bytes_ += event.bytes();
-  queue_.push_back(std::move(event));
-  host_.FlushSoon();
+void Hub::Forget(Who who) {
+  roster_.Remove(who);
+  --gone_;
 }
 
 void Hub::ReturnCredit(HubCredit credit) {
@@ -315,8 +299,8 @@ void Hub::ReturnCredit(HubCredit credit) {
 
 bool Hub::is_idle() const {
   // A backend that acknowledges nothing does not keep it alive.
-  return roster_.records().size() == kept_.lefts() && !closing_ &&
-         delayed_.empty() &&
+  return roster_.records().size() == stream_.unacknowledged_lefts() &&
+         !closing_ && delayed_.empty() &&
          std::all_of(
              outbox_.begin(), outbox_.end(),
              [](const HubCommands& commands) { return commands.empty(); });
@@ -328,7 +312,7 @@ void Hub::Flush() {
     PumpRequests();
     PumpCommands();
   }
-  PumpStream();
+  stream_.Pump();
   for (std::size_t worker = 0; worker < outbox_.size(); ++worker) {
     if (outbox_[worker].empty()) continue;
     outstanding_[worker] += outbox_[worker].cost;
@@ -341,60 +325,20 @@ void Hub::GoOn() {
   Flush();
 }
 
-void Hub::Drain(absl::Time deadline) {
-  drains_until_ = deadline;
-  if (state_ == StreamState::kReplaying || state_ == StreamState::kLive) {
-    EnqueueDraining();
-  }
-}
-
-void Hub::EnqueueDraining() {
-  v1::Event event;
-  SetTimestamp(host_.clock().WallAt(*drains_until_),
-               *event.mutable_draining()->mutable_deadline());
-  QueuedEvent queued{0, QueuedEvent::Kind::kReport, event.SerializeAsString()};
-  report_bytes_ += queued.bytes();
-  Enqueue(std::move(queued));
-}
-
-void Hub::Finish() {
-  finishing_ = true;
-  host_.FlushSoon();
-}
-
 // --- Time ---
 
 void Hub::OnTick() {
   const absl::Time now = host_.now();
-  ProveStream();
   EndSlow(now);
   RefuseLate(waits_.StreamTime(now));
   RefuseLateRequests(waits_.StreamTime(now));
   RenewTokens();
-  if (retired_ != nullptr && now >= retired_until_) {
-    // What it has not acknowledged is sent again; else it may take its time.
-    if (keeps()) {
-      DropRetired();
-    } else if (!std::exchange(is_overtaken_, true)) {
-      host_.FlushSoon();
-    }
-  }
   if (closing_) CloseSome(now);
   CloseSpread(now);
   EndWaiters(absl::DeadlineExceededError(
                  "the client's connection has not taken it in time"),
              [now](const Waiter& waiter) { return waiter.until <= now; });
-  // The first stream may take as long as a backend may to decide.
-  const absl::Duration patience =
-      resumes_
-          ? options_.target.hold
-          : std::max(options_.target.hold, options_.target.admission_timeout);
-  const bool has_waited = lost_since_ && !roster_.records().empty() &&
-                          !is_up() && now - *lost_since_ >= patience;
-  if (has_waited) {
-    Abandon(absl::UnavailableError("the backend is lost"), kCloseSpread);
-  }
-  if (state_ == StreamState::kLost && now >= retry_at_) host_.FlushSoon();
+  stream_.OnTick();
 }
 
 void Hub::EndSlow(absl::Time now) {
@@ -429,20 +373,10 @@ void Hub::RefuseLate(absl::Time stream_time) {
   }
 }
 
-void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
+void Hub::Abandon(HubStream& stream, const absl::Status& status,
+                  absl::Duration spread) {
   const absl::Time now = host_.now();
-  // Its Hello is of the incarnation that is over.
-  if (state_ == StreamState::kGreeting) DropStream();
-  DropRetired();
-  ++incarnation_;
-  const std::uint64_t seq = std::exchange(seq_, 0);
-  resumes_ = false;
-  for (const QueuedEvent& event : queue_) ReturnCredit(event.who, event.credit);
-  queue_.clear();
-  QueuedEvent kept;
-  while (kept_.PopUpTo(seq, kept)) ReturnCredit(kept.who, kept.credit);
-  kept_.Clear();
-  queue_bytes_ = report_bytes_ = 0;
+  stream.EndIncarnation();
   asking_.clear();
   resuming_.clear();
   waits_.Clear(now);
@@ -472,7 +406,6 @@ void Hub::Abandon(const absl::Status& status, absl::Duration spread) {
   closing_->in_all = closing_->whos.size();
   counts_.abandoned += abandoned;
   if (abandoned > 0) host_.OnAbandoned(status, abandoned);
-  lost_since_.reset();
   CloseSome(now);
 }
 

@@ -17,17 +17,15 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "gateway/base/clock.h"
 #include "gateway/hub/batch.h"
 #include "gateway/hub/counts.h"
 #include "gateway/hub/encoder.h"
 #include "gateway/hub/engine.h"
 #include "gateway/hub/group_requests.h"
-#include "gateway/hub/kept_events.h"
-#include "gateway/hub/presence.h"
+#include "gateway/hub/hub_host.h"
+#include "gateway/hub/hub_stream.h"
 #include "gateway/hub/resume_token.h"
 #include "gateway/hub/roster.h"
-#include "gateway/hub/stream_form.h"
 #include "gateway/hub/stream_waits.h"
 #include "gateway/route/group_patterns.h"
 #include "gateway/route/hub_target.h"
@@ -36,80 +34,24 @@
 
 namespace headgate {
 
-// What a hub needs of its surroundings.
-class HubHost {
- public:
-  // clock().steady.
-  virtual absl::Time now() = 0;
-  virtual Moment clock() = 0;
-  // Has Hub::Flush called at the end of this event loop iteration.
-  virtual void FlushSoon() = 0;
-  // Has Hub::GoOn called after the event loop has looked at sockets.
-  virtual void GoOnNext() = 0;
-  virtual void HandOver(std::size_t worker, HubCommands commands) = 0;
-  // Of the type HubForm::message; null: unknown so far.
-  virtual const Schema* schema() = 0;
-  // What the hub's sessions on other gateways are reached by; must outlive the
-  // hub. Null: there are no other gateways.
-  virtual HubEngine* engine() { return nullptr; }
-  // Null: clients get no resume tokens. May be others with each call.
-  virtual const ResumeKeys* resume_keys() { return nullptr; }
-  // Has the session ended by Hub::EndReplaced, wherever it is.
-  virtual void EndResumed(const std::string& /*session*/) {}
-  // Null: nobody follows who is in groups.
-  virtual Presence* presence() { return nullptr; }
-
-  // For the log. `sessions`: that it has.
-  virtual void OnStreamUp(bool resumes, std::size_t sessions) = 0;
-  virtual void OnStreamDown(const absl::Status& status,
-                            std::size_t sessions) = 0;
-  // They waited for a stream in vain and are closed.
-  virtual void OnAbandoned(const absl::Status& status,
-                           std::size_t sessions) = 0;
-
- protected:
-  ~HubHost() = default;
-};
-
 // What a command to many sessions has come to.
 struct HubOutcome {
   absl::Status status;       // Why it was not done for some of them, or at all.
   std::size_t sessions = 0;  // That it was done for.
 };
 
-// A hub: the sessions of a route on all workers, and the one stream to the
-// backend that serves them. docs/hub.md is the contract.
-//
-//   kNone --(first session)--> kGreeting --> [kReplaying] --> kLive
-//                                  |              |             |
-//                                  +------- the stream ends ----+
-//                                  v
-//   kNone <--(no sessions)---- kLost --(backoff)--> kGreeting
-//
-// A stream whose connection the backend ends (GOAWAY) is retired: its successor
-// is opened as after a loss, but at once, and carries nothing but Hello until
-// the old stream, half-closed then, has been read to its end.
+// A hub: the sessions of a route on all workers, what is done with them, and
+// the stream to the backend that serves them. docs/hub.md is the contract.
 //
 // Flow control: sessions stop reading their clients when the stream does not
 // take their events (HubPort); the stream is not read while a worker has not
-// taken kWorkerCost of commands, while it waits for a session (StreamWaits), or
-// while the hub's own events are not taken.
+// taken kWorkerCost of commands, or while it waits for a session (StreamWaits).
 //
 // Pure. Thread: the hub thread. Lifetime: `upstream` and `host` must outlive
 // it.
-class Hub final : private HubMembershipObserver {
+class Hub final : private HubMembershipObserver, private HubStreamOwner {
  public:
-  struct Options {
-    HubTarget target;
-    HubForm form;
-    std::string route;        // Its name.
-    std::string gateway;      // This process, for SessionInfo.
-    std::string incarnation;  // Unique; followed by a number.
-    std::size_t workers = 1;
-    GroupPatterns patterns = {};
-    // For how long resume tokens are good.
-    absl::Duration resume_ttl = absl::Minutes(2);
-  };
+  using Options = HubOptions;
 
   Hub(Options options, Upstream& upstream, HubHost& host);
   ~Hub();
@@ -125,13 +67,11 @@ class Hub final : private HubMembershipObserver {
 
   // The gateway stops: half-closes the stream behind the last event. No session
   // joins any more.
-  void Finish();
+  void Finish() { stream_.Finish(); }
   // The gateway drains, and stops at the deadline.
-  void Drain(absl::Time deadline);
+  void Drain(absl::Time deadline) { stream_.Drain(deadline); }
   // Whether the backend has ended the stream, or there is none.
-  bool is_finished() const {
-    return finishing_ && stream_ == nullptr && retired_ == nullptr;
-  }
+  bool is_finished() const { return stream_.is_finished(); }
 
   // --- Commands that do not come on the stream (HubService) ---
 
@@ -167,27 +107,20 @@ class Hub final : private HubMembershipObserver {
   // Whether the workers take more commands.
   bool has_room() const;
 
-  enum class StreamState { kNone, kGreeting, kReplaying, kLive, kLost };
-  StreamState stream_state() const { return state_; }
+  using StreamState = HubStream::State;
+  StreamState stream_state() const { return stream_.state(); }
   const HubRoster& roster() const { return roster_; }
   // As in Hello.
-  std::string incarnation() const;
+  std::string incarnation() const { return stream_.incarnation(); }
   // Whether it has no sessions, and nothing left to say to the workers.
   bool is_idle() const;
   // Those whose clients are there.
   std::size_t sessions() const { return roster_.records().size() - gone_; }
   // Of events that wait for the stream, or for an Ack.
-  std::size_t queued_bytes() const { return queue_bytes_ + kept_.bytes(); }
+  std::size_t queued_bytes() const { return stream_.queued_bytes(); }
   const HubCounts& counts() const { return counts_; }
   const Options& options() const { return options_; }
 
-  // For how long a stream's successor waits for its end.
-  static constexpr absl::Duration kLongestSuccession = absl::Seconds(5);
-
-  // Until the stream is opened again: doubled each time.
-  static constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
-  // Sessions that have lost their backend are closed over this time.
-  static constexpr absl::Duration kCloseSpread = absl::Seconds(5);
   // Of the message of a Reject or Refuse.
   static constexpr std::size_t kMaxRejectionBytes = 1024;
 
@@ -197,29 +130,6 @@ class Hub final : private HubMembershipObserver {
   static constexpr std::size_t kReceiverCost = 64;
 
  private:
-  // One stream to the backend.
-  struct Stream final : UpstreamCallObserver {
-    Stream(Hub& owner, std::uint64_t count, std::unique_ptr<StreamForm> its)
-        : hub(owner), number(count), form(std::move(its)) {}
-    void OnMessage(std::string payload) override {
-      hub.OnMessage(*this, std::move(payload));
-    }
-    void OnWritten() override { hub.OnWritten(*this); }
-    void OnDraining() override { hub.OnDraining(*this); }
-    void OnDone(CallEnd end) override { hub.OnDone(*this, std::move(end)); }
-
-    Hub& hub;
-    const std::uint64_t number;  // See HubReport::stream.
-    // Of its messages; holds what is left to do of the last one.
-    const std::unique_ptr<StreamForm> form;
-    bool writing = true;
-    bool reading = true;
-    bool half_closed = false;
-    bool has_commands = false;
-    bool drains = false;  // Its connection does.
-    std::unique_ptr<UpstreamCall> call;
-  };
-
   // Sessions that are closed one after the other.
   struct Closing {
     std::vector<Who> whos;  // The last is the next.
@@ -334,58 +244,26 @@ class Hub final : private HubMembershipObserver {
   absl::StatusOr<std::vector<std::string>> RouteGroups(
       const HubRecord& record) const;
   void TurnAway(Who who, bool asks, const absl::Status& status);
-  v1::Event JoinedEvent(const HubRecord& record) const;
-  // Whether so much waits for the stream that no session may begin.
-  bool is_overloaded() const;
+  // HubStreamOwner.
+  HubStreamOwner& StreamOwner() { return *this; }
+  v1::Event JoinedEvent(const HubRecord& record) const override;
+  bool may_execute(const HubStream&) const override {
+    return has_room() && !waits_.holds();
+  }
+  void Execute(HubStream& stream, std::uint64_t number,
+               const v1::Command& command) override;
+  void ReturnCredit(HubCredit credit) override;
+  void Forget(Who who) override;
+  void Abandon(HubStream& stream, const absl::Status& status,
+               absl::Duration spread) override;
+  std::size_t sessions(const HubStream&) const override { return sessions(); }
+  std::size_t records(const HubStream&) const override {
+    return roster_.records().size();
+  }
 
-  // The stream.
-  void OpenStream();
-  void OnMessage(Stream& stream, std::string payload);
-  void OnWritten(Stream& stream);
-  void OnDraining(Stream& stream);
-  void OnDone(Stream& stream, CallEnd end);
-  void OnLost(const absl::Status& status);
-  void OnGreeted();
-  void DropStream();
-  // Its successor is to be opened.
-  void Retire();
-  // Nothing more will be written to the retired stream.
-  void HalfCloseRetired();
-  void DropRetired();
-  // Whether the stream waits for the end of the one before.
-  bool is_held() const { return retired_ != nullptr && !is_overtaken_; }
-  bool is_up() const {
-    return state_ == StreamState::kReplaying || state_ == StreamState::kLive;
-  }
-  void PumpStream();
-  std::string HelloBatch();
-  std::string ReplayBatch();
-  std::string EventBatch();
-  // Appends to the batch what a stream before has carried. False: it has no
-  // more place.
-  bool AppendAgain(std::string& batch);
-  // Appends an event that is not sent again. False: it needs a message of its
-  // own.
-  bool AppendEvent(Who who, absl::string_view body, std::string& batch);
-  // The stream has taken an event that is not kept.
-  void OnTaken(const QueuedEvent& event);
-  // Whether events are kept until they are acknowledged.
-  bool keeps() const {
-    return options_.target.delivery == HubTarget::Delivery::kAtLeastOnce;
-  }
-  void Enqueue(QueuedEvent event);
-  void EnqueueDraining();
   void ReturnCredit(Who who, std::size_t bytes) {
     ReturnCredit({who, bytes, bytes});
   }
-  void ReturnCredit(HubCredit credit);
-  void ReturnCreditInFlight();
-  // Reports on commands mean nothing to the next stream.
-  void DropReports();
-  bool needs_stream() const {
-    return !roster_.records().empty() || !queue_.empty();
-  }
-  void ProveStream();
 
   // Commands.
   // `offset`: in the history of the group that it is for; 0: it has none.
@@ -403,11 +281,7 @@ class Hub final : private HubMembershipObserver {
                      HubEngine& engine);
   v1::EnginePublication PublicationOf(const v1::Broadcast& broadcast) const;
   void PumpCommands();
-  // False: the rest has to wait.
-  bool PumpCommands(Stream& stream, absl::Time until);
-  bool may_execute() const;
-  void ExecuteOne(const v1::Command& command);
-  absl::Status Execute(const v1::Command& command);
+  absl::Status Execute(HubStream& stream, const v1::Command& command);
   absl::Status Execute(const v1::Accept& accept);
   absl::Status Execute(const v1::Reject& reject);
   absl::Status Execute(const v1::Send& send, std::uint64_t command);
@@ -425,12 +299,9 @@ class Hub final : private HubMembershipObserver {
   absl::Status Execute(const v1::Join& join);
   absl::Status Execute(const v1::Leave& leave);
   absl::Status Execute(const v1::Refuse& refuse);
-  absl::Status Execute(const v1::Ack& ack);
   absl::StatusOr<HubRecord*> FindIn(Who who);
   void ReportFailure(std::uint64_t command, const absl::Status& status);
 
-  // Ends all sessions, which the backend will not hear of again.
-  void Abandon(const absl::Status& status, absl::Duration spread);
   void CloseSome(absl::Time now);
   void CloseSpread(absl::Time now);
   // Ends those that `is_over` is true for.
@@ -453,43 +324,15 @@ class Hub final : private HubMembershipObserver {
                  HubDeparture::Cause cause);
 
   const Options options_;
-  Upstream& upstream_;
   HubHost& host_;
 
+  HubCounts counts_;
   HubRoster roster_;
+  HubStream stream_;
   std::size_t gone_ = 0;  // Records of sessions whose Left waits.
-  std::uint64_t incarnation_ = 1;
-  std::uint64_t seq_ = 0;
   // Those that ask, in the order of their deadlines (of the stream's time); may
   // be gone.
   std::deque<std::pair<absl::Time, Who>> asking_;
-
-  StreamState state_ = StreamState::kNone;
-  std::unique_ptr<Stream> stream_;
-  // The one before, until it has ended.
-  std::unique_ptr<Stream> retired_;
-  absl::Time retired_until_ = absl::InfiniteFuture();
-  bool is_overtaken_ = false;  // It has not ended by then.
-  bool finishing_ = false;
-  std::optional<absl::Time> drains_until_;
-  // Whether the next stream continues one of this incarnation.
-  bool resumes_ = false;
-  std::vector<Who> replay_;  // The last is the next.
-  std::uint64_t replayed_ = 0;
-  absl::Time opened_at_;
-  // Since when sessions wait for a stream that works.
-  std::optional<absl::Time> lost_since_;
-  absl::Time retry_at_ = absl::InfinitePast();
-  absl::Duration backoff_;
-  // The backend does not implement the method.
-  absl::Time refuse_until_ = absl::InfinitePast();
-  absl::Status refusal_;
-
-  std::deque<QueuedEvent> queue_;
-  KeptEvents kept_;  // With HubTarget::Delivery::kAtLeastOnce.
-  std::size_t queue_bytes_ = 0;
-  std::size_t report_bytes_ = 0;  // Of reports on commands among them.
-  std::vector<std::pair<Who, std::size_t>> in_flight_;  // Credit.
 
   std::deque<HubEvent> delayed_;
   absl::flat_hash_map<Who, std::size_t> delayed_of_;  // How many of them.
@@ -515,7 +358,6 @@ class Hub final : private HubMembershipObserver {
   absl::flat_hash_map<std::uint64_t, Waiter>
       waiters_;  // By HubReport::command.
   std::uint64_t last_waiter_ = 0;
-  HubCounts counts_;
   // Callbacks of the engine, which outlives the hub, look at it.
   const std::shared_ptr<const bool> is_there_ =
       std::make_shared<const bool>(true);

@@ -104,8 +104,8 @@ void Hub::AskFor(const HubRecord& record, const v1::HubClientFrame& frame,
   v1::Event event;
   event.mutable_group_request()->set_request(number);
   event.mutable_group_request()->set_group(frame.join().group());
-  Enqueue({record.who, QueuedEvent::Kind::kOther, event.SerializeAsString(),
-           credit});
+  stream_.Enqueue({record.who, QueuedEvent::Kind::kOther,
+                   event.SerializeAsString(), credit});
 }
 
 void Hub::LeaveFor(HubRecord& record, const v1::HubClientFrame& frame,
@@ -285,8 +285,8 @@ void Hub::HandOnToken(const HubRecord& record, const v1::HubClientFrame& frame,
   v1::Event event;
   event.mutable_token_refresh()->set_authorization(
       absl::StrCat("Bearer ", frame.token()));
-  Enqueue({record.who, QueuedEvent::Kind::kOther, event.SerializeAsString(),
-           credit});
+  stream_.Enqueue({record.who, QueuedEvent::Kind::kOther,
+                   event.SerializeAsString(), credit});
   Answer(record, frame.id(), OkFrame(frame.id()));
 }
 

@@ -16,9 +16,6 @@ static_assert(v1::Command::kAck + 1 == HubCounts::kCommands.size());
 
 namespace {
 
-// Reports on commands that may wait for the stream before it is read no longer,
-// bytes.
-constexpr std::size_t kMostReportBytes = 256 * 1024;
 // Memberships that one command may begin or end.
 constexpr std::size_t kMostMemberships = 64 * 1024;
 // Commands are carried out for so long at a time; other hubs use the thread
@@ -95,17 +92,6 @@ absl::StatusOr<absl::Time> TimeOf(const google::protobuf::Timestamp& time) {
 
 }  // namespace
 
-void Hub::OnMessage(Stream& stream, std::string payload) {
-  stream.reading = false;
-  stream.form->Feed(std::move(payload));
-  stream.has_commands = true;
-  host_.FlushSoon();
-}
-
-bool Hub::may_execute() const {
-  return report_bytes_ <= kMostReportBytes && has_room() && !waits_.holds();
-}
-
 bool Hub::has_room() const {
   for (std::size_t worker = 0; worker < outbox_.size(); ++worker) {
     if (outstanding_[worker] + outbox_[worker].cost > kWorkerCost) return false;
@@ -114,54 +100,21 @@ bool Hub::has_room() const {
 }
 
 void Hub::PumpCommands() {
-  const absl::Time until = host_.now() + kCommandSlice;
-  if (retired_ != nullptr && !PumpCommands(*retired_, until)) return;
-  if (stream_ != nullptr) PumpCommands(*stream_, until);
+  if (stream_.PumpCommands(host_.now() + kCommandSlice)) return;
+  is_pausing_ = true;
+  host_.GoOnNext();
 }
 
-bool Hub::PumpCommands(Stream& stream, absl::Time until) {
-  if (finishing_ && stream.has_commands) {  // All sessions have ended.
-    stream.form->Clear();
-    stream.has_commands = false;
-  }
-  while (stream.has_commands && may_execute()) {
-    if (host_.now() > until) {
-      is_pausing_ = true;
-      host_.GoOnNext();
-      return false;
-    }
-    const absl::StatusOr<std::optional<v1::Command>> command =
-        stream.form->Next();
-    if (!command.ok()) {
-      if (&stream == retired_.get()) {
-        DropRetired();
-        return true;
-      }
-      OnLost(command.status());
-      return false;
-    }
-    if (*command) {
-      executing_ = stream.number;
-      ExecuteOne(**command);
-    } else {
-      stream.has_commands = false;
-    }
-  }
-  if (!stream.has_commands && !stream.reading && may_execute()) {
-    stream.reading = true;
-    stream.call->Read();
-  }
-  return may_execute();
-}
-
-void Hub::ExecuteOne(const v1::Command& command) {
+void Hub::Execute(HubStream& stream, std::uint64_t number,
+                  const v1::Command& command) {
+  executing_ = number;
   absl::Status status = CheckKnown(command);
-  if (status.ok()) status = Execute(command);
+  if (status.ok()) status = Execute(stream, command);
   counts_.CountCommand(static_cast<std::size_t>(command.kind_case()), status);
   if (!status.ok()) ReportFailure(command.id(), status);
 }
 
-absl::Status Hub::Execute(const v1::Command& command) {
+absl::Status Hub::Execute(HubStream& stream, const v1::Command& command) {
   switch (command.kind_case()) {
     case v1::Command::kAccept:
       return Execute(command.accept());
@@ -184,7 +137,7 @@ absl::Status Hub::Execute(const v1::Command& command) {
     case v1::Command::kExpire:
       return Execute(command.expire());
     case v1::Command::kAck:
-      return Execute(command.ack());
+      return stream.Acknowledge(command.ack().seq());
     case v1::Command::KIND_NOT_SET:
       break;
   }
@@ -193,16 +146,13 @@ absl::Status Hub::Execute(const v1::Command& command) {
 
 void Hub::ReportFailure(std::uint64_t command, const absl::Status& status) {
   // On a retired stream nothing can be said any more.
-  const bool is_heard = stream_ != nullptr && executing_ == stream_->number;
-  if (command == 0 || !is_heard) return;
+  if (command == 0 || !stream_.is_current(executing_)) return;
   v1::Event event;
   v1::CommandFailed& failed = *event.mutable_failed();
   failed.set_command(command);
   failed.mutable_status()->set_code(static_cast<int>(status.code()));
   failed.mutable_status()->set_message(std::string(status.message()));
-  QueuedEvent queued{0, QueuedEvent::Kind::kReport, event.SerializeAsString()};
-  report_bytes_ += queued.bytes();
-  Enqueue(std::move(queued));
+  stream_.Enqueue({0, QueuedEvent::Kind::kReport, event.SerializeAsString()});
 }
 
 absl::StatusOr<HubRecord*> Hub::FindIn(Who who) {
@@ -268,20 +218,6 @@ absl::Status Hub::Execute(const v1::Accept& accept) {
   Tell(WorkerOf(record->who),
        HubAdmit{record->who, std::move(greeting), expires_at}, cost);
   BeginTokens(*record);
-  return absl::OkStatus();
-}
-
-absl::Status Hub::Execute(const v1::Ack& ack) {
-  if (!keeps()) {
-    return absl::FailedPreconditionError(
-        "events are not kept without hub.delivery: at-least-once");
-  }
-  if (ack.seq() > seq_) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("seq: event ", ack.seq(), " was not sent"));
-  }
-  QueuedEvent event;
-  while (kept_.PopUpTo(ack.seq(), event)) OnTaken(event);
   return absl::OkStatus();
 }
 

@@ -156,7 +156,8 @@ void Hub::EndResuming(Who who, bool is_gone) {
     v1::SessionResumed& resumed = *event.mutable_session_resumed();
     resumed.set_previous_session(resuming.previous);
     resumed.set_recovered(resuming.recovered && resuming.waiting.empty());
-    Enqueue({who, QueuedEvent::Kind::kOther, event.SerializeAsString()});
+    stream_.Enqueue(
+        {who, QueuedEvent::Kind::kOther, event.SerializeAsString()});
   }
   resuming_.erase(found);
 }

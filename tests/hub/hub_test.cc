@@ -601,7 +601,7 @@ TEST_F(HubTest, WhatADrainingStreamDoesNotAcknowledgeIsSentAgain) {
   message.add_commands()->mutable_ack()->set_seq(2);
   old.observer().OnMessage(message.SerializeAsString());
   Turn();
-  Pass(Hub::kLongestSuccession);  // It does not end.
+  Pass(HubStream::kLongestSuccession);  // It does not end.
   EXPECT_FALSE(old.alive());
   WriteAll();
   EXPECT_THAT(Events(), ElementsAre("0:hello i-1 resumes", "0:joined 1 resumed",
@@ -618,7 +618,7 @@ TEST_F(HubTest, AStreamWaitsForSoLongForTheEndOfTheOneBefore) {
   Turn();
   WriteAll();
   Say(1);
-  Pass(Hub::kLongestSuccession - absl::Milliseconds(1));
+  Pass(HubStream::kLongestSuccession - absl::Milliseconds(1));
   EXPECT_EQ(Events().size(), 1u);
   Pass(absl::Milliseconds(1));
   WriteAll();
