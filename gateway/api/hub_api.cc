@@ -134,6 +134,39 @@ struct ApiContext {
   }
 };
 
+// What waits for the hubs, of one call: either they end the wait, or the call's
+// cancellation does, upon which the call may be gone.
+class HubWait {
+ public:
+  class State {
+   public:
+    // True for the first that asks, which goes on with the call.
+    bool End() { return !ended_.exchange(true); }
+
+   private:
+    std::atomic<bool> ended_ = false;
+  };
+
+  // Null: the call was cancelled before.
+  std::shared_ptr<State> Begin() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (is_cancelled_) return nullptr;
+    state_ = std::make_shared<State>();
+    return state_;
+  }
+  // The call was cancelled. True: the caller ends it, for it waits.
+  bool Cancel() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    is_cancelled_ = true;
+    return state_ != nullptr && state_->End();
+  }
+
+ private:
+  std::mutex mutex_;
+  bool is_cancelled_ = false;     // Under mutex_.
+  std::shared_ptr<State> state_;  // Under mutex_; of the last wait.
+};
+
 // A call with one request. Its response counts until the client has taken it.
 //
 // Lifetime: its own, until OnDone.
@@ -143,26 +176,11 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   UnaryCall(ApiContext& api, absl::string_view method)
       : api_(api), method_(method) {}
 
-  // Whether a call that waits has ended, by the hubs or by its cancellation.
-  class WaitState {
-   public:
-    // True for the first that asks.
-    bool End() { return !ended_.exchange(true); }
-
-   private:
-    std::atomic<bool> ended_ = false;
-  };
   // From now on a cancellation ends the call; one that has come already does so
-  // at once. All else that ends the call asks the state first.
-  std::shared_ptr<WaitState> Wait() {
-    auto wait = std::make_shared<WaitState>();
-    bool cancelled = false;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      wait_ = wait;
-      cancelled = cancelled_;
-    }
-    if (cancelled && wait->End()) Cancel();
+  // at once: null. All else that ends the call asks the state first.
+  std::shared_ptr<HubWait::State> Wait() {
+    auto wait = wait_.Begin();
+    if (wait == nullptr) Cancel();
     return wait;
   }
 
@@ -185,13 +203,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
  private:
   void OnCancel() override {
-    std::shared_ptr<WaitState> wait;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      cancelled_ = true;
-      wait = wait_;
-    }
-    if (wait != nullptr && wait->End()) Cancel();
+    if (wait_.Cancel()) Cancel();
   }
   void Cancel() {
     const absl::Status status = absl::CancelledError("the call was cancelled");
@@ -206,9 +218,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   ApiContext& api_;
   const absl::string_view method_;
   std::size_t bytes_ = 0;
-  std::mutex mutex_;
-  bool cancelled_ = false;           // Under mutex_.
-  std::shared_ptr<WaitState> wait_;  // Under mutex_; null: it does not wait.
+  HubWait wait_;
 };
 
 // A PublishStream: one request after the other.
@@ -227,15 +237,27 @@ class PublishCall final
     if (!ok) return Finish(grpc::Status::OK);
     const absl::Status allowed = api_.Check(call_, "Publish", request_);
     if (!allowed.ok()) return Respond(allowed);
-    api_.host.RunOnHubs(
-        request_.ByteSizeLong(), [this](absl::StatusOr<ClusterRequests*> hubs) {
-          if (!hubs.ok()) return Respond(hubs.status());
-          (*hubs)->Publish(
-              request_,
-              [this](const absl::StatusOr<v1::PublishResponse>& response) {
-                Respond(response);
-              });
-        });
+    const std::shared_ptr<HubWait::State> wait = wait_.Begin();
+    if (wait == nullptr) return Cancel();
+    const auto respond =
+        [this, wait](const absl::StatusOr<v1::PublishResponse>& response) {
+          if (wait->End()) Respond(response);
+        };
+    const std::size_t bytes = request_.ByteSizeLong();
+    // The call may be gone when the hubs have the time.
+    api_.host.RunOnHubs(bytes, [request = std::move(request_), respond](
+                                   absl::StatusOr<ClusterRequests*> hubs) {
+      if (!hubs.ok()) return respond(hubs.status());
+      (*hubs)->Publish(request, respond);
+    });
+  }
+  void OnCancel() override {
+    if (wait_.Cancel()) Cancel();
+  }
+  void Cancel() {
+    const absl::Status status = absl::CancelledError("the call was cancelled");
+    api_.host.OnApiRequest("Publish", status);
+    Finish(GrpcStatusOf(status));
   }
   void OnWriteDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::CANCELLED);
@@ -261,6 +283,7 @@ class PublishCall final
   grpc::CallbackServerContext& call_;
   v1::PublishRequest request_;
   v1::PublishResponse response_;
+  HubWait wait_;
 };
 
 // A Watch: the events that the hub thread hands over, one after the other.
@@ -467,6 +490,7 @@ class ApiService final : public v1::HubService::CallbackService {
           // request be gone then.
           const Request own = *request;
           const auto wait = reactor->Wait();
+          if (wait == nullptr) return;
           ((*hubs)->*kAct)(own, [reactor, response,
                                  wait](const absl::StatusOr<Response>& result) {
             if (wait->End()) reactor->End(result, response);

@@ -40,7 +40,7 @@ class HubApiHost {
 // for each caller.
 //
 // Thread: any. Lifetime: `host` must outlive it; destroying it waits until
-// `host` has run what it was given.
+// `host` has run what it was given, but for streams that were cancelled.
 class HubApi {
  public:
   // Fails as OpenListener does when the address cannot be listened on.
