@@ -337,7 +337,8 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
   std::deque<HubEvent> delayed_;
   absl::flat_hash_map<Who, std::size_t> delayed_of_;  // How many of them.
   GroupRequests group_requests_;
-  // When sessions get another token, in order; may be gone. One for each.
+  // When sessions get another token, in order; may be gone. One for each, and
+  // not many more than there are sessions.
   std::deque<std::pair<absl::Time, Who>> renewals_;
   absl::flat_hash_map<Who, Resuming> resuming_;
   // By group: those whose join is not answered yet.

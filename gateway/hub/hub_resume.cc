@@ -1,5 +1,6 @@
 // Clients that come back with a resume token.
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,16 @@ namespace headgate {
 void Hub::BeginTokens(const HubRecord& record) {
   if (host_.resume_keys() == nullptr || !IsHubClient(record.codec)) return;
   SendToken(record);
+  // With a long ttl most may be of sessions that have gone.
+  constexpr std::size_t kMostGone = 1024;
+  if (renewals_.size() > 2 * roster_.records().size() + kMostGone) {
+    renewals_.erase(std::remove_if(renewals_.begin(), renewals_.end(),
+                                   [this](const auto& renewal) {
+                                     return roster_.Find(renewal.second) ==
+                                            nullptr;
+                                   }),
+                    renewals_.end());
+  }
   renewals_.emplace_back(host_.now() + options_.resume_ttl / 2, record.who);
 }
 
