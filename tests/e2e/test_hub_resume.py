@@ -96,11 +96,15 @@ class Host(Keeper):
 
 
 @pytest.fixture
-def hosts(stack, tmp_path):
+def nats(tmp_path):
+    with Nats(f'jetstream {{ store_dir: "{tmp_path}/jetstream" }}') as server:
+        yield server
+
+
+@pytest.fixture
+def hosts(stack, tmp_path, nats):
     """Two gateways that know each other."""
     write_key(tmp_path / "resume.key")
-    nats = stack.enter_context(
-        Nats(f'jetstream {{ store_dir: "{tmp_path}/jetstream" }}'))
     made = [Host(stack, tmp_path, nats.url, f"gw-{i}") for i in range(2)]
     for host in made:
         host.wait_up(2)
@@ -169,6 +173,34 @@ def test_a_session_that_has_gone_is_resumed_as_well(hosts):
     resumed, (joined,) = again.resume(token, **{"room:1": position})
     assert resumed and joined["joined"]["missed"] == 2
     assert again.deliveries(2) == missed
+
+
+def test_a_token_may_be_shown_again(hosts):
+    """No gateway remembers it: what it names has ended, and that is all."""
+    one, two = hosts
+    ann = one.connect()
+    token = ann.first_token()
+    first, second = two.connect(), one.connect()
+    assert first.resume(token) == second.resume(token) == (True, [])
+    assert ended(one.hub, ann.session).cause == REPLACED
+    assert "joined" in first.ask(join={"group": "room:1"})
+    assert [event.session_resumed.previous_session for host in hosts
+            for event in [host.hub.wait("session_resumed")]] == 2 * [ann.session]
+
+
+def test_without_nats_the_session_before_ends_by_itself(hosts, nats):
+    one, two = hosts
+    ann = one.connect()
+    token = ann.first_token()
+    nats.kill()
+    eventually(lambda: two.metric("engine_up") == 0, "noticed")
+    again = two.connect()
+    assert again.resume(token) == (True, [])
+    assert two.hub.wait("session_resumed").session_resumed.previous_session == (
+        ann.session)
+    assert "joined" in ann.ask(join={"group": "live:1"})
+    ann.close()
+    assert ended(one.hub, ann.session).cause == hub_pb.SessionEnd.CLIENT
 
 
 # --- One gateway ---

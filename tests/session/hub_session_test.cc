@@ -447,6 +447,24 @@ TEST_F(HubSessionTest, CloseNowLeavesOutWhatWaits) {
   EXPECT_THAT(Events(), ElementsAre("departed 4005 cause 4 unsent 1 bye"));
 }
 
+// Its connection may be one that nobody has noticed to be dead.
+TEST_F(HubSessionTest, OneThatWasResumedEndsForTheHubAtOnce) {
+  Start();
+  transport_.takes_ = false;
+  Deliver("a");
+  Deliver("b");
+  HubClose close{{1},
+                 EndingOf(absl::AbortedError("resumed")),
+                 HubDeparture::Cause::kReplaced};
+  close.now = true;
+  Apply(std::move(close));
+  EXPECT_THAT(Events(), ElementsAre("departed 4010 cause 8 unsent 1 resumed"));
+  EXPECT_THAT(Steps(), ElementsAre("blocked a", "close 4010 resumed"));
+  Gone({TransportEnd::Cause::kClosedByGateway, static_cast<CloseCode>(4010),
+        ""});
+  EXPECT_THAT(Events(), IsEmpty());
+}
+
 TEST_F(HubSessionTest, AClientThatLeavesIsToldWithItsCode) {
   Start();
   transport_.takes_ = false;
