@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "gateway/base/log.h"
+#include "gateway/net/bytes_taken.h"
 
 namespace headgate {
 namespace {
@@ -137,9 +138,12 @@ bool ApiListener::Accept(int fd) {
 
 bool ApiListener::MakeRoom() {
   std::size_t quietest = connections_.size();
-  std::uint32_t longest = kQuietMs;
+  // Those that have said nothing at all come first: anybody can open them, and
+  // calls may be quiet for as long as they like.
+  std::pair<bool, std::uint32_t> longest = {false, kQuietMs};
   for (std::size_t i = 0; i < connections_.size(); ++i) {
-    const std::uint32_t quiet = QuietMs(connections_[i]);
+    const std::pair<bool, std::uint32_t> quiet = {
+        !HasSentAnything(connections_[i]), QuietMs(connections_[i])};
     if (quiet < longest) continue;
     longest = quiet;
     quietest = i;

@@ -49,7 +49,8 @@ class ApiListener {
   void Run();
   // False: there are no descriptors for now.
   bool Accept(int fd);
-  // Shuts the quietest down; false where there is none.
+  // Shuts one down that has said nothing, or the quietest; false where there is
+  // none.
   bool MakeRoom();
 
   std::vector<ListeningSocket> sockets_;  // Their files.

@@ -26,4 +26,13 @@ std::uint64_t BytesTaken(int fd, std::uint64_t sent) {
   return sent - static_cast<std::uint64_t>(waiting);
 }
 
+bool HasSentAnything(int fd) {
+  tcp_info info = {};
+  socklen_t size = sizeof(info);
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+         size < offsetof(tcp_info, tcpi_bytes_received) +
+                    sizeof(info.tcpi_bytes_received) ||
+         info.tcpi_bytes_received > 0;
+}
+
 }  // namespace headgate

@@ -4,6 +4,7 @@ stream (docs/hub-api.md)."""
 import contextlib
 import http.client
 import json
+import queue
 import re
 import resource
 import socket
@@ -712,6 +713,37 @@ def test_idle_connections_leave_descriptors_for_others(start, connect, stack,
     assert connect(gateway).Publish(groups=["room:1"],
                                     payload=text("x")).sessions == 1
     assert client.receive() == "x"
+
+
+# They may be opened by anybody, while a call is quiet.
+def test_silent_connections_replace_each_other_and_no_call(start, connect,
+                                                           stack):
+    gateway = start(preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_NOFILE, (512, 512)))
+    host, _, port = address_of(gateway).rpartition(":")
+    requests = queue.SimpleQueue()
+    stack.callback(requests.put, None)
+    responses = connect(gateway).publish_stream(iter(requests.get, None))
+
+    def publish():
+        requests.put(api_pb.PublishRequest(groups=["a"], payload=text("x")))
+        return next(responses).status.code
+
+    assert publish() == 0
+
+    def open_another():
+        return stack.enter_context(socket.create_connection((host, int(port))))
+
+    first = open_another()
+    first.setblocking(False)
+
+    def is_replaced():
+        open_another()
+        with contextlib.suppress(BlockingIOError):
+            return first.recv(65536) == b""
+
+    eventually(is_replaced, "the first one is closed for another")
+    assert publish() == 0
 
 
 def test_the_gateway_stops_with_streams_open(start, connect, hub):
