@@ -450,21 +450,30 @@ void OpenTap(const Query& query, const AdminSettings& settings,
 }
 
 void Hubs(Gateway& gateway, AdminResponder respond) {
-  gateway.ListHubs(
-      [respond = std::move(respond)](const std::vector<HubInfo>& list) {
-        json::array hubs;
-        for (const HubInfo& hub : list) {
-          hubs.push_back(json::object{{"route", hub.route},
-                                      {"upstream", hub.upstream},
-                                      {"method", hub.method},
-                                      {"stream", hub.stream},
-                                      {"incarnation", hub.incarnation},
-                                      {"sessions", hub.sessions},
-                                      {"groups", hub.groups},
-                                      {"queued_bytes", hub.queued_bytes}});
-        }
-        respond(Json(json::object{{"hubs", std::move(hubs)}}));
-      });
+  gateway.ListHubs([respond =
+                        std::move(respond)](const std::vector<HubInfo>& list) {
+    json::array hubs;
+    for (const HubInfo& hub : list) {
+      json::object entry = {{"route", hub.route},
+                            {"upstream", hub.upstream},
+                            {"method", hub.method},
+                            {"stream", hub.stream},
+                            {"incarnation", hub.incarnation},
+                            {"sessions", hub.sessions},
+                            {"groups", hub.groups},
+                            {"queued_bytes", hub.queued_bytes}};
+      json::array streams;
+      for (const HubInfo::Stream& stream : hub.streams) {
+        streams.push_back(json::object{{"stream", stream.state},
+                                       {"incarnation", stream.incarnation},
+                                       {"sessions", stream.sessions},
+                                       {"queued_bytes", stream.queued_bytes}});
+      }
+      if (!streams.empty()) entry["streams"] = std::move(streams);
+      hubs.push_back(std::move(entry));
+    }
+    respond(Json(json::object{{"hubs", std::move(hubs)}}));
+  });
 }
 
 void HubGroups(std::string route, const Query& query, Gateway& gateway,

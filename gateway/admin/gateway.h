@@ -105,14 +105,24 @@ struct ExplainQuery {
 
 // A hub, for operators.
 struct HubInfo {
+  struct Stream {
+    std::string state;
+    std::string incarnation;
+    std::uint64_t sessions = 0;
+    std::uint64_t queued_bytes = 0;
+  };
+
   std::string route;
   std::string upstream;
   std::string method;
-  std::string stream;  // Its state: none, opening, replaying, live, lost.
-  std::string incarnation;
+  // Its state: none, opening, replaying, live, lost; of several streams that of
+  // the one that is furthest from live.
+  std::string stream;
+  std::string incarnation;  // Of several streams the first one's.
   std::uint64_t sessions = 0;
   std::uint64_t groups = 0;
-  std::uint64_t queued_bytes = 0;  // Events that wait for the stream.
+  std::uint64_t queued_bytes = 0;    // Events that wait for the stream.
+  std::vector<Stream> streams = {};  // If there are several.
 };
 
 // Groups of a hub, with the number of their members.

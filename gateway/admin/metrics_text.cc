@@ -122,9 +122,21 @@ void AddHubStates(const Stats& stats, Families& families) {
   families.Gauge("headgate_hub_groups", "Groups with members.");
   add(&Hub::groups);
   families.Gauge("headgate_hub_stream_up",
-                 "Whether the hub's stream to its backend is open.");
+                 "Whether the hub's streams to its backend are open, those "
+                 "that sessions need.");
   for (const auto& [route, hub] : stats.hubs) {
     families.Add(hub.is_up ? 1 : 0, {{"route", route}});
+  }
+  families.Gauge("headgate_hub_streams", "The hub's streams, by state.");
+  for (const auto& [route, hub] : stats.hubs) {
+    for (const absl::string_view state :
+         {"none", "opening", "replaying", "live", "lost"}) {
+      const auto found = hub.streams.find(state);
+      const std::uint64_t count =
+          found == hub.streams.end() ? 0 : found->second;
+      families.Add(static_cast<double>(count),
+                   {{"route", route}, {"state", std::string(state)}});
+    }
   }
   families.Gauge("headgate_hub_event_queue_bytes",
                  "Events that wait for the stream.");

@@ -42,6 +42,7 @@ void Stats::PerHub::Add(const PerHub& other) {
   is_up = is_up || other.is_up;
   sessions += other.sessions;
   groups += other.groups;
+  for (const auto& [state, count] : other.streams) streams[state] += count;
   queued_bytes += other.queued_bytes;
   counts.Add(other.counts);
 }

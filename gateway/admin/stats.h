@@ -55,7 +55,8 @@ struct Stats {
   struct PerHub {
     std::uint64_t sessions = 0;  // Now, and so the three below.
     std::uint64_t groups = 0;
-    bool is_up = false;  // Its stream is.
+    bool is_up = false;  // Its streams are.
+    absl::btree_map<absl::string_view, std::uint64_t> streams;  // By state.
     std::uint64_t queued_bytes = 0;
     HubCounts counts;
 

@@ -108,6 +108,10 @@ HubTarget HubFrom(const pb::Hub& from, const Section& section) {
          {{pb::Hub::ADMISSION_ASK, HubTarget::Admission::kAsk},
           {pb::Hub::ADMISSION_OPEN, HubTarget::Admission::kOpen}},
          to.admission);
+  Choose(from.streams(),
+         {{pb::Hub::STREAMS_ONE, HubTarget::Streams::kOne},
+          {pb::Hub::STREAMS_PER_WORKER, HubTarget::Streams::kPerWorker}},
+         to.streams);
   Choose(from.on_backend_loss(),
          {{pb::Hub::ON_BACKEND_LOSS_HOLD, HubTarget::OnBackendLoss::kHold},
           {pb::Hub::ON_BACKEND_LOSS_CLOSE, HubTarget::OnBackendLoss::kClose}},

@@ -39,6 +39,11 @@ void SetDuration(absl::Duration duration, google::protobuf::Duration& to) {
   to.set_nanos(static_cast<std::int32_t>(nanos % 1'000'000'000));
 }
 
+// Of HubRecord::blockers.
+constexpr std::uint64_t BitOf(std::size_t stream) {
+  return std::uint64_t{1} << (stream % 64);
+}
+
 // How many of n sessions that are closed over `spread` are due: the first is at
 // once, the last when the time is up.
 std::size_t DueOf(std::size_t n, absl::Duration passed, absl::Duration spread) {
@@ -55,9 +60,13 @@ Hub::Hub(Options options, Upstream& upstream, HubHost& host)
     : options_(std::move(options)),
       host_(host),
       roster_(host.engine(), Observer()),
-      stream_(options_, upstream, host, roster_, counts_, StreamOwner()),
       outbox_(options_.workers),
-      outstanding_(options_.workers) {}
+      outstanding_(options_.workers) {
+  for (std::size_t index = 0; index < options_.streams(); ++index) {
+    shards_.push_back(std::make_unique<Shard>(options_, index, upstream, host,
+                                              roster_, counts_, StreamOwner()));
+  }
+}
 
 Hub::~Hub() {
   EndWaiters(absl::UnavailableError("the gateway stops"),
@@ -73,10 +82,7 @@ void Hub::OnEvents(std::size_t worker, HubEvents events) {
   for (const absl::Duration fanout : events.fanouts) {
     counts_.fanout.Observe(absl::ToDoubleSeconds(fanout));
   }
-  for (const auto& [who, wait] : events.waits) {
-    const bool is_over = wait == HubWait::kBegins && !FindIn(who).ok();
-    if (!is_over) waits_.Take(who, wait, host_.now());
-  }
+  for (const auto& [who, wait] : events.waits) Take(who, wait);
   for (HubEvent& event : events.events) {
     if (std::holds_alternative<HubRequest>(event.what) ||
         delayed_of_.contains(event.who)) {
@@ -102,7 +108,8 @@ void Hub::TakeNow(HubEvent& event) {
 
 void Hub::Take(Who who, HubArrival& arrival) {
   const absl::Time now = host_.now();
-  if (absl::Status status = stream_.CheckAdmission(); !status.ok()) {
+  Shard& shard = ShardOf(who);
+  if (absl::Status status = shard.stream.CheckAdmission(); !status.ok()) {
     return TurnAway(who, arrival.asks, status);
   }
   HubRecord record;
@@ -117,10 +124,11 @@ void Hub::Take(Who who, HubArrival& arrival) {
   if (arrival.asks) {
     record.phase = HubRecord::Phase::kAsking;
     record.deadline =
-        waits_.StreamTime(now) + options_.target.admission_timeout;
-    asking_.emplace_back(record.deadline, who);
+        shard.waits.StreamTime(now) + options_.target.admission_timeout;
+    shard.asking.emplace_back(record.deadline, who);
   }
   HubRecord& added = roster_.Add(std::move(record));
+  ++shard.records;
   if (!arrival.asks) {
     for (const std::string& group : *groups) {
       // The configuration has fewer groups than one session may have.
@@ -136,7 +144,8 @@ void Hub::Take(Who who, HubArrival& arrival) {
     text += IsBinaryKey(key) ? absl::Base64Escape(value) : value;
   }
   ++counts_.joined;
-  stream_.Enqueue({who, QueuedEvent::Kind::kJoined, event.SerializeAsString()});
+  shard.stream.Enqueue(
+      {who, QueuedEvent::Kind::kJoined, event.SerializeAsString()});
   if (!arrival.asks) BeginTokens(added);
 }
 
@@ -235,7 +244,7 @@ void Hub::Take(Who who, HubEventBody event) {
     if (WireReader(event.bytes).Next(kind) && kind.tag == kMessage) {
       ++counts_.messages;
     }
-    return stream_.Enqueue(
+    return ShardOf(who).stream.Enqueue(
         {who, QueuedEvent::Kind::kOther, std::move(event.bytes), credit});
   }
   if (event.report_of == kApiReports) {
@@ -250,19 +259,23 @@ void Hub::Take(Who who, HubEventBody event) {
     }
     return ReturnCredit(who, credit);
   }
-  if (!stream_.is_current(event.report_of)) return ReturnCredit(who, credit);
-  stream_.Enqueue(
-      {who, QueuedEvent::Kind::kReport, std::move(event.bytes), credit});
+  for (const auto& shard : shards_) {  // Of that which the command came on.
+    if (!shard->stream.is_current(event.report_of)) continue;
+    return shard->stream.Enqueue(
+        {who, QueuedEvent::Kind::kReport, std::move(event.bytes), credit});
+  }
+  ReturnCredit(who, credit);
 }
 
 void Hub::Take(Who who, const HubDeparture& departure) {
   HubRecord* record = roster_.Find(who);
   if (record == nullptr || record->phase == HubRecord::Phase::kGone) return;
   record->phase = HubRecord::Phase::kGone;
-  ++gone_;
-  waits_.Take(who, HubWait::kEnded, host_.now());
+  Shard& shard = ShardOf(who);
+  ++shard.gone;
+  Take(who, HubWait::kEnded);
   roster_.LeaveAll(*record);
-  group_requests_.Drop(who);
+  shard.group_requests.Drop(who);
   EndWaiters(absl::UnavailableError("the session has ended"),
              [who](const Waiter& waiter) { return waiter.who == who; });
   EndResuming(who, true);
@@ -277,12 +290,14 @@ void Hub::Take(Who who, const HubDeparture& departure) {
   left.set_state(record->state);
   ++counts_.left;
   if (departure.cause == HubDeparture::Cause::kSlow) ++counts_.slow;
-  stream_.Enqueue({who, QueuedEvent::Kind::kLeft, event.SerializeAsString()});
+  shard.stream.Enqueue(
+      {who, QueuedEvent::Kind::kLeft, event.SerializeAsString()});
 }
 
 void Hub::Forget(Who who) {
   roster_.Remove(who);
-  --gone_;
+  --ShardOf(who).records;
+  --ShardOf(who).gone;
 }
 
 void Hub::ReturnCredit(HubCredit credit) {
@@ -299,8 +314,12 @@ void Hub::ReturnCredit(HubCredit credit) {
 
 bool Hub::is_idle() const {
   // A backend that acknowledges nothing does not keep it alive.
-  return roster_.records().size() == stream_.unacknowledged_lefts() &&
-         !closing_ && delayed_.empty() &&
+  const auto is_idle = [](const auto& shard) {
+    return shard->records == shard->stream.unacknowledged_lefts() &&
+           !shard->closing;
+  };
+  return std::all_of(shards_.begin(), shards_.end(), is_idle) &&
+         delayed_.empty() &&
          std::all_of(
              outbox_.begin(), outbox_.end(),
              [](const HubCommands& commands) { return commands.empty(); });
@@ -312,7 +331,7 @@ void Hub::Flush() {
     PumpRequests();
     PumpCommands();
   }
-  stream_.Pump();
+  for (const auto& shard : shards_) shard->stream.Pump();
   for (std::size_t worker = 0; worker < outbox_.size(); ++worker) {
     if (outbox_[worker].empty()) continue;
     outstanding_[worker] += outbox_[worker].cost;
@@ -325,26 +344,103 @@ void Hub::GoOn() {
   Flush();
 }
 
+void Hub::Finish() {
+  for (const auto& shard : shards_) shard->stream.Finish();
+}
+
+void Hub::Drain(absl::Time deadline) {
+  for (const auto& shard : shards_) shard->stream.Drain(deadline);
+}
+
+bool Hub::is_finished() const {
+  return std::all_of(shards_.begin(), shards_.end(), [](const auto& shard) {
+    return shard->stream.is_finished();
+  });
+}
+
+Hub::StreamState Hub::stream_state() const {
+  static constexpr StreamState kWorstFirst[] = {
+      StreamState::kLost, StreamState::kGreeting, StreamState::kReplaying,
+      StreamState::kLive};
+  for (const StreamState state : kWorstFirst) {
+    for (const auto& shard : shards_) {
+      if (shard->stream.state() == state) return state;
+    }
+  }
+  return StreamState::kNone;
+}
+
+std::size_t Hub::sessions(const HubStream& stream) const {
+  const Shard& shard = *shards_[stream.index()];
+  return shard.records - shard.gone;
+}
+
+std::size_t Hub::sessions() const {
+  std::size_t sessions = 0;
+  for (const auto& shard : shards_) sessions += shard->records - shard->gone;
+  return sessions;
+}
+
+std::size_t Hub::queued_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& shard : shards_) bytes += shard->stream.queued_bytes();
+  return bytes;
+}
+
 // --- Time ---
 
 void Hub::OnTick() {
   const absl::Time now = host_.now();
-  EndSlow(now);
-  RefuseLate(waits_.StreamTime(now));
-  RefuseLateRequests(waits_.StreamTime(now));
+  for (const auto& shard : shards_) {
+    EndSlow(*shard, now);
+    RefuseLate(*shard, now);
+    RefuseLateRequests(*shard, now);
+    if (shard->closing) CloseSome(*shard, now);
+  }
   RenewTokens();
-  if (closing_) CloseSome(now);
   CloseSpread(now);
   EndWaiters(absl::DeadlineExceededError(
                  "the client's connection has not taken it in time"),
              [now](const Waiter& waiter) { return waiter.until <= now; });
-  stream_.OnTick();
+  for (const auto& shard : shards_) shard->stream.OnTick();
 }
 
-void Hub::EndSlow(absl::Time now) {
-  const std::vector<Who> late = waits_.TakeLate(now);
+void Hub::Take(Who who, HubWait wait) {
+  const absl::Time now = host_.now();
+  HubRecord* const record = roster_.Find(who);
+  if (wait == HubWait::kBegins) {
+    if (!FindIn(who).ok()) return;
+    record->is_waited_for = true;
+    if (record->blockers == 0) {
+      return ShardOf(who).waits.Take(who, wait, now);
+    }
+    for (const auto& shard : shards_) {
+      if ((record->blockers & BitOf(shard->stream.index())) != 0) {
+        shard->waits.Take(who, wait, now);
+      }
+    }
+    return;
+  }
+  if (record != nullptr) {
+    record->is_waited_for = false;
+    record->blockers = 0;
+  }
+  for (const auto& shard : shards_) shard->waits.Take(who, wait, now);
+}
+
+void Hub::MayWaitFor(HubRecord& record) {
+  const std::uint64_t bit = BitOf(executing_on_);
+  if ((std::exchange(record.blockers, record.blockers | bit) & bit) != 0)
+    return;
+  if (!record.is_waited_for) return;
+  shards_[executing_on_]->waits.Take(record.who, HubWait::kBegins, host_.now());
+}
+
+void Hub::EndSlow(Shard& shard, absl::Time now) {
+  const std::vector<Who> late = shard.waits.TakeLate(now);
   if (late.empty()) return;
   for (const Who who : late) {
+    Take(who, HubWait::kEnded);  // Nor do other streams wait for it.
     const absl::StatusOr<HubRecord*> record = FindIn(who);
     if (record.ok()) (*record)->phase = HubRecord::Phase::kClosing;
   }
@@ -352,10 +448,11 @@ void Hub::EndSlow(absl::Time now) {
             HubDeparture::Cause::kSlow);
 }
 
-void Hub::RefuseLate(absl::Time stream_time) {
-  while (!asking_.empty() && asking_.front().first <= stream_time) {
-    const Who who = asking_.front().second;
-    asking_.pop_front();
+void Hub::RefuseLate(Shard& shard, absl::Time now) {
+  const absl::Time stream_time = shard.waits.StreamTime(now);
+  while (!shard.asking.empty() && shard.asking.front().first <= stream_time) {
+    const Who who = shard.asking.front().second;
+    shard.asking.pop_front();
     HubRecord* record = roster_.Find(who);
     if (record == nullptr || record->phase != HubRecord::Phase::kAsking) {
       continue;
@@ -376,22 +473,37 @@ void Hub::RefuseLate(absl::Time stream_time) {
 void Hub::Abandon(HubStream& stream, const absl::Status& status,
                   absl::Duration spread) {
   const absl::Time now = host_.now();
+  Shard& shard = *shards_[stream.index()];
   stream.EndIncarnation();
-  asking_.clear();
-  resuming_.clear();
-  waits_.Clear(now);
-  spread_closes_.clear();
-  EndWaiters(status, [](const Waiter&) { return true; });
+  shard.asking.clear();
+  absl::erase_if(resuming_, [&stream](const auto& resuming) {
+    return stream.has(resuming.first);
+  });
+  shard.waits.Clear(now);
+  for (SpreadClose& later : spread_closes_) {
+    const auto rest =
+        std::remove_if(later.whos.begin(), later.whos.end(),
+                       [&stream](Who who) { return stream.has(who); });
+    later.in_all -= static_cast<std::size_t>(later.whos.end() - rest);
+    later.whos.erase(rest, later.whos.end());
+  }
+  EndWaiters(status, [&stream](const Waiter& waiter) {
+    return stream.has(waiter.who);
+  });
   // What is being closed already goes on with the new spread.
-  if (!closing_) closing_.emplace(Closing{{}, 0, now, status});
-  closing_->began = now;
-  closing_->status = status;
-  closing_spread_ = spread;
+  if (!shard.closing) shard.closing.emplace();
+  Closing& closing = *shard.closing;
+  closing.began = now;
+  closing.status = status;
+  closing.spread = spread;
   std::vector<Who> all;
-  for (const auto& [who, record] : roster_.records()) all.push_back(who);
+  for (const auto& [who, record] : roster_.records()) {
+    if (stream.has(who)) all.push_back(who);
+  }
   std::size_t abandoned = 0;
   for (const Who who : all) {
     const HubRecord::Phase phase = roster_.Find(who)->phase;
+    Take(who, HubWait::kEnded);  // Other streams may wait for it.
     roster_.Remove(who);
     if (phase == HubRecord::Phase::kGone) continue;
     ++abandoned;
@@ -399,14 +511,14 @@ void Hub::Abandon(HubStream& stream, const absl::Status& status,
       Tell(WorkerOf(who), HubRefuse{who, status, HubDeparture::Cause::kGateway},
            0);
     } else {
-      closing_->whos.push_back(who);
+      closing.whos.push_back(who);
     }
   }
-  gone_ = 0;
-  closing_->in_all = closing_->whos.size();
+  shard.records = shard.gone = 0;
+  closing.in_all = closing.whos.size();
   counts_.abandoned += abandoned;
-  if (abandoned > 0) host_.OnAbandoned(status, abandoned);
-  CloseSome(now);
+  if (abandoned > 0) host_.OnAbandoned(stream.index(), status, abandoned);
+  CloseSome(shard, now);
 }
 
 template <typename IsOver>
@@ -443,16 +555,17 @@ void Hub::CloseSpread(absl::Time now) {
       spread_closes_.end());
 }
 
-void Hub::CloseSome(absl::Time now) {
-  const std::size_t n = closing_->in_all;
-  const std::size_t due = DueOf(n, now - closing_->began, closing_spread_);
+void Hub::CloseSome(Shard& shard, absl::Time now) {
+  Closing& closing = *shard.closing;
+  const std::size_t n = closing.in_all;
+  const std::size_t due = DueOf(n, now - closing.began, closing.spread);
   std::vector<Who> whos;
-  while (!closing_->whos.empty() && closing_->whos.size() > n - due) {
-    whos.push_back(closing_->whos.back());
-    closing_->whos.pop_back();
+  while (!closing.whos.empty() && closing.whos.size() > n - due) {
+    whos.push_back(closing.whos.back());
+    closing.whos.pop_back();
   }
-  TellClose(whos, EndingOf(closing_->status), HubDeparture::Cause::kGateway);
-  if (closing_->whos.empty()) closing_.reset();
+  TellClose(whos, EndingOf(closing.status), HubDeparture::Cause::kGateway);
+  if (closing.whos.empty()) shard.closing.reset();
 }
 
 }  // namespace headgate

@@ -41,11 +41,14 @@ struct HubOutcome {
 };
 
 // A hub: the sessions of a route on all workers, what is done with them, and
-// the stream to the backend that serves them. docs/hub.md is the contract.
+// the streams to the backend that serves them: one, or one for the sessions of
+// each worker. Commands of any stream may be for any session. docs/hub.md is
+// the contract.
 //
-// Flow control: sessions stop reading their clients when the stream does not
-// take their events (HubPort); the stream is not read while a worker has not
-// taken kWorkerCost of commands, or while it waits for a session (StreamWaits).
+// Flow control: sessions stop reading their clients when their stream does not
+// take their events (HubPort); streams are not read while a worker has not
+// taken kWorkerCost of commands, and one of them not while it waits for a
+// session that it has sent to (StreamWaits).
 //
 // Pure. Thread: the hub thread. Lifetime: `upstream` and `host` must outlive
 // it.
@@ -65,15 +68,15 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
   // Carries out more of the commands that take long.
   void GoOn();
 
-  // The gateway stops: half-closes the stream behind the last event. No session
-  // joins any more.
-  void Finish() { stream_.Finish(); }
+  // The gateway stops: half-closes the streams behind the last event. No
+  // session joins any more.
+  void Finish();
   // The gateway drains, and stops at the deadline.
-  void Drain(absl::Time deadline) { stream_.Drain(deadline); }
-  // Whether the backend has ended the stream, or there is none.
-  bool is_finished() const { return stream_.is_finished(); }
+  void Drain(absl::Time deadline);
+  // Whether the backend has ended the streams, or there are none.
+  bool is_finished() const;
 
-  // --- Commands that do not come on the stream (HubService) ---
+  // --- Commands that do not come on a stream (HubService) ---
 
   HubOutcome Publish(const v1::Audience& to, const v1::Payload& payload,
                      const std::string& key);
@@ -108,16 +111,22 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
   bool has_room() const;
 
   using StreamState = HubStream::State;
-  StreamState stream_state() const { return stream_.state(); }
+  // Of several streams, that of the one that is furthest from kLive, except for
+  // those that no session needs.
+  StreamState stream_state() const;
+  std::size_t streams() const { return shards_.size(); }
+  const HubStream& stream(std::size_t index) const {
+    return shards_[index]->stream;
+  }
+  // Those of a stream whose clients are there.
+  std::size_t sessions(const HubStream& stream) const override;
   const HubRoster& roster() const { return roster_; }
-  // As in Hello.
-  std::string incarnation() const { return stream_.incarnation(); }
   // Whether it has no sessions, and nothing left to say to the workers.
   bool is_idle() const;
   // Those whose clients are there.
-  std::size_t sessions() const { return roster_.records().size() - gone_; }
-  // Of events that wait for the stream, or for an Ack.
-  std::size_t queued_bytes() const { return stream_.queued_bytes(); }
+  std::size_t sessions() const;
+  // Of events that wait for the streams, or for an Ack.
+  std::size_t queued_bytes() const;
   const HubCounts& counts() const { return counts_; }
   const Options& options() const { return options_; }
 
@@ -136,6 +145,7 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
     std::size_t in_all;
     absl::Time began;
     absl::Status status;
+    absl::Duration spread;
   };
 
   // Closes that were asked for with a spread.
@@ -146,6 +156,21 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
     std::size_t in_all = 0;
     absl::Time began;
     absl::Duration spread;
+  };
+  // A stream, and what goes by it.
+  struct Shard {
+    template <typename... Args>
+    explicit Shard(Args&&... args) : stream(std::forward<Args>(args)...) {}
+
+    HubStream stream;
+    std::size_t records = 0;  // Of its sessions,
+    std::size_t gone = 0;     // of which so many wait for their Left.
+    StreamWaits waits;
+    // Those that ask, in the order of their deadlines (of StreamTime); may be
+    // gone.
+    std::deque<std::pair<absl::Time, Who>> asking;
+    GroupRequests group_requests;
+    std::optional<Closing> closing;
   };
   // A SendAndWait that waits.
   struct Waiter {
@@ -180,10 +205,11 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
   absl::Status Grant(const v1::Join& join);
   // Whether its numbers and names can be right.
   static absl::Status CheckJoin(const v1::Join& join);
-  // The one that waits for the session; NOT_FOUND, INVALID_ARGUMENT.
+  // The one that waits for the session, by its number on the session's stream;
+  // NOT_FOUND, INVALID_ARGUMENT.
   absl::StatusOr<GroupRequests::Request> TakeRequest(std::uint64_t number,
                                                      Who who);
-  void RefuseLateRequests(absl::Time stream_time);
+  void RefuseLateRequests(Shard& shard, absl::Time now);
   // The response to a join; the session is in the group. Where that has a
   // history, what was missed follows, and nothing comes of it before.
   void AnswerJoin(HubRecord& record, std::uint32_t id,
@@ -247,8 +273,8 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
   // HubStreamOwner.
   HubStreamOwner& StreamOwner() { return *this; }
   v1::Event JoinedEvent(const HubRecord& record) const override;
-  bool may_execute(const HubStream&) const override {
-    return has_room() && !waits_.holds();
+  bool may_execute(const HubStream& stream) const override {
+    return has_room() && !shards_[stream.index()]->waits.holds();
   }
   void Execute(HubStream& stream, std::uint64_t number,
                const v1::Command& command) override;
@@ -256,10 +282,10 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
   void Forget(Who who) override;
   void Abandon(HubStream& stream, const absl::Status& status,
                absl::Duration spread) override;
-  std::size_t sessions(const HubStream&) const override { return sessions(); }
-  std::size_t records(const HubStream&) const override {
-    return roster_.records().size();
+  std::size_t records(const HubStream& stream) const override {
+    return shards_[stream.index()]->records;
   }
+  Shard& ShardOf(Who who) { return *shards_[(who - 1) % shards_.size()]; }
 
   void ReturnCredit(Who who, std::size_t bytes) {
     ReturnCredit({who, bytes, bytes});
@@ -302,14 +328,19 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
   absl::StatusOr<HubRecord*> FindIn(Who who);
   void ReportFailure(std::uint64_t command, const absl::Status& status);
 
-  void CloseSome(absl::Time now);
+  void CloseSome(Shard& shard, absl::Time now);
   void CloseSpread(absl::Time now);
   // Ends those that `is_over` is true for.
   template <typename IsOver>
   void EndWaiters(const absl::Status& status, IsOver is_over);
-  void RefuseLate(absl::Time stream_time);
+  void RefuseLate(Shard& shard, absl::Time now);
+  // What a worker says of a session.
+  void Take(Who who, HubWait wait);
+  // The stream whose command is carried out waits for the session if it has to
+  // be waited for.
+  void MayWaitFor(HubRecord& record);
   // Ends the sessions that the stream waits for no longer.
-  void EndSlow(absl::Time now);
+  void EndSlow(Shard& shard, absl::Time now);
 
   std::size_t WorkerOf(Who who) const { return (who - 1) % options_.workers; }
   template <typename Command>
@@ -328,15 +359,11 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
 
   HubCounts counts_;
   HubRoster roster_;
-  HubStream stream_;
-  std::size_t gone_ = 0;  // Records of sessions whose Left waits.
-  // Those that ask, in the order of their deadlines (of the stream's time); may
-  // be gone.
-  std::deque<std::pair<absl::Time, Who>> asking_;
+  std::vector<std::unique_ptr<Shard>> shards_;  // By HubStream::index.
+  std::size_t next_ = 0;  // Whose commands are carried out first.
 
   std::deque<HubEvent> delayed_;
   absl::flat_hash_map<Who, std::size_t> delayed_of_;  // How many of them.
-  GroupRequests group_requests_;
   // When sessions get another token, in order; may be gone. One for each, and
   // not many more than there are sessions.
   std::deque<std::pair<absl::Time, Who>> renewals_;
@@ -347,14 +374,12 @@ class Hub final : private HubMembershipObserver, private HubStreamOwner {
   absl::flat_hash_map<std::pair<SharedPublication, HubCodec>, HubFrame>
       recovered_;
 
-  std::uint64_t executing_ = 0;  // The stream that the command came on.
-  bool is_pausing_ = false;      // GoOn is due.
+  std::uint64_t executing_ = 0;   // The call that the command came on,
+  std::size_t executing_on_ = 0;  // and the index of its stream.
+  bool is_pausing_ = false;       // GoOn is due.
 
-  StreamWaits waits_;
   std::vector<HubCommands> outbox_;       // By worker.
   std::vector<std::size_t> outstanding_;  // Cost, by worker.
-  std::optional<Closing> closing_;
-  absl::Duration closing_spread_;
   std::vector<SpreadClose> spread_closes_;
   absl::flat_hash_map<std::uint64_t, Waiter>
       waiters_;  // By HubReport::command.

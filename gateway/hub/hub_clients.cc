@@ -82,7 +82,7 @@ void Hub::JoinFor(HubRecord& record, const v1::HubClientFrame& frame,
   const bool may_ask = absl::IsPermissionDenied(status) &&
                        IsAllowed(join.group(), options_.target.client_join_ask);
   if (may_ask && !roster_.IsMember(record, join.group())) {
-    if (group_requests_.HasRoom(record.who)) {
+    if (ShardOf(record.who).group_requests.HasRoom(record.who)) {
       return AskFor(record, frame, credit);
     }
     status = absl::ResourceExhaustedError(
@@ -98,14 +98,16 @@ void Hub::JoinFor(HubRecord& record, const v1::HubClientFrame& frame,
 
 void Hub::AskFor(const HubRecord& record, const v1::HubClientFrame& frame,
                  std::size_t credit) {
-  const std::uint64_t number = group_requests_.Add(
-      {record.who, frame.id(), frame.join(),
-       waits_.StreamTime(host_.now()) + options_.target.admission_timeout});
+  Shard& shard = ShardOf(record.who);
+  const std::uint64_t number =
+      shard.group_requests.Add({record.who, frame.id(), frame.join(),
+                                shard.waits.StreamTime(host_.now()) +
+                                    options_.target.admission_timeout});
   v1::Event event;
   event.mutable_group_request()->set_request(number);
   event.mutable_group_request()->set_group(frame.join().group());
-  stream_.Enqueue({record.who, QueuedEvent::Kind::kOther,
-                   event.SerializeAsString(), credit});
+  shard.stream.Enqueue({record.who, QueuedEvent::Kind::kOther,
+                        event.SerializeAsString(), credit});
 }
 
 void Hub::LeaveFor(HubRecord& record, const v1::HubClientFrame& frame,
@@ -143,7 +145,8 @@ absl::Status Hub::FinishJoin(HubRecord& record, std::uint32_t id,
 
 absl::StatusOr<GroupRequests::Request> Hub::TakeRequest(std::uint64_t number,
                                                         Who who) {
-  const GroupRequests::Request* request = group_requests_.Find(number);
+  GroupRequests& requests = ShardOf(who).group_requests;
+  const GroupRequests::Request* request = requests.Find(number);
   if (request == nullptr) {
     return absl::NotFoundError(
         absl::StrCat("request: no request ", number, " waits"));
@@ -152,7 +155,7 @@ absl::StatusOr<GroupRequests::Request> Hub::TakeRequest(std::uint64_t number,
     return absl::InvalidArgumentError(absl::StrCat(
         "request: request ", number, " is of session ", request->who));
   }
-  return group_requests_.Take(number);
+  return requests.Take(number);
 }
 
 absl::Status Hub::Grant(const v1::Join& join) {
@@ -162,7 +165,7 @@ absl::Status Hub::Grant(const v1::Join& join) {
         "whos: must be the session of the request alone");
   }
   if (const GroupRequests::Request* request =
-          group_requests_.Find(join.request());
+          ShardOf(join.whos(0)).group_requests.Find(join.request());
       request != nullptr && !join.groups().empty() &&
       !absl::c_linear_search(join.groups(), request->join.group())) {
     return absl::InvalidArgumentError(
@@ -197,9 +200,10 @@ absl::Status Hub::Execute(const v1::Refuse& refuse) {
   return absl::OkStatus();
 }
 
-void Hub::RefuseLateRequests(absl::Time stream_time) {
+void Hub::RefuseLateRequests(Shard& shard, absl::Time now) {
+  const absl::Time stream_time = shard.waits.StreamTime(now);
   while (const std::optional<GroupRequests::Request> late =
-             group_requests_.TakeLate(stream_time)) {
+             shard.group_requests.TakeLate(stream_time)) {
     const HubRecord* record = roster_.Find(late->who);
     if (record == nullptr) continue;
     const absl::Status status = absl::UnavailableError(absl::StrCat(
@@ -285,8 +289,9 @@ void Hub::HandOnToken(const HubRecord& record, const v1::HubClientFrame& frame,
   v1::Event event;
   event.mutable_token_refresh()->set_authorization(
       absl::StrCat("Bearer ", frame.token()));
-  stream_.Enqueue({record.who, QueuedEvent::Kind::kOther,
-                   event.SerializeAsString(), credit});
+  ShardOf(record.who)
+      .stream.Enqueue({record.who, QueuedEvent::Kind::kOther,
+                       event.SerializeAsString(), credit});
   Answer(record, frame.id(), OkFrame(frame.id()));
 }
 

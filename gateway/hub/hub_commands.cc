@@ -100,14 +100,23 @@ bool Hub::has_room() const {
 }
 
 void Hub::PumpCommands() {
-  if (stream_.PumpCommands(host_.now() + kCommandSlice)) return;
-  is_pausing_ = true;
-  host_.GoOnNext();
+  const absl::Time until = host_.now() + kCommandSlice;
+  const std::size_t first = next_;
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    // The next time it is another's turn, whatever this one leaves to do.
+    const std::size_t index = (first + i) % shards_.size();
+    next_ = (index + 1) % shards_.size();
+    if (shards_[index]->stream.PumpCommands(until)) continue;
+    is_pausing_ = true;
+    return host_.GoOnNext();
+  }
+  next_ = (first + 1) % shards_.size();
 }
 
 void Hub::Execute(HubStream& stream, std::uint64_t number,
                   const v1::Command& command) {
   executing_ = number;
+  executing_on_ = stream.index();
   absl::Status status = CheckKnown(command);
   if (status.ok()) status = Execute(stream, command);
   counts_.CountCommand(static_cast<std::size_t>(command.kind_case()), status);
@@ -146,13 +155,18 @@ absl::Status Hub::Execute(HubStream& stream, const v1::Command& command) {
 
 void Hub::ReportFailure(std::uint64_t command, const absl::Status& status) {
   // On a retired stream nothing can be said any more.
-  if (command == 0 || !stream_.is_current(executing_)) return;
+  const auto stream =
+      std::find_if(shards_.begin(), shards_.end(), [this](const auto& shard) {
+        return shard->stream.is_current(executing_);
+      });
+  if (command == 0 || stream == shards_.end()) return;
   v1::Event event;
   v1::CommandFailed& failed = *event.mutable_failed();
   failed.set_command(command);
   failed.mutable_status()->set_code(static_cast<int>(status.code()));
   failed.mutable_status()->set_message(std::string(status.message()));
-  stream_.Enqueue({0, QueuedEvent::Kind::kReport, event.SerializeAsString()});
+  (*stream)->stream.Enqueue(
+      {0, QueuedEvent::Kind::kReport, event.SerializeAsString()});
 }
 
 absl::StatusOr<HubRecord*> Hub::FindIn(Who who) {

@@ -27,6 +27,11 @@ struct HubOptions {
   GroupPatterns patterns = {};
   // For how long resume tokens are good.
   absl::Duration resume_ttl = absl::Minutes(2);
+
+  // How many streams there are.
+  std::size_t streams() const {
+    return target.streams == HubTarget::Streams::kPerWorker ? workers : 1;
+  }
 };
 
 // What a hub needs of its surroundings.
@@ -52,12 +57,13 @@ class HubHost {
   // Null: nobody follows who is in groups.
   virtual Presence* presence() { return nullptr; }
 
-  // For the log. `sessions`: that it has.
-  virtual void OnStreamUp(bool resumes, std::size_t sessions) = 0;
-  virtual void OnStreamDown(const absl::Status& status,
+  // For the log. `stream`: its index; `sessions`: that it has.
+  virtual void OnStreamUp(std::size_t stream, bool resumes,
+                          std::size_t sessions) = 0;
+  virtual void OnStreamDown(std::size_t stream, const absl::Status& status,
                             std::size_t sessions) = 0;
-  // They waited for a stream in vain and are closed.
-  virtual void OnAbandoned(const absl::Status& status,
+  // They waited for the stream in vain and are closed.
+  virtual void OnAbandoned(std::size_t stream, const absl::Status& status,
                            std::size_t sessions) = 0;
 
  protected:

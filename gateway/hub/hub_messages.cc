@@ -145,6 +145,7 @@ absl::Status Hub::SendTo(HubRecord& record, const v1::Payload& payload,
   deliver.report = report;
   deliver.policy =
       PolicyOf(options_.patterns.none(), source == HubSource::kStream);
+  if (deliver.policy == SlowClientSettings::Policy::kBlock) MayWaitFor(record);
   if (NeedsKey(deliver, key)) deliver.key = ScopedKey(key, "");
   const std::size_t cost = deliver.frame->payload.size() + deliver.key.size();
   Tell(WorkerOf(record.who), std::move(deliver), cost);
@@ -268,9 +269,11 @@ HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
       options_.workers,
       std::vector<Receivers>(frames.kinds() + kPlainKinds * classes.size()));
   const GroupOrder order(to);
-  const bool may_block = source == HubSource::kStream && to.groups().empty();
+  const bool may_block =
+      source == HubSource::kStream && to.groups().empty() &&
+      options_.target.slow.policy == SlowClientSettings::Policy::kBlock;
   HubOutcome outcome;
-  for (const HubRecord* record : *found) {
+  for (HubRecord* record : *found) {
     // It will be among what was missed.
     if (offset > 0 && IsRecovering(to.groups(0), record->who)) continue;
     const bool is_hub_client = IsHubClient(record->codec);
@@ -290,6 +293,7 @@ HubOutcome Hub::Distribute(const v1::Audience& to, const v1::Payload& payload,
     same.kind = kind;
     same.pattern_class = pattern_class;
     same.whos.push_back(record->who);
+    if (may_block) MayWaitFor(*record);
     ++counts_.deliveries;
   }
   for (std::size_t worker = 0; worker < receivers.size(); ++worker) {

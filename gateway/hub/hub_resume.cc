@@ -167,7 +167,7 @@ void Hub::EndResuming(Who who, bool is_gone) {
     v1::SessionResumed& resumed = *event.mutable_session_resumed();
     resumed.set_previous_session(resuming.previous);
     resumed.set_recovered(resuming.recovered && resuming.waiting.empty());
-    stream_.Enqueue(
+    ShardOf(who).stream.Enqueue(
         {who, QueuedEvent::Kind::kOther, event.SerializeAsString()});
   }
   resuming_.erase(found);

@@ -21,10 +21,11 @@ constexpr std::size_t kMostReportBytes = 256 * 1024;
 
 }  // namespace
 
-HubStream::HubStream(const HubOptions& options, Upstream& upstream,
-                     HubHost& host, HubRoster& roster, HubCounts& counts,
-                     HubStreamOwner& owner)
+HubStream::HubStream(const HubOptions& options, std::size_t index,
+                     Upstream& upstream, HubHost& host, HubRoster& roster,
+                     HubCounts& counts, HubStreamOwner& owner)
     : options_(options),
+      index_(index),
       upstream_(upstream),
       host_(host),
       roster_(roster),
@@ -32,13 +33,18 @@ HubStream::HubStream(const HubOptions& options, Upstream& upstream,
       owner_(owner) {}
 
 std::string HubStream::incarnation() const {
-  return absl::StrCat(options_.incarnation, "-", incarnation_);
+  // Streams do not share one: each may lose its sessions alone.
+  if (options_.streams() == 1) {
+    return absl::StrCat(options_.incarnation, "-", incarnation_);
+  }
+  return absl::StrCat(options_.incarnation, "-", index_, ".", incarnation_);
 }
 
 absl::Status HubStream::CheckAdmission() const {
   if (host_.now() < refuse_until_) return refusal_;
   constexpr std::size_t kLeast = 1024 * 1024;
-  if (queued_bytes() > 4 * std::max(options_.target.events_bytes, kLeast)) {
+  const std::size_t share = options_.target.events_bytes / options_.streams();
+  if (queued_bytes() > 4 * std::max(share, kLeast)) {
     return absl::UnavailableError("the backend does not keep up");
   }
   return absl::OkStatus();
@@ -119,13 +125,13 @@ void HubStream::OnWritten(Call& call) {
 }
 
 void HubStream::OnGreeted() {
-  host_.OnStreamUp(resumes_, owner_.sessions(*this));
+  host_.OnStreamUp(index_, resumes_, owner_.sessions(*this));
   state_ = resumes_ ? State::kReplaying : State::kLive;
   replay_.clear();
   replayed_ = 0;
   if (resumes_) {
     for (const auto& [who, record] : roster_.records()) {
-      if (record->is_told) replay_.push_back(who);
+      if (record->is_told && has(who)) replay_.push_back(who);
     }
     std::sort(replay_.rbegin(), replay_.rend());
   }
@@ -227,7 +233,7 @@ void HubStream::OnLost(const absl::Status& status) {
   Prove();
   const bool was_up = state_ != State::kGreeting;
   DropCurrent();
-  host_.OnStreamDown(status, owner_.sessions(*this));
+  host_.OnStreamDown(index_, status, owner_.sessions(*this));
   if (!lost_since_) lost_since_ = now;
   retry_at_ = now + backoff_;
   backoff_ = std::min(2 * backoff_, kLongestBackoff);

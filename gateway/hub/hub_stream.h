@@ -52,8 +52,8 @@ class HubStreamOwner {
   ~HubStreamOwner() = default;
 };
 
-// The stream to a hub's backend: what waits for it, and its calls, one after
-// the other.
+// A stream to a hub's backend: the events of its sessions that wait for it, and
+// its calls, one after the other.
 //
 //   kNone --(first session)--> kGreeting --> [kReplaying] --> kLive
 //                                  |              |             |
@@ -72,8 +72,10 @@ class HubStreamOwner {
 // outlive it.
 class HubStream {
  public:
-  HubStream(const HubOptions& options, Upstream& upstream, HubHost& host,
-            HubRoster& roster, HubCounts& counts, HubStreamOwner& owner);
+  // `index`: below HubOptions::streams().
+  HubStream(const HubOptions& options, std::size_t index, Upstream& upstream,
+            HubHost& host, HubRoster& roster, HubCounts& counts,
+            HubStreamOwner& owner);
   HubStream(const HubStream&) = delete;
   HubStream& operator=(const HubStream&) = delete;
 
@@ -113,6 +115,9 @@ class HubStream {
   bool is_current(std::uint64_t number) const {
     return current_ != nullptr && current_->number == number;
   }
+  std::size_t index() const { return index_; }
+  // Whether the session is one of its own: those of a worker, or all.
+  bool has(Who who) const { return (who - 1) % options_.streams() == index_; }
   // As in Hello.
   std::string incarnation() const;
   // Of events that wait for the call, or for an Ack.
@@ -201,6 +206,7 @@ class HubStream {
   bool PumpCommands(Call& call, absl::Time until, bool& is_late);
 
   const HubOptions& options_;
+  const std::size_t index_;
   Upstream& upstream_;
   HubHost& host_;
   HubRoster& roster_;

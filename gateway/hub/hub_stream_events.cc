@@ -50,6 +50,8 @@ std::string HubStream::HelloBatch() {
   hello.set_gateway(options_.gateway);
   hello.set_incarnation(incarnation());
   hello.set_route(options_.route);
+  hello.set_stream(static_cast<std::uint32_t>(index_));
+  hello.set_streams(static_cast<std::uint32_t>(options_.streams()));
   hello.set_resumes(resumes_);
   hello.set_protocol(1);
   std::string batch;

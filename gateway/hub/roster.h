@@ -42,6 +42,10 @@ struct HubRecord {
   Phase phase = Phase::kIn;
   // Its Joined was given to a stream.
   bool is_told = false;
+  // HubWait::kBegins was the last that its worker said, and which streams have
+  // sent to it since kTaken what they wait for, by bit (the index modulo 64).
+  bool is_waited_for = false;
+  std::uint64_t blockers = 0;
   std::uint64_t joined_seq = 0;  // Its number; 0: it has none.
 
   std::string session;

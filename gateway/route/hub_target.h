@@ -27,12 +27,16 @@ struct SlowClientSettings {
   bool operator==(const SlowClientSettings&) const = default;
 };
 
-// All sessions of the route share one stream to the backend. Plain data; sizes
-// in bytes.
+// The sessions of the route share streams to the backend. Plain data; sizes in
+// bytes.
 struct HubTarget {
   enum class Admission {
     kAsk,   // The handshake is answered after the backend's Accept.
     kOpen,  // At once.
+  };
+  enum class Streams {
+    kOne,        // For all sessions of the gateway.
+    kPerWorker,  // One for those of each worker.
   };
   enum class OnBackendLoss { kHold, kClose };
   // Of events to the backend, across streams.
@@ -42,6 +46,7 @@ struct HubTarget {
   };
 
   std::string method = "/headgate.v1.HubBackend/Attach";
+  Streams streams = Streams::kOne;
   Admission admission = Admission::kAsk;
   absl::Duration admission_timeout = absl::Seconds(5);
   // The full name of the type of Payload.message; empty: none.

@@ -191,6 +191,9 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
     stats.sessions = hub_.sessions();
     stats.groups = hub_.roster().groups();
     stats.is_up = hub_.stream_state() == Hub::StreamState::kLive;
+    for (std::size_t i = 0; i < hub_.streams(); ++i) {
+      ++stats.streams[StateName(hub_.stream(i).state())];
+    }
     stats.queued_bytes = hub_.queued_bytes();
     stats.counts = hub_.counts();
     return stats;
@@ -201,7 +204,13 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
     info.upstream = spec_.upstream.name;
     info.method = spec_.target.method;
     info.stream = std::string(StateName(hub_.stream_state()));
-    info.incarnation = hub_.incarnation();
+    info.incarnation = hub_.stream(0).incarnation();
+    for (std::size_t i = 0; hub_.streams() > 1 && i < hub_.streams(); ++i) {
+      const HubStream& stream = hub_.stream(i);
+      info.streams.push_back({std::string(StateName(stream.state())),
+                              stream.incarnation(), hub_.sessions(stream),
+                              stream.queued_bytes()});
+    }
     info.sessions = hub_.sessions();
     info.groups = hub_.roster().groups();
     info.queued_bytes = hub_.queued_bytes();
@@ -254,23 +263,29 @@ class HubThread::HostedHub final : private HubHost, private TurnTask {
     if (snapshot.ok()) schema_ = snapshot->schema;
   }
 
-  void OnStreamUp(bool resumes, std::size_t sessions) override {
+  void OnStreamUp(std::size_t stream, bool resumes,
+                  std::size_t sessions) override {
     Log(LogLevel::kInfo, resumes ? "hub stream resumed" : "hub stream opened",
         {{"route", spec_.route},
          {"upstream", spec_.upstream.name},
+         {"stream", absl::StrCat(stream)},
          {"sessions", absl::StrCat(sessions)}});
   }
-  void OnStreamDown(const absl::Status& status, std::size_t sessions) override {
+  void OnStreamDown(std::size_t stream, const absl::Status& status,
+                    std::size_t sessions) override {
     LogRepeated(LogLevel::kWarning, "hub stream lost",
                 {{"route", spec_.route},
                  {"upstream", spec_.upstream.name},
+                 {"stream", absl::StrCat(stream)},
                  {"sessions", absl::StrCat(sessions)},
                  {"reason", MessageForLog(status)}});
   }
-  void OnAbandoned(const absl::Status& status, std::size_t sessions) override {
+  void OnAbandoned(std::size_t stream, const absl::Status& status,
+                   std::size_t sessions) override {
     Log(LogLevel::kWarning, "hub sessions are closed, the backend is lost",
         {{"route", spec_.route},
          {"upstream", spec_.upstream.name},
+         {"stream", absl::StrCat(stream)},
          {"sessions", absl::StrCat(sessions)},
          {"reason", MessageForLog(status)}});
   }

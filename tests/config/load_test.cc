@@ -356,6 +356,7 @@ routes:
       client_join_ask: ["vip:*"]
       client_publish: [news, "room:*"]
       max_groups: 9
+      streams: per-worker
       on_backend_loss: close
       hold: 3s
       delivery: at-least-once
@@ -377,6 +378,7 @@ routes:
   hub.client_join_ask = {"vip:*"};
   hub.client_publish = {"news", "room:*"};
   hub.max_groups = 9;
+  hub.streams = HubTarget::Streams::kPerWorker;
   hub.on_backend_loss = HubTarget::OnBackendLoss::kClose;
   hub.hold = absl::Seconds(3);
   hub.delivery = HubTarget::Delivery::kAtLeastOnce;

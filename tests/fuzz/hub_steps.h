@@ -34,9 +34,9 @@ class FuzzHubHost final : public HubHost {
   void EndResumed(const std::string& session) override {
     resumed_.push_back(session);
   }
-  void OnStreamUp(bool, std::size_t) override {}
-  void OnStreamDown(const absl::Status&, std::size_t) override {}
-  void OnAbandoned(const absl::Status&, std::size_t) override {}
+  void OnStreamUp(std::size_t, bool, std::size_t) override {}
+  void OnStreamDown(std::size_t, const absl::Status&, std::size_t) override {}
+  void OnAbandoned(std::size_t, const absl::Status&, std::size_t) override {}
   void HandOver(std::size_t worker, HubCommands commands) override {
     cost_[worker] += commands.cost;
     for (const auto& command : commands.commands) {

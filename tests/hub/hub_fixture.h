@@ -165,9 +165,9 @@ class HubTest : public ::testing::Test, private HubHost {
     ended_.push_back(session);
     hub_->EndReplaced(session);
   }
-  void OnStreamUp(bool, std::size_t) override {}
-  void OnStreamDown(const absl::Status&, std::size_t) override {}
-  void OnAbandoned(const absl::Status&, std::size_t) override {}
+  void OnStreamUp(std::size_t, bool, std::size_t) override {}
+  void OnStreamDown(std::size_t, const absl::Status&, std::size_t) override {}
+  void OnAbandoned(std::size_t, const absl::Status&, std::size_t) override {}
   void HandOver(std::size_t worker, HubCommands commands) override {
     for (const HubCredit& credit : commands.credit) {
       credited_ += credit.bytes;
