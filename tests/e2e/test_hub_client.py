@@ -400,6 +400,8 @@ def test_publications_reach_clients_of_other_gateways(stack, tmp_path):
 
 def test_the_conversation_of_the_documentation(hub, configured):
     page = (ROOT / "docs/hub.md").read_text()
+    page, = re.findall(r"^## Clients that join and publish\n(.*?)^## ", page,
+                       re.S | re.M)
     settings, = re.findall(r"```yaml\n(    hub:.*?)```", page, re.S)
     lines, = re.findall(r"```\n(← .*?)```", page, re.S)
     gateway = configured(f"""
