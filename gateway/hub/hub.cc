@@ -498,7 +498,12 @@ void Hub::Abandon(HubStream& stream, const absl::Status& status,
   closing.spread = spread;
   std::vector<Who> all;
   for (const auto& [who, record] : roster_.records()) {
-    if (stream.has(who)) all.push_back(who);
+    if (stream.has(who)) {
+      all.push_back(who);
+    } else {
+      // Nothing that it sends from now on would be waited for otherwise.
+      record->blockers &= ~BitOf(stream.index());
+    }
   }
   std::size_t abandoned = 0;
   for (const Who who : all) {

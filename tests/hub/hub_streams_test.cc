@@ -237,6 +237,29 @@ TEST_F(HubStreamsTest, ASlowSessionIsClosedOnceForAllThatWait) {
                                  "w1 deliver 2 b"));
 }
 
+TEST_F(HubStreamsTest, AStreamThatHasLostItsSessionsWaitsForOthersAgain) {
+  target_.slow.policy = SlowClientSettings::Policy::kBlock;
+  target_.on_backend_loss = HubTarget::OnBackendLoss::kClose;
+  Make();
+  Join(1);
+  Join(2);
+  TakeAll();
+  CommandOn(0, "commands { send { who: 2 payload { text: 'a' } } }");
+  Wait(2, HubWait::kBegins);
+  EndOf(0);
+  Join(3);
+  Pass(absl::Milliseconds(100));
+  TakeAll();
+  ASSERT_EQ(upstream_.call_count(), 3u);
+  told_.clear();
+  CommandOn(2,
+            "commands { send { who: 2 payload { text: 'b' } } }"
+            "commands { send { who: 3 payload { text: 'c' } } }");
+  EXPECT_THAT(told_, ElementsAre("w1 deliver 2 b"));
+  Wait(2, HubWait::kTaken);
+  EXPECT_THAT(told_, ElementsAre("w1 deliver 2 b", "w0 deliver 3 c"));
+}
+
 TEST_F(HubStreamsTest, AllStreamsHearOfTheDrainAndAreEnded) {
   Make();
   Join(1);
