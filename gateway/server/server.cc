@@ -531,7 +531,9 @@ absl::Status Server::Reload(Settings settings,
     settings.admin = before.admin;
   }
   if (settings.hub != before.hub) {
-    needs_restart->push_back("hub.gateway, hub.engine, hub.nats or hub.limits");
+    needs_restart->push_back(
+        "hub.gateway, hub.engine, hub.nats, hub.limits, hub.groups or "
+        "hub.resume");
     settings.hub = before.hub;
   }
   if (settings.hub_api != before.hub_api) {

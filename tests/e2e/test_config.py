@@ -286,6 +286,14 @@ def test_reload_says_what_needs_a_restart(configured, backend):
     assert greet(gateway)
 
 
+def test_reload_names_hub_settings_that_need_a_restart(configured, backend):
+    gateway = configured()
+    rewrite(gateway, serving(backend.target, more="""
+hub: {groups: [{pattern: "cursor:*", slow: drop-oldest}]}"""))
+    reload(gateway, "hub.groups")
+    assert greet(gateway)
+
+
 def test_reload_under_load(configured, backend):
     gateway = configured()
     for round in range(10):
