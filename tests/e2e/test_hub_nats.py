@@ -223,7 +223,8 @@ def test_without_nats_a_gateway_goes_on_and_comes_back(replicas, nats):
     nats.start()
     for replica in (one, two):
         replica.wait_up(2)
-        assert replica.metric("engine_reconnects_total") == 1
+        eventually(lambda: replica.metric("engine_reconnects_total") == 1,
+                   "it is counted")
     settle(one, "room:1", far, newcomer)
 
 
