@@ -162,8 +162,8 @@ json::value ContentJson(const TapEvent& event, TapContent content,
   return BytesJson(event.payload, content);
 }
 
-// Whether there may be a token in it, as only clients of hubs send and get them
-// (headgate/v1/hub_client.proto).
+// Whether the message may contain a token: frames of hub clients can, in either
+// direction (headgate/v1/hub_client.proto).
 bool MayHaveToken(const TapEvent& event) {
   const bool is_request = event.kind == TapEvent::Kind::kRequest;
   if (!is_request && event.kind != TapEvent::Kind::kResponse) return false;

@@ -136,7 +136,7 @@ struct ApiContext {
 
 // What waits for the hubs, of one call: either they end the wait, or the call's
 // cancellation does, upon which the call may be gone.
-class HubWait {
+class CallWait {
  public:
   class State {
    public:
@@ -178,7 +178,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
   // From now on a cancellation ends the call; one that has come already does so
   // at once: null. All else that ends the call asks the state first.
-  std::shared_ptr<HubWait::State> Wait() {
+  std::shared_ptr<CallWait::State> Wait() {
     auto wait = wait_.Begin();
     if (wait == nullptr) Cancel();
     return wait;
@@ -218,7 +218,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   ApiContext& api_;
   const absl::string_view method_;
   std::size_t bytes_ = 0;
-  HubWait wait_;
+  CallWait wait_;
 };
 
 // A PublishStream: one request after the other.
@@ -237,7 +237,7 @@ class PublishCall final
     if (!ok) return Finish(grpc::Status::OK);
     const absl::Status allowed = api_.Check(call_, "Publish", request_);
     if (!allowed.ok()) return Respond(allowed);
-    const std::shared_ptr<HubWait::State> wait = wait_.Begin();
+    const std::shared_ptr<CallWait::State> wait = wait_.Begin();
     if (wait == nullptr) return Cancel();
     const auto respond =
         [this, wait](const absl::StatusOr<v1::PublishResponse>& response) {
@@ -283,7 +283,7 @@ class PublishCall final
   grpc::CallbackServerContext& call_;
   v1::PublishRequest request_;
   v1::PublishResponse response_;
-  HubWait wait_;
+  CallWait wait_;
 };
 
 // A Watch: the events that the hub thread hands over, one after the other.

@@ -135,9 +135,9 @@ class Presence {
                  bool is_here);
   void AddLeft(const std::string& group, const std::string& session,
                bool is_here);
-  // Every watcher of the group, or every one on this gateway, has a digest.
-  // Whether what `event` says is not all that has happened on a gateway.
+  // Whether `event` may be less than all that has happened on that gateway.
   bool HasLost(const std::string& instance, const v1::WatchEvent& event);
+  // Every watcher of the group, or every one on this gateway, has a digest.
   template <typename Act>
   void Change(const std::string& group, bool is_here, Act change);
   void StartOver(Watcher& watcher);

@@ -8,9 +8,8 @@ import pytest
 from client import HUB_PROTOBUF, Client
 from harness import Gateway, eventually
 from hub_backend import HubBackend, client_pb, hub_pb, pb, text
-from nats import Nats
 from test_hub_api import accept
-from test_hub_history import Keeper
+from test_hub_history import Keeper, nats  # noqa: F401
 from test_hub_recovery import Member
 
 REPLACED = hub_pb.SessionEnd.REPLACED
@@ -68,7 +67,7 @@ class Player(Member):
 
 
 def write_key(file, key=None):
-    """At once, as whoever rotates keys should. The key."""
+    """Replaces the file in one step, and returns its key."""
     key = key or os.urandom(32)
     scratch = file.with_suffix(".new")
     scratch.write_bytes(key)
@@ -96,13 +95,7 @@ class Host(Keeper):
 
 
 @pytest.fixture
-def nats(tmp_path):
-    with Nats(f'jetstream {{ store_dir: "{tmp_path}/jetstream" }}') as server:
-        yield server
-
-
-@pytest.fixture
-def hosts(stack, tmp_path, nats):
+def hosts(stack, tmp_path, nats):  # noqa: F811
     """Two gateways that know each other."""
     write_key(tmp_path / "resume.key")
     made = [Host(stack, tmp_path, nats.url, f"gw-{i}") for i in range(2)]
@@ -188,7 +181,8 @@ def test_a_token_may_be_shown_again(hosts):
             for event in [host.hub.wait("session_resumed")]] == 2 * [ann.session]
 
 
-def test_without_nats_the_session_before_ends_by_itself(hosts, nats):
+def test_without_nats_the_session_before_ends_by_itself(
+        hosts, nats):  # noqa: F811
     one, two = hosts
     ann = one.connect()
     token = ann.first_token()

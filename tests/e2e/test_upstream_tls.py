@@ -125,10 +125,10 @@ def test_mutual_tls(configured, authority, secured, tmp_path, transport):
         library.target, transport, f'ca: "{authority.ca}"')))
 
 
-# The files are read anew: a server whose certificate comes from another
+# The files are read again: a server whose certificate comes from another
 # authority is trusted once the file says so, without a restart.
-def test_rotated_files_are_read_anew(configured, authority, secured, tmp_path,
-                                     transport):
+def test_rotated_files_are_read_again(configured, authority, secured, tmp_path,
+                                      transport):
     other = Authority(tmp_path, "next")
     library = secured(issuer=other)
     trusted = tmp_path / "trusted.crt"

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/hub/hub_fixture.h"
+#include "tests/hub/quiet_engine.h"
 
 namespace headgate {
 namespace {
@@ -38,7 +39,7 @@ HubRequest RequestOf(const std::string& text) {
 }
 
 // Says nothing of what it was given to publish until the test does.
-class SlowEngine final : public HubEngine {
+class SlowEngine final : public QuietEngine {
  public:
   void Publish(const v1::EnginePublication&, PublishedCallback done) override {
     published.push_back(std::move(done));
@@ -53,18 +54,6 @@ class SlowEngine final : public HubEngine {
              StoredCallback done) override {
     stored.push_back(std::move(done));
   }
-  void Recover(const std::string&, const std::optional<v1::Position>&,
-               RecoveredCallback) override {}
-  void Ask(v1::EngineQuestion, absl::Duration, IsEnough,
-           AnswersCallback) override {}
-  void Read(const std::string&, const std::optional<v1::Position>&, std::size_t,
-            PageCallback) override {}
-  void AnnounceWatched(const std::vector<std::string>&) override {}
-  bool Tell(const std::string&, const v1::EngineMemberships&) override {
-    return true;
-  }
-  bool is_up() const override { return true; }
-  void OnInterest(HubScope, const std::string&, bool) override {}
 
   std::vector<PublishedCallback> published;
   std::vector<StoredCallback> stored;

@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/hub/hub_fixture.h"
+#include "tests/hub/quiet_engine.h"
 
 namespace headgate {
 namespace {
@@ -32,33 +33,15 @@ using ::testing::StartsWith;
 const std::string kTokenOf = "\"resumeToken\":\"";
 
 // Of a group with history: answers when the test does.
-class HistoryEngine final : public HubEngine {
+class HistoryEngine final : public QuietEngine {
  public:
-  void Publish(const v1::EnginePublication&, PublishedCallback done) override {
-    done(absl::OkStatus());
-  }
-  absl::Status Publish(const v1::EnginePublication&) override {
-    return absl::OkStatus();
-  }
   bool HasHistory(absl::string_view group) const override {
     return absl::StartsWith(group, "h");
   }
-  void Store(const v1::EnginePublication&, const StoreOptions&,
-             StoredCallback) override {}
   void Recover(const std::string& group, const std::optional<v1::Position>&,
                RecoveredCallback done) override {
     waiting[group] = std::move(done);
   }
-  void Ask(v1::EngineQuestion, absl::Duration, IsEnough,
-           AnswersCallback) override {}
-  void Read(const std::string&, const std::optional<v1::Position>&, std::size_t,
-            PageCallback) override {}
-  void AnnounceWatched(const std::vector<std::string>&) override {}
-  bool Tell(const std::string&, const v1::EngineMemberships&) override {
-    return true;
-  }
-  bool is_up() const override { return true; }
-  void OnInterest(HubScope, const std::string&, bool) override {}
 
   std::map<std::string, RecoveredCallback> waiting;
 };
